@@ -1,0 +1,213 @@
+"""The nouns: what is asked for, what came back, and what is known of its wholeness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import NamedTuple
+
+KST = timezone(timedelta(hours=9), "KST")
+"""Korea's time: no daylight saving since 1988, so a fixed offset is exact and needs no tz database."""
+
+
+class Market(StrEnum):
+    """The index families whose sectors ka20002 serves (mrkt_tp)."""
+
+    KOSPI = "KOSPI"
+    KOSDAQ = "KOSDAQ"
+    KOSPI200 = "KOSPI200"
+    KOSPI100 = "KOSPI100"
+    KRX100 = "KRX100"
+
+
+class Exchange(StrEnum):
+    """Where the quotes come from (stex_tp); CONSOLIDATED (통합) is KRX and NXT together."""
+
+    KRX = "KRX"
+    NXT = "NXT"
+    CONSOLIDATED = "CONSOLIDATED"
+
+
+class Target(NamedTuple):
+    """What one walk reads: one sector of a market on one exchange. Prints as `KOSPI/001/KRX`."""
+
+    market: Market
+    sector: str
+    exchange: Exchange
+
+    def __str__(self) -> str:
+        return f"{self.market}/{self.sector}/{self.exchange}"
+
+
+class Snapshot(NamedTuple):
+    """One listing as one page showed it.
+
+    Prices are won without direction, None where there is no quote or no trade. `change` is won against the
+    previous close, `change_bp` the same in basis points (1/100 of a percent, the API's two decimals),
+    `sign` 1–5 as the API gives it: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down.
+    """
+
+    symbol: str
+    name: str
+    price: int | None
+    change: int
+    change_bp: int
+    sign: int
+    volume: int
+    ask: int | None
+    bid: int | None
+    open: int | None
+    high: int | None
+    low: int | None
+
+
+class BadRow(NamedTuple):
+    """A row that does not decode: its raw JSON text and the reason. Goes to quarantine, never away."""
+
+    raw: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of ka20002: its rows in the order served, and the key of the next page (None: the last)."""
+
+    rows: Sequence[Snapshot]
+    next_key: str | None
+    bad: Sequence[BadRow] = ()
+    wrong_suffix: int = 0
+    """Symbols without the suffix of the exchange asked for (they are decoded all the same)."""
+    surplus: int = 0
+    """Fields that the API does not document; kept as a count, so that a change of schema is noticed."""
+
+    @property
+    def size(self) -> int:
+        """Rows as the server sent them, readable or not."""
+        return len(self.rows) + len(self.bad)
+
+
+class Status(StrEnum):
+    """How a due slot × target ends: in exactly one of these."""
+
+    COMPLETE = "complete"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+    MISSED = "missed"
+
+
+class Remark(StrEnum):
+    """Why a walk is not certified (or, for LATE, what a reader must know of one that is)."""
+
+    REPEATED_KEY = "repeated_key"
+    SHORT_PAGE = "short_page"
+    EMPTY_PAGE = "empty_page"
+    PAGE_CAP = "page_cap"
+    UNDECODED = "undecoded"
+    DUPLICATE_SYMBOL = "duplicate_symbol"
+    WRONG_SUFFIX = "wrong_suffix"
+    FOREIGN = "foreign"
+    ROW_COUNT = "row_count"
+    MEMBERSHIP = "membership"
+    EMPTY = "empty"
+    STALE = "stale"
+    LATE = "late"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known of a walk's wholeness."""
+
+    status: Status
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A walk as it was fetched, before it is judged: all its pages, in order, with when each arrived.
+
+    `stopped` says why the walk ended before the server said so (None: it said `cont-yn: N`).
+    `attempts` counts requests sent, retries included.
+    """
+
+    target: Target
+    slot: datetime
+    pages: Sequence[Page]
+    requested_at: datetime
+    page_times: Sequence[datetime]
+    attempts: int
+    stopped: Remark | None = None
+
+    @property
+    def row_count(self) -> int:
+        return sum(len(page.rows) for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The ledger's line of one slot × target, without the rows."""
+
+    target: Target
+    slot: datetime
+    status: Status
+    pages: int = 0
+    rows: int = 0
+    remarks: tuple[str, ...] = ()
+    error: str = ""
+    """Class, code and text of what failed the walk, or the reason it was missed; "" for a stored one."""
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What earlier walks tell of a target, for the certificate to judge a new one by."""
+
+    rows: int | None = None
+    """Rows of the last complete walk of the same day or the trading day before; None if there is none."""
+    day: date | None = None
+    """The trading day (KST) of that walk."""
+    members: bytes | None = None
+    """Its members digest, see `certify.members_digest`."""
+    last_members: bytes | None = None
+    """The members digest of the newest stored walk of the day, complete or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sector:
+    """An industry code (업종코드) and what the table knows of it."""
+
+    code: str
+    market: Market
+    name_ko: str
+    name_en: str = ""
+    kind: str = ""
+    members: int | None = None
+    """Listings to expect, None where nobody counted."""
+    index_only: bool = False
+    """Has no members by nature (a volatility or futures index): an empty answer is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One listing's day: won as integers, volume in shares."""
+
+    symbol: str
+    trading_date: date
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one pass over the targets due at a slot came to."""
+
+    slot: datetime
+    outcomes: Sequence[Outcome] = field(default_factory=tuple)
+    requests: int = 0
+    seconds: float = 0.0
+
+    def count(self, status: Status) -> int:
+        return sum(outcome.status is status for outcome in self.outcomes)

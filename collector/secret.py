@@ -1,0 +1,38 @@
+"""A value that must never be read by accident."""
+
+import hmac
+
+
+class Secret:
+    """Holds a key, token or password so that no output can show it; `reveal()` is the one way out.
+
+    `str`, `repr`, `format` and pickling give `***` or refuse; comparison takes constant time.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that sends it."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.__value.encode(), other.reveal().encode())
+
+    def __hash__(self) -> int:
+        return hash(self.__value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
