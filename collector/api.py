@@ -1,0 +1,122 @@
+"""Sending a request and bringing back the answer: the only code that speaks HTTP.
+
+It knows how to send, not what an answer means (`wire` does) nor when to ask again (`kiwoom` does). Redirects,
+cookies and proxies from the environment are off: a redirect would carry the keys elsewhere.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
+from collector.secret import Secret
+from collector.wire import API_IDS, Reply, Request
+
+BODY_LIMIT = 8 << 20
+"""Bytes of one answer after decompression; a page has about 30,000."""
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+_CHUNK = 1 << 16
+
+
+class Api:
+    """One HTTP session with one host. `async with Api(...) as api`, then `await api.post(request, token)`."""
+
+    def __init__(self, base_url: str, *, timeout: float, user_agent: str, connections: int) -> None:
+        self._base = URL(base_url)
+        self._urls: dict[str, URL] = {}
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout, connect=timeout, sock_connect=min(3.0, timeout), sock_read=min(5.0, timeout)
+        )
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        self._connections = connections
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15, ttl_dns_cache=10),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            trust_env=False,
+            headers=self._headers,
+            read_bufsize=1 << 17,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def post(self, request: Request, token: Secret | None = None) -> Reply:
+        """Send one request and read its whole answer.
+
+        Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
+        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Every other status comes back as a Reply.
+        """
+        if request.api_id not in API_IDS:
+            raise ValueError("this program does not send such calls")
+        url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
+        async with (
+            _translated(),
+            self._session.post(
+                url, data=request.body, headers=request.headers(token), allow_redirects=False
+            ) as response,
+        ):
+            _refuse_frame(response)
+            body = await _read(response.content)
+            return Reply(response.status, tuple(response.headers.items()), body)
+
+
+def _refuse_frame(response: aiohttp.ClientResponse) -> None:
+    if 300 <= response.status < 400:
+        raise Rejected(
+            f"HTTP {response.status}: the host redirects, which the API never does",
+            code=response.status,
+            hint="check api.base_url; the keys were not sent on",
+        )
+    if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:
+        raise Unreadable("the answer has no stated length, so a cut one could not be told from a whole one")
+    if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+        raise Unreadable("the answer is compressed in a way that was not asked for")
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The body, given up as soon as it grows past the limit, so that a bomb never unfolds."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_chunked(_CHUNK):
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise Unreadable(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
+    hold may quote the request that was sent, and with it the token."""
+    try:
+        yield
+    except CollectorError:
+        raise
+    except TimeoutError:
+        raise Unavailable("no answer in time") from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise Unavailable("the host's certificate is not valid, so nothing was sent") from None
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or type(error.os_error).__name__
+        raise Unavailable(f"cannot connect to {error.host}:{error.port}: {reason}") from None
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
+        raise Unavailable("the connection was closed before the answer") from None
+    except aiohttp.ClientPayloadError:
+        raise Unreadable("the answer was cut or its encoding is broken") from None
+    except aiohttp.ClientError as error:
+        raise Unreadable(f"the answer is not HTTP ({type(error).__name__})") from None

@@ -1,0 +1,117 @@
+"""The certificate: is this walk whole? A pure function of what was read and of what earlier walks tell.
+
+A walk is complete only if nothing speaks against it; what does is named in the remarks. Its rows are stored
+all the same (status suspect), and views of certified data leave them out.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from hashlib import blake2b
+
+from collector.model import KST, Certificate, Known, Market, Reading, Remark, Sector, Status
+
+PAGE_ROWS = 100
+"""Rows of a full page of ka20002, in stock-code order (several public clients measured it)."""
+
+_BOARD = {
+    Market.KOSPI: Market.KOSPI,
+    Market.KOSPI200: Market.KOSPI,
+    Market.KOSPI100: Market.KOSPI,
+    Market.KOSDAQ: Market.KOSDAQ,
+}
+"""The board on which a market's members are listed; KRX100 draws on both."""
+
+Boards = dict[str, Market]
+"""symbol → the board that earlier complete walks found it on."""
+
+
+def certify(reading: Reading, known: Known, *, sector: Sector | None, boards: Boards) -> Certificate:
+    """Judge a walk that was read to some end.
+
+    `known` is what the ledger tells of the target, `sector` its line in the sector table (None: not in it),
+    `boards` where symbols were seen before. Remarks come in the order of the checks.
+    """
+    remarks = tuple(_remarks(reading, known, sector, boards))
+    return Certificate(Status.SUSPECT if remarks else Status.COMPLETE, remarks)
+
+
+def board(market: Market) -> Market | None:
+    """The board that every member of this market is listed on, None where both may be."""
+    return _BOARD.get(market)
+
+
+def members_digest(reading: Reading) -> bytes:
+    """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision)."""
+    symbols = sorted({row.symbol for page in reading.pages for row in page.rows})
+    return blake2b(",".join(symbols).encode(), digest_size=8).digest()
+
+
+def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
+    if reading.stopped is not None:
+        yield reading.stopped
+    yield from _shape(reading)
+    symbols = [row.symbol for page in reading.pages for row in page.rows]
+    if any(page.bad for page in reading.pages):
+        yield Remark.UNDECODED
+    if len(set(symbols)) < len(symbols):
+        yield Remark.DUPLICATE_SYMBOL
+    if any(page.wrong_suffix for page in reading.pages):
+        yield Remark.WRONG_SUFFIX
+    if _foreign(symbols, board(reading.target.market), boards):
+        yield Remark.FOREIGN
+    if not symbols:
+        if not _may_be_empty(known, sector):
+            yield Remark.EMPTY
+    elif known.rows is not None:
+        yield from _against_known(reading, len(symbols), known)
+
+
+def _shape(reading: Reading) -> Iterator[Remark]:
+    """Pages before the last are full; the last of several holds something."""
+    *before, last = reading.pages
+    if any(page.size == 0 for page in before) or (before and last.size == 0):
+        yield Remark.EMPTY_PAGE
+    if any(0 < page.size < max(PAGE_ROWS, before[0].size) for page in before):
+        yield Remark.SHORT_PAGE
+
+
+def _foreign(symbols: list[str], home: Market | None, boards: Boards) -> bool:
+    """Whether too many symbols are known from the other board.
+
+    A listing moves from KOSDAQ to KOSPI now and then, so a few strangers are no proof: more than one in
+    twenty and at least three, or all that are known.
+    """
+    if home is None:
+        return False
+    seen = [found for symbol in symbols if (found := boards.get(symbol))]
+    strangers = sum(found is not home for found in seen)
+    return strangers > 0 and (strangers == len(seen) or (strangers >= 3 and strangers * 20 > len(symbols)))
+
+
+def _may_be_empty(known: Known, sector: Sector | None) -> bool:
+    return known.rows == 0 or (sector is not None and sector.index_only)
+
+
+def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark]:
+    """Rows near the last complete walk's; within one day also the same symbols.
+
+    Members change overnight. A change within the day is what a list that shifts between two pages looks
+    like, so it is suspect until a second walk shows the same members.
+    """
+    assert known.rows is not None
+    if abs(rows - known.rows) > max(3, known.rows // 50):
+        yield Remark.ROW_COUNT
+        return
+    if known.day != (reading.slot.astimezone(KST)).date() or known.members is None:
+        return
+    members = members_digest(reading)
+    if members not in (known.members, known.last_members):
+        yield Remark.MEMBERSHIP
+
+
+def recent(known_day_age: timedelta) -> bool:
+    """Whether a walk this old still says how many rows to expect: the day itself or the trading day before.
+
+    Ten days span the longest closure of the Korean market with a weekend at each end.
+    """
+    return known_day_age <= timedelta(days=10)

@@ -1,0 +1,42 @@
+"""How fast a key may ask: the arithmetic of a sliding window seen from the far end of a network.
+
+A server that grants N requests a second counts *arrivals*. Sending every 1/N seconds is not enough: with
+jitter, requests bunch up on the way. So N places are kept, and a place comes free one second after the
+latest moment at which its request can have arrived: its answer's arrival less the shortest way back, for
+which 98 % of the smallest round trip seen stands, once enough were seen.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+WINDOW = timedelta(seconds=1)
+HOLD = timedelta(seconds=1.3)
+"""How long a refusal holds everybody at least (public clients measured that less is refused again)."""
+TRUSTED_AFTER = 32
+"""Answers after which the smallest round trip is taken for the network's own."""
+_TRUST = 0.98
+_REMEMBERED = 512
+
+
+@dataclass
+class RoundTrips:
+    """The smallest round trip of the last 512 answers, in seconds; a change of route is forgotten in time."""
+
+    _seen: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def note(self, seconds: float) -> None:
+        """One answered request took this long from sending to the end of its headers."""
+        self._seen.append(seconds)
+
+    def certain(self) -> float:
+        """The seconds of a round trip that certainly lay after the arrival; 0 until they are trusted."""
+        if len(self._seen) < TRUSTED_AFTER:
+            return 0.0
+        return _TRUST * min(self._seen)
+
+
+def free_after(answered_ago: float, certain: float) -> timedelta:
+    """How long from now until a place is free again, if its answer came `answered_ago` seconds ago."""
+    return WINDOW - timedelta(seconds=answered_ago + certain)
+

@@ -1,0 +1,91 @@
+"""When to ask again and when to stop: decisions as values, made without a clock of their own.
+
+Three bounds keep a struggling server from being hammered. A page is asked at most three times. The retries
+of a sweep are a tenth of its requests, so that a server that fails everything sees little more than the
+load it fails under. And when failures come in a row, everybody stops and one request probes.
+"""
+
+from dataclasses import dataclass
+
+ATTEMPTS = 3
+"""Requests for one page, the first one included."""
+WALK_ATTEMPTS = 2
+"""Whole walks of one target in one sweep: a token that dies under way starts the walk over once."""
+_BASE, _LONGEST = 0.5, 20.0
+_FLOOR, _SHARE = 10, 0.1
+_IN_A_ROW = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Seconds before attempt number `attempt` + 1, with full jitter: `chance` is uniform in [0, 1)."""
+    return chance * float(min(_LONGEST, _BASE * 2**attempt))
+
+
+@dataclass
+class RetryBudget:
+    """How many retries a sweep may still spend: ten, and one for every ten requests sent."""
+
+    requests: int = 0
+    retries: int = 0
+
+    def sent(self) -> None:
+        """One request went out, whatever came of it."""
+        self.requests += 1
+
+    def spend(self) -> bool:
+        """Take one retry; False if there is none left."""
+        if self.retries >= _FLOOR + self.requests * _SHARE:
+            return False
+        self.retries += 1
+        return True
+
+
+@dataclass
+class Breaker:
+    """Stops everybody when the API is down, and lets one request at a time find out whether it is back.
+
+    Times are seconds of any one monotonic clock. `patience` is how long an outage may last before waiting
+    for it is given up: from then on `wait` answers None, and the walks that are left fail at once.
+    """
+
+    patience: float
+    _failures: int = 0
+    _since: float = 0.0
+    _closed_until: float = 0.0
+    _pause: float = 0.0
+    _probing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are being held back."""
+        return self._failures >= _IN_A_ROW
+
+    def wait(self, now: float) -> float | None:
+        """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience."""
+        if not self.is_open:
+            return 0.0
+        if now - self._since > self.patience:
+            return None
+        if now < self._closed_until:
+            return self._closed_until - now
+        if self._probing:
+            return self._pause
+        self._probing = True
+        return 0.0
+
+    def failed(self, now: float) -> None:
+        """A request found the API unavailable."""
+        if self._failures == 0:
+            self._since = now
+        self._failures += 1
+        self._probing = False
+        if self.is_open:
+            self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
+            self._closed_until = now + self._pause
+
+    def answered(self) -> None:
+        """A request was answered, if only with a refusal: the API is there."""
+        self._failures = 0
+        self._pause = 0.0
+        self._probing = False

@@ -1,0 +1,343 @@
+"""What an answer means: a page, a token, sectors, bars, or the error that it is.
+
+Each `read_…` is a pure function of a Reply. It returns the value or raises `ApiError` or `Denied`, and lets
+nothing else out whatever the bytes are.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import astuple
+
+from collector.errors import (
+    CollectorError,
+    Denied,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
+from collector.model import KST, BadRow, Bar, Exchange, Market, Page, Sector, Snapshot
+from collector.secret import Secret
+from collector.wire import calls, codes, fields
+from collector.wire.reply import Reply
+from collector.wire.text import Document, as_sent, strict_json
+
+_TOKEN_LENGTH = 1000
+_ENVELOPE_QUOTES = 8  # "inds_stkpc", "return_code", "return_msg" and the message
+_ROW_QUOTES = 48  # twelve keys and twelve values
+
+T = TypeVar("T")
+
+
+class _Row(msgspec.Struct, gc=False):
+    """A row of ka20002 as it is sent: twelve texts."""
+
+    stk_cd: str
+    stk_nm: str
+    cur_prc: str
+    pred_pre_sig: str
+    pred_pre: str
+    flu_rt: str
+    now_trde_qty: str
+    sel_bid: str
+    buy_bid: str
+    open_pric: str
+    high_pric: str
+    low_pric: str
+
+
+class _Prices(msgspec.Struct, gc=False):
+    inds_stkpc: list[_Row]
+    return_code: int
+    return_msg: str
+
+
+class _Bar(msgspec.Struct, gc=False):
+    dt: str
+    cur_prc: str
+    open_pric: str
+    high_pric: str
+    low_pric: str
+    trde_qty: str
+
+
+class _Sector(msgspec.Struct):
+    code: str
+    name: str
+
+
+_prices_decoder = msgspec.json.Decoder(_Prices)
+_price = fields.Memo(fields.price)
+_change = fields.Memo(fields.signed)
+_rate = fields.Memo(fields.basis_points)
+_sign = fields.Memo(fields.sign, size=64)
+_name = fields.Memo(fields.name)
+_symbols = {
+    exchange: fields.Memo(partial(fields.symbol, suffix=suffix)) for exchange, suffix in calls.SUFFIX.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token and when it ends (the API's wall clock, KST)."""
+
+    value: Secret
+    expires_at: datetime
+
+
+def read_prices(reply: Reply, exchange: Exchange) -> Page:
+    """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
+    sent, surplus = _price_rows(reply)
+    symbols = _symbols[exchange]
+    rows = [row for row in sent if isinstance(row, _Row)]
+    bad = [row for row in sent if isinstance(row, BadRow)]
+    try:
+        good = _snapshots(rows, symbols)
+    except fields.FieldError:
+        bad += [wrong for row in rows if (wrong := _judge(row, symbols))]
+        rows = [row for row in rows if _judge(row, symbols) is None]
+        good = _snapshots(rows, symbols)
+    strangers = sum(not symbols[row.stk_cd][1] for row in rows)
+    return Page(good, reply.next_key(), bad, wrong_suffix=strangers, surplus=surplus)
+
+
+def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> list[Snapshot]:
+    """All rows at once, a column at a time: nine in ten look-ups are hits that never leave C."""
+    if not rows:
+        return []
+    code, name, price, sign, change, rate, volume, *quotes = zip(*map(astuple, rows), strict=True)
+    ask, bid, opened, high, low = (map(_price.__getitem__, column) for column in quotes)
+    columns = zip(
+        [symbols[text][0] for text in code],
+        map(_name.__getitem__, name),
+        map(_price.__getitem__, price),
+        map(_change.__getitem__, change),
+        map(_rate.__getitem__, rate),
+        map(_sign.__getitem__, sign),
+        fields.volumes(volume),
+        ask,
+        bid,
+        opened,
+        high,
+        low,
+        strict=True,
+    )
+    return list(map(Snapshot._make, columns))
+
+
+def _judge(row: _Row, symbols: fields.Memo[tuple[str, bool]]) -> BadRow | None:
+    try:
+        _snapshots([row], symbols)
+    except fields.FieldError:
+        return BadRow(as_sent(msgspec.structs.asdict(row)), _first_wrong(row))
+    return None
+
+
+_GRAMMAR: dict[str, Callable[[str], object]] = {
+    "stk_cd": lambda text: fields.symbol(text, ""),
+    "stk_nm": fields.name,
+    "cur_prc": fields.price,
+    "pred_pre": fields.signed,
+    "flu_rt": fields.basis_points,
+    "pred_pre_sig": fields.sign,
+    "now_trde_qty": fields.volume,
+    "sel_bid": fields.price,
+    "buy_bid": fields.price,
+    "open_pric": fields.price,
+    "high_pric": fields.price,
+    "low_pric": fields.price,
+}
+
+
+def _first_wrong(row: _Row) -> str:
+    for name, parse in _GRAMMAR.items():
+        try:
+            parse(getattr(row, name))
+        except fields.FieldError as error:
+            return f"{name} {error}"
+    return "does not decode"
+
+
+def _price_rows(reply: Reply) -> tuple[Sequence[_Row | BadRow], int]:
+    """The rows as sent, and how many undocumented fields came with them.
+
+    The quick decoder keeps the last of two equal keys without a word. It is believed only if the body has
+    exactly as many quotes as the documented keys and values need: one key more, doubled or unknown, has at
+    least two more. Everything else takes the strict way.
+    """
+    if reply.status == 200:
+        try:
+            answer = _prices_decoder.decode(reply.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            plain = reply.body.count(b'"') == _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
+            if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
+                _same_call(reply, calls.PRICES)
+                return answer.inds_stkpc, 0
+    document = _document(reply, calls.PRICES)
+    rows = [_convert(row, _Row) for row in _list(document, "inds_stkpc")]
+    return rows, _surplus(document, "inds_stkpc", len(_Row.__struct_fields__))
+
+
+def _convert(row: object, kind: type[T]) -> T | BadRow:
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as error:
+        return BadRow(as_sent(row), str(error))
+
+
+def _surplus(document: Document, name: str, documented: int) -> int:
+    rows = [row for row in document[name] if isinstance(row, dict)]
+    extra = len(document.keys() - {name, "return_code", "return_msg"})
+    return extra + sum(max(0, len(row) - documented) for row in rows)
+
+
+def read_token(reply: Reply) -> Token:
+    """The answer of au10001; Unreadable where the token or its end is not as documented."""
+    document = _document(reply, calls.TOKEN)
+    value, ends = document.get("token"), document.get("expires_dt")
+    if not isinstance(value, str) or not 1 <= len(value) <= _TOKEN_LENGTH:
+        raise Unreadable("the token is not a text of 1 to 1,000 characters")
+    if not all("!" <= char <= "~" for char in value):
+        raise Unreadable("the token has characters that no header can carry")
+    if not isinstance(ends, str) or not (ends.isascii() and ends.isdigit() and len(ends) == 14):
+        raise Unreadable("expires_dt is not fourteen digits")
+    try:
+        return Token(Secret(value), datetime.strptime(ends, "%Y%m%d%H%M%S").replace(tzinfo=KST))
+    except ValueError as error:
+        raise Unreadable("expires_dt is no date") from error
+
+
+def read_revoked(reply: Reply) -> None:
+    """The answer of au10002: returns if the token is ended."""
+    _document(reply, calls.REVOKE)
+
+
+def read_sectors(reply: Reply, market: Market) -> list[Sector]:
+    """The sectors of a market from ka10101, in the order served."""
+    rows = [_convert(row, _Sector) for row in _list(_document(reply, calls.SECTORS), "list")]
+    sectors = []
+    for row in rows:
+        if isinstance(row, BadRow) or len(row.code) != 3 or not (row.code.isascii() and row.code.isdigit()):
+            raise Unreadable("ka10101 has a row without a sector code of three digits")
+        sectors.append(Sector(code=row.code, market=market, name_ko=row.name.strip()))
+    return sectors
+
+
+@dataclass(frozen=True, slots=True)
+class BarPage:
+    """One answer of ka10081: bars newest first, rows that do not decode, and the key of the next page."""
+
+    bars: Sequence[Bar]
+    next_key: str | None
+    bad: Sequence[BadRow] = ()
+
+
+def read_bars(reply: Reply, symbol: str) -> BarPage:
+    """One page of daily bars."""
+    good: list[Bar] = []
+    bad: list[BadRow] = []
+    for sent in _list(_document(reply, calls.BARS), "stk_dt_pole_chart_qry"):
+        row = _convert(sent, _Bar)
+        if isinstance(row, BadRow):
+            bad.append(row)
+            continue
+        try:
+            good.append(_bar(row, symbol))
+        except (fields.FieldError, ValueError) as error:
+            bad.append(BadRow(as_sent(sent), str(error)))
+    return BarPage(good, reply.next_key(), bad)
+
+
+def _bar(row: _Bar, symbol: str) -> Bar:
+    prices = [_price[text] for text in (row.open_pric, row.high_pric, row.low_pric, row.cur_prc)]
+    opened, high, low, close = (price or 0 for price in prices)
+    return Bar(symbol, _day(row.dt), opened, high, low, close, fields.volume(row.trde_qty))
+
+
+def _day(text: str) -> date:
+    if not (text.isascii() and text.isdigit() and len(text) == 8):
+        raise fields.FieldError("is no date of eight digits")
+    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+
+def _list(document: Document, name: str) -> list[Any]:
+    rows = document.get(name)
+    if not isinstance(rows, list):
+        raise Unreadable(f"the answer has no list {name}")
+    return rows
+
+
+def _document(reply: Reply, api_id: str) -> Document:
+    """The body of an answer that says it succeeded; raises what it is otherwise."""
+    if reply.status != 200:
+        raise _refused(reply)
+    if _is_html(reply.body):
+        raise Unavailable(
+            "a page of HTML came instead of an answer; the API may be under maintenance", code=200
+        )
+    document = strict_json(reply.body)
+    code, text = _return_code(document), document.get("return_msg")
+    text = text if isinstance(text, str) else ""
+    if code != 0 or codes.code_in(text) is not None:
+        raise codes.refusal(_one_line(text), return_code=code)
+    _same_call(reply, api_id)
+    return document
+
+
+def _return_code(document: Document) -> int:
+    """0 is success; it comes as a number or as text ("0", "0000"). Absent or of another type: Unreadable."""
+    code = document.get("return_code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 5:
+        return int(code)
+    raise Unreadable("the answer has no return_code")
+
+
+def _refused(reply: Reply) -> CollectorError:
+    """The error that an answer with a status other than 200 is. A code of Kiwoom's wins over the status."""
+    status, text = reply.status, _message(reply.body)
+    if codes.code_in(text) is not None:
+        return codes.refusal(text)
+    line = f"HTTP {status}" + (f", Kiwoom says: {text}" if text else "")
+    if status == 429:
+        return Throttled(line, code=status, text=text, quota=codes.quota_in(text))
+    if status == 401:
+        return TokenExpired(line, code=status, text=text)
+    if status >= 500:
+        return Unavailable(line, code=status, text=text)
+    if status in (400, 403) and _is_html(reply.body):
+        return Denied(f"{line} with a page of HTML", code=status, hint=codes.FIREWALL)
+    return Rejected(line, code=status, text=text)
+
+
+def _message(body: bytes) -> str:
+    try:
+        text = strict_json(body).get("return_msg")
+    except Unreadable:
+        return ""
+    return _one_line(text) if isinstance(text, str) else ""
+
+
+def _one_line(text: str) -> str:
+    """Kiwoom's text for our lines: printable, of one line, at most 300 characters."""
+    return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
+
+
+def _is_html(body: bytes) -> bool:
+    return body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def _same_call(reply: Reply, api_id: str) -> None:
+    """An answer to another call must never be taken for ours (a late answer on a kept connection)."""
+    echoed = reply.header("api-id")
+    if echoed and echoed != api_id:
+        raise Unreadable(f"asked {api_id}, the answer is of another call")

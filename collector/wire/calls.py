@@ -1,0 +1,77 @@
+"""Requests as they are sent. What is not made here cannot be sent: orders are impossible by construction."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
+from collector.model import Exchange, Market, Target
+from collector.secret import Secret
+
+TOKEN, REVOKE, SECTORS, PRICES, BARS = "au10001", "au10002", "ka10101", "ka20002", "ka10081"
+API_IDS = frozenset({TOKEN, REVOKE, SECTORS, PRICES, BARS})
+
+MARKET_CODE = {
+    Market.KOSPI: "0",
+    Market.KOSDAQ: "1",
+    Market.KOSPI200: "2",
+    Market.KOSPI100: "4",
+    Market.KRX100: "7",
+}
+EXCHANGE_CODE = {Exchange.KRX: "1", Exchange.NXT: "2", Exchange.CONSOLIDATED: "3"}
+SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One POST: which call, where, the JSON body, and the key of the page (None: the first)."""
+
+    api_id: str
+    path: str
+    body: bytes
+    key: str | None = None
+
+    def headers(self, token: Secret | None) -> dict[str, str]:
+        """Headers as documented; the continuation pair only where a page is continued."""
+        headers = {"Content-Type": "application/json;charset=UTF-8", "api-id": self.api_id}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        if self.key is not None:
+            headers |= {"cont-yn": "Y", "next-key": self.key}
+        return headers
+
+
+def _json(**fields: str) -> bytes:
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def ask_token(app_key: Secret, secret_key: Secret) -> Request:
+    """au10001: a token for the key pair."""
+    body = _json(grant_type="client_credentials", appkey=app_key.reveal(), secretkey=secret_key.reveal())
+    return Request(TOKEN, "/oauth2/token", body)
+
+
+def ask_revoke(app_key: Secret, secret_key: Secret, token: Secret) -> Request:
+    """au10002: end a token, for everybody who uses it."""
+    body = _json(appkey=app_key.reveal(), secretkey=secret_key.reveal(), token=token.reveal())
+    return Request(REVOKE, "/oauth2/revoke", body)
+
+
+def ask_sectors(market: Market) -> Request:
+    """ka10101: the sectors of a market, one page."""
+    return Request(SECTORS, "/api/dostk/stkinfo", _json(mrkt_tp=MARKET_CODE[market]))
+
+
+def ask_prices(target: Target, key: str | None = None) -> Request:
+    """ka20002: one page of the prices of all stocks of a sector; the body is repeated on every page."""
+    body = _json(
+        mrkt_tp=MARKET_CODE[target.market],
+        inds_cd=target.sector,
+        stex_tp=EXCHANGE_CODE[target.exchange],
+    )
+    return Request(PRICES, "/api/dostk/sect", body, key)
+
+
+def ask_bars(symbol: str, last: date, *, adjusted: bool = False, key: str | None = None) -> Request:
+    """ka10081: daily bars of a listing up to `last`, newest first, 600 a page."""
+    body = _json(stk_cd=symbol, base_dt=f"{last:%Y%m%d}", upd_stkpc_tp="1" if adjusted else "0")
+    return Request(BARS, "/api/dostk/chart", body, key)

@@ -1,0 +1,128 @@
+"""The grammar of single values: Kiwoom sends every number as text, now and then with decorations.
+
+Python's own `int()` takes full-width digits, underscores and any blank; this grammar takes ASCII only. It
+tolerates what has one reading (blanks around, zero padding, digit groups, one surplus sign as in `--714`,
+which other calls of the API were seen to send) and refuses the rest with `FieldError`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+_BODY = r"[ \t]*(\+\+?|--?)?([0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
+_WHOLE = re.compile(_BODY + r"[ \t]*", re.ASCII)
+_RATE = re.compile(_BODY + r"(?:\.([0-9]{1,2}))?[ \t]*", re.ASCII)
+_SYMBOL = re.compile(r"[0-9A-Z]{6}", re.ASCII)
+
+INT4 = 2**31 - 1
+RATE_LIMIT = INT4 // 8
+"""Basis points are stored with the sign 1–5 packed beneath them, see the storage layout."""
+NAME_LENGTH = 40
+
+_SIGNS = frozenset("+-")
+
+T = TypeVar("T")
+
+
+class FieldError(ValueError):
+    """A value that this grammar refuses; the text says why, without the value."""
+
+
+class Memo(dict[str, T]):
+    """What texts decode to, remembered: quotes repeat between columns, pages and sectors.
+
+    A hit costs a dict look-up instead of a parse. Cleared when full, so that memory stays bounded whatever
+    the server sends; refused texts are never kept.
+    """
+
+    def __init__(self, parse: Callable[[str], T], *, size: int = 1 << 15) -> None:
+        super().__init__()
+        self._parse = parse
+        self._size = size
+
+    def __missing__(self, text: str) -> T:
+        value = self._parse(text)
+        if len(self) >= self._size:
+            self.clear()
+        self[text] = value
+        return value
+
+
+def _whole(text: str) -> int:
+    digits = text[1:] if text[:1] in _SIGNS else text
+    if digits.isdigit() and digits.isascii() and len(digits) <= 15:
+        return int(text)  # the plain form, nearly always
+    match = _WHOLE.fullmatch(text)
+    if match is None:
+        raise FieldError("is no whole number")
+    number = int(match[2].replace(",", ""))
+    return -number if match[1] and match[1][0] == "-" else number
+
+
+def signed(text: str) -> int:
+    """A change in won: the sign is the sign."""
+    number = _whole(text)
+    if abs(number) > INT4:
+        raise FieldError("is larger than a won amount can be")
+    return number
+
+
+def price(text: str) -> int | None:
+    """Won. A leading sign, the direction against the previous close, is dropped; 0 or blank: no quote."""
+    if not text.strip(" \t"):
+        return None
+    return abs(signed(text)) or None
+
+
+def volume(text: str) -> int:
+    """Shares; never negative."""
+    number = _whole(text)
+    if number < 0:
+        raise FieldError("is a negative volume")
+    return number
+
+
+def volumes(column: Sequence[str]) -> list[int]:
+    """`volume` for a column at once: volumes hardly repeat, so the plain case is tested for all together."""
+    joined = "".join(column)
+    if joined.isdigit() and joined.isascii() and min(map(len, column)) and max(map(len, column)) <= 15:
+        return list(map(int, column))
+    return list(map(volume, column))
+
+
+def basis_points(text: str) -> int:
+    """A rate in percent with at most two decimals, as whole hundredths of a percent."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise FieldError("is no percentage with at most two decimals")
+    number = int(match[2].replace(",", "")) * 100 + int((match[3] or "").ljust(2, "0"))
+    if number > RATE_LIMIT:
+        raise FieldError("is larger than a rate can be")
+    return -number if match[1] and match[1][0] == "-" else number
+
+
+def sign(text: str) -> int:
+    """1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
+    number = _whole(text)
+    if not 1 <= number <= 5:
+        raise FieldError("is no sign from 1 to 5")
+    return number
+
+
+def symbol(text: str, suffix: str) -> tuple[str, bool]:
+    """The six characters of a code, and whether it carried the suffix of the exchange asked for.
+
+    Codes are `^[0-9A-Z]{6}(_NX|_AL)?$`; letters are real (0126Z0).
+    """
+    bare, _, tail = text.partition("_")
+    if _SYMBOL.fullmatch(bare) is None or (tail and tail not in ("NX", "AL")):
+        raise FieldError("is no stock code")
+    return bare, text[6:] == suffix
+
+
+def name(text: str) -> str:
+    """A listing's name: 1–40 printable characters (the official page's length), blanks around dropped."""
+    bare = text.strip()
+    if not 1 <= len(bare) <= NAME_LENGTH or not bare.isprintable():
+        raise FieldError("is no name of 1 to 40 printable characters")
+    return bare

@@ -1,0 +1,51 @@
+"""One HTTP answer as plain values, and its headers judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.errors import Unreadable
+
+_KEY_LENGTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status, headers as they came (names in any case, repeats kept) and the decompressed body."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The one value of a header, "" if it is absent; Unreadable if it came with two different values.
+
+        A repeat with the same value has one reading and is let through, except for continuation headers,
+        which `next_key` reads more strictly.
+        """
+        values = self._all(name)
+        if len(set(values)) > 1:
+            raise Unreadable(f"the header {name} came {len(values)} times with different values")
+        return values[0] if values else ""
+
+    def _all(self, name: str) -> list[str]:
+        return [value.strip() for key, value in self.headers if key.lower() == name]
+
+    def next_key(self) -> str | None:
+        """The key of the next page, None on the last one.
+
+        cont-yn is Y or N (absent or empty counts as N, as on the token call); Y needs a next-key of 1–50
+        visible ASCII characters (the official page gives the length). Anything else is Unreadable: a walk
+        that cannot know whether it has ended is not whole.
+        """
+        flags, keys = self._all("cont-yn"), self._all("next-key")
+        if len(flags) > 1 or len(keys) > 1:
+            raise Unreadable("a continuation header came more than once")
+        flag = flags[0] if flags else ""
+        key = keys[0] if keys else ""
+        if flag in ("N", ""):
+            return None
+        if flag != "Y":
+            raise Unreadable("cont-yn is neither Y nor N")
+        if not 1 <= len(key) <= _KEY_LENGTH or not all("!" <= char <= "~" for char in key):
+            raise Unreadable("cont-yn is Y but next-key is not 1 to 50 visible ASCII characters")
+        return key

@@ -1,0 +1,41 @@
+"""JSON, strictly: what the standard parser lets through in silence is refused here."""
+
+import json
+from typing import Any, NoReturn
+
+from collector.errors import Unreadable
+
+Document = dict[str, Any]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Document:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise Unreadable("a key stands twice in one JSON object")
+    return document
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Unreadable(f"{name} is no JSON value")
+
+
+def strict_json(body: bytes) -> Document:
+    """Parse a JSON object; Unreadable for duplicate keys, NaN, bad UTF-8, deep nesting, or no object."""
+    try:
+        document = json.loads(
+            body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=str
+        )
+    except UnicodeDecodeError as error:
+        raise Unreadable("the answer is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        # The foreign text is left out: it may quote what was sent.
+        raise Unreadable(f"the answer is no JSON ({type(error).__name__})") from error
+    if not isinstance(document, dict):
+        raise Unreadable("the answer is JSON but no object")
+    return document
+
+
+def as_sent(value: object) -> str:
+    """A decoded value back as JSON text, for quarantine: whatever it holds, it becomes storable text."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=False)
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
