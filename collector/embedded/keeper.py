@@ -1,0 +1,324 @@
+"""The keeper: a small process that runs the private server for as long as anybody holds a line to it.
+
+    python -I -S keeper.py FOLDER LINE BINARIES [NAME=VALUE ...]
+
+Every user of the server holds a connection to the socket LINE. The keeper answers it with `ready`, or with
+`failed WHY`; once the last line is gone, however it went (closed, exit, kill -9), it stops the server and
+exits. Whoever leaves sends `bye` and waits for the line's end: it ends at once while others remain, and with
+the keeper itself if nobody does. So nothing is left behind, and no server is stopped under a user.
+
+It has a process of its own because the first user may leave before the second. It is run by its path, with
+the standard library alone, so that it starts in some 20 ms and knows none of its users' secrets.
+"""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+PATIENCE = 60.0
+"""Seconds for the server to come up (it may have a crash to recover from) or to go down."""
+NOBODY = 65534
+BYE = b"bye"
+
+
+class FailedError(Exception):
+    """There is no server to be had; the text says why."""
+
+
+def main(folder: Path, line: Path, binaries: Path, settings: list[str]) -> None:
+    """Become the keeper of FOLDER, unless it has one: the lock decides, and the kernel frees it."""
+    lock = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    door = _door(line)
+    if os.fork():
+        return
+    _detach(folder / "server.log")
+    server = Server(folder, line.parent, binaries, settings)
+    board = Switchboard(door, server)
+    try:
+        server.start()
+        board.serve()
+    except (FailedError, OSError) as error:
+        _refuse(door, str(error))
+    line.unlink(missing_ok=True)
+    door.close()
+    server.stop()
+    os._exit(0)
+
+
+def _door(line: Path) -> socket.socket:
+    line.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(str(line))
+    door.listen(128)
+    return door
+
+
+def _detach(log: Path) -> None:
+    """Leave the terminal and the signals that are meant for the users."""
+    os.setsid()
+    os.chdir("/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _pass)
+    if log.exists() and log.stat().st_size > 1_000_000:
+        os.truncate(log, 0)
+    errors = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for source, target in ((nothing, 0), (nothing, 1), (errors, 2)):
+        os.dup2(source, target)
+
+
+def _pass(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; a handler rather than SIG_IGN, which the server would inherit."""
+
+
+def _refuse(door: socket.socket, why: str) -> None:
+    door.settimeout(1.0)
+    with contextlib.suppress(OSError):
+        while True:
+            user, _ = door.accept()
+            user.sendall(f"failed {' '.join(why.split())}\n".encode())
+            user.close()
+            door.settimeout(0.0)
+
+
+class Switchboard:
+    """The lines of the users, beside the server's life."""
+
+    def __init__(self, door: socket.socket, server: "Server") -> None:
+        self.server = server
+        self.door = door
+        self.users: set[socket.socket] = set()
+        self.leaving: list[socket.socket] = []
+        self.events = selectors.DefaultSelector()
+        self.death, self.wakeup = socket.socketpair()
+        for end in (door, self.death, self.wakeup):
+            end.setblocking(False)
+        self.events.register(door, selectors.EVENT_READ)
+        self.events.register(self.death, selectors.EVENT_READ)
+        signal.signal(signal.SIGCHLD, _pass)
+        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Return when the last user is gone, or when nobody comes in the first place."""
+        self._listen(PATIENCE)
+        while self.users:
+            self._listen(None)
+
+    def _listen(self, timeout: float | None) -> None:
+        for key, _ in self.events.select(timeout):
+            if key.fileobj is self.door:
+                self._welcome()
+            elif key.fileobj is self.death:
+                self.death.recv(4096)
+                self.server.revive()
+            else:
+                assert isinstance(key.fileobj, socket.socket)
+                self._hear(key.fileobj)
+
+    def _welcome(self) -> None:
+        user, _ = self.door.accept()
+        user.setblocking(False)
+        with contextlib.suppress(OSError):
+            user.send(b"ready\n")
+        self.users.add(user)
+        self.events.register(user, selectors.EVENT_READ)
+
+    def _hear(self, user: socket.socket) -> None:
+        """Anything said is a goodbye. The last one's line stays open until the keeper's own end."""
+        self.events.unregister(user)
+        self.users.discard(user)
+        if self.users:
+            user.close()
+        else:
+            self.leaving.append(user)
+
+
+class Server:
+    """One PostgreSQL over FOLDER/data, reachable through a socket in `run` and by nothing else."""
+
+    def __init__(self, folder: Path, run: Path, binaries: Path, settings: list[str]) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.run = run
+        self.binaries = binaries
+        self.settings = settings
+        self.child: subprocess.Popen[bytes] | None = None
+        self._complaint = ""
+
+    def start(self) -> None:
+        """Come up with whatever an earlier life left behind; FailedError tells what stands in the way."""
+        for remains in self.folder.glob("data.*"):
+            shutil.rmtree(remains)
+        if not self.data.exists():
+            self._init()
+        deadline = time.monotonic() + PATIENCE
+        while not self._is_up(deadline):
+            if "shared memory block" not in self._complaint:
+                raise FailedError(self._complaint)
+            time.sleep(0.1)  # a process of the server that was killed still works on the data
+
+    def revive(self) -> None:
+        """Bring a server that crashed back; one that ended in order was told to by somebody."""
+        if self.child is not None and self.child.poll():
+            time.sleep(0.1)
+            self.start()
+
+    def stop(self) -> None:
+        """Go down in order, then at once, then by force."""
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            if self.child is not None and self.child.poll() is None:
+                self.child.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.child.wait(PATIENCE)
+
+    def _init(self) -> None:
+        """Make the cluster aside and rename it, so that a broken-off attempt is never taken for one."""
+        aside = Path(tempfile.mkdtemp(prefix="data.", dir=self.folder))
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *self._locale()]
+        made = _run(*_disguise(aside), self.binaries / "initdb", *options, "--pgdata", aside)
+        if made.returncode:
+            raise FailedError(_last(made.stderr) or "initdb failed")
+        aside.rename(self.data)
+
+    def _locale(self) -> list[str]:
+        """The built-in C.UTF-8 sorts alike on every machine; servers older than 17 have none."""
+        version = _run(self.binaries / "postgres", "--version").stdout.split()[2]
+        if int(version.split(".")[0]) < 17:
+            return ["--locale=C"]
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+
+    def _is_up(self, deadline: float) -> bool:
+        self._clear()
+        seen = (self.folder / "server.log").stat().st_size
+        self.child = subprocess.Popen(  # noqa: S603 - all words are ours
+            self._command(), stdin=subprocess.DEVNULL, stdout=sys.stderr
+        )
+        while self.child.poll() is None:
+            if _notes(self.data)[7:8] == ["ready"] and _notes(self.data)[0] == str(self.child.pid):
+                return True
+            if time.monotonic() > deadline:
+                self.child.kill()
+                raise FailedError(f"it was not ready after {PATIENCE:g} s")
+            time.sleep(0.005)
+        log = (self.folder / "server.log").read_bytes()[seen:].decode(errors="replace")
+        self._complaint = _last(log) or f"it exited with {self.child.returncode}"
+        return False
+
+    def _command(self) -> list[str | Path]:
+        quoted = str(self.run).replace('"', '""')
+        fixed = ["listen_addresses=", "port=5432", "unix_socket_permissions=0700", "logging_collector=off"]
+        settings = [*fixed, f'unix_socket_directories="{quoted}"', *self.settings]
+        options = [part for setting in settings for part in ("-c", setting)]
+        return [*_disguise(self.data), self.binaries / "postgres", "-D", self.data, *options]
+
+    def _clear(self) -> None:
+        """Judge what an earlier server left: PostgreSQL believes any pid file whose pid is taken."""
+        for socket_file in self.run.glob(".s.PGSQL.*"):
+            socket_file.unlink(missing_ok=True)
+        notes = _notes(self.data)
+        pid_file = self.data / "postmaster.pid"
+        if not notes or not notes[0].isdecimal():
+            pid_file.unlink(missing_ok=True)
+        elif _is_server(int(notes[0]), self.data):
+            _end_orphan(int(notes[0]), self.data)
+        else:
+            # Its parent's pid is the one that a server never takes for another server's; the other lines,
+            # with the shared memory that a killed server's processes may still use, stay for it to check.
+            pid_file.write_text("\n".join([str(os.getpid()), *notes[1:], ""]))
+
+
+def _notes(data: Path) -> list[str]:
+    """The lines of postmaster.pid: pid, folder, start, port, socket folder, address, shared memory, state."""
+    try:
+        return [line.strip() for line in (data / "postmaster.pid").read_text(errors="replace").splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _is_server(pid: int, data: Path) -> bool:
+    """Whether a pid is the server of this folder and not somebody else who was given its number."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return os.fsencode(data) in words and Path(os.fsdecode(words[0])).name == "postgres"
+    except OSError:
+        if Path("/proc/self").exists():
+            return False
+    return f"postgres -D {data} " in _run("ps", "-o", "command=", "-p", str(pid)).stdout
+
+
+def _end_orphan(pid: int, data: Path) -> None:
+    """Stop a server whose keeper was killed; its data are whole, and the next one needs them."""
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + PATIENCE
+    while _is_server(pid, data):
+        if time.monotonic() > deadline:
+            raise FailedError(f"the server of an earlier run (pid {pid}) does not stop")
+        time.sleep(0.01)
+
+
+def _disguise(data: Path) -> Iterator[str]:
+    """The words before a command that make it die with us and, for root, run as somebody else.
+
+    PostgreSQL refuses root. A user namespace gives it another name for the same rights; where none may be
+    made (in most containers) it gets another user, and the folder with it.
+    """
+    if os.geteuid() == 0:
+        owner = data.stat()
+        some_user = next((str(entry.pw_uid) for entry in pwd.getpwall() if entry.pw_uid), str(NOBODY))
+        namespace = ["unshare", "--user", f"--map-user={some_user}", f"--map-group={some_user}"]
+        if owner.st_uid == 0 and _works(namespace):
+            yield from namespace
+        else:
+            yield from _other_user(data, owner.st_uid or NOBODY, owner.st_gid or NOBODY)
+    if _works(["setpriv", "--pdeathsig", "INT"]):
+        yield from ("setpriv", "--pdeathsig", "INT")
+
+
+def _other_user(data: Path, user: int, group: int) -> Iterator[str]:
+    """Run as another user who may still pass through root's folders."""
+    command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+    command += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    if not _works(command):
+        raise FailedError("PostgreSQL refuses to run as root, and neither unshare nor setpriv helps here")
+    if data.stat().st_uid != user:
+        for path in (data, *data.rglob("*")):
+            os.chown(path, user, group, follow_symlinks=False)
+    yield from command
+
+
+def _works(command: list[str]) -> bool:
+    try:
+        return _run(*command, "true").returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - all words are ours
+
+
+def _last(log: str) -> str:
+    """The line of a log that tells why: the last error, or else the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
+    return (errors or lines or [""])[-1]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -1,0 +1,16 @@
+"""The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
+
+from collector.postgres.address import Address, parse
+from collector.postgres.failure import translated
+from collector.postgres.session import Connection, Pool, check_server, connect, open_pool
+
+__all__ = [
+    "Address",
+    "Connection",
+    "Pool",
+    "check_server",
+    "connect",
+    "open_pool",
+    "parse",
+    "translated",
+]

@@ -1,0 +1,32 @@
+"""The database as the rest of the program holds it: sessions for a purpose, bounded in time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from collector.postgres.address import Address
+from collector.postgres.failure import translated
+from collector.postgres.session import Connection, Pool
+
+TIMEOUT = 15.0
+"""Seconds that one conversation may take, waiting for a free session included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A pool and where it leads. Whoever opened the pool closes it."""
+
+    pool: Pool
+    address: Address
+
+    @asynccontextmanager
+    async def session(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
+        """A session for one purpose, named by `what` in the StoreError that a failure becomes."""
+        async with translated(what, self.address, timeout=timeout), self.pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
+        """As `session`, inside one transaction: committed if the block ends, rolled back if it raises."""
+        async with self.session(what, timeout=timeout) as connection, connection.transaction():
+            yield connection

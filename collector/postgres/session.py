@@ -1,0 +1,144 @@
+"""Sessions with the database: opened with limits that end what hangs, and closed under a deadline."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+from asyncpg import Connection, Pool
+
+from collector.errors import ConfigError
+from collector.postgres.address import Address
+from collector.postgres.failure import translated
+
+__all__ = ["Connection", "Pool", "check_server", "connect", "open_pool"]
+
+OLDEST = 15
+CLOSING = 3.0
+"""Seconds that a goodbye may take; after that the socket is dropped."""
+
+_PROMISE = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+@asynccontextmanager
+async def connect(
+    address: Address, *, timeout: float = 10.0, statement_timeout: float = 30.0
+) -> AsyncIterator[Connection]:
+    """One session of one's own; both limits are seconds. StoreError if there is none to be had."""
+    async with translated("connecting", address, timeout=timeout):
+        connection = await _opened(**_arguments(address, statement_timeout))
+    try:
+        yield connection
+    finally:
+        await _closed(connection)
+
+
+@asynccontextmanager
+async def open_pool(
+    address: Address, *, size: int = 4, timeout: float = 10.0, statement_timeout: float = 30.0
+) -> AsyncIterator[Pool]:
+    """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once."""
+    arguments = _arguments(address, statement_timeout)
+    async with translated("connecting", address, timeout=timeout):
+        pool = await asyncpg.create_pool(min_size=1, max_size=size, connect=_opened, **arguments)
+    try:
+        yield pool
+    finally:
+        await _closed(pool)
+
+
+def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:
+    """What the driver is told, field by field: the rest it would take from the environment."""
+    password = address.password.reveal() if address.password else None
+    return {
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": password,
+        "database": address.database,
+        "ssl": _ssl(address),
+        "statement_cache_size": 0 if address.pgbouncer else 100,
+        "server_settings": _settings(address, statement_timeout),
+    }
+
+
+def _settings(address: Address, statement_timeout: float) -> dict[str, str]:
+    """PgBouncer refuses start-up settings that it does not track, so behind it the limits are asyncio's."""
+    tracked = {"application_name": "collector", "timezone": "UTC"}
+    if address.pgbouncer:
+        return tracked
+    return tracked | {
+        "statement_timeout": f"{statement_timeout * 1000:.0f}",
+        "lock_timeout": "5000",
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",
+    }
+
+
+def _ssl(address: Address) -> str | ssl.SSLContext | bool:
+    if address.is_socket or address.sslmode == "disable":
+        return False
+    if not address.sslmode.startswith("verify"):
+        return address.sslmode
+    try:
+        context = ssl.create_default_context(cafile=address.sslrootcert or None)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"sslrootcert {address.sslrootcert} cannot be read", hint="name a file of PEM certificates"
+        ) from error
+    context.check_hostname = address.sslmode == "verify-full"
+    return context
+
+
+async def _opened(*dsn: None, **arguments: Any) -> Connection:
+    """Also what the pool calls, which passes a DSN that is always None first."""
+    connection = await asyncpg.connect(*dsn, **arguments)
+    _notice_a_dead_peer(connection._transport.get_extra_info("socket"))
+    return connection
+
+
+def _notice_a_dead_peer(wire: socket.socket) -> None:
+    """Let the kernel find out within half a minute that the peer is gone; the driver sets nothing of it."""
+    if wire.family == socket.AF_UNIX:
+        return
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wanted = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+    for name, value in wanted.items():
+        if hasattr(socket, name):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _closed(session: Connection | Pool) -> None:
+    """Say goodbye; drop the socket if that takes too long, fails, or is cancelled."""
+    try:
+        with suppress(TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            async with asyncio.timeout(CLOSING):
+                await session.close()
+    finally:
+        session.terminate()
+
+
+async def check_server(connection: Connection, address: Address) -> list[str]:
+    """Refuse a server that cannot keep what we promise; return what weakens the promise, as lines to log."""
+    async with translated("looking at the server", address, timeout=10.0):
+        version = connection.get_server_version()
+        encoding = await connection.fetchval("SHOW server_encoding")
+        rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _PROMISE)
+    if version.major < OLDEST:
+        raise ConfigError(
+            f"the server is PostgreSQL {version.major}; {OLDEST} or newer is needed (database {address})",
+            hint="upgrade the server, or leave DATABASE_URL out for a private one",
+        )
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"the database is encoded in {encoding}, UTF8 is needed (database {address})",
+            hint="create one: CREATE DATABASE collector ENCODING 'UTF8' TEMPLATE template0",
+        )
+    return [
+        f"{row['name']} is off: a crash of the server may lose snapshots that were stored"
+        for row in rows
+        if row["setting"] == "off"
+    ]
