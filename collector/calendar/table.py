@@ -1,0 +1,189 @@
+"""Reads the dated table of hours and closures, and refuses, with file and line, what cannot be meant."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, time
+from typing import NamedTuple
+
+from collector import yamltext
+from collector.errors import ConfigError
+
+SESSIONS = ("KRX.regular", "KRX.after", "NXT.pre", "NXT.main", "NXT.after")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_HOURS = re.compile(r"\d\d:\d\d(:\d\d)?-\d\d:\d\d(:\d\d)?", re.ASCII)
+
+
+class Hours(NamedTuple):
+    """When a session opens and closes, KST."""
+
+    opens: time
+    closes: time
+
+
+class Special(NamedTuple):
+    """A day with hours of its own, and why; None is a session that stays shut."""
+
+    reason: str
+    hours: Mapping[str, Hours | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What the file says; see there for what each part means."""
+
+    known_from: date
+    known_until: date
+    sessions: Mapping[str, Mapping[date, Hours | None]]
+    """A session's ordinary hours from each date on, in the order of the dates."""
+    first_day: Mapping[str, Hours | None]
+    """What is different on the first trading day of every year."""
+    closed: Mapping[date, str]
+    open: Mapping[date, str]
+    special: Mapping[date, Special]
+
+
+def read(data: bytes, origin: str) -> Table:
+    """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean."""
+    root = yamltext.read(data, origin)
+    try:
+        return _table(root)
+    except _WrongError as wrong:
+        raise ConfigError(yamltext.complaint(origin, wrong.line, str(wrong))) from None
+
+
+class _WrongError(Exception):
+    """What is wrong with the file, on its way to the one place that knows the file's name."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+def _table(root: yamltext.Mapping) -> Table:
+    _only(root, "known", "sessions", "first_trading_day", "closed", "open", "hours")
+    known = _only(_section(root, "known"), "from", "until")
+    table = Table(
+        known_from=_date(*_entry(known, "from")),
+        known_until=_date(*_entry(known, "until")),
+        sessions={name: _steps(node, line) for name, node, line in _by_session(_section(root, "sessions"))},
+        first_day=_hours_by_session(_section(root, "first_trading_day")),
+        closed=_reasons(_section(root, "closed")),
+        open=_reasons(_section(root, "open")),
+        special=_specials(_section(root, "hours")),
+    )
+    if table.known_until < table.known_from:
+        raise _WrongError(known.lines["until"], "`until` lies before `from`; allowed is a later date")
+    if not table.sessions:
+        raise _WrongError(root.line, f"no hours under `sessions`; allowed is {_names()}")
+    for day in table.closed.keys() & (table.open.keys() | table.special.keys()):
+        line = _section(root, "closed").lines[day.isoformat()]
+        raise _WrongError(
+            line, f"{day} is closed here and open elsewhere in the file; allowed is one of them"
+        )
+    return table
+
+
+def _section(root: yamltext.Mapping, key: str) -> yamltext.Mapping:
+    node = root.entries.get(key)
+    if node is None or node == yamltext.Scalar(node.line, ""):
+        return yamltext.Mapping(root.line)
+    return _mapping(node, root.lines[key])
+
+
+def _mapping(node: yamltext.Node, line: int) -> yamltext.Mapping:
+    if isinstance(node, yamltext.Mapping):
+        return node
+    raise _WrongError(line, f"{yamltext.describe(node)}; allowed is a mapping (`key: value` lines)")
+
+
+def _only(node: yamltext.Mapping, *keys: str) -> yamltext.Mapping:
+    for key, line in node.lines.items():
+        if key not in keys:
+            raise _WrongError(line, f"{yamltext.quote(key)}; allowed is {', '.join(keys)}")
+    return node
+
+
+def _entry(node: yamltext.Mapping, key: str) -> tuple[str, int]:
+    if key not in node.entries:
+        raise _WrongError(node.line, f"`{key}` is missing")
+    return _text(node.entries[key], node.lines[key]), node.lines[key]
+
+
+def _text(node: yamltext.Node, line: int) -> str:
+    if isinstance(node, yamltext.Scalar) and node.text:
+        return node.text
+    raise _WrongError(line, f"{yamltext.describe(node)}; allowed is a text")
+
+
+def _date(text: str, line: int) -> date:
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        with suppress(ValueError):
+            return date.fromisoformat(text)
+    raise _WrongError(line, f"{yamltext.quote(text)} is no date; allowed is YYYY-MM-DD, a day that exists")
+
+
+def _by_date(node: yamltext.Mapping) -> Iterator[tuple[date, yamltext.Node, int]]:
+    for key, value in node.entries.items():
+        yield _date(key, node.lines[key]), value, node.lines[key]
+
+
+def _by_weekday(node: yamltext.Mapping) -> Iterator[tuple[date, yamltext.Node, int]]:
+    for day, value, line in _by_date(node):
+        if day.weekday() >= 5:
+            name = WEEKDAYS[day.weekday()]
+            raise _WrongError(line, f"{day} is a {name} and closed anyway; allowed is Monday to Friday")
+        yield day, value, line
+
+
+def _by_session(node: yamltext.Mapping) -> Iterator[tuple[str, yamltext.Node, int]]:
+    for name, value in node.entries.items():
+        if name not in SESSIONS:
+            raise _WrongError(
+                node.lines[name], f"{yamltext.quote(name)} is no session; allowed is {_names()}"
+            )
+        yield name, value, node.lines[name]
+
+
+def _names() -> str:
+    return ", ".join(SESSIONS)
+
+
+def _reasons(node: yamltext.Mapping) -> dict[date, str]:
+    return {day: _text(value, line) for day, value, line in _by_weekday(node)}
+
+
+def _steps(node: yamltext.Node, line: int) -> dict[date, Hours | None]:
+    steps = {day: _hours(value, line) for day, value, line in _by_date(_mapping(node, line))}
+    if list(steps) != sorted(steps):
+        raise _WrongError(line, "dates out of order; allowed is the earliest first")
+    return steps
+
+
+def _hours_by_session(node: yamltext.Mapping) -> dict[str, Hours | None]:
+    return {name: _hours(value, line) for name, value, line in _by_session(node)}
+
+
+def _specials(node: yamltext.Mapping) -> dict[date, Special]:
+    return {day: _special(_mapping(value, line)) for day, value, line in _by_weekday(node)}
+
+
+def _special(node: yamltext.Mapping) -> Special:
+    reason, _ = _entry(node, "reason")
+    hours = {key: value for key, value in node.entries.items() if key != "reason"}
+    return Special(reason, _hours_by_session(yamltext.Mapping(node.line, hours, node.lines)))
+
+
+def _hours(node: yamltext.Node, line: int) -> Hours | None:
+    text = _text(node, line)
+    if text == "closed":
+        return None
+    if _HOURS.fullmatch(text):
+        opens, _, closes = text.partition("-")
+        with suppress(ValueError):
+            hours = Hours(time.fromisoformat(opens), time.fromisoformat(closes))
+            if hours.opens < hours.closes:
+                return hours
+    allowed = "HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, closing later than opening, or closed"
+    raise _WrongError(line, f"{yamltext.quote(text)} are no hours; allowed is {allowed}")

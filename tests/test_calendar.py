@@ -1,0 +1,348 @@
+"""The trading days and hours of 2025 to 2027 as they are known, and what a table of them may say."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import calendar, shipped
+from collector.calendar import SESSIONS, Calendar
+from collector.errors import ConfigError
+from collector.model import KST
+
+SHIPPED = shipped.path("config", "calendar.yaml")
+CALENDAR = calendar.load(SHIPPED.read_bytes(), "config/calendar.yaml")
+
+CLOSED_WEEKDAYS = {
+    2025: "01-01 01-27 01-28 01-29 01-30 03-03 05-01 05-05 05-06 06-03 "
+    "06-06 08-15 10-03 10-06 10-07 10-08 10-09 12-25 12-31",
+    2026: "01-01 02-16 02-17 02-18 03-02 05-01 05-05 05-25 06-03 "
+    "07-17 08-17 09-24 09-25 10-05 10-09 12-25 12-31",
+    2027: "01-01 02-08 02-09 03-01 05-03 05-05 05-13 07-19 08-16 09-14 09-15 09-16 10-04 10-11 12-27 12-31",
+}
+ORDINARY = {
+    "NXT.pre": "08:00-08:50",
+    "KRX.regular": "09:00-15:30",
+    "NXT.main": "09:00:30-15:20",
+    "NXT.after": "15:40-20:00",
+    "KRX.after": "16:00-20:00",
+}
+ORDINARY_2025 = {name: hours for name, hours in ORDINARY.items() if name != "KRX.after"}
+FIRST_DAY_2026 = {"KRX.regular": "10:00-15:30", "NXT.main": "10:00:30-15:20", "NXT.after": "15:40-20:00"}
+CSAT = {"KRX.regular": "10:00-16:30", "NXT.main": "10:00-16:20", "NXT.after": "16:30-20:00"}
+
+days = st.dates(date(2024, 6, 1), date(2028, 6, 1))
+
+
+def days_of(year: int) -> list[date]:
+    return [
+        date(year, 1, 1) + timedelta(number)
+        for number in range((date(year + 1, 1, 1) - date(year, 1, 1)).days)
+    ]
+
+
+def hours(day: date) -> dict[str, str]:
+    return {
+        session.name: f"{session.opens:%H:%M:%S}-{session.closes:%H:%M:%S}".replace(":00-", "-").removesuffix(
+            ":00"
+        )
+        for session in CALENDAR.sessions(day)
+    }
+
+
+@pytest.mark.parametrize("year", CLOSED_WEEKDAYS)
+def test_every_weekday_of_the_year_is_as_krx_has_it(year):
+    closed = {day for day in days_of(year) if day.weekday() < 5 and not CALENDAR.is_trading(day)}
+    assert closed == {date.fromisoformat(f"{year}-{day}") for day in CLOSED_WEEKDAYS[year].split()}
+
+
+@pytest.mark.parametrize("year", CLOSED_WEEKDAYS)
+def test_weekends_are_closed_under_their_own_names(year):
+    weekend = [day for day in days_of(year) if day.weekday() >= 5]
+    assert [CALENDAR.closed_reason(day) for day in weekend] == [f"{day:%A}" for day in weekend]
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        pytest.param("2025-01-02", {"KRX.regular": "10:00-15:30"}, id="first day of 2025, before NXT"),
+        pytest.param("2025-01-03", {"KRX.regular": "09:00-15:30"}, id="before NXT"),
+        pytest.param("2025-02-28", {"KRX.regular": "09:00-15:30"}, id="the last day before NXT"),
+        pytest.param(
+            "2025-03-04",
+            {"KRX.regular": "09:00-15:30", "NXT.main": "10:00-15:20", "NXT.after": "15:40-20:00"},
+            id="NXT's first day",
+        ),
+        pytest.param("2025-03-05", ORDINARY_2025, id="NXT's second day"),
+        pytest.param("2025-11-13", CSAT, id="CSAT 2025"),
+        pytest.param("2025-11-14", ORDINARY_2025, id="the day after CSAT 2025"),
+        pytest.param("2026-01-02", FIRST_DAY_2026, id="first day of 2026"),
+        pytest.param("2026-01-05", ORDINARY_2025, id="second day of 2026"),
+        pytest.param("2026-09-11", ORDINARY_2025, id="the last day before KRX.after"),
+        pytest.param("2026-09-14", ORDINARY, id="KRX.after begins"),
+        pytest.param("2026-11-19", CSAT | {"KRX.after": "17:00-20:00"}, id="CSAT 2026"),
+        pytest.param("2027-01-04", FIRST_DAY_2026 | {"KRX.after": "16:00-20:00"}, id="first day of 2027"),
+        pytest.param("2027-11-18", CSAT | {"KRX.after": "17:00-20:00"}, id="CSAT 2027"),
+        pytest.param("2026-09-25", {}, id="Chuseok"),
+        pytest.param("2026-12-31", {}, id="the last day of the year"),
+    ],
+)
+def test_the_hours_of_a_day_are_as_announced(day, expected):
+    assert hours(date.fromisoformat(day)) == expected
+
+
+@pytest.mark.parametrize("year", CLOSED_WEEKDAYS)
+def test_all_other_days_have_ordinary_hours(year):
+    special = {day for day in days_of(year) if CALENDAR.is_trading(day) and CALENDAR.special_reason(day)}
+    regular = {day for day in days_of(year) if hours(day).get("KRX.regular", "09:00-15:30") != "09:00-15:30"}
+    assert special - regular <= {date(2025, 3, 4)}
+    assert regular <= special
+    assert len(regular) == 2
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [
+        ("2026-09-26", "Saturday"),
+        ("2026-09-25", "Chuseok"),
+        ("2026-06-03", "Local Election Day"),
+        ("2027-05-03", "Substitute for Labor Day"),
+        ("2026-12-31", "End of Year Holiday"),
+        ("2026-12-30", None),
+    ],
+    ids=str,
+)
+def test_a_closed_day_says_why(day, reason):
+    assert CALENDAR.closed_reason(date.fromisoformat(day)) == reason
+
+
+@pytest.mark.parametrize(
+    ("day", "sure"),
+    [
+        ("2024-12-31", False),
+        ("2025-01-01", True),
+        ("2027-12-31", True),
+        ("2028-01-01", False),
+        ("1999-01-04", False),
+        ("2150-01-04", False),
+    ],
+    ids=str,
+)
+def test_a_day_past_the_knowledge_is_answered_and_unsure(day, sure):
+    assert CALENDAR.sure(date.fromisoformat(day)) is sure
+    assert CALENDAR.is_trading(date.fromisoformat(day)) is (
+        CALENDAR.closed_reason(date.fromisoformat(day)) is None
+    )
+
+
+def test_the_first_trading_day_opens_late_past_the_knowledge_too():
+    assert CALENDAR.sessions(date(2028, 1, 3))[0].opens == datetime(2028, 1, 3, 10, tzinfo=KST)
+
+
+@pytest.mark.parametrize(
+    ("at", "names"),
+    [
+        ("2026-11-20T07:59:59", []),
+        ("2026-11-20T08:00:00", ["NXT.pre"]),
+        ("2026-11-20T08:50:00", []),
+        ("2026-11-20T09:00:29", ["KRX.regular"]),
+        ("2026-11-20T09:00:30", ["KRX.regular", "NXT.main"]),
+        ("2026-11-20T15:20:00", ["KRX.regular"]),
+        ("2026-11-20T15:30:00", []),
+        ("2026-11-20T19:59:59", ["NXT.after", "KRX.after"]),
+        ("2026-11-21T10:00:00", []),
+    ],
+    ids=str,
+)
+def test_a_session_is_open_from_its_opening_on_and_no_more_at_its_closing(at, names):
+    instant = datetime.fromisoformat(at).replace(tzinfo=KST).astimezone(UTC)
+    assert [session.name for session in CALENDAR.open_sessions(instant)] == names
+
+
+def test_an_instant_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="no time zone"):
+        CALENDAR.open_sessions(datetime(2026, 11, 20, 10))
+
+
+def test_the_trading_days_around_chuseok_are_found():
+    assert CALENDAR.next_trading_day(date(2026, 9, 23)) == date(2026, 9, 28)
+    assert CALENDAR.previous_trading_day(date(2026, 9, 28)) == date(2026, 9, 23)
+
+
+@given(days)
+def test_no_trading_day_lies_between_a_day_and_the_next_one(day):
+    following = CALENDAR.next_trading_day(day)
+    between = range(1, (following - day).days)
+    assert CALENDAR.is_trading(following)
+    assert not any(CALENDAR.is_trading(day + timedelta(number)) for number in between)
+    assert CALENDAR.previous_trading_day(following) <= day or CALENDAR.is_trading(day)
+
+
+@given(days)
+def test_a_venue_has_one_session_at_a_time_and_all_of_them_on_its_day(day):
+    for venue in ("KRX", "NXT"):
+        found = [session for session in CALENDAR.sessions(day) if session.name.startswith(venue)]
+        ends = [edge for session in found for edge in (session.opens, session.closes)]
+        assert ends == sorted(set(ends))
+        assert {edge.date() for edge in ends} <= {day}
+
+
+@given(days, st.sampled_from(SESSIONS))
+def test_a_session_exists_only_on_trading_days_from_its_beginning_on(day, name):
+    if CALENDAR.session(day, name):
+        assert CALENDAR.is_trading(day)
+        assert day >= CALENDAR.begins(name)
+
+
+KNOWN = "known: {from: 2025-01-01, until: 2027-12-31}\n"
+SESSION = "sessions: {KRX.regular: {2016-08-01: 09:00-15:30}}\n"
+
+
+def made_of(text: str, **holidays: str) -> Calendar:
+    """A calendar of a table's text, with holidays such as d20260925="Chuseok" in place of the package's."""
+    closures = {date.fromisoformat(day.removeprefix("d")): reason for day, reason in holidays.items()}
+    return Calendar(calendar.load(text.encode(), "c.yaml").table, lambda year: closures)
+
+
+def test_the_table_closes_a_day_that_the_package_does_not_know():
+    made = made_of(f"{KNOWN}{SESSION}closed: {{2026-11-23: National mourning}}")
+    assert made.closed_reason(date(2026, 11, 23)) == "National mourning"
+    assert made.sessions(date(2026, 11, 23)) == ()
+
+
+def test_the_table_opens_a_day_that_the_package_has_closed():
+    made = made_of(f"{KNOWN}{SESSION}open: {{2026-09-25: The holiday was moved}}", d20260925="Chuseok")
+    assert made.closed_reason(date(2026, 9, 25)) is None
+    assert made.session(date(2026, 9, 25), "KRX.regular")
+
+
+def test_a_session_that_the_table_does_not_name_never_begins():
+    made = made_of(KNOWN + SESSION)
+    assert (made.begins("NXT.pre"), made.session(date(2026, 11, 23), "NXT.pre")) == (None, None)
+
+
+def test_hours_closed_from_a_date_on_end_a_session():
+    made = made_of(f"{KNOWN}sessions: {{NXT.pre: {{2025-03-04: 08:00-08:50, 2026-11-23: closed}}}}")
+    assert made.session(date(2026, 11, 20), "NXT.pre")
+    assert made.session(date(2026, 11, 23), "NXT.pre") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param(
+            f"{KNOWN}{SESSION}closed:\n  2026-02-30: A day too many",
+            "c.yaml:4: '2026-02-30' is no date; allowed is YYYY-MM-DD, a day that exists",
+            id="impossible date",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}closed:\n  20260227: In another form",
+            "c.yaml:4: '20260227' is no date; allowed is YYYY-MM-DD, a day that exists",
+            id="date in another form",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}closed:\n  2026-02-28: A day off",
+            "c.yaml:4: 2026-02-28 is a Saturday and closed anyway; allowed is Monday to Friday",
+            id="weekend",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}closed:\n  2026-02-27:\n",
+            "c.yaml:4: nothing; allowed is a text",
+            id="closure without a reason",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}closed: {{2026-02-27: A day off}}\nhours:\n  2026-02-27:\n    reason: none\n",
+            "c.yaml:3: 2026-02-27 is closed here and open elsewhere in the file; allowed is one of them",
+            id="closed and open",
+        ),
+        pytest.param(
+            f"{KNOWN}sessions:\n  KRX.pre: {{2026-01-01: 07:00-08:00}}",
+            "c.yaml:3: 'KRX.pre' is no session; "
+            "allowed is KRX.regular, KRX.after, NXT.pre, NXT.main, NXT.after",
+            id="unknown session",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}hours:\n  2026-02-27:\n    reason: why\n    NXT.pre: 08:00-07:00",
+            "c.yaml:6: '08:00-07:00' are no hours; allowed is HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, "
+            "closing later than opening, or closed",
+            id="hours the wrong way round",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}first_trading_day:\n  KRX.regular: 10:00-24:00",
+            "c.yaml:4: '10:00-24:00' are no hours; allowed is HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, "
+            "closing later than opening, or closed",
+            id="impossible hour",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}hours:\n  2026-02-27:\n    NXT.pre: closed",
+            "c.yaml:5: `reason` is missing",
+            id="special hours without a reason",
+        ),
+        pytest.param(
+            f"{KNOWN}sessions:\n  NXT.pre:\n    2026-01-01: closed\n    2025-03-04: 08:00-08:50",
+            "c.yaml:3: dates out of order; allowed is the earliest first",
+            id="dates out of order",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}holidays: {{}}",
+            "c.yaml:3: 'holidays'; allowed is known, sessions, first_trading_day, closed, open, hours",
+            id="unknown section",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}closed: [2026-02-27]", "c.yaml:3: a list; allowed is a mapping", id="list"
+        ),
+        pytest.param(
+            f"known:\n  from: 2025-01-01\n  until: 2024-01-01\n{SESSION}",
+            "c.yaml:3: `until` lies before `from`; allowed is a later date",
+            id="until before from",
+        ),
+        pytest.param(
+            f"known: {{from: 2025-01-01}}\n{SESSION}", "c.yaml:1: `until` is missing", id="no until"
+        ),
+        pytest.param(KNOWN, "c.yaml:1: no hours under `sessions`", id="no sessions"),
+        pytest.param(f"{KNOWN}{KNOWN}", "c.yaml:2: the key 'known' again", id="a key twice"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused_with_its_line(text, complaint):
+    with pytest.raises(ConfigError) as refusal:
+        calendar.load(text.encode(), "c.yaml")
+    assert str(refusal.value).startswith(complaint)
+
+
+PRINT_2026 = """
+from datetime import date, timedelta
+from collector import calendar, shipped
+path = shipped.path("config", "calendar.yaml")
+known = calendar.load(path.read_bytes(), "c.yaml")
+for day in (date(2026, 1, 1) + timedelta(n) for n in range(365)):
+    print(day, ascii(known.closed_reason(day)), [(s.name, s.opens.isoformat()) for s in known.sessions(day)])
+"""
+
+
+def printed(code: str, **environment: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TZ": "America/New_York"},
+        {"TZ": "Pacific/Kiritimati", "PYTHONTZPATH": ""},
+        {"LANG": "ko_KR.UTF-8", "LANGUAGE": "ko", "LC_ALL": "ko_KR.UTF-8"},
+    ],
+    ids=["New York", "Kiritimati without tzdata", "Korean"],
+)
+def test_the_host_has_no_say_in_the_calendar(environment):
+    assert printed(PRINT_2026, **environment) == printed(PRINT_2026, TZ="Asia/Seoul", LANG="C")
+
+
+def test_the_package_of_holidays_is_imported_only_when_it_is_asked():
+    code = "import sys, collector.calendar, collector.schedule; print('holidays' in sys.modules)"
+    assert printed(code) == "False\n"
