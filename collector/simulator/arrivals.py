@@ -1,0 +1,55 @@
+"""The book of what arrived and what was answered, against which a client's own books can be held."""
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One request. `answer` is "" until it was answered, then "ok", a refusal, or the faults that struck it."""
+
+    seq: int
+    arrived: float
+    wall: str
+    key: str
+    api_id: str
+    market: str = ""
+    sector: str = ""
+    exchange: str = ""
+    symbol: str = ""
+    page: int = 0
+    walk: int = 0
+    answer: str = ""
+    rows: int = 0
+    bytes: int = 0
+
+
+class Book:
+    """Keeps the last arrivals whole and counts all of them."""
+
+    def __init__(self, size: int) -> None:
+        self._last: deque[Arrival] = deque(maxlen=size)
+        self._answers: Counter[tuple[str, str]] = Counter()
+        self.count = 0
+
+    def arrive(self, *, at: float, key: str, api_id: str) -> Arrival:
+        self.count += 1
+        arrival = Arrival(self.count, at, datetime.now(UTC).isoformat(), key, api_id)
+        self._last.append(arrival)
+        return arrival
+
+    def answer(self, arrival: Arrival, answer: str, size: int) -> None:
+        arrival.answer, arrival.bytes = answer, size
+        self._answers[arrival.api_id, answer] += 1
+
+    def since(self, seq: int) -> list[dict[str, object]]:
+        """The arrivals after `seq` that are still kept, in the order in which they came."""
+        return [asdict(arrival) for arrival in self._last if arrival.seq > seq]
+
+    def answers(self) -> dict[str, dict[str, int]]:
+        """How often each api-id was answered in each way."""
+        counts: dict[str, dict[str, int]] = {}
+        for (api_id, answer), count in sorted(self._answers.items()):
+            counts.setdefault(api_id, {})[answer] = count
+        return counts

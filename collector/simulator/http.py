@@ -1,0 +1,241 @@
+"""A small HTTP/1.1 server that can also lie: every answer says to the byte how it is to be delivered.
+
+Keep-alive, pipelining in order, Content-Length and chunked in both directions. Not a server for anything else.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
+
+_MAX_HEAD = 65_536
+_MAX_BODY = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sent; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+class Ending(Enum):
+    """What happens to the connection when all that is to be sent has been sent."""
+
+    KEEP = auto()
+    CLOSE = auto()
+    RESET = auto()
+    STALL = auto()
+
+
+class Framing(Enum):
+    LENGTH = auto()
+    CHUNKED = auto()
+    NONE = auto()
+    """Neither a length nor chunks: the body ends with the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How an answer goes out; the default is as it should be.
+
+    `cut_head` and `cut_body` are the bytes of either that are sent before `ending`. `surplus` is added to the
+    Content-Length that is announced. `padding` blanks follow the body. `drip` is bytes at a time, seconds between.
+    """
+
+    framing: Framing = Framing.LENGTH
+    ending: Ending = Ending.KEEP
+    cut_head: int | None = None
+    cut_body: int | None = None
+    surplus: int = 0
+    padding: int = 0
+    drip: tuple[int, float] | None = None
+
+
+WHOLE = Delivery()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, headers in their order (any of them may come twice), a body, and how they are delivered."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    delivery: Delivery = field(default=WHOLE)
+
+
+App = Callable[[Request], Awaitable[Answer]]
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: takes requests apart, has them answered one after the other."""
+
+    def __init__(self, app: App, open_connections: "set[Connection]") -> None:
+        self._app = app
+        self._open = open_connections
+        self._buffer = bytearray()
+        self._requests: deque[Request] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+        self._writable.set()
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            while (request := _take(self._buffer)) is not None:
+                self._requests.append(request)
+        except ValueError:
+            self._transport.write(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            self._transport.close()
+            return
+        if self._requests and self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._answer_all())
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    async def _answer_all(self) -> None:
+        try:
+            while self._requests and not self._transport.is_closing():
+                request = self._requests.popleft()
+                await self._deliver(request, await self._app(request))
+        finally:
+            self._worker = None
+
+    async def _deliver(self, request: Request, answer: Answer) -> None:
+        how = answer.delivery
+        head, body = _head(answer), answer.body
+        if how is WHOLE:
+            self._transport.write(head + body)
+        else:
+            await self._deliver_oddly(head, body, how)
+        if request.headers.get("connection", "").lower() == "close":
+            self._transport.close()
+
+    async def _deliver_oddly(self, head: bytes, body: bytes, how: Delivery) -> None:
+        if how.framing is Framing.CHUNKED:
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        sent = head[: how.cut_head] if how.cut_head is not None else head + body[: how.cut_body]
+        await self._send(sent, how.drip)
+        await self._pad(how.padding)
+        if how.ending is Ending.STALL:
+            await asyncio.Event().wait()
+        elif how.ending is Ending.RESET:
+            _reset(self._transport)
+        elif how.ending is Ending.CLOSE or how.framing is Framing.NONE:
+            self._transport.close()
+
+    async def _send(self, data: bytes, drip: tuple[int, float] | None) -> None:
+        if drip is None:
+            self._transport.write(data)
+            return
+        size, pause = drip
+        for start in range(0, len(data), size):
+            self._transport.write(data[start : start + size])
+            await asyncio.sleep(pause)
+
+    async def _pad(self, size: int) -> None:
+        while size > 0 and not self._transport.is_closing():
+            self._transport.write(b" " * min(size, 65_536))
+            size -= 65_536
+            await self._writable.wait()
+
+
+def _head(answer: Answer) -> bytes:
+    how = answer.delivery
+    lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    if how.framing is Framing.LENGTH:
+        lines.append(f"Content-Length: {len(answer.body) + how.surplus + how.padding}")
+    elif how.framing is Framing.CHUNKED:
+        lines.append("Transfer-Encoding: chunked")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End with RST instead of FIN, as a crashed peer or a firewall does."""
+    raw = transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _take(buffer: bytearray) -> Request | None:
+    """Cut the first whole request off the buffer; None if it is not all there yet, ValueError if it is not HTTP."""
+    end = buffer.find(b"\r\n\r\n")
+    if end < 0 or end > _MAX_HEAD:
+        if len(buffer) > _MAX_HEAD:
+            raise ValueError("head too long")
+        return None
+    first, *lines = buffer[:end].decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    found = _body(buffer, end + 4, headers)
+    if found is None:
+        return None
+    body, rest = found
+    del buffer[:rest]
+    parts = urlsplit(target)
+    return Request(method, parts.path, dict(parse_qsl(parts.query)), headers, body)
+
+
+def _body(buffer: bytearray, start: int, headers: dict[str, str]) -> tuple[bytes, int] | None:
+    """The body and where the next request begins; None if it is not all there yet."""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return _chunks(buffer, start)
+    size = int(headers.get("content-length", "0"))
+    if not 0 <= size <= _MAX_BODY:
+        raise ValueError("body too long")
+    end = start + size
+    return (bytes(buffer[start:end]), end) if len(buffer) >= end else None
+
+
+def _chunks(buffer: bytearray, start: int) -> tuple[bytes, int] | None:
+    parts: list[bytes] = []
+    while (line_end := buffer.find(b"\r\n", start)) >= 0:
+        size = int(buffer[start:line_end].split(b";")[0], 16)
+        start = line_end + 2 + size + 2
+        if len(buffer) < start or start > _MAX_BODY:
+            return None
+        if size == 0:
+            return b"".join(parts), start
+        parts.append(bytes(buffer[start - size - 2 : start - 2]))
+    return None

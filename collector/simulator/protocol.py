@@ -1,0 +1,86 @@
+"""Kiwoom's spellings: the texts of its refusals, the headers of its answers, and its continuation keys."""
+
+from base64 import b32decode, b32encode
+from binascii import Error as NotBase32
+from hashlib import blake2b
+from typing import NamedTuple
+
+from collector.model import Exchange
+
+OK = "정상적으로 처리되었습니다"
+JSON_TYPE = "application/json;charset=UTF-8"
+
+EXCHANGES = {"1": Exchange.KRX, "2": Exchange.NXT, "3": Exchange.CONSOLIDATED}
+
+
+class Refusal(NamedTuple):
+    """An error envelope: its class, its text with the code that means something, and the HTTP status."""
+
+    return_code: int
+    return_msg: str
+    status: int = 200
+
+
+def throttled(api_id: str, quota: int, status: int) -> Refusal:
+    text = f"[1700:허용된 API 요청 개수를 초과하였습니다. 유량={quota}, API ID={api_id}]"
+    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+
+
+def throttled_in_total(total: int, status: int) -> Refusal:
+    text = f"[1701:허용된 전체 API 요청 개수를 초과하였습니다. 유량={total}]"
+    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+
+
+TOO_MANY_CODES = Refusal(
+    5, "허용된 요청 개수를 초과하였습니다[1634:조회 가능한 종목코드 개수를 초과하였습니다]"
+)
+TOKEN_DEAD = Refusal(3, "인증에 실패했습니다[8005:Token이 유효하지 않습니다]")
+WRONG_KEYS = Refusal(3, "인증에 실패했습니다[8001:App Key와 Secret Key 검증에 실패했습니다]")
+FLOOD_OF_WRONG_KEYS = Refusal(3, WRONG_KEYS.return_msg, 429)
+WRONG_HOST = Refusal(2, "입력 값 오류입니다[8030:투자구분(실전/모의)이 달라서 Appkey를 사용할수가 없습니다]")
+WRONG_ADDRESS = Refusal(3, "인증에 실패했습니다[8050:지정단말기 인증에 실패했습니다]")
+UNKNOWN_SYMBOL = Refusal(1, "잘못된 요청입니다[1902:종목 정보가 없습니다. 입력한 종목코드 값을 확인바랍니다]")
+OUT_OF_ORDER = Refusal(1, "일시적인 오류가 발생했습니다[1999:예기치 못한 에러가 발생하였습니다]")
+
+
+def wrong_api(api_id: str, path: str) -> Refusal:
+    text = f"[1504:해당 URI에서는 지원하는 API ID가 아닙니다. API ID={api_id}, URI={path}]"
+    return Refusal(1, f"잘못된 요청입니다{text}")
+
+
+def missing(field: str) -> Refusal:
+    text = f"[1511:필수 입력 값에 값이 존재하지 않습니다. 필수입력 파라미터={field}]"
+    return Refusal(2, f"입력 값 오류입니다{text}")
+
+
+def malformed(field: str) -> Refusal:
+    return Refusal(2, f"입력 값 오류입니다[1517:입력 값 형식이 올바르지 않습니다. 파라미터={field}]")
+
+
+class Place(NamedTuple):
+    """What a continuation key stands for: a walk, and the page that comes next."""
+
+    walk: int
+    page: int
+
+
+def next_key(place: Place, asked: str) -> str:
+    """An opaque key, 29 visible characters, good only for the request (`asked`) that it continues."""
+    head = place.walk.to_bytes(6, "big") + place.page.to_bytes(4, "big")
+    return "N" + b32encode(head + _seal(head, asked)).decode().rstrip("=")
+
+
+def place_of(key: str, asked: str) -> Place | None:
+    """What a key stands for, None if it was not given out for this request."""
+    try:
+        data = b32decode(key[1:] + "=" * (-len(key[1:]) % 8))
+    except (NotBase32, ValueError):
+        return None
+    head = data[:10]
+    if key[:1] != "N" or data[10:] != _seal(head, asked):
+        return None
+    return Place(int.from_bytes(head[:6], "big"), int.from_bytes(head[6:], "big"))
+
+
+def _seal(head: bytes, asked: str) -> bytes:
+    return blake2b(head, key=asked.encode()[:64], digest_size=7).digest()

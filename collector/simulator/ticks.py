@@ -1,0 +1,36 @@
+"""The grid on which KRX prices stand: legal ticks by price band, and the daily limits of 30 %."""
+
+_BANDS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
+
+
+def tick(price: int, *, fund: bool = False) -> int:
+    """The step from `price` upwards, in won; funds (ETF, ETN) know only 1 below 2,000 and 5 above."""
+    if fund:
+        return 1 if price < 2_000 else 5
+    for ceiling, step in _BANDS:
+        if price < ceiling:
+            return step
+    return 1_000
+
+
+def floor(price: float, *, fund: bool = False) -> int:
+    """The highest legal price that is not above `price`; never less than 1."""
+    whole = max(1, int(price))
+    return whole - whole % tick(whole, fund=fund)
+
+
+def above(price: int, *, fund: bool = False) -> int:
+    return price + tick(price, fund=fund)
+
+
+def below(price: int, *, fund: bool = False) -> int:
+    return floor(price - 1, fund=fund)
+
+
+def limits(base: int, *, fund: bool = False) -> tuple[int, int]:
+    """The lowest and the highest price of a day whose previous close is `base`."""
+    bottom = -(-base * 7 // 10)
+    lowest = floor(bottom, fund=fund)
+    if lowest < bottom:
+        lowest = above(lowest, fund=fund)
+    return lowest, floor(base * 13 // 10, fund=fund)

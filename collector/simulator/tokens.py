@@ -1,0 +1,75 @@
+"""Who may call: app keys, and the tokens issued to them under either of the two rules that were seen."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b, sha256
+from typing import Literal
+
+_PATIENCE = 60.0
+"""Seconds after a wrong key in which another wrong one is refused as a flood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    text: str
+    app_key: str
+    expires: datetime
+
+
+@dataclass
+class Tokens:
+    """The live tokens. `issued` counts issuances, handing out the same token again included."""
+
+    keys: Mapping[str, str] | None
+    life: timedelta
+    rule: Literal["replace", "reuse"]
+    seed: int
+    issued: int = 0
+    _live: dict[str, Token] = field(default_factory=dict)
+    _current: dict[str, Token] = field(default_factory=dict)
+    _wrong_at: dict[str, float] = field(default_factory=dict)
+
+    def knows(self, app_key: str, secret: str) -> bool:
+        if self.keys is None:
+            return True
+        expected = self.keys.get(app_key)
+        return expected is not None and hmac.compare_digest(expected.encode(), secret.encode())
+
+    def is_flooding(self, app_key: str, at: float) -> bool:
+        """Note a wrong key; True if the same was wrong a moment ago."""
+        before = self._wrong_at.get(app_key)
+        self._wrong_at[app_key] = at
+        return before is not None and at - before < _PATIENCE
+
+    def issue(self, app_key: str, now: datetime) -> Token:
+        self.issued += 1
+        held = self._current.get(app_key)
+        if held is not None and self.rule == "reuse" and self.holder(held.text, now) is not None:
+            return held
+        if held is not None:
+            self._live.pop(held.text, None)
+        text = blake2b(f"{self.seed}/{app_key}/{self.issued}".encode(), digest_size=48).hexdigest()
+        token = Token(text, app_key, now + self.life)
+        self._live[text] = self._current[app_key] = token
+        return token
+
+    def holder(self, text: str, now: datetime) -> Token | None:
+        """The live token of that text, None if it is unknown, dead or at its end."""
+        token = self._live.get(text)
+        return token if token is not None and now < token.expires else None
+
+    def revoke(self, text: str) -> None:
+        self._live.pop(text, None)
+
+    def expire(self) -> int:
+        """Kill every live token; how many there were."""
+        killed = len(self._live)
+        self._live.clear()
+        return killed
+
+
+def digest(app_key: str) -> str:
+    """What stands for an app key in logs."""
+    return sha256(app_key.encode()).hexdigest()[:12]
