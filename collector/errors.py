@@ -16,7 +16,7 @@ Whatever is not in this tree is a bug and ends in a traceback.
 
 
 class CollectorError(Exception):
-    """The root. `str()` is one clear line, free of secrets; `hint` says what to do about it, "" if nothing."""
+    """The root. `str()` is one clear line, free of secrets; `hint` says what to do about it, or is empty."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -38,6 +38,11 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         return f"{self.market}/{self.sector}/{self.exchange}"
 
+    @classmethod
+    def of(cls, market: str, sector: str, exchange: str) -> "Target":
+        """From three texts; ValueError where one is no market or no exchange."""
+        return cls(Market(market), sector, Exchange(exchange))
+
 
 class Snapshot(NamedTuple):
     """One listing as one page showed it.

@@ -39,4 +39,3 @@ class RoundTrips:
 def free_after(answered_ago: float, certain: float) -> timedelta:
     """How long from now until a place is free again, if its answer came `answered_ago` seconds ago."""
     return WINDOW - timedelta(seconds=answered_ago + certain)
-

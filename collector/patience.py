@@ -62,30 +62,32 @@ class Breaker:
         return self._failures >= _IN_A_ROW
 
     def wait(self, now: float) -> float | None:
-        """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience."""
+        """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience.
+
+        Who is told to go ahead while it is open is the probe, and says so with `probed` when it is done.
+        """
         if not self.is_open:
+            return 0.0
+        if now >= self._closed_until and not self._probing:
+            self._probing = True
             return 0.0
         if now - self._since > self.patience:
             return None
-        if now < self._closed_until:
-            return self._closed_until - now
-        if self._probing:
-            return self._pause
-        self._probing = True
-        return 0.0
+        return max(self._closed_until - now, 0.1)
 
-    def failed(self, now: float) -> None:
-        """A request found the API unavailable."""
+    def note(self, now: float, *, away: bool) -> None:
+        """A request was answered, if only with a refusal, or (`away`) found nobody there."""
+        if not away:
+            self._failures = 0
+            self._pause = 0.0
+            return
         if self._failures == 0:
             self._since = now
         self._failures += 1
-        self._probing = False
         if self.is_open:
             self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
             self._closed_until = now + self._pause
 
-    def answered(self) -> None:
-        """A request was answered, if only with a refusal: the API is there."""
-        self._failures = 0
-        self._pause = 0.0
+    def probed(self) -> None:
+        """A request has ended, however: the next one may probe."""
         self._probing = False

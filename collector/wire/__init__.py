@@ -5,12 +5,21 @@ page, a token, sectors or bars, or raises the error that the answer is; `codes` 
 codes to our errors; `fields` is the grammar of single values; `text` is JSON, strictly.
 """
 
-from collector.wire.answers import Token, read_bars, read_prices, read_revoked, read_sectors, read_token
+from collector.wire.answers import (
+    BarPage,
+    Token,
+    read_bars,
+    read_prices,
+    read_revoked,
+    read_sectors,
+    read_token,
+)
 from collector.wire.calls import API_IDS, Request, ask_bars, ask_prices, ask_revoke, ask_sectors, ask_token
 from collector.wire.reply import Reply
 
 __all__ = [
     "API_IDS",
+    "BarPage",
     "Reply",
     "Request",
     "Token",

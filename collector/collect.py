@@ -1,0 +1,229 @@
+"""The one path: a slot and targets in, committed walks out. `once`, `daemon` and `backfill` all end here.
+
+One asyncio task a target, behind a semaphore on *targets*: bounding requests instead lets all targets finish
+together at the end, and a kill at half time would keep none of them.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from collector.certify import certify
+from collector.errors import ApiError, CollectorError, TokenExpired
+from collector.kiwoom import Kiwoom, Trace
+from collector.model import Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
+from collector.patience import WALK_ATTEMPTS
+from collector.store import Store
+
+PAGE_CAP = 200
+ROW_CAP = 20_000
+EMPTY_PAGES = 2
+"""Empty pages with a next key that are followed before the walk is broken off."""
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass
+class Tally:
+    """How far a sweep has come: written here, read by whoever draws it."""
+
+    targets: int = 0
+    done: int = 0
+    pages: int = 0
+    rows: int = 0
+    requests: int = 0
+    expected_pages: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """What a sweep needs: the API, the store, the sector table, and how many targets are walked at once."""
+
+    kiwoom: Kiwoom
+    store: Store
+    sectors: Mapping[str, Sector]
+    concurrency: int = 4
+
+    async def sweep(
+        self, slot: datetime, universe: str, targets: Sequence[Target], tally: Tally | None = None
+    ) -> Sweep:
+        """Walk the targets that the ledger does not have at this slot; its walks that are there stay.
+
+        Denied and StoreError end the sweep: what was stored until then stays, the rest is not tried. Any
+        other failure is its target's own and stands in the outcomes, which are in the order of the targets.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        tally = tally or Tally()
+        self.kiwoom.refresh()
+        await self.store.begin_sweep(slot, universe, targets)
+        stored = await self._stored(slot)
+        todo = [target for target in targets if target not in stored]
+        tally.targets, tally.done = len(targets), len(targets) - len(todo)
+        known = await self.store.known(slot, todo)
+        await self._walk_all(slot, todo, known, tally)
+        await self.store.end_sweep(slot, universe)
+        ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
+        sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, clock() - began)
+        _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
+        return sweep
+
+    async def _stored(self, slot: datetime) -> dict[Target, Outcome]:
+        ledger = await self.store.ledger(slot)
+        return {
+            target: outcome
+            for target, outcome in ledger.items()
+            if outcome.status in (Status.COMPLETE, Status.SUSPECT)
+        }
+
+    async def _walk_all(
+        self, slot: datetime, todo: Sequence[Target], known: Mapping[Target, Known], tally: Tally
+    ) -> None:
+        at_once = asyncio.Semaphore(self.concurrency)
+
+        async def one(target: Target) -> None:
+            async with at_once:
+                outcome = await self._walk(slot, target, known[target], tally)
+            tally.done += 1
+            tally.outcomes.append(outcome)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for target in todo:
+                    group.create_task(one(target))
+        except* CollectorError as failures:
+            # The first one ends the sweep; those that fell in the same moment say the same.
+            raise failures.exceptions[0] from None
+
+    async def _walk(self, slot: datetime, target: Target, known: Known, tally: Tally) -> Outcome:
+        began = asyncio.get_running_loop().time()
+        walk = _Walk(self.kiwoom, slot, target, tally)
+        try:
+            reading = await walk.read()
+        except ApiError as error:
+            outcome = await self._failed(walk, error)
+        else:
+            outcome = await self._entered(reading, known)
+        seconds = asyncio.get_running_loop().time() - began
+        _log_walk(outcome, seconds)
+        return outcome
+
+    async def _entered(self, reading: Reading, known: Known) -> Outcome:
+        sector = self.sectors.get(reading.target.sector)
+        certificate = certify(reading, known, sector=sector, boards=self.store.boards)
+        await self.store.enter(reading, certificate)
+        return Outcome(
+            target=reading.target,
+            slot=reading.slot,
+            status=certificate.status,
+            pages=len(reading.pages),
+            rows=reading.row_count,
+            remarks=certificate.remarks,
+            attempts=reading.attempts,
+        )
+
+    async def _failed(self, walk: "_Walk", error: ApiError) -> Outcome:
+        text = f"{type(error).__name__}: {error}"
+        await self.store.enter_failure(walk.slot, walk.target, error=text, attempts=walk.attempts)
+        return Outcome(
+            target=walk.target, slot=walk.slot, status=Status.FAILED, error=text, attempts=walk.attempts
+        )
+
+
+class _Walk:
+    """The reading of one target, page by page; started over once if the token dies between two pages."""
+
+    def __init__(self, kiwoom: Kiwoom, slot: datetime, target: Target, tally: Tally) -> None:
+        self.slot = slot
+        self.target = target
+        self._trace = Trace()
+        self._kiwoom = kiwoom
+        self._tally = tally
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent for this walk so far, retries included."""
+        return self._trace.sent
+
+    async def read(self) -> Reading:
+        """The walk from its first page to its last; ApiError where a page is not to be had."""
+        for _ in range(WALK_ATTEMPTS - 1):
+            try:
+                return await self._pages()
+            except TokenExpired:
+                log.info("walk.started_over", target=str(self.target), reason="token renewed")
+        return await self._pages()
+
+    async def _pages(self) -> Reading:
+        requested_at = datetime.now(UTC)
+        pages: list[Page] = []
+        times: list[datetime] = []
+        keys: set[str] = set()
+        stopped: Remark | None = None
+        key: str | None = None
+        while True:
+            page, arrived = await self._page(key)
+            pages.append(page)
+            times.append(arrived)
+            key = page.next_key
+            stopped = _why_stop(pages, keys)
+            if key is None or stopped:
+                break
+            keys.add(key)
+        return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
+
+    async def _page(self, key: str | None) -> tuple[Page, datetime]:
+        page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
+        self._tally.requests = self._kiwoom.requests
+        self._tally.pages += 1
+        self._tally.rows += len(page.rows)
+        return page, arrived
+
+
+def _why_stop(pages: Sequence[Page], keys: set[str]) -> Remark | None:
+    """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
+    key = pages[-1].next_key
+    if key is None:
+        return None
+    if key in keys:
+        return Remark.REPEATED_KEY
+    if sum(page.size == 0 for page in pages) > EMPTY_PAGES:
+        return Remark.EMPTY_PAGE
+    if len(pages) >= PAGE_CAP or sum(page.size for page in pages) >= ROW_CAP:
+        return Remark.PAGE_CAP
+    return None
+
+
+def _log_walk(outcome: Outcome, seconds: float) -> None:
+    facts = {
+        "target": str(outcome.target),
+        "status": str(outcome.status),
+        "pages": outcome.pages,
+        "rows": outcome.rows,
+        "seconds": round(seconds, 3),
+    }
+    if outcome.remarks:
+        facts["remarks"] = ",".join(outcome.remarks)
+    if outcome.error:
+        log.warning("walk.failed", **facts, error=outcome.error)
+    elif outcome.remarks:
+        log.warning("walk.stored", **facts)
+    else:
+        log.info("walk.stored", **facts)
+
+
+def _log_sweep(sweep: Sweep, universe: str, *, resumed: int) -> None:
+    log.info(
+        "sweep.ended",
+        slot=sweep.slot.isoformat(),
+        universe=universe,
+        **{str(status): sweep.count(status) for status in Status},
+        resumed=resumed,
+        rows=sum(outcome.rows for outcome in sweep.outcomes),
+        requests=sweep.requests,
+        seconds=round(sweep.seconds, 3),
+    )

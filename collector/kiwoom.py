@@ -1,0 +1,165 @@
+"""Kiwoom as the rest of the program sees it: ask for a page, get the page or the error that it is.
+
+Behind it, in one place, stand the turn at the pace, the token, the retries and the breaker.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from collector import wire
+from collector.api import Api
+from collector.errors import (
+    CollectorError,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
+from collector.model import Market, Page, Sector, Target
+from collector.patience import ATTEMPTS, Breaker, RetryBudget, backoff
+from collector.postgres.database import Database
+from collector.quota import Quota
+from collector.secret import Secret
+from collector.token import Tokens
+from collector.wire import BarPage, Reply, Request
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds that an outage may last before the walks that wait for its end are given up."""
+
+
+@dataclass
+class Trace:
+    """Counts the requests that one piece of work takes, retries included."""
+
+    sent: int = 0
+
+
+class Kiwoom:
+    """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's)."""
+
+    def __init__(
+        self, api: Api, quota: Quota, database: Database, *, app_key: Secret, secret_key: Secret
+    ) -> None:
+        self._api = api
+        self._quota = quota
+        self._keys = (app_key, secret_key)
+        self._tokens = Tokens(database, app_key, secret_key, issue=self._issue_token)
+        self._breaker = Breaker(PATIENCE)
+        self._budget = RetryBudget()
+        self._clock = asyncio.get_running_loop().time
+        self.answers: Counter[str] = Counter()
+        """Requests by what came of them: `ok`, or the name of the error."""
+
+    @property
+    def requests(self) -> int:
+        """Requests sent since the last `refresh`."""
+        return self._budget.requests
+
+    def refresh(self) -> None:
+        """A new sweep begins: it has a retry budget of its own."""
+        self._budget = RetryBudget()
+
+    async def prices(self, target: Target, key: str | None = None, *, trace: Trace) -> tuple[Page, datetime]:
+        """One page of a target, and when it arrived.
+
+        TokenExpired: the token died between two pages and has been renewed; nobody knows whether the key
+        of the next page outlives it, so the walk is to be started over.
+        """
+        return await self._call(
+            wire.ask_prices(target, key),
+            lambda reply: wire.read_prices(reply, target.exchange),
+            trace,
+        )
+
+    async def sectors(self, market: Market) -> list[Sector]:
+        """The sectors of a market, as the API lists them now."""
+        answer, _ = await self._call(
+            wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), Trace()
+        )
+        return answer
+
+    async def bars(
+        self, symbol: str, last: date, *, adjusted: bool, key: str | None = None, trace: Trace
+    ) -> BarPage:
+        """One page of daily bars up to `last`, newest first."""
+        answer, _ = await self._call(
+            wire.ask_bars(symbol, last, adjusted=adjusted, key=key),
+            lambda reply: wire.read_bars(reply, symbol),
+            trace,
+        )
+        return answer
+
+    async def token(self) -> Secret:
+        """The live token, for whoever only wants to know that there is one."""
+        return await self._tokens.current()
+
+    async def _issue_token(self) -> wire.Token:
+        token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, Trace(), None)
+        return token
+
+    async def _call(self, request: Request, read: Callable[[Reply], T], trace: Trace) -> tuple[T, datetime]:
+        """Ask with the live token; renew a dead one once, and ask again unless a walk was under way."""
+        token = await self._tokens.current()
+        try:
+            return await self._asked(request, read, trace, token)
+        except TokenExpired:
+            token = await self._tokens.renewed(token)
+            if request.key is not None:
+                raise
+        try:
+            return await self._asked(request, read, trace, token)
+        except TokenExpired as error:
+            raise Rejected(
+                f"a new token is refused as well: {error}", code=error.code, text=error.text
+            ) from error
+
+    async def _asked(
+        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    ) -> tuple[T, datetime]:
+        """Ask until there is an answer worth having, at most three times, each paying the pace."""
+        for attempt in range(1, ATTEMPTS + 1):
+            await self._until_it_may_be_there()
+            try:
+                return await self._sent(request, read, trace, token)
+            except (Throttled, Unavailable, Unreadable) as error:
+                if isinstance(error, Throttled):
+                    await self._quota.refused(request.api_id, error.quota)
+                if attempt == ATTEMPTS or not self._budget.spend():
+                    raise
+            await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (jitter, no secret)
+        raise AssertionError("unreachable")
+
+    async def _sent(
+        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    ) -> tuple[T, datetime]:
+        async with self._quota.turn(request.api_id) as turn:
+            self._budget.sent()
+            trace.sent += 1
+            try:
+                reply = await self._api.post(request, token)
+                turn.answered()
+                arrived = datetime.now(UTC)
+                answer = read(reply)
+            except CollectorError as error:
+                self.answers[type(error).__name__] += 1
+                self._breaker.note(self._clock(), away=isinstance(error, Unavailable))
+                raise
+            finally:
+                self._breaker.probed()
+        self.answers["ok"] += 1
+        self._breaker.note(self._clock(), away=False)
+        return answer, arrived
+
+    async def _until_it_may_be_there(self) -> None:
+        while (wait := self._breaker.wait(self._clock())) != 0:
+            if wait is None:
+                raise Unavailable(f"the API has been away for more than {PATIENCE:g} s; not asked")
+            await asyncio.sleep(wait)

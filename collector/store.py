@@ -1,0 +1,354 @@
+"""The ledger and the rows: what is known of a slot, and how a walk gets into the database.
+
+A walk is stored in one transaction: its line in the ledger, its rows by COPY, what did not decode. The
+ledger's key (slot, target) lets one walk in, ever; so a COPY needs no conflict clause, and a restart only
+has to read the ledger.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+import asyncpg
+
+from collector import rows
+from collector.certify import Boards, members_digest
+from collector.errors import StoreError
+from collector.model import (
+    KST,
+    Certificate,
+    Known,
+    Market,
+    Outcome,
+    Reading,
+    Sector,
+    Status,
+    Target,
+)
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+
+AHEAD = 8
+"""Days from a slot's own for which partitions are made."""
+_TRIES = (0.2, 1.0, 3.0)
+"""Seconds before a walk whose fate is unknown is looked up again."""
+
+_TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
+_NEW_TARGETS = """
+INSERT INTO collector.target (market, sector, exchange)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING
+"""
+_LISTINGS = "SELECT id, symbol, name, board FROM collector.listing ORDER BY last_seen"
+_NEW_LISTINGS = """
+INSERT INTO collector.listing (symbol, name, first_seen, last_seen)
+SELECT symbol, name, $3, $3
+FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
+ORDER BY symbol, name
+ON CONFLICT DO NOTHING
+"""
+_IDS = """
+SELECT l.id, l.symbol, l.name
+FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
+JOIN collector.listing AS l USING (symbol, name)
+"""
+_SEEN = """
+UPDATE collector.listing AS l
+SET last_seen = GREATEST(l.last_seen, $2), board = COALESCE($3, l.board)
+FROM (SELECT id FROM collector.listing WHERE id = ANY ($1::integer[]) ORDER BY id FOR UPDATE) AS locked
+WHERE l.id = locked.id
+"""
+_LEDGER = """
+SELECT target, status, pages, rows, remarks, error, attempts
+FROM collector.walk
+WHERE slot = $1
+"""
+_KNOWN = """
+SELECT t.id, whole.rows, whole.slot, whole.members, newest.members AS last_members
+FROM unnest($1::smallint[]) AS t (id)
+LEFT JOIN LATERAL (
+    SELECT w.slot, w.rows, w.members
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.slot < $2 AND w.slot > $2 - INTERVAL '10 days' AND w.status = 'complete'
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS whole ON true
+LEFT JOIN LATERAL (
+    SELECT w.members
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.slot < $2 AND w.slot >= $3 AND w.members IS NOT NULL
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS newest ON true
+"""
+_ENTER = """
+INSERT INTO collector.walk AS w (
+    slot, target, status, pages, rows, remarks, error, attempts,
+    requested_at, received_at, page_starts, page_times, members, digest
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (slot, target) DO UPDATE
+SET status = EXCLUDED.status, pages = EXCLUDED.pages, rows = EXCLUDED.rows, remarks = EXCLUDED.remarks,
+    error = EXCLUDED.error, attempts = w.attempts + EXCLUDED.attempts, requested_at = EXCLUDED.requested_at,
+    received_at = EXCLUDED.received_at, committed_at = clock_timestamp(),
+    page_starts = EXCLUDED.page_starts, page_times = EXCLUDED.page_times,
+    members = EXCLUDED.members, digest = EXCLUDED.digest
+WHERE w.status IN ('failed', 'missed') OR (w.status = 'suspect' AND EXCLUDED.status = 'complete')
+RETURNING xmax = 0 AS fresh
+"""
+_CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
+_CLEAR_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
+_QUARANTINE = """
+INSERT INTO collector.quarantine (slot, target, page, raw, reason)
+SELECT $1, $2, page, raw, reason
+FROM unnest($3::integer[], $4::text[], $5::text[]) AS bad (page, raw, reason)
+"""
+_FOUND = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
+_MAKE_DAYS = "SELECT collector.make_days($1, $2)"
+_BEGIN_SWEEP = """
+INSERT INTO collector.sweep (slot, universe) VALUES ($1, $2)
+ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
+"""
+_END_SWEEP = "UPDATE collector.sweep SET ended_at = clock_timestamp() WHERE slot = $1 AND universe = $2"
+_OPEN_SWEEP = """
+SELECT slot
+FROM collector.sweep
+WHERE universe = $1 AND ended_at IS NULL AND slot > $2
+ORDER BY slot DESC
+LIMIT 1
+"""
+_SECTORS = """
+SELECT code, market, name_ko, name_en, kind, members, index_only
+FROM collector.sector
+WHERE valid_to IS NULL
+ORDER BY code
+"""
+
+
+class Store:
+    """The database as one collector uses it. Errors are StoreError. `await open()` before anything else."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._targets: dict[Target, int] = {}
+        self._listings: dict[tuple[str, str], int] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._seen: dict[Market | None, set[int]] = {}
+        self.boards: Boards = {}
+        """symbol → the board it is listed on, as far as complete walks have shown."""
+
+    async def open(self) -> None:
+        """Learn what is there: targets, listings and their boards."""
+        async with self._database.session("reading targets and listings") as connection:
+            await self._learn_targets(connection)
+            for row in await connection.fetch(_LISTINGS):
+                self._listings[row["symbol"], row["name"]] = row["id"]
+                if row["board"]:
+                    self.boards[row["symbol"]] = Market(row["board"])
+
+    async def sectors(self) -> dict[str, Sector]:
+        """The sector table as last refreshed, by code; empty where it never was."""
+        async with self._database.session("reading the sectors") as connection:
+            found = await connection.fetch(_SECTORS)
+        return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in found}
+
+    async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
+        """Note that a sweep begins, and make sure that its targets and its day are there."""
+        async with self._database.transaction("beginning a sweep") as connection:
+            await connection.execute(_NEW_TARGETS, *map(list, zip(*targets, strict=True)))
+            await connection.execute(_BEGIN_SWEEP, slot, universe)
+        async with self._database.session("making partitions") as connection:
+            await self._learn_targets(connection)
+            await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
+
+    async def end_sweep(self, slot: datetime, universe: str) -> None:
+        """Note that a sweep ended, and which listings its complete walks showed, and where."""
+        seen, self._seen = self._seen, {}
+        async with self._database.transaction("ending a sweep") as connection:
+            for home, ids in seen.items():
+                await connection.execute(_SEEN, sorted(ids), slot, home)
+            await connection.execute(_END_SWEEP, slot, universe)
+
+    async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
+        """The newest slot after `since` whose sweep began and did not end, None if there is none."""
+        async with self._database.session("looking for a sweep to resume") as connection:
+            slot: datetime | None = await connection.fetchval(_OPEN_SWEEP, universe, since)
+            return slot
+
+    async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
+        """What the ledger holds of a slot."""
+        targets = {number: target for target, number in self._targets.items()}
+        async with self._database.session("reading the ledger") as connection:
+            found = await connection.fetch(_LEDGER, slot)
+        return {
+            targets[row["target"]]: Outcome(
+                target=targets[row["target"]],
+                slot=slot,
+                status=Status(row["status"]),
+                pages=row["pages"],
+                rows=row["rows"],
+                remarks=tuple(row["remarks"]),
+                error=row["error"] or "",
+                attempts=row["attempts"],
+            )
+            for row in found
+        }
+
+    async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
+        """What walks before a slot tell of each target."""
+        ids = [self._targets[target] for target in targets]
+        async with self._database.session("reading earlier walks") as connection:
+            found = await connection.fetch(_KNOWN, ids, slot, _midnight(slot))
+        return {target: _known(row) for target, row in zip(targets, found, strict=True)}
+
+    async def enter(self, reading: Reading, certificate: Certificate) -> bool:
+        """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
+
+        An error while committing does not tell whether it was committed, so the ledger is read before
+        anything is done again.
+        """
+        snapshots = [row for page in reading.pages for row in page.rows]
+        await self._enlist({(row.symbol, row.name) for row in snapshots}, reading.slot)
+        target = self._targets[reading.target]
+        packed = rows.pack(reading.slot, target, snapshots, self._listings)
+        values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
+        entered = await self._exactly_once(
+            reading, certificate.status, lambda: self._written(reading, target, certificate, values, packed)
+        )
+        if certificate.status is Status.COMPLETE:
+            self._note_members(reading)
+        return entered
+
+    async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> None:
+        """Note that a walk failed and nothing of it is stored; a walk that is there stays as it is."""
+        await self._without_rows(slot, target, Status.FAILED, error, attempts)
+
+    async def enter_miss(self, slot: datetime, target: Target, *, reason: str) -> None:
+        """Note that a target's slot passed untried."""
+        await self._without_rows(slot, target, Status.MISSED, reason, 0)
+
+    async def _without_rows(
+        self, slot: datetime, target: Target, status: Status, error: str, attempts: int
+    ) -> None:
+        nothing: tuple[Any, ...] = (None, None, [], [], None, None)
+        values: tuple[Any, ...] = (slot, self._targets[target], status, 0, 0, [], error, attempts, *nothing)
+        async with self._database.session(f"noting that {target} {status}") as connection:
+            await connection.execute(_ENTER, *values)
+
+    async def _written(
+        self,
+        reading: Reading,
+        target: int,
+        certificate: Certificate,
+        values: Sequence[Any],
+        packed: rows.Packed,
+    ) -> bool:
+        async with self._database.transaction(f"storing {reading.target}") as connection:
+            fresh = await connection.fetchval(_ENTER, reading.slot, target, certificate.status, *values)
+            if fresh is None:
+                return False
+            if not fresh:
+                await connection.execute(_CLEAR, reading.slot, target)
+                await connection.execute(_CLEAR_QUARANTINE, reading.slot, target)
+            if reading.row_count:
+                await _copy(connection, reading.slot, packed.copy)
+            await _quarantine(connection, reading, target)
+            return True
+
+    async def _exactly_once(self, reading: Reading, status: Status, write: Any) -> bool:
+        for pause in _TRIES:
+            try:
+                return bool(await write())
+            except StoreError as error:
+                if isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                    await self._make_day(reading.slot)
+                elif isinstance(error.__cause__, asyncpg.DiskFullError):
+                    raise
+                await asyncio.sleep(pause)
+                if await self._is_there(reading, status):
+                    return True
+        return bool(await write())
+
+    async def _is_there(self, reading: Reading, status: Status) -> bool:
+        """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""
+        async with self._database.session("looking whether a walk was stored") as connection:
+            found = await connection.fetchval(_FOUND, reading.slot, self._targets[reading.target], status)
+        return bool(found == reading.requested_at)
+
+    async def _make_day(self, slot: datetime) -> None:
+        async with self._database.session("making a partition") as connection:
+            await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
+
+    async def _learn_targets(self, connection: Connection) -> None:
+        for row in await connection.fetch(_TARGETS):
+            self._targets[Target.of(row["market"], row["sector"], row["exchange"])] = row["id"]
+
+    async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
+        """Give each listing that is seen under a name for the first time its id."""
+        if not names - self._listings.keys():
+            return
+        async with self._one_at_a_time:
+            new = sorted(names - self._listings.keys())
+            if not new:
+                return
+            symbols, titles = map(list, zip(*new, strict=True))
+            async with self._database.session("enlisting new listings") as connection:
+                await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
+                found = await connection.fetch(_IDS, symbols, titles)
+            self._listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
+
+    def _note_members(self, reading: Reading) -> None:
+        market = reading.target.market
+        home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
+        members = [(row.symbol, row.name) for page in reading.pages for row in page.rows]
+        self._seen.setdefault(home, set()).update(map(self._listings.__getitem__, members))
+        if home is not None:
+            new = {symbol for symbol, _ in members} - self.boards.keys()
+            self.boards |= dict.fromkeys(new, home)
+
+
+def _midnight(slot: datetime) -> datetime:
+    return slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    if row["slot"] is None:
+        return Known(last_members=row["last_members"])
+    return Known(row["rows"], row["slot"].astimezone(KST).date(), row["members"], row["last_members"])
+
+
+def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...]:
+    """pages … page_times, in the order of `_ENTER`."""
+    *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
+    return (
+        len(reading.pages),
+        reading.row_count,
+        list(certificate.remarks),
+        None,
+        reading.attempts,
+        reading.requested_at,
+        reading.page_times[-1],
+        starts,
+        list(reading.page_times),
+    )
+
+
+async def _copy(connection: Connection, slot: datetime, data: bytes) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield data
+
+    await connection.copy_to_table(
+        f"snapshot_{slot.astimezone(KST):%Y%m%d}",
+        source=source(),
+        columns=rows.COLUMNS,
+        schema_name="collector",
+        format="binary",
+    )
+
+
+async def _quarantine(connection: Connection, reading: Reading, target: int) -> None:
+    bad = [(number, *row) for number, page in enumerate(reading.pages, 1) for row in page.bad]
+    if bad:
+        await connection.execute(_QUARANTINE, reading.slot, target, *map(list, zip(*bad, strict=True)))

@@ -1,0 +1,133 @@
+"""One live token for each app key, shared by every program through the database.
+
+Issuing a token seems to kill the one before, so two programs that each renewed for themselves would kill
+each other's for ever. The row is locked while a token is issued, and one that was replaced meanwhile is
+taken instead. It is kept sealed with a key that only the secret key yields: a dump of the database does
+not show it.
+"""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from collector.errors import Unreadable
+from collector.postgres.database import Database
+from collector.secret import Secret
+from collector.wire import Token
+
+MARGIN = timedelta(minutes=10)
+"""Renewed this long before its end, as the official client does."""
+LONGEST = timedelta(days=8)
+"""No token lasts longer (documented: 24 hours); one that says so is not believed."""
+
+_READ = "SELECT sealed, expires_at FROM collector.token WHERE key = $1"
+_LOCK = """
+INSERT INTO collector.token (key) VALUES ($1)
+ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
+RETURNING sealed, expires_at
+"""
+_PATIENTLY = "SET LOCAL lock_timeout = '60s'"  # whoever holds the row is asking the API
+_KEEP = """
+UPDATE collector.token
+SET sealed = $2, issued_at = clock_timestamp(), expires_at = $3
+WHERE key = $1
+"""
+
+
+def key_digest(app_key: Secret) -> str:
+    """What stands for an app key in the database and in logs: enough to tell two apart, too little to use."""
+    return sha256(b"collector app key\0" + app_key.reveal().encode()).hexdigest()[:16]
+
+
+class Tokens:
+    """Where a token is had. `issue` asks the API for a new one; the current one is remembered in between."""
+
+    def __init__(
+        self,
+        database: Database,
+        app_key: Secret,
+        secret_key: Secret,
+        *,
+        issue: Callable[[], Awaitable[Token]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._key = key_digest(app_key)
+        self._seal = Fernet(_sealing_key(app_key, secret_key))
+        self._issue = issue
+        self._now = now
+        self._held: Token | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def current(self) -> Secret:
+        """The live token: the one held, the one that another program got, or a new one."""
+        if self._is_live(self._held):
+            assert self._held is not None
+            return self._held.value
+        return await self._fetched(failed=None)
+
+    async def renewed(self, failed: Secret) -> Secret:
+        """The token after `failed` was refused: another program's newer one, or else a new one."""
+        if self._held is not None and self._held.value != failed:
+            return await self.current()
+        return await self._fetched(failed=failed)
+
+    async def _fetched(self, failed: Secret | None) -> Secret:
+        async with self._one_at_a_time:
+            if self._is_usable(self._held, failed):
+                assert self._held is not None
+                return self._held.value
+            self._held = await self._read() if failed is None else None
+            if not self._is_live(self._held):
+                self._held = await self._issued(failed)
+            return self._held.value if self._held else Secret("")
+
+    async def _read(self) -> Token | None:
+        async with self._database.session("reading the token") as connection:
+            row = await connection.fetchrow(_READ, self._key)
+        return self._opened(row["sealed"], row["expires_at"]) if row else None
+
+    async def _issued(self, failed: Secret | None) -> Token:
+        """A new token, unless another program was quicker. The row is locked while the API is asked."""
+        async with self._database.transaction("renewing the token", timeout=60) as connection:
+            await connection.execute(_PATIENTLY)
+            row = await connection.fetchrow(_LOCK, self._key)
+            found = self._opened(row["sealed"], row["expires_at"])
+            if found is not None and self._is_usable(found, failed):
+                return found
+            token = await self._issue()
+            self._believable(token)
+            sealed = self._seal.encrypt(token.value.reveal().encode())
+            await connection.execute(_KEEP, self._key, sealed, token.expires_at)
+            return token
+
+    def _opened(self, sealed: bytes | None, expires_at: datetime | None) -> Token | None:
+        """The token in the database, None if there is none or another secret key sealed it."""
+        if sealed is None or expires_at is None:
+            return None
+        try:
+            return Token(Secret(self._seal.decrypt(sealed).decode()), expires_at)
+        except InvalidToken:
+            return None
+
+    def _is_live(self, token: Token | None) -> bool:
+        return token is not None and token.expires_at - MARGIN > self._now()
+
+    def _is_usable(self, token: Token | None, failed: Secret | None) -> bool:
+        return token is not None and self._is_live(token) and token.value != failed
+
+    def _believable(self, token: Token) -> None:
+        left = token.expires_at - self._now()
+        if not timedelta(0) < left < LONGEST:
+            raise Unreadable("the token that was issued ends in the past or in the far future")
+
+
+def _sealing_key(app_key: Secret, secret_key: Secret) -> bytes:
+    kdf = HKDF(SHA256(), length=32, salt=key_digest(app_key).encode(), info=b"collector token")
+    return urlsafe_b64encode(kdf.derive(secret_key.reveal().encode()))
