@@ -1,0 +1,152 @@
+"""`collector schedule`: when sweeps fall due, and the days that are passed over."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from collector import calendar, config, shipped
+from collector.calendar import Calendar
+from collector.errors import ConfigError
+from collector.model import KST
+from collector.schedule import HORIZON, Schedule, Skip, Slot, due, skipped, timetable
+
+_DAY = timedelta(days=1)
+# The package `holidays` knows KRX from 2000 to 2100; the margin is for the days beside the last.
+_ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
+
+
+class _Day(click.ParamType[date]):
+    """A Korean date."""
+
+    name = "date"
+
+    def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a date has no zone
+        except ValueError:
+            self.fail(f"{value!r} is no date; allowed is YYYY-MM-DD", param, ctx)
+        if not _ANSWERED[0] <= day <= _ANSWERED[1]:
+            self.fail(f"{value} is out of range; allowed is {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
+        return day
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="COLLECTOR_CONFIG",
+    default="config/collector.yaml",
+    show_default=True,
+    help="The configuration.",
+)
+@click.option(
+    "--next", "count", type=click.IntRange(1, 100_000), help="The next so many slots (default: 10)."
+)
+@click.option("--from", "first", type=_Day(), help="All slots from this day, KST ...")
+@click.option("--to", "last", type=_Day(), help="... to this one, both included.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one list.")
+def schedule(path: Path, count: int | None, first: date | None, last: date | None, as_json: bool) -> None:
+    """Show when sweeps fall due, and the days that are passed over."""
+    _refuse_contradictions(count, first, last)
+    try:
+        schedules = config.load(path, base_url=os.environ.get("KIWOOM_BASE_URL")).schedules
+        known = read_calendar(path)
+    except ConfigError as error:
+        click.echo(f"collector: {error}", err=True)
+        sys.exit(2)
+    if first and last:
+        entries = between(schedules, known, first, last)
+    else:
+        entries = upcoming(schedules, known, datetime.now(KST), count or 10)
+    lines = _json(entries) if as_json else _table(entries, schedules)
+    click.echo("\n".join(lines))
+    if unsure := next((day for day in map(_day, entries) if not known.sure(day)), None):
+        span = f"{known.known_from} to {known.known_until}"
+        click.echo(f"collector: {unsure} is unsure; the calendar knows {span}", err=True)
+
+
+def read_calendar(path: Path) -> Calendar:
+    """The calendar that goes with a configuration: `calendar.yaml` beside it, or else the shipped one."""
+    beside = path.parent / "calendar.yaml"
+    found = beside if beside.is_file() else shipped.path("config", "calendar.yaml")
+    return calendar.load(found.read_bytes(), str(found))
+
+
+def between(schedules: Sequence[Schedule], known: Calendar, first: date, last: date) -> list[Slot | Skip]:
+    """The slots and the skipped days from one day to another, both included, in time order."""
+    start, end = _midnight(first), _midnight(last + _DAY)
+    slots = timetable(schedules, known, start, end)
+    return _together(slots, skipped(schedules, known, first, last + _DAY))
+
+
+def upcoming(schedules: Sequence[Schedule], known: Calendar, now: datetime, count: int) -> list[Slot | Skip]:
+    """The next so many slots, and the days skipped on the way to the last of them, in time order."""
+    slots = list(islice(due(schedules, known, now, now + HORIZON), count))
+    end = slots[-1].at.date() if slots else now.date()
+    return _together(slots, skipped(schedules, known, now.date(), end + _DAY))
+
+
+def _refuse_contradictions(count: int | None, first: date | None, last: date | None) -> None:
+    if (first is None) != (last is None):
+        raise click.UsageError("--from and --to go together; give both, or --next")
+    if first and last and count:
+        raise click.UsageError("--next beside --from and --to; give one or the other")
+    if first and last and last < first:
+        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
+
+
+def _together(slots: Iterable[Slot], skips: Iterable[Skip]) -> list[Slot | Skip]:
+    both: tuple[Iterable[Slot | Skip], ...] = (skips, slots)
+    return list(merge(*both, key=_moment))
+
+
+def _moment(entry: Slot | Skip) -> datetime:
+    """Where an entry stands in the list: a day that is skipped, before its slots."""
+    return entry.at if isinstance(entry, Slot) else _midnight(entry.day)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), KST)
+
+
+def _day(entry: Slot | Skip) -> date:
+    return entry.day if isinstance(entry, Skip) else entry.at.date()
+
+
+def _json(entries: Iterable[Slot | Skip]) -> Iterator[str]:
+    lines = (json.dumps(_plain(entry), ensure_ascii=False) for entry in entries)
+    yield "[" + ",\n ".join(lines) + "]"
+
+
+def _plain(entry: Slot | Skip) -> dict[str, str | None]:
+    if isinstance(entry, Skip):
+        return {"date": entry.day.isoformat(), "skipped": entry.reason}
+    return {
+        "slot": entry.at.isoformat(),
+        "schedule": entry.schedule,
+        "universe": entry.universe,
+        "session": entry.session,
+    }
+
+
+def _table(entries: Iterable[Slot | Skip], schedules: Sequence[Schedule]) -> Iterator[str]:
+    name = max((len(schedule.name) for schedule in schedules), default=0)
+    universe = max((len(schedule.universe) for schedule in schedules), default=0)
+    name, universe = max(name, len("schedule")), max(universe, len("universe"))
+    yield f"{'slot (KST)':23}  {'schedule':{name}}  {'universe':{universe}}  session"
+    for entry in entries:
+        if isinstance(entry, Skip):
+            yield f"{entry.day:%Y-%m-%d %a}           skipped: {entry.reason}"
+        else:
+            when = f"{entry.at:%Y-%m-%d %a %H:%M:%S}"
+            yield f"{when}  {entry.schedule:{name}}  {entry.universe:{universe}}  {entry.session or '-'}"
