@@ -35,6 +35,11 @@ def market_of(code: str) -> Market | None:
     return _MARKET_BY_DIGIT.get(code[:1])
 
 
+def first_digits(market: Market) -> tuple[str, ...]:
+    """The digits with which the codes of a market begin."""
+    return tuple(digit for digit, owner in _MARKET_BY_DIGIT.items() if owner is market)
+
+
 def of_market(sectors: Mapping[str, Sector], market: Market, exchange: Exchange) -> tuple[Sector, ...]:
     """What `sectors: all` stands for: every sector of the market, in the table's order.
 

@@ -1,0 +1,34 @@
+"""The configuration: which targets are wanted, when, and how Kiwoom is asked for them.
+
+`load` reads the file, `settings` the environment; both refuse whatever could not be carried out, with the
+place and what is allowed there, before anything is fetched.
+"""
+
+from collector.config.environment import Environment, settings
+from collector.config.load import load, parse
+from collector.config.model import (
+    ApiConfig,
+    Config,
+    DatabaseConfig,
+    ScheduleSpec,
+    TargetSpec,
+    WebConfig,
+)
+from collector.config.show import describe, digest
+from collector.config.universes import universe_targets
+
+__all__ = [
+    "ApiConfig",
+    "Config",
+    "DatabaseConfig",
+    "Environment",
+    "ScheduleSpec",
+    "TargetSpec",
+    "WebConfig",
+    "describe",
+    "digest",
+    "load",
+    "parse",
+    "settings",
+    "universe_targets",
+]

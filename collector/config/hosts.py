@@ -1,0 +1,70 @@
+"""Decides where requests, and with them the secret key, may go.
+
+A URL that is not of one of a few plain forms is refused before anybody else parses it, so there are no two
+readings of it to play against each other.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+REAL = "api.kiwoom.com"
+MOCK = "mockapi.kiwoom.com"
+ALLOWED = (
+    f"https://{REAL}, https://{MOCK}, a loopback host such as http://127.0.0.1:8021, "
+    "or a host named under api.trusted_hosts"
+)
+
+_FORM = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?/?", re.ASCII)
+
+
+class Kind(Enum):
+    """Whose server answers at a URL."""
+
+    REAL = "real"
+    MOCK = "mock"
+    OURS = "ours"
+    """Loopback or trusted: a simulator, where quotas and exchanges are not Kiwoom's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base URL that requests may go to: scheme, host and port, without a slash at the end."""
+
+    url: str
+    kind: Kind
+
+
+def base(url: str, trusted: Iterable[str]) -> Base:
+    """The base that a text names; ValueError (its text says what is wrong with it) if it is not allowed."""
+    match = _FORM.fullmatch(url)
+    if match is None:
+        raise ValueError("is no plain URL (scheme, host in lower case, port; nothing else)")
+    scheme, host, port = match.groups()
+    if port is not None and int(port) > 65_535:
+        raise ValueError("has a port above 65535")
+    return Base(url.rstrip("/"), _kind(scheme, host, port, trusted))
+
+
+def _kind(scheme: str, host: str, port: str | None, trusted: Iterable[str]) -> Kind:
+    if host in (REAL, MOCK):
+        if scheme != "https":
+            raise ValueError("would send the secret key in the clear")
+        if port not in (None, "443"):
+            raise ValueError("names a port that Kiwoom does not serve")
+        return Kind.REAL if host == REAL else Kind.MOCK
+    if _is_loopback(host) or host in trusted:
+        return Kind.OURS
+    raise ValueError("names a host that is not allowed")
+
+
+def _is_loopback(host: str) -> bool:
+    """Exact spellings only: 127.1, 2130706433, 0x7f.1 and [::ffff:127.0.0.1] are somebody's trick."""
+    if host in ("localhost", "[::1]"):
+        return True
+    try:
+        return ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,34 @@
+"""Expands what an operator writes (`sectors: all`) into targets.
+
+It happens late, because the table of sectors may come from the database, newer than the one that travels with
+the program.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from collector import sectors as table
+from collector.config.complaints import nearest
+from collector.config.model import Config, TargetSpec
+from collector.errors import ConfigError
+from collector.model import Exchange, Sector, Target
+from collector.yamltext import quote
+
+
+def universe_targets(config: Config, name: str, sectors: Mapping[str, Sector]) -> tuple[Target, ...]:
+    """The targets of one universe, each once, in the order written; ConfigError for an unknown name."""
+    if name not in config.universes:
+        known = f"{', '.join(config.universes)}{nearest(name, config.universes)}"
+        raise ConfigError(f"{config.origin}: there is no universe {quote(name)}; allowed: {known}")
+    expanded = (target for spec in config.universes[name] for target in expand(spec, sectors))
+    return tuple(dict.fromkeys(expanded))
+
+
+def expand(spec: TargetSpec, sectors: Mapping[str, Sector]) -> Iterator[Target]:
+    """The targets that one line of a universe stands for: its exchanges as written, in each its sectors."""
+    for exchange in spec.exchanges:
+        for code in spec.sectors if spec.sectors != "all" else _all(spec, exchange, sectors):
+            yield Target(spec.market, code, exchange)
+
+
+def _all(spec: TargetSpec, exchange: Exchange, sectors: Mapping[str, Sector]) -> list[str]:
+    return [sector.code for sector in table.of_market(sectors, spec.market, exchange)]

@@ -1,0 +1,138 @@
+"""The environment: secrets from variables or files, refused unless they are safe and whole."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import config
+from collector.config import Environment
+from collector.errors import ConfigError
+from collector.secret import Secret
+
+
+def write(path: Path, text: str | bytes, mode: int = 0o600) -> str:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return str(path)
+
+
+def test_an_empty_environment_has_its_defaults():
+    assert config.settings({}) == Environment(
+        None, None, None, None, Path("config/collector.yaml"), Path(".collector")
+    )
+
+
+def test_the_environment_is_read(tmp_path):
+    environ = {
+        "KIWOOM_APP_KEY": " app\n",
+        "KIWOOM_SECRET_KEY_FILE": write(tmp_path / "secret", "\ufeffs3cret\r\n"),
+        "DATABASE_URL": "postgresql://me:pass word@db/collector",
+        "KIWOOM_BASE_URL": "http://127.0.0.1:1",
+        "COLLECTOR_CONFIG": "c.yaml",
+        "COLLECTOR_HOME": "/srv/collector",
+    }
+    assert config.settings(environ) == Environment(
+        app_key=Secret("app"),
+        secret_key=Secret("s3cret"),
+        database_url=Secret("postgresql://me:pass word@db/collector"),
+        base_url="http://127.0.0.1:1",
+        config=Path("c.yaml"),
+        home=Path("/srv/collector"),
+    )
+
+
+def complaint_about(environ: dict[str, str], **options: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.settings(environ, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_HOME"])
+@pytest.mark.parametrize("value", ["", " \n"], ids=["empty", "blank"])
+def test_an_empty_variable_is_refused(name, value):
+    assert complaint_about({name: value}) == f"{name} is empty; give it a value, or unset it"
+
+
+@pytest.mark.parametrize(
+    "value", ["S3NT\x00", "S3NT\nX", "S3NT\x1b[0m", "S3NT\u202e", "S3NT\udcff"], ids=repr
+)
+def test_a_control_character_is_refused_and_not_repeated(value):
+    complaint = complaint_about({"KIWOOM_APP_KEY": value})
+    assert complaint.startswith("KIWOOM_APP_KEY holds a control character")
+    assert "S3NT" not in complaint
+
+
+def test_a_secret_given_twice_is_refused():
+    complaint = complaint_about({"DATABASE_URL": "postgresql://x", "DATABASE_URL_FILE": "/x"})
+    assert complaint == "both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them"
+
+
+def test_a_database_of_another_kind_is_refused_and_not_repeated():
+    complaint = complaint_about({"DATABASE_URL": "mysql://me:S3NT1NEL@db/x"})
+    assert complaint.startswith("DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://")
+    assert "S3NT1NEL" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "expected"),
+    [
+        ("", 0o600, " is empty; give it a value, or unset it"),
+        ("\n \n", 0o600, " is empty; give it a value, or unset it"),
+        ("a\nb", 0o600, " holds a control character or a line break; allowed is one line of text"),
+        (b"\xff\xfe", 0o600, " is not UTF-8; a key is one line of plain text"),
+        ("a" * 16385, 0o600, " holds more than 16 kB; a key is one short line"),
+        ("a", 0o644, " can be read by others (mode 0644); chmod 600 {path}"),
+        ("a", 0o640, " can be read by others (mode 0640); chmod 600 {path}"),
+        ("a", 0o602, " can be read by others (mode 0602); chmod 600 {path}"),
+    ],
+    ids=["empty", "blank", "two lines", "not UTF-8", "long", "world-readable", "group-readable", "writable"],
+)
+def test_a_key_file_that_will_not_do_is_refused(tmp_path, text, mode, expected):
+    path = write(tmp_path / "key", text, mode)
+    complaint = complaint_about({"KIWOOM_APP_KEY_FILE": path})
+    assert complaint == f"KIWOOM_APP_KEY_FILE: {path}{expected.format(path=path)}"
+
+
+def test_a_key_file_that_is_not_there_is_refused(tmp_path):
+    complaint = complaint_about({"KIWOOM_APP_KEY_FILE": str(tmp_path / "key")})
+    assert (
+        complaint == f"KIWOOM_APP_KEY_FILE: {tmp_path}/key is not there; make the file, or correct the path"
+    )
+
+
+def test_a_folder_is_no_key_file(tmp_path):
+    assert "cannot be read (Is a directory)" in complaint_about({"KIWOOM_APP_KEY_FILE": str(tmp_path)})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_key_file_of_somebody_else_is_refused(tmp_path):
+    path = write(tmp_path / "key", "a", 0o000)
+    assert "cannot be read (Permission denied)" in complaint_about({"KIWOOM_APP_KEY_FILE": path})
+
+
+def test_a_mounted_secret_may_be_readable_by_all(tmp_path):
+    path = write(tmp_path / "key", "a", 0o444)
+    environ = {"KIWOOM_APP_KEY_FILE": path}
+    assert config.settings(environ, mounts=[tmp_path]).app_key == Secret("a")
+
+
+def test_a_link_out_of_the_mounts_gains_nothing(tmp_path):
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    (mount / "key").symlink_to(write(tmp_path / "key", "a", 0o444))
+    environ = {"KIWOOM_APP_KEY_FILE": str(mount / "key")}
+    assert "can be read by others" in complaint_about(environ, mounts=[mount])
+
+
+@given(
+    st.dictionaries(st.sampled_from(["KIWOOM_APP_KEY", "DATABASE_URL", "KIWOOM_SECRET_KEY_FILE"]), st.text())
+)
+def test_no_environment_makes_anything_but_a_config_error(environ):
+    try:
+        config.settings(environ)
+    except ConfigError as error:
+        complaint = str(error)
+        assert complaint
