@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.errors import ConfigError
-from collector.postgres import Address, Connection, translated
+from collector.postgres import Address, Connection, transaction, translated
 
 PATIENCE = 600.0
 """Seconds for all migrations together, waiting for another process's included."""
@@ -116,7 +116,7 @@ def _migration(path: Path) -> Migration:
 
 async def _step(connection: Connection, migrations: list[Migration]) -> list[int]:
     """Apply the next version in a transaction of its own; nothing if somebody else was quicker."""
-    async with connection.transaction(isolation="read_committed"):
+    async with transaction(connection):
         await connection.execute(_BEGIN)
         standing = await _standing(connection, migrations)
         for migration in migrations[standing.version : standing.version + 1]:

@@ -29,7 +29,8 @@ def _candidates() -> Iterator[Path]:
         yield Path(place) / "pginstall" / "bin"
     if program := shutil.which("pg_config"):
         shown = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
-        yield Path(shown.stdout.strip())
+        if folder := shown.stdout.strip():
+            yield Path(folder)
 
 
 def _checked(folder: Path) -> Path:

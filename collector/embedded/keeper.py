@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import selectors
 import shutil
 import signal
@@ -29,8 +30,12 @@ from types import FrameType
 
 PATIENCE = 60.0
 """Seconds for the server to come up (it may have a crash to recover from) or to go down."""
+COMING = 10.0
+"""Seconds in which the one who asked for a server has to come for it."""
 NOBODY = 65534
 BYE = b"bye"
+
+_REASON = re.compile(r"\b(?:FATAL|PANIC|DETAIL|error): +(.*)")
 
 
 class FailedError(Exception):
@@ -110,15 +115,20 @@ class Switchboard:
         for end in (door, self.death, self.wakeup):
             end.setblocking(False)
         self.events.register(door, selectors.EVENT_READ)
-        self.events.register(self.death, selectors.EVENT_READ)
-        signal.signal(signal.SIGCHLD, _pass)
-        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Return when the last user is gone, or when nobody comes in the first place."""
-        self._listen(PATIENCE)
+        self._listen(COMING)
+        self._watch()
         while self.users:
             self._listen(None)
+
+    def _watch(self) -> None:
+        """Hear of the server's death, as of a user's word."""
+        signal.signal(signal.SIGCHLD, _pass)
+        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
+        self.events.register(self.death, selectors.EVENT_READ)
+        self.server.revive()
 
     def _listen(self, timeout: float | None) -> None:
         for key, _ in self.events.select(timeout):
@@ -132,12 +142,15 @@ class Switchboard:
                 self._hear(key.fileobj)
 
     def _welcome(self) -> None:
+        """A newcomer sets those free who were about to be the last."""
         user, _ = self.door.accept()
         user.setblocking(False)
         with contextlib.suppress(OSError):
             user.send(b"ready\n")
         self.users.add(user)
         self.events.register(user, selectors.EVENT_READ)
+        while self.leaving:
+            self.leaving.pop().close()
 
     def _hear(self, user: socket.socket) -> None:
         """Anything said is a goodbye. The last one's line stays open until the keeper's own end."""
@@ -159,7 +172,6 @@ class Server:
         self.binaries = binaries
         self.settings = settings
         self.child: subprocess.Popen[bytes] | None = None
-        self._complaint = ""
 
     def start(self) -> None:
         """Come up with whatever an earlier life left behind; FailedError tells what stands in the way."""
@@ -168,9 +180,9 @@ class Server:
         if not self.data.exists():
             self._init()
         deadline = time.monotonic() + PATIENCE
-        while not self._is_up(deadline):
-            if "shared memory block" not in self._complaint:
-                raise FailedError(self._complaint)
+        while complaint := self._try(deadline):
+            if "shared memory block" not in complaint or time.monotonic() > deadline:
+                raise FailedError(complaint)
             time.sleep(0.1)  # a process of the server that was killed still works on the data
 
     def revive(self) -> None:
@@ -203,22 +215,25 @@ class Server:
             return ["--locale=C"]
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
 
-    def _is_up(self, deadline: float) -> bool:
+    def _try(self, deadline: float) -> str:
+        """Run the server until it is ready; what it complains of if it ends before, "" if it does not."""
         self._clear()
-        seen = (self.folder / "server.log").stat().st_size
-        self.child = subprocess.Popen(  # noqa: S603 - all words are ours
+        log = self.folder / "server.log"
+        seen = log.stat().st_size
+        self.child = child = subprocess.Popen(  # noqa: S603 - all words are ours
             self._command(), stdin=subprocess.DEVNULL, stdout=sys.stderr
         )
-        while self.child.poll() is None:
-            if _notes(self.data)[7:8] == ["ready"] and _notes(self.data)[0] == str(self.child.pid):
-                return True
+        while child.poll() is None:
+            if self._is_ready(child.pid):
+                return ""
             if time.monotonic() > deadline:
-                self.child.kill()
-                raise FailedError(f"it was not ready after {PATIENCE:g} s")
+                return f"it is not ready after {PATIENCE:g} s"
             time.sleep(0.005)
-        log = (self.folder / "server.log").read_bytes()[seen:].decode(errors="replace")
-        self._complaint = _last(log) or f"it exited with {self.child.returncode}"
-        return False
+        return _last(log.read_bytes()[seen:].decode(errors="replace")) or f"it exited with {child.returncode}"
+
+    def _is_ready(self, pid: int) -> bool:
+        notes = _notes(self.data)
+        return notes[:1] == [str(pid)] and notes[7:8] == ["ready"]
 
     def _command(self) -> list[str | Path]:
         quoted = str(self.run).replace('"', '""')
@@ -314,10 +329,10 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def _last(log: str) -> str:
-    """The line of a log that tells why: the last error, or else the last line."""
+    """What a log gives as the reason: its last error with the detail of it, or else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
-    return (errors or lines or [""])[-1]
+    reasons = [match[1] for line in lines if (match := _REASON.search(line))]
+    return " - ".join(reasons[-2:]) or "".join(lines[-1:])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collector.postgres.address import Address, parse
 from collector.postgres.failure import translated
-from collector.postgres.session import Connection, Pool, check_server, connect, open_pool
+from collector.postgres.session import Connection, Pool, check_server, connect, open_pool, transaction
 
 __all__ = [
     "Address",
@@ -12,5 +12,6 @@ __all__ = [
     "connect",
     "open_pool",
     "parse",
+    "transaction",
     "translated",
 ]

@@ -9,16 +9,19 @@ from typing import Any
 
 import asyncpg
 from asyncpg import Connection, Pool
+from asyncpg.transaction import Transaction
 
 from collector.errors import ConfigError
 from collector.postgres.address import Address
-from collector.postgres.failure import translated
+from collector.postgres.failure import DRIVER_ERRORS, translated
 
-__all__ = ["Connection", "Pool", "check_server", "connect", "open_pool"]
+__all__ = ["Connection", "Pool", "check_server", "connect", "open_pool", "transaction"]
 
 OLDEST = 15
-CLOSING = 3.0
+CLOSING = 2.0
 """Seconds that a goodbye may take; after that the socket is dropped."""
+UNDOING = 1.0
+"""Seconds that a ROLLBACK may take; the server does the same when the session is dropped."""
 
 _PROMISE = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -48,6 +51,42 @@ async def open_pool(
         yield pool
     finally:
         await _closed(pool)
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """All of the block or nothing of it, read committed; inside `translated`, in place of the driver's own.
+
+    The driver's waits for its ROLLBACK without a limit, and where the network is silent that wait is for
+    ever: the time-out that ended the block is already spent. Here the way back is bounded, the session is
+    dropped if it takes longer, and the error that ended the block is the one that is seen. An error at
+    COMMIT says nothing about whether the block was stored.
+    """
+    block = connection.transaction(isolation="read_committed")
+    await block.start()
+    try:
+        yield
+    except BaseException:
+        await _rolled_back(connection, block)
+        raise
+    try:
+        await block.commit()
+    except asyncpg.PostgresError:
+        raise
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _rolled_back(connection: Connection, block: Transaction) -> None:
+    try:
+        async with asyncio.timeout(UNDOING):
+            await block.rollback()
+    except DRIVER_ERRORS:
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:

@@ -1,0 +1,425 @@
+"""Addresses, sessions and the meaning of failures, against a real server and a proxy before it."""
+
+import asyncio
+import socket
+import traceback
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import embedded
+from collector.errors import ConfigError, StoreError
+from collector.postgres import (
+    Address,
+    Connection,
+    check_server,
+    connect,
+    open_pool,
+    parse,
+    transaction,
+    translated,
+)
+from collector.secret import Secret
+from tests.database import Server
+from tests.proxy import Proxy, proxied
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        pytest.param(
+            "postgresql://kim:pw@db.example:6432/prices",
+            Address("db.example", "prices", "kim", Secret("pw"), 6432),
+            id="everything",
+        ),
+        pytest.param(
+            "postgres://kim@db/prices", Address("db", "prices", "kim"), id="short scheme, no password"
+        ),
+        pytest.param("postgresql://kim@db", Address("db", "kim", "kim"), id="database named like the user"),
+        pytest.param(
+            "postgresql://kim:%23%2F%40%3A@db/p%20q",
+            Address("db", "p q", "kim", Secret("#/@:")),
+            id="percent",
+        ),
+        pytest.param(
+            "postgresql://kim:a:b@db/p", Address("db", "p", "kim", Secret("a:b")), id="colon in password"
+        ),
+        pytest.param(
+            "postgresql://kim:a@b@db/p", Address("db", "p", "kim", Secret("a@b")), id="at in password"
+        ),
+        pytest.param("postgresql://kim@[::1]:5433/p", Address("::1", "p", "kim", port=5433), id="IPv6"),
+        pytest.param("postgresql://kim@/p?host=/run/pg", Address("/run/pg", "p", "kim"), id="socket"),
+        pytest.param("postgresql://kim@%2Frun%2Fpg/p", Address("/run/pg", "p", "kim"), id="socket as host"),
+        pytest.param(
+            "postgresql://kim@db/p?sslmode=verify-full&sslrootcert=/ca.pem",
+            Address("db", "p", "kim", sslmode="verify-full", sslrootcert="/ca.pem"),
+            id="TLS",
+        ),
+        pytest.param(
+            "postgresql://db/p?user=kim&password=pw&port=1&pgbouncer=true",
+            Address("db", "p", "kim", Secret("pw"), 1, pgbouncer=True),
+            id="all as parameters",
+        ),
+    ],
+)
+def test_a_url_is_read(url: str, address: Address) -> None:
+    assert parse(url) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        pytest.param("mysql://kim:hunter2@db/p", "does not start with postgresql://", id="scheme"),
+        pytest.param("hunter2", "does not start with postgresql://", id="no URL"),
+        pytest.param("postgresql://kim:hunter2#x@db/p", "must be percent-encoded", id="hash in password"),
+        pytest.param("postgresql://kim:hunter2/x@db/p", "must be percent-encoded", id="slash in password"),
+        pytest.param("postgresql://kim:hunter2?x@db/p", "must be percent-encoded", id="question in password"),
+        pytest.param("postgresql://kim:hunter2%zz@db/p", "in its password, a %", id="percent in password"),
+        pytest.param("postgresql://kim:hunter2%00@db/p", "in its password, a %", id="NUL"),
+        pytest.param("postgresql://kim:hunter2%ff@db/p", "its password is not UTF-8", id="not UTF-8"),
+        pytest.param("postgresql://kim:hunter2", "port is no number", id="no host after the password"),
+        pytest.param("postgresql://kim:hunter2@db:0/p", "port is no number from 1 to 65535", id="port 0"),
+        pytest.param("postgresql://kim:hunter2@db:65536/p", "port is no number", id="port too great"),
+        pytest.param("postgresql://kim:hunter2@/p", "names no host", id="no host"),
+        pytest.param("postgresql://kim:hunter2@a,b/p", "more than one host", id="two hosts"),
+        pytest.param("postgresql://kim:hunter2@db/p?sslmod=require", "allowed are host", id="parameter"),
+        pytest.param("postgresql://kim:hunter2@db/p?sslmode=on", "sslmode is none of disable", id="sslmode"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_a_word_of_the_password(url: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(url)
+    assert why in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value)) + caught.value.hint
+
+
+@given(user=TEXT, password=TEXT, database=TEXT)
+def test_whatever_is_percent_encoded_comes_back(user: str, password: str, database: str) -> None:
+    url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db/{quote(database, safe='')}"
+    assert parse(url) == Address("db", database, user, Secret(password))
+
+
+def parsed_or_refused(url: str) -> Address | ConfigError:
+    try:
+        return parse(url)
+    except ConfigError as refusal:
+        return refusal
+
+
+@given(middle=TEXT)
+def test_a_raw_password_is_read_whole_or_refused_in_silence(middle: str) -> None:
+    password = f"hunter2{middle}hunter2"
+    read = parsed_or_refused(f"postgresql://kim:{password}@db/p")
+    if isinstance(read, ConfigError):
+        assert "hunter2" not in str(read) + read.hint
+    else:
+        assert (read.user, read.host, read.database) == ("kim", "db", "p")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        pytest.param(Address("db", "p", "kim", Secret("hunter2")), "db:5432/p", id="name"),
+        pytest.param(Address("::1", "p", "kim"), "[::1]:5432/p", id="IPv6"),
+        pytest.param(Address("/run/pg", "p", "kim"), "/run/pg/p", id="socket"),
+    ],
+)
+def test_an_address_shows_where_and_not_who(address: Address, text: str) -> None:
+    assert str(address) == text
+
+
+def test_an_address_never_shows_its_password() -> None:
+    assert "hunter2" not in repr(Address("db", "p", "kim", Secret("hunter2")))
+
+
+async def complaint(address: Address) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        async with connect(address, timeout=5):
+            pass
+    return caught.value
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_refused_connection_says_so(host: str) -> None:
+    with socket.socket() as taken:  # bound but not listening: nobody else gets the port, nobody answers
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        error = await complaint(Address(host, "p", "kim", port=port))
+    assert str(error) == f"connecting: nothing answers there (database {host}:{port}/p)"
+    assert "start the server" in error.hint
+
+
+async def test_a_missing_socket_says_so(tmp_path: Path) -> None:
+    assert "nothing answers there" in str(await complaint(Address(str(tmp_path), "p", "kim")))
+
+
+async def test_a_peer_that_hangs_up_is_no_mystery() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        error = await complaint(Address("127.0.0.1", "p", "kim", port=port, sslmode="disable"))
+    assert "the connection was lost" in str(error)
+
+
+async def test_a_silent_peer_is_given_up(database: Address) -> None:
+    async with proxied(database) as proxy:
+        proxy.freeze()
+        with pytest.raises(StoreError, match=r"no answer within 0\.2 s"):
+            async with connect(proxy.address, timeout=0.2):
+                pass
+
+
+async def test_a_missing_database_is_named(server: Server) -> None:
+    error = await complaint(replace(server.address, database="nowhere"))
+    assert "there is no database nowhere" in str(error)
+    assert "CREATE DATABASE" in error.hint
+
+
+@pytest.fixture(scope="module")
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Address]:
+    """A server that asks the role `kim` for a password, and lets nobody in as `lee`."""
+    home = tmp_path_factory.mktemp("guarded")
+    async with embedded.running(home, durable=False) as address, connect(address) as connection:
+        rules = home / "postgres" / "data" / "pg_hba.conf"
+        rules.write_text("local all kim scram-sha-256\nlocal all lee reject\n" + rules.read_text())
+        await connection.execute("CREATE ROLE kim LOGIN PASSWORD 'right'; CREATE ROLE lee LOGIN")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.execute("SELECT pg_sleep(0.1)")  # the reload is a signal; a new session sees it
+        yield address
+
+
+async def test_a_wrong_password_is_named_and_not_shown(guarded: Address) -> None:
+    error = await complaint(replace(guarded, user="kim", password=Secret("hunter2")))
+    assert "the password for kim is wrong" in str(error)
+    assert "hunter2" not in "".join(traceback.format_exception(error))
+
+
+async def test_the_right_password_opens(guarded: Address) -> None:
+    async with connect(replace(guarded, user="kim", password=Secret("right"))) as connection:
+        assert await connection.fetchval("SELECT current_user") == "kim"
+
+
+async def test_a_role_that_may_not_log_in_is_named(guarded: Address) -> None:
+    assert "lee may not log in" in str(await complaint(replace(guarded, user="lee")))
+
+
+async def test_a_server_that_may_forget_is_warned_of(guarded: Address) -> None:
+    async with connect(guarded) as connection:
+        warned = {line.split()[0] for line in await check_server(connection, guarded)}
+    assert warned == {"fsync", "full_page_writes", "synchronous_commit"}
+
+
+async def test_a_server_older_than_15_is_refused(database: Address) -> None:
+    async with connect(database) as connection:
+        real = await connection.fetchval("SHOW server_version")
+    old = f"14{real[2:]}"
+    async with (
+        proxied(
+            database, found=f"server_version\0{real}".encode(), given=f"server_version\0{old}".encode()
+        ) as p,
+        connect(p.address) as connection,
+    ):
+        with pytest.raises(ConfigError, match="PostgreSQL 14; 15 or newer is needed"):
+            await check_server(connection, p.address)
+
+
+async def test_a_database_that_is_not_utf8_is_refused(server: Server) -> None:
+    async with (
+        server.database(options="ENCODING 'SQL_ASCII' LOCALE 'C'") as address,
+        connect(address) as connection,
+    ):
+        with pytest.raises(ConfigError, match="encoded in SQL_ASCII, UTF8 is needed"):
+            await check_server(connection, address)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("53100", "its disk is full"),
+        ("53200", "out of memory"),
+        ("53300", "no connection left"),
+        ("25006", "read-only"),
+        ("42501", "lacks a permission: said"),
+        ("42P01", "a table is missing: said"),
+        ("57014", "took too long"),
+        ("57P01", "shuts down"),
+        ("57P03", "starting up or shutting down"),
+        ("40001", "another transaction was in the way"),
+        ("40P01", "deadlock"),
+        ("08006", "the connection was lost"),
+        ("23505", "said [23505]"),
+    ],
+)
+async def test_each_state_of_the_server_has_its_words(database: Address, code: str, words: str) -> None:
+    async with connect(database) as connection:
+        with pytest.raises(StoreError) as caught:
+            async with translated("storing", database, timeout=5):
+                await connection.execute(f"DO $$ BEGIN RAISE 'said' USING ERRCODE = '{code}'; END $$")
+    assert str(caught.value).startswith("storing: ")
+    assert words in str(caught.value)
+
+
+async def test_a_lock_that_is_not_granted_is_named(database: Address) -> None:
+    async with connect(database) as one, connect(database) as other:
+        await one.execute("CREATE TABLE t (i int)")
+        await other.execute("SET lock_timeout = '20ms'")
+        async with transaction(one):
+            await one.execute("LOCK TABLE t")
+            with pytest.raises(StoreError, match="a lock was not granted in time"):
+                async with translated("reading", database, timeout=5):
+                    await other.fetch("SELECT i FROM t")
+
+
+async def test_a_session_that_an_administrator_ends_is_lost(database: Address) -> None:
+    async with connect(database) as one, connect(database) as other:
+        await one.execute("SELECT pg_terminate_backend($1)", other.get_server_pid())
+        with pytest.raises(StoreError, match=r"closed the connection|connection was lost"):
+            async with translated("reading", database, timeout=5):
+                await other.fetchval("SELECT 1")
+
+
+async def test_a_programming_error_is_not_dressed_up(database: Address) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with translated("reading", database, timeout=5):
+            _ = 1 / 0
+
+
+async def copy_for_ever(connection: Connection, proxy: Proxy) -> None:
+    """A transaction that the network leaves alone in the middle of a COPY."""
+    async with transaction(connection):
+        await connection.execute("CREATE TABLE t (i int)")
+        proxy.freeze()
+        await connection.copy_records_to_table("t", records=[(i,) for i in range(100_000)])
+
+
+async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database: Address) -> None:
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+        with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
+            async with translated("storing", database, timeout=0.5):
+                await copy_for_ever(connection, proxy)
+
+
+async def test_cancelling_in_copy_stays_cancelling(database: Address) -> None:
+    async def store() -> None:
+        async with translated("storing", database, timeout=60):
+            await copy_for_ever(connection, proxy)
+
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+        task = asyncio.create_task(store())
+        await proxy.frozen.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_a_connection_cut_in_copy_is_lost(database: Address) -> None:
+    async def store() -> None:
+        async with translated("storing", database, timeout=60):
+            await copy_for_ever(connection, proxy)
+
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+        task = asyncio.create_task(store())
+        await proxy.frozen.wait()
+        proxy.cut()
+        with pytest.raises(StoreError, match="connection was lost"):
+            await task
+
+
+async def replaced_by_the_driver() -> None:
+    """What the driver's own transaction does to a cancellation that meets a dead connection."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        raise asyncpg.InterfaceError("cannot call Transaction.__aexit__()")  # noqa: B904 - as the driver does
+
+
+async def test_a_cancellation_that_the_driver_replaced_is_one_again(database: Address) -> None:
+    async def store() -> None:
+        async with translated("storing", database, timeout=60):
+            await replaced_by_the_driver()
+
+    task = asyncio.create_task(store())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_deadline_that_the_driver_replaced_is_one_again(database: Address) -> None:
+    with pytest.raises(StoreError, match=r"no answer within 0\.01 s"):
+        async with translated("storing", database, timeout=0.01):
+            await replaced_by_the_driver()
+
+
+async def test_a_block_that_fails_leaves_nothing_and_the_session_goes_on(database: Address) -> None:
+    async def insert(number: int, divisor: int) -> None:
+        async with transaction(connection):
+            await connection.execute("INSERT INTO t VALUES ($1)", number)
+            _ = 1 / divisor
+
+    async with connect(database) as connection:
+        await connection.execute("CREATE TABLE t (i int)")
+        with pytest.raises(ZeroDivisionError):
+            await insert(1, 0)
+        await insert(2, 1)
+        assert await connection.fetchval("SELECT array_agg(i) FROM t") == [2]
+
+
+async def test_a_session_has_its_limits(database: Address) -> None:
+    async with connect(database, statement_timeout=7) as connection:
+        limits = [
+            await connection.fetchval(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout", "jit")
+        ]
+    assert limits == ["7s", "5s", "off"]
+
+
+async def test_behind_pgbouncer_nothing_is_kept_in_the_session(database: Address) -> None:
+    async with connect(replace(database, pgbouncer=True), statement_timeout=7) as connection:
+        await connection.fetchval("SELECT 1")
+        kept = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+        assert (kept, await connection.fetchval("SHOW statement_timeout")) == (0, "0")
+
+
+async def test_the_kernel_watches_a_connection_over_tcp(database: Address) -> None:
+    async with proxied(database) as proxy, connect(proxy.address) as connection:
+        wire = connection._transport.get_extra_info("socket")
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+async def test_a_pool_holds_no_more_than_its_size(database: Address) -> None:
+    async with open_pool(database, size=2) as pool, pool.acquire(), pool.acquire():
+        with pytest.raises(StoreError, match="no answer in time"):
+            async with translated("reading", database, timeout=5):
+                await pool.acquire(timeout=0.01)
+
+
+async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Address) -> None:
+    async with asyncio.timeout(4), open_pool(database) as pool:
+        lent = await pool.acquire()
+        backend = lent.get_server_pid()
+    async with connect(database) as connection:
+        seen = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
+        assert await connection.fetchval(seen, backend) == 0
+
+
+async def test_a_pool_heals_after_its_sessions_were_ended(database: Address) -> None:
+    async with connect(database) as administrator, open_pool(database, size=2) as pool:
+        await pool.fetchval("SELECT 1")
+        await administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        with pytest.raises(StoreError):
+            async with translated("reading", database, timeout=5):
+                await pool.fetchval("SELECT 1")
+        assert await pool.fetchval("SELECT 1") == 1
