@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import calendar, shipped
@@ -35,6 +35,7 @@ ORDINARY_2025 = {name: hours for name, hours in ORDINARY.items() if name != "KRX
 FIRST_DAY_2026 = {"KRX.regular": "10:00-15:30", "NXT.main": "10:00:30-15:20", "NXT.after": "15:40-20:00"}
 CSAT = {"KRX.regular": "10:00-16:30", "NXT.main": "10:00-16:20", "NXT.after": "16:30-20:00"}
 
+unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
 days = st.dates(date(2024, 6, 1), date(2028, 6, 1))
 
 
@@ -173,6 +174,7 @@ def test_the_trading_days_around_chuseok_are_found():
     assert CALENDAR.previous_trading_day(date(2026, 9, 28)) == date(2026, 9, 23)
 
 
+@unhurried
 @given(days)
 def test_no_trading_day_lies_between_a_day_and_the_next_one(day):
     following = CALENDAR.next_trading_day(day)
@@ -182,6 +184,7 @@ def test_no_trading_day_lies_between_a_day_and_the_next_one(day):
     assert CALENDAR.previous_trading_day(following) <= day or CALENDAR.is_trading(day)
 
 
+@unhurried
 @given(days)
 def test_a_venue_has_one_session_at_a_time_and_all_of_them_on_its_day(day):
     for venue in ("KRX", "NXT"):
@@ -191,6 +194,7 @@ def test_a_venue_has_one_session_at_a_time_and_all_of_them_on_its_day(day):
         assert {edge.date() for edge in ends} <= {day}
 
 
+@unhurried
 @given(days, st.sampled_from(SESSIONS))
 def test_a_session_exists_only_on_trading_days_from_its_beginning_on(day, name):
     if CALENDAR.session(day, name):
