@@ -13,7 +13,9 @@ from collector.errors import ConfigError
 from collector.postgres import Address, Connection, transaction, translated
 
 PATIENCE = 600.0
-"""Seconds for all migrations together, waiting for another process's included."""
+"""Seconds for one migration, waiting for another process's included."""
+ANSWER = 30.0
+"""Seconds for a look at the records."""
 
 _NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql", re.ASCII)
 
@@ -79,17 +81,20 @@ async def migrate(connection: Connection, address: Address, folder: Path) -> lis
     ConfigError if the database is newer than the folder, or the folder is not what was applied.
     """
     migrations = read(folder)
-    applied = []
-    async with translated("migrating", address, timeout=PATIENCE):
-        while (await _standing(connection, migrations)).pending:
+    applied: list[int] = []
+    while True:
+        async with translated("reading the schema's version", address, timeout=ANSWER):
+            pending = (await _standing(connection, migrations)).pending
+        if not pending:
+            return applied
+        async with translated(f"applying {migrations[pending[0] - 1].name}", address, timeout=PATIENCE):
             applied += await _step(connection, migrations)
-    return applied
 
 
 async def check(connection: Connection, address: Address, folder: Path) -> Standing:
     """Where the database stands; ConfigError if a file that it was made with has changed."""
     migrations = read(folder)
-    async with translated("reading the schema's version", address, timeout=30.0):
+    async with translated("reading the schema's version", address, timeout=ANSWER):
         return _judged(await _records(connection), migrations)
 
 
