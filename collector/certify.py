@@ -5,7 +5,6 @@ all the same (status suspect), and views of certified data leave them out.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from hashlib import blake2b
 
 from collector.model import KST, Certificate, Known, Market, Reading, Remark, Sector, Status
@@ -89,7 +88,7 @@ def _foreign(symbols: list[str], home: Market | None, boards: Boards) -> bool:
 
 
 def _may_be_empty(known: Known, sector: Sector | None) -> bool:
-    return known.rows == 0 or (sector is not None and sector.index_only)
+    return known.rows == 0 or known.none_there or (sector is not None and sector.index_only)
 
 
 def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark]:
@@ -107,11 +106,3 @@ def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark
     members = members_digest(reading)
     if members not in (known.members, known.last_members):
         yield Remark.MEMBERSHIP
-
-
-def recent(known_day_age: timedelta) -> bool:
-    """Whether a walk this old still says how many rows to expect: the day itself or the trading day before.
-
-    Ten days span the longest closure of the Korean market with a weekend at each end.
-    """
-    return known_day_age <= timedelta(days=10)

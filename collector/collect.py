@@ -5,8 +5,9 @@ together at the end, and a kill at half time would keep none of them.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -14,8 +15,9 @@ import structlog
 from collector.certify import certify
 from collector.errors import ApiError, CollectorError, TokenExpired
 from collector.kiwoom import Kiwoom, Trace
-from collector.model import Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
+from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
+from collector.plan import estimate
 from collector.store import Store
 
 PAGE_CAP = 200
@@ -37,6 +39,11 @@ class Tally:
     requests: int = 0
     expected_pages: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Since the sweep began."""
+        return time.monotonic() - self._began
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,6 @@ class Collector:
         Denied and StoreError end the sweep: what was stored until then stays, the rest is not tried. Any
         other failure is its target's own and stands in the outcomes, which are in the order of the targets.
         """
-        clock = asyncio.get_running_loop().time
-        began = clock()
         tally = tally or Tally()
         self.kiwoom.refresh()
         await self.store.begin_sweep(slot, universe, targets)
@@ -65,10 +70,11 @@ class Collector:
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)
+        tally.expected_pages = estimate(todo, self.sectors, known).requests
         await self._walk_all(slot, todo, known, tally)
         await self.store.end_sweep(slot, universe)
         ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
-        sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, clock() - began)
+        sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         return sweep
 
@@ -100,7 +106,7 @@ class Collector:
             raise failures.exceptions[0] from None
 
     async def _walk(self, slot: datetime, target: Target, known: Known, tally: Tally) -> Outcome:
-        began = asyncio.get_running_loop().time()
+        began = tally.seconds()
         walk = _Walk(self.kiwoom, slot, target, tally)
         try:
             reading = await walk.read()
@@ -108,13 +114,15 @@ class Collector:
             outcome = await self._failed(walk, error)
         else:
             outcome = await self._entered(reading, known)
-        seconds = asyncio.get_running_loop().time() - began
-        _log_walk(outcome, seconds)
+        outcome = replace(outcome, began=began, ended=tally.seconds())
+        _log_walk(outcome)
         return outcome
 
     async def _entered(self, reading: Reading, known: Known) -> Outcome:
+        if not reading.row_count and reading.target.exchange is Exchange.NXT:
+            known = replace(known, none_there=await self.store.none_there(reading.slot, reading.target))
         sector = self.sectors.get(reading.target.sector)
-        certificate = certify(reading, known, sector=sector, boards=self.store.boards)
+        certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
         await self.store.enter(reading, certificate)
         return Outcome(
             target=reading.target,
@@ -198,13 +206,13 @@ def _why_stop(pages: Sequence[Page], keys: set[str]) -> Remark | None:
     return None
 
 
-def _log_walk(outcome: Outcome, seconds: float) -> None:
+def _log_walk(outcome: Outcome) -> None:
     facts = {
         "target": str(outcome.target),
         "status": str(outcome.status),
         "pages": outcome.pages,
         "rows": outcome.rows,
-        "seconds": round(seconds, 3),
+        "seconds": round(outcome.ended - outcome.began, 3),
     }
     if outcome.remarks:
         facts["remarks"] = ",".join(outcome.remarks)

@@ -160,7 +160,9 @@ class Outcome:
     error: str = ""
     """Class, code and text of what failed the walk, or the reason it was missed; "" for a stored one."""
     attempts: int = 0
-    seconds: float = 0.0
+    began: float = 0.0
+    ended: float = 0.0
+    """Seconds since the sweep began; both 0 for a walk that was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class Known:
     """Its members digest, see `certify.members_digest`."""
     last_members: bytes | None = None
     """The members digest of the newest stored walk of the day, complete or not."""
+    none_there: bool = False
+    """On NXT: none of the sector's members on KRX trades there, as far as complete walks show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,11 @@ class Sweep:
     outcomes: Sequence[Outcome] = field(default_factory=tuple)
     requests: int = 0
     seconds: float = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything asked for is stored and complete."""
+        return all(outcome.status is Status.COMPLETE for outcome in self.outcomes)
 
     def count(self, status: Status) -> int:
         return sum(outcome.status is status for outcome in self.outcomes)

@@ -14,52 +14,26 @@ from typing import Any
 import asyncpg
 
 from collector import rows
-from collector.certify import Boards, members_digest
+from collector.certify import members_digest
 from collector.errors import StoreError
 from collector.model import (
     KST,
     Certificate,
     Known,
-    Market,
     Outcome,
     Reading,
-    Sector,
     Status,
     Target,
 )
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
+from collector.registry import Registry
 
 AHEAD = 8
 """Days from a slot's own for which partitions are made."""
 _TRIES = (0.2, 1.0, 3.0)
 """Seconds before a walk whose fate is unknown is looked up again."""
 
-_TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
-_NEW_TARGETS = """
-INSERT INTO collector.target (market, sector, exchange)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
-ON CONFLICT DO NOTHING
-"""
-_LISTINGS = "SELECT id, symbol, name, board FROM collector.listing ORDER BY last_seen"
-_NEW_LISTINGS = """
-INSERT INTO collector.listing (symbol, name, first_seen, last_seen)
-SELECT symbol, name, $3, $3
-FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
-ORDER BY symbol, name
-ON CONFLICT DO NOTHING
-"""
-_IDS = """
-SELECT l.id, l.symbol, l.name
-FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
-JOIN collector.listing AS l USING (symbol, name)
-"""
-_SEEN = """
-UPDATE collector.listing AS l
-SET last_seen = GREATEST(l.last_seen, $2), board = COALESCE($3, l.board)
-FROM (SELECT id FROM collector.listing WHERE id = ANY ($1::integer[]) ORDER BY id FOR UPDATE) AS locked
-WHERE l.id = locked.id
-"""
 _LEDGER = """
 SELECT target, status, pages, rows, remarks, error, attempts
 FROM collector.walk
@@ -82,6 +56,36 @@ LEFT JOIN LATERAL (
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS newest ON true
+"""
+_NONE_THERE = """
+WITH here AS (
+    SELECT w.slot, w.target
+    FROM collector.walk AS w
+    JOIN collector.target AS t ON t.id = w.target
+    WHERE t.market = $1 AND t.sector = $2 AND t.exchange = 'KRX'
+      AND w.status = 'complete' AND w.rows > 0 AND w.slot BETWEEN $3::timestamptz - INTERVAL '10 days' AND $3
+    ORDER BY w.slot DESC
+    LIMIT 1
+), there AS (
+    SELECT w.slot, w.target
+    FROM collector.walk AS w
+    JOIN collector.target AS t ON t.id = w.target
+    WHERE t.market = $1 AND t.exchange = 'NXT'
+      AND w.status = 'complete' AND w.slot BETWEEN $3::timestamptz - INTERVAL '10 days' AND $3
+    ORDER BY w.slot::date DESC, w.rows DESC
+    LIMIT 1
+)
+SELECT EXISTS (SELECT FROM here) AND EXISTS (SELECT FROM there) AND NOT EXISTS (
+    SELECT FROM collector.snapshot AS k
+    JOIN here USING (slot, target)
+    JOIN collector.listing AS l ON l.id = k.listing
+    WHERE l.symbol IN (
+        SELECT m.symbol
+        FROM collector.snapshot AS n
+        JOIN there USING (slot, target)
+        JOIN collector.listing AS m ON m.id = n.listing
+    )
+)
 """
 _ENTER = """
 INSERT INTO collector.walk AS w (
@@ -119,68 +123,38 @@ WHERE universe = $1 AND ended_at IS NULL AND slot > $2
 ORDER BY slot DESC
 LIMIT 1
 """
-_SECTORS = """
-SELECT code, market, name_ko, name_en, kind, members, index_only
-FROM collector.sector
-WHERE valid_to IS NULL
-ORDER BY code
-"""
 
 
 class Store:
-    """The database as one collector uses it. Errors are StoreError. `await open()` before anything else."""
+    """The database as one collector uses it. Errors are StoreError."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._targets: dict[Target, int] = {}
-        self._listings: dict[tuple[str, str], int] = {}
-        self._one_at_a_time = asyncio.Lock()
-        self._seen: dict[Market | None, set[int]] = {}
-        self.boards: Boards = {}
-        """symbol → the board it is listed on, as far as complete walks have shown."""
-
-    async def open(self) -> None:
-        """Learn what is there: targets, listings and their boards."""
-        async with self._database.session("reading targets and listings") as connection:
-            await self._learn_targets(connection)
-            for row in await connection.fetch(_LISTINGS):
-                self._listings[row["symbol"], row["name"]] = row["id"]
-                if row["board"]:
-                    self.boards[row["symbol"]] = Market(row["board"])
-
-    async def sectors(self) -> dict[str, Sector]:
-        """The sector table as last refreshed, by code; empty where it never was."""
-        async with self._database.session("reading the sectors") as connection:
-            found = await connection.fetch(_SECTORS)
-        return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in found}
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self.database = database
+        self.registry = registry
 
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         """Note that a sweep begins, and make sure that its targets and its day are there."""
-        async with self._database.transaction("beginning a sweep") as connection:
-            await connection.execute(_NEW_TARGETS, *map(list, zip(*targets, strict=True)))
-            await connection.execute(_BEGIN_SWEEP, slot, universe)
-        async with self._database.session("making partitions") as connection:
-            await self._learn_targets(connection)
+        await self.registry.number(targets)
+        async with self.database.session("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
+            await connection.execute(_BEGIN_SWEEP, slot, universe)
 
     async def end_sweep(self, slot: datetime, universe: str) -> None:
         """Note that a sweep ended, and which listings its complete walks showed, and where."""
-        seen, self._seen = self._seen, {}
-        async with self._database.transaction("ending a sweep") as connection:
-            for home, ids in seen.items():
-                await connection.execute(_SEEN, sorted(ids), slot, home)
+        async with self.database.transaction("ending a sweep") as connection:
+            await self.registry.keep_members(connection, slot)
             await connection.execute(_END_SWEEP, slot, universe)
 
     async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
         """The newest slot after `since` whose sweep began and did not end, None if there is none."""
-        async with self._database.session("looking for a sweep to resume") as connection:
+        async with self.database.session("looking for a sweep to resume") as connection:
             slot: datetime | None = await connection.fetchval(_OPEN_SWEEP, universe, since)
             return slot
 
     async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
         """What the ledger holds of a slot."""
-        targets = {number: target for target, number in self._targets.items()}
-        async with self._database.session("reading the ledger") as connection:
+        targets = {number: target for target, number in self.registry.targets.items()}
+        async with self.database.session("reading the ledger") as connection:
             found = await connection.fetch(_LEDGER, slot)
         return {
             targets[row["target"]]: Outcome(
@@ -198,10 +172,18 @@ class Store:
 
     async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
         """What walks before a slot tell of each target."""
-        ids = [self._targets[target] for target in targets]
-        async with self._database.session("reading earlier walks") as connection:
+        ids = [self.registry.targets[target] for target in targets]
+        async with self.database.session("reading earlier walks") as connection:
             found = await connection.fetch(_KNOWN, ids, slot, _midnight(slot))
         return {target: _known(row) for target, row in zip(targets, found, strict=True)}
+
+    async def none_there(self, slot: datetime, target: Target) -> bool:
+        """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
+
+        Both within ten days, and both needed: this is what makes an empty sector on NXT believable.
+        """
+        async with self.database.session("comparing KRX with NXT") as connection:
+            return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
     async def enter(self, reading: Reading, certificate: Certificate) -> bool:
         """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
@@ -210,15 +192,15 @@ class Store:
         anything is done again.
         """
         snapshots = [row for page in reading.pages for row in page.rows]
-        await self._enlist({(row.symbol, row.name) for row in snapshots}, reading.slot)
-        target = self._targets[reading.target]
-        packed = rows.pack(reading.slot, target, snapshots, self._listings)
+        await self.registry.enlist(snapshots, reading.slot)
+        target = self.registry.targets[reading.target]
+        packed = rows.pack(reading.slot, target, snapshots, self.registry.listings)
         values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
         entered = await self._exactly_once(
             reading, certificate.status, lambda: self._written(reading, target, certificate, values, packed)
         )
         if certificate.status is Status.COMPLETE:
-            self._note_members(reading)
+            self.registry.note_members(reading.target.market, snapshots)
         return entered
 
     async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> None:
@@ -233,8 +215,18 @@ class Store:
         self, slot: datetime, target: Target, status: Status, error: str, attempts: int
     ) -> None:
         nothing: tuple[Any, ...] = (None, None, [], [], None, None)
-        values: tuple[Any, ...] = (slot, self._targets[target], status, 0, 0, [], error, attempts, *nothing)
-        async with self._database.session(f"noting that {target} {status}") as connection:
+        values: tuple[Any, ...] = (
+            slot,
+            self.registry.targets[target],
+            status,
+            0,
+            0,
+            [],
+            error,
+            attempts,
+            *nothing,
+        )
+        async with self.database.session(f"noting that {target} {status}") as connection:
             await connection.execute(_ENTER, *values)
 
     async def _written(
@@ -245,7 +237,7 @@ class Store:
         values: Sequence[Any],
         packed: rows.Packed,
     ) -> bool:
-        async with self._database.transaction(f"storing {reading.target}") as connection:
+        async with self.database.transaction(f"storing {reading.target}") as connection:
             fresh = await connection.fetchval(_ENTER, reading.slot, target, certificate.status, *values)
             if fresh is None:
                 return False
@@ -273,40 +265,15 @@ class Store:
 
     async def _is_there(self, reading: Reading, status: Status) -> bool:
         """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""
-        async with self._database.session("looking whether a walk was stored") as connection:
-            found = await connection.fetchval(_FOUND, reading.slot, self._targets[reading.target], status)
+        async with self.database.session("looking whether a walk was stored") as connection:
+            found = await connection.fetchval(
+                _FOUND, reading.slot, self.registry.targets[reading.target], status
+            )
         return bool(found == reading.requested_at)
 
     async def _make_day(self, slot: datetime) -> None:
-        async with self._database.session("making a partition") as connection:
+        async with self.database.session("making a partition") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
-
-    async def _learn_targets(self, connection: Connection) -> None:
-        for row in await connection.fetch(_TARGETS):
-            self._targets[Target.of(row["market"], row["sector"], row["exchange"])] = row["id"]
-
-    async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
-        """Give each listing that is seen under a name for the first time its id."""
-        if not names - self._listings.keys():
-            return
-        async with self._one_at_a_time:
-            new = sorted(names - self._listings.keys())
-            if not new:
-                return
-            symbols, titles = map(list, zip(*new, strict=True))
-            async with self._database.session("enlisting new listings") as connection:
-                await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
-                found = await connection.fetch(_IDS, symbols, titles)
-            self._listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
-
-    def _note_members(self, reading: Reading) -> None:
-        market = reading.target.market
-        home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
-        members = [(row.symbol, row.name) for page in reading.pages for row in page.rows]
-        self._seen.setdefault(home, set()).update(map(self._listings.__getitem__, members))
-        if home is not None:
-            new = {symbol for symbol, _ in members} - self.boards.keys()
-            self.boards |= dict.fromkeys(new, home)
 
 
 def _midnight(slot: datetime) -> datetime:

@@ -52,7 +52,7 @@ CREATE TABLE collector.walk (
     digest       bytea,
     PRIMARY KEY (slot, target)
 );
-CREATE INDEX walk_newest ON collector.walk (target, slot DESC) WHERE status = 'complete';
+CREATE INDEX walk_target ON collector.walk (target, slot DESC);
 
 -- No NULLs and fixed widths, eight-byte columns first: 56 bytes a row. A price of 0 stands for "no quote".
 -- rate = change in hundredths of a percent × 8 + sign.
@@ -90,6 +90,13 @@ CREATE TABLE collector.sweep (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended_at   timestamptz,
     PRIMARY KEY (slot, universe)
+);
+
+-- Whose data this database holds: real, mock or simulated. They are never mixed.
+CREATE TABLE collector.origin (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    kind  text NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- The quota of a key, shared by every program that uses it. `key` is a digest of the app key.
@@ -169,6 +176,19 @@ FROM collector.snapshot AS s
 JOIN collector.target AS t ON t.id = s.target
 JOIN collector.listing AS l ON l.id = s.listing
 JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target;
+
+CREATE VIEW public.latest AS
+SELECT s.*
+FROM collector.target AS t
+CROSS JOIN LATERAL (
+    SELECT w.slot
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.status = 'complete'
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS newest
+JOIN public.snapshot AS s
+  ON s.slot = newest.slot AND s.market = t.market AND s.sector = t.sector AND s.exchange = t.exchange;
 
 CREATE VIEW public.quarantine AS
 SELECT q.slot, t.market, t.sector, t.exchange, q.page, q.raw, q.reason

@@ -1,11 +1,36 @@
 """The command `collector`: each verb lives in its own module and is imported only when it is asked for."""
 
+import os
+import sys
 from importlib import import_module
 
 import click
 
-VERBS: dict[str, str] = {
+from collector.errors import CollectorError
+
+VERBS = {
+    "demo": "collector.cli.demo:demo",
+    "check": "collector.cli.check:check",
+    "plan": "collector.cli.plan:plan",
+    "migrate": "collector.cli.migrate:migrate",
+    "once": "collector.cli.once:once",
+    "status": "collector.cli.status:status",
+    "schedule": "collector.cli.schedule:schedule",
+    "sectors": "collector.cli.sectors:sectors",
+    "sql": "collector.cli.sql:sql",
     "simulate": "collector.cli.simulate:simulate",
+}
+ONE_LINE = {
+    "demo": "See it work: a simulated API, a private database, one whole sweep. No key needed.",
+    "check": "Say whether the configuration is right, and show what is in force.",
+    "plan": "Say what a sweep will cost: targets, requests, seconds at the quota, rows.",
+    "migrate": "Bring the database's schema up to date.",
+    "once": "Take one snapshot of the configured targets, now.",
+    "status": "Show what is stored: the newest sweeps and what is missing of them.",
+    "schedule": "Show when the daemon will sweep, and on which days it will not.",
+    "sectors": "List the sectors, or fetch the list anew from the API.",
+    "sql": "Ask the database, read-only.",
+    "simulate": "Serve a simulated Kiwoom REST API.",
 }
 
 
@@ -24,8 +49,40 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(ONE_LINE.items()))
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`collector COMMAND --help` has examples. Start with `collector demo`.",
+)
 @click.version_option(package_name="collector")
+def cli() -> None:
+    """Certified snapshots of Korean sector prices: ka20002 of the Kiwoom REST API, into PostgreSQL.
+
+    Exit status: 0 everything asked for is stored and complete; 1 something is missing or suspect; 2 wrongly
+    asked or cannot start, and nothing was fetched.
+    """
+
+
 def main() -> None:
-    """Certified snapshots of Korean sector prices, from the Kiwoom REST API into PostgreSQL."""
+    """Run the command line; expected failures become one clear line and exit status 2."""
+    try:
+        cli(prog_name="collector")
+    except CollectorError as error:
+        complain(error)
+        sys.exit(2)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): not an error, and nothing is left to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def complain(error: CollectorError) -> None:
+    """The error on stderr: what happened, then what to do."""
+    click.echo(f"collector: {error}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)

@@ -12,3 +12,8 @@ _ROOT = _HERE if (_HERE / "config").is_dir() else _HERE.parents[1]
 def path(*parts: str) -> Path:
     """Where a shipped file or folder lies, e.g. `path("config", "sectors.csv")`; nobody writes there."""
     return _ROOT.joinpath(*parts)
+
+
+def is_checkout() -> bool:
+    """Whether the program runs from a checkout, where `./dev` is, rather than from a wheel."""
+    return _ROOT != _HERE

@@ -1,0 +1,81 @@
+"""`collector check`: is the configuration right, and does what it names work?"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from collector import config as configuration
+from collector import log, sectors, shipped
+from collector.cli import wiring, world
+from collector.cli.main import complain
+from collector.errors import CollectorError
+from collector.kiwoom import Trace
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector check                                 read, judge and show the configuration
+  collector check --online                        also try the database, the key and one page
+  collector check --example > config/collector.yaml
+"""
+)
+@click.option("--online", is_flag=True, help="Also try the database, the token and one page.")
+@click.option("--example", is_flag=True, help="Print an example configuration and do nothing else.")
+@world.config_option
+def check(online: bool, example: bool, config_path: Path | None) -> None:
+    """Say whether the configuration is right, and show what is in force (secrets as ***)."""
+    if example:
+        click.echo(shipped.path("config", "collector.yaml").read_text(encoding="utf-8"), nl=False)
+        return
+    log.configure(level="warning")
+    found = world.read(config_path)
+    click.echo(configuration.describe(found.config, found.environment), nl=False)
+    for warning in found.config.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for name in found.config.universes:
+        _, targets = found.targets(name, sectors.shipped())
+        click.echo(f"# universe {name}: {len(targets)} targets")
+    if online:
+        world.run(_online(found))
+
+
+async def _online(found: world.World) -> None:
+    """Try each thing that a sweep needs; what fails is said with what to do, and the rest is tried all the same."""
+
+    async def database() -> str:
+        async with wiring.database(found.environment) as held:
+            return f"{held.address} answers, its schema is up to date"
+
+    async def token() -> str:
+        async with wiring.collector(found) as collector:
+            await collector.kiwoom.token()
+            return f"{found.config.api.base_url} knows the key"
+
+    async def page() -> str:
+        async with wiring.collector(found) as collector:
+            _, targets = found.targets(None, collector.sectors)
+            answer, at = await collector.kiwoom.prices(targets[0], trace=Trace())
+            return f"{targets[0]} answered with {answer.size} rows at {_clock(at)}"
+
+    works = [
+        await _try(name, trial) for name, trial in (("database", database), ("token", token), ("page", page))
+    ]
+    if not all(works):
+        raise SystemExit(2)
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%H:%M:%S} UTC"
+
+
+async def _try(name: str, trial: Callable[[], Awaitable[str]]) -> bool:
+    try:
+        click.echo(f"{name:9} ok: {await trial()}")
+    except CollectorError as error:
+        click.echo(f"{name:9} does not work", err=True)
+        complain(error)
+        return False
+    return True

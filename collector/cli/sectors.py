@@ -1,0 +1,62 @@
+"""`collector sectors`: the sectors, as shipped or as the API lists them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from collector import log
+from collector import sectors as shipped
+from collector.cli import drawing, wiring, world
+from collector.config import Environment
+from collector.model import KST, Market, Sector
+from collector.registry import Registry
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector sectors
+  collector sectors --refresh                     ask ka10101, one request a market
+"""
+)
+@click.option("--refresh", is_flag=True, help="Fetch the list anew from the API and keep it in the database.")
+@world.config_option
+def sectors(refresh: bool, config_path: Path | None) -> None:
+    """List the sectors with their markets, names and how many listings to expect."""
+    log.configure(level="warning")
+    known = world.run(_refreshed(world.read(config_path)) if refresh else _known(world.environment()))
+    drawing.console().print(_table(known))
+
+
+async def _known(found: Environment) -> Mapping[str, Sector]:
+
+    async with wiring.database(found) as held:
+        return await Registry(held).sectors() or shipped.shipped()
+
+
+async def _refreshed(found: world.World) -> Mapping[str, Sector]:
+    """Ask the API, and add what only our own table knows: names in English, kinds, listings to expect."""
+    async with wiring.collector(found) as collector:
+        fetched = [sector for market in Market for sector in await collector.kiwoom.sectors(market)]
+        registry = collector.store.registry
+        known = [_completed(sector, shipped.shipped().get(sector.code)) for sector in fetched]
+        new, gone = await registry.refresh_sectors(known, datetime.now(KST).date())
+        click.echo(f"{len(fetched)} sectors, {new} of them new or renamed; {gone} are gone", err=True)
+        return dict(await registry.sectors())
+
+
+def _completed(sector: Sector, ours: Sector | None) -> Sector:
+    return sector if ours is None else replace(ours, market=sector.market, name_ko=sector.name_ko)
+
+
+def _table(known: Mapping[str, Sector]) -> Table:
+    table = Table("market", "code", "name", "in English", "kind")
+    table.add_column("listings", justify="right")
+    for sector in sorted(known.values(), key=lambda sector: (list(Market).index(sector.market), sector.code)):
+        members = "none" if sector.index_only else "" if sector.members is None else f"{sector.members:,}"
+        table.add_row(sector.market, sector.code, sector.name_ko, sector.name_en, sector.kind, members)
+    return table

@@ -1,0 +1,115 @@
+"""`collector sql`: ask the database, read-only, so that nobody needs psql."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from collector import log
+from collector.cli import drawing, wiring, world
+from collector.errors import ConfigError
+from collector.model import KST
+
+_BATCH = 1000
+_LIMIT = "SET LOCAL statement_timeout = '300s'"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector sql "SELECT * FROM walk ORDER BY slot DESC LIMIT 10"
+  collector sql "SELECT symbol, name, price FROM latest WHERE sector = '001'" --format csv > kospi.csv
+"""
+)
+@click.argument("query")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
+)
+@world.config_option
+def sql(query: str, form: str, config_path: Path | None) -> None:
+    """Ask the database in SQL, in a read-only transaction.
+
+    The tables are snapshot, walk, latest, quarantine, sector, listing and bar. JSON is one object a line.
+    """
+    log.configure(level="warning")
+    world.run(_ask(query, form))
+
+
+async def _ask(query: str, form: str) -> None:
+    async with (
+        wiring.database(world.environment()) as held,
+        held.session("asking", timeout=330) as connection,
+        connection.transaction(readonly=True),
+    ):
+        await connection.execute(_LIMIT)
+        statement = await connection.prepare(query)
+        columns = [attribute.name for attribute in statement.get_attributes()]
+        if not columns:
+            raise ConfigError("the query returns no rows", hint="this command only reads: SELECT …")
+        write = _writer(form, columns)
+        async for row in statement.cursor(prefetch=_BATCH):
+            write(tuple(row))
+        write(None)
+
+
+def _writer(form: str, columns: Sequence[str]) -> Any:
+    """Takes row after row, then None for the end."""
+    return {"csv": _Csv, "json": _Json, "table": _Table}[form](columns)
+
+
+class _Csv:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def __call__(self, row: tuple[Any, ...] | None) -> None:
+        if row is not None:
+            self._writer.writerow(["" if value is None else shown(value) for value in row])
+
+
+class _Json:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+
+    def __call__(self, row: tuple[Any, ...] | None) -> None:
+        if row is not None:
+            pairs = dict(zip(self._columns, map(_plain, row), strict=True))
+            click.echo(json.dumps(pairs, ensure_ascii=False))
+
+
+class _Table:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._table = Table(*columns)
+
+    def __call__(self, row: tuple[Any, ...] | None) -> None:
+        if row is not None:
+            self._table.add_row(*("" if value is None else shown(value) for value in row))
+            return
+        drawing.console().print(self._table)
+
+
+def shown(value: Any) -> str:
+    """A value as text, instants in Korea's time."""
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime):
+        return (value.astimezone(KST) if value.tzinfo else value).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,106 @@
+"""Wires the parts together: the database, and on top of it everything that a sweep needs."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from collector import embedded, migrate, postgres, sectors, shipped
+from collector.api import Api
+from collector.cli.world import World
+from collector.collect import Collector
+from collector.config import Environment, hosts
+from collector.errors import ConfigError
+from collector.kiwoom import Kiwoom
+from collector.postgres.database import Database
+from collector.quota import SharedQuota, Unlimited
+from collector.registry import Registry
+from collector.secret import Secret
+from collector.store import Store
+from collector.token import key_digest
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@asynccontextmanager
+async def database(found: Environment, *, size: int = 2, migrated: bool = True) -> AsyncIterator[Database]:
+    """The database that the environment names, or the private one, checked and (`migrated`) of our schema.
+
+    The private one is brought up to date by itself; another only by `collector migrate`.
+    """
+
+    async with AsyncExitStack() as stack:
+        if found.database_url is None:
+            address = await stack.enter_async_context(embedded.running(found.home))
+        else:
+            address = postgres.parse(found.database_url.reveal())
+        pool = await stack.enter_async_context(postgres.open_pool(address, size=size))
+        held = Database(pool, address)
+        if migrated:
+            await _check(held, private=found.database_url is None)
+        yield held
+
+
+async def _check(held: Database, *, private: bool) -> None:
+
+    folder = shipped.path("migrations")
+    async with held.session("looking at the schema", timeout=migrate.PATIENCE) as connection:
+        for warning in await postgres.check_server(connection, held.address):
+            log.warning("database.weakened", reason=warning)
+        if private:
+            await migrate.migrate(connection, held.address, folder)
+        standing = await migrate.check(connection, held.address, folder)
+    if standing.is_newer:
+        raise ConfigError(
+            f"the schema of {held.address} is newer ({standing.version}) than this program ({standing.known})",
+            hint="use the newer program",
+        )
+    if standing.pending:
+        raise ConfigError(
+            f"the schema of {held.address} is not up to date: {len(standing.pending)} to apply",
+            hint="run `collector migrate`",
+        )
+
+
+@asynccontextmanager
+async def collector(world: World) -> AsyncIterator[Collector]:
+    """Everything that a sweep needs, opened in order: keys, database, session with the API."""
+
+    app_key, secret_key = _keys(world.environment)
+    api = world.config.api
+    async with (
+        database(world.environment, size=api.concurrency + 3) as held,
+        Api(
+            api.base_url,
+            timeout=api.timeout.total_seconds(),
+            user_agent=api.user_agent,
+            connections=api.concurrency + 2,
+        ) as session,
+    ):
+        quota: SharedQuota | Unlimited = Unlimited()
+        if api.requests_per_second:
+            longest = api.timeout + timedelta(seconds=1)
+            key = key_digest(app_key)
+            quota = SharedQuota(held, key, per_second=api.requests_per_second, longest=longest)
+        registry = Registry(held)
+        await registry.claim(hosts.base(api.base_url, api.trusted_hosts).kind.value)
+        await registry.open()
+        kiwoom = Kiwoom(session, quota, held, app_key=app_key, secret_key=secret_key)
+        table = await registry.sectors() or sectors.shipped()
+        yield Collector(kiwoom, Store(held, registry), table, api.concurrency)
+
+
+def _keys(found: Environment) -> tuple[Secret, Secret]:
+    app_key = _set("KIWOOM_APP_KEY", found.app_key)
+    return app_key, _set("KIWOOM_SECRET_KEY", found.secret_key)
+
+
+def _set(name: str, secret: Secret | None) -> Secret:
+    if secret is None:
+        raise ConfigError(
+            f"{name} is not set",
+            hint=f"set {name}_FILE to the path of a file that holds it, or {name} itself;"
+            " `collector demo` needs no key",
+        )
+    return secret

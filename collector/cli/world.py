@@ -1,0 +1,84 @@
+"""Reads the world: arguments, environment, YAML; and runs a command in it until it ends or is told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from collector import config as configuration
+from collector.config import Config, Environment
+from collector.errors import ConfigError
+from collector.model import Sector, Target
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+STOPPED = 130
+"""The exit status of a command that was told to stop before it was done."""
+_SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL")
+
+
+def config_option(command: Command) -> Command:
+    """Give a command `--config PATH`."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="The configuration (default: COLLECTOR_CONFIG, else config/collector.yaml).",
+    )(command)
+
+
+@dataclass(frozen=True)
+class World:
+    """What was asked and what is known before anything is opened."""
+
+    environment: Environment
+    config: Config
+
+    def targets(self, universe: str | None, table: Mapping[str, Sector]) -> tuple[str, tuple[Target, ...]]:
+        """A universe's label and targets; None: every universe of the file, each target once."""
+        names = [universe] if universe else list(self.config.universes)
+        found = [configuration.universe_targets(self.config, name, table) for name in names]
+        return "+".join(names), tuple(dict.fromkeys(target for targets in found for target in targets))
+
+
+def environment() -> Environment:
+    """The environment, with the secrets taken out of it so that no child inherits them."""
+    found = configuration.settings(os.environ)
+    for name in _SECRETS:
+        os.environ.pop(name, None)
+    return found
+
+
+def read(config_path: Path | None) -> World:
+    """The environment and the configuration; ConfigError says what is wrong with either."""
+    found = environment()
+    path = config_path or found.config
+    if not path.exists() and config_path is None and "COLLECTOR_CONFIG" not in os.environ:
+        raise ConfigError(
+            f"there is no configuration at {path}",
+            hint=f"write one with `mkdir -p {path.parent} && collector check --example > {path}`",
+        )
+    return World(found, configuration.load(path, base_url=found.base_url))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; SIGTERM and SIGINT cancel it, which is always safe, and exit with 130."""
+    try:
+        return asyncio.run(_cancelled_by_signal(work))
+    except asyncio.CancelledError:
+        raise SystemExit(STOPPED) from None
+
+
+async def _cancelled_by_signal(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    return await task

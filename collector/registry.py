@@ -1,0 +1,173 @@
+"""Who is who: the numbers that stand for targets and listings, and the table of sectors.
+
+The rows of snapshots name their target and listing by number, so that a row is 84 bytes and not 160. Numbers
+are given once and never change; they are learnt when the program starts and kept in memory.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+
+from collector.certify import Boards
+from collector.errors import ConfigError
+from collector.model import Market, Sector, Snapshot, Target
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+
+_CLAIM = """
+INSERT INTO collector.origin (kind) VALUES ($1)
+ON CONFLICT (one) DO UPDATE SET kind = collector.origin.kind
+RETURNING kind
+"""
+_TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
+_NEW_TARGETS = """
+INSERT INTO collector.target (market, sector, exchange)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING
+"""
+_LISTINGS = "SELECT id, symbol, name, board FROM collector.listing ORDER BY last_seen"
+_NEW_LISTINGS = """
+INSERT INTO collector.listing (symbol, name, first_seen, last_seen)
+SELECT symbol, name, $3, $3
+FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
+ORDER BY symbol, name
+ON CONFLICT DO NOTHING
+"""
+_IDS = """
+SELECT l.id, l.symbol, l.name
+FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
+JOIN collector.listing AS l USING (symbol, name)
+"""
+_SEEN = """
+UPDATE collector.listing AS l
+SET last_seen = GREATEST(l.last_seen, $2), board = COALESCE($3, l.board)
+FROM (SELECT id FROM collector.listing WHERE id = ANY ($1::integer[]) ORDER BY id FOR UPDATE) AS locked
+WHERE l.id = locked.id
+"""
+_SECTORS = """
+SELECT code, market, name_ko, name_en, kind, members, index_only
+FROM collector.sector
+WHERE valid_to IS NULL
+ORDER BY code
+"""
+_END_SECTORS = """
+UPDATE collector.sector
+SET valid_to = $2
+WHERE code = ANY ($1::text[]) AND valid_to IS NULL
+"""
+_NEW_SECTOR = """
+INSERT INTO collector.sector (code, market, name_ko, name_en, kind, members, index_only, valid_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (code, valid_from) DO UPDATE SET name_ko = EXCLUDED.name_ko, valid_to = NULL
+"""
+
+_SOURCES = {"real": "Kiwoom's real host", "mock": "Kiwoom's mock host", "ours": "a simulator"}
+
+
+class Registry:
+    """Targets and listings by number, learnt from the database and added to. `await open()` first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._one_at_a_time = asyncio.Lock()
+        self._seen: dict[Market | None, set[int]] = {}
+        self.targets: dict[Target, int] = {}
+        self.listings: dict[tuple[str, str], int] = {}
+        """(symbol, name) → number: a renamed listing has two, so that a snapshot keeps the name it was seen with."""
+        self.boards: Boards = {}
+        """symbol → the board it is listed on, as far as complete walks have shown."""
+
+    async def open(self) -> None:
+        """Learn what is there."""
+        async with self._database.session("reading targets and listings") as connection:
+            await self._learn_targets(connection)
+            for row in await connection.fetch(_LISTINGS):
+                self.listings[row["symbol"], row["name"]] = row["id"]
+                if row["board"]:
+                    self.boards[row["symbol"]] = Market(row["board"])
+
+    async def claim(self, kind: str) -> None:
+        """Say whose data is coming: `real`, `mock` or `ours`; ConfigError if the database holds another's.
+
+        Simulated prices among real ones would poison every study made on them, and nobody could tell later.
+        """
+        async with self._database.session("looking whose data this is") as connection:
+            found = await connection.fetchval(_CLAIM, kind)
+        if found != kind:
+            raise ConfigError(
+                f"the database {self._database.address} holds data of another source"
+                f" ({_SOURCES[found]}, not {_SOURCES[kind]})",
+                hint="name another database in DATABASE_URL, or another folder in COLLECTOR_HOME",
+            )
+
+    async def number(self, targets: Collection[Target]) -> None:
+        """Give each target its number."""
+        if targets and not self.targets.keys() >= set(targets):
+            async with self._database.session("registering targets") as connection:
+                await connection.execute(_NEW_TARGETS, *map(list, zip(*targets, strict=True)))
+                await self._learn_targets(connection)
+
+    async def enlist(self, rows: Sequence[Snapshot], slot: datetime) -> None:
+        """Give each listing that is seen under a name for the first time its number."""
+        names = {(row.symbol, row.name) for row in rows}
+        if names <= self.listings.keys():
+            return
+        async with self._one_at_a_time:
+            new = sorted(names - self.listings.keys())
+            if not new:
+                return
+            symbols, titles = map(list, zip(*new, strict=True))
+            async with self._database.session("registering listings") as connection:
+                await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
+                found = await connection.fetch(_IDS, symbols, titles)
+            self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
+
+    def note_members(self, market: Market, rows: Sequence[Snapshot]) -> None:
+        """A complete walk of a market showed these rows: what it tells of boards counts from now on."""
+        home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
+        ids = (self.listings[row.symbol, row.name] for row in rows)
+        self._seen.setdefault(home, set()).update(ids)
+        if home is not None:
+            new = {row.symbol for row in rows} - self.boards.keys()
+            self.boards |= dict.fromkeys(new, home)
+
+    async def keep_members(self, connection: Connection, slot: datetime) -> None:
+        """Write down what `note_members` was told since the last time."""
+        seen, self._seen = self._seen, {}
+        for home, ids in seen.items():
+            await connection.execute(_SEEN, sorted(ids), slot, home)
+
+    async def sectors(self) -> dict[str, Sector]:
+        """The sector table as last refreshed, by code; empty where it never was."""
+        async with self._database.session("reading the sectors") as connection:
+            found = await connection.fetch(_SECTORS)
+        return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in found}
+
+    async def refresh_sectors(self, fetched: Sequence[Sector], today: date) -> tuple[int, int]:
+        """Take over the API's list from `today` on; the count of new or renamed sectors, and of those gone.
+
+        What is no longer valid stays with its dates, since sectors are renamed and numbers used again.
+        """
+        before = await self.sectors()
+        names = {sector.code: sector.name_ko for sector in fetched}
+        gone = [code for code in before if code not in names]
+        new = [sector for sector in fetched if _name(before, sector.code) != sector.name_ko]
+        async with self._database.transaction("refreshing the sectors") as connection:
+            await connection.execute(_END_SECTORS, gone + [sector.code for sector in new], today)
+            await connection.executemany(_NEW_SECTOR, [_sector_row(sector, today) for sector in new])
+        return len(new), len(gone)
+
+    async def _learn_targets(self, connection: Connection) -> None:
+        for row in await connection.fetch(_TARGETS):
+            self.targets[Target.of(row["market"], row["sector"], row["exchange"])] = row["id"]
+
+
+def _name(sectors: Mapping[str, Sector], code: str) -> str | None:
+    return sectors[code].name_ko if code in sectors else None
+
+
+def _sector_row(sector: Sector, today: date) -> tuple[object, ...]:
+    return (
+        *(sector.code, sector.market, sector.name_ko, sector.name_en),
+        *(sector.kind, sector.members, sector.index_only, today),
+    )
