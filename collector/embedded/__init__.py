@@ -16,6 +16,8 @@ from collector.postgres import Address
 
 LONGEST = 86
 """Bytes of a folder that leave room for a socket's name in the 104 that macOS allows."""
+TRIES = 5
+"""Keepers in a row that may leave before they answer: each may have served somebody quicker than us."""
 COMING = 90.0
 GOING = 90.0
 """Seconds to wait for the server to be there and to be gone; a little more than the keeper's own patience."""
@@ -79,19 +81,19 @@ def _run_folder(folder: Path) -> Path:
 async def _line(
     line: Path, command: list[str | Path], folder: Path
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A line to the keeper, who is started as often as none answers: one may be just about to leave."""
+    """A line to the keeper. One that is just leaving is waited for; one that never answers is given up."""
+    keepers = 0
     try:
         async with asyncio.timeout(COMING):
-            while True:
+            while keepers <= TRIES:
                 with suppress(ConnectionError, FileNotFoundError):
                     reader, writer = await asyncio.open_unix_connection(line)
                     if await _is_ready(reader, writer, folder):
                         return reader, writer
-                await _start(command)
+                keepers += await _start(command)
     except TimeoutError:
-        raise StoreError(
-            f"the private PostgreSQL did not come up within {COMING:g} s", hint=f"see {folder / 'server.log'}"
-        ) from None
+        pass
+    raise StoreError("the private PostgreSQL does not come up", hint=f"see {folder / 'server.log'}")
 
 
 async def _is_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, folder: Path) -> bool:
@@ -111,16 +113,19 @@ async def _is_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return False
 
 
-async def _start(command: list[str | Path]) -> None:
-    """Ask for a keeper, with an environment that tells it none of our secrets."""
+async def _start(command: list[str | Path]) -> bool:
+    """Ask for a keeper, with an environment that holds none of our secrets; False if there is one."""
     environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     starter = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ
     )
     _, complaint = await starter.communicate()
-    if starter.returncode:
+    if starter.returncode == keeper.TAKEN:
+        await asyncio.sleep(0.02)
+    elif starter.returncode:
         last = complaint.decode(errors="replace").strip().splitlines()[-1:]
         raise ConfigError(f"the private PostgreSQL does not start: {''.join(last)}", hint="set DATABASE_URL")
+    return starter.returncode == 0
 
 
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,8 @@ COMING = 10.0
 """Seconds in which the one who asked for a server has to come for it."""
 NOBODY = 65534
 BYE = b"bye"
+TAKEN = 75
+"""The exit status that says: another keeper is there, or just leaving."""
 
 _REASON = re.compile(r"\b(?:FATAL|PANIC|DETAIL|error): +(.*)")
 
@@ -42,16 +43,16 @@ class FailedError(Exception):
     """There is no server to be had; the text says why."""
 
 
-def main(folder: Path, line: Path, binaries: Path, settings: list[str]) -> None:
-    """Become the keeper of FOLDER, unless it has one: the lock decides, and the kernel frees it."""
+def main(folder: Path, line: Path, binaries: Path, settings: list[str]) -> int:
+    """Become the keeper of FOLDER, unless it has one (TAKEN): the lock decides, and the kernel frees it."""
     lock = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return
+        return TAKEN
     door = _door(line)
     if os.fork():
-        return
+        return 0
     _detach(folder / "server.log")
     server = Server(folder, line.parent, binaries, settings)
     board = Switchboard(door, server)
@@ -175,8 +176,6 @@ class Server:
 
     def start(self) -> None:
         """Come up with whatever an earlier life left behind; FailedError tells what stands in the way."""
-        for remains in self.folder.glob("data.*"):
-            shutil.rmtree(remains)
         if not self.data.exists():
             self._init()
         deadline = time.monotonic() + PATIENCE
@@ -201,7 +200,9 @@ class Server:
 
     def _init(self) -> None:
         """Make the cluster aside and rename it, so that a broken-off attempt is never taken for one."""
-        aside = Path(tempfile.mkdtemp(prefix="data.", dir=self.folder))
+        aside = self.folder / "data.new"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *self._locale()]
         made = _run(*_disguise(aside), self.binaries / "initdb", *options, "--pgdata", aside)
         if made.returncode:
@@ -210,8 +211,11 @@ class Server:
 
     def _locale(self) -> list[str]:
         """The built-in C.UTF-8 sorts alike on every machine; servers older than 17 have none."""
-        version = _run(self.binaries / "postgres", "--version").stdout.split()[2]
-        if int(version.split(".")[0]) < 17:
+        answer = _run(self.binaries / "postgres", "--version")
+        version = re.search(r"PostgreSQL\) ([0-9]+)", answer.stdout)
+        if version is None:
+            raise FailedError(_last(answer.stderr) or f"{self.binaries} has no PostgreSQL")
+        if int(version[1]) < 17:
             return ["--locale=C"]
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
 
@@ -336,4 +340,4 @@ def _last(log: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]))
