@@ -90,12 +90,15 @@ class Collector:
         self, slot: datetime, todo: Sequence[Target], known: Mapping[Target, Known], tally: Tally
     ) -> None:
         at_once = asyncio.Semaphore(self.concurrency)
+        doubtful: list[_Walk] = []
 
         async def one(target: Target) -> None:
+            walk = _Walk(self.kiwoom, slot, target, tally)
             async with at_once:
-                outcome = await self._walk(slot, target, known[target], tally)
-            tally.done += 1
-            tally.outcomes.append(outcome)
+                if await self._read(walk) and walk.is_doubtful(known[target]):
+                    doubtful.append(walk)
+                else:
+                    await self._settle(walk, known[target], tally)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -104,23 +107,31 @@ class Collector:
         except* CollectorError as failures:
             # The first one ends the sweep; those that fell in the same moment say the same.
             raise failures.exceptions[0] from None
+        for walk in doubtful:
+            none_there = await self.store.none_there(slot, walk.target)
+            await self._settle(walk, replace(known[walk.target], none_there=none_there), tally)
 
-    async def _walk(self, slot: datetime, target: Target, known: Known, tally: Tally) -> Outcome:
-        began = tally.seconds()
-        walk = _Walk(self.kiwoom, slot, target, tally)
+    async def _read(self, walk: "_Walk") -> bool:
         try:
-            reading = await walk.read()
+            await walk.read()
         except ApiError as error:
-            outcome = await self._failed(walk, error)
+            walk.error = error
+        walk.ended = walk.tally.seconds()
+        return walk.error is None
+
+    async def _settle(self, walk: "_Walk", known: Known, tally: Tally) -> None:
+        """Judge a walk that has ended, however, and write it down."""
+        if walk.error is not None:
+            outcome = await self._failed(walk, walk.error)
         else:
-            outcome = await self._entered(reading, known)
-        outcome = replace(outcome, began=began, ended=tally.seconds())
+            assert walk.reading is not None
+            outcome = await self._entered(walk.reading, known)
+        outcome = replace(outcome, began=walk.began, ended=walk.ended)
+        tally.done += 1
+        tally.outcomes.append(outcome)
         _log_walk(outcome)
-        return outcome
 
     async def _entered(self, reading: Reading, known: Known) -> Outcome:
-        if not reading.row_count and reading.target.exchange is Exchange.NXT:
-            known = replace(known, none_there=await self.store.none_there(reading.slot, reading.target))
         sector = self.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
         await self.store.enter(reading, certificate)
@@ -148,23 +159,37 @@ class _Walk:
     def __init__(self, kiwoom: Kiwoom, slot: datetime, target: Target, tally: Tally) -> None:
         self.slot = slot
         self.target = target
+        self.began = self.ended = 0.0
+        self.reading: Reading | None = None
+        self.error: ApiError | None = None
         self._trace = Trace()
         self._kiwoom = kiwoom
-        self._tally = tally
+        self.tally = tally
 
     @property
     def attempts(self) -> int:
         """Requests sent for this walk so far, retries included."""
         return self._trace.sent
 
-    async def read(self) -> Reading:
-        """The walk from its first page to its last; ApiError where a page is not to be had."""
+    async def read(self) -> None:
+        """Read from the first page to the last; ApiError where a page is not to be had."""
+        self.began = self.tally.seconds()
         for _ in range(WALK_ATTEMPTS - 1):
             try:
-                return await self._pages()
+                self.reading = await self._pages()
+                return
             except TokenExpired:
                 log.info("walk.started_over", target=str(self.target), reason="token renewed")
-        return await self._pages()
+        self.reading = await self._pages()
+
+    def is_doubtful(self, known: Known) -> bool:
+        """Whether it says that a sector has no member on NXT.
+
+        That is so for many small ones, and it is also what a glitch looks like: it is judged when the
+        sweep's other walks have shown who is listed on KRX, and who trades on NXT at all.
+        """
+        empty = self.reading is not None and not self.reading.row_count
+        return empty and self.target.exchange is Exchange.NXT and known.rows != 0
 
     async def _pages(self) -> Reading:
         requested_at = datetime.now(UTC)
@@ -186,9 +211,9 @@ class _Walk:
 
     async def _page(self, key: str | None) -> tuple[Page, datetime]:
         page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
-        self._tally.requests = self._kiwoom.requests
-        self._tally.pages += 1
-        self._tally.rows += len(page.rows)
+        self.tally.requests = self._kiwoom.requests
+        self.tally.pages += 1
+        self.tally.rows += len(page.rows)
         return page, arrived
 
 
