@@ -1,15 +1,32 @@
 """`collector simulate`: Kiwoom's REST API on a loopback port, for trying things out without a key."""
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import click
+import yaml
 
 from collector import duration
+from collector.errors import ConfigError
 from collector.model import KST
-from collector.simulator import Options, Simulator, serve_forever
+from collector.simulator import Options, Simulator
+from collector.simulator.faults import CONDITIONS, FAULTS, KINDS, parse, specs_of
+
+EXAMPLES = """\b
+Examples:
+  collector simulate                                     the real host as documented, on port 8021
+  collector simulate --port 0 --quota 0 --until-eof      any port, no quota, ends with its parent
+  collector simulate --freeze 2026-11-20T11:00           every page of every walk consistent
+  collector simulate --latency 20ms --jitter 10ms --fault throttle_200:p=0.01
+  collector simulate --fault token_8005:page=3,times=1   the token dies in the middle of a walk
+  collector simulate --mock --token-rule reuse --fault string_return_code
+While it runs, `GET /_sim/stats`, `GET /_sim/log` and `PUT /_sim/faults` tell and change what it does."""
 
 
 class Span(click.ParamType[timedelta]):
@@ -45,36 +62,160 @@ class Instant(click.ParamType[datetime]):
         return at if at.tzinfo else at.replace(tzinfo=KST)
 
 
-@click.command()
+def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """Print the table of faults, and stop."""
+    if not wanted:
+        return
+    for kind, module in KINDS.items():
+        click.echo(f"\n{kind}")
+        for fault in (found for found in FAULTS.values() if found.home == module.__name__):
+            settings = ",".join(f"{name}={value}" for name, value in fault.settings.items())
+            click.echo(f"  {fault.name:27} {fault.about}{f'  [{settings}]' if settings else ''}")
+    click.echo("\nconditions, for any of them")
+    for name, about in CONDITIONS.items():
+        click.echo(f"  {name:27} {about}")
+    ctx.exit()
+
+
+@click.command(epilog=EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8021, show_default=True, help="0: any free port.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8021, show_default=True, help="0: any free port."
+)
 @click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
-@click.option("--quota", type=int, help="Requests a second per key and api-id; 0: off.")
-@click.option("--latency", type=Span(), default="0ms", help="Time a request is under way.")
+@click.option(
+    "--mock", is_flag=True, help="Play the mock host: KRX only, one request a second, its own keys."
+)
+@click.option("--mock-consolidated", is_flag=True, help="Let the mock host answer stex_tp 3 too.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="APPKEY:SECRET", help="Accept only these keys; repeatable."
+)
+@click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Accept only the keys in this file (YAML or JSON: app key to secret key).")  # fmt: skip
+@click.option(
+    "--quota", type=click.IntRange(0), help="Requests a second for each key and api-id; 0: off. [5; mock 1]"
+)
+@click.option("--burst", type=click.IntRange(1), help="A bucket of this size instead of a strict second.")
+@click.option(
+    "--total", type=click.IntRange(0), default=0, help="Requests a second over all api-ids (1701); 0: off."
+)
+@click.option("--count-refused", is_flag=True, help="Refused requests take a place in the second too.")
+@click.option("--throttle-status", type=click.Choice(["429", "200"]), default="429", show_default=True,
+              help="HTTP status of a refusal for the quota.")  # fmt: skip
+@click.option(
+    "--latency", type=Span(), default="0ms", help="Time that a request and its answer are under way."
+)
 @click.option("--jitter", type=Span(), default="0ms", help="Added to it at random, up to this much.")
-@click.option("--freeze", type=Instant(), help="Prices stand still at this instant.")
-@click.option("--now", type=Instant(), help="The market's clock starts here.")
-def simulate(**chosen: object) -> None:
-    """Serve a simulated Kiwoom REST API until stopped."""
-    options = Options(**chosen)  # type: ignore[arg-type]
+@click.option("--token-life", type=Span(), default="24h", show_default=True, help="How long a token is good.")
+@click.option("--token-rule", type=click.Choice(["replace", "reuse"]), default="replace", show_default=True,
+              help="A second issuance kills the first token, or hands it out again.")  # fmt: skip
+@click.option(
+    "--keys-die-with-token", is_flag=True, help="A next-key is good only for the token that it came with."
+)
+@click.option("--now", type=Instant(), help="The market's clock starts here, and runs on.")
+@click.option("--freeze", type=Instant(), help="The market's clock stands here: prices do not move.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="The market's clock runs this fast.",
+)
+@click.option("--closed", is_flag=True, help="Today is a holiday that no calendar knows.")
+@click.option("--step", type=Span(), default="5s", show_default=True, help="How often prices move.")
+@click.option("--gzip", is_flag=True, help="Compress for clients that ask for it.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="Switch a fault on; repeatable."
+)
+@click.option("--faults", "faults_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Switch on the faults in this file (YAML or JSON, a list).")  # fmt: skip
+@click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults,
+              help="Show all faults and conditions, and stop.")  # fmt: skip
+@click.option("--until-eof", is_flag=True, help="End when stdin is closed, as it is when the parent dies.")
+def simulate(
+    *,
+    keys: tuple[str, ...],
+    keys_file: Path | None,
+    faults: tuple[str, ...],
+    faults_file: Path | None,
+    throttle_status: str,
+    until_eof: bool,
+    **chosen: Any,
+) -> None:
+    """Serve Kiwoom's REST API as far as it is known: tokens, sectors, quotes, daily bars, quota, and every
+    oddity and fault that has been seen, each behind a switch.
+
+    No key, no network; the same seed gives the same market. Any app key is taken unless --key or --keys says
+    otherwise; keys that begin with "mock" belong to --mock, keys that begin with "real" do not.
+    """
+    options = Options(
+        keys=_keys(keys, keys_file),
+        faults=_faults(faults, faults_file),
+        throttle_status=429 if throttle_status == "429" else 200,
+        **chosen,
+    )
     try:
-        asyncio.run(_serve(options))
+        asyncio.run(_serve(options, until_eof=until_eof))
     except OSError as error:
-        click.echo(f"collector: cannot listen on {options.host}:{options.port}: {error.strerror}", err=True)
-        sys.exit(2)
+        raise _cannot_listen(options, error) from None
 
 
-async def _serve(options: Options) -> None:
-    task = asyncio.ensure_future(serve_forever(options, _announce))
+def _cannot_listen(options: Options, error: OSError) -> ConfigError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return ConfigError(
+        f"cannot listen on {options.host}:{options.port}: {reason}", hint="--port 0 takes any free port"
+    )
+
+
+def _keys(pairs: Iterable[str], file: Path | None) -> dict[str, str] | None:
+    """The keys that are accepted; None if any is."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        app_key, colon, secret = pair.partition(":")
+        if not colon:
+            raise click.BadParameter(f"{pair!r} is not APPKEY:SECRET", param_hint="--key")
+        found[app_key] = secret
+    if file is not None:
+        content = _document(file, "--keys")
+        if not isinstance(content, dict):
+            raise click.BadParameter(f"{file} maps no app key to a secret key", param_hint="--keys")
+        found |= {str(app_key): str(secret) for app_key, secret in content.items()}
+    return found or None
+
+
+def _faults(specs: tuple[str, ...], file: Path | None) -> tuple[str, ...]:
+    """The switches of both kinds, all of them understood."""
+    try:
+        found = (*specs, *(specs_of(_document(file, "--faults")) if file is not None else ()))
+        for spec in found:
+            parse(spec)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
+    return found
+
+
+def _document(file: Path, hint: str) -> object:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint=hint) from None
+
+
+async def _serve(options: Options, *, until_eof: bool) -> None:
+    """Serve until a signal comes, or stdin ends."""
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
+        loop.add_signal_handler(name, stopped.set)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stopped)
+    async with Simulator(options) as simulator:
+        click.echo(f"simulator listening on {simulator.url}")
+        sys.stdout.flush()
+        await stopped.wait()
 
 
-def _announce(simulator: Simulator) -> None:
-    click.echo(f"simulator listening on {simulator.url}")
-    sys.stdout.flush()
+def _stop_at_eof(stopped: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stopped.set()

@@ -1,4 +1,4 @@
-"""The imitated API: from a request to its answer, in the order in which the real one refuses."""
+"""The imitated API: from a request to its answer, refusing in the order in which the real one seems to."""
 
 import asyncio
 import time
@@ -7,31 +7,33 @@ from datetime import datetime, timedelta
 from random import Random
 
 from collector.model import KST, Exchange, Sector
-from collector.simulator import calls, endpoints, protocol
+from collector.simulator import calls, protocol
 from collector.simulator.arrivals import Arrival, Book
 from collector.simulator.calls import Call
 from collector.simulator.clock import Clock
+from collector.simulator.endpoints import Endpoints
+from collector.simulator.faults import Board, Case, Stage
+from collector.simulator.gate import Gate
 from collector.simulator.http import Answer, Request
 from collector.simulator.market import Market
 from collector.simulator.options import Options
 from collector.simulator.protocol import Place
-from collector.simulator.quota import Bucket, Window
 from collector.simulator.reply import Reply, answer, refused
 from collector.simulator.tokens import Token, Tokens, digest
 
 
 class Api:
-    """Kiwoom's server as the options want it: tokens, quotas, calls."""
+    """Kiwoom's server as the options want it; `faults` can be switched while it runs, `book` tells what came."""
 
     def __init__(self, options: Options, market: Market, clock: Clock, sectors: Mapping[str, Sector]) -> None:
         self.options = options
         self.market = market
         self.clock = clock
-        self.sectors = sectors
         self.book = Book(options.log_size)
+        self.gate = Gate(options)
         self.tokens = Tokens(options.keys, options.token_life, options.token_rule, options.seed)
-        self.windows: dict[tuple[str, str], Window] = {}
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self.faults = Board(options.faults, options.seed)
+        self._endpoints = Endpoints(market, sectors, clock)
         self._walks = 0
         self._random = Random(options.seed)  # noqa: S311 - jitter, not a secret
 
@@ -41,10 +43,8 @@ class Api:
         call = calls.read(request, self._walks + 1, bound_to_token=self.options.keys_die_with_token)
         token = self.tokens.holder(call.token, datetime.now(KST))
         arrival = self._enter(call, token, arrived)
-        reply = self._refusal(call, token, arrived) or self._reply(call, token)
-        reply.api_id = reply.api_id or call.api_id
+        reply, result = self._answer(call, token, arrived)
         arrival.rows = reply.count
-        result = answer(reply)
         self.book.answer(arrival, reply.outcome, len(result.body))
         await self._travel()
         return result
@@ -57,24 +57,45 @@ class Api:
             await asyncio.sleep((latency + jitter * self._random.random()) / 2)
 
     def _enter(self, call: Call, token: Token | None, arrived: float) -> Arrival:
+        """Write a request into the book."""
         app_key = token.app_key if token is not None else call.fields.get("appkey", "")
         arrival = self.book.arrive(at=arrived, key=digest(app_key) if app_key else "", api_id=call.api_id)
-        arrival.market, arrival.sector = call.fields.get("mrkt_tp", ""), call.sector
-        arrival.exchange, arrival.symbol, arrival.page = call.exchange or "", call.symbol, call.page
+        arrival.market, arrival.sector, arrival.symbol = (
+            call.fields.get("mrkt_tp", ""),
+            call.sector,
+            call.symbol,
+        )
+        arrival.exchange, arrival.page = call.exchange or "", call.page
         if call.place is not None:
             arrival.walk = call.place.walk
             self._walks = max(self._walks, call.place.walk)
         return arrival
 
+    def _answer(self, call: Call, token: Token | None, arrived: float) -> tuple[Reply, Answer]:
+        reply = self._refusal(call, token, arrived)
+        if reply is not None:
+            return reply, answer(reply)
+        if not self.faults.switches or call.place is None:
+            reply = self._reply(call)
+            return reply, answer(reply)
+        return self._struck(call)
+
     def _refusal(self, call: Call, token: Token | None, arrived: float) -> Reply | None:
-        """Why the call is not answered, None if it is."""
+        """Why a call is not answered at all, None if it is."""
         if calls.PATHS.get(call.api_id) != call.path:
             return refused(call.api_id, protocol.wrong_api(call.api_id, call.path), "wrong_api")
-        if call.is_data and token is None:
-            return refused(call.api_id, protocol.TOKEN_DEAD, "token_dead")
-        if token is not None and call.is_data and (late := self._throttle(call, token, arrived)) is not None:
-            return late
-        if (field := calls.missing_field(call)) is not None:
+        if call.is_data:
+            if token is None:
+                return refused(call.api_id, protocol.TOKEN_DEAD, "token_dead")
+            throttled = self.gate.refusal(token.app_key, call.api_id, arrived)
+            if throttled is not None:
+                return refused(call.api_id, throttled, "throttled")
+        return self._objection(call)
+
+    def _objection(self, call: Call) -> Reply | None:
+        """What is wrong with the fields of a call, None if nothing is."""
+        field = calls.missing_field(call)
+        if field is not None:
             return refused(call.api_id, protocol.missing(field), "missing")
         if call.place is None:
             return refused(call.api_id, protocol.malformed("next-key"), "malformed")
@@ -83,64 +104,52 @@ class Api:
         return None
 
     def _is_served_by_mock(self, call: Call) -> bool:
-        allowed = {Exchange.KRX, Exchange.CONSOLIDATED} if self.options.mock_consolidated else {Exchange.KRX}
-        return call.exchange is None or call.exchange in allowed
+        if call.exchange is Exchange.CONSOLIDATED:
+            return self.options.mock_consolidated
+        return call.exchange is not Exchange.NXT
 
-    def _throttle(self, call: Call, token: Token, arrived: float) -> Reply | None:
-        """Refuse what comes too soon; every arrival is counted whatever the rule."""
-        limit, status = self.options.requests_per_second, self.options.throttle_status
-        own, total = self._window(token.app_key, call.api_id), self._window(token.app_key, "")
-        if not self._admits(own, token.app_key, call.api_id, arrived):
-            return refused(call.api_id, protocol.throttled(call.api_id, limit, status), "throttled")
-        if not total.admits(arrived):
-            return refused(
-                call.api_id, protocol.throttled_in_total(total.limit, status), "throttled_in_total"
-            )
-        return None
+    def _struck(self, call: Call) -> tuple[Reply, Answer]:
+        """The answer under faults: one may refuse, any number may bend what is said and how it is sent."""
+        empty = Reply(call.api_id)
+        case = Case(
+            call, empty, answer(empty), self.market, self.tokens, self.clock.moments(), self._key_of(call)
+        )  # fmt: skip
+        struck = self.faults.strike(case, Stage.REFUSE)
+        if not struck:
+            case.reply = self._reply(call)
+        if case.reply.outcome == "ok":
+            struck += self.faults.strike(case, Stage.REPLY)
+        case.answer = answer(case.reply)
+        struck += self.faults.strike(case, Stage.BYTES)
+        if struck:
+            case.reply.outcome = "+".join(struck)
+        return case.reply, case.answer
 
-    def _window(self, app_key: str, api_id: str) -> Window:
-        found = self.windows.get((app_key, api_id))
-        if found is None:
-            strict = 0 if self.options.burst is not None else self.options.requests_per_second
-            limit = strict if api_id else self.options.total
-            found = self.windows[app_key, api_id] = Window(limit, self.options.count_refused)
-        return found
+    def _key_of(self, call: Call) -> protocol.KeyOf:
+        asked = calls.asked(call, self.options.keys_die_with_token)
 
-    def _admits(self, window: Window, app_key: str, api_id: str, arrived: float) -> bool:
-        if self.options.burst is None or not self.options.requests_per_second:
-            return window.admits(arrived)
-        window.admits(arrived)
-        rate, size = self.options.requests_per_second, self.options.burst
-        return self._buckets.setdefault((app_key, api_id), Bucket(rate, size)).admits(arrived)
+        def key_of(place: Place) -> str:
+            return protocol.next_key(place, asked)
 
-    def _reply(self, call: Call, token: Token | None) -> Reply:
-        assert call.place is not None
+        return key_of
+
+    def _reply(self, call: Call) -> Reply:
         if call.api_id == "au10001":
             return self._issue(call)
         if call.api_id == "au10002":
             self.tokens.revoke(call.fields["token"])
             return Reply(call.api_id)
-        if call.api_id == "ka10101":
-            return endpoints.sector_list(call, self.sectors)
-        return endpoints.sector_page(
-            call, call.place, self.market, self.now(), lambda place: self._key(call, place)
-        )
-
-    def _key(self, call: Call, place: Place) -> str:
-        return protocol.next_key(place, calls.asked(call, self.options.keys_die_with_token))
-
-    def now(self) -> datetime:
-        """The instant that the market shows."""
-        return self.clock.now()
+        return self._endpoints.answer(call, self._key_of(call))
 
     def _issue(self, call: Call) -> Reply:
+        """au10001. Keys of the other host give themselves away by how they begin."""
         app_key, secret = call.fields["appkey"], call.fields["secretkey"]
         if app_key.lower().startswith("real" if self.options.mock else "mock"):
             return refused(call.api_id, protocol.WRONG_HOST, "wrong_host")
         if not self.tokens.knows(app_key, secret):
-            flood = self.tokens.is_flooding(app_key, time.monotonic())
-            refusal = protocol.FLOOD_OF_WRONG_KEYS if flood else protocol.WRONG_KEYS
+            is_flood = self.tokens.is_flooding(app_key, time.monotonic())
+            refusal = protocol.FLOOD_OF_WRONG_KEYS if is_flood else protocol.WRONG_KEYS
             return refused(call.api_id, refusal, "wrong_keys")
         token = self.tokens.issue(app_key, datetime.now(KST))
-        fields = {"expires_dt": f"{token.expires:%Y%m%d%H%M%S}", "token_type": "bearer", "token": token.text}
-        return Reply(call.api_id, fields=dict(fields))
+        expires = f"{token.expires:%Y%m%d%H%M%S}"
+        return Reply(call.api_id, fields={"expires_dt": expires, "token_type": "bearer", "token": token.text})

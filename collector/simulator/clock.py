@@ -7,27 +7,42 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from collector.simulator.options import Options
+from collector.simulator.sessions import Moments, Sessions
+
 
 @dataclass
 class Clock:
-    """`at` was the market's time when the real (monotonic) clock showed `since`; from there it runs at `speed`."""
+    """`at` was the market's time when the monotonic clock showed `since`; from there it runs at `speed` (0: stands).
 
+    `is_closed`: the day turned out to be a holiday that no calendar knows.
+    """
+
+    sessions: Sessions
     at: datetime
     speed: float = 1.0
+    is_closed: bool = False
     since: float = field(default_factory=time.monotonic)
 
     def now(self) -> datetime:
         return self.at + timedelta(seconds=(time.monotonic() - self.since) * self.speed)
 
-    def turn(self, at: datetime | None = None, speed: float | None = None) -> None:
-        """Set the hands, the speed (0: prices stand still), or both."""
+    def moments(self) -> Moments:
+        """Where the tapes stand now."""
+        return self.sessions.moments(self.now(), closed=self.is_closed)
+
+    def turn(
+        self, *, at: datetime | None = None, speed: float | None = None, is_closed: bool | None = None
+    ) -> None:
+        """Change what is given, leave the rest as it is."""
         self.at = at or self.now()
-        self.speed = self.speed if speed is None else speed
         self.since = time.monotonic()
+        self.speed = self.speed if speed is None else speed
+        self.is_closed = self.is_closed if is_closed is None else is_closed
 
 
-def start(*, now: datetime | None, freeze: datetime | None, speed: float) -> Clock:
+def start(options: Options, sessions: Sessions) -> Clock:
     """The clock that the options ask for."""
-    if freeze is not None:
-        return Clock(freeze, speed=0.0)
-    return Clock(now or datetime.now(UTC), speed=speed)
+    if options.freeze is not None:
+        return Clock(sessions, options.freeze, speed=0.0, is_closed=options.closed)
+    return Clock(sessions, options.now or datetime.now(UTC), options.speed, options.closed)

@@ -1,52 +1,148 @@
-"""What each call of the API answers when nothing is wrong with it."""
+"""What each data call of the API answers when nothing is wrong with it."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from json import dumps
 
-from collector.model import Exchange, Market, Sector
-from collector.simulator import market as markets
+from collector.model import Exchange, Sector
+from collector.model import Market as Board
+from collector.simulator import history
 from collector.simulator.calls import Call
-from collector.simulator.protocol import Place, malformed
-from collector.simulator.reply import Reply
+from collector.simulator.clock import Clock
+from collector.simulator.listings import Listing
+from collector.simulator.market import PAGE, Market, percent, sign
+from collector.simulator.prices import Quote
+from collector.simulator.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, Place, malformed
+from collector.simulator.reply import Reply, refused
+from collector.simulator.sessions import Moments
 
-NextKey = Callable[[Place], str]
-
-_MARKETS = {
-    "0": Market.KOSPI,
-    "1": Market.KOSDAQ,
-    "2": Market.KOSPI200,
-    "4": Market.KOSPI100,
-    "7": Market.KRX100,
+_BOARDS = {
+    "0": Board.KOSPI,
+    "1": Board.KOSDAQ,
+    "2": Board.KOSPI200,
+    "4": Board.KOSPI100,
+    "7": Board.KRX100,
 }
+_EXCHANGE_OF = {"": Exchange.KRX, "NX": Exchange.NXT, "AL": Exchange.CONSOLIDATED}
 
 
-def sector_page(call: Call, place: Place, market: markets.Market, at: datetime, next_key: NextKey) -> Reply:
-    """ka20002: one page of a sector. The sector's code alone decides; mrkt_tp is ignored, as the real server does."""
-    exchange = call.exchange
-    if exchange is None:
-        return Reply(call.api_id).refuse(malformed("stex_tp"), "malformed")
-    total = len(market.members(call.sector, exchange))
-    reply = Reply(call.api_id, list_name="inds_stkpc")
-    reply.rows = market.page(call.sector, exchange, place.page, market.sessions.moments(at))
-    reply.count = min(markets.PAGE, max(0, total - (place.page - 1) * markets.PAGE))
-    if place.page * markets.PAGE < total:
-        reply.next_key = next_key(Place(place.walk, place.page + 1))
-    return reply
+@dataclass
+class Endpoints:
+    """The data calls over one market; `key_of` gives the continuation key of a place in the call's walk."""
+
+    market: Market
+    sectors: Mapping[str, Sector]
+    clock: Clock
+    _indices: dict[str, tuple[Moments, bytes]] = field(default_factory=dict)
+
+    def answer(self, call: Call, key_of: KeyOf) -> Reply:
+        """The reply to a call that lacks none of its fields."""
+        if call.api_id == "ka20002":
+            return self._sector_page(call, key_of)
+        if call.api_id == "ka10081":
+            return self._daily_bars(call, key_of)
+        return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
+
+    def _sector_page(self, call: Call, key_of: KeyOf) -> Reply:
+        """ka20002. The sector's code alone decides: mrkt_tp is ignored, as the real server does."""
+        exchange, place = EXCHANGES.get(call.fields["stex_tp"]), call.place
+        if exchange is None or place is None:
+            return refused(call.api_id, malformed("stex_tp"), "malformed")
+        rest = len(self.market.members(call.sector, exchange)) - (place.page - 1) * PAGE
+        return Reply(
+            call.api_id,
+            list_name="inds_stkpc",
+            rows=self.market.page(call.sector, exchange, place.page, self.clock.moments()),
+            count=min(PAGE, max(0, rest)),
+            next_key=key_of(Place(place.walk, place.page + 1)) if rest > PAGE else None,
+        )
+
+    def _daily_bars(self, call: Call, key_of: KeyOf) -> Reply:
+        """ka10081: the days of one listing up to base_dt, newest first."""
+        symbol, _, suffix = call.symbol.partition("_")
+        listing, exchange = self.market.listings.get(symbol), _EXCHANGE_OF.get(suffix)
+        if listing is None or exchange is None or (exchange is Exchange.NXT and not listing.is_on_nxt):
+            return refused(call.api_id, UNKNOWN_SYMBOL, "unknown_symbol")
+        newest, adjusted = _ordinal(call.fields["base_dt"]), call.fields["upd_stkpc_tp"] == "1"
+        if newest is None or call.place is None:
+            return refused(call.api_id, malformed("base_dt"), "malformed")
+        found = history.bars(
+            self.market, listing, exchange, newest=newest, adjusted=adjusted, now=self.clock.moments()
+        )
+        rows, more = history.page(found, call.place.page)
+        return Reply(
+            call.api_id,
+            fields={"stk_cd": call.symbol},
+            list_name="stk_dt_pole_chart_qry",
+            rows=_encoded(rows),
+            count=len(rows),
+            next_key=key_of(Place(call.place.walk, call.place.page + 1)) if more else None,
+        )
+
+    def _sector_list(self, call: Call) -> Reply:
+        """ka10101: the sectors of a market, in one page."""
+        number = call.fields["mrkt_tp"]
+        board = _BOARDS.get(number)
+        rows = [
+            {"marketCode": number, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
+            for sector in self.sectors.values()
+            if sector.market is board
+        ]
+        return Reply(call.api_id, list_name="list", rows=_encoded(rows), count=len(rows))
+
+    def _all_indices(self, call: Call) -> Reply:
+        """ka20003: every sector of a board in one line each; worked out once a moment."""
+        moments = self.clock.moments()
+        held = self._indices.get(call.sector)
+        if held is None or held[0] != moments:
+            board = {"001": Board.KOSPI, "101": Board.KOSDAQ}.get(call.sector)
+            lines = [
+                self._index(sector, moments) for sector in self.sectors.values() if sector.market is board
+            ]
+            held = self._indices[call.sector] = moments, _encoded(lines)
+        return Reply(call.api_id, list_name="all_inds_idex", rows=held[1], count=held[1].count(b"stk_cd"))
+
+    def _index(self, sector: Sector, moments: Moments) -> dict[str, str]:
+        members = self.market.members(sector.code, Exchange.KRX)
+        return _index_line(sector, members, [self.market.quote(listing, moments) for listing in members])
 
 
-def sector_list(call: Call, sectors: Mapping[str, Sector]) -> Reply:
-    """ka10101: the sectors of a market, in one page."""
-    number = call.fields["mrkt_tp"]
-    market = _MARKETS.get(number)
-    rows = [
-        {"marketCode": number, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
-        for sector in sectors.values()
-        if sector.market is market
+def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[Quote]) -> dict[str, str]:
+    """An index that weighs its members by value, 1,000.00 at their bases; its size is what it is asked for."""
+    weighed = [
+        (listing.shares * quote.base, listing.shares * quote.price)
+        for listing, quote in zip(members, quotes, strict=True)
     ]
-    encoded = dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
-    return Reply(call.api_id, list_name="list", rows=encoded, count=len(rows))
+    base, value = sum(pair[0] for pair in weighed) or 1, sum(pair[1] for pair in weighed) or 1
+    level = 100_000 * value // base
+    signs = Counter(sign(quote) for quote in quotes)
+    return {
+        "stk_cd": sector.code,
+        "stk_nm": sector.name_ko,
+        "cur_prc": f"{'+' if value > base else '-' if value < base else ''}{level / 100:.2f}",
+        "pre_sig": "2" if value > base else "5" if value < base else "3",
+        "pred_pre": f"{(level - 100_000) / 100:+.2f}",
+        "flu_rt": percent(value - base, base),
+        "trde_qty": str(sum(quote.volume for quote in quotes) // 1_000),
+        "trde_prica": str(sum(quote.volume * quote.price for quote in quotes) // 1_000_000),
+        "upl": str(signs["1"]),
+        "rising": str(signs["1"] + signs["2"]),
+        "stdns": str(signs["3"]),
+        "fall": str(signs["4"] + signs["5"]),
+        "lst": str(signs["4"]),
+        "flo_stk_num": str(len(quotes)),
+    }
 
 
-def is_consolidated(call: Call) -> bool:
-    return call.exchange is Exchange.CONSOLIDATED
+def _encoded(rows: list[dict[str, str]]) -> bytes:
+    return dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _ordinal(text: str) -> int | None:
+    """A date as YYYYMMDD; None for anything else."""
+    try:
+        return datetime.strptime(text, "%Y%m%d").toordinal()  # noqa: DTZ007 - a date without a time
+    except ValueError:
+        return None

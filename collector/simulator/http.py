@@ -49,7 +49,8 @@ class Delivery:
     """How an answer goes out; the default is as it should be.
 
     `cut_head` and `cut_body` are the bytes of either that are sent before `ending`. `surplus` is added to the
-    Content-Length that is announced. `padding` blanks follow the body. `drip` is bytes at a time, seconds between.
+    Content-Length that is announced. `padding` blanks follow the body. `drip` is bytes at a time and the seconds
+    between. `wait` is the seconds before the first byte.
     """
 
     framing: Framing = Framing.LENGTH
@@ -59,6 +60,7 @@ class Delivery:
     surplus: int = 0
     padding: int = 0
     drip: tuple[int, float] | None = None
+    wait: float = 0.0
 
 
 WHOLE = Delivery()
@@ -129,12 +131,18 @@ class Connection(asyncio.Protocol):
             while self._requests and not self._transport.is_closing():
                 request = self._requests.popleft()
                 await self._deliver(request, await self._app(request))
+        except Exception:
+            # A bug of ours: the client must not wait for what will never come; asyncio logs the traceback.
+            self._transport.abort()
+            raise
         finally:
             self._worker = None
 
     async def _deliver(self, request: Request, answer: Answer) -> None:
         how = answer.delivery
         head, body = _head(answer), answer.body
+        if how.wait:
+            await asyncio.sleep(how.wait)
         if how is WHOLE:
             self._transport.write(head + body)
         else:

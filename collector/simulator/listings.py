@@ -30,7 +30,7 @@ class Split(NamedTuple):
     old: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Listing:
     """What never changes about one listing.
 
@@ -146,10 +146,10 @@ def _kospi(seed: int, taken: set[str]) -> Sequence[_Draft]:
     return (
         *commons,
         *_preferred(known.PREFERRED, commons, _PREFERRED, taken),
-        *_filled(seed, Kind.REIT, known.REITS, invented.company("reit"), _REITS, taken),
-        *_filled(seed, Kind.FUND, known.FUNDS, invented.company("fund"), _FUNDS, taken),
-        *_filled(seed, Kind.ETF, known.ETFS, invented.etf(), _ETFS, taken),
-        *_filled(seed, Kind.ETN, (), invented.etn(), _ETNS, taken),
+        *_filled(seed, Kind.REIT, known.REITS, invented.company("reit"), size=_REITS, taken=taken),
+        *_filled(seed, Kind.FUND, known.FUNDS, invented.company("fund"), size=_FUNDS, taken=taken),
+        *_filled(seed, Kind.ETF, known.ETFS, invented.etf(), size=_ETFS, taken=taken),
+        *_filled(seed, Kind.ETN, (), invented.etn(), size=_ETNS, taken=taken),
     )
 
 
@@ -158,7 +158,7 @@ def _kosdaq(seed: int, taken: set[str]) -> Sequence[_Draft]:
     return (
         *commons,
         *_preferred((), commons[100:], 2, taken),
-        *_filled(seed + 1, Kind.SPAC, (), invented.spac(), _SPACS, taken, industry="111"),
+        *_filled(seed + 1, Kind.SPAC, (), invented.spac(), size=_SPACS, taken=taken, industry="111"),
     )
 
 
@@ -180,8 +180,8 @@ def _commons(
         for industry, (_, size) in industries.items()
         for _ in range(size - sum(line.industry == industry for line in best_known))
     ]
-    missing.sort(key=lambda _, places=iter(range(len(missing))): roll(seed, _NAME, next(places)))  # type: ignore[misc]
-    for industry in missing:
+    shuffled = sorted(enumerate(missing), key=lambda numbered: roll(seed, _NAME, numbered[0]))
+    for _, industry in shuffled:
         symbol, name = _new_symbol(seed, Kind.COMMON, taken), _new_name(names[industry], taken)
         yield _Draft(symbol, name, Kind.COMMON, industry, None)
 
@@ -197,7 +197,8 @@ def _preferred(
             continue
         taken.add(symbol)
         found += 1
-        yield _Draft(symbol, _new_name(invented.preferred(common.name), taken), Kind.PREFERRED, "", None)
+        name = _new_name(invented.preferred(common.name), taken)
+        yield _Draft(symbol, name, Kind.PREFERRED, "", common.price and common.price * 6 // 10)
 
 
 def _filled(
@@ -205,6 +206,7 @@ def _filled(
     kind: Kind,
     best_known: Sequence[known.Known],
     names: Iterator[str],
+    *,
     size: int,
     taken: set[str],
     industry: str = "",

@@ -41,11 +41,17 @@ class Market:
 
     def rows(self, sector: str, exchange: Exchange, at: datetime) -> list[dict[str, str]]:
         """Every row of a target at an aware instant, over all its pages."""
-        moments = self.sessions.moments(at)
+        return self.rows_at(sector, exchange, self.sessions.moments(at))
+
+    def rows_at(self, sector: str, exchange: Exchange, moments: Moments) -> list[dict[str, str]]:
         return [self.row(listing, exchange, moments) for listing in self.members(sector, exchange)]
 
     def row(self, listing: Listing, exchange: Exchange, moments: Moments) -> dict[str, str]:
         return _row(listing, exchange, self.tape.quote(listing, exchange, moments))
+
+    def quote(self, listing: Listing, moments: Moments) -> Quote:
+        """A listing's quote on KRX."""
+        return self.tape.quote(listing, Exchange.KRX, moments)
 
     def page(self, sector: str, exchange: Exchange, number: int, moments: Moments) -> bytes:
         """The rows of one page (counted from 1) as a JSON list."""
@@ -80,7 +86,7 @@ def _row(listing: Listing, exchange: Exchange, quote: Quote) -> dict[str, str]:
         "stk_cd": listing.symbol + _SUFFIX[exchange],
         "stk_nm": listing.name,
         "cur_prc": directed(quote.price),
-        "pred_pre_sig": _sign(quote),
+        "pred_pre_sig": sign(quote),
         "pred_pre": f"{change:+}" if change else "0",
         "flu_rt": percent(change, base),
         "now_trde_qty": str(quote.volume),
@@ -92,7 +98,7 @@ def _row(listing: Listing, exchange: Exchange, quote: Quote) -> dict[str, str]:
     }
 
 
-def _sign(quote: Quote) -> str:
+def sign(quote: Quote) -> str:
     if quote.price == quote.base:
         return "3"
     if quote.price > quote.base:

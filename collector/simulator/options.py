@@ -20,7 +20,7 @@ class Options:
     keys: Mapping[str, str] | None = None
     """App keys and their secret keys; None takes any."""
     quota: int | None = None
-    """Requests a second for each (app key, api-id); 0 is off, None is the policy: 5, on the mock host 1."""
+    """Requests a second for each (app key, api-id); 0 is off, None is the policy: 5, and 1 on the mock host."""
     burst: int | None = None
     """Instead of a strict window: a bucket of this many requests, refilled at the quota."""
     total: int = 0
@@ -31,7 +31,7 @@ class Options:
     latency: timedelta = timedelta()
     jitter: timedelta = timedelta()
     token_life: timedelta = timedelta(hours=24)
-    token_rule: Literal["replace", "reuse"] = "replace"
+    token_rule: Literal["replace", "reuse"] = "replace"  # noqa: S105 - a rule, not a token
     """A second issuance kills the token before it, or hands the live one out again."""
     keys_die_with_token: bool = False
     """Whether a next-key is worthless to another token than the one that it was given to."""

@@ -7,7 +7,6 @@ trading day before) and to its own close. Nothing is walked from the start, so a
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from hashlib import blake2b
 from math import exp, log, sqrt
 from struct import unpack
@@ -27,7 +26,7 @@ _BLOCK = 64
 _RECOVERY = 24
 """Days that a price takes to come back from a day at its limit: fewer would need another one."""
 
-_DAILY, _EVENT, _UNTRADED, _START, _TURNOVER, _JITTER, _QUOTE, _NXT, _WAVE = range(20, 29)
+_DAILY, _EVENT, _UNTRADED, _START, _TURNOVER, _KRX, _NXT, _SHARE, _QUOTE, _WAVE = range(20, 30)
 
 _KNOTS = 13
 """A course is drawn by straight lines between this many points and the opening."""
@@ -83,69 +82,69 @@ class _Stand(NamedTuple):
     low: int
 
 
+_CourseOf = Callable[[Listing, int], _Course]
+
+
 class Tape:
     """Quotes by listing, exchange and moment."""
 
     def __init__(self, sessions: Sessions) -> None:
-        self._previous: Callable[[int], int] = lru_cache(4_096)(sessions.previous)
-        self._is_open: Callable[[int], bool] = lru_cache(8_192)(_opens(sessions))
-        self._hours: Callable[[int], Hours] = lru_cache(512)(sessions.hours)
+        self._sessions = sessions
         self._courses: dict[str, tuple[int, _Course]] = {}
 
     def quote(self, listing: Listing, exchange: Exchange, moments: Moments) -> Quote:
         """What the API would show of the listing; on NXT only for listings that trade there."""
-        if exchange is Exchange.KRX or not listing.is_on_nxt:
-            return self._krx(listing, moments.krx)
-        nxt = self._nxt(listing, moments.nxt)
-        if exchange is Exchange.NXT or nxt.open is None:
-            return nxt
-        return self._consolidated(self._krx(listing, moments.krx), nxt, moments)
+        return self._quote(listing, exchange, moments, self._course)
 
-    def day(self, listing: Listing, day: int) -> Quote | None:
-        """The final state of a trading day on KRX, for its daily bar; None if the listing was suspended."""
+    def day(self, listing: Listing, exchange: Exchange, day: int) -> Quote | None:
+        """The final state of a trading day, for its daily bar; None if the listing was suspended."""
         if self._is_suspended(listing, day):
             return None
-        return _shown(listing, self._draw(listing, day), 1.0, day, self._hours(day).krx_close)
+        return self._quote(listing, exchange, self._sessions.last(day), self._draw)
 
-    def _krx(self, listing: Listing, moment: Moment) -> Quote:
-        hours = self._hours(moment.day)
+    def _quote(self, listing: Listing, exchange: Exchange, moments: Moments, course_of: _CourseOf) -> Quote:
+        if exchange is Exchange.KRX or not listing.is_on_nxt:
+            return self._krx(listing, course_of(listing, moments.krx.day), moments.krx)
+        nxt = self._nxt(listing, course_of(listing, moments.nxt.day), moments.nxt)
+        if exchange is Exchange.NXT or nxt.open is None or moments.krx.day != moments.nxt.day:
+            return nxt
+        return self._consolidated(
+            self._krx(listing, course_of(listing, moments.krx.day), moments.krx), nxt, moments
+        )
+
+    def _krx(self, listing: Listing, course: _Course, moment: Moment) -> Quote:
+        hours = self._sessions.hours(moment.day)
         passed = (moment.second - hours.krx_open) / (hours.krx_close - hours.krx_open)
-        return _shown(listing, self._course(listing, moment.day), passed, moment.day, moment.second)
+        if passed < course.starts or course.starts >= 1.0:
+            return _untraded(course)
+        stand = _stand(course, passed, listing.is_fund)
+        shift = _shift(listing, _KRX, moment) if 0.0 < passed < 1.0 else 0
+        volume = max(1, int(course.volume * _part_of_volume(passed)))
+        chance = roll(listing.key, _QUOTE, _at(moment))
+        return _traded(
+            listing, course, stand, opening=course.points[0], shift=shift, volume=volume, chance=chance
+        )
 
-    def _nxt(self, listing: Listing, moment: Moment) -> Quote:
+    def _nxt(self, listing: Listing, course: _Course, moment: Moment) -> Quote:
         """NXT follows KRX by a tick: before it opens towards its opening, afterwards around its close."""
-        course = self._course(listing, moment.day)
         if course.starts >= 1.0:
             return _untraded(course)
-        hours = self._hours(moment.day)
+        hours = self._sessions.hours(moment.day)
         passed = (moment.second - hours.nxt_open) / (hours.nxt_close - hours.nxt_open)
-        stand, opening = _nxt_stand(course, moment.second, hours)
-        place = moment.day * 100_000 + moment.second
-        shift = roll(listing.key, _NXT, place) % 3 - 1
-        price = min(max(_shifted(stand.price, shift, listing), stand.low), stand.high)
-        ask, bid = _spread(listing, course, price, roll(listing.key, _QUOTE, place ^ 1))
-        share = 0.05 + 0.3 * unit(listing.key, _NXT, -moment.day)
-        volume = int(course.volume * share * _part_of_volume(passed)) + 1
-        return Quote(
-            course.base,
-            price,
-            volume,
-            ask,
-            bid,
-            opening,
-            stand.high,
-            stand.low,
-            course.lowest,
-            course.highest,
-        )
+        opening = _nxt_opening(course, hours)
+        stand = _nxt_stand(course, moment.second, hours, opening)
+        share = 0.05 + 0.3 * unit(listing.key, _SHARE, moment.day)
+        volume = 1 + int(course.volume * share * _part_of_volume(passed))
+        chance = roll(listing.key, _QUOTE, ~_at(moment))
+        shift = _shift(listing, _NXT, moment)
+        return _traded(listing, course, stand, opening=opening, shift=shift, volume=volume, chance=chance)
 
     def _consolidated(self, krx: Quote, nxt: Quote, moments: Moments) -> Quote:
         """Both tapes together: the last trade is KRX's while it is open, else NXT's."""
-        if krx.open is None or moments.krx.day != moments.nxt.day:
+        if krx.open is None:
             return nxt
-        hours = self._hours(moments.krx.day)
-        last = krx if moments.nxt.second <= hours.krx_close else nxt
-        return last._replace(
+        is_krx_open = moments.nxt.second <= self._sessions.hours(moments.krx.day).krx_close
+        return (krx if is_krx_open else nxt)._replace(
             volume=krx.volume + nxt.volume,
             open=nxt.open,
             high=max(krx.high or 0, nxt.high or 0),
@@ -156,8 +155,7 @@ class Tape:
         """The course of a day, drawn once while the market stands on that day."""
         held = self._courses.get(listing.symbol)
         if held is None or held[0] != day:
-            held = day, self._draw(listing, day)
-            self._courses[listing.symbol] = held
+            held = self._courses[listing.symbol] = day, self._draw(listing, day)
         return held[1]
 
     def _draw(self, listing: Listing, day: int) -> _Course:
@@ -167,7 +165,7 @@ class Tape:
             return _Course(base, lowest, highest, (base,), (base,), (base,), 0, 1.0)
         close = self._mark(listing, day)
         chance = unpack("<32H", blake2b(b"%d/%d" % (listing.key, day), digest_size=64).digest())
-        points = _points(listing, base, close, lowest, highest, chance)
+        points = _points(listing, base, close, lowest=lowest, highest=highest, chance=chance)
         return _Course(
             base, lowest, highest, points, _running(max, points), _running(min, points),
             _volume(listing, day), unit(listing.key, _START, day) * 0.6 if listing.is_thin else 0.0,
@@ -175,7 +173,7 @@ class Tape:
 
     def _base(self, listing: Listing, day: int) -> int:
         """The previous close, in the shares of `day`."""
-        before = self._previous(day)
+        before = self._sessions.previous(day)
         close = self._close(listing, before)
         split = listing.split
         if split is None or not before < split.day <= day:
@@ -185,15 +183,15 @@ class Tape:
     def _close(self, listing: Listing, day: int) -> int:
         """The last price at the end of a trading day, which may be older than the day."""
         if listing.dormant_since is not None and day >= listing.dormant_since:
-            day = self._previous(listing.dormant_since)
+            day = self._sessions.previous(listing.dormant_since)
         while not self._trades(listing, day):
-            day = self._previous(day)
+            day = self._sessions.previous(day)
         return self._mark(listing, day)
 
     def _mark(self, listing: Listing, day: int) -> int:
         """The close of a day on which the listing traded."""
         strike = _strike(listing, day)
-        if strike is None or strike.kind is _Event.SUSPENSION or not self._is_open(strike.first):
+        if strike is None or strike.kind is _Event.SUSPENSION or not self._sessions.is_open(strike.first):
             return ticks.floor(_level(listing, day), fund=listing.is_fund)
         at_limit = strike.kind is _Event.LIMIT_UP
         if day == strike.first:
@@ -214,10 +212,6 @@ class Tape:
             return True
         strike = _strike(listing, day)
         return strike is not None and strike.kind is _Event.SUSPENSION and strike.first <= day <= strike.last
-
-
-def _opens(sessions: Sessions) -> Callable[[int], bool]:
-    return lambda day: sessions.previous(day + 1) == day
 
 
 def _strike(listing: Listing, day: int) -> _Strike | None:
@@ -258,7 +252,7 @@ def _level(listing: Listing, day: int) -> float:
 
 
 def _points(
-    listing: Listing, base: int, close: int, lowest: int, highest: int, chance: tuple[int, ...]
+    listing: Listing, base: int, close: int, *, lowest: int, highest: int, chance: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The opening, the turns between, the close; a day that ends at its limit reaches it two thirds through."""
     fund = listing.is_fund
@@ -306,29 +300,25 @@ def _stand(course: _Course, passed: float, fund: bool) -> _Stand:
     return _Stand(price, max(course.highs[index], price), min(course.lows[index], price))
 
 
-def _shown(listing: Listing, course: _Course, passed: float, day: int, second: int) -> Quote:
-    """A course after a part of its session, as a row of KRX."""
-    if passed < course.starts or course.starts >= 1.0:
-        return _untraded(course)
-    stand = _stand(course, passed, listing.is_fund)
-    price = stand.price
-    if 0.0 < passed < 1.0:
-        shift = roll(listing.key, _JITTER, day * 100_000 + second) % 5 // 2 - 1
-        price = min(max(_shifted(price, shift, listing), stand.low), stand.high)
-    ask, bid = _spread(listing, course, price, roll(listing.key, _QUOTE, day * 100_000 + second))
-    volume = max(1, int(course.volume * _part_of_volume(passed)))
+def _at(moment: Moment) -> int:
+    return moment.day * 100_000 + moment.second
+
+
+def _shift(listing: Listing, stream: int, moment: Moment) -> int:
+    """The ticks by which the last trade lies off the course."""
+    return roll(listing.key, stream, _at(moment)) % 3 - 1
+
+
+def _traded(
+    listing: Listing, course: _Course, stand: _Stand, *, opening: int, shift: int, volume: int, chance: int
+) -> Quote:
+    """A quote `shift` ticks off the course, but within its extremes, so that these need no memory."""
+    price = min(max(_shifted(stand.price, shift, listing), stand.low), stand.high)
+    ask, bid = _spread(listing, course, price, chance)
     return Quote(
-        course.base,
-        price,
-        volume,
-        ask,
-        bid,
-        course.points[0],
-        stand.high,
-        stand.low,
-        course.lowest,
-        course.highest,
-    )
+        base=course.base, price=price, volume=volume, ask=ask, bid=bid,
+        open=opening, high=stand.high, low=stand.low, lowest=course.lowest, highest=course.highest,
+    )  # fmt: skip
 
 
 def _untraded(course: _Course) -> Quote:
@@ -351,16 +341,20 @@ def _spread(listing: Listing, course: _Course, price: int, chance: int) -> tuple
     return ask, ticks.below(ask, fund=listing.is_fund)
 
 
-def _nxt_stand(course: _Course, second: int, hours: Hours) -> tuple[_Stand, int]:
-    """Where NXT's tape stands, and where it opened: halfway between the base and KRX's opening."""
+def _nxt_opening(course: _Course, hours: Hours) -> int:
+    """Where NXT opened: before KRX, halfway between the base and KRX's opening."""
     start = course.points[0]
-    opening = start if hours.nxt_open >= hours.krx_open else _between(course.base, start, 0.5)
+    return start if hours.nxt_open >= hours.krx_open else _between(course.base, start, 0.5)
+
+
+def _nxt_stand(course: _Course, second: int, hours: Hours, opening: int) -> _Stand:
     if second < hours.krx_open:
-        price = _between(opening, start, (second - hours.nxt_open) / (hours.krx_open - hours.nxt_open))
-        return _Stand(price, max(opening, price), min(opening, price)), opening
+        part = (second - hours.nxt_open) / (hours.krx_open - hours.nxt_open)
+        price = _between(opening, course.points[0], part)
+        return _Stand(price, max(opening, price), min(opening, price))
     passed = (second - hours.krx_open) / (hours.krx_close - hours.krx_open)
     stand = _stand(course, passed, fund=False)
-    return _Stand(stand.price, max(opening, stand.high), min(opening, stand.low)), opening
+    return _Stand(stand.price, max(opening, stand.high), min(opening, stand.low))
 
 
 def _between(left: int, right: int, part: float) -> int:

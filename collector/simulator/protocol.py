@@ -2,6 +2,7 @@
 
 from base64 import b32decode, b32encode
 from binascii import Error as NotBase32
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ FLOOD_OF_WRONG_KEYS = Refusal(3, WRONG_KEYS.return_msg, 429)
 WRONG_HOST = Refusal(2, "입력 값 오류입니다[8030:투자구분(실전/모의)이 달라서 Appkey를 사용할수가 없습니다]")
 WRONG_ADDRESS = Refusal(3, "인증에 실패했습니다[8050:지정단말기 인증에 실패했습니다]")
 UNKNOWN_SYMBOL = Refusal(1, "잘못된 요청입니다[1902:종목 정보가 없습니다. 입력한 종목코드 값을 확인바랍니다]")
-OUT_OF_ORDER = Refusal(1, "일시적인 오류가 발생했습니다[1999:예기치 못한 에러가 발생하였습니다]")
+UNEXPECTED = Refusal(1, "일시적인 오류가 발생했습니다[1999:예기치 못한 에러가 발생하였습니다]")
 
 
 def wrong_api(api_id: str, path: str) -> Refusal:
@@ -62,6 +63,10 @@ class Place(NamedTuple):
 
     walk: int
     page: int
+
+
+KeyOf = Callable[[Place], str]
+"""The continuation key of a place in one walk."""
 
 
 def next_key(place: Place, asked: str) -> str:

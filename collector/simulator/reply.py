@@ -6,6 +6,9 @@ from json import dumps
 from collector.simulator.http import Answer
 from collector.simulator.protocol import JSON_TYPE, OK, Refusal
 
+MISSING = object()
+"""A return code that is not there."""
+
 
 @dataclass(slots=True)
 class Reply:
@@ -23,6 +26,10 @@ class Reply:
     """The key of the next page; None on the last."""
     outcome: str = "ok"
     """How the book of arrivals calls it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers beyond the usual ones."""
+    instead: Answer | None = None
+    """What is sent in place of all this: an answer that knows nothing of Kiwoom's envelope."""
 
     def refuse(self, refusal: Refusal, outcome: str) -> "Reply":
         """Say no instead."""
@@ -42,6 +49,8 @@ def refused(api_id: str, refusal: Refusal, outcome: str) -> Reply:
 
 def answer(reply: Reply) -> Answer:
     """The reply as bytes, with the headers that the real server sends."""
+    if reply.instead is not None:
+        return reply.instead
     more = reply.next_key is not None
     headers = (
         ("api-id", reply.api_id),
@@ -49,6 +58,7 @@ def answer(reply: Reply) -> Answer:
         ("next-key", reply.next_key or ""),
         ("resp-cnt", str(reply.count)),
         ("Content-Type", JSON_TYPE),
+        *reply.headers,
     )
     return Answer(reply.status, headers, _body(reply))
 
@@ -57,7 +67,8 @@ def _body(reply: Reply) -> bytes:
     parts = [f'"{name}":{_json(value)}'.encode() for name, value in reply.fields.items()]
     if reply.list_name:
         parts.append(b'"%b":%b' % (reply.list_name.encode(), reply.rows))
-    parts.append(f'"return_code":{_json(reply.return_code)}'.encode())
+    if reply.return_code is not MISSING:
+        parts.append(f'"return_code":{_json(reply.return_code)}'.encode())
     parts.append(f'"return_msg":{_json(reply.return_msg)}'.encode())
     return b"{%b}" % b",".join(parts)
 

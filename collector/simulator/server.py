@@ -1,27 +1,32 @@
 """The simulator as something that runs: one listening socket, the imitated API, and its control beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from collector import sectors
+from collector.model import Target
 from collector.simulator import clock as clocks
 from collector.simulator.api import Api
-from collector.simulator.http import Connection
+from collector.simulator.control import PREFIX, Control
+from collector.simulator.http import Answer, Connection, Request
 from collector.simulator.market import Market
 from collector.simulator.options import Options
 from collector.simulator.sessions import Sessions
 
 
 class Simulator:
-    """Serves from entering to leaving its context; `market` tells what a client should have been shown."""
+    """Serves from entering to leaving its context; `market` knows what a client should have been shown."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
-        self.market = Market(self.options.seed, Sessions(step=self.options.step))
-        self.clock = clocks.start(now=self.options.now, freeze=self.options.freeze, speed=self.options.speed)
+        sessions = Sessions(step=max(1, round(self.options.step.total_seconds())))
+        self.market = Market(self.options.seed, sessions)
+        self.clock = clocks.start(self.options, sessions)
         self.api = Api(self.options, self.market, self.clock, sectors.shipped())
+        self.control = Control(self.api)
         self._open: set[Connection] = set()
         self._server: asyncio.Server
 
@@ -32,12 +37,19 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        return f"http://{self.options.host}:{self.port}"
+        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
+        return f"http://{host}:{self.port}"
+
+    def rows(self, target: Target, at: datetime | None = None) -> list[dict[str, str]]:
+        """The rows that a walk over `target` should find, now or at an instant."""
+        if at is not None:
+            return self.market.rows(target.sector, target.exchange, at)
+        return self.market.rows_at(target.sector, target.exchange, self.clock.moments())
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self.api, self._open), self.options.host, self.options.port, backlog=1_024
+            lambda: Connection(self._answer, self._open), self.options.host, self.options.port, backlog=1_024
         )
         return self
 
@@ -49,11 +61,14 @@ class Simulator:
             connection.abort()
         await self._server.wait_closed()
 
+    async def _answer(self, request: Request) -> Answer:
+        if request.path.startswith(PREFIX):
+            return self.control.answer(request)
+        return await self.api(request)
 
-async def serve_forever(options: Options, on_ready: Callable[[Simulator], Awaitable[None] | None]) -> None:
+
+async def serve_forever(options: Options, on_ready: Callable[[Simulator], None]) -> None:
     """Serve until cancelled; `on_ready` is called once it listens."""
     async with Simulator(options) as simulator:
-        ready = on_ready(simulator)
-        if ready is not None:
-            await ready
+        on_ready(simulator)
         await asyncio.Event().wait()

@@ -1,34 +1,27 @@
-"""When the simulated venues trade: which days, and from when to when (KST).
+"""Where the tapes of the simulated venues stand: at which second of which trading day.
 
-A moment is a trading day and a second of it; outside the session it is the last one of the session before,
-because the API goes on showing that until the next session opens.
+Outside its session a venue stands at the last second of the session before, because the API goes on showing that
+until the next session opens. KRX's tape is its regular session's; its after-market leaves no trace here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import NamedTuple
 
+from collector.calendar import Calendar, Session, load
 from collector.model import KST, Exchange
-
-_CLOSURES: dict[int, str] = {
-    2025: "0101 0127 0128 0129 0130 0303 0501 0505 0506 0603 0606 0815 1003 1006 1007 1008 1009 1225 1231",
-    2026: "0101 0216 0217 0218 0302 0501 0505 0525 0603 0717 0817 0924 0925 1005 1009 1225 1231",
-    2027: "0101 0208 0209 0301 0503 0505 0513 0719 0816 0914 0915 0916 1004 1011 1227 1231",
-}
-CLOSURES = frozenset(
-    date(year, int(day[:2]), int(day[2:])) for year, days in _CLOSURES.items() for day in days.split()
-)
-_LATE_STARTS = frozenset({date(2025, 11, 13), date(2026, 11, 19)})
-"""Days of the university entrance exam: everything opens and closes an hour later."""
+from collector.shipped import path
 
 
-def is_open_by_default(day: date) -> bool:
-    return day.weekday() < 5 and day not in CLOSURES
+def _shipped() -> Calendar:
+    """The calendar that travels with the program."""
+    file = path("config", "calendar.yaml")
+    return load(file.read_bytes(), str(file))
 
 
 class Hours(NamedTuple):
-    """Seconds since midnight: when KRX and NXT open and close."""
+    """Seconds since midnight: when KRX opens and closes, and NXT from its first session to its last."""
 
     krx_open: int
     krx_close: int
@@ -36,13 +29,8 @@ class Hours(NamedTuple):
     nxt_close: int
 
 
-_USUAL = Hours(9 * 3600, 15 * 3600 + 1800, 8 * 3600, 20 * 3600)
-_EXAM = Hours(10 * 3600, 16 * 3600 + 1800, 10 * 3600, 20 * 3600)
-_NEW_YEAR = _USUAL._replace(krx_open=10 * 3600)
-
-
 class Moment(NamedTuple):
-    """A place on the tape: the ordinal of a trading day, and the second of that day."""
+    """A place on a tape: the ordinal of a trading day, and the second of that day."""
 
     day: int
     second: int
@@ -61,52 +49,78 @@ class Moments(NamedTuple):
         return self.nxt if exchange is Exchange.NXT else (self.krx, self.nxt)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sessions:
-    """The trading days and hours; `is_open` says whether a date is a trading day, `step` how often prices move."""
+    """The calendar as ordinals and seconds; prices move every `step` seconds. What was worked out is kept."""
 
-    is_open: Callable[[date], bool] = is_open_by_default
-    step: timedelta = timedelta(seconds=5)
+    calendar: Calendar = field(default_factory=_shipped)
+    step: int = 5
+    _open: dict[int, bool] = field(default_factory=dict)
+    _previous: dict[int, int] = field(default_factory=dict)
+    _hours: dict[int, Hours] = field(default_factory=dict)
+
+    def is_open(self, day: int) -> bool:
+        found = self._open.get(day)
+        if found is None:
+            found = self._open[day] = self.calendar.is_trading(date.fromordinal(day))
+        return found
 
     def previous(self, day: int) -> int:
         """The trading day before an ordinal."""
-        day -= 1
-        while not self.is_open(date.fromordinal(day)):
-            day -= 1
-        return day
+        found = self._previous.get(day)
+        if found is None:
+            found = day - 1
+            while not self.is_open(found):
+                found -= 1
+            self._previous[day] = found
+        return found
+
+    def back_from(self, day: int) -> Iterator[int]:
+        """The trading days from `day` on into the past, newest first."""
+        if not self.is_open(day):
+            day = self.previous(day)
+        while True:
+            yield day
+            day = self.previous(day)
 
     def hours(self, day: int) -> Hours:
-        when = date.fromordinal(day)
-        if when in _LATE_STARTS:
-            return _EXAM
-        is_first_of_year = date.fromordinal(self.previous(day)).year < when.year
-        return _NEW_YEAR if is_first_of_year else _USUAL
+        """A trading day's hours; where NXT does not trade, its hours are KRX's."""
+        found = self._hours.get(day)
+        if found is None:
+            found = self._hours[day] = _hours(self.calendar.sessions(date.fromordinal(day)))
+        return found
 
-    def moments(self, at: datetime) -> Moments:
-        """Where the tapes stand at an aware instant."""
+    def moments(self, at: datetime, *, closed: bool = False) -> Moments:
+        """Where the tapes stand at an aware instant; `closed`: that day turned out to be a holiday."""
         local = at.astimezone(KST)
         day = local.toordinal()
         second = local.hour * 3600 + local.minute * 60 + local.second
-        if not self.is_open(local.date()):
+        if closed or not self.is_open(day):
             return self.last(self.previous(day))
         hours = self.hours(day)
-        return Moments(
-            self._moment(day, second, hours.krx_open, hours.krx_close, venue=0),
-            self._moment(day, second, hours.nxt_open, hours.nxt_close, venue=1),
-        )
+        before = self.last(self.previous(day))
+        krx = self._moment(day, second, hours.krx_open, hours.krx_close)
+        nxt = self._moment(day, second, hours.nxt_open, hours.nxt_close)
+        return Moments(krx or before.krx, nxt or before.nxt)
 
     def last(self, day: int) -> Moments:
         """The final state of a trading day."""
         hours = self.hours(day)
         return Moments(Moment(day, hours.krx_close), Moment(day, hours.nxt_close))
 
-    def _moment(self, day: int, second: int, opens: int, closes: int, *, venue: int) -> Moment:
+    def _moment(self, day: int, second: int, opens: int, closes: int) -> Moment | None:
         if second < opens:
-            return self.last(self.previous(day))[venue]
-        step = max(1, round(self.step.total_seconds()))
-        return Moment(day, min(closes, opens + (second - opens) // step * step))
+            return None
+        return Moment(day, min(closes, second - (second - opens) % self.step))
 
 
-def instant(day: date, clock: time) -> datetime:
-    """A wall-clock time in Korea as an aware instant."""
-    return datetime.combine(day, clock, KST)
+def _hours(sessions: tuple[Session, ...]) -> Hours:
+    regular = next(session for session in sessions if session.name == "KRX.regular")
+    nxt = [session for session in sessions if session.name.startswith("NXT.")] or [regular]
+    return Hours(
+        _second(regular.opens), _second(regular.closes), _second(nxt[0].opens), _second(nxt[-1].closes)
+    )
+
+
+def _second(at: datetime) -> int:
+    return at.hour * 3600 + at.minute * 60 + at.second

@@ -1,0 +1,20 @@
+"""Everything that can be wrong with an answer, by name: see `collector simulate --list-faults`."""
+
+from collector.simulator.faults import bodies, envelopes, heads, paging, refusals, rows, tokens, wires
+from collector.simulator.faults.case import Case
+from collector.simulator.faults.switch import CONDITIONS, Board, parse, specs_of
+from collector.simulator.faults.table import FAULTS, Fault, Stage
+
+KINDS = {
+    "refusals": refusals,
+    "tokens": tokens,
+    "envelope": envelopes,
+    "continuation": paging,
+    "rows": rows,
+    "head": heads,
+    "bytes": bodies,
+    "delivery": wires,
+}
+"""The modules that fill the table, by what their faults are about."""
+
+__all__ = ["CONDITIONS", "FAULTS", "KINDS", "Board", "Case", "Fault", "Stage", "parse", "specs_of"]

@@ -1,0 +1,59 @@
+"""What a fault is shown of the request that it strikes, and what it may bend: the reply, then the bytes."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from collector.simulator.calls import Call
+from collector.simulator.http import Answer, Delivery
+from collector.simulator.market import PAGE, Market
+from collector.simulator.protocol import KeyOf, Place
+from collector.simulator.reply import Reply
+from collector.simulator.sessions import Moments
+from collector.simulator.tokens import Tokens
+
+
+class Args(NamedTuple):
+    """A fault's own settings, each of the type of its default."""
+
+    values: dict[str, str | int | float]
+
+    def number(self, name: str) -> int:
+        value = self.values[name]
+        assert isinstance(value, int)
+        return value
+
+    def seconds(self, name: str) -> float:
+        return float(self.values[name])
+
+    def text(self, name: str) -> str:
+        return str(self.values[name])
+
+
+@dataclass(slots=True)
+class Case:
+    """One request under faults. `reply` and `answer` are what there is so far; a fault puts its own in their place."""
+
+    call: Call
+    reply: Reply
+    answer: Answer
+    market: Market
+    tokens: Tokens
+    moments: Moments
+    key_of: KeyOf
+    struck: int = 0
+    """How often the fault at work has struck before."""
+
+    @property
+    def place(self) -> Place:
+        assert self.call.place is not None
+        return self.call.place
+
+    def deliver(self, delivery: Delivery) -> None:
+        self.answer = replace(self.answer, delivery=delivery)
+
+    @property
+    def pages(self) -> int:
+        """Pages of the walk that the request belongs to; 1 for calls that have only one, and for empty sectors."""
+        if self.call.api_id != "ka20002" or self.call.exchange is None:
+            return 1
+        return max(1, -(-len(self.market.members(self.call.sector, self.call.exchange)) // PAGE))
