@@ -255,6 +255,16 @@ async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path) ->
         assert await read(address) == 7
 
 
+@linux
+async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Path) -> None:
+    starter = asyncio.create_task(written(home))
+    await until((home / "postgres" / "data.new" / "PG_VERSION").exists)
+    starter.cancel()
+    await asyncio.wait([starter])
+    await until(lambda: not servers(home) and not keepers(home))
+    assert starter.cancelled()
+
+
 @pytest.mark.parametrize(
     "name",
     [
