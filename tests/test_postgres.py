@@ -6,8 +6,8 @@ import shutil
 import socket
 import traceback
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -311,6 +311,29 @@ async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database:
         with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
             async with translated("storing", database, timeout=0.5):
                 await copy_for_ever(connection, proxy)
+
+
+@asynccontextmanager
+async def no_block(_: Connection) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("block", [no_block, transaction])
+async def test_a_lent_session_that_falls_silent_is_given_back_in_time(
+    database: Address, block: Callable[[Connection], AbstractAsyncContextManager[None]]
+) -> None:
+    async def read() -> None:
+        async with (
+            translated("reading", proxy.address, timeout=0.3),
+            pool.acquire(timeout=0.3) as connection,  # without a limit of its own the return hangs
+            block(connection),
+        ):
+            proxy.freeze()
+            await connection.fetchval("SELECT 1")
+
+    async with proxied(database) as proxy, open_pool(proxy.address) as pool, asyncio.timeout(5):
+        with pytest.raises(StoreError, match=r"no answer within 0\.3 s"):
+            await read()
 
 
 async def test_cancelling_in_copy_stays_cancelling(database: Address) -> None:
