@@ -6,7 +6,7 @@ together at the end, and a kill at half time would keep none of them.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -56,12 +56,20 @@ class Collector:
     concurrency: int = 4
 
     async def sweep(
-        self, slot: datetime, universe: str, targets: Sequence[Target], tally: Tally | None = None
+        self,
+        slot: datetime,
+        universe: str,
+        targets: Sequence[Target],
+        tally: Tally | None = None,
+        *,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> Sweep:
         """Walk the targets that the ledger does not have at this slot; its walks that are there stay.
 
         Denied and StoreError end the sweep: what was stored until then stays, the rest is not tried. Any
         other failure is its target's own and stands in the outcomes, which are in the order of the targets.
+        `may_begin` is asked before each walk; a target that it keeps from one comes out as missed, and the
+        ledger says nothing of it: that is left to whoever kept it.
         """
         tally = tally or Tally()
         self.kiwoom.refresh()
@@ -71,7 +79,7 @@ class Collector:
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
-        await self._walk_all(slot, todo, known, tally)
+        await self._walk_all(slot, todo, known, tally, may_begin)
         await self.store.end_sweep(slot, universe)
         ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
         sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, tally.seconds())
@@ -87,7 +95,12 @@ class Collector:
         }
 
     async def _walk_all(
-        self, slot: datetime, todo: Sequence[Target], known: Mapping[Target, Known], tally: Tally
+        self,
+        slot: datetime,
+        todo: Sequence[Target],
+        known: Mapping[Target, Known],
+        tally: Tally,
+        may_begin: Callable[[], bool],
     ) -> None:
         at_once = asyncio.Semaphore(self.concurrency)
         doubtful: list[_Walk] = []
@@ -95,7 +108,9 @@ class Collector:
         async def one(target: Target) -> None:
             walk = _Walk(self.kiwoom, slot, target, tally)
             async with at_once:
-                if await self._read(walk) and walk.is_doubtful(known[target]):
+                if not may_begin():
+                    tally.outcomes.append(Outcome(target, slot, Status.MISSED))
+                elif await self._read(walk) and walk.is_doubtful(known[target]):
                     doubtful.append(walk)
                 else:
                     await self._settle(walk, known[target], tally)

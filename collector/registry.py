@@ -5,8 +5,9 @@ are given once and never change; they are learnt when the program starts and kep
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from operator import itemgetter
 
 from collector.certify import Boards
 from collector.errors import ConfigError
@@ -61,6 +62,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (code, valid_from) DO UPDATE SET name_ko = EXCLUDED.name_ko, valid_to = NULL
 """
 
+_SYMBOL, _NAMED = itemgetter(0), itemgetter(0, 1)  # of a Snapshot
 _SOURCES = {"real": "Kiwoom's real host", "mock": "Kiwoom's mock host", "ours": "a simulator"}
 
 
@@ -103,15 +105,19 @@ class Registry:
     async def number(self, targets: Collection[Target]) -> None:
         """Give each target its number."""
         if targets and not self.targets.keys() >= set(targets):
-            async with self._database.session("registering targets") as connection:
+            async with self._database.transaction("registering targets") as connection:
                 await connection.execute(_NEW_TARGETS, *map(list, zip(*targets, strict=True)))
+            async with self._database.session("reading the targets") as connection:
                 await self._learn_targets(connection)
 
-    async def enlist(self, rows: Sequence[Snapshot], slot: datetime) -> None:
-        """Give each listing that is seen under a name for the first time its number."""
-        names = {(row.symbol, row.name) for row in rows}
-        if names <= self.listings.keys():
-            return
+    async def numbers(self, rows: Sequence[Snapshot], slot: datetime) -> list[int]:
+        """The number of each row's listing; one seen under a name for the first time is given its own."""
+        names = list(map(_NAMED, rows))
+        if not self.listings.keys() >= set(names):
+            await self._enlist(set(names), slot)
+        return list(map(self.listings.__getitem__, names))
+
+    async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
         async with self._one_at_a_time:
             new = sorted(names - self.listings.keys())
             if not new:
@@ -122,13 +128,12 @@ class Registry:
                 found = await connection.fetch(_IDS, symbols, titles)
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
 
-    def note_members(self, market: Market, rows: Sequence[Snapshot]) -> None:
+    def note_members(self, market: Market, rows: Sequence[Snapshot], numbers: Iterable[int]) -> None:
         """A complete walk of a market showed these rows: what it tells of boards counts from now on."""
         home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
-        ids = (self.listings[row.symbol, row.name] for row in rows)
-        self._seen.setdefault(home, set()).update(ids)
+        self._seen.setdefault(home, set()).update(numbers)
         if home is not None:
-            new = {row.symbol for row in rows} - self.boards.keys()
+            new = set(map(_SYMBOL, rows)) - self.boards.keys()
             self.boards |= dict.fromkeys(new, home)
 
     async def keep_members(self, connection: Connection, slot: datetime) -> None:

@@ -16,6 +16,7 @@ import asyncpg
 from collector import rows
 from collector.certify import members_digest
 from collector.errors import StoreError
+from collector.lease import LeaseLost
 from collector.model import (
     KST,
     Certificate,
@@ -126,7 +127,11 @@ LIMIT 1
 
 
 class Store:
-    """The database as one collector uses it. Errors are StoreError."""
+    """The database as one collector uses it. Errors are StoreError.
+
+    All that it writes goes through `database.transaction`: one that is `lease.Leased` lets it write only
+    while the lease is held.
+    """
 
     def __init__(self, database: Database, registry: Registry) -> None:
         self.database = database
@@ -135,7 +140,7 @@ class Store:
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         """Note that a sweep begins, and make sure that its targets and its day are there."""
         await self.registry.number(targets)
-        async with self.database.session("beginning a sweep") as connection:
+        async with self.database.transaction("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
             await connection.execute(_BEGIN_SWEEP, slot, universe)
 
@@ -192,15 +197,15 @@ class Store:
         anything is done again.
         """
         snapshots = [row for page in reading.pages for row in page.rows]
-        await self.registry.enlist(snapshots, reading.slot)
+        numbers = await self.registry.numbers(snapshots, reading.slot)
         target = self.registry.targets[reading.target]
-        packed = rows.pack(reading.slot, target, snapshots, self.registry.listings)
+        packed = rows.pack(reading.slot, target, snapshots, numbers)
         values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
         entered = await self._exactly_once(
             reading, certificate.status, lambda: self._written(reading, target, certificate, values, packed)
         )
         if certificate.status is Status.COMPLETE:
-            self.registry.note_members(reading.target.market, snapshots)
+            self.registry.note_members(reading.target.market, snapshots, numbers)
         return entered
 
     async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> None:
@@ -226,7 +231,7 @@ class Store:
             attempts,
             *nothing,
         )
-        async with self.database.session(f"noting that {target} {status}") as connection:
+        async with self.database.transaction(f"noting that {target} {status}") as connection:
             await connection.execute(_ENTER, *values)
 
     async def _written(
@@ -253,6 +258,8 @@ class Store:
         for pause in _TRIES:
             try:
                 return bool(await write())
+            except LeaseLost:
+                raise
             except StoreError as error:
                 if isinstance(error.__cause__, asyncpg.UndefinedTableError):
                     await self._make_day(reading.slot)
@@ -272,7 +279,7 @@ class Store:
         return bool(found == reading.requested_at)
 
     async def _make_day(self, slot: datetime) -> None:
-        async with self.database.session("making a partition") as connection:
+        async with self.database.transaction("making a partition") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
 
 

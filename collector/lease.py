@@ -1,0 +1,141 @@
+"""Who may write for the schedules: a lease in PostgreSQL that one daemon holds and the others wait for.
+
+Each taking gives the lease a new, larger epoch. Every transaction of the holder checks its epoch first and
+keeps it from changing until it has ended, so a holder that was frozen, and wakes up after another one took
+over, commits nothing. All times are the database's own clock.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from collector.errors import StoreError
+from collector.postgres.database import TIMEOUT, Database
+from collector.postgres.session import Connection
+
+NAME = "sweeps"
+TTL = timedelta(seconds=12)
+"""How long a holder that was not heard of keeps the lease."""
+RENEWED_EVERY = 3.0
+"""Seconds between two renewals."""
+ASKED_EVERY = 1.0
+"""Seconds between two looks of a daemon that stands by: a dead holder is followed within TTL and this."""
+_ANSWER = 5.0
+_GOODBYE = 1.0
+
+# A frozen holder's sessions may stand in a transaction for ever; while they do, the lease cannot change hands.
+_EVICT = """
+SELECT pg_terminate_backend(a.pid)
+FROM collector.lease AS l
+JOIN pg_stat_activity AS a ON a.application_name = 'collector ' || l.name || ' ' || l.epoch
+WHERE l.name = $1 AND l.expires_at <= clock_timestamp()
+  AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+"""
+# The clock is in the epoch, so that it grows even where the database was restored from an older backup.
+_TAKE = """
+INSERT INTO collector.lease AS l (name, holder, epoch, taken_at, renewed_at, expires_at)
+SELECT $1, $2, floor(extract(epoch FROM at)), at, at, at + $3
+FROM clock_timestamp() AS at
+ON CONFLICT (name) DO UPDATE
+SET holder = EXCLUDED.holder, epoch = GREATEST(l.epoch + 1, EXCLUDED.epoch),
+    taken_at = EXCLUDED.taken_at, renewed_at = EXCLUDED.renewed_at, expires_at = EXCLUDED.expires_at
+WHERE l.expires_at <= clock_timestamp() OR l.holder = EXCLUDED.holder
+RETURNING epoch
+"""
+_RENEW = """
+UPDATE collector.lease
+SET renewed_at = clock_timestamp(), expires_at = clock_timestamp() + $3
+WHERE name = $1 AND epoch = $2 AND expires_at > clock_timestamp()
+RETURNING true
+"""
+_CHECK = """
+SELECT set_config('application_name', 'collector ' || name || ' ' || epoch, true)
+FROM collector.lease
+WHERE name = $1 AND epoch = $2 AND expires_at > clock_timestamp()
+FOR KEY SHARE
+"""
+_RELEASE = """
+UPDATE collector.lease
+SET expires_at = clock_timestamp()
+WHERE name = $1 AND epoch = $2
+"""
+
+
+class LeaseLost(StoreError):
+    """Another daemon has the lease, or ours ran out: nothing may be written until it is taken again."""
+
+
+class Lease:
+    """One daemon's side of the lease; `holder` is a name that no other daemon has."""
+
+    def __init__(self, database: Database, holder: str, *, name: str = NAME, ttl: timedelta = TTL) -> None:
+        self.holder = holder
+        self.epoch: int | None = None
+        """The epoch under which this daemon holds the lease, None while it does not."""
+        self._database = database
+        self._name = name
+        self._ttl = ttl
+        self._certain_until = 0.0
+
+    async def take(self) -> bool:
+        """Take the lease if nobody holds it, or if it is ours already; whether it is ours now."""
+        asked_at = time.monotonic()
+        async with self._database.session("asking for the lease", timeout=_ANSWER) as connection:
+            await connection.execute(_EVICT, self._name)
+            self.epoch = await connection.fetchval(_TAKE, self._name, self.holder, self._ttl)
+        self._certain_until = asked_at + self._ttl.total_seconds()
+        return self.epoch is not None
+
+    async def keep(self) -> None:
+        """Renew until it is lost: LeaseLost. StoreError if the database stayed away for the lease's length."""
+        while True:
+            await asyncio.sleep(RENEWED_EVERY)
+            try:
+                await self.renew()
+            except LeaseLost:
+                raise
+            except StoreError:
+                if time.monotonic() > self._certain_until:
+                    raise
+
+    async def renew(self) -> None:
+        """Hold it for another while; LeaseLost if it is not ours any more."""
+        asked_at = time.monotonic()
+        async with self._database.session("renewing the lease", timeout=_ANSWER) as connection:
+            if not await connection.fetchval(_RENEW, self._name, self.epoch, self._ttl):
+                raise LeaseLost("the lease is lost: it ran out, or another daemon took it")
+        self._certain_until = asked_at + self._ttl.total_seconds()
+
+    async def release(self) -> None:
+        """Let the next one have it at once. Bounded, and best effort: it runs out by itself."""
+        if self.epoch is None:
+            return
+        epoch, self.epoch = self.epoch, None
+        async with self._database.session("releasing the lease", timeout=_GOODBYE) as connection:
+            await connection.execute(_RELEASE, self._name, epoch)
+
+    async def check(self, connection: Connection) -> None:
+        """First in a transaction: LeaseLost unless it is held, and it stays with us until the transaction ends."""
+        if await connection.fetchval(_CHECK, self._name, self.epoch) is None:
+            raise LeaseLost("the lease is lost: nothing was written")
+
+
+@dataclass(frozen=True, slots=True)
+class Leased(Database):
+    """A database in which transactions take place only while the lease is held."""
+
+    lease: Lease
+
+    @asynccontextmanager
+    async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
+        async with Database.transaction(self, what, timeout=timeout) as connection:
+            await self.lease.check(connection)
+            yield connection
+
+
+def leased(database: Database, lease: Lease) -> Leased:
+    """The same database for the lease's holder."""
+    return Leased(database.pool, database.address, lease)
