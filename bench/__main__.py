@@ -1,0 +1,21 @@
+"""Run the measurements by name; each is imported only when it is asked for."""
+
+import sys
+from importlib import import_module
+
+EVERY = ("pipeline", "quota")
+"""What a run without a name does."""
+NAMED = (*EVERY, "layout")
+
+
+def main(arguments: list[str]) -> None:
+    """Hand the arguments behind a name to `bench.NAME.main`."""
+    name, *rest = arguments or [""]
+    if name and name not in NAMED:
+        raise SystemExit(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}")
+    for each in [name] if name else EVERY:
+        import_module(f"bench.{each}").main(rest)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
