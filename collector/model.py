@@ -84,6 +84,10 @@ class Page:
     """Symbols without the suffix of the exchange asked for (they are decoded all the same)."""
     surplus: int = 0
     """Fields that the API does not document; kept as a count, so that a change of schema is noticed."""
+    announced: int | None = None
+    """Rows that the server says are in this page (resp-cnt); None if it does not say."""
+    end_unsaid: bool = False
+    """The last page by assumption only: the answer did not say whether another follows."""
 
     @property
     def size(self) -> int:
@@ -107,6 +111,9 @@ class Remark(StrEnum):
     SHORT_PAGE = "short_page"
     EMPTY_PAGE = "empty_page"
     PAGE_CAP = "page_cap"
+    PAGE_COUNT = "page_count"
+    PAGE_ORDER = "page_order"
+    NO_END = "no_end"
     UNDECODED = "undecoded"
     DUPLICATE_SYMBOL = "duplicate_symbol"
     WRONG_SUFFIX = "wrong_suffix"

@@ -29,6 +29,8 @@ from collector.wire.reply import Reply
 from collector.wire.text import Document, as_sent, strict_json
 
 _TOKEN_LENGTH = 1000
+_MOST_ROWS = 10_000
+"""Rows of one answer; the documented pages have 100 and 600. Also keeps positions within their smallint."""
 _ENVELOPE_QUOTES = 8  # "inds_stkpc", "return_code", "return_msg" and the message
 _ROW_QUOTES = 48  # twelve keys and twelve values
 
@@ -104,7 +106,23 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
         rows = [row for row in rows if _judge(row, symbols) is None]
         good = _snapshots(rows, symbols)
     strangers = sum(not symbols[row.stk_cd][1] for row in rows)
-    return Page(good, reply.next_key(), bad, wrong_suffix=strangers, surplus=surplus)
+    return Page(
+        good,
+        reply.next_key(),
+        bad,
+        wrong_suffix=strangers,
+        surplus=surplus,
+        announced=_announced(reply),
+        end_unsaid=not reply.says_whether_more(),
+    )
+
+
+def _announced(reply: Reply) -> int | None:
+    """The rows of this page according to resp-cnt: None if it is not there, -1 if it is no number."""
+    text = reply.header("resp-cnt")
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
 
 
 def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> list[Snapshot]:
@@ -180,7 +198,7 @@ def _price_rows(reply: Reply) -> tuple[Sequence[_Row | BadRow], int]:
             plain = reply.body.count(b'"') == _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
             if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
                 _same_call(reply, calls.PRICES)
-                return answer.inds_stkpc, 0
+                return _bounded(answer.inds_stkpc), 0
     document = _document(reply, calls.PRICES)
     rows = [_convert(row, _Row) for row in _list(document, "inds_stkpc")]
     return rows, _surplus(document, "inds_stkpc", len(_Row.__struct_fields__))
@@ -221,14 +239,28 @@ def read_revoked(reply: Reply) -> None:
 
 
 def read_sectors(reply: Reply, market: Market) -> list[Sector]:
-    """The sectors of a market from ka10101, in the order served."""
-    rows = [_convert(row, _Sector) for row in _list(_document(reply, calls.SECTORS), "list")]
-    sectors = []
-    for row in rows:
-        if isinstance(row, BadRow) or len(row.code) != 3 or not (row.code.isascii() and row.code.isdigit()):
-            raise Unreadable("ka10101 has a row without a sector code of three digits")
-        sectors.append(Sector(code=row.code, market=market, name_ko=row.name.strip()))
+    """The sectors of a market from ka10101, in the order served.
+
+    One page holds them all (31 at most were seen). A part, nothing, or one code twice is Unreadable: who
+    refreshes a table from it would take the rest for gone.
+    """
+    sent = _list(_document(reply, calls.SECTORS), "list")
+    if not sent or reply.next_key() is not None:
+        raise Unreadable("ka10101 does not list a market's sectors in one page")
+    sectors = [_sector(row, market) for row in sent]
+    if len({sector.code for sector in sectors}) < len(sectors):
+        raise Unreadable("ka10101 lists a sector twice")
     return sectors
+
+
+def _sector(sent: object, market: Market) -> Sector:
+    row = _convert(sent, _Sector)
+    if isinstance(row, BadRow) or len(row.code) != 3 or not (row.code.isascii() and row.code.isdigit()):
+        raise Unreadable("ka10101 has a row without a sector code of three digits")
+    try:
+        return Sector(code=row.code, market=market, name_ko=fields.name(row.name))
+    except fields.FieldError as error:
+        raise Unreadable(f"ka10101: the name of sector {row.code} {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +304,12 @@ def _list(document: Document, name: str) -> list[Any]:
     rows = document.get(name)
     if not isinstance(rows, list):
         raise Unreadable(f"the answer has no list {name}")
+    return _bounded(rows)
+
+
+def _bounded(rows: list[T]) -> list[T]:
+    if len(rows) > _MOST_ROWS:
+        raise Unreadable(f"the answer has more than {_MOST_ROWS:,} rows")
     return rows
 
 
@@ -287,7 +325,7 @@ def _document(reply: Reply, api_id: str) -> Document:
     code, text = _return_code(document), document.get("return_msg")
     text = text if isinstance(text, str) else ""
     if code != 0 or codes.code_in(text) is not None:
-        raise codes.refusal(_one_line(text), return_code=code)
+        raise codes.refusal(text, return_code=code)
     _same_call(reply, api_id)
     return document
 
@@ -295,7 +333,7 @@ def _document(reply: Reply, api_id: str) -> Document:
 def _return_code(document: Document) -> int:
     """0 is success; it comes as a number or as text ("0", "0000"). Absent or of another type: Unreadable."""
     code = document.get("return_code")
-    if isinstance(code, int) and not isinstance(code, bool):
+    if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 100_000:
         return code
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 5:
         return int(code)
@@ -307,9 +345,10 @@ def _refused(reply: Reply) -> CollectorError:
     status, text = reply.status, _message(reply.body)
     if codes.code_in(text) is not None:
         return codes.refusal(text)
+    quota, text = codes.quota_in(text), codes.one_line(text)
     line = f"HTTP {status}" + (f", Kiwoom says: {text}" if text else "")
     if status == 429:
-        return Throttled(line, code=status, text=text, quota=codes.quota_in(text))
+        return Throttled(line, code=status, text=text, quota=quota)
     if status == 401:
         return TokenExpired(line, code=status, text=text)
     if status >= 500:
@@ -324,12 +363,7 @@ def _message(body: bytes) -> str:
         text = strict_json(body).get("return_msg")
     except Unreadable:
         return ""
-    return _one_line(text) if isinstance(text, str) else ""
-
-
-def _one_line(text: str) -> str:
-    """Kiwoom's text for our lines: printable, of one line, at most 300 characters."""
-    return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
+    return text if isinstance(text, str) else ""
 
 
 def _is_html(body: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Requests as they are sent. What is not made here cannot be sent: orders are impossible by construction."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from collector.model import Exchange, Market, Target
@@ -23,11 +23,14 @@ SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST: which call, where, the JSON body, and the key of the page (None: the first)."""
+    """One POST: which call, where, the JSON body, and the key of the page (None: the first).
+
+    The body is left out of its repr: that of a token request holds the keys.
+    """
 
     api_id: str
     path: str
-    body: bytes
+    body: bytes = field(repr=False)
     key: str | None = None
 
     def headers(self, token: Secret | None) -> dict[str, str]:

@@ -59,12 +59,17 @@ def quota_in(text: str) -> int | None:
     return int(match[1]) if match and int(match[1]) > 0 else None
 
 
+def one_line(text: str) -> str:
+    """Kiwoom's text for our lines: printable, of one line, at most 300 characters."""
+    return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
+
+
 def refusal(text: str, *, return_code: int | None = None) -> CollectorError:
     """The error that an answer with this text is; `return_code` decides where the text has no code."""
-    code = code_in(text)
+    code, quota, text = code_in(text), quota_in(text), one_line(text)
     line = f"Kiwoom says: {text}" if text else f"Kiwoom answers return_code {return_code} without a text"
     if code in THROTTLED or (code is None and return_code == TOO_MANY_REQUESTS):
-        return Throttled(line, code=code, text=text, quota=quota_in(text))
+        return Throttled(line, code=code, text=text, quota=quota)
     if code in DENIED:
         return Denied(line, code=code, text=text, hint=HINTS.get(code, _OPERATOR))
     kind: type[ApiError] = Rejected

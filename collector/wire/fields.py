@@ -12,12 +12,13 @@ from typing import TypeVar
 _BODY = r"[ \t]*(\+\+?|--?)?([0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
 _WHOLE = re.compile(_BODY + r"[ \t]*", re.ASCII)
 _RATE = re.compile(_BODY + r"(?:\.([0-9]{1,2}))?[ \t]*", re.ASCII)
-_SYMBOL = re.compile(r"[0-9A-Z]{6}", re.ASCII)
+_SYMBOL = re.compile(r"([0-9A-Z]{6})((?:_NX|_AL)?)", re.ASCII)
 
 INT4 = 2**31 - 1
 RATE_LIMIT = INT4 // 8
 """Basis points are stored with the sign 1–5 packed beneath them, see the storage layout."""
 NAME_LENGTH = 40
+_KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
 
@@ -32,7 +33,7 @@ class Memo(dict[str, T]):
     """What texts decode to, remembered: quotes repeat between columns, pages and sectors.
 
     A hit costs a dict look-up instead of a parse. Cleared when full, so that memory stays bounded whatever
-    the server sends; refused texts are never kept.
+    the server sends; refused texts are never kept, nor long ones (a number may stand between many blanks).
     """
 
     def __init__(self, parse: Callable[[str], T], *, size: int = 1 << 15) -> None:
@@ -44,7 +45,8 @@ class Memo(dict[str, T]):
         value = self._parse(text)
         if len(self) >= self._size:
             self.clear()
-        self[text] = value
+        if len(text) <= _KEPT_LENGTH:
+            self[text] = value
         return value
 
 
@@ -114,10 +116,10 @@ def symbol(text: str, suffix: str) -> tuple[str, bool]:
 
     Codes are `^[0-9A-Z]{6}(_NX|_AL)?$`; letters are real (0126Z0).
     """
-    bare, _, tail = text.partition("_")
-    if _SYMBOL.fullmatch(bare) is None or (tail and tail not in ("NX", "AL")):
+    match = _SYMBOL.fullmatch(text)
+    if match is None:
         raise FieldError("is no stock code")
-    return bare, text[6:] == suffix
+    return match[1], match[2] == suffix
 
 
 def name(text: str) -> str:

@@ -30,19 +30,23 @@ class Reply:
     def _all(self, name: str) -> list[str]:
         return [value.strip() for key, value in self.headers if key.lower() == name]
 
+    def says_whether_more(self) -> bool:
+        """Whether the answer has a cont-yn; without one, that it is the last page is only assumed."""
+        return any(self._all("cont-yn"))
+
     def next_key(self) -> str | None:
         """The key of the next page, None on the last one.
 
-        cont-yn is Y or N (absent or empty counts as N, as on the token call); Y needs a next-key of 1–50
-        visible ASCII characters (the official page gives the length). Anything else is Unreadable: a walk
-        that cannot know whether it has ended is not whole.
+        cont-yn is Y or N (absent or empty counts as N, as on the token call, unless a next-key came all the
+        same); Y needs a next-key of 1–50 visible ASCII characters (the official page gives the length).
+        Anything else is Unreadable: a walk that cannot know whether it has ended is not whole.
         """
         flags, keys = self._all("cont-yn"), self._all("next-key")
         if len(flags) > 1 or len(keys) > 1:
             raise Unreadable("a continuation header came more than once")
         flag = flags[0] if flags else ""
         key = keys[0] if keys else ""
-        if flag in ("N", ""):
+        if flag == "N" or not (flag or key):
             return None
         if flag != "Y":
             raise Unreadable("cont-yn is neither Y nor N")

@@ -21,15 +21,15 @@ def _no_constant(name: str) -> NoReturn:
 
 def strict_json(body: bytes) -> Document:
     """Parse a JSON object; Unreadable for duplicate keys, NaN, bad UTF-8, deep nesting, or no object."""
+    # The foreign errors are not kept: they hold the whole answer, and a token may stand in it.
     try:
         document = json.loads(
-            body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=str
+            body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant
         )
-    except UnicodeDecodeError as error:
-        raise Unreadable("the answer is not UTF-8") from error
+    except UnicodeDecodeError:
+        raise Unreadable("the answer is not UTF-8") from None
     except (ValueError, RecursionError) as error:
-        # The foreign text is left out: it may quote what was sent.
-        raise Unreadable(f"the answer is no JSON ({type(error).__name__})") from error
+        raise Unreadable(f"the answer is no JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
         raise Unreadable("the answer is JSON but no object")
     return document

@@ -1,0 +1,305 @@
+"""What an answer is that is no page: one class for each code, status and shape, and never a stranger."""
+
+import json
+from contextlib import suppress
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.errors import (
+    CollectorError,
+    Denied,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
+from collector.model import Exchange, Market
+from collector.wire import read_bars, read_prices, read_revoked, read_sectors, read_token
+from tests.wire.answers import page, refusal, refused, reply, row, sample
+
+unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+
+READERS = [
+    pytest.param(lambda reply: read_prices(reply, Exchange.KRX), id="prices"),
+    pytest.param(read_token, id="token"),
+    pytest.param(read_revoked, id="revoked"),
+    pytest.param(lambda reply: read_sectors(reply, Market.KOSPI), id="sectors"),
+    pytest.param(lambda reply: read_bars(reply, "005930"), id="bars"),
+]
+
+
+def error_of(reply) -> CollectorError:
+    with pytest.raises(CollectorError) as caught:
+        read_prices(reply, Exchange.KRX)
+    return caught.value
+
+
+CLASSES = {
+    Throttled: [1700, 1701, 1702],
+    TokenExpired: [8003, 8005, 8006, 8009, 8031, 8103],
+    Denied: [8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8104, 8200],
+    Rejected: [1501, 1504, 1505, *range(1511, 1518), 1634, 1687, 1901, 1902, 1903, 2000, 9999, 123, 12345],
+    Unavailable: [1999],
+}
+CODES = [(code, kind) for kind, codes in CLASSES.items() for code in codes]
+
+
+@pytest.mark.parametrize(("code", "kind"), CODES, ids=lambda value: getattr(value, "__name__", str(value)))
+@pytest.mark.parametrize("form", ["오류입니다[{}:까닭]", "RETURN CODE={} 까닭"])
+@pytest.mark.parametrize(("status", "return_code"), [(200, 5), (200, 0), (429, 3), (500, "1"), (401, 20)])
+def test_a_code_of_kiwooms_decides_whatever_else_is_said(code, kind, form, status, return_code):
+    error = error_of(reply(refusal(form.format(code), return_code), status=status))
+    assert (type(error), error.code) == (kind, code)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("refused_1504.json", Rejected, 1504),
+        ("refused_1511.json", Rejected, 1511),
+        ("refused_1634.json", Rejected, 1634),
+        ("refused_1700.json", Throttled, 1700),
+        ("refused_1999.json", Unavailable, 1999),
+        ("refused_2000.json", Rejected, None),
+        ("refused_8001.json", Denied, 8001),
+        ("refused_8005.json", TokenExpired, 8005),
+        ("refused_8030.json", Denied, 8030),
+        ("refused_8050.json", Denied, 8050),
+        ("maintenance.html", Unavailable, 200),
+    ],
+)
+@pytest.mark.parametrize("read", READERS)
+def test_a_recorded_refusal_is_what_it_is_to_every_call(read, name, kind, code):
+    with pytest.raises(kind) as caught:
+        read(reply(sample(name)))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_the_quota_that_the_server_grants_is_told(status):
+    assert error_of(reply(sample("refused_1700.json"), status=status)).quota == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [("유량=5]", 5), ("유량=0", None), ("유량=", None), ("유량=-1", None), ("유량=１", None), ("", None)],
+)
+def test_a_quota_is_a_positive_number_or_not_told(text, quota):
+    assert error_of(reply(refusal(f"[1700:초과 {text}", 5))).quota == quota
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (429, b"", Throttled),
+        (429, b"<html>", Throttled),
+        (401, b"", TokenExpired),
+        (500, b"", Unavailable),
+        (502, b"<html>", Unavailable),
+        (503, b"Service Unavailable", Unavailable),
+        (599, b"{}", Unavailable),
+        (400, b"<html>", Denied),
+        (403, b"\n<!DOCTYPE html>", Denied),
+        (400, b"{}", Rejected),
+        (403, b"", Rejected),
+        (404, b"<html>", Rejected),
+        (405, b"", Rejected),
+        (413, b"", Rejected),
+        (302, b"", Rejected),
+        (204, b"", Rejected),
+    ],
+)
+def test_without_a_code_the_status_decides(status, body, kind):
+    error = error_of(reply(body, status=status))
+    assert (type(error), error.code) == (kind, status)
+
+
+def test_return_code_5_without_a_code_is_a_throttle():
+    assert isinstance(error_of(reply(refusal("요청이 너무 많습니다", 5))), Throttled)
+
+
+@pytest.mark.parametrize("return_code", [1, 2, 3, 20, -1, "1", "0020", 99_999])
+def test_any_other_return_code_without_a_code_is_not_asked_again(return_code):
+    error = error_of(reply(refusal("", return_code)))
+    assert isinstance(error, Rejected)
+    assert str(int(return_code)) in str(error)
+
+
+@pytest.mark.parametrize("return_code", [0, "0", "0000", "00000"])
+@pytest.mark.parametrize("extra", [{}, {"return_msg": None}, {"return_msg": ["정상"]}, {"added": 1}])
+def test_zero_is_success_in_each_of_its_forms(return_code, extra):
+    assert read_prices(reply(page([row()], return_code=return_code, **extra)), Exchange.KRX).size == 1
+
+
+@pytest.mark.parametrize(
+    "return_code",
+    [
+        None,
+        False,
+        True,
+        0.0,
+        1.0,
+        [],
+        {},
+        "",
+        " 0",
+        "+0",
+        "-0",
+        "0.0",
+        "ok",
+        "٠",
+        "０",
+        "000000",
+        10**9,
+        10**4000,
+    ],
+    ids=lambda value: ascii(value)[:12],
+)
+def test_what_is_no_return_code_is_unreadable(return_code):
+    body = page([row()], return_code=return_code)
+    assert isinstance(error_of(reply(body)), Unreadable)
+
+
+def test_a_missing_return_code_is_unreadable():
+    assert isinstance(error_of(reply(b'{"inds_stkpc":[]}')), Unreadable)
+
+
+def test_success_beside_the_text_of_an_error_is_that_error():
+    assert error_of(reply(page([row()], return_msg="오류[1999:예기치 못한 에러]"))).code == 1999
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"   ", id="blank"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'"ok"', id="a text"),
+        pytest.param(b"OK", id="a word"),
+        pytest.param(b"{", id="cut"),
+        pytest.param(page([row()]) + b"{}", id="two documents"),
+        pytest.param(page([row()]) + b"\0", id="a NUL behind it"),
+        pytest.param(page([row()]).decode().encode("utf-16"), id="UTF-16"),
+        pytest.param(page([row()]).decode().encode("utf-32"), id="UTF-32"),
+        pytest.param(page([row()]).decode().encode("euc-kr"), id="EUC-KR"),
+        pytest.param(page([row()]).replace(b"0.72", b"\xff"), id="a byte that is no UTF-8"),
+        pytest.param(page([row()]).replace(b"0.72", b"\xed\xa0\x80"), id="half a surrogate pair in UTF-8"),
+        pytest.param(b'{"extra":NaN,' + page([row()])[1:], id="NaN"),
+        pytest.param(b'{"extra":-Infinity,' + page([row()])[1:], id="Infinity"),
+        pytest.param(b'{"extra":' + b"9" * 5000 + b"," + page([row()])[1:], id="5,000 digits"),
+        pytest.param(b'{"extra":' + b"[" * 200_000 + b"]" * 200_000 + b"," + page([])[1:], id="deep lists"),
+        pytest.param(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, id="deep objects"),
+        pytest.param(b'{"return_code":1,' + page([row()])[1:], id="return_code twice"),
+        pytest.param(b'{"return_c\\u006fde":1,' + page([row()])[1:], id="twice, once escaped"),
+        pytest.param(page([row()])[:-1] + b',"inds_stkpc":[]}', id="the list twice"),
+    ],
+)
+def test_a_200_that_is_not_strict_json_is_unreadable(body):
+    assert isinstance(error_of(reply(body)), Unreadable)
+
+
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_nesting_of_any_depth_is_judged(opened, closed):
+    for depth in (*range(900, 1000), 10_000):
+        body = page([]).replace(b"[]", b"[%b1%b]" % (opened * depth, closed * depth))
+        with suppress(Unreadable):
+            assert len(read_prices(reply(body), Exchange.KRX).bad) == 1
+
+
+def test_html_is_known_behind_blanks_and_a_byte_order_mark():
+    for body in (b"\xef\xbb\xbf<html>", b"\r\n\t <!doctype html>", sample("maintenance.html")):
+        assert isinstance(error_of(reply(body)), Unavailable)
+
+
+def test_the_firewalls_page_says_what_to_do_about_it():
+    error = error_of(reply(sample("firewall.html"), status=400))
+    assert isinstance(error, Denied)
+    assert "api.user_agent" in error.hint
+
+
+@pytest.mark.parametrize("code", CLASSES[Denied])
+def test_what_the_operator_must_mend_comes_with_a_hint_in_english_and_korean(code):
+    hint = error_of(reply(refusal(f"[{code}:까닭]", 3))).hint
+    english, korean = hint.split(" / ")
+    assert english.isascii()
+    assert any("가" <= char <= "힣" for char in korean)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(8001, "KIWOOM_APP_KEY"), (8030, "KIWOOM_BASE_URL"), (8010, "IP address"), (8050, "IP address")],
+)
+def test_a_hint_names_what_to_change(code, word):
+    assert word in error_of(reply(refusal(f"[{code}:까닭]", 3))).hint
+
+
+def test_kiwooms_text_is_kept_on_one_short_printable_line():
+    error = error_of(reply(refusal("첫 줄\r\n\x1b[31m둘째 줄\0" + "긴" * 5000 + "[8005:끝]", 3)))
+    assert isinstance(error, TokenExpired)
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
+    assert error.text.startswith("첫 줄")
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("api_id", ["ka10001", "KA20002", "au1000"])
+def test_the_answer_to_another_call_is_never_taken_for_ours(read, api_id):
+    body = json.dumps(
+        {"list": [], "inds_stkpc": [], "stk_dt_pole_chart_qry": [], "return_code": 0, "token": "t"}
+        | {"expires_dt": "20261123084500", "return_msg": ""}
+    )
+    with pytest.raises(Unreadable, match="another call"):
+        read(reply(body.encode(), ("api-id", api_id), ("cont-yn", "N")))
+
+
+STATUSES = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(
+    100, 599
+)
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["cont-yn", "next-key", "api-id", "resp-cnt", "Content-Type"]) | st.text(max_size=8),
+        st.sampled_from(["Y", "N", "", "ka20002", "100", "9" * 5000, "٣"]) | st.text(max_size=55),
+    ),
+    max_size=5,
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+WORDS = st.sampled_from(
+    [
+        "inds_stkpc",
+        "list",
+        "stk_dt_pole_chart_qry",
+        "return_code",
+        "return_msg",
+        "token",
+        "expires_dt",
+        "code",
+        "name",
+        "dt",
+        "cur_prc",
+        "stk_cd",
+    ]
+)
+TREES = st.recursive(
+    SCALARS | st.sampled_from([0, "0", "20261123084500", "001", "[1700:유량=3]", "CODE=8005"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=6),
+    max_leaves=20,
+)
+DOCUMENTS = st.dictionaries(WORDS, TREES, max_size=8) | TREES
+BODIES = st.binary(max_size=200) | DOCUMENTS.map(lambda tree: json.dumps(tree).encode())
+SUCCESSES = st.dictionaries(WORDS, TREES, max_size=6).map(
+    lambda tree: json.dumps(tree | {"return_code": 0}).encode()
+)
+
+
+@unhurried
+@given(STATUSES, HEADERS, BODIES | SUCCESSES)
+def test_every_answer_is_a_value_or_exactly_one_of_our_errors(status, headers, body):
+    answer = reply(body, *headers, status=status)
+    errors = [refused(partial(reader.values[0], answer)) for reader in READERS]
+    assert all(str(error).isprintable() for error in errors)
+    assert status == 200 or all(errors)

@@ -1,0 +1,237 @@
+"""The grammar of single values."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.wire import fields
+from collector.wire.fields import FieldError, Memo
+
+unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+
+TOLERATED = [
+    pytest.param("0", 0, id="zero"),
+    pytest.param("-0", 0, id="signed zero"),
+    pytest.param("+70100", 70100, id="plus"),
+    pytest.param("-500", -500, id="minus"),
+    pytest.param("--714", -714, id="surplus minus"),
+    pytest.param("++714", 714, id="surplus plus"),
+    pytest.param(" \t5 ", 5, id="blanks around"),
+    pytest.param("00000116", 116, id="padded with zeros"),
+    pytest.param("1,234", 1234, id="digit groups"),
+    pytest.param("-12,345,678", -12345678, id="signed digit groups"),
+    pytest.param("2147483647", 2**31 - 1, id="largest int4"),
+    pytest.param("-2147483647", 1 - 2**31, id="smallest we store"),
+]
+REFUSED = [
+    *("", " ", "+", "-", "--", "---5", "+-5", "-+5", "- 5", "5-", "1 2"),
+    *(
+        "1,23",
+        "1234,567",
+        ",123",
+        "1,",
+        "1,,234",
+        "1_000",
+        "0x10",
+        "1e9",
+        "1.0",
+        ".5",
+        "NaN",
+        "Infinity",
+        "abc",
+    ),
+    *("１２３", "٣", "५", "²", "5\n", "\n5", "\xa05", "5\0", "5\u200b", "−5", "9" * 16, "9" * 5000),
+]
+
+
+@pytest.mark.parametrize(("text", "number"), TOLERATED)
+def test_a_whole_number_with_one_reading_is_read(text, number):
+    assert fields.signed(text) == number
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=ascii)
+@pytest.mark.parametrize("parse", [fields.signed, fields.volume, fields.sign], ids=lambda p: p.__name__)
+def test_a_whole_number_without_one_reading_is_refused(parse, text):
+    with pytest.raises(FieldError):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", [text for text in REFUSED if text.strip(" ")], ids=ascii)
+def test_a_price_without_one_reading_is_refused(text):
+    with pytest.raises(FieldError):
+        fields.price(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "won"),
+    [
+        ("+68100", 68100),
+        ("-66000", 66000),
+        ("67500", 67500),
+        ("--714", 714),
+        ("0", None),
+        ("-0", None),
+        ("", None),
+        (" ", None),
+        ("\t", None),
+        ("00000", None),
+    ],
+)
+def test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote(text, won):
+    assert fields.price(text) == won
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31), 2**53, 2**63 - 1, 2**63, 10**15])
+def test_what_does_not_fit_its_column_is_refused(number):
+    for parse in (fields.signed, fields.price):
+        with pytest.raises(FieldError):
+            parse(str(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("0.00", 0),
+        ("+0.89", 89),
+        ("-1.95", -195),
+        ("29.9", 2990),
+        ("30", 3000),
+        ("--1.5", -150),
+        ("-0.05", -5),
+        ("+1,234.56", 123456),
+        ("2684354.55", 2**28 - 1),
+        ("-2684354.55", 1 - 2**28),
+    ],
+)
+def test_a_rate_is_read_in_basis_points(text, points):
+    assert fields.basis_points(text) == points
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1.", ".5", "1.234", "1,5", "1.2.3", "0,89", "1e2", "5%", "2684354.56", "９.9"]
+)
+def test_a_rate_without_one_reading_is_refused(text):
+    with pytest.raises(FieldError):
+        fields.basis_points(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "-4294967295", "1.5"])
+def test_a_volume_is_never_negative_or_broken(text):
+    with pytest.raises(FieldError):
+        fields.volume(text)
+
+
+def test_a_volume_may_pass_32_bits():
+    assert fields.volume("4294967295") == 2**32 - 1
+
+
+@pytest.mark.parametrize("text", ["0", "6", "-3", "33", "3.0", ""])
+def test_a_sign_is_one_of_five(text):
+    with pytest.raises(FieldError):
+        fields.sign(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "read"),
+    [
+        pytest.param("005930", "", ("005930", True), id="KRX"),
+        pytest.param("0126Z0", "", ("0126Z0", True), id="a code with a letter"),
+        pytest.param("005930_NX", "_NX", ("005930", True), id="NXT"),
+        pytest.param("005930_AL", "_AL", ("005930", True), id="consolidated"),
+        pytest.param("005930", "_NX", ("005930", False), id="lacks its suffix"),
+        pytest.param("005930_NX", "", ("005930", False), id="has a suffix too many"),
+        pytest.param("005930_AL", "_NX", ("005930", False), id="another exchange's suffix"),
+    ],
+)
+def test_a_symbol_is_six_characters_and_the_suffix_of_its_exchange(text, suffix, read):
+    assert fields.symbol(text, suffix) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "00593",
+        "0059300",
+        "00593a",
+        "00593é",
+        "００５９３０",
+        "005930_",
+        "005930_XX",
+        "005930_nx",
+        "005930__NX",
+        "005930_NX_AL",
+        "005930NX",
+        "_NX",
+        " 005930",
+        "005930\n",
+        "005930_NX\n",
+        "00593\x00",
+        "😀05930",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_symbol_is_refused(text):
+    with pytest.raises(FieldError):
+        fields.symbol(text, "")
+
+
+@pytest.mark.parametrize("text", ["삼성전자", "KODEX 200", "<script>", "가" * 40, "𠀀"])
+def test_a_name_is_kept_as_it_is(text):
+    assert fields.name(f" {text} ") == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "가" * 41, "a\0b", "a\nb", "a\x1b[31m", "a\ud800", "a\u202eb"], ids=ascii
+)
+def test_a_name_that_cannot_be_shown_is_refused(text):
+    with pytest.raises(FieldError):
+        fields.name(text)
+
+
+@unhurried
+@given(st.text() | st.text("0123456789+-,. ", max_size=20))
+def test_only_field_errors_escape(text):
+    for parse in (fields.signed, fields.price, fields.volume, fields.basis_points, fields.sign, fields.name):
+        outcome(lambda parse=parse: parse(text))
+
+
+@unhurried
+@given(
+    st.lists(
+        st.text("0123456789", max_size=17) | st.sampled_from([" 7", "+7", "1,234", "", "-1", "٣"]), min_size=1
+    )
+)
+def test_a_column_of_volumes_reads_as_each_of_them(column):
+    assert outcome(lambda: fields.volumes(column)) == outcome(
+        lambda: [fields.volume(text) for text in column]
+    )
+
+
+def outcome(read):
+    try:
+        return read()
+    except FieldError:
+        return "refused"
+
+
+def test_a_number_between_a_million_blanks_takes_no_time_to_refuse():
+    """Were the grammar quadratic, this would take hours."""
+    for text in (" " * 10**6 + "x", "1" + " " * 10**6 + "x", "1," * 10**6):
+        with pytest.raises(FieldError):
+            fields.signed(text)
+
+
+def test_a_memo_parses_a_text_once_and_forgets_all_when_full():
+    parsed = []
+    memo = Memo(lambda text: parsed.append(text) or len(parsed), size=2)
+    assert [memo[text] for text in ("a", "a", "b", "c", "a")] == [1, 1, 2, 3, 4]
+    assert len(memo) == 2
+
+
+def test_a_memo_keeps_neither_refused_nor_long_texts():
+    memo = Memo(fields.signed)
+    assert memo[" " * 1000 + "5"] == 5
+    with pytest.raises(FieldError):
+        memo["x"]
+    assert not memo

@@ -1,0 +1,132 @@
+"""ka10101 and ka10081, and the requests as they are sent."""
+
+import json
+from datetime import date
+
+import pytest
+
+from collector.errors import Unreadable
+from collector.model import Exchange, Market, Sector, Target
+from collector.secret import Secret
+from collector.wire import API_IDS, ask_bars, ask_prices, ask_sectors, ask_token, read_bars, read_sectors
+from tests.wire.answers import reply, sample
+
+
+def sector_list(*rows: object) -> bytes:
+    return json.dumps({"list": list(rows), "return_code": 0, "return_msg": ""}).encode()
+
+
+def test_the_sectors_of_a_market_come_in_the_order_served():
+    assert read_sectors(reply(sample("sectors.json")), Market.KOSPI) == [
+        Sector("001", Market.KOSPI, "종합(KOSPI)"),
+        Sector("002", Market.KOSPI, "대형주"),
+        Sector("603", Market.KOSPI, "변동성지수"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([], id="none"),
+        pytest.param([{"code": "001", "name": "a"}, {"code": "001", "name": "b"}], id="one code twice"),
+        pytest.param([{"code": "01", "name": "a"}], id="two digits"),
+        pytest.param([{"code": "00A", "name": "a"}], id="a letter"),
+        pytest.param([{"code": "００１", "name": "a"}], id="full-width digits"),
+        pytest.param([{"code": 1, "name": "a"}], id="a number"),
+        pytest.param([{"code": "001"}], id="no name"),
+        pytest.param([{"code": "001", "name": " "}], id="a blank name"),
+        pytest.param([{"code": "001", "name": "a\0"}], id="a name that no text column takes"),
+        pytest.param([{"code": "001", "name": "\ud800"}], id="half a surrogate pair"),
+        pytest.param([["001", "a"]], id="a list"),
+        pytest.param([None], id="null"),
+    ],
+)
+def test_a_list_of_sectors_that_cannot_be_believed_is_refused_whole(rows):
+    with pytest.raises(Unreadable):
+        read_sectors(reply(sector_list(*rows)), Market.KOSPI)
+
+
+def test_a_list_of_sectors_that_goes_on_is_refused():
+    with pytest.raises(Unreadable):
+        read_sectors(reply(sample("sectors.json"), ("cont-yn", "Y"), ("next-key", "a")), Market.KOSPI)
+
+
+def test_bars_come_newest_first():
+    page = read_bars(reply(sample("bars.json"), ("cont-yn", "Y"), ("next-key", "k")), "005930")
+    assert [
+        (bar.symbol, bar.trading_date, bar.open, bar.high, bar.low, bar.close, bar.volume)
+        for bar in page.bars
+    ] == [
+        ("005930", date(2026, 11, 20), 69800, 70500, 69600, 70100, 9263135),
+        ("005930", date(2026, 11, 19), 69900, 70000, 69300, 69600, 8120034),
+    ]
+    assert (page.next_key, page.bad) == ("k", [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"dt": dt} for dt in ("", "20261301", "00000101", "2026112", "２０２６１１２０", None)),
+        {"cur_prc": "abc"},
+        {"open_pric": "2147483648"},
+        {"trde_qty": "-1"},
+        {"trde_qty": None},
+        {"high_pric": 1},
+    ],
+    ids=str,
+)
+def test_a_bar_that_does_not_decode_is_kept_as_it_was_sent(changed):
+    document = json.loads(sample("bars.json"))
+    document["stk_dt_pole_chart_qry"][0] |= changed
+    page = read_bars(reply(json.dumps(document).encode()), "005930")
+    assert (len(page.bars), len(page.bad)) == (1, 1)
+    assert json.loads(page.bad[0].raw) == document["stk_dt_pole_chart_qry"][0]
+
+
+def test_an_answer_without_a_list_is_unreadable():
+    with pytest.raises(Unreadable):
+        read_bars(reply(b'{"return_code":0,"return_msg":""}'), "005930")
+
+
+TARGET = Target(Market.KOSDAQ, "101", Exchange.CONSOLIDATED)
+
+
+@pytest.mark.parametrize(
+    ("request_", "api_id", "path", "body"),
+    [
+        (
+            ask_prices(TARGET),
+            "ka20002",
+            "/api/dostk/sect",
+            {"mrkt_tp": "1", "inds_cd": "101", "stex_tp": "3"},
+        ),
+        (ask_sectors(Market.KRX100), "ka10101", "/api/dostk/stkinfo", {"mrkt_tp": "7"}),
+        (
+            ask_bars("0126Z0", date(2026, 1, 2), adjusted=True),
+            "ka10081",
+            "/api/dostk/chart",
+            {"stk_cd": "0126Z0", "base_dt": "20260102", "upd_stkpc_tp": "1"},
+        ),
+        (
+            ask_token(Secret("a"), Secret('"\\s')),
+            "au10001",
+            "/oauth2/token",
+            {"grant_type": "client_credentials", "appkey": "a", "secretkey": '"\\s'},
+        ),
+    ],
+    ids=["prices", "sectors", "bars", "token"],
+)
+def test_a_request_is_as_documented(request_, api_id, path, body):
+    assert (request_.api_id, request_.path, json.loads(request_.body)) == (api_id, path, body)
+    assert request_.api_id in API_IDS
+
+
+def test_a_first_page_is_asked_without_continuation_and_the_next_with_the_body_repeated():
+    first, second = ask_prices(TARGET), ask_prices(TARGET, "k1")
+    assert first.body == second.body
+    assert second.headers(None) == first.headers(None) | {"cont-yn": "Y", "next-key": "k1"}
+
+
+def test_a_token_travels_as_a_bearer_and_only_where_there_is_one():
+    assert ask_prices(TARGET).headers(Secret("t"))["authorization"] == "Bearer t"
+    assert "authorization" not in ask_prices(TARGET).headers(None)

@@ -1,0 +1,131 @@
+"""au10001 and au10002; and that what must stay secret does."""
+
+import json
+import traceback
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.errors import Denied, Unreadable
+from collector.model import KST
+from collector.secret import Secret
+from collector.wire import Request, ask_revoke, ask_token, read_revoked, read_token
+from tests.wire.answers import refused, reply, sample
+
+unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+
+SENTINEL = "S3ntin3lS3cr3t"
+
+
+def token_body(token: object = "abc", ends: object = "20261123084500") -> bytes:
+    return json.dumps({"expires_dt": ends, "token_type": "bearer", "token": token, "return_code": 0}).encode()
+
+
+def test_a_token_comes_with_its_end_in_korean_time():
+    token = read_token(reply(sample("token.json")))
+    assert token.value.reveal() == "WQJCwyqInphKnR3bSRtB9NE1lv"
+    assert token.expires_at == datetime(2026, 11, 23, 8, 45, tzinfo=KST)
+
+
+@pytest.mark.parametrize(
+    "token", ["a", "a" * 1000, "".join(map(chr, range(33, 127)))], ids=["1", "1000", "any"]
+)
+def test_a_token_is_1_to_1000_visible_characters(token):
+    assert read_token(reply(token_body(token))).value.reveal() == token
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a" * 1001, "a\r\nx-injected: 1", "a b", "a\x00", "토큰", "a\x7f", None, 5, ["a"]],
+    ids=lambda token: ascii(token)[:14],
+)
+def test_a_token_that_no_header_can_carry_is_unreadable(token):
+    with pytest.raises(Unreadable):
+        read_token(reply(token_body(token)))
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "",
+        "2026",
+        "2026112308450",
+        "202611230845000",
+        "20261323084500",
+        "20260230000000",
+        "20261123240000",
+        "20261123086000",
+        "20261123084560",
+        "00000101000000",
+        "２０２６１１２３０８４５００",
+        "2026-11-23T08:4",
+        None,
+        20261123084500,
+    ],
+    ids=str,
+)
+def test_an_end_that_is_no_instant_is_unreadable(ends):
+    with pytest.raises(Unreadable):
+        read_token(reply(token_body(ends=ends)))
+
+
+@pytest.mark.parametrize("missing", ["token", "expires_dt"])
+def test_an_answer_without_token_or_end_is_unreadable(missing):
+    with pytest.raises(Unreadable):
+        read_token(reply(token_body().replace(missing.encode(), b"other")))
+
+
+def test_an_ended_token_is_said_so():
+    assert read_revoked(reply(sample("revoked.json"))) is None
+
+
+def test_wrong_keys_are_denied_even_in_a_flood():
+    with pytest.raises(Denied):
+        read_token(reply(sample("refused_8001.json"), status=429))
+
+
+BODY = token_body(SENTINEL)
+
+
+@unhurried
+@given(
+    st.integers(0, len(BODY)),
+    st.binary(max_size=3),
+    st.integers(0, 3),
+    st.sampled_from([200, 200, 401, 429, 500]),
+)
+def test_no_error_shows_the_token_of_a_broken_answer(place, put, removed, status):
+    body = BODY[:place] + put + BODY[place + removed :]
+    assert SENTINEL not in shown(refused(lambda: read_token(reply(body, status=status))))
+
+
+def test_an_answer_cut_anywhere_yields_no_token_and_shows_none():
+    for length in range(len(BODY)):
+        error = refused(lambda length=length: read_token(reply(BODY[:length])))
+        assert isinstance(error, Unreadable)
+        assert SENTINEL not in shown(error)
+
+
+def test_a_token_that_was_read_is_not_shown():
+    assert SENTINEL not in repr(read_token(reply(BODY)))
+
+
+def shown(error: BaseException | None) -> str:
+    """Everything that a log or a traceback could show of an error and its causes."""
+    text = ""
+    while error is not None:
+        text += "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+        error = error.__cause__
+    return text
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [ask_token(Secret("app"), Secret(SENTINEL)), ask_revoke(Secret("app"), Secret("s"), Secret(SENTINEL))],
+    ids=["token", "revoke"],
+)
+def test_a_request_that_carries_keys_does_not_show_them(request_: Request):
+    assert SENTINEL.encode() in request_.body
+    assert SENTINEL not in f"{request_!r} {request_}"
