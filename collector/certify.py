@@ -4,10 +4,23 @@ A walk is complete only if nothing speaks against it; what does is named in the 
 all the same (status suspect), and views of certified data leave them out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 
-from collector.model import KST, Certificate, Known, Market, Reading, Remark, Sector, Status
+from collector.model import (
+    KST,
+    Certificate,
+    Exchange,
+    Known,
+    Market,
+    Page,
+    Reading,
+    Remark,
+    Sector,
+    Status,
+    Target,
+)
 
 PAGE_ROWS = 100
 """Rows of a full page of ka20002, in stock-code order (several public clients measured it)."""
@@ -28,9 +41,9 @@ def certify(reading: Reading, known: Known, *, sector: Sector | None, boards: Bo
     """Judge a walk that was read to some end.
 
     `known` is what the ledger tells of the target, `sector` its line in the sector table (None: not in it),
-    `boards` where symbols were seen before. Remarks come in the order of the checks.
+    `boards` where symbols were seen before. Remarks come in the order of the checks, each once.
     """
-    remarks = tuple(_remarks(reading, known, sector, boards))
+    remarks = tuple(dict.fromkeys(_remarks(reading, known, sector, boards)))
     return Certificate(Status.SUSPECT if remarks else Status.COMPLETE, remarks)
 
 
@@ -41,14 +54,13 @@ def board(market: Market) -> Market | None:
 
 def members_digest(reading: Reading) -> bytes:
     """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision)."""
-    symbols = sorted({row.symbol for page in reading.pages for row in page.rows})
+    symbols = sorted(dict.fromkeys(row.symbol for page in reading.pages for row in page.rows))
     return blake2b(",".join(symbols).encode(), digest_size=8).digest()
 
 
 def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
-    if reading.stopped is not None:
-        yield reading.stopped
-    yield from _shape(reading)
+    yield from _end(reading)
+    yield from _shape(reading.pages)
     symbols = [row.symbol for page in reading.pages for row in page.rows]
     if any(page.bad for page in reading.pages):
         yield Remark.UNDECODED
@@ -63,15 +75,47 @@ def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boar
             yield Remark.EMPTY
     elif known.rows is not None:
         yield from _against_known(reading, len(symbols), known)
+    elif _far_below(len(symbols), reading.target, sector):
+        yield Remark.ROW_COUNT
 
 
-def _shape(reading: Reading) -> Iterator[Remark]:
-    """Pages before the last are full; the last of several holds something."""
-    *before, last = reading.pages
+def _end(reading: Reading) -> Iterator[Remark]:
+    """The last page says that it is the last."""
+    last = reading.pages[-1]
+    if reading.stopped is not None:
+        yield reading.stopped
+    elif last.end_unsaid or last.next_key is not None:
+        yield Remark.NO_END
+
+
+def _shape(pages: Sequence[Page]) -> Iterator[Remark]:
+    """Pages before the last are full; the last of several holds something.
+
+    Each has as many rows as its own header says, and begins after the one before it.
+    """
+    *before, last = pages
+    if any(page.announced not in (None, page.size) for page in pages):
+        yield Remark.PAGE_COUNT
+    if _out_of_order(pages):
+        yield Remark.PAGE_ORDER
     if any(page.size == 0 for page in before) or (before and last.size == 0):
         yield Remark.EMPTY_PAGE
     if any(0 < page.size < max(PAGE_ROWS, before[0].size) for page in before):
         yield Remark.SHORT_PAGE
+
+
+def _out_of_order(pages: Sequence[Page]) -> bool:
+    """Whether a page begins before its predecessor ended, although each is in stock-code order in itself.
+
+    That is what the page of another target or another walk looks like. A list in any other order has pages
+    that are not in order themselves and is not judged; nor are codes with letters, whose place among the
+    digits nobody documents.
+    """
+    codes = [[row.symbol for row in page.rows if row.symbol.isdigit()] for page in pages]
+    if any(page != sorted(page) for page in codes):
+        return False
+    held = [page for page in codes if page]
+    return any(later[0] < earlier[-1] for earlier, later in pairwise(held))
 
 
 def _foreign(symbols: list[str], home: Market | None, boards: Boards) -> bool:
@@ -88,7 +132,21 @@ def _foreign(symbols: list[str], home: Market | None, boards: Boards) -> bool:
 
 
 def _may_be_empty(known: Known, sector: Sector | None) -> bool:
-    return known.rows == 0 or known.none_there or (sector is not None and sector.index_only)
+    by_nature = known.none_there or (sector is not None and sector.index_only)
+    return known.rows == 0 or (by_nature and (known.rows is None or _near(0, known.rows)))
+
+
+def _near(rows: int, known: int) -> bool:
+    return abs(rows - known) <= max(3, known // 50)
+
+
+def _far_below(rows: int, target: Target, sector: Sector | None) -> bool:
+    """Whether a first walk has fewer than half the rows that the sector table expects on KRX.
+
+    The table may be years old, so this is coarse: it catches a list that broke off after its first pages.
+    """
+    expected = sector.members if sector and target.exchange is Exchange.KRX else None
+    return expected is not None and rows * 2 < expected
 
 
 def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark]:
@@ -98,7 +156,7 @@ def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark
     like, so it is suspect until a second walk shows the same members.
     """
     assert known.rows is not None
-    if abs(rows - known.rows) > max(3, known.rows // 50):
+    if not _near(rows, known.rows):
         yield Remark.ROW_COUNT
         return
     if known.day != (reading.slot.astimezone(KST)).date() or known.members is None:
