@@ -12,7 +12,7 @@ ATTEMPTS = 3
 WALK_ATTEMPTS = 2
 """Whole walks of one target in one sweep: a token that dies under way starts the walk over once."""
 _BASE, _LONGEST = 0.5, 20.0
-_FLOOR, _SHARE = 10, 0.1
+_FLOOR, _EVERY = 10, 10
 _IN_A_ROW = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
@@ -35,7 +35,7 @@ class RetryBudget:
 
     def spend(self) -> bool:
         """Take one retry; False if there is none left."""
-        if self.retries >= _FLOOR + self.requests * _SHARE:
+        if self.retries >= _FLOOR + self.requests // _EVERY:
             return False
         self.retries += 1
         return True
@@ -46,7 +46,8 @@ class Breaker:
     """Stops everybody when the API is down, and lets one request at a time find out whether it is back.
 
     Times are seconds of any one monotonic clock. `patience` is how long an outage may last before waiting
-    for it is given up: from then on `wait` answers None, and the walks that are left fail at once.
+    for it is given up: from then on `wait` answers None to all but the probe, and the walks that are left
+    fail at once.
     """
 
     patience: float
@@ -54,7 +55,7 @@ class Breaker:
     _since: float = 0.0
     _closed_until: float = 0.0
     _pause: float = 0.0
-    _probing: bool = False
+    _probe_until: float = float("-inf")
 
     @property
     def is_open(self) -> bool:
@@ -64,12 +65,13 @@ class Breaker:
     def wait(self, now: float) -> float | None:
         """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience.
 
-        Who is told to go ahead while it is open is the probe, and says so with `probed` when it is done.
+        Who is told to go ahead while it is open is the probe, and says so with `probed` when it is done. One
+        that says nothing (it was cancelled while it waited for its turn) is given up after a while.
         """
         if not self.is_open:
             return 0.0
-        if now >= self._closed_until and not self._probing:
-            self._probing = True
+        if now >= max(self._closed_until, self._probe_until):
+            self._probe_until = now + _LONGEST_PAUSE
             return 0.0
         if now - self._since > self.patience:
             return None
@@ -90,4 +92,4 @@ class Breaker:
 
     def probed(self) -> None:
         """A request has ended, however: the next one may probe."""
-        self._probing = False
+        self._probe_until = float("-inf")

@@ -29,7 +29,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.__value.encode(), other.reveal().encode())
+        # What came from the environment may hold bytes that are no UTF-8, as half surrogates.
+        ours, theirs = (text.encode("utf-8", "surrogatepass") for text in (self.__value, other.reveal()))
+        return hmac.compare_digest(ours, theirs)
 
     def __hash__(self) -> int:
         return hash(self.__value)

@@ -1,0 +1,97 @@
+"""The sliding window: whatever the network does on the way, the server never counts one request too many."""
+
+from heapq import heappop, heappush
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.pace import HOLD, TRUSTED_AFTER, RoundTrips, free_after
+
+unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
+
+
+def arrivals(places: int, trips: list[tuple[float, float]]) -> list[float]:
+    """When the server sees requests that are sent as soon as a place is free, in virtual time.
+
+    Each trip is the seconds there and the seconds back (the server's own work among them).
+    """
+    seen: list[float] = []
+    round_trips, left, ticket = RoundTrips(), iter(trips), count()
+    events: list[tuple[float, int, float | None]] = [(0.0, next(ticket), None) for _ in range(places)]
+    while events:
+        now, _, sent = heappop(events)
+        if sent is not None:  # an answer
+            round_trips.note(now - sent)
+            after = free_after(0, round_trips.certain()).total_seconds()
+            heappush(events, (now + after, next(ticket), None))
+        elif trip := next(left, None):  # a free place
+            seen.append(now + trip[0])
+            heappush(events, (now + sum(trip), next(ticket), now))
+    return sorted(seen)
+
+
+def most_in_a_second(seen: list[float]) -> int:
+    """The fullest half-open window of one second; a microsecond is the clock's grain."""
+    return max(sum(start <= at < start + 1 - 1e-5 for at in seen) for start in seen)
+
+
+ROADS = st.tuples(st.floats(0, 0.2), st.floats(0, 0.2))
+JITTER = st.one_of(st.just(0.0), st.floats(0, 0.05), st.floats(0, 2))
+JITTERS = st.lists(st.tuples(JITTER, JITTER), min_size=1, max_size=120)
+
+
+@unhurried
+@given(st.integers(1, 8), ROADS, JITTERS)
+def test_no_second_at_the_server_holds_more_than_the_quota(places, road, jitters):
+    """The quickest trip is taken once: from then on 98 % of it is less than any later way back and there."""
+    trips = [road, *((road[0] + there, road[1] + back) for there, back in jitters)]
+    assert most_in_a_second(arrivals(places, trips)) <= places
+
+
+@unhurried
+@given(st.integers(1, 8), st.lists(st.tuples(JITTER, JITTER), min_size=1, max_size=TRUSTED_AFTER - 1))
+def test_before_round_trips_are_trusted_nothing_is_assumed_of_the_network(places, trips):
+    assert most_in_a_second(arrivals(places, trips)) <= places
+
+
+@pytest.mark.parametrize("milliseconds", [2, 20, 100, 400])
+def test_on_an_even_road_nearly_the_whole_quota_is_used(milliseconds):
+    trips = [(milliseconds / 2000, milliseconds / 2000)] * 200
+    seen = arrivals(5, trips)
+    assert 100 / (seen[150] - seen[50]) > 0.98 * 5
+
+
+def test_round_trips_are_trusted_after_enough_answers():
+    trips = RoundTrips()
+    for _ in range(TRUSTED_AFTER - 1):
+        trips.note(0.1)
+    assert trips.certain() == 0
+    trips.note(0.3)
+    assert trips.certain() == pytest.approx(0.098)
+
+
+def test_a_change_of_route_is_forgotten_in_time():
+    trips = RoundTrips()
+    for seconds in [0.01] * 100 + [0.1] * 512:
+        trips.note(seconds)
+    assert trips.certain() == pytest.approx(0.098)
+
+
+def test_a_quicker_route_counts_at_once():
+    trips = RoundTrips()
+    for seconds in [0.1] * 100 + [0.01]:
+        trips.note(seconds)
+    assert trips.certain() == pytest.approx(0.0098)
+
+
+@pytest.mark.parametrize(
+    ("ago", "certain", "seconds"), [(0, 0, 1), (0, 0.1, 0.9), (0.25, 0, 0.75), (0.25, 0.1, 0.65), (2, 0, -1)]
+)
+def test_a_place_is_free_a_second_after_its_request_arrived_at_the_latest(ago, certain, seconds):
+    assert free_after(ago, certain).total_seconds() == pytest.approx(seconds)
+
+
+def test_a_refusal_holds_everybody_longer_than_the_window():
+    assert HOLD.total_seconds() >= 1.3
