@@ -100,6 +100,7 @@ def test_a_remark_stands_once():
 
 
 FULL, SECOND, LAST = pages(listed(250))
+BETWEEN = replace(LAST, rows=[snapshot("000505"), snapshot("000995")], announced=2)
 
 SHAPES = [
     pytest.param([FULL, SECOND], Remark.NO_END, id="another page was announced"),
@@ -116,6 +117,7 @@ SHAPES = [
     pytest.param([FULL, replace(LAST, announced=49)], Remark.PAGE_COUNT, id="a row more than counted"),
     pytest.param([replace(FULL, announced=-1), LAST], Remark.PAGE_COUNT, id="no count"),
     pytest.param([SECOND, FULL, LAST], Remark.PAGE_ORDER, id="pages swapped"),
+    pytest.param([FULL, BETWEEN], Remark.PAGE_ORDER, id="a page that lies within another"),
     pytest.param(
         [FULL, replace(LAST, bad=[BAD], announced=51)], Remark.UNDECODED, id="a row that does not decode"
     ),

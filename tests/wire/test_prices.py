@@ -144,6 +144,12 @@ def test_a_page_without_a_list_is_unreadable():
         read(page([]).replace(b"inds_stkpc", b"inds_stkpx"))
 
 
+@pytest.mark.parametrize("added", [{}, {"added": 1}], ids=["quick", "strict"])
+def test_a_good_page_of_another_call_is_unreadable(added):
+    with pytest.raises(Unreadable, match="another call"):
+        read(page([row(**added)]), ("api-id", "ka10001"), ("cont-yn", "N"))
+
+
 def test_undocumented_fields_are_counted_and_their_rows_read():
     found = read(page([row(added="1"), row(), row(a="1", b=2)], more={"deep": []}))
     assert (found.size, len(found.rows), found.surplus) == (3, 3, 4)
