@@ -1,7 +1,7 @@
 """The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
 
 from collector.postgres.address import Address, parse
-from collector.postgres.failure import translated
+from collector.postgres.failure import is_refusal, translated
 from collector.postgres.session import Connection, Pool, check_server, connect, open_pool, transaction
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Pool",
     "check_server",
     "connect",
+    "is_refusal",
     "open_pool",
     "parse",
     "transaction",

@@ -47,6 +47,14 @@ _STATES = {
 _LOST = ("the connection was lost", "see whether the server still runs, then try again")
 
 
+_REFUSALS = ("28P01", "28000", "3D000")
+
+
+def is_refusal(error: StoreError) -> bool:
+    """Whether the server answered and let nobody in, so that waiting will not help."""
+    return getattr(error.__cause__, "sqlstate", None) in _REFUSALS
+
+
 @asynccontextmanager
 async def translated(what: str, address: Address, *, timeout: float) -> AsyncIterator[None]:
     """Bound a conversation with the database and turn its failure into one StoreError.

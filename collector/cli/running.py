@@ -1,0 +1,152 @@
+"""The daemon in its process: configuration, signals, systemd."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from collector import config as configuration
+from collector import daemon, log, postgres
+from collector.calendar import Calendar
+from collector.cli import timetable, wiring, world
+from collector.cli.schedule import read_calendar
+from collector.errors import CollectorError, StoreError
+from collector.lease import Lease, leased
+from collector.registry import Registry
+from collector.store import Store
+
+logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+LONGEST_GOODBYE = 4.5
+"""Seconds after a signal until the process ends, come what may: a commit is whole or not there at any moment."""
+
+
+def run(config_path: Path | None, *, force: bool) -> int:
+    """The exit status, when it has been told to stop."""
+    log.configure()
+    order = Order(config_path, force=force)
+    asyncio.run(_until_stopped(order))
+    return 0
+
+
+class Order:
+    """The configuration in force, and how it is read anew."""
+
+    def __init__(self, config_path: Path | None, *, force: bool) -> None:
+        self.world = world.read(config_path)
+        self.calendar = read_calendar(Path(self.world.config.origin))
+        self._force = force
+        self._refuse(self.world, self.calendar)
+
+    async def reread(self) -> bool:
+        """Take the file as it is now; False if it is wrong, and then nothing has changed."""
+        path = Path(self.world.config.origin)
+        try:
+            config = configuration.load(path, base_url=self.world.environment.base_url)
+            found, calendar = replace(self.world, config=config), read_calendar(path)
+            await asyncio.to_thread(self._refuse, found, calendar)
+            async with wiring.database(found.environment) as held:
+                await timetable.refuse_infeasible(found, calendar, held, force=self._force)
+        except CollectorError as error:
+            logger.error("config.refused", reason=str(error), hint=error.hint)
+            return False
+        self.world, self.calendar = found, calendar
+        logger.info("config.reread", digest=configuration.digest(config))
+        return True
+
+    async def refuse_infeasible(self) -> None:
+        """ConfigError if the schedules do not fit the quota, as far as the database is there to tell."""
+        try:
+            async with wiring.database(self.world.environment) as held:
+                await timetable.refuse_infeasible(self.world, self.calendar, held, force=self._force)
+        except StoreError as error:
+            if postgres.is_refusal(error):
+                raise
+            logger.warning("plan.unchecked", reason=str(error))
+
+    def _refuse(self, found: world.World, calendar: Calendar) -> None:
+        timetable.refuse_complaints(found.config, calendar, datetime.now(UTC), force=self._force)
+
+
+@asynccontextmanager
+async def assembled(order: Order, holder: str) -> AsyncIterator[daemon.Parts]:
+    """All that the daemon works with, everything that it writes under the lease."""
+    async with wiring.collector(order.world) as plain:
+        lease = Lease(plain.store.database, holder)
+        database = leased(plain.store.database, lease)
+        registry = Registry(database)
+        await registry.open()
+        collector = replace(plain, store=Store(database, registry))
+        config = order.world.config
+        universes = {schedule.universe for schedule in config.schedules}
+        roster = daemon.Roster(
+            config.schedules,
+            order.calendar,
+            {name: configuration.universe_targets(config, name, collector.sectors) for name in universes},
+            config.database.keep_days,
+        )
+        yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease)
+
+
+async def _until_stopped(order: Order) -> None:
+    notify = daemon.notifier(os.environ)
+    task = asyncio.ensure_future(_run(order, notify))
+    _mind_signals(task, notify)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _run(order: Order, notify: daemon.Notify) -> None:
+    await order.refuse_infeasible()
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    running = daemon.Daemon(lambda: assembled(order, holder), daemon.SystemClock(), notify)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_reread_on_hup(order, running))
+            group.create_task(_show_life(notify))
+            await running.run()
+    except* CollectorError as errors:
+        raise errors.exceptions[0] from None
+
+
+def _mind_signals(task: asyncio.Task[None], notify: daemon.Notify) -> None:
+    """The first of SIGTERM and SIGINT cancels, which is always safe; the second ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        logger.info("daemon.stopping", signal=number.name)
+        notify("STOPPING=1")
+        for other in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(other)
+            signal.signal(other, lambda number, _: os._exit(128 + number))
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_GOODBYE)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+async def _reread_on_hup(order: Order, running: daemon.Daemon) -> None:
+    called = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, called.set)
+    while True:
+        await called.wait()
+        called.clear()
+        if await order.reread():
+            running.reload.set()
+
+
+async def _show_life(notify: daemon.Notify) -> None:
+    every = daemon.watchdog(os.environ, os.getpid())
+    while every is not None:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every)

@@ -1,0 +1,188 @@
+"""The daemon's books: how far each schedule is accounted for, and what is entered where nothing was walked.
+
+Every due slot × target has one line in the ledger. What was walked is there already; the rest is entered
+here as missed, in bulk, and never over what is there.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+
+from collector.calendar import kst
+from collector.daemon.stale import Seen, is_stale
+from collector.model import KST, Exchange, Target
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+from collector.registry import Registry
+
+AHEAD = 9
+"""Days for which partitions are made, today included: a week ahead even a day later."""
+
+_UNTIL = "SELECT schedule, until FROM collector.accounted WHERE schedule = ANY ($1::text[])"
+_NEWEST = """
+SELECT DISTINCT slot
+FROM collector.walk
+WHERE target = ANY ($1::smallint[]) AND slot <= $2
+ORDER BY slot DESC
+LIMIT 500
+"""
+_MISS = """
+INSERT INTO collector.walk (slot, target, status, error)
+SELECT s.slot, t.target, 'missed', $3
+FROM unnest($1::timestamptz[]) AS s (slot)
+CROSS JOIN unnest($2::smallint[]) AS t (target)
+ON CONFLICT DO NOTHING
+"""
+_CLOSE = """
+UPDATE collector.sweep
+SET ended_at = clock_timestamp()
+WHERE slot = ANY ($1::timestamptz[]) AND universe = $2 AND ended_at IS NULL
+"""
+_ACCOUNT = """
+INSERT INTO collector.accounted AS a (schedule, until) VALUES ($1, $2)
+ON CONFLICT (schedule) DO UPDATE SET until = GREATEST(a.until, EXCLUDED.until)
+"""
+_RUN_BEFORE = """
+SELECT EXISTS (
+    SELECT FROM collector.walk
+    WHERE slot = $1 AND target = ANY ($2::smallint[]) AND NOT (status = 'missed' AND error = 'late')
+)
+"""
+_SEEN = """
+SELECT w.target, w.rows, COALESCE(w.digest = before.digest, false) AS is_same
+FROM collector.walk AS w
+LEFT JOIN LATERAL (
+    SELECT e.digest
+    FROM collector.walk AS e
+    WHERE e.target = w.target AND e.slot < $3 AND e.slot > $3 - INTERVAL '20 days' AND e.status = 'complete'
+    ORDER BY e.slot DESC
+    LIMIT 1
+) AS before ON true
+WHERE w.slot = $1 AND w.target = ANY ($2::smallint[]) AND w.status = 'complete'
+"""
+# A list in which nothing was ever traded stays the same on any day.
+_TRADED = """
+SELECT EXISTS (
+    SELECT FROM collector.snapshot
+    WHERE slot = $1 AND target = ANY ($2::smallint[]) AND volume > 0
+)
+"""
+_SUSPECTED = """
+SELECT EXISTS (
+    SELECT FROM collector.walk
+    WHERE slot >= $1 AND slot < $2 AND 'stale' = ANY (remarks)
+)
+"""
+# Also what was stored earlier on that day, while its opening was still too near to tell.
+_SUSPECT = """
+UPDATE collector.walk AS w
+SET status = 'suspect', remarks = array_append(w.remarks, 'stale')
+WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.status = 'complete'
+  AND w.digest = (
+    SELECT e.digest
+    FROM collector.walk AS e
+    WHERE e.target = w.target AND e.slot < $3 AND e.slot > $3 - INTERVAL '20 days' AND e.status = 'complete'
+    ORDER BY e.slot DESC
+    LIMIT 1
+  )
+"""
+_MAKE_DAYS = "SELECT collector.make_days($1, $2)"
+_DROP_DAYS = "SELECT collector.drop_days($1)"
+
+
+class Accounts:
+    """The books in the database, which lets only the lease's holder write."""
+
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self._database = database
+        self._registry = registry
+
+    async def until(self, schedules: Sequence[str]) -> dict[str, datetime]:
+        """How far each schedule is accounted for; those that never ran are not there."""
+        async with self._database.session("reading the accounts") as connection:
+            rows = await connection.fetch(_UNTIL, schedules)
+        return {row["schedule"]: row["until"] for row in rows}
+
+    async def newest(self, targets: Collection[Target], until: datetime) -> list[datetime]:
+        """The newest slots of which the ledger has anything for these targets, newest first."""
+        async with self._database.session("looking for the last slot") as connection:
+            rows = await connection.fetch(_NEWEST, self._numbers(targets), until)
+        return [row["slot"] for row in rows]
+
+    async def account(self, schedule: str, until: datetime) -> None:
+        """Every slot of the schedule up to `until` has its lines."""
+        async with self._database.transaction("accounting") as connection:
+            await connection.execute(_ACCOUNT, schedule, until)
+
+    async def miss(
+        self, slots: Sequence[datetime], universe: str, targets: Collection[Target], reason: str
+    ) -> int:
+        """Enter what the ledger lacks of these slots as missed; how many slot × targets that were."""
+        await self._registry.number(targets)
+        async with self._database.transaction("entering misses") as connection:
+            return await self._missed(connection, slots, universe, targets, reason)
+
+    async def settle(
+        self, schedule: str, slot: datetime, universe: str, targets: Collection[Target], reason: str
+    ) -> int:
+        """A sweep has ended: what it left out is missed, and the schedule accounted for up to its slot."""
+        async with self._database.transaction("settling a slot") as connection:
+            missed = await self._missed(connection, [slot], universe, targets, reason)
+            await connection.execute(_ACCOUNT, schedule, slot)
+            return missed
+
+    async def has_run(self, slot: datetime, targets: Collection[Target]) -> bool:
+        """Whether the ledger has more of a slot than that it was found too late."""
+        async with self._database.session("looking at a slot") as connection:
+            return bool(await connection.fetchval(_RUN_BEFORE, slot, self._numbers(targets)))
+
+    async def judge(
+        self, slot: datetime, targets: Collection[Target], exchanges: Collection[Exchange]
+    ) -> bool:
+        """Suspect the day's walks that show the session before, if all of the slot's do.
+
+        True when that is news: the first time on that day.
+        """
+        midnight = datetime.combine(kst(slot).date(), time(), KST)
+        numbers = self._numbers(targets)
+        async with self._database.transaction("comparing with the session before") as connection:
+            walks = await self._seen(connection, slot, numbers, midnight)
+            if not is_stale(walks, exchanges) or not await connection.fetchval(_TRADED, slot, numbers):
+                return False
+            known = await connection.fetchval(_SUSPECTED, midnight, slot)
+            await connection.execute(_SUSPECT, slot, numbers, midnight)
+            return not known
+
+    async def make_days(self, today: date) -> None:
+        """Partitions for today and the days to come."""
+        async with self._database.transaction("making partitions") as connection:
+            await connection.fetchval(_MAKE_DAYS, today, AHEAD)
+
+    async def drop_days(self, today: date, keep_days: int) -> int:
+        """Drop the rows of days that are older than `keep_days`; how many days that were."""
+        first = today - timedelta(days=keep_days)
+        async with self._database.transaction("dropping old days") as connection:
+            dropped: int = await connection.fetchval(_DROP_DAYS, first)
+            return dropped
+
+    async def _missed(
+        self,
+        connection: Connection,
+        slots: Sequence[datetime],
+        universe: str,
+        targets: Collection[Target],
+        reason: str,
+    ) -> int:
+        status = await connection.execute(_MISS, slots, self._numbers(targets), reason)
+        await connection.execute(_CLOSE, slots, universe)
+        return int(status.rpartition(" ")[2])
+
+    async def _seen(
+        self, connection: Connection, slot: datetime, numbers: list[int], midnight: datetime
+    ) -> Iterable[Seen]:
+        names = {number: target for target, number in self._registry.targets.items()}
+        rows = await connection.fetch(_SEEN, slot, numbers, midnight)
+        return [Seen(names[row["target"]], row["rows"], row["is_same"]) for row in rows]
+
+    def _numbers(self, targets: Collection[Target]) -> list[int]:
+        known = self._registry.targets
+        return [known[target] for target in targets if target in known]

@@ -1,0 +1,27 @@
+"""Outages are logged twice: when they begin and when they end."""
+
+from collections.abc import Callable
+
+import structlog
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class Outages:
+    """Who is away, and since when. `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    def begin(self, who: str, reason: str) -> None:
+        """Somebody is away, or still is."""
+        if who not in self._since:
+            self._since[who] = self._clock()
+            log.error("outage.began", of=who, reason=reason)
+
+    def end(self, who: str) -> None:
+        """Somebody answers, perhaps for the first time in a while."""
+        since = self._since.pop(who, None)
+        if since is not None:
+            log.info("outage.ended", of=who, seconds=round(self._clock() - since, 1))

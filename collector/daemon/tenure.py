@@ -1,0 +1,258 @@
+"""One holding of the lease: first what was due meanwhile, then every slot as it comes.
+
+The decisions are in `lanes`; this carries them out. Whatever ends a tenure (the lease lost, the database
+away, a signal) ends its sweeps with it, and the next tenure, of this daemon or another, begins where the
+books say that this one got to.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, time, timedelta
+from itertools import groupby, islice
+
+import structlog
+
+from collector.calendar import kst
+from collector.collect import Collector
+from collector.daemon.accounts import Accounts
+from collector.daemon.clock import Clock
+from collector.daemon.lanes import Action, Lane, Miss, Reason, Start, ended, fall_due, in_time
+from collector.daemon.outages import Outages
+from collector.daemon.roster import Roster
+from collector.daemon.stale import open_exchanges
+from collector.errors import Denied, StoreError
+from collector.lease import Lease, LeaseLost
+from collector.model import KST, Status, Sweep, Target
+from collector.schedule import Schedule, Slot
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+DAY = timedelta(days=1)
+FARTHEST = timedelta(days=400)
+"""How far back slots are accounted for, however long nothing ran."""
+DISCIPLINED = timedelta(minutes=1)
+"""A wall that goes back by less only makes the next slot wait; by more, it was wrong before."""
+_BATCH = 100
+_PAUSES = (1.0, 3.0)
+"""Seconds before a sweep that the database broke off is taken up again, if its slot still may run."""
+_AGAIN = timedelta(minutes=10)
+_AFTER_MIDNIGHT = timedelta(minutes=5)
+
+
+class Tenure:
+    """Sweeps for as long as the lease is held; `told` ends it once nothing runs.
+
+    `why` says for what reason a slot that passed before the tenure began was missed.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        collector: Collector,
+        accounts: Accounts,
+        lease: Lease,
+        *,
+        clock: Clock,
+        outages: Outages,
+        why: Callable[[datetime], Reason],
+        told: asyncio.Event,
+    ) -> None:
+        self._roster = roster
+        self._collector = collector
+        self._accounts = accounts
+        self._lease = lease
+        self._clock = clock
+        self._outages = outages
+        self._why = why
+        self._told = told
+        self._lanes = {schedule.name: Lane() for schedule in roster.schedules}
+        self._walking: dict[Slot, Sequence[Target]] = {}
+        self._sweeps: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup
+        self._seen: datetime
+        self._reached: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Until told; a group of exceptions, LeaseLost or StoreError among them, if it cannot go on."""
+        async with asyncio.TaskGroup() as self._group:
+            keeping = self._group.create_task(self._lease.keep())
+            house = self._group.create_task(self._keep_house())
+            await self._catch_up()
+            while not self._told.is_set():
+                await self._look()
+                upcoming = self._roster.next(self._seen)
+                await self._clock.reach(upcoming.at if upcoming else self._seen + DAY, self._told)
+            while self._sweeps:
+                await asyncio.wait(self._sweeps)
+            house.cancel()
+            keeping.cancel()
+
+    async def _catch_up(self) -> None:
+        """Account for what fell due since the books end, and begin what is still in time."""
+        now = self._clock.now()
+        until = await self._accounts.until(list(self._lanes))
+        for schedule in self._roster.schedules:
+            if schedule.name not in until:
+                until[schedule.name] = await self._last(schedule, now) or now
+        self._reached = dict(until)
+        since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
+        self._seen = now
+        due = self._roster.due(min(since.values(), default=now), now)
+        late = self._roster.due(max(min(since.values(), default=now), now - DAY), now)
+        runnable = in_time((slot for slot in late if slot.at > since[slot.schedule]), now)
+        passed = (slot for slot in due if slot.at > since[slot.schedule] and slot not in runnable.values())
+        await self._pass_over(passed, self._why)
+        for name in self._lanes:
+            if name not in runnable:
+                await self._accounts.account(name, now)
+        await self._begin(runnable.values())
+
+    async def _last(self, schedule: Schedule, now: datetime) -> datetime | None:
+        """Where the ledger of a schedule without books ends: with the newest of its slots that is there."""
+        found = await self._accounts.newest(self._roster.targets[schedule.universe], now)
+        return next((at for at in found if self._roster.is_slot(schedule, at)), None)
+
+    async def _look(self) -> None:
+        """What has fallen due since the last look?"""
+        now = self._clock.now()
+        if now < self._seen - DISCIPLINED:
+            log.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
+            self._seen = now
+        if now <= self._seen:
+            return
+        before, self._seen = self._seen, now
+        runnable = in_time(self._roster.due(max(before, now - DAY), now), now)
+        passed = (slot for slot in self._roster.due(before, now) if slot not in runnable.values())
+        await self._begin(runnable.values())
+        await self._pass_over(passed, lambda _: Reason.LATE)
+        self._reached = {name: max(at, now) for name, at in self._reached.items()}
+
+    async def _begin(self, slots: Iterable[Slot]) -> None:
+        """These slots have come; one that comes a second time, because the wall was stepped back, has run."""
+        actions: list[Action] = []
+        for slot in slots:
+            if slot.at <= self._reached[slot.schedule] and await self._has_run(slot):
+                continue
+            self._lanes[slot.schedule], decided = fall_due(self._lanes[slot.schedule], slot)
+            actions += decided
+        for action in actions:
+            if isinstance(action, Start):
+                self._start(action.slot)
+        for action in actions:
+            if isinstance(action, Miss):
+                await self._miss([action.slot], action.reason)
+
+    async def _has_run(self, slot: Slot) -> bool:
+        return await self._accounts.has_run(slot.at, self._roster.targets[slot.universe])
+
+    def _start(self, slot: Slot) -> None:
+        task = self._group.create_task(self._sweep(slot))
+        self._sweeps.add(task)
+        task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self, slot: Slot) -> None:
+        """One slot from its beginning to its last line in the ledger."""
+        targets = self._free(slot)
+        self._walking[slot] = targets
+        late = (self._clock.now() - slot.at).total_seconds()
+        log.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
+        reason = await self._swept(slot, targets)
+        await self._judge(slot, targets)
+        missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
+        if missed:
+            log.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+        self._ended(slot)
+
+    async def _swept(self, slot: Slot, targets: Sequence[Target]) -> Reason:
+        """Sweep, and again if the database only stumbled; why what is left then was not walked."""
+        for pause in (*_PAUSES, None):
+            try:
+                sweep = await self._collector.sweep(
+                    slot.at,
+                    slot.universe,
+                    targets,
+                    may_begin=lambda: not self._lanes[slot.schedule].is_cut,
+                )
+            except Denied as error:
+                self._outages.begin("api", f"{type(error).__name__}: {error}")
+                return Reason.DENIED
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                await self._lease.renew()  # a database that is away ends the tenure here
+                self._outages.begin("storing", str(error))
+                if pause is None or self._clock.now() > slot.deadline:
+                    return Reason.DATABASE
+                await asyncio.sleep(pause)
+            else:
+                self._outages.end("storing")
+                self._note_api(sweep)
+                return Reason.OVERRUN
+        raise AssertionError("unreachable")
+
+    def _ended(self, slot: Slot) -> None:
+        del self._walking[slot]
+        self._lanes[slot.schedule], actions = ended(self._lanes[slot.schedule])
+        for action in actions:
+            if not self._told.is_set():
+                self._start(action.slot)
+
+    def _free(self, slot: Slot) -> list[Target]:
+        """The slot's targets, but those that another schedule's sweep of the same instant walks."""
+        others = [targets for other, targets in self._walking.items() if other.at == slot.at]
+        taken = {target for targets in others for target in targets}
+        return [target for target in self._roster.targets[slot.universe] if target not in taken]
+
+    def _note_api(self, sweep: Sweep) -> None:
+        """The API is away when it answered nothing at all, and back when it answered anything."""
+        walked = [one for one in sweep.outcomes if one.ended and one.status is not Status.MISSED]
+        failed = [one.error for one in walked if one.error.startswith("Unavailable")]
+        if walked and len(failed) == len(walked):
+            self._outages.begin("api", failed[0])
+        elif walked:
+            self._outages.end("api")
+
+    async def _judge(self, slot: Slot, targets: Sequence[Target]) -> None:
+        exchanges = open_exchanges(self._roster.calendar, slot.at)
+        if exchanges and await self._accounts.judge(slot.at, targets, exchanges):
+            log.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
+
+    async def _pass_over(self, slots: Iterable[Slot], why: Callable[[datetime], Reason]) -> None:
+        """Enter slots that can no longer run, however many, a batch at a time."""
+        slots = iter(slots)
+        while batch := list(islice(slots, _BATCH)):
+            alike = sorted(batch, key=lambda slot: (slot.schedule, why(slot.at), slot.at))
+            for (_, reason), group in groupby(alike, lambda slot: (slot.schedule, why(slot.at))):
+                await self._miss(list(group), reason)
+
+    async def _miss(self, slots: Sequence[Slot], reason: Reason) -> None:
+        """Slots of one schedule: enter what the ledger lacks of them."""
+        first, last = slots[0], slots[-1]
+        targets = self._roster.targets[first.universe]
+        missed = await self._accounts.miss([slot.at for slot in slots], first.universe, targets, reason)
+        if missed:
+            facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
+            log.warning("slot.missed", **facts, reason=reason, targets=missed)
+
+    async def _keep_house(self) -> None:
+        """Every day: partitions for the days to come, and none for those that are too old."""
+        never = asyncio.Event()
+        while True:
+            today = kst(self._clock.now()).date()
+            again = datetime.combine(today + DAY, time(), KST) + _AFTER_MIDNIGHT
+            try:
+                await self._accounts.make_days(today)
+                if self._roster.keep_days:
+                    dropped = await self._accounts.drop_days(today, self._roster.keep_days)
+                    if dropped:
+                        log.info("days.dropped", days=dropped, keep_days=self._roster.keep_days)
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                log.warning("house.not_kept", reason=str(error))
+                again = self._clock.now() + _AGAIN
+            await self._clock.reach(again, never)
+
+
+def _facts(slot: Slot) -> dict[str, str]:
+    return {"slot": slot.at.isoformat(), "schedule": slot.schedule, "universe": slot.universe}

@@ -1,0 +1,156 @@
+"""The daemon from its start to its end: reach the database, wait for the lease, sweep, and begin again.
+
+Any StoreError takes everything down to the ground and up again after a pause: connections, the session with
+the API, what was learnt. That is one way back for every trouble, and it burns no API call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from collector.collect import Collector
+from collector.daemon.accounts import Accounts
+from collector.daemon.clock import Clock
+from collector.daemon.lanes import Reason
+from collector.daemon.notify import Notify
+from collector.daemon.outages import Outages
+from collector.daemon.roster import Roster
+from collector.daemon.tenure import Tenure
+from collector.errors import StoreError
+from collector.lease import ASKED_EVERY, Lease, LeaseLost
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to reach a database that is away: so soon is it known to be back."""
+_STEADY = 60.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a daemon works with while the database answers; the collector writes under the lease."""
+
+    roster: Roster
+    collector: Collector
+    accounts: Accounts
+    lease: Lease
+
+
+class Daemon:
+    """`assemble` opens the parts; it is asked anew after every trouble, and after `reload` was set."""
+
+    def __init__(
+        self, assemble: Callable[[], AbstractAsyncContextManager[Parts]], clock: Clock, notify: Notify
+    ) -> None:
+        self.reload = asyncio.Event()
+        self._assemble = assemble
+        self._clock = clock
+        self._notify = notify
+        self._seconds = asyncio.get_running_loop().time
+        self._outages = Outages(self._seconds)
+        self._up_since = clock.now()
+        self._away_since: datetime | None = None
+        self._has_held = False
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Until cancelled. ConfigError if the database is not one for us; anything else is a bug."""
+        while True:
+            trouble: StoreError | None = None
+            began = self._seconds()
+            try:
+                await self._serve()
+            except* StoreError as group:
+                trouble = _first(group)
+            if self._seconds() - began > _STEADY:
+                self._failures = 0
+            if trouble is not None:
+                self._note_trouble(trouble)
+                await asyncio.sleep(min(LONGEST_PAUSE, 0.25 * 2 ** min(self._failures, 6)))
+
+    def _note_trouble(self, error: StoreError) -> None:
+        if not self._failures:
+            self._away_since = self._clock.now()
+        self._failures += 1
+        self._outages.begin("database", str(error))
+        self._notify("STATUS=the database is away")
+
+    async def _serve(self) -> None:
+        """With everything open: hold the lease whenever it is to be had, until there is a new configuration."""
+        self.reload.clear()
+        async with self._assemble() as parts:
+            self._notify("READY=1")
+            while not self.reload.is_set():
+                async with self._held(parts.lease) as is_held:
+                    if is_held:
+                        await self._sweep(parts)
+
+    async def _sweep(self, parts: Parts) -> None:
+        self._outages.end("database")
+        self._notify("STATUS=sweeping")
+        tenure = Tenure(
+            parts.roster,
+            parts.collector,
+            parts.accounts,
+            parts.lease,
+            clock=self._clock,
+            outages=self._outages,
+            why=self._why(),
+            told=self.reload,
+        )
+        self._has_held = True
+        try:
+            await tenure.run()
+        except* LeaseLost as group:
+            log.warning("lease.lost", reason=str(_first(group)))
+
+    def _why(self) -> Callable[[datetime], Reason]:
+        """Why slots were missed that passed while this daemon did not hold the lease."""
+        up_since, has_held = self._up_since, self._has_held
+        away_since = self._away_since if self._failures else None
+
+        def why(at: datetime) -> Reason:
+            if at < up_since:
+                return Reason.DOWN
+            if away_since is not None and at >= away_since:
+                return Reason.DATABASE
+            return Reason.LATE if has_held else Reason.DOWN
+
+        return why
+
+    @asynccontextmanager
+    async def _held(self, lease: Lease) -> AsyncIterator[bool]:
+        """The lease from its taking to its release; False if there is a new configuration before."""
+        stands_by = False
+        while not await lease.take():
+            if not stands_by:
+                log.info("lease.awaited", holder=lease.holder)
+                self._notify("STATUS=standing by")
+                self._outages.end("database")
+                self._failures = 0
+                stands_by = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASKED_EVERY):
+                    await self.reload.wait()
+            if self.reload.is_set():
+                yield False
+                return
+        log.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
+        try:
+            yield True
+        finally:
+            with suppress(StoreError):
+                await lease.release()
+
+
+def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:
+    """One of a group, however deep it lies."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, StoreError)
+    return error
