@@ -5,7 +5,7 @@ are given once and never change; they are learnt when the program starts and kep
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from operator import itemgetter
 
@@ -59,7 +59,9 @@ WHERE code = ANY ($1::text[]) AND valid_to IS NULL
 _NEW_SECTOR = """
 INSERT INTO collector.sector (code, market, name_ko, name_en, kind, members, index_only, valid_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (code, valid_from) DO UPDATE SET name_ko = EXCLUDED.name_ko, valid_to = NULL
+ON CONFLICT (code, valid_from) DO UPDATE
+SET market = EXCLUDED.market, name_ko = EXCLUDED.name_ko, name_en = EXCLUDED.name_en, kind = EXCLUDED.kind,
+    members = EXCLUDED.members, index_only = EXCLUDED.index_only, valid_to = NULL
 """
 
 _SYMBOL, _NAMED = itemgetter(0), itemgetter(0, 1)  # of a Snapshot
@@ -154,9 +156,9 @@ class Registry:
         What is no longer valid stays with its dates, since sectors are renamed and numbers used again.
         """
         before = await self.sectors()
-        names = {sector.code: sector.name_ko for sector in fetched}
-        gone = [code for code in before if code not in names]
-        new = [sector for sector in fetched if _name(before, sector.code) != sector.name_ko]
+        listed = {sector.code for sector in fetched}
+        gone = [code for code in before if code not in listed]
+        new = [sector for sector in fetched if _named(before.get(sector.code)) != _named(sector)]
         async with self._database.transaction("refreshing the sectors") as connection:
             await connection.execute(_END_SECTORS, gone + [sector.code for sector in new], today)
             await connection.executemany(_NEW_SECTOR, [_sector_row(sector, today) for sector in new])
@@ -167,8 +169,9 @@ class Registry:
             self.targets[Target.of(row["market"], row["sector"], row["exchange"])] = row["id"]
 
 
-def _name(sectors: Mapping[str, Sector], code: str) -> str | None:
-    return sectors[code].name_ko if code in sectors else None
+def _named(sector: Sector | None) -> tuple[Market, str] | None:
+    """What makes a sector another one under the same code."""
+    return None if sector is None else (sector.market, sector.name_ko)
 
 
 def _sector_row(sector: Sector, today: date) -> tuple[object, ...]:

@@ -5,9 +5,10 @@ The rows of a walk differ in eleven values; the slot and the target are the same
 of the rows comes from the same bytes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from itertools import chain, repeat, starmap
 from struct import Struct
 from typing import NamedTuple
 
@@ -30,9 +31,6 @@ COLUMNS = (
 )
 """The columns of collector.snapshot in the order of the bytes."""
 
-Listings = Mapping[tuple[str, str], int]
-"""(symbol, name) → the listing's id."""
-
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _PREFIX = Struct(">hiqih")  # count of columns; slot; target: each value behind its length
@@ -52,20 +50,24 @@ class Packed(NamedTuple):
     digest: bytes
 
 
-def pack(slot: datetime, target: int, rows: Sequence[Snapshot], listings: Listings) -> Packed:
-    """Pack the rows of one walk, positions from 1. Prices that are None become 0, see the layout."""
+def pack(slot: datetime, target: int, rows: Sequence[Snapshot], listings: Sequence[int]) -> Packed:
+    """Pack the rows of one walk, positions from 1; `listings` has each row's number.
+
+    Prices that are None become 0, see the layout.
+    """
     prefix = _PREFIX.pack(len(COLUMNS), 8, (slot - _EPOCH) // _MICROSECOND, 2, target)
-    values = list(_values(rows, listings))
+    values = list(_values(rows, listings)) if rows else []
     digest = blake2b(b"".join(values), digest_size=8).digest()
     body = prefix + prefix.join(values) if values else b""
     return Packed(b"".join((_HEADER, body, _TRAILER)), digest)
 
 
-def _values(rows: Sequence[Snapshot], listings: Listings) -> Iterable[bytes]:
-    pack = _ROW.pack
-    for position, row in enumerate(rows, 1):
-        symbol, name, price, change, change_bp, sign, volume, ask, bid, opened, high, low = row
-        yield pack(
-            *(8, volume, 4, listings[symbol, name], 4, price or 0, 4, change, 4, change_bp << 3 | sign),
-            *(4, ask or 0, 4, bid or 0, 4, opened or 0, 4, high or 0, 4, low or 0, 2, position),
-        )
+def _values(rows: Sequence[Snapshot], listings: Sequence[int]) -> Iterable[bytes]:
+    """All rows at once, a column at a time, so that the loop over the rows runs in C."""
+    _, _, price, change, change_bp, sign, volume, *quotes = zip(*rows, strict=True)
+    rate = [bp << 3 | direction for bp, direction in zip(change_bp, sign, strict=True)]
+    won, *depth = ([amount or 0 for amount in column] for column in (price, *quotes))
+    values = (volume, listings, won, change, rate, *depth, range(1, len(rows) + 1))
+    lengths = (repeat(length, len(rows)) for length in (8, *[4] * 9, 2))
+    columns = chain.from_iterable(zip(lengths, values, strict=True))
+    return starmap(_ROW.pack, zip(*columns, strict=True))

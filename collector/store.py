@@ -6,10 +6,11 @@ has to read the ledger.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -30,10 +31,12 @@ from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
 
+T = TypeVar("T")
+
 AHEAD = 8
 """Days from a slot's own for which partitions are made."""
 _TRIES = (0.2, 1.0, 3.0)
-"""Seconds before a walk whose fate is unknown is looked up again."""
+"""Seconds before what could not be written, or may have been, is looked up and tried again."""
 
 _LEDGER = """
 SELECT target, status, pages, rows, remarks, error, attempts
@@ -112,6 +115,7 @@ FROM unnest($3::integer[], $4::text[], $5::text[]) AS bad (page, raw, reason)
 """
 _FOUND = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
+_TEND_DAY = "SELECT collector.tend_day($1)"
 _BEGIN_SWEEP = """
 INSERT INTO collector.sweep (slot, universe) VALUES ($1, $2)
 ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
@@ -149,6 +153,10 @@ class Store:
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
             await connection.execute(_END_SWEEP, slot, universe)
+        with suppress(StoreError):
+            # It only makes questions quicker, and waits for nobody: the next sweep's end does it as well.
+            async with self.database.session("tending the day's index") as connection:
+                await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
 
     async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
         """The newest slot after `since` whose sweep began and did not end, None if there is none."""
@@ -201,9 +209,13 @@ class Store:
         target = self.registry.targets[reading.target]
         packed = rows.pack(reading.slot, target, snapshots, numbers)
         values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
-        entered = await self._exactly_once(
-            reading, certificate.status, lambda: self._written(reading, target, certificate, values, packed)
-        )
+
+        async def write(again: bool) -> bool:
+            if again and await self._is_there(reading, certificate.status):
+                return True
+            return await self._written(reading, target, certificate, values, packed)
+
+        entered = await self._repeated(reading.slot, write)
         if certificate.status is Status.COMPLETE:
             self.registry.note_members(reading.target.market, snapshots, numbers)
         return entered
@@ -231,8 +243,12 @@ class Store:
             attempts,
             *nothing,
         )
-        async with self.database.transaction(f"noting that {target} {status}") as connection:
-            await connection.execute(_ENTER, *values)
+
+        async def write(_again: bool) -> None:
+            async with self.database.transaction(f"noting that {target} {status}") as connection:
+                await connection.execute(_ENTER, *values)
+
+        await self._repeated(slot, write)
 
     async def _written(
         self,
@@ -254,21 +270,20 @@ class Store:
             await _quarantine(connection, reading, target)
             return True
 
-    async def _exactly_once(self, reading: Reading, status: Status, write: Any) -> bool:
-        for pause in _TRIES:
+    async def _repeated(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
+        """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
+        for number, pause in enumerate(_TRIES):
             try:
-                return bool(await write())
+                return await work(number > 0)
             except LeaseLost:
                 raise
             except StoreError as error:
-                if isinstance(error.__cause__, asyncpg.UndefinedTableError):
-                    await self._make_day(reading.slot)
-                elif isinstance(error.__cause__, asyncpg.DiskFullError):
+                if isinstance(error.__cause__, asyncpg.DiskFullError):
                     raise
-                await asyncio.sleep(pause)
-                if await self._is_there(reading, status):
-                    return True
-        return bool(await write())
+                if isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                    await self._make_day(slot)
+            await asyncio.sleep(pause)
+        return await work(True)
 
     async def _is_there(self, reading: Reading, status: Status) -> bool:
         """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""

@@ -72,7 +72,8 @@ CREATE TABLE collector.snapshot (
     position smallint NOT NULL
 ) PARTITION BY RANGE (slot);
 CREATE INDEX snapshot_listing ON collector.snapshot (listing);
-CREATE INDEX snapshot_slot ON collector.snapshot (slot, target);
+CREATE INDEX snapshot_slot ON collector.snapshot USING brin (slot, target)
+    WITH (pages_per_range = 8, autosummarize = on);
 
 CREATE TABLE collector.quarantine (
     slot   timestamptz NOT NULL,
@@ -153,12 +154,32 @@ BEGIN
 END
 $$;
 
+-- What the BRIN of a day needs after a sweep: it serves only what is summarised, and the planner believes in it
+-- only once the table was analysed. Later growth is autovacuum's to note.
+CREATE FUNCTION collector.tend_day(day date) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    part regclass := to_regclass('collector.snapshot_' || to_char(day, 'YYYYMMDD'));
+BEGIN
+    PERFORM brin_summarize_new_values(i.indexrelid)
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam
+    WHERE i.indrelid = part AND a.amname = 'brin';
+    IF EXISTS (SELECT FROM pg_class WHERE oid = part AND reltuples < 1000) THEN
+        EXECUTE format('ANALYZE %s (slot, target, listing)', part);
+    END IF;
+END
+$$;
+
 CREATE VIEW public.walk AS
 SELECT w.slot, t.market, t.sector, t.exchange, w.status, w.pages, w.rows, w.remarks, w.error, w.attempts,
        w.requested_at, w.received_at, w.committed_at
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target;
 
+-- Outer joins, though none is ever empty: the planner leaves out those whose columns nobody asks for, and turns
+-- them into inner ones where a predicate names them.
 CREATE VIEW public.snapshot AS
 SELECT s.slot, t.market, t.sector, t.exchange, s.position, l.symbol, l.name,
        NULLIF(s.price, 0) AS price,
@@ -173,22 +194,39 @@ SELECT s.slot, t.market, t.sector, t.exchange, s.position, l.symbol, l.name,
        NULLIF(s.low, 0) AS low,
        w.page_times[width_bucket(s.position, w.page_starts)] AS received_at
 FROM collector.snapshot AS s
-JOIN collector.target AS t ON t.id = s.target
-JOIN collector.listing AS l ON l.id = s.listing
-JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target;
+LEFT JOIN collector.target AS t ON t.id = s.target
+LEFT JOIN collector.listing AS l ON l.id = s.listing
+LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target;
 
+-- OFFSET 0 keeps the planner from joining all days first and looking for the newest slots afterwards.
 CREATE VIEW public.latest AS
-SELECT s.*
+SELECT s.slot, t.market, t.sector, t.exchange, s.position, l.symbol, l.name,
+       NULLIF(s.price, 0) AS price,
+       s.change,
+       ((s.rate >> 3) * 0.01)::numeric(9, 2) AS change_percent,
+       (s.rate & 7)::smallint AS sign,
+       s.volume,
+       NULLIF(s.ask, 0) AS ask,
+       NULLIF(s.bid, 0) AS bid,
+       NULLIF(s.open, 0) AS open,
+       NULLIF(s.high, 0) AS high,
+       NULLIF(s.low, 0) AS low,
+       w.page_times[width_bucket(s.position, w.page_starts)] AS received_at
 FROM collector.target AS t
 CROSS JOIN LATERAL (
-    SELECT w.slot
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.status = 'complete'
-    ORDER BY w.slot DESC
+    SELECT slot, page_starts, page_times
+    FROM collector.walk
+    WHERE target = t.id AND status = 'complete'
+    ORDER BY slot DESC
     LIMIT 1
-) AS newest
-JOIN public.snapshot AS s
-  ON s.slot = newest.slot AND s.market = t.market AND s.sector = t.sector AND s.exchange = t.exchange;
+) AS w
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM collector.snapshot
+    WHERE slot = w.slot AND target = t.id
+    OFFSET 0
+) AS s
+LEFT JOIN collector.listing AS l ON l.id = s.listing;
 
 CREATE VIEW public.quarantine AS
 SELECT q.slot, t.market, t.sector, t.exchange, q.page, q.raw, q.reason
@@ -207,3 +245,56 @@ SELECT DISTINCT ON (symbol)
        max(last_seen) OVER (PARTITION BY symbol) AS last_seen
 FROM collector.listing
 ORDER BY symbol, last_seen DESC, id DESC;
+
+COMMENT ON VIEW public.snapshot IS 'Rows of complete and suspect walks; public.walk says which is which';
+COMMENT ON VIEW public.latest IS 'Rows of the newest complete walk of each target';
+COMMENT ON COLUMN public.snapshot.slot IS 'the instant that the sweep stands for';
+COMMENT ON COLUMN public.snapshot.market IS 'mrkt_tp: 0 KOSPI, 1 KOSDAQ, 2 KOSPI200, 4 KOSPI100, 7 KRX100';
+COMMENT ON COLUMN public.snapshot.sector IS 'inds_cd, three characters';
+COMMENT ON COLUMN public.snapshot.exchange IS 'stex_tp: 1 KRX, 2 NXT, 3 CONSOLIDATED';
+COMMENT ON COLUMN public.snapshot.position IS 'place in the walk, from 1';
+COMMENT ON COLUMN public.snapshot.symbol IS 'stk_cd without the suffix of the exchange';
+COMMENT ON COLUMN public.snapshot.name IS 'stk_nm, as it was when seen';
+COMMENT ON COLUMN public.snapshot.price IS 'cur_prc in won, without direction; NULL: no trade';
+COMMENT ON COLUMN public.snapshot.change IS 'pred_pre in won against the previous close';
+COMMENT ON COLUMN public.snapshot.change_percent IS 'flu_rt in percent';
+COMMENT ON COLUMN public.snapshot.sign IS 'pred_pre_sig: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down';
+COMMENT ON COLUMN public.snapshot.volume IS 'now_trde_qty: shares traded so far today';
+COMMENT ON COLUMN public.snapshot.ask IS 'sel_bid in won; NULL: no quote';
+COMMENT ON COLUMN public.snapshot.bid IS 'buy_bid in won; NULL: no quote';
+COMMENT ON COLUMN public.snapshot.open IS 'open_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.snapshot.high IS 'high_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.snapshot.low IS 'low_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.snapshot.received_at IS 'when the page with this row arrived';
+COMMENT ON COLUMN public.latest.slot IS 'the instant that the sweep stands for';
+COMMENT ON COLUMN public.latest.market IS 'mrkt_tp: 0 KOSPI, 1 KOSDAQ, 2 KOSPI200, 4 KOSPI100, 7 KRX100';
+COMMENT ON COLUMN public.latest.sector IS 'inds_cd, three characters';
+COMMENT ON COLUMN public.latest.exchange IS 'stex_tp: 1 KRX, 2 NXT, 3 CONSOLIDATED';
+COMMENT ON COLUMN public.latest.position IS 'place in the walk, from 1';
+COMMENT ON COLUMN public.latest.symbol IS 'stk_cd without the suffix of the exchange';
+COMMENT ON COLUMN public.latest.name IS 'stk_nm, as it was when seen';
+COMMENT ON COLUMN public.latest.price IS 'cur_prc in won, without direction; NULL: no trade';
+COMMENT ON COLUMN public.latest.change IS 'pred_pre in won against the previous close';
+COMMENT ON COLUMN public.latest.change_percent IS 'flu_rt in percent';
+COMMENT ON COLUMN public.latest.sign IS 'pred_pre_sig: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down';
+COMMENT ON COLUMN public.latest.volume IS 'now_trde_qty: shares traded so far today';
+COMMENT ON COLUMN public.latest.ask IS 'sel_bid in won; NULL: no quote';
+COMMENT ON COLUMN public.latest.bid IS 'buy_bid in won; NULL: no quote';
+COMMENT ON COLUMN public.latest.open IS 'open_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.latest.high IS 'high_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.latest.low IS 'low_pric in won; NULL: no trade';
+COMMENT ON COLUMN public.latest.received_at IS 'when the page with this row arrived';
+COMMENT ON VIEW public.walk IS 'The ledger: how each due slot and target ended';
+COMMENT ON COLUMN public.walk.slot IS 'the instant that the sweep stands for';
+COMMENT ON COLUMN public.walk.market IS 'mrkt_tp: 0 KOSPI, 1 KOSDAQ, 2 KOSPI200, 4 KOSPI100, 7 KRX100';
+COMMENT ON COLUMN public.walk.sector IS 'inds_cd, three characters';
+COMMENT ON COLUMN public.walk.exchange IS 'stex_tp: 1 KRX, 2 NXT, 3 CONSOLIDATED';
+COMMENT ON COLUMN public.walk.status IS 'complete, suspect (rows stored, not certified), failed or missed (nothing stored)';
+COMMENT ON COLUMN public.walk.pages IS 'answers of ka20002 read';
+COMMENT ON COLUMN public.walk.rows IS 'rows stored';
+COMMENT ON COLUMN public.walk.remarks IS 'why a walk is suspect';
+COMMENT ON COLUMN public.walk.error IS 'what failed it, or why it was missed';
+COMMENT ON COLUMN public.walk.attempts IS 'requests sent, retries included';
+COMMENT ON COLUMN public.walk.requested_at IS 'first request sent';
+COMMENT ON COLUMN public.walk.received_at IS 'last page arrived';
+COMMENT ON COLUMN public.walk.committed_at IS 'by the clock of the database';

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from collector.postgres.address import Address
 from collector.postgres.failure import translated
-from collector.postgres.session import Connection, Pool
+from collector.postgres.session import Connection, Pool, transaction
 
 TIMEOUT = 15.0
 """Seconds that one conversation may take, waiting for a free session included."""
@@ -22,11 +22,14 @@ class Database:
     @asynccontextmanager
     async def session(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         """A session for one purpose, named by `what` in the StoreError that a failure becomes."""
-        async with translated(what, self.address, timeout=timeout), self.pool.acquire() as connection:
+        async with (
+            translated(what, self.address, timeout=timeout),
+            self.pool.acquire(timeout=timeout) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         """As `session`, inside one transaction: committed if the block ends, rolled back if it raises."""
-        async with self.session(what, timeout=timeout) as connection, connection.transaction():
+        async with self.session(what, timeout=timeout) as connection, transaction(connection):
             yield connection

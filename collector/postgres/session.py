@@ -46,11 +46,17 @@ async def open_pool(
     """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once."""
     arguments = _arguments(address, statement_timeout)
     async with translated("connecting", address, timeout=timeout):
-        pool = await asyncpg.create_pool(min_size=1, max_size=size, connect=_opened, **arguments)
+        pool = await asyncpg.create_pool(
+            min_size=1, max_size=size, connect=_opened, reset=_nothing_to_reset, **arguments
+        )
     try:
         yield pool
     finally:
         await _closed(pool)
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """The driver would undo session settings at each release, a round trip: we make none but SET LOCAL."""
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ nothing else out whatever the bytes are.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,9 +22,9 @@ from collector.errors import (
     Unavailable,
     Unreadable,
 )
-from collector.model import KST, BadRow, Bar, Exchange, Market, Page, Sector, Snapshot
+from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector, Snapshot
 from collector.secret import Secret
-from collector.wire import calls, codes, fields
+from collector.wire import bars, calls, codes, fields
 from collector.wire.reply import Reply
 from collector.wire.text import Document, as_sent, strict_json
 
@@ -60,25 +60,13 @@ class _Prices(msgspec.Struct, gc=False):
     return_msg: str
 
 
-class _Bar(msgspec.Struct, gc=False):
-    dt: str
-    cur_prc: str
-    open_pric: str
-    high_pric: str
-    low_pric: str
-    trde_qty: str
-
-
 class _Sector(msgspec.Struct):
     code: str
     name: str
 
 
 _prices_decoder = msgspec.json.Decoder(_Prices)
-_price = fields.Memo(fields.price)
-_change = fields.Memo(fields.signed)
-_rate = fields.Memo(fields.basis_points)
-_sign = fields.Memo(fields.sign, size=64)
+_bars_decoder = msgspec.json.Decoder(bars.Answer)
 _name = fields.Memo(fields.name)
 _symbols = {
     exchange: fields.Memo(partial(fields.symbol, suffix=suffix)) for exchange, suffix in calls.SUFFIX.items()
@@ -95,17 +83,15 @@ class Token:
 
 def read_prices(reply: Reply, exchange: Exchange) -> Page:
     """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
-    sent, surplus = _price_rows(reply)
+    rows, bad, surplus = _price_rows(reply)
     symbols = _symbols[exchange]
-    rows = [row for row in sent if isinstance(row, _Row)]
-    bad = [row for row in sent if isinstance(row, BadRow)]
     try:
         good = _snapshots(rows, symbols)
     except fields.FieldError:
         bad += [wrong for row in rows if (wrong := _judge(row, symbols))]
         rows = [row for row in rows if _judge(row, symbols) is None]
         good = _snapshots(rows, symbols)
-    strangers = sum(not symbols[row.stk_cd][1] for row in rows)
+    strangers = len(rows) - sum([symbols[row.stk_cd][1] for row in rows])
     return Page(
         good,
         reply.next_key(),
@@ -126,24 +112,20 @@ def _announced(reply: Reply) -> int | None:
 
 
 def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> list[Snapshot]:
-    """All rows at once, a column at a time: nine in ten look-ups are hits that never leave C."""
+    """All rows at once, a column at a time, so that the loops run in C."""
     if not rows:
         return []
     code, name, price, sign, change, rate, volume, *quotes = zip(*map(astuple, rows), strict=True)
-    ask, bid, opened, high, low = (map(_price.__getitem__, column) for column in quotes)
+    won, *depth = fields.price_columns((price, *quotes))
     columns = zip(
         [symbols[text][0] for text in code],
         map(_name.__getitem__, name),
-        map(_price.__getitem__, price),
-        map(_change.__getitem__, change),
-        map(_rate.__getitem__, rate),
-        map(_sign.__getitem__, sign),
+        won,
+        *fields.signed_columns((change,)),
+        fields.rates(rate),
+        fields.signs(sign),
         fields.volumes(volume),
-        ask,
-        bid,
-        opened,
-        high,
-        low,
+        *depth,
         strict=True,
     )
     return list(map(Snapshot._make, columns))
@@ -182,8 +164,8 @@ def _first_wrong(row: _Row) -> str:
     return "does not decode"
 
 
-def _price_rows(reply: Reply) -> tuple[Sequence[_Row | BadRow], int]:
-    """The rows as sent, and how many undocumented fields came with them.
+def _price_rows(reply: Reply) -> tuple[list[_Row], list[BadRow], int]:
+    """The rows as sent, those that are no rows, and how many undocumented fields came with them.
 
     The quick decoder keeps the last of two equal keys without a word. It is believed only if the body has
     exactly as many quotes as the documented keys and values need: one key more, doubled or unknown, has at
@@ -198,10 +180,12 @@ def _price_rows(reply: Reply) -> tuple[Sequence[_Row | BadRow], int]:
             plain = reply.body.count(b'"') == _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
             if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
                 _same_call(reply, calls.PRICES)
-                return _bounded(answer.inds_stkpc), 0
+                return _bounded(answer.inds_stkpc), [], 0
     document = _document(reply, calls.PRICES)
-    rows = [_convert(row, _Row) for row in _list(document, "inds_stkpc")]
-    return rows, _surplus(document, "inds_stkpc", len(_Row.__struct_fields__))
+    sent = [_convert(row, _Row) for row in _list(document, "inds_stkpc")]
+    rows = [row for row in sent if isinstance(row, _Row)]
+    bad = [row for row in sent if isinstance(row, BadRow)]
+    return rows, bad, _surplus(document, "inds_stkpc", len(_Row.__struct_fields__))
 
 
 def _convert(row: object, kind: type[T]) -> T | BadRow:
@@ -263,41 +247,46 @@ def _sector(sent: object, market: Market) -> Sector:
         raise Unreadable(f"ka10101: the name of sector {row.code} {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class BarPage:
-    """One answer of ka10081: bars newest first, rows that do not decode, and the key of the next page."""
-
-    bars: Sequence[Bar]
-    next_key: str | None
-    bad: Sequence[BadRow] = ()
-
-
 def read_bars(reply: Reply, symbol: str) -> BarPage:
-    """One page of daily bars."""
-    good: list[Bar] = []
-    bad: list[BadRow] = []
-    for sent in _list(_document(reply, calls.BARS), "stk_dt_pole_chart_qry"):
-        row = _convert(sent, _Bar)
-        if isinstance(row, BadRow):
-            bad.append(row)
-            continue
+    """One page of daily bars of a listing. Rows that do not decode are in `BarPage.bad`, none is dropped."""
+    sent = _bar_rows(reply, symbol)
+    rows = [row for row in sent if isinstance(row, bars.Row)]
+    bad = [row for row in sent if isinstance(row, BadRow)]
+    try:
+        good = bars.series(rows, symbol)
+    except fields.FieldError:
+        reasons = [bars.first_wrong(row) for row in rows]
+        pairs = list(zip(rows, reasons, strict=True))
+        bad += [BadRow(as_sent(msgspec.structs.asdict(row)), reason) for row, reason in pairs if reason]
+        good = bars.series([row for row, reason in pairs if reason is None], symbol)
+    return BarPage(
+        good, reply.next_key(), bad, announced=_announced(reply), end_unsaid=not reply.says_whether_more()
+    )
+
+
+def _bar_rows(reply: Reply, symbol: str) -> Sequence[bars.Row | BadRow]:
+    """The rows as sent: the quick way on the same terms as in `_price_rows`, else the strict one."""
+    if reply.status == 200:
         try:
-            good.append(_bar(row, symbol))
-        except (fields.FieldError, ValueError) as error:
-            bad.append(BadRow(as_sent(sent), str(error)))
-    return BarPage(good, reply.next_key(), bad)
+            answer = _bars_decoder.decode(reply.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            rows = answer.stk_dt_pole_chart_qry
+            plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.ROW_QUOTES * len(rows)
+            if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
+                _same_call(reply, calls.BARS)
+                _same_symbol(answer.stk_cd, symbol)
+                return _bounded(rows)
+    document = _document(reply, calls.BARS)
+    _same_symbol(document.get("stk_cd"), symbol)
+    return [_convert(row, bars.Row) for row in _list(document, "stk_dt_pole_chart_qry")]
 
 
-def _bar(row: _Bar, symbol: str) -> Bar:
-    prices = [_price[text] for text in (row.open_pric, row.high_pric, row.low_pric, row.cur_prc)]
-    opened, high, low, close = (price or 0 for price in prices)
-    return Bar(symbol, _day(row.dt), opened, high, low, close, fields.volume(row.trde_qty))
-
-
-def _day(text: str) -> date:
-    if not (text.isascii() and text.isdigit() and len(text) == 8):
-        raise fields.FieldError("is no date of eight digits")
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+def _same_symbol(echoed: object, symbol: str) -> None:
+    """Another listing's history must never be taken for this one's; an answer that names none is let through."""
+    if isinstance(echoed, str) and echoed and echoed != symbol:
+        raise Unreadable("the answer is about another listing than the one asked for")
 
 
 def _list(document: Document, name: str) -> list[Any]:
