@@ -1,4 +1,4 @@
-"""A TCP proxy before a database that can fall silent, hang up, or change what the server says."""
+"""A TCP proxy before a database that can fall silent, hang up, swallow an answer, or change what is said."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,6 +20,10 @@ class Proxy:
         self.frozen = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
         self.address = target
+        self.last_words = b""
+        """A client that says this is cut off at once, the next time only, and sees no answer."""
+        self.are_heard = True
+        """Whether the last words reach the server."""
 
     def freeze(self) -> None:
         self.flows.clear()
@@ -36,7 +40,26 @@ class Proxy:
         else:
             there = await asyncio.open_connection(self.target.host, self.target.port)
         self.writers += [writer, there[1]]
-        await asyncio.gather(self.pass_on(reader, there[1]), self.pass_on(there[0], writer))
+        await asyncio.gather(self.listen(reader, there[1], writer), self.pass_on(there[0], writer))
+
+    async def listen(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                await self.flows.wait()
+                is_last = bool(self.last_words) and self.last_words in data
+                if self.are_heard or not is_last:
+                    server.write(data)
+                    await server.drain()
+                if is_last:
+                    self.last_words = b""
+                    client.transport.abort()
+                    await asyncio.sleep(0.05)  # the server is to hear them before it hears of the end
+        except OSError:
+            pass
+        finally:
+            server.close()
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

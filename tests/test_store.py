@@ -1,0 +1,410 @@
+"""The ledger and the rows, in a real database: whole, once, and as they were read."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from collector.errors import StoreError
+from collector.model import (
+    KST,
+    BadRow,
+    Certificate,
+    Outcome,
+    Page,
+    Reading,
+    Remark,
+    Snapshot,
+    Status,
+    Target,
+)
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from collector.registry import Registry
+from collector.store import AHEAD, Store
+from tests.proxy import proxied
+from tests.stand import execute, fetch, reading, snapshots, stored
+
+SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
+KOSPI = Target.of("KOSPI", "001", "KRX")
+KOSDAQ = Target.of("KOSDAQ", "101", "NXT")
+COMPLETE = Certificate(Status.COMPLETE)
+SUSPECT = Certificate(Status.SUSPECT, (Remark.SHORT_PAGE, Remark.ROW_COUNT))
+
+
+@asynccontextmanager
+async def storing(address: Address, *, slot: datetime | None = SLOT) -> AsyncIterator[Store]:
+    """A store of its own, as a program of its own would have it; a sweep has begun at `slot`."""
+    async with open_pool(address, size=4) as pool:
+        held = Database(pool, address)
+        store = Store(held, Registry(held))
+        await store.registry.open()
+        await store.registry.number([KOSPI, KOSDAQ])
+        if slot is not None:
+            await store.begin_sweep(slot, "all", [KOSPI, KOSDAQ])
+        yield store
+
+
+async def ended(address: Address, target: Target = KOSPI) -> tuple[Any, ...]:
+    """The ledger's line: status, pages, rows, remarks, error, attempts."""
+    [line] = await fetch(
+        address,
+        "SELECT status, pages, rows, remarks, error, attempts FROM walk"
+        " WHERE slot = $1 AND market = $2 AND sector = $3 AND exchange = $4",
+        SLOT,
+        *target,
+    )
+    return line
+
+
+async def count(address: Address) -> int:
+    [[number]] = await fetch(address, "SELECT count(*) FROM snapshot")
+    assert isinstance(number, int)
+    return number
+
+
+def plain(rows: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in rows]
+
+
+EXTREMES = [
+    Snapshot("005930", "삼성전자", 2**31 - 1, -(2**31) + 1, 2**28 - 1, 5, 10**15 - 1, 1, 1, 1, 1, 1),
+    Snapshot("0126Z0", "a'b\"c\\d\t{}|,$1", None, 2**31 - 1, -(2**28), 1, 0, None, None, None, None, None),
+    Snapshot("33626K", "😀 한글 <b>&amp;", 1, 0, 0, 3, 1, None, 7, None, 8, None),
+]
+
+
+async def test_a_walk_reads_back_as_it_was_read(database: Address) -> None:
+    rows = [*EXTREMES, *snapshots(247)]
+    async with storing(database) as store:
+        assert await store.enter(reading(KOSPI, SLOT, rows, attempts=5), COMPLETE)
+    assert await stored(database, SLOT, KOSPI) == plain(rows)
+    assert await ended(database) == ("complete", 3, 250, [], None, 5)
+
+
+async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
+    rows = snapshots(150)
+    pages = [Page(rows[:100], "N1"), Page((), "N2"), Page(rows[100:], None)]
+    times = [SLOT + timedelta(seconds=second, microseconds=123_456) for second in (2, 3, 4)]
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, SLOT, rows, pages=pages, page_times=times), SUSPECT)
+    found = await fetch(database, "SELECT received_at FROM snapshot ORDER BY position")
+    assert [at for [at] in found] == [times[0]] * 100 + [times[2]] * 50
+    [[requested, received, committed]] = await fetch(
+        database, "SELECT requested_at, received_at, committed_at FROM walk"
+    )
+    assert (requested, received) == (SLOT + timedelta(seconds=1), times[-1])
+    assert committed.tzinfo is not None
+
+
+async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Address) -> None:
+    bad = Page(snapshots(100), "N1", [BadRow("{}", "stk_cd is missing")])
+    whole = reading(KOSPI, SLOT, snapshots(100), pages=[bad, Page(snapshots(9, first=100), None)])
+    async with storing(database) as store:
+        await store.enter(replace(whole, page_times=[SLOT, SLOT]), SUSPECT)
+    found = await fetch(
+        database,
+        "SELECT DISTINCT xmin::text FROM collector.walk"
+        " UNION SELECT xmin::text FROM collector.snapshot"
+        " UNION SELECT xmin::text FROM collector.quarantine",
+    )
+    assert len(found) == 1
+
+
+async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(database: Address) -> None:
+    bad = BadRow('{"stk_cd":"0059é0","stk_nm":"\\u0000"}', "stk_cd is no code")
+    pages = [Page(snapshots(100), "N1"), Page(snapshots(9, first=100), None, [bad])]
+    async with storing(database) as store:
+        await store.enter(
+            reading(KOSPI, SLOT, snapshots(1), pages=pages, page_times=[SLOT, SLOT]),
+            Certificate(Status.SUSPECT, (Remark.UNDECODED,)),
+        )
+    assert await fetch(database, "SELECT market, sector, exchange, page, raw, reason FROM quarantine") == [
+        (*KOSPI, 2, *bad)
+    ]
+    assert await count(database) == 109
+
+
+async def test_a_walk_without_rows_is_stored_as_such(database: Address) -> None:
+    async with storing(database) as store:
+        assert await store.enter(reading(KOSPI, SLOT, []), COMPLETE)
+    assert await ended(database) == ("complete", 1, 0, [], None, 1)
+
+
+async def test_a_second_walk_of_the_same_slot_changes_nothing(database: Address) -> None:
+    async with storing(database) as first, storing(database) as second:
+        assert await first.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert not await second.enter(reading(KOSPI, SLOT, snapshots(130, price=7)), COMPLETE)
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(120))
+
+
+async def test_of_rivals_at_the_same_moment_one_stores(database: Address) -> None:
+    async with storing(database) as one, storing(database) as other:
+        entered = await asyncio.gather(
+            *(
+                store.enter(reading(KOSPI, SLOT, snapshots(150, price=1000 * number)), COMPLETE)
+                for number, store in enumerate([one, other] * 4, 1)
+            )
+        )
+    assert sum(entered) == 1
+    winner = entered.index(True) + 1
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150, price=1000 * winner))
+
+
+@pytest.mark.parametrize("second", ["complete", "suspect", "failed", "missed"])
+@pytest.mark.parametrize("first", ["complete", "suspect", "failed", "missed"])
+async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: str, second: str) -> None:
+    better = {
+        ("failed", "complete"), ("failed", "suspect"), ("failed", "failed"), ("failed", "missed"),
+        ("missed", "complete"), ("missed", "suspect"), ("missed", "failed"), ("missed", "missed"),
+        ("suspect", "complete"),
+    }  # fmt: skip
+    rows = {1: snapshots(110), 2: snapshots(50, price=5)}
+    async with storing(database) as store:
+        for number, status in ((1, first), (2, second)):
+            walk = reading(KOSPI, SLOT, rows[number], attempts=number)
+            match status:
+                case "complete":
+                    await store.enter(walk, COMPLETE)
+                case "suspect":
+                    await store.enter(walk, SUSPECT)
+                case "failed":
+                    await store.enter_failure(SLOT, KOSPI, error=f"try {number}", attempts=number)
+                case _:
+                    await store.enter_miss(SLOT, KOSPI, reason=f"reason {number}")
+    winner = 2 if (first, second) in better else 1
+    held = (first, second)[winner - 1]
+    assert (await ended(database))[0] == held
+    expected = plain(rows[winner]) if held in ("complete", "suspect") else []
+    assert await stored(database, SLOT, KOSPI) == expected
+
+
+async def test_a_walk_that_follows_a_failure_counts_the_attempts_of_both(database: Address) -> None:
+    async with storing(database) as store:
+        await store.enter_failure(SLOT, KOSPI, error="Unavailable: no answer in time", attempts=3)
+        assert await ended(database) == ("failed", 0, 0, [], "Unavailable: no answer in time", 3)
+        await store.enter(reading(KOSPI, SLOT, snapshots(120), attempts=2), COMPLETE)
+    assert await ended(database) == ("complete", 2, 120, [], None, 5)
+
+
+async def test_what_was_in_quarantine_goes_with_the_suspect_walk(database: Address) -> None:
+    bad = Page(snapshots(9), None, [BadRow("{}", "stk_cd is missing")])
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, SLOT, snapshots(9), pages=[bad]), SUSPECT)
+        await store.enter(reading(KOSPI, SLOT, snapshots(10)), COMPLETE)
+    assert await fetch(database, "SELECT * FROM quarantine") == []
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(10))
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["committed", "not committed"])
+async def test_a_lost_answer_to_commit_is_looked_up(database: Address, heard: bool) -> None:
+    async with proxied(database) as proxy, storing(proxy.address) as store:
+        proxy.last_words, proxy.are_heard = b"COMMIT", heard
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
+        assert not proxy.last_words
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+    assert (await ended(database))[0] == "complete"
+
+
+async def test_a_connection_cut_in_mid_copy_is_made_good(database: Address) -> None:
+    async with proxied(database) as proxy, storing(proxy.address) as store:
+        proxy.last_words, proxy.are_heard = b"PGCOPY", False
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+
+
+async def test_a_failure_is_noted_although_the_connection_was_lost(database: Address) -> None:
+    async with proxied(database) as proxy, storing(proxy.address) as store:
+        proxy.cut()
+        await store.enter_failure(SLOT, KOSPI, error="Rejected: no", attempts=1)
+    assert await ended(database) == ("failed", 0, 0, [], "Rejected: no", 1)
+
+
+async def test_a_database_that_is_away_for_a_second_costs_nothing(database: Address) -> None:
+    away = f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS"
+    elsewhere = replace(database, database="postgres")
+    async with storing(database) as store:
+        walk = reading(KOSPI, SLOT, snapshots(150))
+        await store.registry.numbers([row for page in walk.pages for row in page.rows], SLOT)
+        await execute(elsewhere, f"{away} false")
+        await execute(
+            elsewhere, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+            database.database,
+        )  # fmt: skip
+        entering = asyncio.ensure_future(store.enter(walk, COMPLETE))
+        await asyncio.sleep(1)
+        await execute(elsewhere, f"{away} true")
+        assert await entering
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+
+
+async def failing(address: Address, state: str, *, times: int) -> None:
+    """Let each entry into the ledger fail with this state, as often as this."""
+    await execute(address, "CREATE SEQUENCE public.tries")
+    await execute(
+        address,
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF nextval('public.tries') <= {times} THEN RAISE 'made to fail' USING ERRCODE = '{state}'; END IF;"
+        " RETURN NEW; END $$",
+    )
+    await execute(
+        address,
+        "CREATE TRIGGER fail BEFORE INSERT ON collector.walk FOR EACH ROW EXECUTE FUNCTION public.fail()",
+    )
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57P01", "53300"])
+async def test_what_passes_is_waited_for(database: Address, state: str) -> None:
+    async with storing(database) as store:
+        await failing(database, state, times=1)
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(120))
+
+
+async def test_a_full_disk_ends_at_once_and_leaves_nothing(database: Address) -> None:
+    async with storing(database) as store:
+        await failing(database, "53100", times=1)
+        async with asyncio.timeout(1):
+            with pytest.raises(StoreError, match="its disk is full") as caught:
+                await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert "free space" in caught.value.hint
+        assert await store.ledger(SLOT) == {}
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+    assert await count(database) == 120
+
+
+async def test_a_missing_partition_is_made(database: Address) -> None:
+    async with storing(database) as store:
+        await execute(database, "DROP TABLE collector.snapshot_20261120")
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+    assert await count(database) == 120
+
+
+async def test_a_sweep_finds_its_day_and_the_next_ones_prepared(database: Address) -> None:
+    async with storing(database):
+        pass
+    found = await fetch(
+        database,
+        "SELECT inhrelid::regclass::text FROM pg_inherits"
+        " WHERE inhparent = 'collector.snapshot'::regclass ORDER BY 1",
+    )
+    days = [SLOT + timedelta(days=number) for number in range(AHEAD)]
+    assert found == [(f"collector.snapshot_{day:%Y%m%d}",) for day in days]
+
+
+@pytest.mark.parametrize("clock", ["00:00:00", "08:59:59", "09:00:00", "23:59:59"])
+async def test_a_day_is_koreas_day(database: Address, clock: str) -> None:
+    slot = datetime.fromisoformat(f"2026-11-20T{clock}+09:00")
+    async with storing(database, slot=slot) as store:
+        await store.enter(reading(KOSPI, slot, snapshots(3)), COMPLETE)
+    assert await fetch(database, "SELECT DISTINCT tableoid::regclass::text FROM collector.snapshot") == [
+        ("collector.snapshot_20261120",)
+    ]
+
+
+async def test_a_cancelled_entry_is_there_whole_or_not_at_all(database: Address) -> None:
+    chance = random.Random(1)
+    async with storing(database) as store:
+        for number in range(30):
+            slot = SLOT + timedelta(seconds=number)
+            entering = asyncio.ensure_future(store.enter(reading(KOSPI, slot, snapshots(300)), COMPLETE))
+            await asyncio.sleep(chance.random() * 0.02)
+            entering.cancel()
+            await asyncio.gather(entering, return_exceptions=True)
+        assert await store.enter(reading(KOSDAQ, SLOT, snapshots(300)), COMPLETE)
+    torn = await fetch(
+        database,
+        "SELECT w.slot, w.rows, count(s.slot) FROM collector.walk AS w"
+        " FULL JOIN collector.snapshot AS s USING (slot, target)"
+        " GROUP BY w.slot, w.target, w.rows HAVING count(s.slot) IS DISTINCT FROM w.rows",
+    )
+    assert torn == []
+
+
+async def test_the_ledger_is_read_back_as_outcomes(database: Address) -> None:
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, SLOT, snapshots(120), attempts=4), SUSPECT)
+        await store.enter_failure(SLOT, KOSDAQ, error="Rejected: no", attempts=1)
+        assert await store.ledger(SLOT) == {
+            KOSPI: Outcome(KOSPI, SLOT, Status.SUSPECT, 2, 120, ("short_page", "row_count"), "", 4),
+            KOSDAQ: Outcome(KOSDAQ, SLOT, Status.FAILED, error="Rejected: no", attempts=1),
+        }
+        assert await store.ledger(SLOT + timedelta(seconds=1)) == {}
+
+
+async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(database: Address) -> None:
+    def days_before(number: int, rows: int) -> Reading:
+        return reading(KOSPI, SLOT - timedelta(days=number), snapshots(rows))
+
+    async with storing(database, slot=SLOT - timedelta(days=11)) as store:
+        await store.begin_sweep(SLOT - timedelta(days=3), "all", [KOSPI])
+        await store.enter(days_before(11, 5), COMPLETE)
+        assert (await store.known(SLOT, [KOSPI]))[KOSPI].rows is None
+        await store.enter(days_before(2, 7), COMPLETE)
+        await store.enter(days_before(1, 9), SUSPECT)
+        known = (await store.known(SLOT, [KOSDAQ, KOSPI]))[KOSPI]
+        assert (known.rows, known.day) == (7, (SLOT - timedelta(days=2)).date())
+        await store.enter(reading(KOSPI, SLOT, snapshots(8)), COMPLETE)
+        assert (await store.known(SLOT, [KOSPI]))[KOSPI] == known
+
+
+async def test_the_newest_complete_walk_is_the_latest(database: Address) -> None:
+    async with storing(database) as store:
+        for minutes, certificate in ((0, COMPLETE), (1, COMPLETE), (2, SUSPECT)):
+            walk = reading(KOSPI, SLOT + timedelta(minutes=minutes), snapshots(5, price=100 * minutes))
+            await store.enter(walk, certificate)
+    found = await fetch(database, "SELECT DISTINCT slot FROM latest")
+    assert found == [(SLOT + timedelta(minutes=1),)]
+
+
+async def test_a_sweep_that_began_and_did_not_end_is_found(database: Address) -> None:
+    async with storing(database) as store:
+        later = SLOT + timedelta(minutes=5)
+        await store.begin_sweep(later, "other", [KOSPI])
+        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) == SLOT
+        assert await store.open_sweep("all", SLOT) is None
+        await store.end_sweep(SLOT, "all")
+        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) is None
+        assert await store.open_sweep("other", SLOT) == later
+
+
+@pytest.fixture
+async def three_days(database: Address) -> Address:
+    """Rows of three days and two targets."""
+    async with storing(database, slot=SLOT - timedelta(days=2)) as store:
+        for day in range(3):
+            for target in (KOSPI, KOSDAQ):
+                for minute in range(5):
+                    slot = SLOT - timedelta(days=day, minutes=minute)
+                    await store.enter(reading(target, slot, snapshots(300)), COMPLETE)
+    await execute(database, "ANALYZE")
+    return database
+
+
+QUERIES = {
+    "one walk": (
+        "SELECT * FROM snapshot WHERE slot = '2026-11-20T11:00+09'"
+        " AND market = 'KOSPI' AND sector = '001' AND exchange = 'KRX'"
+    ),
+    "one listing's day": (
+        "SELECT * FROM snapshot WHERE slot >= '2026-11-20T00:00+09' AND slot < '2026-11-21T00:00+09'"
+        " AND symbol = '000042'"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "index"), [("one walk", "slot_target_idx"), ("one listing's day", "listing_idx")]
+)
+async def test_a_query_touches_its_own_day_only_and_by_an_index(
+    three_days: Address, query: str, index: str
+) -> None:
+    lines = await fetch(three_days, f"EXPLAIN {QUERIES[query]}")
+    text = "\n".join(line for [line] in lines)
+    assert "snapshot_20261119" not in text
+    assert f"snapshot_20261120_{index}" in text
