@@ -1,5 +1,6 @@
-"""`collector plan`: what a sweep will cost, before it is made."""
+"""`collector plan`: what a sweep will cost, before it is made, and whether the schedules fit the quota."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from rich.table import Table
 
 from collector import log, sectors
 from collector import plan as plans
-from collector.cli import drawing, wiring, world
-from collector.registry import Registry
-from collector.store import Store
+from collector.cli import drawing, timetable, wiring, world
+from collector.cli.schedule import read_calendar
+from collector.config import ScheduleSpec
 
 
 @click.command(
@@ -23,31 +24,66 @@ Examples:
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: each of them).")
 @world.config_option
 def plan(universe: str | None, config_path: Path | None) -> None:
-    """Say what a sweep of each universe will cost: targets, requests, seconds at the quota, rows.
+    """Say what a sweep of each universe will cost, and what each schedule comes to.
 
-    The figures come from the last complete walks; where there is none, from the sector table.
+    The figures come from the last complete walks; where there is none, from the sector table. The quota is
+    the one that the server was found to grant; until then, the one in the configuration. Exit status 1: the
+    schedules do not fit the quota; standard error says why, and what would.
     """
     log.configure(level="warning")
-    found = world.read(config_path)
-    drawing.console().print(world.run(_plan(found, universe)))
+    tables, complaint = world.run(_plan(world.read(config_path), universe))
+    for table in tables:
+        drawing.console().print(table)
+    if complaint:
+        click.echo(complaint, err=True)
+        raise SystemExit(1)
 
 
-async def _plan(found: world.World, universe: str | None) -> Table:
+async def _plan(found: world.World, universe: str | None) -> tuple[Sequence[Table], str | None]:
+    if universe is not None:
+        found.targets(universe, sectors.shipped())  # complains of a name that is not there
+    calendar = read_calendar(Path(found.config.origin))
+    async with wiring.database(found.environment) as held:
+        forecast = await timetable.forecast(found.config, calendar, held, datetime.now(UTC))
+    tables = [_universes([universe] if universe else list(found.config.universes), forecast)]
+    if found.config.schedules and not universe:
+        tables.append(_schedules(found, forecast))
+    return tables, None if universe else forecast.complaint
 
-    per_second = found.config.api.requests_per_second
-    table = Table("universe", title=f"one sweep at {per_second} requests/s", title_justify="left")
+
+def _universes(names: Sequence[str], forecast: timetable.Forecast) -> Table:
+    quota = f"{forecast.per_second} requests/s" if forecast.per_second else "no quota"
+    table = Table("universe", title=f"one sweep at {quota}", title_justify="left")
     for name in ("targets", "rows", "requests", "seconds"):
         table.add_column(name, justify="right")
-    async with wiring.database(found.environment) as held:
-        registry = Registry(held)
-        await registry.open()
-        store = Store(held, registry)
-        known_sectors = await registry.sectors() or sectors.shipped()
-        for name in [universe] if universe else found.config.universes:
-            _, targets = found.targets(name, known_sectors)
-            await registry.number(targets)
-            known = await store.known(datetime.now(UTC), targets)
-            cost = plans.estimate(targets, known_sectors, known)
-            seconds = f"{cost.seconds(per_second):.0f}"
-            table.add_row(name, f"{cost.targets}", f"{cost.rows:,}", f"{cost.requests:,}", seconds)
+    for name in names:
+        table.add_row(name, *_figures(forecast.costs[name], forecast.per_second))
     return table
+
+
+def _figures(cost: plans.Estimate, per_second: int) -> tuple[str, ...]:
+    return f"{cost.targets}", f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.seconds(per_second):.0f}"
+
+
+def _schedules(found: world.World, forecast: timetable.Forecast) -> Table:
+    table = Table("schedule", "when", title="schedules", title_justify="left")
+    for name in ("targets", "rows", "requests", "seconds", "ends after", "a day", "MB a day", "MB a year"):
+        table.add_column(name, justify="right")
+    for schedule in found.config.schedules:
+        name = schedule.name
+        cost, sweeps = forecast.costs[schedule.universe], forecast.sweeps_a_day[name]
+        ends = forecast.ends.get(name)
+        table.add_row(
+            name,
+            _when(found.config.schedule_specs[name]),
+            *_figures(cost, forecast.per_second),
+            f"{ends.total_seconds():.0f} s" if ends is not None else "too late",
+            f"{sweeps}",
+            f"{plans.megabytes(cost.rows, sweeps):,.1f}",
+            f"{plans.megabytes(cost.rows, forecast.sweeps_a_year[name]):,.0f}",
+        )
+    return table
+
+
+def _when(spec: ScheduleSpec) -> str:
+    return spec.at if spec.at is not None else f"every {spec.every} during {spec.during}"

@@ -53,8 +53,7 @@ class Order:
             config = configuration.load(path, base_url=self.world.environment.base_url)
             found, calendar = replace(self.world, config=config), read_calendar(path)
             await asyncio.to_thread(self._refuse, found, calendar)
-            async with wiring.database(found.environment) as held:
-                await timetable.refuse_infeasible(found, calendar, held, force=self._force)
+            await self._refuse_infeasible(found, calendar)
         except CollectorError as error:
             logger.error("config.refused", reason=str(error), hint=error.hint)
             return False
@@ -65,8 +64,7 @@ class Order:
     async def refuse_infeasible(self) -> None:
         """ConfigError if the schedules do not fit the quota, as far as the database is there to tell."""
         try:
-            async with wiring.database(self.world.environment) as held:
-                await timetable.refuse_infeasible(self.world, self.calendar, held, force=self._force)
+            await self._refuse_infeasible(self.world, self.calendar)
         except StoreError as error:
             if postgres.is_refusal(error):
                 raise
@@ -74,6 +72,11 @@ class Order:
 
     def _refuse(self, found: world.World, calendar: Calendar) -> None:
         timetable.refuse_complaints(found.config, calendar, datetime.now(UTC), force=self._force)
+
+    async def _refuse_infeasible(self, found: world.World, calendar: Calendar) -> None:
+        async with wiring.database(found.environment) as held:
+            if not self._force:
+                await timetable.refuse_infeasible(found.config, calendar, held, datetime.now(UTC))
 
 
 @asynccontextmanager

@@ -1,14 +1,41 @@
-"""Refuses schedules that cannot be kept: those that make no sense, and those that the quota cannot carry."""
+"""Says what schedules come to, and refuses those that cannot be kept: senseless ones, and too many at once."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from collector import duration, plan
 from collector.calendar import Calendar
-from collector.cli.world import World
-from collector.config import Config
+from collector.config import Config, universe_targets
 from collector.errors import ConfigError
+from collector.model import Known, Target
 from collector.postgres.database import Database
-from collector.schedule import sanity
+from collector.registry import Registry
+from collector.schedule import Every, Schedule, instants, sanity, timetable
+from collector.sectors import shipped
+from collector.store import Store
+
+_WEEK = timedelta(days=7)
+_YEAR = timedelta(days=365)
+_CADENCES = [timedelta(minutes=n) for n in (1, 2, 3, 5, 10, 13, 15, 26, 30, 39, 65, 78, 130, 195, 390)]
+"""Intervals to offer: round ones, and those that divide a session of six hours and a half."""
+_GRANTED = "SELECT min(granted) FROM collector.quota WHERE api_id = 'ka20002'"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the schedules of a configuration come to; the mappings are by schedule, `costs` is by universe."""
+
+    per_second: int
+    """The quota that the server is known to grant, else the one to start with; 0 is none."""
+    costs: Mapping[str, plan.Estimate]
+    sweeps_a_day: Mapping[str, int]
+    sweeps_a_year: Mapping[str, int]
+    ends: Mapping[str, timedelta]
+    """How long the longest sweep of the coming week will take, with the others that run beside it."""
+    complaint: str | None
+    """Why it does not fit, with the arithmetic and the nearest cadence that does; None if it fits."""
 
 
 def refuse_complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
@@ -28,5 +55,106 @@ def complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool
             yield config.complaint(path, f"schedules.{found.schedule}.{found.field}: {found.message}")
 
 
-async def refuse_infeasible(world: World, calendar: Calendar, held: Database, *, force: bool) -> None:
+async def refuse_infeasible(config: Config, calendar: Calendar, held: Database, now: datetime) -> None:
     """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule."""
+    found = await forecast(config, calendar, held, now)
+    if found.complaint:
+        raise ConfigError(found.complaint, hint="or start it all the same with --force")
+
+
+async def forecast(config: Config, calendar: Calendar, held: Database, now: datetime) -> Forecast:
+    """From what earlier walks needed, and where there is none, from the sector table."""
+    registry = Registry(held)
+    await registry.open()
+    sectors = await registry.sectors() or shipped()
+    per_second = config.api.requests_per_second
+    if per_second:
+        async with held.session("reading the quota") as connection:
+            per_second = await connection.fetchval(_GRANTED) or per_second
+    targets = {name: universe_targets(config, name, sectors) for name in config.universes}
+    known = await _known(Store(held, registry), {one for found in targets.values() for one in found}, now)
+    costs = {name: plan.estimate(found, sectors, known) for name, found in targets.items()}
+    return _forecast(config, _Load(calendar, costs, per_second, now))
+
+
+async def _known(store: Store, targets: Collection[Target], now: datetime) -> Mapping[Target, Known]:
+    """What walks before now tell of those targets that were ever walked."""
+    numbered = [target for target in targets if target in store.registry.targets]
+    return await store.known(now, numbered)
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What there is to do, by universe, and what may be spent on it."""
+
+    calendar: Calendar
+    costs: Mapping[str, plan.Estimate]
+    per_second: int
+    now: datetime
+
+    def due(self, schedules: Sequence[Schedule]) -> list[plan.Due]:
+        """The sweeps of the coming week."""
+        slots = timetable(schedules, self.calendar, self.now, self.now + _WEEK)
+        return [plan.Due(slot.at, slot.schedule) for slot in slots]
+
+    def requests(self, schedules: Sequence[Schedule]) -> dict[str, int]:
+        return {schedule.name: self.costs[schedule.universe].requests for schedule in schedules}
+
+    def clash(self, schedules: Sequence[Schedule]) -> plan.Clash | None:
+        return plan.clash(self.due(schedules), self.requests(schedules), self.per_second)
+
+    def longest(self, schedules: Sequence[Schedule]) -> dict[str, timedelta]:
+        """How long the longest sweep of each schedule takes."""
+        found: dict[str, timedelta] = {}
+        for end in plan.ends(self.due(schedules), self.requests(schedules), self.per_second):
+            name, took = end.due.schedule, end.at - end.due.at
+            found[name] = max(took, found.get(name, took))
+        return found
+
+
+def _forecast(config: Config, load: _Load) -> Forecast:
+    schedules = config.schedules
+    year = {
+        schedule.name: list(instants(schedule, load.calendar, load.now, load.now + _YEAR))
+        for schedule in schedules
+    }
+    clash = load.clash(schedules)
+    return Forecast(
+        per_second=load.per_second,
+        costs=load.costs,
+        sweeps_a_day={
+            name: max(Counter(at.date() for at in slots).values(), default=0) for name, slots in year.items()
+        },
+        sweeps_a_year={name: len(slots) for name, slots in year.items()},
+        ends={} if clash else load.longest(schedules),
+        complaint=_complaint(config, load, clash) if clash else None,
+    )
+
+
+def _complaint(config: Config, load: _Load, clash: plan.Clash) -> str:
+    """The arithmetic of the first sweep that does not fit, and what would."""
+    slow = next(schedule for schedule in config.schedules if schedule.name == clash.due.schedule)
+    cost = load.costs[slow.universe]
+    alone = cost.seconds(load.per_second)
+    gap = (clash.next_at - clash.due.at).total_seconds()
+    text = (
+        f"schedules.{slow.name}: {cost.targets} targets take {cost.requests} requests,"
+        f" at {load.per_second}/s {alone:.0f} s"
+    )
+    if alone <= gap:
+        others = ", ".join(schedule.name for schedule in config.schedules if schedule is not slow)
+        text += f", beside {others} {(clash.ends - clash.due.at).total_seconds():.0f} s"
+    key = "every" if isinstance(slow.when, Every) else "at"
+    fits = f"its next slot comes after {gap:.0f} s; {_nearest(config.schedules, slow, load)}"
+    return config.complaint(("schedules", slow.name, key), f"{text}; {fits}")
+
+
+def _nearest(schedules: Sequence[Schedule], slow: Schedule, load: _Load) -> str:
+    if isinstance(slow.when, Every):
+        for interval in _CADENCES:
+            if interval <= slow.when.interval:
+                continue
+            slower = replace(slow, when=slow.when._replace(interval=interval))
+            if load.clash([slower if schedule is slow else schedule for schedule in schedules]) is None:
+                return f"the nearest cadence that fits is `every: {duration.show(interval)}`"
+    return "no cadence fits; name fewer targets"
