@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TypeVar
 
-_BODY = r"[ \t]*(\+\+?|--?)?([0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
+_BODY = r"[ \t]*(\+\+?|--?)?(0*[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
 _WHOLE = re.compile(_BODY + r"[ \t]*", re.ASCII)
 _RATE = re.compile(_BODY + r"(?:\.([0-9]{1,2}))?[ \t]*", re.ASCII)
 _SYMBOL = re.compile(r"([0-9A-Z]{6})((?:_NX|_AL)?)", re.ASCII)
@@ -61,8 +61,12 @@ def _whole(text: str) -> int:
     match = _WHOLE.fullmatch(text)
     if match is None:
         raise FieldError("is no whole number")
-    number = int(match[2].replace(",", ""))
+    number = _digits(match[2])
     return -number if match[1] and match[1][0] == "-" else number
+
+
+def _digits(text: str) -> int:
+    return int(text.replace(",", "").lstrip("0") or "0")  # int() refuses thousands of zeros
 
 
 def signed(text: str) -> int:
@@ -93,7 +97,7 @@ def basis_points(text: str) -> int:
     match = _RATE.fullmatch(text)
     if match is None:
         raise FieldError("is no percentage with at most two decimals")
-    number = int(match[2].replace(",", "")) * 100 + int((match[3] or "").ljust(2, "0"))
+    number = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
     if number > RATE_LIMIT:
         raise FieldError("is larger than a rate can be")
     return -number if match[1] and match[1][0] == "-" else number
@@ -132,22 +136,25 @@ def name(text: str) -> str:
 
 def signed_columns(columns: Sequence[Sequence[str]]) -> list[list[int]]:
     """`signed` for several columns."""
-    if _is_plain(columns, b"0123456789+-"):
-        try:
-            numbers = [list(map(int, column)) for column in columns]
-        except ValueError:
-            pass
-        else:
-            if max(map(max, numbers)) <= INT4 and min(map(min, numbers)) >= -INT4:
-                return numbers
-    return [list(map(signed, column)) for column in columns]
+    return _plain_won(columns) or [list(map(signed, column)) for column in columns]
 
 
 def price_columns(columns: Sequence[Sequence[str]]) -> list[list[int | None]]:
     """`price` for several columns."""
-    if all(map(all, columns)):  # no text is empty
-        return [[abs(number) or None for number in column] for column in signed_columns(columns)]
+    if numbers := _plain_won(columns):
+        return [[abs(number) or None for number in column] for column in numbers]
     return [list(map(price, column)) for column in columns]
+
+
+def _plain_won(columns: Sequence[Sequence[str]]) -> list[list[int]] | None:
+    """The amounts in columns that hold nothing but digits and single signs; None if a text is otherwise."""
+    if not _is_plain(columns, b"0123456789+-"):
+        return None
+    try:
+        numbers = [list(map(int, column)) for column in columns]
+    except ValueError:
+        return None
+    return numbers if max(map(max, numbers)) <= INT4 and min(map(min, numbers)) >= -INT4 else None
 
 
 def volumes(column: Sequence[str]) -> list[int]:

@@ -102,7 +102,12 @@ def decimal(written: str) -> Decimal:
             break
     before, point, after = written.partition(".")
     before = ungrouped(before)
-    if not before or len(before) > 15 or not set(before + after) <= DIGITS or (point and not after):
+    if (
+        not before
+        or len(before.lstrip("0")) > 15
+        or not set(before + after) <= DIGITS
+        or (point and not after)
+    ):
         raise Wrong
     number = Decimal(before + point + after)
     return -number if negative else number

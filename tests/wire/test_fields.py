@@ -18,6 +18,8 @@ TOLERATED = [
     pytest.param("++714", 714, id="surplus plus"),
     pytest.param(" \t5 ", 5, id="blanks around"),
     pytest.param("00000116", 116, id="padded with zeros"),
+    pytest.param("0" * 20 + "116", 116, id="padded past any width"),
+    pytest.param("-" + "0" * 5000 + "116", -116, id="padded with thousands of zeros"),
     pytest.param("1,234", 1234, id="digit groups"),
     pytest.param("-12,345,678", -12345678, id="signed digit groups"),
     pytest.param("2147483647", 2**31 - 1, id="largest int4"),
@@ -196,16 +198,44 @@ def test_only_field_errors_escape(text):
         outcome(lambda parse=parse: parse(text))
 
 
+ODD = [
+    "",
+    " ",
+    "7 ",
+    "+7",
+    "--7",
+    "+-7",
+    "7-",
+    "1,234",
+    "-1",
+    "٣",
+    "1_0",
+    "\ud800",
+    "1.00\n2.00",
+    "-0.05",
+    "0" * 20 + "5",
+]
+ODD += ["2147483648", "-2147483648", "9" * 16, "9" * 5000]
+COLUMNS = st.lists(
+    st.integers(-9999, 10**10).map(str) | st.decimals(-99, 99, places=2).map(str) | st.sampled_from(ODD),
+    min_size=1,
+) | st.lists(st.sampled_from("12345"), min_size=1)
+
+
 @unhurried
-@given(
-    st.lists(
-        st.text("0123456789", max_size=17) | st.sampled_from([" 7", "+7", "1,234", "", "-1", "٣"]), min_size=1
-    )
+@given(COLUMNS)
+@pytest.mark.parametrize(
+    ("whole", "single"),
+    [
+        pytest.param(lambda column: fields.signed_columns([column, column])[1], fields.signed, id="signed"),
+        pytest.param(lambda column: fields.price_columns([column, column])[1], fields.price, id="price"),
+        pytest.param(fields.volumes, fields.volume, id="volume"),
+        pytest.param(fields.rates, fields.basis_points, id="rate"),
+        pytest.param(fields.signs, fields.sign, id="sign"),
+    ],
 )
-def test_a_column_of_volumes_reads_as_each_of_them(column):
-    assert outcome(lambda: fields.volumes(column)) == outcome(
-        lambda: [fields.volume(text) for text in column]
-    )
+def test_a_column_reads_as_each_of_its_texts(whole, single, column):
+    assert outcome(lambda: whole(column)) == outcome(lambda: [single(text) for text in column])
 
 
 def outcome(read):
