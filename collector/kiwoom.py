@@ -15,24 +15,30 @@ from collector import wire
 from collector.api import Api
 from collector.errors import (
     CollectorError,
-    Rejected,
+    Denied,
     Throttled,
     TokenExpired,
     Unavailable,
     Unreadable,
 )
-from collector.model import Market, Page, Sector, Target
+from collector.model import BarPage, Market, Page, Sector, Target
 from collector.patience import ATTEMPTS, Breaker, RetryBudget, backoff
 from collector.postgres.database import Database
 from collector.quota import Quota
 from collector.secret import Secret
 from collector.token import Tokens
-from collector.wire import BarPage, Reply, Request
+from collector.wire import Reply, Request
 
 T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds that an outage may last before the walks that wait for its end are given up."""
+RENEWALS = 2
+"""Tokens that may turn out to be dead before one request is given up, and the sweep with it."""
+_RIVAL = (
+    "another program may use the same key: each new token seems to kill the one before it, so give each its own"
+    " / 같은 앱키를 쓰는 다른 프로그램이 있으면 토큰이 서로 무효화됩니다. 앱키를 따로 쓰세요"
+)
 
 
 @dataclass
@@ -87,15 +93,14 @@ class Kiwoom:
         return answer
 
     async def bars(
-        self, symbol: str, last: date, *, adjusted: bool, key: str | None = None, trace: Trace
-    ) -> BarPage:
-        """One page of daily bars up to `last`, newest first."""
-        answer, _ = await self._call(
-            wire.ask_bars(symbol, last, adjusted=adjusted, key=key),
+        self, symbol: str, newest: date, *, adjusted: bool, key: str | None = None, trace: Trace
+    ) -> tuple[BarPage, datetime]:
+        """One page of daily bars up to `newest`, and when it arrived; TokenExpired as in `prices`."""
+        return await self._call(
+            wire.ask_bars(symbol, newest, adjusted=adjusted, key=key),
             lambda reply: wire.read_bars(reply, symbol),
             trace,
         )
-        return answer
 
     async def token(self) -> Secret:
         """The live token, for whoever only wants to know that there is one."""
@@ -106,19 +111,24 @@ class Kiwoom:
         return token
 
     async def _call(self, request: Request, read: Callable[[Reply], T], trace: Trace) -> tuple[T, datetime]:
-        """Ask with the live token; renew a dead one once, and ask again unless a walk was under way."""
+        """Ask with the live token; renew a dead one, and ask again unless a walk was under way.
+
+        A second new one that is dead as well is everybody's affair: issuing more would help nobody. (One may
+        be: it was another program's, and died before we had used it.)
+        """
         token = await self._tokens.current()
-        try:
-            return await self._asked(request, read, trace, token)
-        except TokenExpired:
-            token = await self._tokens.renewed(token)
-            if request.key is not None:
-                raise
+        for _ in range(RENEWALS):
+            try:
+                return await self._asked(request, read, trace, token)
+            except TokenExpired:
+                token = await self._tokens.renewed(token)
+                if request.key is not None:
+                    raise
         try:
             return await self._asked(request, read, trace, token)
         except TokenExpired as error:
-            raise Rejected(
-                f"a new token is refused as well: {error}", code=error.code, text=error.text
+            raise Denied(
+                f"a new token is refused as well: {error}", code=error.code, text=error.text, hint=_RIVAL
             ) from error
 
     async def _asked(

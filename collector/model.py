@@ -105,7 +105,7 @@ class Status(StrEnum):
 
 
 class Remark(StrEnum):
-    """Why a walk is not certified (or, for LATE, what a reader must know of one that is)."""
+    """Why a walk is not certified (or, for LATE, SUSPENDED and YOUNGER, what a reader must know of one that is)."""
 
     REPEATED_KEY = "repeated_key"
     SHORT_PAGE = "short_page"
@@ -123,6 +123,12 @@ class Remark(StrEnum):
     EMPTY = "empty"
     STALE = "stale"
     LATE = "late"
+    DATE_ORDER = "date_order"
+    CLOSED_DAY = "closed_day"
+    ABSENT_DAYS = "absent_days"
+    ABSURD = "absurd"
+    SUSPENDED = "suspended"
+    YOUNGER = "younger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +209,60 @@ class Sector:
     """Has no members by nature (a volatility or futures index): an empty answer is whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One listing's day: won as integers, volume in shares."""
+class Bar(NamedTuple):
+    """One listing's day: won as integers, volume in shares; None where nothing traded.
+
+    `change` is won against the close of the trading day before, or what stands for it after a split.
+    """
 
     symbol: str
     trading_date: date
-    open: int
-    high: int
-    low: int
-    close: int
+    open: int | None
+    high: int | None
+    low: int | None
+    close: int | None
     volume: int
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarPage:
+    """One answer of ka10081: bars newest first, and the key of the next page (None: the last)."""
+
+    bars: Sequence[Bar]
+    next_key: str | None
+    bad: Sequence[BadRow] = ()
+    announced: int | None = None
+    """Rows that the server says are in this page (resp-cnt); None if it does not say."""
+    end_unsaid: bool = False
+    """The last page by assumption only: the answer did not say whether another follows."""
+
+    @property
+    def size(self) -> int:
+        """Rows as the server sent them, readable or not."""
+        return len(self.bars) + len(self.bad)
+
+
+@dataclass(frozen=True, slots=True)
+class BarReading:
+    """A listing's bars as they were fetched, before they are judged: all pages, newest bar first.
+
+    `newest` is the day that was asked from, `oldest` the day at which reading on was over. `stopped` says why
+    it ended before that and before the server said so (None: it did not).
+    """
+
+    symbol: str
+    newest: date
+    oldest: date
+    pages: Sequence[BarPage]
+    requested_at: datetime
+    received_at: datetime
+    attempts: int
+    stopped: Remark | None = None
+
+    @property
+    def bars(self) -> list[Bar]:
+        return [bar for page in self.pages for bar in page.bars]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ codes to our errors; `fields` is the grammar of single values; `text` is JSON, s
 """
 
 from collector.wire.answers import (
-    BarPage,
     Token,
     read_bars,
     read_prices,
@@ -19,7 +18,6 @@ from collector.wire.reply import Reply
 
 __all__ = [
     "API_IDS",
-    "BarPage",
     "Reply",
     "Request",
     "Token",
