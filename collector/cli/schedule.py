@@ -22,7 +22,7 @@ _DAY = timedelta(days=1)
 _ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
 
 
-class _Day(click.ParamType[date]):
+class Day(click.ParamType[date]):
     """A Korean date."""
 
     name = "date"
@@ -52,8 +52,8 @@ class _Day(click.ParamType[date]):
 @click.option(
     "--next", "count", type=click.IntRange(1, 100_000), help="The next so many slots (default: 10)."
 )
-@click.option("--from", "first", type=_Day(), help="All slots from this day, KST ...")
-@click.option("--to", "last", type=_Day(), help="... to this one, both included.")
+@click.option("--from", "first", type=Day(), help="All slots from this day, KST ...")
+@click.option("--to", "last", type=Day(), help="... to this one, both included.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one list.")
 def schedule(path: Path, count: int | None, first: date | None, last: date | None, as_json: bool) -> None:
     """Show when sweeps fall due, and the days that are passed over."""

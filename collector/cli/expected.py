@@ -1,0 +1,98 @@
+"""What the schedules asked for and the ledger does not have whole, computed by the database a day at a time."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+
+from collector.calendar import Calendar
+from collector.model import KST, Target
+from collector.postgres.session import Connection
+from collector.schedule import Schedule, Slot, timetable
+
+_DAY = timedelta(days=1)
+
+_GAPS = """
+SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
+       COALESCE(w.status, 'absent') AS status,
+       COALESCE(w.error, NULLIF(array_to_string(w.remarks, ', '), ''), 'nothing is known of it') AS reason
+FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
+JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
+     AS t (universe, market, sector, exchange, place) USING (universe)
+LEFT JOIN collector.target AS known USING (market, sector, exchange)
+LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
+WHERE w.status IS DISTINCT FROM 'complete'
+  AND NOT (w.status IS NULL AND EXISTS (
+    SELECT FROM collector.sweep AS r
+    WHERE r.slot = s.slot AND r.universe = s.universe
+      AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
+  ))
+ORDER BY s.slot, s.schedule, t.place
+"""
+_COUNTS = """
+SELECT s.slot, s.schedule, s.universe, COALESCE(w.status, 'absent') AS status, count(*) AS targets
+FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
+JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[])
+     AS t (universe, market, sector, exchange) USING (universe)
+LEFT JOIN collector.target AS known USING (market, sector, exchange)
+LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
+GROUP BY s.slot, s.schedule, s.universe, COALESCE(w.status, 'absent')
+ORDER BY s.slot, s.schedule, status
+"""
+
+
+class Gap(NamedTuple):
+    """A slot × target that is not stored complete; `status` is `absent` where the ledger has no line."""
+
+    slot: datetime
+    schedule: str
+    market: str
+    sector: str
+    exchange: str
+    status: str
+    reason: str
+
+
+class Count(NamedTuple):
+    """How many of a slot's targets ended that way."""
+
+    slot: datetime
+    schedule: str
+    universe: str
+    status: str
+    targets: int
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Which slots × targets there should be: those of the schedules, as they are written now."""
+
+    schedules: Sequence[Schedule]
+    calendar: Calendar
+    targets: Mapping[str, Sequence[Target]]
+    """By universe."""
+
+    def slots(self, day: date, now: datetime) -> list[Slot]:
+        """The day's slots that should have ended by now: later ones, and those that may still begin, are none."""
+        midnight = datetime.combine(day, time(), KST)
+        found = timetable(self.schedules, self.calendar, midnight, midnight + _DAY)
+        return [slot for slot in found if slot.deadline <= now]
+
+    async def gaps(
+        self, connection: Connection, first: date, last: date, now: datetime
+    ) -> AsyncIterator[Gap]:
+        """What is not complete from one day to another, both included, in time order."""
+        for day in (first + number * _DAY for number in range((last - first).days + 1)):
+            if slots := self.slots(day, now):
+                for row in await connection.fetch(_GAPS, *self._columns(slots)):
+                    yield Gap(*row)
+
+    async def counts(self, connection: Connection, slots: Sequence[Slot]) -> list[Count]:
+        """These slots' targets by how they ended."""
+        return [Count(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
+
+    def _columns(self, slots: Sequence[Slot]) -> tuple[list[object], ...]:
+        universes = {slot.universe for slot in slots}
+        targets = [(name, *target) for name in universes for target in self.targets[name]]
+        asked = [(slot.at, slot.schedule, slot.universe) for slot in slots]
+        return tuple(map(list, (*zip(*asked, strict=True), *zip(*targets, strict=True))))
