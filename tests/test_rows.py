@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collector.model import KST, Snapshot
 from collector.rows import COLUMNS, pack
 
-unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
 SLOT = datetime(2026, 11, 20, 10, 0, tzinfo=KST)
 ROW = Snapshot("005930", "삼성전자", 70100, 500, 72, 2, 9263135, 70200, None, 69800, 70500, 69400)

@@ -21,7 +21,7 @@ from collector.model import Exchange, Market
 from collector.wire import read_bars, read_prices, read_revoked, read_sectors, read_token
 from tests.wire.answers import page, refusal, refused, reply, row, sample
 
-unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
 READERS = [
     pytest.param(lambda reply: read_prices(reply, Exchange.KRX), id="prices"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from collector.wire import fields
 from collector.wire.fields import FieldError, Memo
 
-unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
 TOLERATED = [
     pytest.param("0", 0, id="zero"),

@@ -13,7 +13,7 @@ from collector.wire import read_prices
 from tests.wire import slow
 from tests.wire.answers import FIELDS, LAST, page, refused, reply, row, sample
 
-unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
+unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
 
 def read(body: bytes, *headers: tuple[str, str], exchange: Exchange = Exchange.KRX) -> Page:
