@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from collector.calendar import Calendar
+from collector.calendar import Calendar, kst
 from collector.model import KST, Target
 from collector.postgres.session import Connection
 from collector.schedule import Schedule, Slot, timetable
 
 _DAY = timedelta(days=1)
+_LONG_AGO = 60
 
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
@@ -30,14 +31,23 @@ WHERE w.status IS DISTINCT FROM 'complete'
 ORDER BY s.slot, s.schedule, t.place
 """
 _COUNTS = """
-SELECT s.slot, s.schedule, s.universe, COALESCE(w.status, 'absent') AS status, count(*) AS targets
-FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
-JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[])
-     AS t (universe, market, sector, exchange) USING (universe)
-LEFT JOIN collector.target AS known USING (market, sector, exchange)
-LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
-GROUP BY s.slot, s.schedule, s.universe, COALESCE(w.status, 'absent')
-ORDER BY s.slot, s.schedule, status
+SELECT found.slot, found.schedule, found.status, count(*) AS targets
+FROM (
+    SELECT s.slot, s.schedule,
+           CASE WHEN w.status IS NOT NULL THEN w.status
+                WHEN r.slot IS NOT NULL THEN 'under way'
+                ELSE 'absent' END AS status
+    FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
+    JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[])
+         AS t (universe, market, sector, exchange) USING (universe)
+    LEFT JOIN collector.target AS known USING (market, sector, exchange)
+    LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
+    LEFT JOIN collector.sweep AS r
+         ON r.slot = s.slot AND r.universe = s.universe
+        AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
+) AS found
+GROUP BY found.slot, found.schedule, found.status
+ORDER BY found.slot, found.schedule, found.status
 """
 
 
@@ -54,11 +64,10 @@ class Gap(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many of a slot's targets ended that way."""
+    """How many of a slot's targets ended that way; `under way` where a sweep has still to get to them."""
 
     slot: datetime
     schedule: str
-    universe: str
     status: str
     targets: int
 
@@ -77,6 +86,14 @@ class Expected:
         midnight = datetime.combine(day, time(), KST)
         found = timetable(self.schedules, self.calendar, midnight, midnight + _DAY)
         return [slot for slot in found if slot.deadline <= now]
+
+    def last_day(self, now: datetime) -> tuple[date, list[Slot]] | None:
+        """The newest day with slots that should have ended, and those slots; None if there is none for long."""
+        today = kst(now).date()
+        for day in (today - number * _DAY for number in range(_LONG_AGO)):
+            if slots := self.slots(day, now):
+                return day, slots
+        return None
 
     async def gaps(
         self, connection: Connection, first: date, last: date, now: datetime

@@ -1,39 +1,19 @@
-"""`collector status`: what is stored, and what is missing of it."""
+"""`collector status`: what is stored, what is missing of it, and how the daemon is."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
+from collector import config as configuration
 from collector import log
-from collector.cli import drawing, wiring, world
+from collector.cli import drawing, standing, wiring, world
+from collector.cli.schedule import read_calendar
 from collector.cli.sql import shown
 from collector.model import KST
-from collector.postgres.session import Connection
-
-_SWEEPS = """
-SELECT s.slot, s.universe, s.ended_at IS NOT NULL AS ended,
-       count(*) FILTER (WHERE w.status = 'complete') AS complete,
-       count(*) FILTER (WHERE w.status = 'suspect') AS suspect,
-       count(*) FILTER (WHERE w.status = 'failed') AS failed,
-       count(*) FILTER (WHERE w.status = 'missed') AS missed,
-       COALESCE(sum(w.rows), 0)::bigint AS rows
-FROM (SELECT * FROM collector.sweep ORDER BY slot DESC LIMIT 10) AS s
-LEFT JOIN collector.walk AS w ON w.slot = s.slot
-GROUP BY s.slot, s.universe, s.ended_at
-ORDER BY s.slot DESC
-"""
-_DATABASE = """
-SELECT pg_database_size(current_database()) AS bytes,
-       (SELECT min(slot) FROM collector.walk) AS oldest,
-       (SELECT max(slot) FROM collector.walk) AS newest,
-       (SELECT count(*) FROM collector.quarantine) AS quarantined,
-       (SELECT kind FROM collector.origin) AS source
-"""
-_QUOTA = "SELECT api_id, granted FROM collector.quota WHERE granted IS NOT NULL ORDER BY api_id"
 
 
 @click.command(
@@ -46,47 +26,87 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @world.config_option
 def status(as_json: bool, config_path: Path | None) -> None:
-    """Show what is stored: the newest sweeps, what is missing of them, the size and span of the database.
+    """Show what is stored and what is missing of it, the daemon's lease, and the slots before and after now.
 
-    Exit status 1: the newest sweep is not whole.
+    Exit status 1: a slot of the last open day that should be complete is not; where no daemon ever ran, the
+    newest sweep is not whole.
     """
     log.configure(level="warning")
-    found = world.run(_status())
+    found = world.run(_status(config_path, datetime.now(UTC)))
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, default=shown))
     else:
         _print(found)
-    newest = found["sweeps"][0] if found["sweeps"] else None
-    if newest and (not newest["ended"] or newest["suspect"] or newest["failed"] or newest["missed"]):
+    if not _is_whole(found):
         raise SystemExit(1)
 
 
-async def _status() -> dict[str, Any]:
-    async with (
-        wiring.database(world.environment()) as held,
-        held.session("reading the status") as connection,
-    ):
-        return {"address": str(held.address), **await _read(connection)}
+def _is_whole(found: dict[str, Any]) -> bool:
+    if found["accounted"].keys() & set(found["schedules"]):
+        day = found["day"]
+        return day is None or all(day[name] == 0 for name in ("suspect", "failed", "missed", "absent"))
+    newest = found["sweeps"][0] if found["sweeps"] else None
+    return newest is None or (
+        newest["ended"] and not (newest["suspect"] or newest["failed"] or newest["missed"])
+    )
 
 
-async def _read(connection: Connection) -> dict[str, Any]:
-    sweeps = [dict(row) for row in await connection.fetch(_SWEEPS)]
-    quotas = {row["api_id"]: row["granted"] for row in await connection.fetch(_QUOTA)}
-    return {**dict(await connection.fetchrow(_DATABASE)), "quota_learnt": quotas, "sweeps": sweeps}
+async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
+    """With the configuration where there is one: what is stored can be told without it."""
+    found = world.environment()
+    path = config_path or found.config
+    config = configuration.load(path, base_url=found.base_url) if config_path or path.exists() else None
+    async with wiring.database(found) as held:
+        return await standing.read(config, read_calendar(path), held, now)
 
 
 def _print(found: dict[str, Any]) -> None:
     console = drawing.console()
     console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {found['source']}")
-    if not found["sweeps"]:
+    for line in (*_about_daemon(found), *_about_key(found)):
+        console.print(line)
+    if not found["newest"]:
         console.print("nothing is stored yet; `collector once` takes a first snapshot")
         return
     console.print(f"slots      {_kst(found['oldest'])} to {_kst(found['newest'])} KST")
+    if found["newest_day"]:
+        console.print(f"rows       of {found['oldest_day']} to {found['newest_day']}")
     if found["quarantined"]:
         console.print(f"quarantine {found['quarantined']:,} rows that did not decode")
-    for api_id, granted in found["quota_learnt"].items():
-        console.print(f"quota      the server grants {granted}/s for {api_id}")
     console.print(_table(found["sweeps"]))
+
+
+def _about_daemon(found: dict[str, Any]) -> list[str]:
+    lines = []
+    if lease := found["lease"]:
+        held = "held by" if lease["is_held"] else "free; last held by"
+        lines.append(f"lease      {held} {lease['holder']}, epoch {lease['epoch']}")
+    for name, title in (("last_slot", "last slot"), ("next_slot", "next slot")):
+        if slot := found[name]:
+            lines.append(f"{title}  {_kst(slot['slot'])} KST, {slot['schedule']}")
+    if day := found["day"]:
+        statuses = ", ".join(
+            f"{day[name]:,} {name.replace('_', ' ')}"
+            for name in ("complete", "suspect", "failed", "missed", "absent", "under_way")
+            if day[name]
+        )
+        lines.append(f"day        {day['date']}: {day['slots']} slots so far; {statuses or 'no targets'}")
+    knows = found["calendar"]
+    sure = "" if knows["sure_of_today"] else ", so today is unsure"
+    lines.append(f"calendar   knows {knows['known_from']} to {knows['known_until']}{sure}; {knows['today']}")
+    return lines
+
+
+def _about_key(found: dict[str, Any]) -> list[str]:
+    lines = []
+    for api_id, in_use in found["quota_in_use"].items():
+        granted = found["quota_learnt"].get(api_id)
+        learnt = f"the server grants {granted}/s" if granted else "not learnt yet"
+        lines.append(f"quota      {api_id}: {in_use} in use, {learnt}")
+    if token := found["token"]:
+        age = token["age_seconds"] / 3600
+        lines.append(f"token      {age:.1f} h old, until {_kst(token['expires_at'])} KST")
+    return lines
 
 
 def _table(sweeps: list[dict[str, Any]]) -> Table:

@@ -1,0 +1,145 @@
+"""What `collector status` shows: the database, the daemon and the day, as one plain structure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from collector import sectors
+from collector.calendar import Calendar, kst
+from collector.cli.expected import Count, Expected
+from collector.config import Config, universe_targets
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+from collector.registry import Registry
+from collector.schedule import Slot, next_slot
+
+_SWEEPS = """
+SELECT s.slot, s.universe, s.ended_at IS NOT NULL AS ended,
+       count(*) FILTER (WHERE w.status = 'complete') AS complete,
+       count(*) FILTER (WHERE w.status = 'suspect') AS suspect,
+       count(*) FILTER (WHERE w.status = 'failed') AS failed,
+       count(*) FILTER (WHERE w.status = 'missed') AS missed,
+       COALESCE(sum(w.rows), 0)::bigint AS rows
+FROM (SELECT * FROM collector.sweep ORDER BY slot DESC LIMIT 10) AS s
+LEFT JOIN collector.walk AS w ON w.slot = s.slot
+GROUP BY s.slot, s.universe, s.ended_at
+ORDER BY s.slot DESC
+"""
+_DATABASE = """
+SELECT pg_database_size(current_database()) AS bytes,
+       (SELECT min(slot) FROM collector.walk) AS oldest,
+       (SELECT max(slot) FROM collector.walk) AS newest,
+       (SELECT count(*) FROM collector.quarantine) AS quarantined,
+       (SELECT kind FROM collector.origin) AS source
+"""
+_DAYS = """
+SELECT min(day) AS oldest_day, max(day) AS newest_day
+FROM (
+    SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'collector.snapshot'::regclass AND c.relname ~ '^snapshot_[0-9]{8}$'
+) AS days
+WHERE day <= (SELECT (max(slot) AT TIME ZONE 'Asia/Seoul')::date FROM collector.walk WHERE rows > 0)
+"""
+_QUOTA = "SELECT api_id, granted FROM collector.quota WHERE granted IS NOT NULL ORDER BY api_id"
+_IN_USE = """
+SELECT api_id, count(*) FILTER (WHERE free_at > clock_timestamp()) AS in_use, count(*) AS places
+FROM collector.place
+GROUP BY api_id
+ORDER BY api_id
+"""
+_ISSUED = """
+SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
+FROM collector.token
+WHERE issued_at IS NOT NULL
+ORDER BY issued_at DESC
+LIMIT 1
+"""
+_ACCOUNTED = "SELECT schedule, until FROM collector.accounted ORDER BY schedule"
+_LEASE = """
+SELECT holder, epoch, taken_at, renewed_at, expires_at, expires_at > clock_timestamp() AS is_held
+FROM collector.lease
+WHERE name = 'sweeps'
+"""
+
+
+async def read(config: Config | None, calendar: Calendar, held: Database, now: datetime) -> dict[str, Any]:
+    """Everything at once; without a configuration, or schedules in it, only what the database knows."""
+    table = await Registry(held).sectors() or sectors.shipped()
+    async with held.session("reading the status", timeout=60) as connection:
+        found = await _stored(connection)
+        found |= {
+            "schedules": [],
+            "calendar": _knowledge(calendar, now),
+            "last_slot": None,
+            "next_slot": None,
+            "day": None,
+        }
+        if config and config.schedules:
+            targets = {name: universe_targets(config, name, table) for name in config.universes}
+            expected = Expected(config.schedules, calendar, targets)
+            found["schedules"] = [schedule.name for schedule in config.schedules]
+            found["next_slot"] = _slot(next_slot(config.schedules, calendar, now))
+            found |= await _last_day(expected, connection, now, since=found["oldest"])
+    return {"address": str(held.address), **found}
+
+
+async def _stored(connection: Connection) -> dict[str, Any]:
+    sweeps = [dict(row) for row in await connection.fetch(_SWEEPS)]
+    quotas = {row["api_id"]: row["granted"] for row in await connection.fetch(_QUOTA)}
+    in_use = {row["api_id"]: row["in_use"] for row in await connection.fetch(_IN_USE)}
+    return {
+        **dict(await connection.fetchrow(_DATABASE)),
+        **dict(await connection.fetchrow(_DAYS)),
+        "quota_learnt": quotas,
+        "quota_in_use": in_use,
+        "token": _or_none(await connection.fetchrow(_ISSUED)),
+        "lease": _or_none(await connection.fetchrow(_LEASE)),
+        "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
+        "sweeps": sweeps,
+    }
+
+
+def _or_none(row: Any) -> dict[str, Any] | None:
+    return dict(row) if row else None
+
+
+def _knowledge(calendar: Calendar, now: datetime) -> dict[str, Any]:
+    today = kst(now).date()
+    return {
+        "known_from": calendar.known_from,
+        "known_until": calendar.known_until,
+        "sure_of_today": calendar.sure(today),
+        "today": calendar.closed_reason(today) or "trading day",
+    }
+
+
+async def _last_day(
+    expected: Expected, connection: Connection, now: datetime, *, since: datetime | None
+) -> dict[str, Any]:
+    """The newest day with slots that should have ended, from the ledger's first slot on."""
+    last = expected.last_day(now)
+    if last is None or since is None:
+        return {}
+    day, slots = last
+    slots = [slot for slot in slots if slot.at >= since]
+    counts = await expected.counts(connection, slots) if slots else []
+    return {
+        "day": {"date": day, "slots": len(slots), **_totals(counts)},
+        "last_slot": _slot(slots[-1]) if slots else None,
+    }
+
+
+def _slot(slot: Slot | None) -> dict[str, Any] | None:
+    return slot and {"slot": slot.at, "schedule": slot.schedule, "universe": slot.universe}
+
+
+def _totals(counts: Sequence[Count]) -> dict[str, int]:
+    """Slots × targets by status, all of which are there."""
+    totals: Counter[str] = Counter()
+    for count in counts:
+        totals[count.status] += count.targets
+    names = ("complete", "suspect", "failed", "missed", "absent", "under way")
+    return {name.replace(" ", "_"): totals[name] for name in names}
