@@ -149,7 +149,8 @@ class Collector:
     async def _entered(self, reading: Reading, known: Known) -> Outcome:
         sector = self.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
-        await self.store.enter(reading, certificate)
+        if not await self.store.enter(reading, certificate):
+            return await self._standing(reading.slot, reading.target)
         return Outcome(
             target=reading.target,
             slot=reading.slot,
@@ -162,10 +163,15 @@ class Collector:
 
     async def _failed(self, walk: "_Walk", error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
-        await self.store.enter_failure(walk.slot, walk.target, error=text, attempts=walk.attempts)
+        if not await self.store.enter_failure(walk.slot, walk.target, error=text, attempts=walk.attempts):
+            return await self._standing(walk.slot, walk.target)
         return Outcome(
             target=walk.target, slot=walk.slot, status=Status.FAILED, error=text, attempts=walk.attempts
         )
+
+    async def _standing(self, slot: datetime, target: Target) -> Outcome:
+        """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
+        return (await self.store.ledger(slot))[target]
 
 
 class _Walk:

@@ -220,17 +220,17 @@ class Store:
             self.registry.note_members(reading.target.market, snapshots, numbers)
         return entered
 
-    async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> None:
-        """Note that a walk failed and nothing of it is stored; a walk that is there stays as it is."""
-        await self._without_rows(slot, target, Status.FAILED, error, attempts)
+    async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> bool:
+        """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is."""
+        return await self._without_rows(slot, target, Status.FAILED, error, attempts)
 
-    async def enter_miss(self, slot: datetime, target: Target, *, reason: str) -> None:
-        """Note that a target's slot passed untried."""
-        await self._without_rows(slot, target, Status.MISSED, reason, 0)
+    async def enter_miss(self, slot: datetime, target: Target, *, reason: str) -> bool:
+        """Note that a target's slot passed untried; False as in `enter_failure`."""
+        return await self._without_rows(slot, target, Status.MISSED, reason, 0)
 
     async def _without_rows(
         self, slot: datetime, target: Target, status: Status, error: str, attempts: int
-    ) -> None:
+    ) -> bool:
         nothing: tuple[Any, ...] = (None, None, [], [], None, None)
         values: tuple[Any, ...] = (
             slot,
@@ -244,11 +244,11 @@ class Store:
             *nothing,
         )
 
-        async def write(_again: bool) -> None:
+        async def write(_again: bool) -> bool:
             async with self.database.transaction(f"noting that {target} {status}") as connection:
-                await connection.execute(_ENTER, *values)
+                return await connection.fetchval(_ENTER, *values) is not None
 
-        await self._repeated(slot, write)
+        return await self._repeated(slot, write)
 
     async def _written(
         self,

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from collector.errors import Unreadable
+from collector.errors import Denied, Rejected, TokenExpired, Unreadable
 from collector.postgres.database import Database
 from collector.secret import Secret
 from collector.wire import Token
@@ -32,7 +32,12 @@ INSERT INTO collector.token (key) VALUES ($1)
 ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
 RETURNING sealed, expires_at
 """
-_PATIENTLY = "SET LOCAL lock_timeout = '60s'"  # whoever holds the row is asking the API
+# Whoever holds the row is asking the API, which may take as long as three requests.
+_PATIENTLY = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
+_NO_TOKEN = (
+    "see whether api.base_url leads to Kiwoom, and whether the key is in force"
+    " / api.base_url이 키움을 가리키는지, 키가 유효한지 확인하세요"
+)
 _KEEP = """
 UPDATE collector.token
 SET sealed = $2, issued_at = clock_timestamp(), expires_at = $3
@@ -101,11 +106,21 @@ class Tokens:
             found = self._opened(row["sealed"], row["expires_at"])
             if found is not None and self._is_usable(found, failed):
                 return found
-            token = await self._issue()
-            self._believable(token)
+            token = await self._new()
             sealed = self._seal.encrypt(token.value.reveal().encode())
             await connection.execute(_KEEP, self._key, sealed, token.expires_at)
             return token
+
+    async def _new(self) -> Token:
+        """A new token from the API. Denied where there is none to be had: it would be so for every target."""
+        try:
+            token = await self._issue()
+            self._believable(token)
+        except (Rejected, TokenExpired, Unreadable) as error:
+            raise Denied(
+                f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NO_TOKEN
+            ) from error
+        return token
 
     def _opened(self, sealed: bytes | None, expires_at: datetime | None) -> Token | None:
         """The token in the database, None if there is none or another secret key sealed it."""

@@ -69,7 +69,11 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     COMMIT says nothing about whether the block was stored.
     """
     block = connection.transaction(isolation="read_committed")
-    await block.start()
+    try:
+        await block.start()
+    except BaseException:
+        connection.terminate()
+        raise
     try:
         yield
     except BaseException:

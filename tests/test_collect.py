@@ -1,0 +1,424 @@
+"""The one path from a slot to committed rows: healthy, and under every fault that the simulator can play."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from collector.errors import CollectorError, Denied, StoreError
+from collector.model import Outcome, Status, Target
+from collector.postgres import Address
+from collector.simulator import Simulator
+from collector.simulator.faults import FAULTS
+from tests.database import Server
+from tests.proxy import proxied
+from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, stored
+
+BENT = Target.of("KOSDAQ", "139", "KRX")
+"""Three pages: 100, 100 and 99 rows."""
+SOUND = Target.of("KOSPI", "013", "KRX")
+BOARD = Target.of("KOSPI", "001", "KRX")
+EARLIER = OPEN - timedelta(minutes=5)
+AT_ONCE = 8
+
+Rows = Mapping[Target, list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a sweep under faults came to: the error that ended it, the ledger, the rows as stored and as served."""
+
+    error: CollectorError | None
+    ledger: Mapping[Target, Outcome]
+    rows: Rows
+    served: Rows
+    tokens: int
+    requests: int
+    quarantined: int
+
+    def end(self, target: Target) -> str:
+        """How a target ended, as the tables below have it."""
+        if self.error is not None:
+            return type(self.error).__name__.lower()
+        outcome = self.ledger[target]
+        return " ".join([outcome.status, *outcome.remarks, outcome.error.partition(":")[0]]).strip()
+
+
+class Stage:
+    """Databases in which both targets have a good walk of the same day, each lent for one sweep after it."""
+
+    def __init__(self, databases: list[Address]) -> None:
+        self._free: asyncio.Queue[Address] = asyncio.Queue()
+        for address in databases:
+            self._free.put_nowait(address)
+
+    async def play(self, *faults: str) -> Played:
+        address = await self._free.get()
+        try:
+            return await _played(address, faults)
+        finally:
+            for table in ("snapshot", "walk", "quarantine"):
+                await execute(address, f"DELETE FROM collector.{table} WHERE slot = $1", OPEN)
+            await execute(address, "DELETE FROM collector.token")  # each simulator gives out its own
+            self._free.put_nowait(address)
+
+
+async def _played(address: Address, faults: tuple[str, ...]) -> Played:
+    async with (
+        Simulator(replace(STILL, faults=faults)) as simulator,
+        collecting(address, simulator.url, BENT, SOUND, timeout="1s") as collector,
+    ):
+        error = None
+        try:
+            await collector.sweep(OPEN, "all", [BENT, SOUND])
+        except CollectorError as ended:
+            error = ended
+        return Played(
+            error,
+            await collector.store.ledger(OPEN),
+            {target: await stored(address, OPEN, target) for target in (BENT, SOUND)},
+            {target: [as_stored(row) for row in simulator.rows(target)] for target in (BENT, SOUND)},
+            simulator.api.tokens.issued,
+            simulator.api.book.count,
+            len(await fetch(address, "SELECT page FROM quarantine")),
+        )
+
+
+@pytest.fixture(scope="session")
+async def stage(server: Server, template: str) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(server.database(template=template))
+        async with (
+            Simulator(STILL) as simulator,
+            collecting(first, simulator.url, BOARD, BENT, SOUND) as collector,
+        ):
+            assert (await collector.sweep(EARLIER, "all", [BOARD, BENT, SOUND])).is_whole
+        await execute(first, "DELETE FROM collector.token")
+        copies = [
+            await stack.enter_async_context(server.database(template=first.database)) for _ in range(AT_ONCE)
+        ]
+        yield Stage(copies)
+
+
+LACKING = "suspect undecoded membership"
+"""One row in a hundred went to quarantine."""
+
+ENDS = {
+    "throttle_429": "failed Throttled",
+    "throttle_200": "failed Throttled",
+    "throttle_1701": "failed Throttled",
+    "throttle_bare_429": "failed Throttled",
+    "too_many_codes_1634": "failed Rejected",
+    "token_8005": "denied",
+    "http_401": "denied",
+    "wrong_host_8030": "denied",
+    "ip_8050": "denied",
+    "ip_8010": "denied",
+    "wrong_keys_8001": "denied",
+    "firewall_html_400": "denied",
+    "maintenance_html_200": "failed Unavailable",
+    "http_5xx": "failed Unavailable",
+    "http_4xx": "failed Rejected",
+    "error_1999": "failed Unavailable",
+    "rejected_15xx": "failed Rejected",
+    "unknown_code": "failed Rejected",
+    "code_as_text": "denied",
+    "no_data_20": "failed Rejected",
+    "redirect_307": "failed Rejected",
+    "token_500": "failed Unavailable",
+    "token_slow": "failed Unavailable",
+    "token_no_expires": "denied",
+    "token_odd_expiry": "denied",
+    "token_far_expiry": "denied",
+    "token_garbage": "denied",
+    "token_long": "denied",
+    "token_missing": "denied",
+    "token_odd_type": "complete",
+    "token_stillborn": "denied",
+    "string_return_code": "complete",
+    "odd_return_code": "failed Unreadable",
+    "missing_return_code": "failed Unreadable",
+    "ok_with_error_text": "failed Unavailable",
+    "list_null": "failed Unreadable",
+    "list_object": "failed Unreadable",
+    "list_missing": "failed Unreadable",
+    "wrong_api_id": "failed Unreadable",
+    "wrong_resp_cnt": "suspect page_count",
+    "repeated_key": "suspect repeated_key row_count",
+    "cycling_keys": "suspect repeated_key page_order short_page duplicate_symbol row_count",
+    "endless_new_keys": "suspect page_cap page_order short_page duplicate_symbol row_count",
+    "endless_empty_pages": "suspect empty_page row_count",
+    "yes_without_key": "failed Unreadable",
+    "long_key": "failed Unreadable",
+    "non_ascii_key": "failed Unreadable",
+    "bad_key_crlf": "failed Rejected",
+    "control_key": "failed Unreadable",
+    "empty_first_page": "suspect empty",
+    "empty_last_page": "suspect empty_page short_page",
+    "short_middle_page": "suspect short_page row_count",
+    "early_end": "suspect row_count",
+    "shifted_rows": "suspect membership",
+    "duplicated_rows": "suspect duplicate_symbol",
+    "dropped_rows": "suspect short_page membership",
+    "wrong_market": "suspect foreign membership",
+    "stale": "complete",
+    "blank_rows": LACKING,
+    "double_minus": "complete",
+    "garbage_number": LACKING,
+    "comma_number": "complete",
+    "padded_number": "complete",
+    "blank_around_number": "complete",
+    "empty_number": "complete",
+    "minus_zero": "complete",
+    "full_width_number": LACKING,
+    "huge_number": LACKING,
+    "missing_field": LACKING,
+    "extra_field": "complete",
+    "renamed_field": LACKING,
+    "null_field": LACKING,
+    "wrong_type": LACKING,
+    "wrong_suffix": LACKING,
+    "bad_symbol": LACKING,
+    "foreign_symbol": "suspect duplicate_symbol membership",
+    "script_name": "complete",
+    "nul_name": LACKING,
+    "control_name": LACKING,
+    "surrogate_name": LACKING,
+    "long_name": LACKING,
+    "price_absurd": "complete",
+    "lower_case_headers": "complete",
+    "upper_case_headers": "complete",
+    "duplicate_cont_header": "failed Unreadable",
+    "contradictory_cont_headers": "failed Unreadable",
+    "odd_cont_yn": "failed Unreadable",
+    "no_cont_headers": "suspect no_end row_count",
+    "text_plain": "complete",
+    "no_content_type": "complete",
+    "many_headers": "failed Unreadable",
+    "long_header": "failed Unreadable",
+    "cookies": "complete",
+    "wrong_date": "complete",
+    "encoding_euckr": "failed Unreadable",
+    "encoding_utf16": "failed Unreadable",
+    "bom": "complete",
+    "bad_utf8": "failed Unreadable",
+    "duplicate_json_key": "failed Unreadable",
+    "nan": "failed Unreadable",
+    "deep_json": "failed Unreadable",
+    "huge_integer": "failed Unreadable",
+    "empty_body": "failed Unreadable",
+    "other_json": "failed Unreadable",
+    "gzip": "complete",
+    "gzip_bomb": "failed Unreadable",
+    "gzip_many_members": "failed Unreadable",
+    "gzip_twice": "failed Unreadable",
+    "content_encoding_garbage": "failed Unreadable",
+    "reset_before": "failed Unavailable",
+    "reset_headers": "failed Unavailable",
+    "reset_body": "failed Unreadable",
+    "close_after": "complete",
+    "truncated_json": "failed Unreadable",
+    "short_content_length": "failed Unreadable",
+    "close_delimited": "failed Unreadable",
+    "chunked": "complete",
+    "cut_chunk": "failed Unreadable",
+    "slow_drip": "failed Unavailable",
+    "stall_headers": "failed Unavailable",
+    "stall_body": "failed Unavailable",
+    "latency_spike": "failed Unavailable",
+    "huge_body": "failed Unreadable",
+    "endless_body": "failed Unreadable",
+}
+"""How the target that a fault strikes ends: status and remarks, the class of its error, or what ends the sweep."""
+
+ALTERS = {"stale", "empty_number", "minus_zero", "script_name", "price_absurd"}
+"""What they change is stored as it came: nothing in the answer tells."""
+SMALLER = {"gzip_bomb": "bytes=20000000", "huge_body": "bytes=20000000"}
+"""Over the limit of 8 MiB, and yet quick to make."""
+
+PASSING = [
+    "throttle_429", "throttle_200", "throttle_bare_429", "maintenance_html_200", "http_5xx", "error_1999",
+    "wrong_api_id", "truncated_json", "reset_before", "reset_headers", "reset_body", "cut_chunk", "stall_body",
+    "close_delimited", "latency_spike", "token_8005", "http_401",
+]  # fmt: skip
+"""What is made good if it happens once, in the middle of a walk."""
+
+
+def spec(fault: str) -> str:
+    """The switch that strikes BENT, every time; a token is everybody's."""
+    where = "" if FAULTS[fault].apis.startswith("au") else "sector=139"
+    return f"{fault}:{','.join(filter(None, (SMALLER.get(fault), where)))}"
+
+
+def passing(fault: str) -> str:
+    return f"{fault}:sector=139,page=2,times=1"
+
+
+@pytest.fixture(scope="session")
+async def plays(
+    stage: Stage, request: pytest.FixtureRequest
+) -> AsyncIterator[Mapping[str, asyncio.Task[Played]]]:
+    """The sweeps of all the faults that this run asks for, under way side by side: most of it is waiting."""
+    wanted = {
+        item.callspec.params.get("switch") for item in request.session.items if hasattr(item, "callspec")
+    }
+    async with asyncio.TaskGroup() as group:
+        yield {switch: group.create_task(stage.play(switch)) for switch in sorted(filter(None, wanted))}
+
+
+def test_every_fault_of_the_simulator_has_its_expected_end() -> None:
+    assert ENDS.keys() == FAULTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("switch", "end"), [pytest.param(spec(fault), end, id=fault) for fault, end in ENDS.items()]
+)
+async def test_a_fault_ends_as_it_should(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str, end: str
+) -> None:
+    played = await plays[switch]
+    fault = switch.partition(":")[0]
+    assert played.end(BENT) == end
+    if played.error is not None:
+        assert played.ledger == {}
+        return
+    if end == "complete" and fault not in ALTERS:
+        assert played.rows[BENT] == played.served[BENT]
+    assert len(played.rows[BENT]) == played.ledger[BENT].rows
+    assert played.quarantined == (3 if end == LACKING else 0)
+    if "sector" in switch:
+        assert played.end(SOUND) == "complete"
+        assert played.rows[SOUND] == played.served[SOUND]
+
+
+@pytest.mark.parametrize("switch", [pytest.param(passing(fault), id=fault) for fault in PASSING])
+async def test_what_happens_once_is_made_good(plays: Mapping[str, asyncio.Task[Played]], switch: str) -> None:
+    played = await plays[switch]
+    assert (played.end(BENT), played.end(SOUND)) == ("complete", "complete")
+    assert played.rows == played.served
+    assert played.ledger[BENT].attempts == (5 if "token" in switch or "401" in switch else 4)
+    assert played.tokens == (2 if "token" in switch or "401" in switch else 1)
+
+
+async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> None:
+    targets = [
+        Target.of(*names)
+        for names in [("KOSPI", "027", "KRX"), ("KOSPI", "027", "NXT"), ("KOSPI", "027", "CONSOLIDATED"),
+                      ("KOSDAQ", "138", "KRX"), ("KOSPI", "603", "KRX"), ("KOSPI200", "201", "KRX")]
+    ]  # fmt: skip
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
+        sweep = await collector.sweep(OPEN, "all", targets)
+        served = {target: [as_stored(row) for row in simulator.rows(target)] for target in targets}
+        pages = sum(max(1, -(-len(rows) // 100)) for rows in served.values())
+        assert simulator.api.book.count == pages + 1
+    assert sweep.is_whole
+    assert [outcome.target for outcome in sweep.outcomes] == targets
+    assert {target: await stored(database, OPEN, target) for target in targets} == served
+    assert sum(len(rows) for rows in served.values()) > 1_500
+    assert (sweep.requests, sum(outcome.pages for outcome in sweep.outcomes)) == (pages + 1, pages)
+
+
+async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database: Address) -> None:
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
+        await collector.sweep(OPEN, "all", [BENT])
+        before = simulator.api.book.count
+        sweep = await collector.sweep(OPEN, "all", [SOUND, BENT])
+        assert simulator.api.book.count == before + 1
+    assert [(o.target, o.status, o.rows) for o in sweep.outcomes] == [
+        (SOUND, Status.COMPLETE, 81),
+        (BENT, Status.COMPLETE, 299),
+    ]
+
+
+async def test_a_target_that_failed_is_tried_again_and_its_attempts_add_up(database: Address) -> None:
+    faulty = replace(STILL, faults=("rejected_15xx:sector=139,times=1",))
+    async with Simulator(faulty) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
+        first = await collector.sweep(OPEN, "all", [BENT, SOUND])
+        second = await collector.sweep(OPEN, "all", [BENT, SOUND])
+    assert [outcome.status for outcome in first.outcomes] == [Status.FAILED, Status.COMPLETE]
+    assert second.is_whole
+    assert await fetch(database, "SELECT status, attempts, error FROM walk WHERE sector = '139'") == [
+        ("complete", 4, None)
+    ]
+
+
+async def test_two_collectors_at_one_slot_store_each_target_once(database: Address) -> None:
+    targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106")]
+    async with (
+        Simulator(STILL) as simulator,
+        collecting(database, simulator.url, *targets) as one,
+        collecting(database, simulator.url, *targets) as other,
+    ):
+        sweeps = await asyncio.gather(
+            one.sweep(OPEN, "all", targets), other.sweep(OPEN, "all", targets[::-1])
+        )
+        served = {target: [as_stored(row) for row in simulator.rows(target)] for target in targets}
+    assert all(sweep.is_whole for sweep in sweeps)
+    assert {target: await stored(database, OPEN, target) for target in targets} == served
+
+
+async def test_who_comes_second_with_a_worse_walk_reports_the_one_that_is_stored(database: Address) -> None:
+    faulty = replace(
+        STILL, faults=("short_middle_page:sector=139", "latency_spike:sector=139,seconds=0.3,page=3")
+    )
+    async with (
+        Simulator(faulty) as bad,
+        Simulator(STILL) as good,
+        collecting(database, bad.url, BENT) as late,
+        collecting(database, good.url, BENT, secret_key="another") as early,
+    ):
+        sweeps = await asyncio.gather(late.sweep(OPEN, "all", [BENT]), early.sweep(OPEN, "all", [BENT]))
+    assert [[(o.status, o.rows) for o in sweep.outcomes] for sweep in sweeps] == [
+        [(Status.COMPLETE, 299)]
+    ] * 2
+
+
+async def test_a_denial_ends_the_sweep_at_its_first_answer(database: Address) -> None:
+    targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106", "108")]
+    options = replace(STILL, keys={"another": "pair"})
+    async with Simulator(options) as simulator, collecting(database, simulator.url, *targets) as collector:
+        with pytest.raises(Denied, match="8001") as caught:
+            await collector.sweep(OPEN, "all", targets)
+        assert simulator.api.book.count == 1
+    assert "KIWOOM_APP_KEY" in caught.value.hint
+    assert await fetch(database, "SELECT * FROM walk") == []
+
+
+async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_stays(database: Address) -> None:
+    targets = [Target.of("KOSDAQ", code, "KRX") for code in ("138", "139")]
+    async with (
+        Simulator(STILL) as simulator,
+        proxied(database) as proxy,
+        collecting(proxy.address, simulator.url, *targets) as collector,
+    ):
+        await collector.sweep(OPEN, "all", targets[:1])
+        proxy.target = replace(database, host="127.0.0.1", port=1)
+        proxy.cut()
+        with pytest.raises(StoreError):
+            await collector.sweep(OPEN, "all", targets)
+    assert await fetch(database, "SELECT sector, status FROM walk") == [("138", "complete")]
+
+
+async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Address) -> None:
+    targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106", "108", "101")]
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
+        for seconds in (0.02, 0.05, 0.1, 0.15):
+            sweeping = asyncio.ensure_future(collector.sweep(OPEN, "all", targets))
+            await asyncio.sleep(seconds)
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            torn = await fetch(
+                database,
+                "SELECT w.slot, w.rows, count(s.slot) FROM collector.walk AS w"
+                " FULL JOIN collector.snapshot AS s USING (slot, target)"
+                " GROUP BY w.slot, w.target, w.rows HAVING count(s.slot) IS DISTINCT FROM w.rows",
+            )
+            assert torn == []
+        sweep = await collector.sweep(OPEN, "all", targets)
+        served = {target: [as_stored(row) for row in simulator.rows(target)] for target in targets}
+    assert sweep.is_whole
+    assert {target: await stored(database, OPEN, target) for target in targets} == served
