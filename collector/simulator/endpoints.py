@@ -76,7 +76,7 @@ class Endpoints:
             call.api_id,
             fields={"stk_cd": call.symbol},
             list_name="stk_dt_pole_chart_qry",
-            rows=_encoded(rows),
+            rows=f"[{','.join(rows)}]".encode(),
             count=len(rows),
             next_key=key_of(Place(call.place.walk, call.place.page + 1)) if more else None,
         )

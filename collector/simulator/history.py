@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from itertools import islice
 
 from collector.model import Exchange
-from collector.simulator.listings import Listing
+from collector.simulator.listings import Listing, Split
 from collector.simulator.market import Market, percent, sign
 from collector.simulator.prices import Quote
 from collector.simulator.sessions import Moments
@@ -16,8 +17,11 @@ PAGE = 600
 
 def bars(
     market: Market, listing: Listing, exchange: Exchange, *, newest: int, adjusted: bool, now: Moments
-) -> Iterator[dict[str, str]]:
-    """The bars up to the ordinal `newest`, newest first; suspended days are left out, the running day is not."""
+) -> Iterator[str]:
+    """The bars up to the ordinal `newest`, newest first; suspended days are left out, the running day is not.
+
+    Each is a JSON object.
+    """
     current = now.krx if exchange is Exchange.KRX else now.nxt
     for day in market.sessions.back_from(min(newest, current.day)):
         if day < listing.listed:
@@ -32,34 +36,40 @@ def bars(
             yield _bar(listing, day, quote, adjusted=adjusted)
 
 
-def page(found: Iterator[dict[str, str]], number: int) -> tuple[list[dict[str, str]], bool]:
+def page(found: Iterator[str], number: int) -> tuple[list[str], bool]:
     """One page of bars, and whether more follow."""
     start = (number - 1) * PAGE
     taken = list(islice(found, start, start + PAGE + 1))
     return taken[:PAGE], len(taken) > PAGE
 
 
-def _bar(listing: Listing, day: int, quote: Quote, *, adjusted: bool) -> dict[str, str]:
-    """A day as ka10081 spells it: prices without direction; a day without trades is flat at its base."""
-    new, old = 1, 1
+def _bar(listing: Listing, day: int, quote: Quote, *, adjusted: bool) -> str:
+    """A day as ka10081 spells it: prices without direction; a day without trades is flat at its base.
+
+    Written as JSON at once: histories are long, and asked for by the thousand.
+    """
+    price, change, volume = quote.price, quote.price - quote.base, quote.volume
+    opening, high, low = quote.open or price, quote.high or price, quote.low or price
+    value = volume * (opening + price) // 2_000_000
     split = listing.split
     if adjusted and split is not None and day < split.day:
-        new, old = split.new, split.old
+        opening, high, low, price, change = (
+            _scaled(won, split) for won in (opening, high, low, price, change)
+        )
+        volume = volume * split.new // split.old
+    return (
+        f'{{"cur_prc":"{price}","trde_qty":"{volume}","trde_prica":"{value}","dt":"{_date(day)}",'
+        f'"open_pric":"{opening}","high_pric":"{high}","low_pric":"{low}",'
+        f'"pred_pre":"{f"{change:+}" if change else 0}","pred_pre_sig":"{sign(quote)}",'
+        f'"trde_tern_rt":"{percent(volume, listing.shares)}"}}'
+    )
 
-    def shown(price: int | None) -> str:
-        return str(max(1, ((quote.price if price is None else price) * old * 2 + new) // (2 * new)))
 
-    change = quote.price - quote.base
-    volume = quote.volume * new // old
-    return {
-        "cur_prc": shown(quote.price),
-        "trde_qty": str(volume),
-        "trde_prica": str(quote.volume * (quote.price + (quote.open or quote.price)) // 2_000_000),
-        "dt": f"{date.fromordinal(day):%Y%m%d}",
-        "open_pric": shown(quote.open),
-        "high_pric": shown(quote.high),
-        "low_pric": shown(quote.low),
-        "pred_pre": f"{change * old // new:+}" if change else "0",
-        "pred_pre_sig": sign(quote),
-        "trde_tern_rt": percent(volume, listing.shares),
-    }
+def _scaled(won: int, split: Split) -> int:
+    """An amount a share of before the split, in shares of today, rounded half up."""
+    return (2 * won * split.old + split.new) // (2 * split.new)
+
+
+@lru_cache(16_384)
+def _date(day: int) -> str:
+    return f"{date.fromordinal(day):%Y%m%d}"

@@ -53,11 +53,8 @@ class Listing:
     listed: int
     dormant_since: int | None
     split: Split | None
-
-    @property
-    def is_fund(self) -> bool:
-        """Whether the coarser ticks of funds hold."""
-        return self.kind in (Kind.ETF, Kind.ETN)
+    is_fund: bool
+    """Whether the ticks of funds (ETF, ETN) hold."""
 
 
 KOSPI_INDUSTRIES: dict[str, tuple[str, int]] = {
@@ -270,6 +267,7 @@ def _listing(seed: int, market: Market, rank: int, draft: _Draft) -> Listing:
         is_on_nxt=ordinary and rank < _ON_NXT[market],
         listed=_listed(key, is_known=is_known),
         dormant_since=_dormant_since(key, draft.symbol, is_candidate=ordinary and rank > 400),
+        is_fund=draft.kind in (Kind.ETF, Kind.ETN),
         split=_split(key) if ordinary and not is_known and rank % 40 == 7 else None,
     )
 

@@ -70,15 +70,15 @@ KeyOf = Callable[[Place], str]
 
 
 def next_key(place: Place, asked: str) -> str:
-    """An opaque key, 29 visible characters, good only for the request (`asked`) that it continues."""
+    """An opaque key, 33 visible characters, good only for the request (`asked`) that it continues."""
     head = place.walk.to_bytes(6, "big") + place.page.to_bytes(4, "big")
-    return "N" + b32encode(head + _seal(head, asked)).decode().rstrip("=")
+    return "N" + b32encode(head + _seal(head, asked)).decode()
 
 
 def place_of(key: str, asked: str) -> Place | None:
     """What a key stands for, None if it was not given out for this request."""
     try:
-        data = b32decode(key[1:] + "=" * (-len(key[1:]) % 8))
+        data = b32decode(key[1:])
     except (NotBase32, ValueError):
         return None
     head = data[:10]
@@ -88,4 +88,4 @@ def place_of(key: str, asked: str) -> Place | None:
 
 
 def _seal(head: bytes, asked: str) -> bytes:
-    return blake2b(head, key=asked.encode()[:64], digest_size=7).digest()
+    return blake2b(head, key=asked.encode()[:64], digest_size=10).digest()

@@ -1,5 +1,7 @@
 """The grid on which KRX prices stand: legal ticks by price band, and the daily limits of 30 %."""
 
+from collections.abc import Sequence
+
 _BANDS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
 
 
@@ -15,8 +17,8 @@ def tick(price: int, *, fund: bool = False) -> int:
 
 def floor(price: float, *, fund: bool = False) -> int:
     """The highest legal price that is not above `price`; never less than 1."""
-    whole = max(1, int(price))
-    return whole - whole % tick(whole, fund=fund)
+    whole = int(price)
+    return whole - whole % tick(whole, fund=fund) if whole > 1 else 1
 
 
 def above(price: int, *, fund: bool = False) -> int:
@@ -34,3 +36,14 @@ def limits(base: int, *, fund: bool = False) -> tuple[int, int]:
     if lowest < bottom:
         lowest = above(lowest, fund=fund)
     return lowest, floor(base * 13 // 10, fund=fund)
+
+
+def legal(prices: Sequence[float], lowest: int, highest: int, *, fund: bool = False) -> list[int]:
+    """Prices of one day put on the grid and within its limits; quick where all limits lie in one band."""
+    step = tick(lowest, fund=fund)
+    if step != tick(highest - 1, fund=fund):
+        return [min(max(floor(price, fund=fund), lowest), highest) for price in prices]
+    return [
+        lowest if price <= lowest else highest if price >= highest else int(price) // step * step
+        for price in prices
+    ]

@@ -14,64 +14,64 @@ def _put(case: Case, body: bytes, **headers: str) -> None:
     case.answer = replace(case.answer, body=body, headers=(*case.answer.headers, *added))
 
 
-@fault(Stage.BYTES, "the answer in EUC-KR, as older Korean systems write", apis="")
+@fault(Stage.BYTES, "the answer in EUC-KR, as older Korean systems write")
 def encoding_euckr(case: Case, args: Args) -> None:
     _put(case, case.answer.body.decode().encode("euc-kr", "replace"))
 
 
-@fault(Stage.BYTES, "the answer in UTF-16", apis="")
+@fault(Stage.BYTES, "the answer in UTF-16")
 def encoding_utf16(case: Case, args: Args) -> None:
     _put(case, case.answer.body.decode().encode("utf-16"))
 
 
-@fault(Stage.BYTES, "a byte order mark before the JSON", apis="")
+@fault(Stage.BYTES, "a byte order mark before the JSON")
 def bom(case: Case, args: Args) -> None:
     _put(case, b"\xef\xbb\xbf" + case.answer.body)
 
 
-@fault(Stage.BYTES, "a byte that is no UTF-8 in the middle of the body", apis="")
+@fault(Stage.BYTES, "a byte that is no UTF-8 in the middle of the body")
 def bad_utf8(case: Case, args: Args) -> None:
     half = len(case.answer.body) // 2
     _put(case, case.answer.body[:half] + b"\xff" + case.answer.body[half:])
 
 
-@fault(Stage.BYTES, "the return code comes twice: first an error, then 0", apis="")
+@fault(Stage.BYTES, "the return code comes twice: first an error, then 0")
 def duplicate_json_key(case: Case, args: Args) -> None:
     _put(case, b'{"return_code":1,' + case.answer.body[1:])
 
 
-@fault(Stage.BYTES, "a number that JSON does not know", apis="", text="NaN")
+@fault(Stage.BYTES, "a number that JSON does not know", text="NaN")
 def nan(case: Case, args: Args) -> None:
     _put(case, b'{"extra":%b,' % args.text("text").encode() + case.answer.body[1:])
 
 
-@fault(Stage.BYTES, "brackets nested this deep", apis="", depth=200_000)
+@fault(Stage.BYTES, "brackets nested this deep", depth=200_000)
 def deep_json(case: Case, args: Args) -> None:
     depth = args.number("depth")
     _put(case, b'{"extra":' + b"[" * depth + b"]" * depth + b"," + case.answer.body[1:])
 
 
-@fault(Stage.BYTES, "an integer of this many digits", apis="", digits=5_000)
+@fault(Stage.BYTES, "an integer of this many digits", digits=5_000)
 def huge_integer(case: Case, args: Args) -> None:
     _put(case, b'{"extra":' + b"9" * args.number("digits") + b"," + case.answer.body[1:])
 
 
-@fault(Stage.BYTES, "no body at all, with status 200", apis="")
+@fault(Stage.BYTES, "no body at all, with status 200")
 def empty_body(case: Case, args: Args) -> None:
     _put(case, b"")
 
 
-@fault(Stage.BYTES, "a body that is JSON but no object", apis="", text="[]")
+@fault(Stage.BYTES, "a body that is JSON but no object", text="[]")
 def other_json(case: Case, args: Args) -> None:
     _put(case, args.text("text").encode())
 
 
-@fault(Stage.BYTES, "a good answer, compressed although nobody asked", apis="")
+@fault(Stage.BYTES, "a good answer, compressed although nobody asked")
 def gzip(case: Case, args: Args) -> None:
     _put(case, compress(case.answer.body), Content_Encoding="gzip")
 
 
-@fault(Stage.BYTES, "a small answer that unpacks to this many bytes", apis="", bytes=300_000_000)
+@fault(Stage.BYTES, "a small answer that unpacks to this many bytes", bytes=300_000_000)
 def gzip_bomb(case: Case, args: Args) -> None:
     packer = compressobj(9, DEFLATED, MAX_WBITS | 16)
     block = b" " * 1_000_000
@@ -80,16 +80,16 @@ def gzip_bomb(case: Case, args: Args) -> None:
     _put(case, b"".join([*packed, packer.flush()]), Content_Encoding="gzip")
 
 
-@fault(Stage.BYTES, "a compressed answer of many empty members", apis="", members=50_000)
+@fault(Stage.BYTES, "a compressed answer of many empty members", members=50_000)
 def gzip_many_members(case: Case, args: Args) -> None:
     _put(case, compress(b"") * args.number("members") + compress(case.answer.body), Content_Encoding="gzip")
 
 
-@fault(Stage.BYTES, "the answer compressed twice", apis="")
+@fault(Stage.BYTES, "the answer compressed twice")
 def gzip_twice(case: Case, args: Args) -> None:
     _put(case, compress(compress(case.answer.body)), Content_Encoding="gzip, gzip")
 
 
-@fault(Stage.BYTES, "a Content-Encoding that the body does not have", apis="", encoding="br")
+@fault(Stage.BYTES, "a Content-Encoding that the body does not have", encoding="br")
 def content_encoding_garbage(case: Case, args: Args) -> None:
     _put(case, case.answer.body, Content_Encoding=args.text("encoding"))

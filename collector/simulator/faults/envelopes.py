@@ -7,7 +7,7 @@ from collector.simulator.faults.table import Stage, fault
 from collector.simulator.reply import MISSING
 
 
-@fault(Stage.REPLY, 'success as a text: "0" or "0000"', apis="", value="0000")
+@fault(Stage.REPLY, 'success as a text: "0" or "0000"', value="0000")
 def string_return_code(case: Case, args: Args) -> None:
     case.reply.return_code = args.text("value")
 

@@ -16,12 +16,12 @@ def _put(case: Case, headers: _Headers) -> None:
     case.answer = replace(case.answer, headers=headers)
 
 
-@fault(Stage.BYTES, "header names in lower case", apis="")
+@fault(Stage.BYTES, "header names in lower case")
 def lower_case_headers(case: Case, args: Args) -> None:
     _put(case, tuple((name.lower(), value) for name, value in case.answer.headers))
 
 
-@fault(Stage.BYTES, "header names in upper case", apis="")
+@fault(Stage.BYTES, "header names in upper case")
 def upper_case_headers(case: Case, args: Args) -> None:
     _put(case, tuple((name.upper(), value) for name, value in case.answer.headers))
 
@@ -48,32 +48,32 @@ def no_cont_headers(case: Case, args: Args) -> None:
     _put(case, _without(case.answer.headers, "cont-yn", "next-key"))
 
 
-@fault(Stage.BYTES, "good JSON that says it is plain text", apis="")
+@fault(Stage.BYTES, "good JSON that says it is plain text")
 def text_plain(case: Case, args: Args) -> None:
     _put(case, (*_without(case.answer.headers, "content-type"), ("Content-Type", "text/plain")))
 
 
-@fault(Stage.BYTES, "no Content-Type", apis="")
+@fault(Stage.BYTES, "no Content-Type")
 def no_content_type(case: Case, args: Args) -> None:
     _put(case, _without(case.answer.headers, "content-type"))
 
 
-@fault(Stage.BYTES, "this many headers", apis="", count=10_000)
+@fault(Stage.BYTES, "this many headers", count=10_000)
 def many_headers(case: Case, args: Args) -> None:
     _put(case, (*case.answer.headers, *((f"x-{number}", "1") for number in range(args.number("count")))))
 
 
-@fault(Stage.BYTES, "a header of this many bytes", apis="", bytes=65_536)
+@fault(Stage.BYTES, "a header of this many bytes", bytes=65_536)
 def long_header(case: Case, args: Args) -> None:
     _put(case, (*case.answer.headers, ("x-long", "x" * args.number("bytes"))))
 
 
-@fault(Stage.BYTES, "cookies, which nobody should keep", apis="", count=3)
+@fault(Stage.BYTES, "cookies, which nobody should keep", count=3)
 def cookies(case: Case, args: Args) -> None:
     added = tuple(("Set-Cookie", f"c{number}=1; Path=/") for number in range(args.number("count")))
     _put(case, (*case.answer.headers, *added))
 
 
-@fault(Stage.BYTES, "a Date that is far off", apis="", value="Thu, 01 Jan 1970 00:00:00 GMT")
+@fault(Stage.BYTES, "a Date that is far off", value="Thu, 01 Jan 1970 00:00:00 GMT")
 def wrong_date(case: Case, args: Args) -> None:
     _put(case, (*case.answer.headers, ("Date", args.text("value"))))

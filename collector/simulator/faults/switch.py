@@ -9,7 +9,7 @@ from collector.simulator.faults.table import FAULTS, Fault, Stage
 from collector.simulator.noise import unit
 
 CONDITIONS: dict[str, str] = {
-    "api": "only this api-id, or `*` for every call (default: the data calls; for token faults au10001)",
+    "api": "only this api-id, or `*` for all (default: data calls; token faults: au10001; keys, hosts: all)",
     "sector": "only this inds_cd",
     "exchange": "only KRX, NXT or CONSOLIDATED",
     "symbol": "only this stk_cd",

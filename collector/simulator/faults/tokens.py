@@ -38,7 +38,7 @@ def token_far_expiry(case: Case, args: Args) -> None:
 
 @fault(Stage.REPLY, "a token that no header can carry", apis=_API)
 def token_garbage(case: Case, args: Args) -> None:
-    case.reply.fields["token"] = "한\r\nx: 1"
+    case.reply.fields["token"] = "한\r\nx: 1"  # noqa: S105 - no token at all
 
 
 @fault(Stage.REPLY, "a token of this many characters", apis=_API, length=1_001)

@@ -12,51 +12,47 @@ def _cut(case: Case, at: int) -> int:
     return len(case.answer.body) // 2 if at < 0 else at
 
 
-@fault(Stage.BYTES, "the connection is reset before a byte of the answer", apis="")
+@fault(Stage.BYTES, "the connection is reset before a byte of the answer")
 def reset_before(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_head=0, ending=Ending.RESET))
 
 
-@fault(Stage.BYTES, "the connection is reset after this many bytes of the head", apis="", at=20)
+@fault(Stage.BYTES, "the connection is reset after this many bytes of the head", at=20)
 def reset_headers(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_head=args.number("at"), ending=Ending.RESET))
 
 
-@fault(
-    Stage.BYTES, "the connection is reset after this many bytes of the body (-1: half of it)", apis="", at=-1
-)
+@fault(Stage.BYTES, "the connection is reset after this many bytes of the body (-1: half of it)", at=-1)
 def reset_body(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_body=_cut(case, args.number("at")), ending=Ending.RESET))
 
 
-@fault(Stage.BYTES, "a good answer, then the connection is closed without a word", apis="")
+@fault(Stage.BYTES, "a good answer, then the connection is closed without a word")
 def close_after(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, ending=Ending.CLOSE))
 
 
-@fault(
-    Stage.BYTES, "the body ends after this many bytes (-1: half of it), and its length fits", apis="", at=-1
-)
+@fault(Stage.BYTES, "the body ends after this many bytes (-1: half of it), and its length fits", at=-1)
 def truncated_json(case: Case, args: Args) -> None:
     case.answer = replace(case.answer, body=case.answer.body[: _cut(case, args.number("at"))])
 
 
-@fault(Stage.BYTES, "fewer bytes than Content-Length says, then the end", apis="", by=10)
+@fault(Stage.BYTES, "fewer bytes than Content-Length says, then the end", by=10)
 def short_content_length(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, surplus=args.number("by"), ending=Ending.CLOSE))
 
 
-@fault(Stage.BYTES, "no length and no chunks: the body ends with the connection", apis="")
+@fault(Stage.BYTES, "no length and no chunks: the body ends with the connection")
 def close_delimited(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, framing=Framing.NONE))
 
 
-@fault(Stage.BYTES, "a good answer in chunks instead of a Content-Length", apis="")
+@fault(Stage.BYTES, "a good answer in chunks instead of a Content-Length")
 def chunked(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, framing=Framing.CHUNKED))
 
 
-@fault(Stage.BYTES, "a chunked body that is cut off after this many bytes (-1: half of it)", apis="", at=-1)
+@fault(Stage.BYTES, "a chunked body that is cut off after this many bytes (-1: half of it)", at=-1)
 def cut_chunk(case: Case, args: Args) -> None:
     case.deliver(
         replace(
@@ -68,12 +64,12 @@ def cut_chunk(case: Case, args: Args) -> None:
     )
 
 
-@fault(Stage.BYTES, "a few bytes at a time, with pauses", apis="", bytes=1, pause=1.0)
+@fault(Stage.BYTES, "a few bytes at a time, with pauses", bytes=1, pause=1.0)
 def slow_drip(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, drip=(args.number("bytes"), args.seconds("pause"))))
 
 
-@fault(Stage.BYTES, "the head stops after this many bytes, and the connection stays", apis="", at=40)
+@fault(Stage.BYTES, "the head stops after this many bytes, and the connection stays", at=40)
 def stall_headers(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_head=args.number("at"), ending=Ending.STALL))
 
@@ -81,23 +77,22 @@ def stall_headers(case: Case, args: Args) -> None:
 @fault(
     Stage.BYTES,
     "the body stops after this many bytes (-1: half of it), and the connection stays",
-    apis="",
     at=-1,
 )
 def stall_body(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_body=_cut(case, args.number("at")), ending=Ending.STALL))
 
 
-@fault(Stage.BYTES, "the answer comes this many seconds late", apis="", seconds=3.0)
+@fault(Stage.BYTES, "the answer comes this many seconds late", seconds=3.0)
 def latency_spike(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, wait=args.seconds("seconds")))
 
 
-@fault(Stage.BYTES, "good JSON followed by this many blanks", apis="", bytes=100_000_000)
+@fault(Stage.BYTES, "good JSON followed by this many blanks", bytes=100_000_000)
 def huge_body(case: Case, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, padding=args.number("bytes")))
 
 
-@fault(Stage.BYTES, "a body that announces no length and never ends", apis="")
+@fault(Stage.BYTES, "a body that announces no length and never ends")
 def endless_body(case: Case, args: Args) -> None:
     case.deliver(Delivery(framing=Framing.NONE, padding=1 << 50))

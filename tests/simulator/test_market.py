@@ -1,0 +1,233 @@
+"""The simulated market: its size is the real one's, and its prices obey what is known of the real ones."""
+
+import re
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.model import KST, Exchange
+from collector.sectors import shipped
+from collector.simulator import Market, ticks
+from collector.simulator.listings import Kind, Listing, universe
+
+MARKET = Market()
+OPEN = datetime(2026, 11, 20, 11, 3, 7, tzinfo=KST)
+LISTINGS = tuple(MARKET.listings.values())
+ON_NXT = tuple(listing for listing in LISTINGS if listing.is_on_nxt)
+PRICES = ("cur_prc", "sel_bid", "buy_bid", "open_pric", "high_pric", "low_pric")
+
+listings = st.sampled_from(LISTINGS)
+instants = st.datetimes(datetime(2025, 1, 3), datetime(2027, 12, 30)).map(lambda at: at.replace(tzinfo=UTC))
+trading_days = st.dates(date(2025, 1, 3), date(2027, 12, 30)).filter(
+    lambda day: MARKET.sessions.is_open(day.toordinal())
+)
+
+
+def row(listing: Listing, exchange: Exchange, at: datetime) -> dict[str, str]:
+    return MARKET.row(listing, exchange, MARKET.sessions.moments(at))
+
+
+def at(day: date, hour: int, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=KST)
+
+
+@pytest.mark.parametrize(
+    ("sector", "size"),
+    [("001", 2477), ("101", 1821), ("106", 1116), ("027", 557), ("139", 299), ("008", 123), ("138", 100),
+     ("013", 81), ("016", 62), ("002", 100), ("003", 200), ("201", 200), ("150", 150), ("401", 100), ("402", 50),
+     ("701", 100)],
+)  # fmt: skip
+def test_sectors_have_the_sizes_that_were_seen(sector: str, size: int) -> None:
+    assert len(MARKET.members(sector, Exchange.KRX)) == size
+
+
+def test_a_sector_of_the_table_is_empty_only_if_it_has_no_members_by_nature() -> None:
+    table = shipped()
+    empty = {code for code in table if not MARKET.members(code, Exchange.KRX)}
+    assert empty == {code for code, sector in table.items() if sector.index_only}
+
+
+def test_the_industries_part_the_common_stock_of_their_board() -> None:
+    industries = [code for code, sector in shipped().items() if sector.kind == "industry" and code < "100"]
+    stood = Counter(listing.symbol for code in industries for listing in MARKET.members(code, Exchange.KRX))
+    commons = {
+        listing.symbol for listing in MARKET.members("001", Exchange.KRX) if listing.kind is Kind.COMMON
+    }
+    assert set(stood) == commons
+    assert set(stood.values()) == {1}
+
+
+def test_kospi_kosdaq_and_kospi200_on_all_exchanges_hold_about_thirty_thousand_rows() -> None:
+    wanted = [code for code, sector in shipped().items() if sector.market in ("KOSPI", "KOSDAQ", "KOSPI200")]
+    assert (
+        29_000 < sum(len(MARKET.members(code, exchange)) for code in wanted for exchange in Exchange) < 31_000
+    )
+
+
+def test_no_fund_trades_on_nxt() -> None:
+    assert len(ON_NXT) == 606
+    assert {listing.kind for listing in ON_NXT} == {Kind.COMMON}
+
+
+def test_symbols_and_names_are_unique_and_some_symbols_hold_letters() -> None:
+    symbols = [listing.symbol for listing in LISTINGS]
+    assert len(set(symbols)) == len({listing.name for listing in LISTINGS}) == len(LISTINGS)
+    assert all(re.fullmatch(r"[0-9A-Z]{6}", symbol) for symbol in symbols)
+    assert {"0126Z0", "33626K", "005930"} <= set(symbols)
+    assert max(len(listing.name) for listing in LISTINGS) <= 40
+
+
+def test_another_seed_is_another_market_with_the_same_best_known() -> None:
+    other = {listing.symbol: listing for listing in universe(2)}
+    assert other.keys() != MARKET.listings.keys()
+    assert other["005930"].name == "삼성전자"
+    assert other["005930"].key != MARKET.listings["005930"].key
+
+
+def test_rows_come_in_the_order_of_their_symbols() -> None:
+    symbols = [found["stk_cd"] for found in MARKET.rows("101", Exchange.KRX, OPEN)]
+    assert symbols == sorted(symbols)
+
+
+def test_a_day_shows_every_kind_of_row() -> None:
+    day = MARKET.rows("001", Exchange.KRX, at(date(2026, 11, 20), 16)) + MARKET.rows(
+        "101", Exchange.KRX, OPEN
+    )
+    signs = Counter(found["pred_pre_sig"] for found in day)
+    assert signs.keys() == {"1", "2", "3", "4", "5"}
+    assert sum(found["now_trde_qty"] == "0" for found in day) > 50
+
+
+@settings(max_examples=400, deadline=None)
+@given(listings, st.sampled_from(Exchange), instants)
+def test_a_row_obeys_the_invariants_of_the_api(listing: Listing, exchange: Exchange, when: datetime) -> None:
+    if exchange is Exchange.NXT and not listing.is_on_nxt:
+        return
+    found = row(listing, exchange, when)
+    change, price = int(found["pred_pre"]), abs(int(found["cur_prc"]))
+    base = price - change
+    expected = (Decimal(100) * change / base).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert Decimal(found["flu_rt"]) == expected
+    assert all(_sign(found[name], base) for name in PRICES if found[name] != "0")
+    assert all(_is_legal(abs(int(found[name])), listing.is_fund) for name in PRICES)
+    lowest, highest = ticks.limits(base, fund=listing.is_fund)
+    assert lowest <= price <= highest
+    assert found["pred_pre_sig"] == _expected_sign(price, base, lowest, highest)
+    if found["now_trde_qty"] == "0":
+        assert change == 0
+        assert [found[name] for name in PRICES[1:]] == ["0"] * 5
+        return
+    low, high, opening = (abs(int(found[name])) for name in ("low_pric", "high_pric", "open_pric"))
+    assert lowest <= low <= price <= high <= highest
+    assert low <= opening <= high
+    ask, bid = abs(int(found["sel_bid"])), abs(int(found["buy_bid"]))
+    assert (ask or highest + 1) > (bid or lowest - 1)
+    assert price in (ask, bid)
+
+
+def _sign(text: str, base: int) -> bool:
+    price = abs(int(text))
+    return text == (f"+{price}" if price > base else f"-{price}" if price < base else str(price))
+
+
+def _is_legal(price: int, fund: bool) -> bool:
+    return price == 0 or ticks.floor(price, fund=fund) == price
+
+
+def _expected_sign(price: int, base: int, lowest: int, highest: int) -> str:
+    if price == base:
+        return "3"
+    return ("1" if price == highest else "2") if price > base else ("4" if price == lowest else "5")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    listings, st.sampled_from(Exchange), trading_days, st.integers(8 * 3600, 20 * 3600), st.integers(1, 3600)
+)
+def test_within_a_day_volume_and_high_only_grow_and_the_low_only_falls(
+    listing: Listing, exchange: Exchange, day: date, second: int, later: int
+) -> None:
+    if exchange is Exchange.NXT and not listing.is_on_nxt:
+        return
+    first, then = (at(day, 0) + timedelta(seconds=second), at(day, 0) + timedelta(seconds=second + later))
+    before, after = (MARKET.sessions.moments(when) for when in (first, then))
+    if before.krx.day != day.toordinal() or before.nxt.day != day.toordinal():
+        return
+    early, late = (MARKET.tape.quote(listing, exchange, moments) for moments in (before, after))
+    assert late.volume >= early.volume
+    assert late.base == early.base
+    if early.high is not None and late.high is not None and early.low is not None and late.low is not None:
+        assert late.high >= early.high
+        assert late.low <= early.low
+
+
+@settings(max_examples=300, deadline=None)
+@given(listings, trading_days)
+def test_yesterdays_close_is_todays_base_unless_the_shares_were_split(listing: Listing, day: date) -> None:
+    ordinal = day.toordinal()
+    before = MARKET.sessions.previous(ordinal)
+    split = listing.split
+    if split is not None and before < split.day <= ordinal:
+        return
+    yesterday = MARKET.tape.quote(listing, Exchange.KRX, MARKET.sessions.last(before))
+    today = MARKET.tape.quote(listing, Exchange.KRX, MARKET.sessions.last(ordinal))
+    assert today.base == yesterday.price
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ON_NXT), trading_days, st.integers(10 * 3600, 20 * 3600))
+def test_consolidated_volume_is_that_of_both_venues(listing: Listing, day: date, second: int) -> None:
+    when = at(day, 0) + timedelta(seconds=second)
+    krx, nxt, both = (int(row(listing, exchange, when)["now_trde_qty"]) for exchange in Exchange)
+    assert both == krx + nxt
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ON_NXT), trading_days, st.integers(10 * 3600, 15 * 3600))
+def test_the_venues_differ_by_a_tick_or_two(listing: Listing, day: date, second: int) -> None:
+    when = at(day, 0) + timedelta(seconds=second)
+    krx, nxt = (
+        abs(int(row(listing, exchange, when)["cur_prc"])) for exchange in (Exchange.KRX, Exchange.NXT)
+    )
+    assert abs(krx - nxt) <= 3 * max(ticks.tick(krx), ticks.tick(nxt))
+
+
+def test_prices_stand_between_two_steps_and_move_with_them() -> None:
+    assert MARKET.rows("201", Exchange.KRX, OPEN) == MARKET.rows(
+        "201", Exchange.KRX, OPEN + timedelta(seconds=1)
+    )
+    assert MARKET.rows("201", Exchange.KRX, OPEN) != MARKET.rows(
+        "201", Exchange.KRX, OPEN + timedelta(minutes=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "shows"),
+    [
+        (datetime(2026, 11, 20, 15, 30, tzinfo=KST), date(2026, 11, 20)),
+        (datetime(2026, 11, 21, 12, 0, tzinfo=KST), date(2026, 11, 20)),
+        (datetime(2026, 11, 23, 8, 59, 59, tzinfo=KST), date(2026, 11, 20)),
+        (datetime(2026, 11, 23, 9, 0, tzinfo=KST), date(2026, 11, 23)),
+        (datetime(2026, 11, 19, 9, 30, tzinfo=KST), date(2026, 11, 18)),
+        (datetime(2026, 1, 2, 9, 30, tzinfo=KST), date(2025, 12, 30)),
+    ],
+    ids=["the close", "Saturday", "before the opening", "the opening", "exam day", "first day of the year"],
+)
+def test_krx_shows_the_session_before_until_the_next_one_opens(when: datetime, shows: date) -> None:
+    assert MARKET.sessions.moments(when).krx.day == shows.toordinal()
+
+
+def test_nxt_opens_an_hour_before_krx() -> None:
+    moments = MARKET.sessions.moments(datetime(2026, 11, 23, 8, 30, tzinfo=KST))
+    assert moments.nxt.day == date(2026, 11, 23).toordinal()
+    assert moments.krx.day == date(2026, 11, 20).toordinal()
+
+
+@given(st.integers(1, 3_000_000), st.booleans())
+def test_a_tick_up_and_a_tick_down_meet_again(price: int, fund: bool) -> None:
+    legal = ticks.floor(price, fund=fund)
+    assert ticks.below(ticks.above(legal, fund=fund), fund=fund) == legal
