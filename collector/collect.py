@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from collector.certify import certify
-from collector.errors import ApiError, CollectorError, TokenExpired
+from collector.errors import ApiError, CollectorError, Rejected, TokenExpired
 from collector.kiwoom import Kiwoom, Trace
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
@@ -30,8 +30,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 @dataclass
 class Tally:
-    """How far a sweep has come: written here, read by whoever draws it."""
+    """How far a sweep has come: written here, read by whoever draws it. `units` is what its targets are called."""
 
+    units: str = "targets"
     targets: int = 0
     done: int = 0
     pages: int = 0
@@ -63,6 +64,8 @@ class Collector:
         tally: Tally | None = None,
         *,
         may_begin: Callable[[], bool] = lambda: True,
+        shown_until: datetime | None = None,
+        remarks: Sequence[Remark] = (),
     ) -> Sweep:
         """Walk the targets that the ledger does not have at this slot; its walks that are there stay.
 
@@ -70,29 +73,32 @@ class Collector:
         other failure is its target's own and stands in the outcomes, which are in the order of the targets.
         `may_begin` is asked before each walk; a target that it keeps from one comes out as missed, and the
         ledger says nothing of it: that is left to whoever kept it.
+
+        `shown_until` makes it a late sweep of a slot that has passed while what it stands for is still on
+        show: a walk that ends after that moment fails, since it may have seen another session, and suspect
+        ones of the ledger are walked again. `remarks` are put beside those of the certificates.
         """
         tally = tally or Tally()
         self.kiwoom.refresh()
         await self.store.begin_sweep(slot, universe, targets)
-        stored = await self._stored(slot)
+        stored = await self._stored(slot, late=shown_until is not None)
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
-        await self._walk_all(slot, todo, known, tally, may_begin)
+        await self._walk_all(
+            slot, todo, known, tally, may_begin=may_begin, late=_Late(shown_until, tuple(remarks))
+        )
         await self.store.end_sweep(slot, universe)
         ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
         sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         return sweep
 
-    async def _stored(self, slot: datetime) -> dict[Target, Outcome]:
+    async def _stored(self, slot: datetime, *, late: bool) -> dict[Target, Outcome]:
         ledger = await self.store.ledger(slot)
-        return {
-            target: outcome
-            for target, outcome in ledger.items()
-            if outcome.status in (Status.COMPLETE, Status.SUSPECT)
-        }
+        stay = (Status.COMPLETE,) if late else (Status.COMPLETE, Status.SUSPECT)
+        return {target: outcome for target, outcome in ledger.items() if outcome.status in stay}
 
     async def _walk_all(
         self,
@@ -100,13 +106,15 @@ class Collector:
         todo: Sequence[Target],
         known: Mapping[Target, Known],
         tally: Tally,
+        *,
         may_begin: Callable[[], bool],
+        late: "_Late",
     ) -> None:
         at_once = asyncio.Semaphore(self.concurrency)
         doubtful: list[_Walk] = []
 
         async def one(target: Target) -> None:
-            walk = _Walk(self.kiwoom, slot, target, tally)
+            walk = _Walk(self.kiwoom, slot, target, tally, late)
             async with at_once:
                 if not may_begin():
                     tally.outcomes.append(Outcome(target, slot, Status.MISSED))
@@ -131,6 +139,8 @@ class Collector:
             await walk.read()
         except ApiError as error:
             walk.error = error
+        if walk.is_outlived():
+            walk.error = Rejected("the next session had begun before the last page came")
         walk.ended = walk.tally.seconds()
         return walk.error is None
 
@@ -140,15 +150,16 @@ class Collector:
             outcome = await self._failed(walk, walk.error)
         else:
             assert walk.reading is not None
-            outcome = await self._entered(walk.reading, known)
+            outcome = await self._entered(walk.reading, known, walk.late.remarks)
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
         tally.done += 1
         tally.outcomes.append(outcome)
         _log_walk(outcome)
 
-    async def _entered(self, reading: Reading, known: Known) -> Outcome:
+    async def _entered(self, reading: Reading, known: Known, remarks: Sequence[Remark]) -> Outcome:
         sector = self.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
+        certificate = replace(certificate, remarks=(*certificate.remarks, *remarks))
         if not await self.store.enter(reading, certificate):
             return await self._standing(reading.slot, reading.target)
         return Outcome(
@@ -174,11 +185,20 @@ class Collector:
         return (await self.store.ledger(slot))[target]
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """Until when a late sweep sees what it is to see (None: it is not late), and what to remark of its walks."""
+
+    until: datetime | None
+    remarks: tuple[Remark, ...]
+
+
 class _Walk:
     """The reading of one target, page by page; started over once if the token dies between two pages."""
 
-    def __init__(self, kiwoom: Kiwoom, slot: datetime, target: Target, tally: Tally) -> None:
+    def __init__(self, kiwoom: Kiwoom, slot: datetime, target: Target, tally: Tally, late: "_Late") -> None:
         self.slot = slot
+        self.late = late
         self.target = target
         self.began = self.ended = 0.0
         self.reading: Reading | None = None
@@ -202,6 +222,11 @@ class _Walk:
             except TokenExpired:
                 log.info("walk.started_over", target=str(self.target), reason="token renewed")
         self.reading = await self._pages()
+
+    def is_outlived(self) -> bool:
+        """Whether its last page may already show another session than it is to show."""
+        until = self.late.until
+        return self.reading is not None and until is not None and self.reading.page_times[-1] >= until
 
     def is_doubtful(self, known: Known) -> bool:
         """Whether it says that a sector has no member on NXT.
@@ -264,7 +289,7 @@ def _log_walk(outcome: Outcome) -> None:
         facts["remarks"] = ",".join(outcome.remarks)
     if outcome.error:
         log.warning("walk.failed", **facts, error=outcome.error)
-    elif outcome.remarks:
+    elif outcome.status is not Status.COMPLETE:
         log.warning("walk.stored", **facts)
     else:
         log.info("walk.stored", **facts)

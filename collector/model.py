@@ -105,7 +105,7 @@ class Status(StrEnum):
 
 
 class Remark(StrEnum):
-    """Why a walk is not certified (or, for LATE, SUSPENDED and YOUNGER, what a reader must know of one that is)."""
+    """Why a walk is not certified (or, from LATE to YOUNGER, what a reader must know of one that is)."""
 
     REPEATED_KEY = "repeated_key"
     SHORT_PAGE = "short_page"
@@ -122,11 +122,12 @@ class Remark(StrEnum):
     MEMBERSHIP = "membership"
     EMPTY = "empty"
     STALE = "stale"
-    LATE = "late"
     DATE_ORDER = "date_order"
     CLOSED_DAY = "closed_day"
     ABSENT_DAYS = "absent_days"
     ABSURD = "absurd"
+    LATE = "late"
+    AFTER_HOURS = "after_hours"
     SUSPENDED = "suspended"
     YOUNGER = "younger"
 

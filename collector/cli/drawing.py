@@ -70,8 +70,8 @@ def facts(tally: Tally) -> str:
     rate = tally.requests / seconds
     left = max(0, tally.expected_pages - tally.pages)
     parts = [
-        f"{tally.done}/{tally.targets} targets",
-        f"{tally.pages} pages",
+        f"{tally.done:,}/{tally.targets:,} {tally.units}",
+        f"{tally.pages:,} pages",
         f"{tally.rows:,} rows",
         f"{rate:.1f} requests/s",
         f"{left / rate:.0f} s left" if rate and tally.pages else "starting",

@@ -14,7 +14,7 @@ from collector.config import Environment, hosts
 from collector.errors import ConfigError
 from collector.kiwoom import Kiwoom
 from collector.postgres.database import Database
-from collector.quota import SharedQuota, Unlimited
+from collector.quota import PatientQuota, SharedQuota, Unlimited
 from collector.registry import Registry
 from collector.secret import Secret
 from collector.store import Store
@@ -64,8 +64,11 @@ async def _check(held: Database, *, private: bool) -> None:
 
 
 @asynccontextmanager
-async def collector(world: World) -> AsyncIterator[Collector]:
-    """Everything that a sweep needs, opened in order: keys, database, session with the API."""
+async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Collector]:
+    """Everything that a sweep needs, opened in order: keys, database, session with the API.
+
+    `patient`: whatever else uses the key goes first.
+    """
 
     app_key, secret_key = _keys(world.environment)
     api = world.config.api
@@ -78,11 +81,12 @@ async def collector(world: World) -> AsyncIterator[Collector]:
             connections=api.concurrency + 2,
         ) as session,
     ):
-        quota: SharedQuota | Unlimited = Unlimited()
+        quota: SharedQuota | PatientQuota | Unlimited = Unlimited()
         if api.requests_per_second:
             longest = api.timeout + timedelta(seconds=1)
             key = key_digest(app_key)
             quota = SharedQuota(held, key, per_second=api.requests_per_second, longest=longest)
+            quota = PatientQuota(quota) if patient else quota
         registry = Registry(held)
         await registry.claim(hosts.base(api.base_url, api.trusted_hosts).kind.value)
         await registry.open()

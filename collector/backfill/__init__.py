@@ -1,0 +1,13 @@
+"""What a past period still lacks, and what of it the API can still give.
+
+ka20002 knows only now. So a past moment is gone, and stays missing; the last session's final state is shown
+until the next one opens, and is walked late; and the daily past comes from ka10081, marked as such.
+"""
+
+from collector.backfill.gather import Backfill
+from collector.backfill.missing import Late, Lost
+from collector.backfill.period import Period, judged, over_at
+from collector.backfill.plan import Cost, Plan
+from collector.backfill.report import Report, Unfilled
+
+__all__ = ["Backfill", "Cost", "Late", "Lost", "Period", "Plan", "Report", "Unfilled", "judged", "over_at"]

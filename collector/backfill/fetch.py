@@ -1,0 +1,122 @@
+"""Fetching many histories: one task a listing, a few at once, each stored whole before the next begins."""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from random import Random
+
+import structlog
+
+from collector.backfill.history import History
+from collector.backfill.period import Period
+from collector.backfill.report import Report, Unfilled
+from collector.bar_store import BarStore, Stretch
+from collector.certify_bars import Sighting, certify_bars
+from collector.collect import Tally
+from collector.errors import ApiError, CollectorError
+from collector.kiwoom import Kiwoom
+from collector.model import BarReading, Status
+
+_CHUNK = 16
+"""Listings that are looked up at once: so soon does one backfill notice what another one has stored."""
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """What it takes to fetch the histories of a period.
+
+    `trading` are the trading days, oldest first, that any of them is read over. `order` shuffles the listings,
+    so that two backfills at once share the work instead of doing the same.
+    """
+
+    kiwoom: Kiwoom
+    bars: BarStore
+    period: Period
+    adjusted: bool
+    trading: Sequence[date]
+    seen: Mapping[str, Sighting]
+    concurrency: int
+    report: Report
+    tally: Tally
+    order: Random = field(default_factory=Random)
+
+    async def all(self, symbols: Sequence[str]) -> None:
+        """Fetch whatever these listings lack. Denied and StoreError end it, and what was stored stays."""
+        at_once = asyncio.Semaphore(self.concurrency)
+
+        async def one(stretch: Stretch) -> None:
+            try:
+                await self._one(stretch)
+            finally:
+                at_once.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for stretch in self._todo(symbols):
+                    await at_once.acquire()
+                    group.create_task(one(stretch))
+        except* CollectorError as failures:
+            # The first one ends it; those that fell in the same moment say the same.
+            raise failures.exceptions[0] from None
+
+    async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[Stretch]:
+        """What is lacking, looked up a few listings ahead, because another backfill may have stored it."""
+        shuffled = self.order.sample(symbols, len(symbols))
+        for start in range(0, len(shuffled), _CHUNK):
+            chunk = shuffled[start : start + _CHUNK]
+            lacking = await self.bars.lacking(chunk, self.period.days, adjusted=self.adjusted)
+            self._note_others(len(chunk) - len(lacking))
+            for stretch in lacking.values():
+                yield stretch
+
+    async def _one(self, stretch: Stretch) -> None:
+        history = History(self.kiwoom, stretch, self.tally, adjusted=self.adjusted)
+        began = datetime.now(UTC)
+        try:
+            reading = await history.read(self.period.newest)
+        except ApiError as error:
+            await self._failed(stretch, error, history.attempts, began)
+        else:
+            await self._entered(stretch, reading)
+        self.tally.done += 1
+
+    async def _entered(self, stretch: Stretch, reading: BarReading) -> None:
+        seen = self.seen.get(stretch.symbol)
+        certificate = certify_bars(reading, self._days(stretch), seen, adjusted=self.adjusted)
+        rows = await self.bars.enter(stretch, reading, certificate, adjusted=self.adjusted)
+        if rows is None:
+            self.report.by_others += 1
+            return
+        facts = {"symbol": stretch.symbol, "rows": rows, "remarks": ",".join(certificate.remarks)}
+        if certificate.status is Status.COMPLETE:
+            self.report.listings += 1
+            self.report.bars += rows
+            log.info("history.stored", **facts)
+        else:
+            reason = ", ".join(certificate.remarks)
+            self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
+            log.warning("history.suspect", **facts)
+
+    async def _failed(self, stretch: Stretch, error: ApiError, attempts: int, began: datetime) -> None:
+        text = f"{type(error).__name__}: {error}"
+        await self.bars.enter_failure(
+            stretch, adjusted=self.adjusted, as_of=self.period.newest, error=text, attempts=attempts, at=began
+        )
+        self.report.unfilled.append(Unfilled(stretch.symbol, Status.FAILED, text))
+        log.warning("history.failed", symbol=stretch.symbol, error=text)
+
+    def _days(self, stretch: Stretch) -> Sequence[date]:
+        """The trading days that a history is judged by: those wanted, adjusted also those stored before."""
+        if self.adjusted:
+            return self.trading[bisect_left(self.trading, stretch.oldest) :]
+        return self.trading[
+            bisect_left(self.trading, stretch.first) : bisect_right(self.trading, stretch.last)
+        ]
+
+    def _note_others(self, count: int) -> None:
+        self.report.by_others += count
+        self.tally.done += count

@@ -1,0 +1,98 @@
+"""Reading one listing's history from ka10081: newest to oldest, until the first day that counts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import structlog
+
+from collector.bar_store import Stretch
+from collector.collect import Tally
+from collector.errors import TokenExpired
+from collector.kiwoom import Kiwoom, Trace
+from collector.model import BarPage, BarReading, Remark
+from collector.patience import WALK_ATTEMPTS
+
+PAGE_CAP = 50
+"""Pages of one history: a hundred years."""
+_EMPTY_PAGES = 2
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class History:
+    """One listing's walk; `attempts` counts its requests, also where it fails."""
+
+    def __init__(self, kiwoom: Kiwoom, stretch: Stretch, tally: Tally, *, adjusted: bool) -> None:
+        self._kiwoom = kiwoom
+        self._stretch = stretch
+        self._tally = tally
+        self._adjusted = adjusted
+        self._trace = Trace()
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._trace.sent
+
+    async def read(self, newest: date) -> BarReading:
+        """The history of the stretch; `newest` is the newest trading day that is over. ApiError as in `Kiwoom`.
+
+        Adjusted prices are relative to the day asked from (public clients measured it), so they are always
+        read from the newest. So is a history that has nothing on the last day wanted: what comes after
+        tells a suspended listing from one that begins later, and both from an answer that lacks something.
+        """
+        reading = await self._walked(newest if self._adjusted else self._stretch.last)
+        if reading.newest < newest and not _begins_on(reading, self._stretch.last):
+            reading = await self._walked(newest)
+        return replace(reading, attempts=self.attempts)
+
+    async def _walked(self, newest: date) -> BarReading:
+        for _ in range(WALK_ATTEMPTS - 1):
+            try:
+                return await self._pages(newest)
+            except TokenExpired:
+                log.info("history.started_over", symbol=self._stretch.symbol, reason="token renewed")
+        return await self._pages(newest)
+
+    async def _pages(self, newest: date) -> BarReading:
+        requested_at = datetime.now(UTC)
+        pages: list[BarPage] = []
+        keys: set[str] = set()
+        stopped: Remark | None = None
+        key: str | None = None
+        while True:
+            page, arrived = await self._page(newest, key)
+            pages.append(page)
+            key = page.next_key
+            if key is None or self._is_reached(page) or (stopped := _why_stop(pages, keys)):
+                break
+            keys.add(key)
+        symbol, oldest = self._stretch.symbol, self._stretch.oldest
+        return BarReading(symbol, newest, oldest, pages, requested_at, arrived, self.attempts, stopped)
+
+    async def _page(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
+        page, arrived = await self._kiwoom.bars(
+            self._stretch.symbol, newest, adjusted=self._adjusted, key=key, trace=self._trace
+        )
+        self._tally.requests = self._kiwoom.requests
+        self._tally.pages += 1
+        self._tally.rows += len(page.bars)
+        return page, arrived
+
+    def _is_reached(self, page: BarPage) -> bool:
+        return bool(page.bars) and page.bars[-1].trading_date <= self._stretch.oldest
+
+
+def _begins_on(reading: BarReading, day: date) -> bool:
+    first = reading.pages[0].bars
+    return bool(first) and first[0].trading_date == day
+
+
+def _why_stop(pages: Sequence[BarPage], keys: set[str]) -> Remark | None:
+    """Why the newest page may not be followed by another, None if it may."""
+    if pages[-1].next_key in keys:
+        return Remark.REPEATED_KEY
+    if sum(page.size == 0 for page in pages) > _EMPTY_PAGES:
+        return Remark.EMPTY_PAGE
+    return Remark.PAGE_CAP if len(pages) >= PAGE_CAP else None

@@ -1,0 +1,129 @@
+"""The ledger first: which slots × targets a period lacks, and which of them are still on show."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from collector.backfill.period import Period, is_disturbed, shown_until
+from collector.calendar import Calendar
+from collector.model import KST, Exchange, Remark, Status, Target
+from collector.postgres.database import Database
+from collector.schedule import Schedule, Slot, timetable
+from collector.store import Store
+
+_DAY = timedelta(days=1)
+_LACKING = """
+SELECT e.schedule, COALESCE(w.status, 'absent') AS status, count(*) AS pairs,
+       count(DISTINCT e.slot) AS slots, min(e.slot) AS first, max(e.slot) AS last
+FROM (
+    SELECT s.schedule, s.slot, t.target
+    FROM unnest($1::text[], $2::timestamptz[]) AS s (schedule, slot)
+    JOIN unnest($3::text[], $4::smallint[]) AS t (schedule, target) ON t.schedule = s.schedule
+) AS e
+LEFT JOIN collector.walk AS w ON w.slot = e.slot AND w.target = e.target
+WHERE w.status IS DISTINCT FROM 'complete'
+  AND (e.slot, e.target) NOT IN (SELECT slot, target FROM unnest($5::timestamptz[], $6::smallint[]) AS l (slot, target))
+GROUP BY e.schedule, COALESCE(w.status, 'absent')
+ORDER BY e.schedule, COALESCE(w.status, 'absent')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A slot whose state is still on show: its targets that lack it, until when, and what to remark of that."""
+
+    slot: datetime
+    universe: str
+    targets: tuple[Target, ...]
+    until: datetime
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Slots × targets of one schedule that the ledger lacks (`absent`) or does not hold as complete."""
+
+    schedule: str
+    status: str
+    pairs: int
+    slots: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the schedules want of a period: its slots, and the targets of each universe."""
+
+    slots: Sequence[Slot]
+    targets: Mapping[str, Sequence[Target]]
+
+
+def expected(
+    schedules: Sequence[Schedule],
+    calendar: Calendar,
+    period: Period,
+    targets: Mapping[str, Sequence[Target]],
+    now: datetime,
+) -> Expected:
+    """The slots of a period that can no longer begin in time, of the schedules of these universes."""
+    wanted = [schedule for schedule in schedules if schedule.universe in targets]
+    start = datetime.combine(period.first, time(), KST)
+    end = min(datetime.combine(period.last + _DAY, time(), KST), now)
+    slots = [slot for slot in timetable(wanted, calendar, start, end) if slot.deadline <= now]
+    return Expected(slots, targets)
+
+
+async def lost(
+    database: Database, wanted: Expected, numbers: Mapping[Target, int], shown: Sequence[Late]
+) -> list[Lost]:
+    """What the ledger lacks or holds as failed, missed or suspect, and is no longer on show, by schedule."""
+    universes = {slot.schedule: slot.universe for slot in wanted.slots}
+    pairs = [(name, numbers[target]) for name, key in universes.items() for target in wanted.targets[key]]
+    if not pairs:
+        return []
+    async with database.session("comparing the ledger with the schedules", timeout=120) as connection:
+        found = await connection.fetch(
+            _LACKING,
+            [slot.schedule for slot in wanted.slots],
+            [slot.at for slot in wanted.slots],
+            *map(list, zip(*pairs, strict=True)),
+            [each.slot for each in shown for _ in each.targets],
+            [numbers[target] for each in shown for target in each.targets],
+        )
+    return [Lost(**row) for row in found]
+
+
+async def late(store: Store, wanted: Expected, calendar: Calendar, now: datetime) -> list[Late]:
+    """The slots that can be walked now as if then, with the targets that lack them, by when that ends."""
+    found = []
+    for slot in wanted.slots:
+        groups = _on_show(calendar, slot.at, wanted.targets[slot.universe], now)
+        if groups:
+            ledger = await store.ledger(slot.at)
+            whole = {target for target, outcome in ledger.items() if outcome.status is Status.COMPLETE}
+            found += [
+                Late(slot.at, slot.universe, lacking, until, remarks)
+                for (until, remarks), targets in groups.items()
+                if (lacking := tuple(target for target in targets if target not in whole))
+            ]
+    return found
+
+
+_Group = tuple[datetime, tuple[Remark, ...]]
+
+
+def _on_show(
+    calendar: Calendar, at: datetime, targets: Collection[Target], now: datetime
+) -> dict[_Group, list[Target]]:
+    """The targets whose exchange still shows what it showed at an instant, by when that ends."""
+    ends = {exchange: shown_until(calendar, exchange, at) for exchange in Exchange}
+    groups: defaultdict[_Group, list[Target]] = defaultdict(list)
+    for target in targets:
+        until = ends[target.exchange]
+        if until is not None and until > now:
+            disturbed = is_disturbed(calendar, target.exchange, at, now)
+            remarks = (Remark.LATE, Remark.AFTER_HOURS) if disturbed else (Remark.LATE,)
+            groups[until, remarks].append(target)
+    return groups

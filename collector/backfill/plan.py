@@ -1,0 +1,96 @@
+"""What a backfill will cost, before anything is fetched; the progress bar counts down the same figures."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from math import ceil
+
+from collector.backfill.missing import Late, Lost
+from collector.backfill.period import Period
+from collector.bar_store import Stretch
+from collector.certify_bars import PAGE_BARS
+from collector.model import Known, Market, Sector, Target
+from collector.plan import estimate, expected_rows
+
+BAR_BYTES, SNAPSHOT_BYTES = 100, 110
+"""Bytes of one row in the database, its part of the indexes included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Requests to send, and rows to store."""
+
+    requests: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    def seconds(self, per_second: int) -> float:
+        """How long the requests take at a quota; 0 where there is none."""
+        return self.requests / per_second if per_second else 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a period lacks, and from where each part will come, if at all.
+
+    `unknown` are the targets whose members no complete walk tells, nor a late one will; they are swept first.
+    Until then listings are guessed from the sector table.
+    """
+
+    period: Period
+    adjusted: bool
+    unknown: tuple[Target, ...] = ()
+    sweep: Cost = Cost()
+    late: Sequence[tuple[Late, Cost]] = ()
+    stretches: Mapping[str, Stretch] = field(default_factory=dict)
+    guessed: int = 0
+    """Listings, roughly, that only walks still to be made will name; `bars` counts them in."""
+    bars: Cost = Cost()
+    lost: Sequence[Lost] = ()
+
+    @property
+    def total(self) -> Cost:
+        parts = (self.sweep, self.bars, *(cost for _, cost in self.late))
+        return Cost(
+            sum(part.requests for part in parts),
+            sum(part.rows for part in parts),
+            sum(part.bytes for part in parts),
+        )
+
+
+def pages(stretch: Stretch, trading: Sequence[date], *, adjusted: bool) -> int:
+    """Requests that a listing's history takes; `trading` are the trading days down to the oldest that counts.
+
+    Adjusted prices are always read from the newest day, because they are relative to the day asked from.
+    """
+    end = len(trading) if adjusted else bisect_left(trading, stretch.last) + 1
+    return max(1, ceil((end - bisect_left(trading, stretch.oldest)) / PAGE_BARS))
+
+
+def cost_of_bars(
+    stretches: Iterable[Stretch], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
+) -> Cost:
+    """The histories that are lacking, and those of `guessed` listings of which nothing is known yet."""
+    known = list(stretches)
+    requests = sum(pages(stretch, trading, adjusted=adjusted) for stretch in known)
+    rows = sum(stretch.days for stretch in known) + guessed * days
+    requests += guessed * max(1, ceil(len(trading) / PAGE_BARS)) if days else 0
+    return Cost(requests, rows, rows * BAR_BYTES)
+
+
+def cost_of_walks(
+    targets: Collection[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Known]
+) -> Cost:
+    """Walking these targets once."""
+    found = estimate(targets, sectors, known)
+    return Cost(found.requests, found.rows, found.rows * SNAPSHOT_BYTES)
+
+
+def guess_listings(targets: Iterable[Target], sectors: Mapping[str, Sector]) -> int:
+    """About how many listings these targets hold: sectors of a market overlap, so its largest one counts."""
+    largest: dict[Market, int] = {}
+    for target in targets:
+        rows = expected_rows(target, sectors.get(target.sector), None)
+        largest[target.market] = max(rows, largest.get(target.market, 0))
+    return sum(largest.values())

@@ -1,0 +1,44 @@
+"""What a backfill came to, and what of the fillable it did not fill."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from collector.model import Outcome, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """One thing that could have been filled and was not: a listing or a target, how it ended, and why."""
+
+    what: str
+    status: Status
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.status}: {self.reason}"
+
+
+@dataclass
+class Report:
+    """Counts, and the list of what is not filled. `by_others`: another backfill had stored it meanwhile."""
+
+    listings: int = 0
+    bars: int = 0
+    by_others: int = 0
+    walks: int = 0
+    """Targets of closing slots that were walked late."""
+    requests: int = 0
+    unfilled: list[Unfilled] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything fillable is stored."""
+        return not self.unfilled
+
+    def note(self, what: str, outcomes: Iterable[Outcome]) -> None:
+        """Enter the walks that are not complete; `what` is put before their targets."""
+        self.unfilled += [
+            Unfilled(f"{what}{each.target}", each.status, each.error or ", ".join(each.remarks))
+            for each in outcomes
+            if each.status is not Status.COMPLETE
+        ]

@@ -1,0 +1,279 @@
+"""The ledger of bars and the bars: what a listing's history still lacks, and how it gets into the database.
+
+A listing's history is stored in one transaction: its line in the ledger, its bars by COPY, what did not
+decode. The line settles every trading day of its stretch, so nothing is asked for twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import compress
+from typing import Any
+
+import asyncpg
+
+from collector import bar_rows
+from collector.errors import StoreError
+from collector.model import KST, Bar, BarReading, Certificate, Status, Target
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+
+_TRIES = (0.2, 1.0, 3.0)
+"""Seconds before a history whose fate is unknown is entered again; what was committed is recognised."""
+_PLANNING = 120.0
+
+_MEMBERS = """
+SELECT w.target, w.slot, w.rows, held.symbols
+FROM unnest($1::smallint[]) AS t (id)
+CROSS JOIN LATERAL (
+    SELECT w.target, w.slot, w.rows
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.status = 'complete'
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS w
+CROSS JOIN LATERAL (
+    SELECT COALESCE(array_agg(l.symbol ORDER BY s.position), '{}') AS symbols
+    FROM collector.snapshot AS s
+    JOIN collector.listing AS l ON l.id = s.listing
+    WHERE s.slot = w.slot AND s.target = w.target
+) AS held
+"""
+_SIGHTINGS = """
+SELECT DISTINCT ON (l.symbol) l.symbol, w.slot, s.price - s.change AS base, s.volume > 0 AS traded, o.since
+FROM unnest($1::smallint[]) AS t (id)
+JOIN collector.target AS k ON k.id = t.id AND k.exchange = 'KRX'
+CROSS JOIN LATERAL (
+    SELECT w.target, w.slot
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.status = 'complete'
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS w
+CROSS JOIN LATERAL (
+    SELECT s.listing, s.price, s.change, s.volume
+    FROM collector.snapshot AS s
+    WHERE s.slot = w.slot AND s.target = w.target
+    OFFSET 0
+) AS s
+JOIN collector.listing AS l ON l.id = s.listing
+JOIN (SELECT symbol, min(first_seen) AS since FROM collector.listing GROUP BY symbol) AS o ON o.symbol = l.symbol
+ORDER BY l.symbol, w.slot DESC
+"""
+_KEEP_MEMBERS = """
+INSERT INTO collector.membership (target, as_of, symbols)
+SELECT $1, $2, $3
+WHERE $3 IS DISTINCT FROM (
+    SELECT m.symbols
+    FROM collector.membership AS m
+    WHERE m.target = $1 AND m.as_of <= $2
+    ORDER BY m.as_of DESC
+    LIMIT 1
+)
+ON CONFLICT (target, as_of) DO UPDATE SET symbols = EXCLUDED.symbols
+"""
+_KEEP_DAYS = """
+INSERT INTO collector.trading_day AS d (trading_date, closes, stands_until, shown_until)
+SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[])
+ON CONFLICT (trading_date) DO UPDATE
+SET closes = EXCLUDED.closes, stands_until = EXCLUDED.stands_until, shown_until = EXCLUDED.shown_until
+WHERE (d.closes, d.stands_until, d.shown_until)
+      IS DISTINCT FROM (EXCLUDED.closes, EXCLUDED.stands_until, EXCLUDED.shown_until)
+"""
+_SETTLED = """
+WITH settled AS (
+    SELECT w.symbol, range_agg(daterange(w.from_date, w.to_date, '[]')) AS days
+    FROM collector.bar_walk AS w
+    WHERE w.symbol = ANY ($1::text[]) AND w.adjusted = $3 AND w.status = 'complete'
+    GROUP BY w.symbol
+)
+SELECT s.symbol, lower(s.days) AS oldest, min(d.day) AS first, max(d.day) AS last, count(d.day) AS days
+FROM settled AS s
+LEFT JOIN unnest($2::date[]) AS d (day) ON NOT s.days @> d.day
+GROUP BY s.symbol, s.days
+"""
+_ENTER = """
+SELECT number, settled, first
+FROM collector.enter_bar_walk(ROW(
+    NULL::bigint, $1::text, $2::boolean, $3::date, $4::date, $5::date, $6::text, $7::text[], $8::text,
+    $9::integer, $10::integer, $11::integer, $12::timestamptz, $13::timestamptz, NULL::timestamptz
+)::collector.bar_walk)
+"""
+_CLEAR_ADJUSTED = "DELETE FROM collector.bar WHERE symbol = $1 AND adjusted"
+_QUARANTINE = """
+INSERT INTO collector.bar_quarantine (walk, page, raw, reason)
+SELECT $1, page, raw, reason
+FROM unnest($2::integer[], $3::text[], $4::text[]) AS bad (page, raw, reason)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one listing's history lacks: `days` trading days from `first` to `last`.
+
+    `oldest` is the day down to which it must be read: `first`, or for adjusted prices the oldest day that is
+    stored, since a split since then has changed that one too.
+    """
+
+    symbol: str
+    first: date
+    last: date
+    days: int
+    oldest: date
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who belongs to a target, by its newest complete walk whose rows are still kept."""
+
+    slot: datetime
+    symbols: Sequence[str]
+
+
+class BarStore:
+    """The database as a backfill uses it. Errors are StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def members(self, targets: Mapping[Target, int]) -> dict[Target, Members]:
+        """The members of each target of which a complete walk tells; the others are not in it."""
+        names = {number: target for target, number in targets.items()}
+        async with self._database.session("reading the members", timeout=_PLANNING) as connection:
+            found = await connection.fetch(_MEMBERS, list(names))
+        return {
+            names[row["target"]]: Members(row["slot"], row["symbols"])
+            for row in found
+            if len(row["symbols"]) == row["rows"]
+        }
+
+    async def keep_members(self, targets: Mapping[Target, int], members: Mapping[Target, Members]) -> None:
+        """Write down who the members are that a backfill goes by, where they have changed."""
+        rows = [
+            (targets[target], held.slot.astimezone(KST).date(), sorted(held.symbols))
+            for target, held in members.items()
+        ]
+        async with self._database.transaction("keeping the members", timeout=_PLANNING) as connection:
+            await connection.executemany(_KEEP_MEMBERS, rows)
+
+    async def sightings(self, targets: Collection[int]) -> list[tuple[str, datetime, int, bool, datetime]]:
+        """Of each listing on KRX: symbol, slot, base, traded and first seen, by its newest complete walk."""
+        async with self._database.session("reading the newest prices", timeout=_PLANNING) as connection:
+            return [tuple(row) for row in await connection.fetch(_SIGHTINGS, list(targets))]
+
+    async def keep_days(self, days: Sequence[tuple[date, datetime, datetime, datetime]]) -> None:
+        """Write down trading days: each with when it closes, and until when that stands and is shown."""
+        if days:
+            async with self._database.session("keeping the trading days") as connection:
+                await connection.execute(_KEEP_DAYS, *map(list, zip(*days, strict=True)))
+
+    async def lacking(
+        self, symbols: Sequence[str], days: Sequence[date], *, adjusted: bool
+    ) -> dict[str, Stretch]:
+        """What each listing lacks of the trading days (oldest first); one that lacks nothing is not in it."""
+        if not days:
+            return {}
+        async with self._database.session("reading what is there", timeout=_PLANNING) as connection:
+            found = await connection.fetch(_SETTLED, list(symbols), list(days), adjusted)
+        lacking = {symbol: Stretch(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
+        for row in found:
+            symbol, first = row["symbol"], row["first"]
+            if first is None:
+                del lacking[symbol]
+                continue
+            oldest = min(first, row["oldest"]) if adjusted else first
+            lacking[symbol] = Stretch(symbol, first, row["last"], row["days"], oldest)
+        return lacking
+
+    async def enter(
+        self, stretch: Stretch, reading: BarReading, certificate: Certificate, *, adjusted: bool
+    ) -> int | None:
+        """Store a history whole; how many of its bars were wanted.
+
+        None: somebody else has stored it meanwhile, and nothing was changed.
+        """
+        bars = reading.bars
+        wanted = [stretch.first <= bar.trading_date <= stretch.last for bar in bars]
+        values = (
+            *(stretch.symbol, adjusted, stretch.first, stretch.last, reading.newest),
+            *(certificate.status, list(certificate.remarks), None, reading.attempts),
+            *(len(reading.pages), sum(wanted), reading.requested_at, reading.received_at),
+        )
+        for pause in _TRIES:
+            try:
+                return sum(wanted) if await self._written(values, reading, bars, wanted) else None
+            except StoreError as error:
+                if isinstance(error.__cause__, asyncpg.DiskFullError):
+                    raise
+                await asyncio.sleep(pause)
+        return sum(wanted) if await self._written(values, reading, bars, wanted) else None
+
+    async def enter_failure(
+        self, stretch: Stretch, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
+    ) -> None:
+        """Note that a history was not to be had; nothing of it is stored."""
+        values: tuple[Any, ...] = (
+            *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
+            *(Status.FAILED, [], error, attempts, 0, 0, at, None),
+        )
+        async with self._database.transaction(f"noting that {stretch.symbol} failed") as connection:
+            await connection.fetchrow(_ENTER, *values)
+
+    async def _written(
+        self, values: Sequence[Any], reading: BarReading, bars: Sequence[Bar], wanted: Sequence[bool]
+    ) -> bool:
+        symbol, adjusted, status = values[0], values[1], values[5]
+        async with self._database.transaction(f"storing the bars of {symbol}") as connection:
+            entered = await connection.fetchrow(_ENTER, *values)
+            if entered["number"] is None:
+                return False
+            if status is Status.COMPLETE:
+                settled, first = entered["settled"], entered["first"]
+                if adjusted and _is_rebased(first, bars):
+                    await connection.execute(_CLEAR_ADJUSTED, symbol)
+                    kept = [bar for bar, new in zip(bars, wanted, strict=True) if new or _in(settled, bar)]
+                else:
+                    kept = [bar for bar in compress(bars, wanted) if not (settled and _in(settled, bar))]
+                await _copy(connection, "bar", symbol, kept, adjusted=adjusted)
+            else:
+                await _copy(
+                    connection, "bar_suspect", symbol, list(compress(bars, wanted)), adjusted=adjusted
+                )
+            await _quarantine(connection, entered["number"], reading)
+            return True
+
+
+def _in(settled: Sequence[Any], bar: Bar) -> bool:
+    return any(days.lower <= bar.trading_date < days.upper for days in settled)
+
+
+def _is_rebased(first: Mapping[str, Any] | None, bars: Sequence[Bar]) -> bool:
+    """Whether the oldest adjusted bar that is stored is no longer what the API says of that day."""
+    if first is None or first["trading_date"] is None:
+        return False
+    stored = tuple(first[name] for name in ("trading_date", "open", "high", "low", "close", "volume"))
+    return all(
+        stored != (bar.trading_date, bar.open or 0, bar.high or 0, bar.low or 0, bar.close or 0, bar.volume)
+        for bar in bars
+    )
+
+
+async def _copy(
+    connection: Connection, table: str, symbol: str, bars: Sequence[Bar], *, adjusted: bool
+) -> None:
+    if not bars:
+        return
+
+    async def source() -> AsyncIterator[bytes]:
+        yield bar_rows.pack(symbol, bars, adjusted=adjusted)
+
+    await connection.copy_to_table(
+        table, source=source(), columns=bar_rows.COLUMNS, schema_name="collector", format="binary"
+    )
+
+
+async def _quarantine(connection: Connection, walk: int, reading: BarReading) -> None:
+    bad = [(number, *row) for number, page in enumerate(reading.pages, 1) for row in page.bad]
+    if bad:
+        await connection.execute(_QUARANTINE, walk, *map(list, zip(*bad, strict=True)))

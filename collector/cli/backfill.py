@@ -1,0 +1,215 @@
+"""`collector backfill`: what a past period still lacks, and what of it can honestly be filled."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from collector import backfill as filling
+from collector import log, sectors
+from collector.backfill import Backfill, Cost, Plan, Report
+from collector.cli import drawing, wiring, world
+from collector.cli.schedule import Day, read_calendar
+from collector.collect import Tally
+from collector.errors import CollectorError, Denied, StoreError
+from collector.model import KST, Sector
+from collector.registry import Registry
+from collector.store import Store
+
+_LISTED = 20
+"""Lines on stderr for what is not filled; the ledger has them all."""
+_NOT_TO_BE_HAD = "ka20002 has no date: what it showed at a past moment is not to be had"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector backfill --from 2025-01-02 --to 2026-11-20 --dry-run    what it would take
+  collector backfill --from 2025-01-02 --to 2026-11-20              every universe of the configuration
+  collector backfill --from 2026-11-16 --to 2026-11-20 --universe boards
+  collector backfill --from 2025-01-02 --to 2026-11-20 --adjusted   adjusted prices, kept apart
+"""
+)
+@click.option("--from", "first", type=Day(), required=True, help="The first day, KST ...")
+@click.option("--to", "last", type=Day(), required=True, help="... to this one, both included.")
+@click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
+@click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
+@click.option("--dry-run", is_flag=True, help="Show what it would take, and fetch nothing.")
+@click.option("--quiet", is_flag=True, help="No plan and no progress; only what is wrong.")
+@world.config_option
+def backfill(
+    *,
+    first: date,
+    last: date,
+    universe: str | None,
+    adjusted: bool,
+    dry_run: bool,
+    quiet: bool,
+    config_path: Path | None,
+) -> None:
+    """Fill what a past period still lacks, from what the API can still give.
+
+    A closing slot whose final state is still on show is walked late; the daily past comes from ka10081, as
+    bars. Slots within a past session stay missing. What is stored is never fetched again; a call that was
+    stopped, however, is taken up by the next one. Beside a daemon it takes only what the daemon leaves of the
+    quota.
+
+    Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
+    wrongly asked or could not start.
+    """
+    log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
+    found = world.read(config_path)
+    asked = _Asked(found, first, last, universe, adjusted=adjusted, quiet=quiet)
+    if dry_run:
+        world.run(asked.shown())
+    else:
+        _report(world.run(asked.filled()), quiet=quiet)
+
+
+class _Asked:
+    """What was asked for, in the world that it was asked in."""
+
+    def __init__(
+        self,
+        found: world.World,
+        first: date,
+        last: date,
+        universe: str | None,
+        *,
+        adjusted: bool,
+        quiet: bool,
+    ) -> None:
+        self._world = found
+        self._calendar = read_calendar(Path(found.config.origin))
+        self._period = filling.judged(first, last, self._calendar, datetime.now(UTC))
+        self._names = [universe] if universe else list(found.config.universes)
+        self._adjusted = adjusted
+        self._quiet = quiet
+        found.targets(universe, sectors.shipped())
+
+    async def shown(self) -> None:
+        """Print the plan; needs the database, but neither the key nor the API."""
+        async with wiring.database(self._world.environment) as held:
+            registry = Registry(held)
+            await registry.open()
+            table = await registry.sectors() or sectors.shipped()
+            work = self._work(Store(held, registry), table)
+            _print(await work.plan(), self._world.config.api.requests_per_second)
+
+    async def filled(self) -> Report:
+        """Carry it out. What ends it early is said, with what is stored until then."""
+        report = Report()
+        async with wiring.collector(self._world, patient=True) as collector:
+            work = self._work(collector.store, collector.sectors)
+            planned = await work.plan()
+            if not self._quiet:
+                _print(planned, self._world.config.api.requests_per_second)
+            try:
+                await work.run(planned, collector, report, self._drawn)
+            except (StoreError, Denied) as error:
+                _give_up(error, report)
+        return report
+
+    def _work(self, store: Store, table: Mapping[str, Sector]) -> Backfill:
+        return Backfill(
+            store=store,
+            sectors=table,
+            calendar=self._calendar,
+            schedules=self._world.config.schedules,
+            universes={name: self._world.targets(name, table)[1] for name in self._names},
+            period=self._period,
+            adjusted=self._adjusted,
+        )
+
+    def _drawn(self, title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
+        return drawing.progress(tally, shown=not self._quiet, title=title)
+
+
+def _give_up(error: CollectorError, report: Report) -> None:
+    """Nothing stored: the error is all there is to say. Else the exit status is 1, and the rest is for later."""
+    if not (report.listings or report.walks):
+        raise error
+    click.echo(f"collector: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+    click.echo(f"{_stored(report)} before that; the same command takes up the rest", err=True)
+    raise SystemExit(1)
+
+
+def _report(report: Report, *, quiet: bool) -> None:
+    if not quiet:
+        click.echo(f"{_stored(report)}, {report.requests:,} requests")
+    for unfilled in report.unfilled[:_LISTED]:
+        click.echo(str(unfilled), err=True)
+    if len(report.unfilled) > _LISTED:
+        more = len(report.unfilled) - _LISTED
+        click.echo(
+            f"and {more:,} more, see bar_walk: `collector sql` shows those that are not complete", err=True
+        )
+    if not report.is_whole:
+        raise SystemExit(1)
+
+
+def _stored(report: Report) -> str:
+    parts = [f"{report.listings:,} listings with {report.bars:,} bars"]
+    if report.walks:
+        parts.append(f"{report.walks:,} late walks")
+    if report.by_others:
+        parts.append(f"{report.by_others:,} listings by another backfill")
+    return f"stored {', '.join(parts)}"
+
+
+def _print(plan: Plan, per_second: int) -> None:
+    """The plan on stdout: what comes from where, and what stays missing."""
+    console = drawing.console()
+    if plan.total.requests:
+        console.print(_table(plan, per_second))
+    else:
+        console.print("nothing fillable is missing")
+    for line in _staying(plan):
+        console.print(f"stays missing: {line}")
+
+
+def _table(plan: Plan, per_second: int) -> Table:
+    title = f"{plan.period.first} to {plan.period.last}" + (", adjusted prices" if plan.adjusted else "")
+    table = Table("what", "missing", "from", title=title, title_justify="left")
+    for name in ("requests", "seconds", "rows", "MB"):
+        table.add_column(name, justify="right")
+    for what, lacking, source, cost in _lines(plan):
+        table.add_row(what, lacking, source, *_figures(cost, per_second))
+    table.add_section()
+    table.add_row("all", "", "", *_figures(plan.total, per_second), style="bold")
+    return table
+
+
+def _lines(plan: Plan) -> Iterator[tuple[str, str, str, Cost]]:
+    for late, cost in plan.late:
+        until = f"{late.until.astimezone(KST):%m-%d %H:%M}"
+        what = f"slot {late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
+        yield what, f"{len(late.targets):,} targets", f"ka20002, late (shown until {until})", cost
+    if plan.unknown:
+        yield "members", f"{len(plan.unknown):,} targets never walked", "ka20002, now", plan.sweep
+    if plan.bars.requests:
+        listings = f"{len(plan.stretches) + plan.guessed:,} listings"
+        guessed = f", about {plan.guessed:,} of them unknown yet" if plan.guessed else ""
+        yield "daily bars", f"{listings}{guessed}", "ka10081", plan.bars
+
+
+def _figures(cost: Cost, per_second: int) -> tuple[str, ...]:
+    seconds = f"{cost.seconds(per_second):,.0f}" if per_second else "-"
+    return f"{cost.requests:,}", seconds, f"{cost.rows:,}", f"{cost.bytes / 1e6:,.1f}"
+
+
+def _staying(plan: Plan) -> Iterator[str]:
+    for day, over in plan.period.pending:
+        yield f"the bar of {day}: it is final at {over.astimezone(KST):%H:%M}, ask again then"
+    for lost in plan.lost:
+        first, last = (f"{at.astimezone(KST):%Y-%m-%d %H:%M}" for at in (lost.first, lost.last))
+        yield (
+            f"{lost.pairs:,} walks of {lost.slots:,} slots of {lost.schedule} ({lost.status}, {first} to {last}):"
+            f" {_NOT_TO_BE_HAD}"
+        )
+    if plan.period.days:
+        yield "who belonged to a sector on a past day; the view daily says whose members it shows (members_as_of)"
