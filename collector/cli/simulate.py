@@ -208,11 +208,19 @@ async def _serve(options: Options, *, until_eof: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     if until_eof:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stopped)
+        _watch_stdin(stopped)
     async with Simulator(options) as simulator:
         click.echo(f"simulator listening on {simulator.url}")
         sys.stdout.flush()
         await stopped.wait()
+
+
+def _watch_stdin(stopped: asyncio.Event) -> None:
+    try:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_eof, stopped)
+    except PermissionError:
+        # A plain file or /dev/null cannot be waited for, and has nothing to wait for.
+        stopped.set()
 
 
 def _stop_at_eof(stopped: asyncio.Event) -> None:

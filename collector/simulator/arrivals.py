@@ -1,17 +1,20 @@
 """The book of what arrived and what was answered, against which a client's own books can be held."""
 
+import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
 
 @dataclass(slots=True)
 class Arrival:
-    """One request. `answer` is "" until it was answered, then "ok", a refusal, or the faults that struck it."""
+    """One request: `arrived` by the monotonic clock, `wall` in seconds since 1970.
+
+    `answer` is "" until there is one, then "ok", a kind of refusal, or the faults that struck it.
+    """
 
     seq: int
     arrived: float
-    wall: str
+    wall: float
     key: str
     api_id: str
     market: str = ""
@@ -35,7 +38,7 @@ class Book:
 
     def arrive(self, *, at: float, key: str, api_id: str) -> Arrival:
         self.count += 1
-        arrival = Arrival(self.count, at, datetime.now(UTC).isoformat(), key, api_id)
+        arrival = Arrival(self.count, at, time.time(), key, api_id)
         self._last.append(arrival)
         return arrival
 

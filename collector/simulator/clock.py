@@ -23,13 +23,17 @@ class Clock:
     speed: float = 1.0
     is_closed: bool = False
     since: float = field(default_factory=time.monotonic)
+    _held: tuple[tuple[datetime, bool], Moments] | None = None
 
     def now(self) -> datetime:
         return self.at + timedelta(seconds=(time.monotonic() - self.since) * self.speed)
 
     def moments(self) -> Moments:
-        """Where the tapes stand now."""
-        return self.sessions.moments(self.now(), closed=self.is_closed)
+        """Where the tapes stand now; worked out once a second, since they know no less."""
+        at = self.now().replace(microsecond=0)
+        if self._held is None or self._held[0] != (at, self.is_closed):
+            self._held = (at, self.is_closed), self.sessions.moments(at, closed=self.is_closed)
+        return self._held[1]
 
     def turn(
         self, *, at: datetime | None = None, speed: float | None = None, is_closed: bool | None = None

@@ -1,6 +1,5 @@
 """The course of one listing's day on KRX: from its opening through a few turns to its close, by legal ticks."""
 
-from itertools import accumulate
 from math import sqrt
 from typing import NamedTuple
 
@@ -26,8 +25,6 @@ class Course(NamedTuple):
     lowest: int
     highest: int
     points: tuple[int, ...]
-    highs: tuple[int, ...]
-    lows: tuple[int, ...]
     volume: int
     starts: float
     share: float
@@ -47,26 +44,26 @@ def draw(closes: Closes, day: int) -> Course:
     if not closes.trades(day):
         base = closes.base(day)
         lowest, highest = ticks.limits(base, fund=listing.is_fund)
-        return Course(base, lowest, highest, (base,), (base,), (base,), 0, 1.0, 0.0)
+        return Course(base, lowest, highest, (base,), 0, 1.0, 0.0)
     today = closes.on(day)
     base = closes.base(day)
     lowest, highest = ticks.limits(base, fund=listing.is_fund)
     points = _points(listing, today, base, lowest, highest)
-    highs, lows = tuple(accumulate(points, max)), tuple(accumulate(points, min))
     starts = today.chances[2] / 110_000 if listing.is_thin else 0.0
     share = 0.05 + today.chances[3] / 220_000
-    return Course(base, lowest, highest, points, highs, lows, _volume(listing, today), starts, share)
+    return Course(base, lowest, highest, points, _volume(listing, today), starts, share)
 
 
 def stand(course: Course, passed: float, *, fund: bool) -> Stand:
     """Where a course stands after this part of its session."""
     if passed >= 1.0:
-        return Stand(course.points[-1], course.highs[-1], course.lows[-1])
+        return Stand(course.points[-1], max(course.points), min(course.points))
     index, rest = divmod(passed * (_TURNS + 1), 1)
     turn = int(index)
     left, right = course.points[turn], course.points[turn + 1]
     price = left if left == right else ticks.floor(left + (right - left) * rest, fund=fund)
-    return Stand(price, max(course.highs[turn], price), min(course.lows[turn], price))
+    behind = (*course.points[: turn + 1], price)
+    return Stand(price, max(behind), min(behind))
 
 
 def part_of_volume(passed: float) -> float:

@@ -8,10 +8,11 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from gzip import compress
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 _MAX_HEAD = 65_536
 _MAX_BODY = 1_048_576
@@ -74,6 +75,14 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     delivery: Delivery = field(default=WHOLE)
+
+
+def compressed(answer: Answer) -> Answer:
+    """The same answer, gzipped, unless it is encoded already."""
+    if any(name.lower() == "content-encoding" for name, _ in answer.headers):
+        return answer
+    body = compress(answer.body, 1)
+    return replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")), body=body)
 
 
 App = Callable[[Request], Awaitable[Answer]]
@@ -221,8 +230,8 @@ def _take(buffer: bytearray) -> Request | None:
         return None
     body, rest = found
     del buffer[:rest]
-    parts = urlsplit(target)
-    return Request(method, parts.path, dict(parse_qsl(parts.query)), headers, body)
+    path, _, query = target.partition("?")
+    return Request(method, path, dict(parse_qsl(query)) if query else {}, headers, body)
 
 
 def _body(buffer: bytearray, start: int, headers: dict[str, str]) -> tuple[bytes, int] | None:

@@ -135,8 +135,8 @@ def _closed(course: Course) -> Quote:
     """The end of a day on KRX, without its last ask and bid, which no bar has."""
     if course.starts >= 1.0:
         return _untraded(course)
-    base, lowest, highest, points, highs, lows, volume, _, _ = course
-    return Quote(base, points[-1], volume, None, None, points[0], highs[-1], lows[-1], lowest, highest)
+    base, lowest, highest, points, volume, _, _ = course
+    return Quote(base, points[-1], volume, None, None, points[0], max(points), min(points), lowest, highest)
 
 
 def _untraded(course: Course) -> Quote:

@@ -11,7 +11,7 @@ from collector.model import Target
 from collector.simulator import clock as clocks
 from collector.simulator.api import Api
 from collector.simulator.control import PREFIX, Control
-from collector.simulator.http import Answer, Connection, Request
+from collector.simulator.http import Answer, Connection, Request, compressed
 from collector.simulator.market import Market
 from collector.simulator.options import Options
 from collector.simulator.sessions import Sessions
@@ -64,7 +64,9 @@ class Simulator:
     async def _answer(self, request: Request) -> Answer:
         if request.path.startswith(PREFIX):
             return self.control.answer(request)
-        return await self.api(request)
+        answer = await self.api(request)
+        wants_gzip = self.options.gzip and "gzip" in request.headers.get("accept-encoding", "")
+        return compressed(answer) if wants_gzip else answer
 
 
 async def serve_forever(options: Options, on_ready: Callable[[Simulator], None]) -> None:

@@ -54,6 +54,17 @@ def test_it_ends_when_its_parent_goes_if_it_was_told_to() -> None:
         assert process.wait(timeout=5) == 0
 
 
+def test_nothing_to_wait_for_on_stdin_is_the_end_of_it() -> None:
+    done = subprocess.run(
+        [*COMMAND, "--port", "0", "--until-eof"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_port_in_use_is_one_clear_line_and_exit_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

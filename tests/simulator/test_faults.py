@@ -156,7 +156,8 @@ async def symbols(client: Client, pages: int = 60) -> list[str]:
 @pytest.mark.parametrize(
     ("spec", "missing", "doubled"),
     [("shifted_rows", 1, 0), ("shifted_rows:by=-1", 0, 1), ("shifted_rows:by=2,since=9", 2, 0),
-     ("dropped_rows:page=3", 1, 0), ("duplicated_rows:page=3,rows=2", 0, 2), ("short_middle_page:page=4", 37, 0), ("early_end:at=24", 77, 0)],
+     ("dropped_rows:page=3", 1, 0), ("duplicated_rows:page=3,rows=2", 0, 2),
+     ("short_middle_page:page=4", 37, 0), ("early_end:at=24", 77, 0)],
 )  # fmt: skip
 async def test_rows_go_missing_and_come_twice_as_told(spec: str, missing: int, doubled: int) -> None:
     async with serving(freeze=OPEN, faults=(spec,)) as client:

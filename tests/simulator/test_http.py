@@ -62,7 +62,8 @@ async def test_requests_cut_anywhere_are_answered_in_order(cuts: list[int]) -> N
 @pytest.mark.parametrize(
     "garbage",
     [b"hello\r\n\r\n", b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-     b"POST /x HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"POST /x HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 70_000],
+     b"POST /x HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+     b"POST /x HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 70_000],
     ids=["no HTTP", "negative length", "no length", "too long", "endless head"],
 )  # fmt: skip
 async def test_what_is_no_request_is_refused_and_the_connection_closed(garbage: bytes) -> None:

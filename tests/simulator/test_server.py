@@ -244,3 +244,11 @@ async def test_latency_lies_on_both_sides_of_the_arrival() -> None:
         assert took >= 0.1
         assert arrived - sent >= 0.049
         assert sent + took - arrived >= 0.049
+
+
+@pytest.mark.parametrize(("wanted", "encoding"), [(True, "gzip"), (False, None)])
+async def test_answers_are_compressed_only_if_both_sides_want_it(wanted: bool, encoding: str | None) -> None:
+    async with serving(gzip=wanted, freeze=OPEN) as client:
+        got = await client.page("402")
+        assert got.headers.get("Content-Encoding") == encoding
+        assert len(got.rows) == 50
