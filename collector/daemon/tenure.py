@@ -93,7 +93,7 @@ class Tenure:
         until = await self._accounts.until(list(self._lanes))
         for schedule in self._roster.schedules:
             if schedule.name not in until:
-                until[schedule.name] = await self._last(schedule, now) or now
+                until[schedule.name] = await self._opened(schedule, now)
         self._reached = dict(until)
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now
@@ -107,10 +107,16 @@ class Tenure:
                 await self._accounts.account(name, now)
         await self._begin(runnable.values())
 
-    async def _last(self, schedule: Schedule, now: datetime) -> datetime | None:
-        """Where the ledger of a schedule without books ends: with the newest of its slots that is there."""
-        found = await self._accounts.newest(self._roster.targets[schedule.universe], now)
-        return next((at for at in found if self._roster.is_slot(schedule, at)), None)
+    async def _opened(self, schedule: Schedule, now: datetime) -> datetime:
+        """Where the books of a schedule begin that has none: behind the newest of its slots in the ledger.
+
+        Without one it is new, and nothing was missed; but a slot that may still run does run.
+        """
+        for at in await self._accounts.newest(self._roster.targets[schedule.universe], now):
+            if self._roster.is_slot(schedule, at):
+                return at
+        runnable = in_time(self._roster.due(now - DAY, now), now).get(schedule.name)
+        return runnable.at - datetime.resolution if runnable else now
 
     async def _look(self) -> None:
         """What has fallen due since the last look?"""
