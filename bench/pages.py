@@ -45,7 +45,8 @@ def _answer(rows: list[dict[str, str]], following: int | None) -> bytes:
 
 
 def _http(body: bytes, headers: str = "") -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\n{headers}Content-Length: {len(body)}\r\n"
+    kind = "Content-Type: application/json;charset=UTF-8"
+    head = f"HTTP/1.1 200 OK\r\n{kind}\r\n{headers}Content-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
 
 

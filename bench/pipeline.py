@@ -58,7 +58,8 @@ def main(arguments: list[str]) -> None:
 def _server() -> Iterator[str]:
     command = (sys.executable, "-m", "bench.pages", str(LATENCY))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin is not None
+        assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         process.stdin.close()
 

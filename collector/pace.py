@@ -21,19 +21,32 @@ _REMEMBERED = 512
 
 @dataclass
 class RoundTrips:
-    """The smallest round trip of the last 512 answers, in seconds; a change of route is forgotten in time."""
+    """The smallest round trip of the last 512 answers, in seconds; a change of route is forgotten in time.
 
+    `prior` is what another program, or an earlier run, found it to be: good from the first answer on, unless
+    an answer is quicker than that, which shows that the network is another one now.
+    """
+
+    prior: float | None = None
     _seen: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _count: int = 0
 
     def note(self, seconds: float) -> None:
         """One answered request took this long from sending to the end of its headers."""
         self._seen.append(seconds)
+        self._count += 1
 
     def certain(self) -> float:
         """The seconds of a round trip that certainly lay after the arrival; 0 until they are trusted."""
-        if len(self._seen) < TRUSTED_AFTER:
-            return 0.0
-        return _TRUST * min(self._seen)
+        if len(self._seen) >= TRUSTED_AFTER:
+            return _TRUST * min(self._seen)
+        if self.prior is not None and min(self._seen, default=self.prior) >= _TRUST * self.prior:
+            return _TRUST * self.prior
+        return 0.0
+
+    def finding(self) -> float | None:
+        """What others may take for their `prior`: once in so many answers, the smallest seen; else None."""
+        return min(self._seen) if self._seen and self._count % TRUSTED_AFTER == 0 else None
 
 
 def free_after(answered_ago: float, certain: float) -> timedelta:

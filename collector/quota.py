@@ -23,6 +23,8 @@ from collector.postgres.session import Connection
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _MARGIN = timedelta(seconds=5)
 _POLL = 0.02
+_LOOK_AHEAD = 0.02
+"""Seconds before its start at which a waiter looks for the last time whether the pace is held."""
 _URGENCY = timedelta(seconds=1)
 """How long word of somebody who waits counts: a window's length, in which a place of its own comes free."""
 _LONGEST_WAIT = 0.25
@@ -41,7 +43,7 @@ ON CONFLICT DO NOTHING
 
 _BOOK = """
 WITH free AS (
-    SELECT p.number, GREATEST(p.free_at, q.hold_until, clock_timestamp()) AS starts
+    SELECT p.number, GREATEST(p.free_at, q.hold_until, clock_timestamp()) AS starts, q.round_trip
     FROM collector.quota AS q
     JOIN collector.place AS p ON p.key = q.key AND p.api_id = q.api_id
     WHERE q.key = $1 AND q.api_id = $2 AND p.number <= COALESCE(q.granted, $3)
@@ -54,8 +56,10 @@ UPDATE collector.place AS p
 SET booked = true, free_at = free.starts + $4
 FROM free
 WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
-RETURNING p.number, extract(epoch FROM free.starts - clock_timestamp())::float8 AS wait
+RETURNING p.number, extract(epoch FROM free.starts - clock_timestamp())::float8 AS wait, free.round_trip
 """
+
+_FOUND = "UPDATE collector.quota SET round_trip = $3 WHERE key = $1 AND api_id = $2"
 
 # Written a few times a second at most, however many wait.
 _URGENT = """
@@ -181,9 +185,7 @@ class SharedQuota:
         number, wait = await self._book(api_id, lane)
         turn = None
         try:
-            while wait > 0:
-                await asyncio.sleep(wait)
-                wait = await self._held(api_id)
+            await self._until(lane.clock() + wait, api_id, lane)
             turn = Turn(lane.round_trips)
             yield turn
         finally:
@@ -231,8 +233,20 @@ class SharedQuota:
                     if row is None or row["wait"] > 0:
                         await connection.execute(_URGENT, self._key, api_id, _URGENCY)
                 if row is not None:
+                    lane.round_trips.prior = row["round_trip"]
                     return row["number"], row["wait"]
                 await lane.until_given_back()
+
+    async def _until(self, start: float, api_id: str, lane: "_Lane") -> None:
+        """Sleep until a place's start; somebody may have been refused meanwhile, so just before it, look.
+
+        Looking costs a round trip to the database, which would be lost to the quota if it came at the start.
+        """
+        while (wait := start - lane.clock()) > _LOOK_AHEAD:
+            await asyncio.sleep(wait - _LOOK_AHEAD)
+            start = max(start, lane.clock() + await self._held(api_id))
+        if wait > 0:
+            await asyncio.sleep(wait)
 
     async def _held(self, api_id: str) -> float:
         async with self._database.session("reading the pace") as connection:
@@ -248,6 +262,8 @@ class SharedQuota:
             async with self._database.session("giving back a place", timeout=2) as connection:
                 after = turn.free_after() if turn else pace.WINDOW
                 await connection.execute(_GIVE_BACK, self._key, api_id, number, after)
+                if found := self._lanes[api_id].round_trips.finding():
+                    await connection.execute(_FOUND, self._key, api_id, found)
         self._lanes[api_id].given_back.set()
 
 
@@ -298,6 +314,7 @@ class _Lane:
         self.given_back = asyncio.Event()
         self.round_trips = pace.RoundTrips()
         self.is_open = False
+        self.clock = asyncio.get_running_loop().time
 
     async def until_given_back(self) -> None:
         """Until a place of this program is back, or soon, since another program's may be."""

@@ -106,6 +106,7 @@ CREATE TABLE collector.quota (
     api_id     text NOT NULL,
     granted    integer,
     hold_until timestamptz NOT NULL DEFAULT '-infinity',
+    round_trip double precision, -- seconds; the smallest that was seen
     PRIMARY KEY (key, api_id)
 );
 
