@@ -237,7 +237,7 @@ async def test_a_pid_file_from_an_earlier_life_is_seen_through(kept: Path, text:
 
 
 async def test_an_interrupted_beginning_is_begun_again(home: Path) -> None:
-    half = home / "postgres" / "data.new" / "base"
+    half = home / "postgres" / "data.new.1" / "base"
     half.mkdir(parents=True)
     async with embedded.running(home, durable=False) as address:
         await write(address)
@@ -247,7 +247,7 @@ async def test_an_interrupted_beginning_is_begun_again(home: Path) -> None:
 @linux
 async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path) -> None:
     starter = asyncio.create_task(written(home))
-    await until((home / "postgres" / "data.new" / "PG_VERSION").exists)
+    await until(lambda: any(home.glob("postgres/data.new.*/PG_VERSION")))
     (pid,) = keepers(home)
     os.kill(pid, signal.SIGKILL)
     await starter
@@ -258,7 +258,7 @@ async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path) ->
 @linux
 async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Path) -> None:
     starter = asyncio.create_task(written(home))
-    await until((home / "postgres" / "data.new" / "PG_VERSION").exists)
+    await until(lambda: any(home.glob("postgres/data.new.*/PG_VERSION")))
     starter.cancel()
     await asyncio.wait([starter])
     await until(lambda: not servers(home) and not keepers(home))

@@ -199,9 +199,13 @@ class Server:
                     self.child.wait(PATIENCE)
 
     def _init(self) -> None:
-        """Make the cluster aside and rename it, so that a broken-off attempt is never taken for one."""
-        aside = self.folder / "data.new"
-        shutil.rmtree(aside, ignore_errors=True)
+        """Make the cluster aside and rename it, so that a broken-off attempt is never taken for one.
+
+        Under a name of its own: the initdb of a keeper that was killed may still be writing into its folder.
+        """
+        for broken_off in self.folder.glob("data.new*"):
+            shutil.rmtree(broken_off, ignore_errors=True)
+        aside = self.folder / f"data.new.{os.getpid()}"
         aside.mkdir(mode=0o700)
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *self._locale()]
         made = _run(*_disguise(aside), self.binaries / "initdb", *options, "--pgdata", aside)
