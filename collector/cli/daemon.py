@@ -1,16 +1,11 @@
-"""`collector daemon`: sweep at every slot, for months.
+"""`collector daemon`: sweep at every slot, for months."""
 
-This module is small so that signals are minded before anything large is imported: as process 1 of a
-container, a signal that nobody minds is lost.
-"""
-
-import os
-import signal
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import click
+
+from collector.cli import running, world
 
 
 @click.command(
@@ -22,13 +17,7 @@ Examples:
 """
 )
 @click.option("--force", is_flag=True, help="Start with schedules that do not fit the quota, too.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The configuration (default: COLLECTOR_CONFIG, else config/collector.yaml).",
-)
+@world.config_option
 def daemon(force: bool, config_path: Path | None) -> None:
     """Sweep at every slot of the schedules, and account for each that could not be swept.
 
@@ -37,7 +26,4 @@ def daemon(force: bool, config_path: Path | None) -> None:
     the configuration anew; one that is wrong is reported and the old one stays. Exit status 2: it cannot
     start, and nothing was fetched.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    sys.exit(import_module("collector.cli.running").run(config_path, force=force))
+    sys.exit(running.run(config_path, force=force))

@@ -94,6 +94,7 @@ class Tenure:
         for schedule in self._roster.schedules:
             if schedule.name not in until:
                 until[schedule.name] = await self._opened(schedule, now)
+                await self._accounts.account(schedule.name, until[schedule.name])
         self._reached = dict(until)
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now

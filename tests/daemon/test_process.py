@@ -1,0 +1,256 @@
+"""The daemon as a process: signals at any moment, also as process 1, and a database that goes and comes."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from collector import embedded, migrate, shipped
+from collector.postgres import connect
+from collector.simulator import Options, Simulator
+from tests.daemon.processes import started, write
+
+ALL = [f"{number:03}" for number in range(2, 25)]
+SLOW = {"latency": timedelta(milliseconds=150)}
+
+TORN = """
+SELECT count(*)
+FROM collector.walk AS w
+WHERE w.rows <> (SELECT count(*) FROM collector.snapshot AS s WHERE s.slot = w.slot AND s.target = w.target)
+"""
+
+
+@pytest.fixture
+async def simulator():
+    async with Simulator(Options(quota=0)) as running:
+        yield running
+
+
+@pytest.fixture
+async def slow():
+    """A simulator that keeps a sweep under way for a while."""
+    async with Simulator(Options(quota=0, **SLOW)) as running:
+        yield running
+
+
+async def asked(held, query):
+    async with held.session("looking") as connection:
+        return await connection.fetchval(query)
+
+
+async def test_it_sweeps_and_ends_when_told_to(held, database, simulator, tmp_path):
+    async with started(write(tmp_path, simulator.url), database) as daemon:
+        await daemon.said("sweep.ended")
+        status, seconds = await daemon.stopped()
+    assert (status, seconds < 5) == (0, True)
+    assert await asked(held, "SELECT count(*) FROM walk WHERE status = 'complete'") == 2
+    assert await asked(held, "SELECT count(*) FROM collector.lease WHERE expires_at > clock_timestamp()") == 0
+
+
+def of_process(pid, name):
+    """A file of /proc."""
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
+def minds_signals(pid):
+    caught = of_process(pid, "status").partition("SigCgt:")[2].split()[0]
+    return int(caught, 16) >> (signal.SIGTERM - 1) & 1
+
+
+async def until_it_minds_signals(pid):
+    """Before that nobody can."""
+    async with asyncio.timeout(10):
+        while not minds_signals(pid):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def stopped_after(seconds, held, database, slow, tmp_path, *, number=signal.SIGTERM):
+    async with started(write(tmp_path, slow.url, sectors=ALL), database) as daemon:
+        await until_it_minds_signals(daemon.pid)
+        await asyncio.sleep(seconds)
+        daemon.signal(number)
+        async with asyncio.timeout(5):
+            status = await daemon.ended()
+    assert (status, await asked(held, TORN)) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.4, 0.8, 1.2, 1.6, 2.4])
+async def test_it_ends_within_five_seconds_at_any_moment_and_nothing_is_torn(
+    held, database, slow, tmp_path, seconds
+):
+    await stopped_after(seconds, held, database, slow, tmp_path)
+
+
+async def test_it_minds_signals_before_anything_large_is_imported(database, simulator, tmp_path):
+    async with started(write(tmp_path, simulator.url), database) as daemon:
+        await until_it_minds_signals(daemon.pid)
+        loaded = of_process(daemon.pid, "maps")
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.ended() == 0
+    assert "asyncpg" not in loaded
+
+
+@pytest.mark.slow
+async def test_it_ends_within_five_seconds_at_a_hundred_moments(held, database, slow, tmp_path):
+    chance = random.Random(5)
+    for _ in range(100):
+        number = chance.choice((signal.SIGTERM, signal.SIGINT))
+        await stopped_after(chance.uniform(0, 4), held, database, slow, tmp_path, number=number)
+
+
+async def test_a_second_signal_ends_it_at_once(database, slow, tmp_path):
+    async with started(write(tmp_path, slow.url, sectors=ALL), database) as daemon:
+        await daemon.said("sweep.began")
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGTERM)
+        async with asyncio.timeout(2):
+            assert await daemon.ended() in (0, 143)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+async def test_as_process_1_it_ends_within_five_seconds_too(held, database, slow, tmp_path):
+    before = ("unshare", "-pf", "--mount-proc")
+    async with started(write(tmp_path, slow.url, sectors=ALL), database, before=before) as unshared:
+        await unshared.said("sweep.began")
+        child = int(of_process(unshared.pid, f"task/{unshared.pid}/children").split()[0])
+        os.kill(child, signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert await unshared.ended() == 0
+    assert await asked(held, TORN) == 0
+
+
+async def test_a_hangup_takes_over_a_new_configuration_and_refuses_a_wrong_one(
+    held, database, simulator, tmp_path
+):
+    path = write(tmp_path, simulator.url)
+    async with started(path, database) as daemon:
+        await daemon.said("sweep.ended")
+        path.write_text(path.read_text() + "\nnonsense: 1\n")
+        daemon.signal(signal.SIGHUP)
+        refused = await daemon.said("config.refused")
+        more = "  another: {universe: some, at: '00:01', days: all, grace: 1d}\n"
+        write(tmp_path, simulator.url, more=more)
+        daemon.signal(signal.SIGHUP)
+        await daemon.said("config.reread")
+        await daemon.said("sweep.ended", times=2)
+        assert (await daemon.stopped())[0] == 0
+    assert "nonsense" in refused["reason"]
+    assert daemon.events("sweep.began")[1]["schedule"] == "another"
+
+
+async def test_it_tells_systemd_that_it_is_ready_alive_and_going(database, simulator, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(tmp_path / "notify"))
+        wire.settimeout(20)
+        telling = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        async with started(write(tmp_path, simulator.url), database, **telling) as daemon:
+            await daemon.said("sweep.ended")
+            await daemon.stopped()
+        wire.setblocking(False)
+        heard = []
+        while True:
+            try:
+                heard.append(wire.recv(200).decode())
+            except BlockingIOError:
+                break
+    assert {"READY=1", "WATCHDOG=1", "STOPPING=1"} <= set(heard)
+
+
+@pytest.fixture
+async def own(tmp_path):
+    """A server of the test's own, to be stopped and started."""
+    home = tmp_path / "own"
+    async with embedded.running(home, durable=False) as address, connect(address) as connection:
+        await migrate.migrate(connection, address, shipped.path("migrations"))
+    return home, address
+
+
+async def test_a_database_that_goes_and_comes_back_is_waited_for_without_a_call(own, slow, tmp_path):
+    home, address = own
+    async with started(write(tmp_path, slow.url, sectors=ALL), address) as daemon:
+        await daemon.said("plan.unchecked")
+        async with embedded.running(home, durable=False):
+            await daemon.said("walk.stored", times=3)
+        await daemon.said("outage.began", times=1)
+        calls = slow.control.stats()["requests"]
+        await asyncio.sleep(2)
+        assert slow.control.stats()["requests"] <= calls + 4
+        async with embedded.running(home, durable=False), connect(address) as connection:
+            await daemon.said("sweep.ended")
+            found = await connection.fetch("SELECT status, count(*) FROM walk GROUP BY 1")
+            assert await connection.fetchval(TORN) == 0
+            assert (await daemon.stopped())[0] == 0
+    assert {row["status"] for row in found} <= {"complete", "suspect"}
+    assert sum(row["count"] for row in found) == len(ALL)
+    assert len(daemon.events("outage.began")) == len(daemon.events("outage.ended"))
+
+
+REFUSED = {
+    "no schedules": ("schedules: {}", "there are no schedules"),
+    "too fast": (
+        "schedules: {a: {universe: some, every: 30s, during: KRX.regular}}",
+        "30s is below one minute",
+    ),
+    "too much": (
+        "schedules: {a: {universe: all, every: 1m, during: KRX.regular}}",
+        "nearest cadence that fits is `every: 2m`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("schedules", "complaint"), REFUSED.values(), ids=REFUSED.keys())
+async def test_schedules_that_cannot_be_kept_are_refused_and_nothing_is_fetched(
+    database, simulator, tmp_path, schedules, complaint
+):
+    path = write(tmp_path, simulator.url, quota=2)
+    text = path.read_text().partition("schedules:")[0]
+    everything = "  all: [{market: KOSPI, sectors: all}, {market: KOSDAQ, sectors: all}]\n"
+    path.write_text(f"{text}{everything}{schedules}\n")
+    async with started(path, database) as daemon:
+        assert await daemon.ended() == 2
+    assert complaint in daemon.text
+    assert f"{path}:" in daemon.text
+    assert simulator.control.stats()["requests"] == 0
+
+
+@pytest.mark.slow
+async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database, simulator, tmp_path):
+    path = write(tmp_path, simulator.url)
+    async with started(path, database) as first:
+        await first.said("lease.taken")
+        async with started(path, database) as second:
+            await second.said("lease.awaited")
+            first.signal(signal.SIGKILL)
+            await second.said("lease.taken", seconds=17)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0.0, 0.2, 0.5, 1.1])
+async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(held, database, slow, tmp_path, moment):
+    path = write(tmp_path, slow.url, sectors=ALL)
+    async with started(path, database) as first:
+        await first.said("walk.stored")
+        async with started(path, database) as second:
+            await second.said("lease.awaited")
+            await asyncio.sleep(moment)
+            first.signal(signal.SIGSTOP)
+            await second.said("lease.taken", seconds=17)
+            await second.said("sweep.ended")
+            before = await asked(
+                held, "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
+            )
+            first.signal(signal.SIGCONT)
+            await first.said("lease.lost")
+            await first.said("lease.awaited")
+            after = await asked(
+                held, "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
+            )
+            assert (await first.stopped())[0] == 0
+    assert before == after
+    assert await asked(held, TORN) == 0

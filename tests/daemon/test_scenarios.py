@@ -1,0 +1,142 @@
+"""The scenarios of the virtual year, shorter, against a real PostgreSQL and the simulator over HTTP."""
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+
+import pytest
+
+from collector.model import KST
+from collector.simulator import Options, Simulator
+from tests.daemon.real import FastClock, daemon, expected, order
+
+TEN = datetime(2026, 11, 23, 10, 0, tzinfo=KST)
+SPEED = 600.0
+"""A slot of five minutes every half second."""
+
+STATES = "SELECT slot, sector, status, COALESCE(error, array_to_string(remarks, ',')) FROM walk ORDER BY 1, 2"
+
+
+@pytest.fixture
+async def simulator():
+    async with Simulator(Options(quota=0, now=TEN, speed=SPEED)) as running:
+        yield running
+
+
+@pytest.fixture
+def ordered(database, simulator):
+    return order(database, simulator.url)
+
+
+@asynccontextmanager
+async def alive(ordered, clock, name="one"):
+    """A daemon that lives for the length of the block, and ends as one that is killed."""
+    task = asyncio.create_task(daemon(ordered, clock, name).run())
+    try:
+        yield task
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def states(held):
+    async with held.session("looking") as connection:
+        return [tuple(row) for row in await connection.fetch(STATES)]
+
+
+async def absent(held, ordered, clock):
+    """Slots × targets without a line, from the ledger's first slot to ten minutes ago."""
+    first = (await states(held))[0][0]
+    now = clock.now() - timedelta(minutes=10)
+    async with held.session("looking") as connection:
+        found = expected(ordered).gaps(connection, TEN.date(), TEN.date(), now)
+        return [gap async for gap in found if gap.slot >= first and gap.status == "absent"]
+
+
+async def until_there(held, count, *, status="complete", seconds=20.0):
+    """Wait until so many lines of a status are in the ledger."""
+    async with asyncio.timeout(seconds):
+        while Counter(state for _, _, state, _ in await states(held))[status] < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_every_slot_is_swept_as_it_comes_or_accounted_for(held, ordered):
+    clock = FastClock(TEN, SPEED)
+    async with alive(ordered, clock):
+        await until_there(held, 12)
+    assert await absent(held, ordered, clock) == []
+
+
+async def test_time_spent_switched_off_is_accounted_for_once_at_the_next_start(held, ordered):
+    clock = FastClock(TEN, SPEED)
+    async with alive(ordered, clock):
+        await until_there(held, 3)
+    after = FastClock(clock.now() + timedelta(hours=1), SPEED)
+    for name in ("two", "three"):
+        async with alive(ordered, after, name):
+            await until_there(held, 3, status="missed")
+            await asyncio.sleep(0.3)
+    found = Counter((status, reason) for _, _, status, reason in await states(held))
+    assert found["missed", "down"] >= 33
+    assert set(found) == {("complete", ""), ("missed", "down")}
+    assert await absent(held, ordered, after) == []
+
+
+async def test_a_crash_in_the_middle_of_everything_leaves_one_line_a_slot_and_target(held, ordered):
+    clock = FastClock(TEN, SPEED)
+    for number in range(8):
+        async with alive(ordered, clock, f"daemon {number}"):
+            await asyncio.sleep(0.31)
+    async with alive(ordered, clock, "the last"):
+        await asyncio.sleep(1.0)
+    assert await absent(held, ordered, clock) == []
+
+
+async def test_a_session_that_is_cut_off_loses_nothing(held, ordered, server, database):
+    clock = FastClock(TEN, SPEED)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+    async with alive(ordered, clock):
+        await until_there(held, 3)
+        for _ in range(3):
+            await server.connection.execute(cut, database.database)
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
+    assert await absent(held, ordered, clock) == []
+
+
+async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_next_slot(
+    held, database, simulator
+):
+    async with Simulator(Options(quota=0, keys={"another": "key"}, now=TEN, speed=SPEED)) as strict:
+        ordered, clock = order(database, strict.url), FastClock(TEN, SPEED)
+        async with alive(ordered, clock):
+            await until_there(held, 6, status="missed")
+        assert {reason for *_, reason in await states(held)} == {"denied"}
+        assert strict.control.stats()["requests"] <= 6
+
+
+async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database):
+    friday = datetime(2026, 11, 20, 15, 25, tzinfo=KST)
+    async with Simulator(Options(quota=0, now=friday, speed=SPEED)) as simulator:
+        ordered, clock = order(database, simulator.url), FastClock(friday, SPEED)
+        async with alive(ordered, clock):
+            await until_there(held, 3)
+            await asyncio.sleep(0.5)
+        simulator.clock.turn(at=TEN, is_closed=True)
+        async with alive(ordered, FastClock(TEN, SPEED), "two"):
+            await until_there(held, 6, status="suspect")
+    monday = {(status, reason) for slot, _, status, reason in await states(held) if slot >= TEN}
+    assert ("suspect", "stale") in monday
+    assert not any(status == "complete" for status, _ in list(monday)) or len(monday) == 2
+
+
+async def test_two_daemons_sweep_as_one(held, ordered):
+    clock = FastClock(TEN, SPEED)
+    async with alive(ordered, clock, "first"), alive(ordered, clock, "second"):
+        await until_there(held, 9)
+    async with held.session("looking") as connection:
+        sweeps = await connection.fetch("SELECT slot, count(*) FROM walk GROUP BY slot")
+    assert {row["count"] for row in sweeps} == {3}
