@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from collector import wire
-from collector.api import Api
 from collector.errors import (
     CollectorError,
     Denied,
@@ -28,6 +27,9 @@ from collector.quota import Quota
 from collector.secret import Secret
 from collector.token import Tokens
 from collector.wire import Reply, Request
+
+if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
+    from collector.api import Api
 
 T = TypeVar("T")
 
@@ -52,7 +54,7 @@ class Kiwoom:
     """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's)."""
 
     def __init__(
-        self, api: Api, quota: Quota, database: Database, *, app_key: Secret, secret_key: Secret
+        self, api: "Api", quota: Quota, database: Database, *, app_key: Secret, secret_key: Secret
     ) -> None:
         self._api = api
         self._quota = quota

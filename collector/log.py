@@ -1,10 +1,13 @@
 """Log lines: an event and its facts, JSON where a machine reads them and pretty where a person does.
 
-Locals of frames are never shown, and no secret is ever handed to a log call.
+Locals of frames are never shown, and no secret is ever handed to a log call. What libraries log is reduced to
+who complains, of what and where: their texts and exceptions may quote what was sent.
 """
 
 import logging
+import os
 import sys
+import traceback
 from typing import TextIO
 
 import structlog
@@ -13,7 +16,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:
-    """Set up structlog for the whole program; `color` None: in color where a person reads it."""
+    """Set up structlog for the whole program; `color` None: where a person reads it and NO_COLOR is not set."""
     stream = stream or sys.stderr
     pretty = stream.isatty()
     structlog.configure(
@@ -21,12 +24,34 @@ def configure(*, level: str = "info", stream: TextIO | None = None, color: bool 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_rendering(pretty=pretty, color=pretty if color is None else color),
+            *_rendering(pretty=pretty, color=_wants_color(stream) if color is None else color),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Foreign)] + [_Foreign()]
+
+
+def _wants_color(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+class _Foreign(logging.Handler):
+    """Passes on what libraries log, from warnings up, as lines of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {"library": record.name, "text": str(record.msg).partition("\n")[0][:200]}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            facts["error"] = type(error).__name__
+            frames = traceback.extract_tb(error.__traceback__)
+            facts["where"] = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
+        structlog.get_logger().warning("library.complained", **facts)
 
 
 def _rendering(*, pretty: bool, color: bool) -> list[structlog.typing.Processor]:

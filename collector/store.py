@@ -125,6 +125,7 @@ _OPEN_SWEEP = """
 SELECT slot
 FROM collector.sweep
 WHERE universe = $1 AND ended_at IS NULL AND slot > $2
+  AND EXISTS (SELECT FROM collector.walk AS w WHERE w.slot = sweep.slot)
 ORDER BY slot DESC
 LIMIT 1
 """
@@ -159,7 +160,7 @@ class Store:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
 
     async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
-        """The newest slot after `since` whose sweep began and did not end, None if there is none."""
+        """The newest slot after `since` whose sweep stored something and did not end, None if there is none."""
         async with self.database.session("looking for a sweep to resume") as connection:
             slot: datetime | None = await connection.fetchval(_OPEN_SWEEP, universe, since)
             return slot

@@ -34,7 +34,7 @@ RETURNING sealed, expires_at
 """
 # Whoever holds the row is asking the API, which may take as long as three requests.
 _PATIENTLY = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
-_NO_TOKEN = (
+_NOT_ISSUED = (
     "see whether api.base_url leads to Kiwoom, and whether the key is in force"
     " / api.base_url이 키움을 가리키는지, 키가 유효한지 확인하세요"
 )
@@ -118,7 +118,7 @@ class Tokens:
             self._believable(token)
         except (Rejected, TokenExpired, Unreadable) as error:
             raise Denied(
-                f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NO_TOKEN
+                f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED
             ) from error
         return token
 

@@ -362,10 +362,13 @@ async def test_the_newest_complete_walk_is_the_latest(database: Address) -> None
     assert found == [(SLOT + timedelta(minutes=1),)]
 
 
-async def test_a_sweep_that_began_and_did_not_end_is_found(database: Address) -> None:
+async def test_a_sweep_that_stored_something_and_did_not_end_is_found(database: Address) -> None:
     async with storing(database) as store:
         later = SLOT + timedelta(minutes=5)
         await store.begin_sweep(later, "other", [KOSPI])
+        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) is None
+        await store.enter(reading(KOSPI, SLOT, []), COMPLETE)
+        await store.enter_failure(later, KOSPI, error="Rejected: no", attempts=1)
         assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) == SLOT
         assert await store.open_sweep("all", SLOT) is None
         await store.end_sweep(SLOT, "all")

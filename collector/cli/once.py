@@ -7,8 +7,9 @@ import click
 
 from collector import log
 from collector.cli import drawing, wiring, world
+from collector.cli.main import complain
 from collector.collect import Collector, Tally
-from collector.errors import ConfigError, StoreError
+from collector.errors import ConfigError, Denied, StoreError
 from collector.model import KST, Sweep
 
 RESUMED = timedelta(minutes=10)
@@ -35,7 +36,7 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     """
     log.configure(level="warning" if quiet else "info")
     at = parse_slot(slot, datetime.now(UTC)) if slot else None
-    sweep = world.run(_once(world.read(config_path), universe, at, quiet=quiet))
+    sweep = world.run(_once(world.read(config_path, universe), universe, at, quiet=quiet))
     report(sweep, quiet=quiet)
 
 
@@ -86,10 +87,10 @@ async def sweep_now(
     try:
         async with drawing.progress(tally, shown=not quiet, title=name):
             return await collector.sweep(slot, name, targets, tally)
-    except StoreError as error:
-        if not tally.done:
+    except (StoreError, Denied) as error:
+        if not tally.outcomes:
             raise
-        click.echo(f"collector: {error}\n  {error.hint}", err=True)
+        complain(error)
         click.echo(
             f"{tally.done} of {tally.targets} targets are stored;"
             f" `collector once --slot {slot:%Y-%m-%dT%H:%M:%SZ}` takes up the rest",

@@ -31,7 +31,7 @@ def plan(universe: str | None, config_path: Path | None) -> None:
     schedules do not fit the quota; standard error says why, and what would.
     """
     log.configure(level="warning")
-    tables, complaint = world.run(_plan(world.read(config_path), universe))
+    tables, complaint = world.run(_plan(world.read(config_path, universe), universe))
     for table in tables:
         drawing.console().print(table)
     if complaint:

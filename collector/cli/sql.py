@@ -45,7 +45,7 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
 async def _ask(query: str, form: str) -> None:
     async with (
         wiring.database(world.environment()) as held,
-        held.session("asking", timeout=330) as connection,
+        held.session("asking, read-only", timeout=330) as connection,
         connection.transaction(readonly=True),
     ):
         await connection.execute(_LIMIT)

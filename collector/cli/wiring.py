@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 
 from collector import embedded, migrate, postgres, sectors, shipped
-from collector.api import Api
 from collector.cli.world import World
 from collector.collect import Collector
 from collector.config import Environment, hosts
@@ -69,6 +68,8 @@ async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Col
 
     `patient`: whatever else uses the key goes first.
     """
+
+    from collector.api import Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
     app_key, secret_key = _keys(world.environment)
     api = world.config.api

@@ -56,8 +56,11 @@ def environment() -> Environment:
     return found
 
 
-def read(config_path: Path | None) -> World:
-    """The environment and the configuration; ConfigError says what is wrong with either."""
+def read(config_path: Path | None, universe: str | None = None) -> World:
+    """The environment and the configuration; ConfigError says what is wrong with either, or with what was asked.
+
+    `universe` is the one that the command is about, None if it is about all of them.
+    """
     found = environment()
     path = config_path or found.config
     if not path.exists() and config_path is None and "COLLECTOR_CONFIG" not in os.environ:
@@ -65,7 +68,9 @@ def read(config_path: Path | None) -> World:
             f"there is no configuration at {path}",
             hint=f"write one with `mkdir -p {path.parent} && collector check --example > {path}`",
         )
-    return World(found, configuration.load(path, base_url=found.base_url))
+    world = World(found, configuration.load(path, base_url=found.base_url))
+    world.targets(universe, {})  # an unknown name is to be said before anything is opened
+    return world
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,201 @@
+"""The command `collector` as a process, in an environment of the test's own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from collector.model import Target
+from collector.postgres import Address
+from tests.stand import url, yaml
+
+APP_KEY, SECRET_KEY = "s3ntinel/app+key", "s3ntinel/secret+key"
+PASSWORD = "s3ntinel/pass+word"
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def environment(
+    base_url: str | None = None, address: Address | None = None, **more: str | None
+) -> dict[str, str]:
+    """What a process is given: keys, where the API and the database are; None in `more` takes one away."""
+    found: dict[str, str | None] = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "LANG": "C.UTF-8",
+        "KIWOOM_APP_KEY": APP_KEY,
+        "KIWOOM_SECRET_KEY": SECRET_KEY,
+        "KIWOOM_BASE_URL": base_url,
+        "DATABASE_URL": url(address) if address else None,
+        **more,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def config(folder: Path, *targets: Target, **api: Any) -> Path:
+    """The default configuration of a folder, with one universe `all`."""
+    path = folder / "config" / "collector.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml(targets, **api), encoding="utf-8")
+    return path
+
+
+class Process:
+    """A command under way, as asyncio has it: started from the warm one."""
+
+    def __init__(self, pid: int, folder: Path, death: asyncio.Future[int]) -> None:
+        self.pid = pid
+        self._folder = folder
+        self._death = death
+
+    @property
+    def returncode(self) -> int | None:
+        return self._death.result() if self._death.done() else None
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        await asyncio.shield(self._death)
+        return (self._folder / "out").read_bytes(), (self._folder / "err").read_bytes()
+
+
+class Starter:
+    """The line to the warm process, which forks commands; see `warm`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+        self._process = process
+        self._folder = folder
+        self._count = 0
+        self._births: dict[str, asyncio.Future[int]] = {}
+        self._deaths: defaultdict[int, asyncio.Future[int]] = defaultdict(
+            asyncio.get_running_loop().create_future
+        )
+
+    async def listen(self) -> None:
+        assert self._process.stdout
+        async for line in self._process.stdout:
+            fact = json.loads(line)
+            if "born" in fact:
+                self._births.pop(fact["out"]).set_result(fact["born"])
+            else:
+                self._deaths[fact["died"]].set_result(fact["code"])
+
+    async def start(self, *arguments: str, env: Mapping[str, str], cwd: Path) -> Process:
+        self._count += 1
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        out, err = folder / "out", folder / "err"
+        out.touch()
+        err.touch()
+        birth = self._births[str(out)] = asyncio.get_running_loop().create_future()
+        order = {"arguments": arguments, "env": dict(env), "cwd": str(cwd), "out": str(out), "err": str(err)}
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        pid = await birth
+        return Process(pid, folder, self._deaths[pid])
+
+
+starter: Starter | None = None
+
+
+@asynccontextmanager
+async def warmed(folder: Path) -> AsyncIterator[None]:
+    """Have a warm process to start commands from as long as this block runs."""
+    global starter  # noqa: PLW0603 - one for all tests of commands
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.cli.warm"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    starter = Starter(process, folder)
+    listening = asyncio.ensure_future(starter.listen())
+    try:
+        yield
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        await process.wait()
+        await listening
+        starter = None
+
+
+@asynccontextmanager
+async def started(*arguments: str, env: Mapping[str, str], cwd: Path) -> AsyncIterator[Process]:
+    """A command under way; what is still there at the end is killed."""
+    assert starter is not None
+    process = await starter.start(*arguments, env=env, cwd=cwd)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def ended(process: Process | asyncio.subprocess.Process) -> Ended:
+    """The end of a command, and the proof that it kept its secrets and its tracebacks to itself."""
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    found = Ended(process.returncode, out.decode(), err.decode())
+    assert secrets_in(found.out + found.err) == []
+    assert "Traceback" not in found.err, found.err
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process brings about."""
+    while not condition():  # noqa: ASYNC110 - nobody there to set an event
+        await asyncio.sleep(0.002)
+
+
+async def run(*arguments: str, env: Mapping[str, str], cwd: Path) -> Ended:
+    async with started(*arguments, env=env, cwd=cwd) as process:
+        return await ended(process)
+
+
+async def run_cold(*python: str, env: Mapping[str, str], cwd: Path) -> Ended:
+    """A command from nothing; `python` is what follows the interpreter."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *python),
+        env=env,
+        cwd=cwd,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    return await ended(process)
+
+
+def secrets_in(text: str) -> list[str]:
+    """The forms of our secrets that stand in a text."""
+    forms = [
+        form
+        for secret in (APP_KEY, SECRET_KEY, PASSWORD)
+        for form in (
+            secret,
+            b64encode(secret.encode()).decode().rstrip("="),
+            secret.encode().hex(),
+            quote(secret, safe=""),
+        )
+    ]
+    return [form for form in forms if form in text]

@@ -1,0 +1,225 @@
+"""The other commands as processes: what they answer, and with which exit status."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.model import Target
+from collector.postgres import Address
+from collector.simulator import Simulator
+from tests.cli.command import APP_KEY, Ended, config, environment, run, run_cold
+from tests.database import Server
+from tests.stand import OPEN, STILL, collecting, execute, fetch
+
+BENT = Target.of("KOSDAQ", "139", "KRX")
+SOUND = Target.of("KOSPI", "013", "KRX")
+
+
+@dataclass
+class Kept:
+    """A database with two sweeps: the older one whole, the newer one with a target that failed."""
+
+    address: Address
+    folder: Path
+    simulator: Simulator
+
+    async def run(self, *arguments: str) -> Ended:
+        return await run(*arguments, env=environment(self.simulator.url, self.address), cwd=self.folder)
+
+
+@pytest.fixture(scope="module")
+async def kept(
+    server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Kept]:
+    folder = tmp_path_factory.mktemp("kept")
+    config(folder, BENT, SOUND)
+    faulty = replace(STILL, faults=("rejected_15xx:sector=139,after=3,times=1",))
+    async with server.database(template=template) as address, Simulator(faulty) as simulator:
+        async with collecting(address, simulator.url, BENT, SOUND) as collector:
+            await collector.sweep(OPEN - timedelta(minutes=5), "all", [BENT, SOUND])
+            await collector.sweep(OPEN, "all", [BENT, SOUND])
+        yield Kept(address, folder, simulator)
+
+
+async def test_check_shows_what_is_in_force_and_no_secret(kept: Kept) -> None:
+    found = await kept.run("check")
+    assert (found.code, found.err) == (0, "")
+    assert "KIWOOM_APP_KEY: ***" in found.out
+    assert "# universe all: 2 targets" in found.out
+    assert f"base_url: {kept.simulator.url}" in found.out
+
+
+async def test_the_example_is_a_configuration(tmp_path: Path) -> None:
+    example = await run("check", "--example", env=environment(), cwd=tmp_path)
+    (tmp_path / "example.yaml").write_text(example.out)
+    found = await run("check", "--config", "example.yaml", env=environment(), cwd=tmp_path)
+    assert (example.code, found.code) == (0, 0)
+    assert "# universe boards: " in found.out
+
+
+async def test_check_online_tries_everything(kept: Kept) -> None:
+    found = await kept.run("check", "--online")
+    assert found.code == 0
+    assert re.search(
+        r"database +ok: .*\ntoken +ok: .*\npage +ok: KOSDAQ/139/KRX answered with 100 rows", found.out
+    )
+
+
+async def test_check_online_says_what_does_not_work_and_tries_the_rest(
+    database: Address, tmp_path: Path
+) -> None:
+    config(tmp_path, SOUND)
+    async with Simulator(replace(STILL, keys={APP_KEY: "other"})) as simulator:
+        found = await run("check", "--online", env=environment(simulator.url, database), cwd=tmp_path)
+    assert found.code == 2
+    assert re.search(r"database +ok", found.out)
+    assert re.search(r"token +does not work\ncollector: .*8001.*\n  check KIWOOM_APP_KEY", found.err)
+
+
+async def test_plan_tells_the_cost_from_what_was_there(kept: Kept) -> None:
+    asked = kept.simulator.api.book.count
+    found = await kept.run("plan")
+    assert found.code == 0
+    assert re.search(r"all .* 2 .* 380 .* 4 ", found.out)
+    assert kept.simulator.api.book.count == asked
+
+
+async def test_migrate_applies_once_and_says_so(blank: Address, tmp_path: Path) -> None:
+    env = environment(None, blank)
+    waiting = await run("migrate", "--dry-run", env=env, cwd=tmp_path)
+    assert waiting.code == 1
+    assert waiting.out.startswith("to apply: 0001, 0002")
+    applied = await run("migrate", env=env, cwd=tmp_path)
+    assert (applied.code, applied.out) == (0, waiting.out.replace("to apply", "applied"))
+    assert await fetch(blank, "SELECT count(*) FROM snapshot") == [(0,)]
+    for arguments in (("migrate",), ("migrate", "--dry-run")):
+        again = await run(*arguments, env=env, cwd=tmp_path)
+        assert (again.code, again.out) == (0, "up to date\n")
+
+
+async def test_status_shows_the_newest_sweeps_and_that_one_is_not_whole(kept: Kept) -> None:
+    shown = await kept.run("status")
+    assert shown.code == 1
+    assert "2026-11-20 11:00:00" in shown.out
+    assert "source: ours" in shown.out
+    found = json.loads((await kept.run("status", "--json")).out)
+    assert [(sweep["complete"], sweep["failed"], sweep["rows"]) for sweep in found["sweeps"]] == [
+        (1, 1, 81),
+        (2, 0, 380),
+    ]
+    assert found["sweeps"][0]["slot"] == "2026-11-20T11:00:00+09:00"
+
+
+async def test_status_of_an_empty_database_says_how_to_begin(database: Address, tmp_path: Path) -> None:
+    found = await run("status", env=environment(None, database), cwd=tmp_path)
+    assert found.code == 0
+    assert "nothing is stored yet" in found.out
+
+
+async def test_sectors_are_listed_and_refreshed(database: Address, tmp_path: Path) -> None:
+    config(tmp_path, SOUND)
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, database)
+        shipped = await run("sectors", env=env, cwd=tmp_path)
+        refreshed = await run("sectors", "--refresh", env=env, cwd=tmp_path)
+        again = await run("sectors", "--refresh", env=env, cwd=tmp_path)
+        assert simulator.api.book.answers()["ka10101"] == {"ok": 10}
+    assert [shipped.code, refreshed.code, again.code] == [0, 0, 0]
+    assert re.search(r"KOSPI .* 001 .* 2,477", shipped.out)
+    assert re.search(r"(\d+) sectors, \1 of them new or renamed; 0 are gone", refreshed.err)
+    assert re.search(r"\d+ sectors, 0 of them new or renamed; 0 are gone", again.err)
+    assert refreshed.out == again.out
+
+
+QUERY = """
+SELECT slot, symbol, name, change_percent, remarks
+FROM snapshot
+JOIN walk USING (slot, sector)
+WHERE sector = '013'
+ORDER BY slot, position
+LIMIT 2
+"""
+
+
+async def test_sql_answers_as_a_table_csv_or_json(kept: Kept) -> None:
+    table = await kept.run("sql", QUERY)
+    comma = list(csv.reader(io.StringIO((await kept.run("sql", QUERY, "--format", "csv")).out)))
+    lines = [json.loads(line) for line in (await kept.run("sql", QUERY, "--format", "json")).out.splitlines()]
+    symbol, name, percent = lines[0]["symbol"], lines[0]["name"], lines[0]["change_percent"]
+    assert lines[0] == {
+        "slot": "2026-11-20T10:55:00+09:00",
+        "symbol": symbol,
+        "name": name,
+        "change_percent": percent,
+        "remarks": [],
+    }
+    assert isinstance(percent, int | float)
+    assert comma[0] == list(lines[0])
+    assert comma[1] == ["2026-11-20T10:55:00+09:00", symbol, name, str(percent), "[]"]
+    assert len(comma) == 3
+    assert symbol in table.out
+    assert name in table.out
+
+
+async def test_sql_sees_a_table_that_is_wider_than_any_screen(kept: Kept) -> None:
+    found = await kept.run("sql", "SELECT * FROM latest")
+    assert found.code == 0
+    assert len(found.out.splitlines()) > 380
+    assert "…" not in found.out
+
+
+async def test_sql_changes_nothing_even_through_a_function(kept: Kept) -> None:
+    await execute(kept.address, "CREATE SEQUENCE public.counted")
+    found = await kept.run("sql", "SELECT nextval('public.counted')")
+    assert found.code == 2
+    assert "read-only" in found.err
+
+
+async def test_without_a_database_url_the_private_one_is_used_and_stopped(tmp_path: Path) -> None:
+    config(tmp_path, SOUND)
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, COLLECTOR_HOME=str(tmp_path / "home"))
+        swept = await run("once", env=env, cwd=tmp_path)
+        asked = await run("sql", "SELECT count(*) FROM snapshot", "--format", "csv", env=env, cwd=tmp_path)
+    assert (swept.code, asked.code) == (0, 0)
+    assert asked.out == "count\n81\n"
+    assert not (tmp_path / "home" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+async def test_help_has_examples_and_every_command_a_line(tmp_path: Path) -> None:
+    found = await run_cold("-m", "collector", "--help", env=environment(), cwd=tmp_path)
+    once = await run("once", "--help", env=environment(), cwd=tmp_path)
+    assert (found.code, once.code) == (0, 0)
+    for verb in (
+        "demo",
+        "once",
+        "plan",
+        "status",
+        "check",
+        "migrate",
+        "sectors",
+        "simulate",
+        "sql",
+        "schedule",
+    ):
+        assert re.search(rf"^  {verb} +\S", found.out, re.MULTILINE)
+    assert "collector once --universe boards" in once.out
+
+
+@pytest.mark.slow
+async def test_the_demo_shows_a_whole_sweep_and_leaves_nothing_running(tmp_path: Path) -> None:
+    env = environment(COLLECTOR_HOME=str(tmp_path / "home"), COLUMNS="200")
+    found = await run_cold("-m", "collector", "demo", env=env, cwd=tmp_path)
+    assert found.code == 0
+    assert re.search(r"KOSPI200 .* CONSOLIDATED ", found.out)
+    assert "best sectors of the day" in found.out
+    assert "Next:" in found.out
+    counted = await run("sql", "SELECT count(*) FROM snapshot", "--format", "csv", env=env, cwd=tmp_path)
+    assert int(counted.out.splitlines()[1]) > 25_000
