@@ -20,7 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 """The exit status of a command that was told to stop before it was done."""
-_SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL")
+_SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
 
 
 def config_option(command: Command) -> Command:

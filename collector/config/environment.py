@@ -28,6 +28,8 @@ class Environment:
     base_url: str | None = None
     config: Path = _CONFIG
     home: Path = _HOME
+    web_token: Secret | None = None
+    web_listen: str | None = None
 
 
 def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> Environment:
@@ -48,11 +50,21 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
         base_url=_plain("KIWOOM_BASE_URL", environ),
         config=Path(_plain("COLLECTOR_CONFIG", environ) or _CONFIG),
         home=Path(_plain("COLLECTOR_HOME", environ) or _HOME),
+        web_token=_secret("COLLECTOR_WEB_TOKEN", environ, mounts),
+        web_listen=_listen("COLLECTOR_WEB_LISTEN", environ),
     )
 
 
 def _plain(name: str, environ: Mapping[str, str]) -> str | None:
     return None if name not in environ else _clean(environ[name], name)
+
+
+def _listen(name: str, environ: Mapping[str, str]) -> str | None:
+    text = _plain(name, environ)
+    host, _, port = (text or "").rpartition(":")
+    if text is not None and not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise ConfigError(f"{name}: {show(text)} is no HOST:PORT; allowed is for example 127.0.0.1:8020")
+    return text
 
 
 def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:

@@ -1,0 +1,72 @@
+"""`collector web`: the page, the metrics and the health, beside whatever sweeps."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import click
+
+from collector import log, web
+from collector.calendar import Calendar
+from collector.cli import wiring, world
+from collector.cli.schedule import read_calendar
+from collector.config import Config
+
+SESSIONS = 3
+"""Sessions with the database that the page may have, apart from those of sweeps."""
+
+
+@click.command(
+    "web",
+    epilog="""\b
+Examples:
+  collector web                                   the address is on stdout
+  collector web --listen 127.0.0.1:0              on any port that is free
+""",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Instead of the configuration's web.listen.")
+@world.config_option
+def serve(listen: str | None, config_path: Path | None) -> None:
+    """Serve the status page, /metrics, /healthz and /readyz, until told to stop.
+
+    It only reads. `collector daemon --web` serves the same with what only the daemon knows. Listening
+    elsewhere than on loopback takes a token: COLLECTOR_WEB_TOKEN_FILE.
+    """
+    log.configure()
+    found = world.read(config_path)
+    calendar = read_calendar(Path(found.config.origin))
+    world.run(_serve(found, calendar, listen))
+
+
+async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> None:
+    async with serving(found, lambda: (found.config, calendar), web.Live(), listen=listen) as address:
+        click.echo(address)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serving(
+    found: world.World,
+    configured: Callable[[], tuple[Config, Calendar]],
+    live: web.Live,
+    *,
+    listen: str | None = None,
+) -> AsyncIterator[str]:
+    """Serve while the block runs; the address to open. ConfigError if it may not, or cannot, listen there."""
+    asked = listen or found.environment.web_listen
+    place = replace(found.config.web, listen=asked) if asked else found.config.web
+    guard = web.guard_for(place.host, found.environment.web_token, (os.uname().nodename,))
+    async with web.served(
+        partial(wiring.database, found.environment, size=SESSIONS),
+        configured,
+        live=live,
+        guard=guard,
+        host=place.host,
+        port=place.port,
+        home=found.environment.home,
+    ) as address:
+        yield address

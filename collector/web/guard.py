@@ -1,0 +1,158 @@
+"""Who may ask for what: a request's head, parsed and judged before anything else looks at it. Pure.
+
+The page only shows. GET and HEAD are all there is, no body is read, and a browser that was led here under
+another site's name is turned away: an address cannot be rebound, so addresses and names without a dot pass.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import parse_qsl
+
+from collector.errors import ConfigError
+from collector.secret import Secret
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Server": "collector",
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""On every answer."""
+
+OPEN_TO_ALL = ("/healthz", "/readyz")
+"""What whoever minds the process asks, without a token: the answers hold no data."""
+
+_LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2000}) HTTP/1\.[01]")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([ -~\t\x80-\xff]*?)[ \t]*")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. `path` is as it was sent, `headers` by lower-case name."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, and what goes with it."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The rules of one door. `names` are hosts to answer to besides loopback's; None as token asks for none."""
+
+    token: Secret | None = None
+    names: frozenset[str] = frozenset()
+    beyond_loopback: bool = False
+
+    def judge(self, head: bytes) -> Request | Refusal:
+        """The request, or why it is not answered."""
+        request = parse(head)
+        if isinstance(request, Refusal):
+            return request
+        return self._refused(request) or request
+
+    def _refused(self, request: Request) -> Refusal | None:
+        if request.method not in ("GET", "HEAD"):
+            return Refusal(405, "only GET and HEAD are answered", {"Allow": "GET, HEAD"})
+        if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+            return Refusal(400, "a request here has no body", {})
+        if not self._is_ours(request.headers.get("host", "")):
+            return Refusal(403, "this host name is not served here", {})
+        if _is_foreign(request.headers):
+            return Refusal(403, "another site may not read this", {})
+        if request.path not in OPEN_TO_ALL and not self._is_known(request.headers.get("authorization", "")):
+            return Refusal(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="collector"'})
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match[1].lower()
+        if name in ("localhost", "127.0.0.1", "[::1]") or name in self.names:
+            return True
+        return self.beyond_loopback and ("." not in name or _is_address(name))
+
+    def _is_known(self, authorization: str) -> bool:
+        if self.token is None:
+            return True
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() == "basic":  # what a browser can be asked for: any user, the token as password
+            given = _password(given.strip())
+        elif scheme.lower() != "bearer":
+            return False
+        return Secret(given.strip()) == self.token
+
+
+def guard_for(host: str, token: Secret | None, names: Iterable[str] = ()) -> Guard:
+    """The door at an address to listen on; ConfigError for one that others can reach and no token guards."""
+    beyond = not is_loopback(host)
+    if beyond and token is None:
+        raise ConfigError(
+            f"web.listen: {host} can be reached from other machines, and no token guards it",
+            hint="set COLLECTOR_WEB_TOKEN_FILE to the path of a file that holds one, or listen on 127.0.0.1",
+        )
+    ours = {name.lower() for name in (*names, host) if name not in ("0.0.0.0", "::")}  # noqa: S104
+    return Guard(token, frozenset(f"[{name}]" if ":" in name else name for name in ours), beyond)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host that is listened on."""
+    return host.lower() == "localhost" or (_is_address(host) and ip_address(host.strip("[]")).is_loopback)
+
+
+def parse(head: bytes) -> Request | Refusal:
+    """A request's head, strictly: what two readers could take differently is refused."""
+    line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    match = _LINE.fullmatch(line)
+    found = [_HEADER.fullmatch(each) for each in lines]
+    if match is None or not all(found):
+        return Refusal(400, "this is no request", {})
+    headers = {each[1].lower(): each[2] for each in found if each}
+    if len(headers) < len(lines):
+        return Refusal(400, "a header is there twice", {})
+    path, _, query = match[2].partition("?")
+    return Request(match[1], path, dict(parse_qsl(query, max_num_fields=20)), headers)
+
+
+def _is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether another site's page asks; following a link from there is the reader's own wish."""
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return False
+    return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("navigate", "document")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _password(given: str) -> str:
+    try:
+        return base64.b64decode(given, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

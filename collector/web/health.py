@@ -1,0 +1,111 @@
+"""Whether the program does what it is there for, judged by whether data arrives. Pure.
+
+Ready is not "the process is up": in an open session without a complete sweep for two slots it is not ready.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from collector.schedule import Every, Schedule, Slot
+
+ENOUGH = 2
+"""Slots in a row without a complete sweep from which on a schedule is behind."""
+
+
+class LeaseLine(NamedTuple):
+    """Who may sweep, and until when."""
+
+    holder: str
+    epoch: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Course:
+    """A schedule as far as it has come: its slots of today, and those of them that are complete.
+
+    `newest`: the slot of its last complete sweep, of whatever day; None where it never had one.
+    """
+
+    schedule: Schedule
+    slots: Sequence[Slot]
+    complete: frozenset[datetime]
+    newest: datetime | None
+
+    def over(self, now: datetime, since: datetime | None) -> list[Slot]:
+        """Today's slots whose sweep should have ended; those before the ledger's first are nobody's."""
+        return [slot for slot in self.slots if _ends(slot) <= now and (since is None or slot.at >= since)]
+
+    def behind(self, now: datetime, since: datetime | None) -> int:
+        """How many slots have passed since the last complete one."""
+        count = 0
+        for slot in reversed(self.over(now, since)):
+            if slot.at in self.complete or (self.newest and slot.at <= self.newest):
+                break
+            count += 1
+        return count
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it is between its first slot of the day and the end of its last."""
+        return bool(self.slots) and self.slots[0].at <= now <= _ends(self.slots[-1])
+
+
+class Check(NamedTuple):
+    """One thing that was looked at; `reason` is one line in English, for a log or an operator."""
+
+    name: str
+    is_good: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known at `now`. `trouble`: why the database cannot be asked; the rest is empty then."""
+
+    now: datetime
+    trouble: str | None = None
+    lease: LeaseLine | None = None
+    courses: Sequence[Course] = ()
+    since: datetime | None = None
+    """The ledger's first slot; None: it is empty."""
+
+    def behind(self) -> Mapping[str, int]:
+        """Slots without a complete sweep, by schedule; an empty ledger still waits for its first."""
+        if self.since is None:
+            return {course.schedule.name: 0 for course in self.courses}
+        return {course.schedule.name: course.behind(self.now, self.since) for course in self.courses}
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """Everything that readiness stands for."""
+    if facts.trouble is not None:
+        yield Check("database", False, facts.trouble)
+        return
+    yield Check("database", True, "it answers, and its schema fits")
+    if facts.courses:
+        yield _lease(facts)
+    behind = facts.behind()
+    for course in facts.courses:
+        if isinstance(course.schedule.when, Every) and course.is_open(facts.now):
+            name = course.schedule.name
+            yield Check(name, behind[name] < ENOUGH, _since_when(behind[name], course.newest))
+
+
+def _lease(facts: Facts) -> Check:
+    if facts.lease is None or facts.lease.expires_at <= facts.now:
+        return Check("lease", False, "no daemon holds it: nothing is swept")
+    return Check("lease", True, f"held by {facts.lease.holder}")
+
+
+def _since_when(behind: int, newest: datetime | None) -> str:
+    if not behind:
+        return "the last slot is complete"
+    last = newest.isoformat() if newest else "never"
+    return f"{behind} slots without a complete sweep; the last complete one: {last}"
+
+
+def _ends(slot: Slot) -> datetime:
+    """When a slot's sweep should have ended: as long after its deadline as that is after its beginning."""
+    return slot.deadline + (slot.deadline - slot.at)

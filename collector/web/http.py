@@ -1,0 +1,149 @@
+"""The door: a small HTTP/1.1 server that gives nobody more than their share of it.
+
+`aiohttp.web` sets no deadline for a request's head: 200 of 200 connections that never finished theirs stood
+open after 20 seconds. Here a head has five, connections are counted, and at the limit the one that has kept
+us waiting longest makes room.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import structlog
+
+from collector.errors import ConfigError
+from collector.web.guard import HEADERS, Guard, Refusal, Request
+
+CONNECTIONS = 32
+HEAD_BYTES = 8192
+HEAD_SECONDS = 5.0
+"""From a connection's opening, or its last answer, until the next head is there."""
+SEND_SECONDS = 15.0
+BODY_BYTES = 8 * 1024 * 1024
+AT_ONCE = 4
+"""Answers in the making at a time: the rest of the process has work of its own."""
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back."""
+
+    body: bytes
+    kind: str = "text/plain; charset=utf-8"
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Respond = Callable[[Request], Awaitable[Answer]]
+
+
+@asynccontextmanager
+async def serving(host: str, port: int, guard: Guard, respond: Respond) -> AsyncIterator[int]:
+    """Serve while the block runs; the port that it is at. ConfigError if that place is taken."""
+    door = _Door(guard, respond)
+    try:
+        server = await asyncio.start_server(door.opened, host, port, limit=HEAD_BYTES, backlog=256)
+    except OSError as error:
+        raise ConfigError(
+            f"web.listen: {host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
+            hint="another program may have it; name another port, or 0 for any that is free",
+        ) from error
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await door.closed()
+
+
+class _Door:
+    """Its tasks are its own, in no group: a group would wrap whatever ends the block that is served beside."""
+
+    def __init__(self, guard: Guard, respond: Respond) -> None:
+        self._guard = guard
+        self._respond = respond
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._conversations: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._waiting: dict[asyncio.StreamWriter, None] = {}
+
+    def opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection has come: let it in, make room for it, or turn it away."""
+        if len(self._conversations) >= CONNECTIONS:
+            longest = next(iter(self._waiting), None)
+            if longest is None:
+                writer.transport.abort()
+                return
+            self._turn_out(longest)
+        writer.transport.set_write_buffer_limits(high=0)
+        self._conversations[writer] = asyncio.create_task(self._converse(reader, writer))
+        self._waiting[writer] = None
+
+    async def closed(self) -> None:
+        """End all conversations."""
+        tasks = list(self._conversations.values())
+        for writer in tuple(self._conversations):
+            self._turn_out(writer)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _turn_out(self, writer: asyncio.StreamWriter) -> None:
+        self._conversations.pop(writer).cancel()
+        self._waiting.pop(writer, None)
+        writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                while await self._exchange(reader, writer):
+                    self._waiting[writer] = None
+                writer.close()
+        finally:
+            # By now all that was to be sent is with the kernel, which delivers it, or too late.
+            if not writer.is_closing():
+                writer.transport.abort()
+            self._conversations.pop(writer, None)
+            self._waiting.pop(writer, None)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether another may follow."""
+        try:
+            async with asyncio.timeout(HEAD_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            found: Request | Refusal = Refusal(431, "this is too long for a request", {})
+        else:
+            found = self._guard.judge(head)
+        self._waiting.pop(writer, None)
+        stays = isinstance(found, Request) and found.headers.get("connection", "").lower() != "close"
+        answer = await self._answered(found)
+        async with asyncio.timeout(SEND_SECONDS):
+            writer.write(_encoded(answer, stays=stays, bodiless=getattr(found, "method", "") == "HEAD"))
+            await writer.drain()
+        return stays
+
+    async def _answered(self, found: Request | Refusal) -> Answer:
+        if isinstance(found, Refusal):
+            return Answer(f"{found.text}\n".encode(), status=found.status, headers=found.headers)
+        async with self._at_once:
+            try:
+                answer = await self._respond(found)
+            except Exception:  # a page's bug is a page's affair: sweeps go on
+                log.exception("page.failed", path=found.path)
+                return Answer(b"this page failed; the log says how\n", status=500)
+        if len(answer.body) > BODY_BYTES:
+            return Answer(b"this is too much for one answer; use `collector sql`\n", status=413)
+        return answer
+
+
+def _encoded(answer: Answer, *, stays: bool, bodiless: bool) -> bytes:
+    own = {
+        "Content-Type": answer.kind,
+        "Content-Length": str(len(answer.body)),
+        "Connection": "keep-alive" if stays else "close",
+    }
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in {**HEADERS, **answer.headers, **own}.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (b"" if bodiless else answer.body)

@@ -1,0 +1,186 @@
+"""The metrics, by Prometheus's conventions, from figures that were gathered before: closed labels, few series.
+
+What the database can tell is a gauge read from it, so that it is right after a restart, in a second daemon,
+and in `collector web` beside a stopped one. Only requests are counted in the process that sends them.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+from collector import __version__
+from collector.model import Status
+from collector.web.figures import Figures, ScheduleFigures
+from collector.web.health import Check
+from collector.web.wanted import Wanted
+
+KIND = "text/plain; version=0.0.4; charset=utf-8"
+SCHEDULES = 30
+"""Schedules that get series of their own; with all others there are at most 500."""
+API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081"})
+
+
+@dataclass(frozen=True)
+class Values:
+    """Everything that one scrape shows; `figures` None: the database does not answer."""
+
+    now: datetime
+    checks: Iterable[Check]
+    answers: Mapping[str, int]
+    wanted: Wanted | None
+    figures: Figures | None
+    home: Path
+
+
+def exposition(values: Values) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Scrape(values))
+    return generate_latest(registry)
+
+
+class _Scrape(Source):
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def collect(self) -> Iterator[Metric]:
+        values = self._values
+        yield from _process(values)
+        if values.figures is not None and values.wanted is not None:
+            yield from _database(values.figures)
+            yield from _schedules(values.figures, values.wanted)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"collector_{name}", text, value=value)
+
+
+def _by(name: str, text: str, labels: str, rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(f"collector_{name}", text, labels=labels.split())
+    for values, number in rows:
+        family.add_metric(values, number)
+    return family
+
+
+def _process(values: Values) -> Iterator[Metric]:
+    build = GaugeMetricFamily("collector_build_info", "The program's version.", labels=["version"])
+    build.add_metric([__version__], 1)
+    yield build
+    checks = list(values.checks)
+    yield _gauge("ready", "Whether data is flowing as it should: 1, else 0.", all(c.is_good for c in checks))
+    up = not any(check.name == "database" and not check.is_good for check in checks)
+    yield _gauge("database_up", "Whether the database answers and its schema fits.", up)
+    requests = CounterMetricFamily(
+        "collector_requests", "Requests sent by this process, by what came of them.", labels=["answer"]
+    )
+    for answer, count in values.answers.items():
+        requests.add_metric([answer.lower()], count)
+    yield requests
+    free = shutil.disk_usage(_there(values.home)).free
+    yield _gauge("disk_free_bytes", "Free space where COLLECTOR_HOME lies.", free)
+    if values.wanted is not None:
+        left = (values.wanted.calendar.known_until - values.now.date()).days
+        yield _gauge("calendar_left_seconds", "Time until the calendar's knowledge ends.", left * 86_400)
+        quota = values.wanted.config.api.requests_per_second
+        yield _gauge("quota_configured_requests_per_second", "The quota to start with; 0 is none.", quota)
+
+
+def _database(figures: Figures) -> Iterator[Metric]:
+    facts = figures.facts
+    yield _gauge("database_size_bytes", "Size of the database.", figures.database_bytes)
+    yield _gauge("rows_today", "Rows stored for today's slots.", figures.rows)
+    yield _gauge("quarantined_rows_today", "Rows of today's slots that did not decode.", figures.quarantined)
+    held = facts.lease is not None and facts.lease.expires_at > facts.now
+    yield _gauge("lease_held", "Whether any daemon holds the lease.", held)
+    if facts.lease is not None:
+        yield _gauge(
+            "lease_epoch", "The lease's epoch; it grows whenever it changes hands.", facts.lease.epoch
+        )
+    if figures.token_issued_at and figures.token_expires_at:
+        age = (facts.now - figures.token_issued_at).total_seconds()
+        left = (figures.token_expires_at - facts.now).total_seconds()
+        yield _gauge("token_age_seconds", "Age of the API's token.", age)
+        yield _gauge("token_left_seconds", "Time until the API's token expires.", left)
+    quotas = [quota for quota in figures.quotas if quota.api_id in API_IDS]
+    yield _by(
+        "quota_used_requests",
+        "Places of the quota's window that are taken now.",
+        "api_id",
+        (((quota.api_id,), quota.used) for quota in quotas),
+    )
+    yield _by(
+        "quota_learnt_requests_per_second",
+        "The quota that the server has said it grants.",
+        "api_id",
+        (((quota.api_id,), quota.granted) for quota in quotas if quota.granted is not None),
+    )
+
+
+def _schedules(figures: Figures, wanted: Wanted) -> Iterator[Metric]:
+    names = [schedule.name for schedule in wanted.config.schedules][:SCHEDULES]
+    today = {name: figures.schedules[name] for name in names if figures.schedules}
+    yield _by(
+        "targets_today",
+        "Slots x targets of today's slots so far, by how they ended; absent is not written down yet.",
+        "schedule status",
+        (((name, status), count) for name, one in today.items() for status, count in _statuses(one)),
+    )
+    yield from _sweeps(today)
+    facts = figures.facts
+    behind = facts.behind()
+    yield _by(
+        "slots_without_complete_sweep",
+        "Slots in a row, up to now, that should have been complete and are not.",
+        "schedule",
+        (((name,), behind[name]) for name in names),
+    )
+    yield _by(
+        "schedule_open",
+        "Whether the schedule is between its first slot of the day and its last.",
+        "schedule",
+        (((course.schedule.name,), course.is_open(facts.now)) for course in facts.courses[:SCHEDULES]),
+    )
+    yield _by(
+        "complete_sweep_age_seconds",
+        "Time since the slot of the last complete sweep.",
+        "schedule",
+        (
+            ((course.schedule.name,), (facts.now - course.newest).total_seconds())
+            for course in facts.courses[:SCHEDULES]
+            if course.newest
+        ),
+    )
+
+
+def _sweeps(today: Mapping[str, ScheduleFigures]) -> Iterator[Metric]:
+    ended = {name: one.last for name, one in today.items() if one.last}
+    yield _by(
+        "last_sweep_late_seconds",
+        "How long after its slot today's last sweep began.",
+        "schedule",
+        (((name,), (last.started_at - last.slot).total_seconds()) for name, last in ended.items()),
+    )
+    yield _by(
+        "last_sweep_duration_seconds",
+        "How long today's last sweep took.",
+        "schedule",
+        (((name,), (last.ended_at - last.started_at).total_seconds()) for name, last in ended.items()),
+    )
+
+
+def _statuses(one: ScheduleFigures) -> Iterator[tuple[str, int]]:
+    for status in Status:
+        yield status, one.statuses.get(status, 0)
+    yield "absent", max(0, one.expected - sum(one.statuses.values()))
+
+
+def _there(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())

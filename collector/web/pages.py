@@ -1,0 +1,41 @@
+"""Turns what a view found into HTML: templates that escape whatever stands in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from collector.web import reader as readers
+from collector.web.reader import Reader
+
+_HERE = Path(__file__).parent
+_PAGES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.filters |= {
+    "clock": readers.clock,
+    "moment": readers.moment,
+    "compact": readers.compact,
+    "big": readers.big,
+    "percent": readers.percent,
+    "level": readers.level,
+    "whole": readers.whole,
+}
+_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+STATIC = {
+    path.name: (path.read_bytes(), _KINDS[path.suffix])
+    for path in sorted((_HERE / "static").iterdir())
+    if path.suffix in _KINDS
+}
+"""The files that pages refer to, with their types; read once."""
+
+
+def page(template: str, reader: Reader, values: Mapping[str, Any]) -> bytes:
+    """A whole page."""
+    return _PAGES.get_template(template).render(reader=reader, t=reader.text, **values).encode()

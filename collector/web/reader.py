@@ -1,0 +1,98 @@
+"""Who reads, and how they like it: language and colours, kept in the address, so that no cookie is needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from collector.model import KST, Sector
+from collector.web import words
+from collector.web.guard import Request
+
+_COLOURS = ("korean", "western")
+_STICKY = {"lang": words.LANGUAGES, "colours": _COLOURS}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader of one page; `chosen` is what the address says and links carry on."""
+
+    path: str
+    language: str
+    colours: str
+    chosen: Mapping[str, str]
+    query: Mapping[str, str]
+
+    def text(self, key: str) -> str:
+        return words.text(key, self.language)
+
+    def meaning(self, code: str) -> str:
+        return words.meaning(code, self.language)
+
+    def link(self, path: str, **query: str) -> str:
+        """An address within the site, with the reader's choices."""
+        asked = urlencode({**self.chosen, **query})
+        return quote(path, safe="/:.") + (f"?{asked}" if asked else "")
+
+    def named(self, sector: Sector | None, code: str) -> str:
+        """A sector's name in the reader's language."""
+        if sector is None:
+            return code
+        return (sector.name_ko if self.language == "ko" else sector.name_en) or sector.name_ko or code
+
+
+def reader_of(request: Request) -> Reader:
+    """By the address first, then by what the browser prefers."""
+    chosen = {key: request.query[key] for key, known in _STICKY.items() if request.query.get(key) in known}
+    language = chosen.get("lang") or words.language(request.headers.get("accept-language", ""))
+    return Reader(request.path, language, chosen.get("colours", _COLOURS[0]), chosen, request.query)
+
+
+def clock(at: datetime | None) -> str:
+    """An instant as Korea's clocks show it: hours and minutes, seconds where there are any."""
+    if at is None:
+        return "–"
+    there = at.astimezone(KST)
+    return f"{there:%H:%M:%S}" if there.second else f"{there:%H:%M}"
+
+
+def moment(at: datetime | None) -> str:
+    """The same with its day, to the tenth of a second where it is not whole."""
+    if at is None:
+        return "–"
+    there = at.astimezone(KST)
+    tenth = f".{there.microsecond // 100_000}" if there.microsecond else ""
+    return f"{there:%Y-%m-%d %H:%M:%S}{tenth}"
+
+
+def compact(at: datetime) -> str:
+    """A slot as it stands in an address: 20261120T110000, Korean time."""
+    return f"{at.astimezone(KST):%Y%m%dT%H%M%S}"
+
+
+def big(number: float | None) -> str:
+    """A large amount, shortened: 1.2T, 340B, 12M."""
+    if number is None:
+        return "–"
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(number) >= size:
+            return f"{number / size:,.1f}{unit}"
+    return f"{number:,.0f}"
+
+
+def percent(number: float | None) -> str:
+    """A change with its sign."""
+    return "–" if number is None else f"{float(number):+.2f} %"
+
+
+def level(number: float | None) -> str:
+    """The class that colours a change: u1 … u5, d1 … d5, or n0."""
+    if number is None or abs(float(number)) < 0.05:
+        return "n0"
+    size = next((n for n, bound in enumerate((0.5, 1.0, 2.0, 3.5), 1) if abs(float(number)) < bound), 5)
+    return f"{'u' if float(number) > 0 else 'd'}{size}"
+
+
+def whole(number: int | None) -> str:
+    """A whole number with its thousands apart."""
+    return "–" if number is None else f"{number:,}"

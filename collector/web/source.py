@@ -1,0 +1,63 @@
+"""The database as the page has it: opened beside the sweeps' own sessions, and anew when that fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from collector.calendar import Calendar
+from collector.config import Config
+from collector.errors import CollectorError
+from collector.postgres.database import Database
+from collector.web.desk import Desk
+from collector.web.live import Live
+
+_AGAIN = 3.0
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class Source:
+    """A desk while the database is there, else the trouble with it."""
+
+    def __init__(
+        self,
+        open_database: Callable[[], AbstractAsyncContextManager[Database]],
+        configured: Callable[[], tuple[Config, Calendar]],
+        live: Live,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.desk: Desk | None = None
+        self.trouble: str | None = "it has not answered yet"
+        self.now = now
+        self._open = open_database
+        self._configured = configured
+        self._live = live
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep the database open while the block runs."""
+        task = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                async with self._open() as database:
+                    self.desk = Desk(database, self._configured, self._live, self.now)
+                    self.trouble = None
+                    await asyncio.Event().wait()
+            except CollectorError as error:
+                if self.trouble != str(error):
+                    log.warning("web.database_away", reason=str(error))
+                self.trouble = str(error)
+            finally:
+                self.desk = None
+            await asyncio.sleep(_AGAIN)

@@ -1,0 +1,43 @@
+// Fetches the page again while somebody looks at it, and puts the new <main> in place of the old one.
+"use strict";
+
+const every = () => (document.querySelector('[data-busy="1"]') ? 2000 : 10000);
+
+function kept() {
+  const boxes = [...document.querySelectorAll("main .scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
+  const open = [...document.querySelectorAll("main details")].map((one) => one.open);
+  const link = document.activeElement?.closest?.("main a")?.getAttribute("href");
+  return { boxes, open, link };
+}
+
+function putBack({ boxes, open, link }) {
+  document.querySelectorAll("main .scroll").forEach((box, n) => boxes[n] && ([box.scrollLeft, box.scrollTop] = boxes[n]));
+  document.querySelectorAll("main details").forEach((one, n) => (one.open = Boolean(open[n])));
+  const again = link && [...document.querySelectorAll("main a")].find((one) => one.getAttribute("href") === link);
+  again?.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  if (document.visibilityState === "visible" && !String(getSelection())) {
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const [now, then] = [page.querySelector("main"), document.querySelector("main")];
+      if (answer.ok && now && now.innerHTML !== then.innerHTML) {
+        const state = kept();
+        then.replaceChildren(...now.childNodes);
+        putBack(state);
+      }
+    } catch {
+      // Away for a moment: the next try will tell.
+    }
+  }
+  setTimeout(refresh, every());
+}
+
+// The newest slots stand at the right.
+for (const box of document.querySelectorAll("main .scroll:has(.grid)")) {
+  const last = [...box.querySelectorAll("tbody tr:first-child .sq:not(.due):not(.none)")].pop();
+  if (last) box.scrollLeft = last.offsetLeft - box.clientWidth + 60;
+}
+if (location.pathname === "/" || location.pathname.startsWith("/day/")) setTimeout(refresh, every());

@@ -1,0 +1,52 @@
+"""A picture's data as rows, written as CSV or JSON; instants in Korea's time."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from collector.model import KST
+
+KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns and what stands in them."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def table(columns: str, rows: Iterable[Sequence[object]]) -> Table:
+    """A table whose columns are named in one line."""
+    return Table(columns.split(), list(rows))
+
+
+def written(found: Table, form: str) -> bytes:
+    """As `csv` or `json`: a list of objects."""
+    if form == "json":
+        rows = [dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows]
+        return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(found.columns)
+    writer.writerows([plain(value) for value in row] for row in found.rows)
+    return text.getvalue().encode()
+
+
+def plain(value: object) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return value.astimezone(KST).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return value

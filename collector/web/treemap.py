@@ -1,0 +1,55 @@
+"""Tiles whose areas tell their weights, as square as can be (squarified treemap, Bruls and others, 2000). Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Tile(NamedTuple):
+    """A rectangle in the unit that the whole is given in."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def tiles(weights: Sequence[float], width: float, height: float) -> list[Tile]:
+    """One tile a weight, in the order of the weights, which fall and are greater than 0."""
+    total = sum(weights)
+    areas = [weight / total * width * height for weight in weights]
+    found: list[Tile] = []
+    x = y = 0.0
+    while areas:
+        count = _row(areas, min(width, height))
+        row, areas = areas[:count], areas[count:]
+        thick = sum(row) / min(width, height)
+        if width >= height:
+            found += _stacked(row, x, y, thick, upright=True)
+            x, width = x + thick, width - thick
+        else:
+            found += _stacked(row, x, y, thick, upright=False)
+            y, height = y + thick, height - thick
+    return found
+
+
+def _row(areas: Sequence[float], side: float) -> int:
+    """How many of the areas make the best row along a side."""
+    best = 1
+    while best < len(areas) and _worst(areas[: best + 1], side) <= _worst(areas[:best], side):
+        best += 1
+    return best
+
+
+def _worst(row: Sequence[float], side: float) -> float:
+    """The longest of a row's tiles: its length in widths."""
+    total = sum(row)
+    return max(side * side * max(row) / total**2, total**2 / (side * side * min(row)))
+
+
+def _stacked(row: Sequence[float], x: float, y: float, thick: float, *, upright: bool) -> list[Tile]:
+    found = []
+    for area in row:
+        long = area / thick
+        found.append(Tile(x, y, thick, long) if upright else Tile(x, y, long, thick))
+        x, y = (x, y + long) if upright else (x + long, y)
+    return found

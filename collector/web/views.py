@@ -1,0 +1,236 @@
+"""What was collected: the overview, a day's grid, a slot, a walk. Each view finds what its page shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from collector.model import KST, Target
+from collector.plan import pages as requests_for
+from collector.schedule import Slot, next_slot
+from collector.web import day as grid
+from collector.web.desk import Desk
+from collector.web.questions import SweepLine
+from collector.web.tables import Table, table
+from collector.web.wanted import Wanted, span
+
+_SHOWN = 200
+
+
+class NotFound(Exception):
+    """There is no such thing to show."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows, and the same as a table for programs."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    data: Table | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sweep under way; `seconds_left` None: nothing is known yet."""
+
+    slot: datetime
+    universe: str
+    done: int
+    total: int
+    share: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class DayFound:
+    """A day's sections and its neighbours."""
+
+    day: date
+    sections: Sequence[grid.Section]
+    sweeps: Sequence[SweepLine]
+    before: date | None
+    after: date | None
+
+
+async def day_found(desk: Desk, day: date | None, now: datetime) -> DayFound | None:
+    """A day's grid; without a day today's, or the newest that has anything. None if no day has."""
+    wanted, questions = await desk.wanted(), desk.questions
+    today = now.astimezone(KST).date()
+    start, end = span(day or today)
+    before, after = await questions.around(start, end)
+    if day is None and not wanted.slots(today) and before and not await questions.counts(start, end):
+        return await day_found(desk, before.astimezone(KST).date(), now)
+    sweeps, counts = await questions.sweeps(start, end), await questions.counts(start, end)
+    names = await desk.targets()
+    lanes = grid.lanes(wanted, day or today, sweeps, list(names.values()))
+    if not lanes and before is None and after is None:
+        return None
+    targets, slots = grid.asked(lanes, {target: number for number, target in names.items()})
+    cells = await questions.cells(start, end, targets, slots)
+    since = min((count.slot for count in counts), default=now) if before is None else None
+    ledger = grid.ledger(counts, cells, sweeps, names=names, since=since, now=now)
+    sections = [grid.section(lane, ledger) for lane in lanes]
+    return DayFound(day or today, sections, sweeps, _date(before), _date(after))
+
+
+def _date(at: datetime | None) -> date | None:
+    return at.astimezone(KST).date() if at else None
+
+
+async def day_view(desk: Desk, day: date) -> View:
+    """The grid of one day."""
+    found = await day_found(desk, day, desk.now())
+    sections = found.sections if found else []
+    return View("day.html", _day_values(found), _grid_table(sections))
+
+
+def _day_values(found: DayFound | None) -> dict[str, Any]:
+    sections = found.sections if found else []
+    return {"found": found, "totals": grid.totals(sections), "marks": grid.Mark}
+
+
+def _grid_table(sections: Sequence[grid.Section]) -> Table:
+    rows = [
+        (square.slot, section.lane.universe, *square[1:4], str(mark), count)
+        for section in sections
+        for row in section.rows
+        for square in row.squares
+        for mark, count in square.marks.items()
+        if mark is not grid.Mark.NONE
+    ]
+    return table("slot universe market sector exchange status targets", rows)
+
+
+async def overview(desk: Desk) -> View:
+    """Everything at a glance; the heat map is put beside it by whoever calls."""
+    now = desk.now()
+    found = await desk.recent("day", 2.0, lambda: day_found(desk, None, now))
+    wanted = await desk.wanted()
+    slot = await desk.recent("next", 1.0, lambda: _next(wanted, now))
+    values = {
+        **_day_values(found),
+        "underway": await underway(desk, wanted, found.sweeps if found else [], now),
+        "next": slot,
+        "wait": (slot.at - now) if slot else None,
+    }
+    return View("overview.html", values)
+
+
+async def _next(wanted: Wanted, now: datetime) -> Slot | None:
+    return next_slot(wanted.config.schedules, wanted.calendar, now)
+
+
+async def underway(desk: Desk, wanted: Wanted, sweeps: Sequence[SweepLine], now: datetime) -> list[Progress]:
+    """The sweeps that run: page by page where they run in this process, else walk by walk."""
+    live = [
+        Progress(
+            slot,
+            universe,
+            tally.done,
+            tally.targets,
+            *_pace(tally.pages, tally.expected_pages, tally.seconds()),
+        )
+        for (slot, universe), tally in desk.live.underway().items()
+    ]
+    if live:
+        return live
+    running = [
+        sweep for sweep in sweeps if not sweep.ended_at and now - sweep.started_at < timedelta(hours=1)
+    ]
+    return [await _from_ledger(desk, wanted, sweep, now) for sweep in running]
+
+
+async def _from_ledger(desk: Desk, wanted: Wanted, sweep: SweepLine, now: datetime) -> Progress:
+    targets = set(wanted.universe(sweep.universe))
+    lines = [
+        line
+        for line in await desk.questions.slot(sweep.slot)
+        if not targets or Target.of(line.market, line.sector, line.exchange) in targets
+    ]
+    done = sum(requests_for(line.rows) for line in lines)
+    total = done + len(targets) - len(lines) if targets else 0
+    pace = _pace(done, total, (now - sweep.started_at).total_seconds())
+    return Progress(sweep.slot, sweep.universe, len(lines), len(targets) or len(lines), *pace)
+
+
+def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None]:
+    """How far something is, and how long it will take at the pace so far."""
+    if not done or not expected:
+        return 0.0, None
+    share = min(1.0, done / expected)
+    return share, max(0.0, seconds / share - seconds)
+
+
+async def slot_view(desk: Desk, slot: datetime, market: str, exchange: str) -> View:
+    """All targets of a slot, or those of a market and an exchange."""
+    lines = [
+        line
+        for line in await desk.questions.slot(slot)
+        if market in ("", line.market) and exchange in ("", line.exchange)
+    ]
+    if not lines:
+        raise NotFound
+    columns = "market sector exchange status pages rows remarks error attempts"
+    values = {"slot": slot, "lines": lines, "sectors": await desk.sectors()}
+    return View("slot.html", values, table(f"slot {columns}", [(slot, *line) for line in lines]))
+
+
+async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:
+    """What is known of one walk, and its rows."""
+    number = await desk.number(target)
+    found = await desk.questions.walk(slot, number) if number is not None else None
+    if number is None or found is None:
+        raise NotFound
+    line, bad = found
+    members = await desk.questions.members(slot, number) if line.rows else []
+    error = line.error or ""
+    values = {
+        "slot": slot,
+        "target": target,
+        "sector": (await desk.sectors()).get(target.sector),
+        "line": line,
+        "bad": bad,
+        "members": members[:_SHOWN],
+        "count": len(members),
+        "kind": error.partition(":")[0],
+        "took": _took(line.requested_at, line.received_at),
+    }
+    return View("walk.html", values, members_table(members))
+
+
+def members_table(members: Sequence[Any]) -> Table:
+    """A walk's rows for programs."""
+    columns = "position symbol name price change change_percent volume ask bid open high low"
+    return table(columns, members)
+
+
+def _took(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end else None
+
+
+def slot_of(text: str) -> datetime:
+    """A slot as it stands in an address; NotFound for what is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
+    except ValueError:
+        raise NotFound from None
+
+
+def day_of(text: str) -> date:
+    """A day as it stands in an address."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise NotFound from None
+    if not 2000 <= day.year < 2100:
+        raise NotFound
+    return day
+
+
+def target_of(market: str, sector: str, exchange: str) -> Target:
+    """A target as it stands in an address."""
+    try:
+        return Target.of(market, sector, exchange)
+    except ValueError:
+        raise NotFound from None
