@@ -1,11 +1,15 @@
 """Bars as the bytes that COPY takes.
 
-A listing's bars differ in seven numbers; what is the same for all of them is packed once. The rest is one
-`struct` a bar, less than half the time of handing records to the driver.
+All bars of a listing look the same but for seven numbers of fixed width. So the stream is one bar's template
+as often as there are bars, and the bytes of each column are laid into its gaps: a fifth of the time of packing
+bar by bar, which is half that of handing records to the driver.
 """
 
+from array import array
 from collections.abc import Sequence
-from struct import Struct
+from datetime import date
+from struct import pack as packed
+from sys import byteorder
 
 from collector.model import Bar
 
@@ -14,23 +18,33 @@ COLUMNS = ("symbol", "adjusted", "trading_date", "open", "high", "low", "close",
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_ROW = Struct(">" + "ii" * 6 + "iq")
 _EPOCH = 730_120  # 2000-01-01, from which PostgreSQL counts days
+_INT4, _INT8 = "i", "q"
 
 
 def pack(symbol: str, bars: Sequence[Bar], *, adjusted: bool) -> bytes:
     """Pack a listing's bars for COPY (binary). A price that is None becomes 0, see the layout."""
+    if not bars:
+        return _HEADER + _TRAILER
+    _, days, *prices, volume, change = zip(*bars, strict=True)
+    numbers = [array(_INT4, [number - _EPOCH for number in map(date.toordinal, days)])]
+    numbers += [array(_INT4, column if all(column) else [won or 0 for won in column]) for column in prices]
+    numbers += [array(_INT4, change), array(_INT8, volume)]
     name = symbol.encode()
-    prefix = b"".join(
-        (len(COLUMNS).to_bytes(2), len(name).to_bytes(4), name, (1).to_bytes(4), adjusted.to_bytes())
-    )
-    row = _ROW.pack
-    rows = [
-        row(
-            *(4, day.toordinal() - _EPOCH, 4, opened or 0, 4, high or 0, 4, low or 0),
-            *(4, close or 0, 4, change, 8, volume),
-        )
-        for _, day, opened, high, low, close, volume, change in bars
-    ]
-    body = prefix + prefix.join(rows) if rows else b""
-    return b"".join((_HEADER, body, _TRAILER))
+    front = packed(f">hi{len(name)}si?", len(COLUMNS), len(name), name, 1, adjusted)
+    return b"".join((_HEADER, _filled(front, numbers, len(bars)), _TRAILER))
+
+
+def _filled(front: bytes, columns: Sequence["array[int]"], count: int) -> bytearray:
+    """So many rows that begin with `front`, each value behind its length."""
+    gaps = b"".join(packed(f">i{column.itemsize}x", column.itemsize) for column in columns)
+    rows = bytearray((front + gaps) * count)
+    step, place = len(front + gaps), len(front)
+    for column in columns:
+        if byteorder == "little":
+            column.byteswap()
+        data = column.tobytes()
+        for byte in range(column.itemsize):
+            rows[place + 4 + byte :: step] = data[byte :: column.itemsize]
+        place += 4 + column.itemsize
+    return rows

@@ -234,7 +234,8 @@ class BarStore:
                     await connection.execute(_CLEAR_ADJUSTED, symbol)
                     kept = [bar for bar, new in zip(bars, wanted, strict=True) if new or _in(settled, bar)]
                 else:
-                    kept = [bar for bar in compress(bars, wanted) if not (settled and _in(settled, bar))]
+                    kept = list(compress(bars, wanted))
+                    kept = [bar for bar in kept if not _in(settled, bar)] if settled else kept
                 await _copy(connection, "bar", symbol, kept, adjusted=adjusted)
             else:
                 await _copy(

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
-from operator import gt, itemgetter
+from operator import gt, itemgetter, le
 from typing import NamedTuple
 
 from collector.model import Bar, BarReading, Certificate, Remark, Status
@@ -63,7 +63,7 @@ def _remarks(
     if dates and not (dates[0] <= reading.newest and all(map(gt, dates, dates[1:]))):
         yield Remark.DATE_ORDER
         return
-    if any(map(_is_absurd, map(_prices_of, bars))):
+    if not _is_sane(bars):
         yield Remark.ABSURD
     if not bars:
         yield Remark.YOUNGER if seen and seen.since > reading.newest else Remark.EMPTY
@@ -86,6 +86,17 @@ def _shape(reading: BarReading, bars: Sequence[Bar]) -> Iterator[Remark]:
         yield Remark.NO_END
 
 
+def _is_sane(bars: Sequence[Bar]) -> bool:
+    """Whether every day can have been so. Days without a trade are looked at one by one, the rest together."""
+    if not bars:
+        return True
+    _, _, opened, high, low, close, _, _ = zip(*bars, strict=True)
+    if not all(map(all, (opened, high, low, close))):
+        return not any(map(_is_absurd, map(_prices_of, bars)))
+    pairs = ((low, opened), (opened, high), (low, close), (close, high))
+    return all(all(map(le, *pair)) for pair in pairs)
+
+
 def _is_absurd(prices: tuple[int | None, int | None, int | None, int | None, int]) -> bool:
     """Whether a day cannot have been so: a price outside high and low, none at all, or trades without one."""
     opened, high, low, close, volume = prices
@@ -97,10 +108,10 @@ def _is_absurd(prices: tuple[int | None, int | None, int | None, int | None, int
 def _against_calendar(
     bars: Sequence[Bar], dates: Sequence[date], days: Sequence[date], seen: Sighting | None, adjusted: bool
 ) -> Iterator[Remark]:
-    had = {day for day in dates if days[0] <= day <= days[-1]}
-    if not had.issubset(days):
+    had = set(dates).intersection(days)
+    if len(had) < _count_within(dates, days[0], days[-1]):
         yield Remark.CLOSED_DAY
-    missing = [day for day in days if day not in had]
+    missing = [day for day in days if day not in had] if len(had) < len(days) else []
     if not missing:
         return
     oldest, newest = dates[-1], dates[0]
@@ -110,6 +121,11 @@ def _against_calendar(
         yield Remark.SUSPENDED if _stands_still(seen, bars[0], missing[-1]) else Remark.ABSENT_DAYS
     if within := missing[bisect_left(missing, oldest) : bisect_right(missing, newest)]:
         yield from _gaps(bars, within, adjusted)
+
+
+def _count_within(falling: Sequence[date], first: date, last: date) -> int:
+    rising = falling[::-1]
+    return bisect_right(rising, last) - bisect_left(rising, first)
 
 
 def _was_there(seen: Sighting | None, missing: Sequence[date], oldest: date) -> bool:

@@ -262,7 +262,9 @@ class BarReading:
     stopped: Remark | None = None
 
     @property
-    def bars(self) -> list[Bar]:
+    def bars(self) -> Sequence[Bar]:
+        if len(self.pages) == 1:
+            return self.pages[0].bars
         return [bar for page in self.pages for bar in page.bars]
 
 

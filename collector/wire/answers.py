@@ -249,9 +249,7 @@ def _sector(sent: object, market: Market) -> Sector:
 
 def read_bars(reply: Reply, symbol: str) -> BarPage:
     """One page of daily bars of a listing. Rows that do not decode are in `BarPage.bad`, none is dropped."""
-    sent = _bar_rows(reply, symbol)
-    rows = [row for row in sent if isinstance(row, bars.Row)]
-    bad = [row for row in sent if isinstance(row, BadRow)]
+    rows, bad = _bar_rows(reply, symbol)
     try:
         good = bars.series(rows, symbol)
     except fields.FieldError:
@@ -264,8 +262,8 @@ def read_bars(reply: Reply, symbol: str) -> BarPage:
     )
 
 
-def _bar_rows(reply: Reply, symbol: str) -> Sequence[bars.Row | BadRow]:
-    """The rows as sent: the quick way on the same terms as in `_price_rows`, else the strict one."""
+def _bar_rows(reply: Reply, symbol: str) -> tuple[list[bars.Row], list[BadRow]]:
+    """The rows as sent, and those that are none: the quick way on the same terms as in `_price_rows`."""
     if reply.status == 200:
         try:
             answer = _bars_decoder.decode(reply.body)
@@ -277,10 +275,12 @@ def _bar_rows(reply: Reply, symbol: str) -> Sequence[bars.Row | BadRow]:
             if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
                 _same_call(reply, calls.BARS)
                 _same_symbol(answer.stk_cd, symbol)
-                return _bounded(rows)
+                return _bounded(rows), []
     document = _document(reply, calls.BARS)
     _same_symbol(document.get("stk_cd"), symbol)
-    return [_convert(row, bars.Row) for row in _list(document, "stk_dt_pole_chart_qry")]
+    sent = [_convert(row, bars.Row) for row in _list(document, "stk_dt_pole_chart_qry")]
+    bad = [row for row in sent if isinstance(row, BadRow)]
+    return [row for row in sent if isinstance(row, bars.Row)], bad
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:

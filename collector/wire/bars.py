@@ -5,7 +5,8 @@ Histories are long: 600 rows a page, a million in a backfill of two years.
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from itertools import repeat
+from functools import partial
+from itertools import chain, repeat
 
 import msgspec
 from msgspec.structs import astuple
@@ -53,6 +54,7 @@ def day(text: str) -> date:
 
 
 _day = fields.Memo(day)
+_bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
 
 
 def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
@@ -63,12 +65,24 @@ def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
     columns = zip(
         repeat(symbol, len(rows)),
         map(_day.__getitem__, days),
-        *fields.price_columns((opened, high, low, close)),
+        *_prices((opened, high, low, close)),
         fields.volumes(volume),
         *fields.signed_columns((change,)),
         strict=True,
     )
-    return list(map(Bar._make, columns))
+    return list(map(_bar, columns))
+
+
+def _prices(columns: Sequence[Sequence[str]]) -> Sequence[Sequence[int | None]]:
+    """`fields.price` for several columns: here they come without direction, so digits are all there is to test."""
+    joined = "".join(chain.from_iterable(columns))
+    if joined.isdigit() and joined.isascii() and all(map(all, columns)):
+        numbers = [list(map(int, column)) for column in columns]
+        if max(map(max, numbers)) <= fields.INT4:
+            return (
+                numbers if all(map(all, numbers)) else [[won or None for won in column] for column in numbers]
+            )
+    return fields.price_columns(columns)
 
 
 _GRAMMAR: dict[str, Callable[[str], object]] = {

@@ -1,0 +1,316 @@
+"""Histories into the database: what is lacking, once; in any order of ranges, and whatever ends it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import date
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.backfill.fetch import Fetch
+from collector.backfill.period import judged
+from collector.backfill.report import Report
+from collector.bar_store import BarStore
+from collector.collect import Tally
+from collector.errors import Denied
+from collector.model import BadRow, BarPage
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from tests.backfill.histories import CALENDAR, DAYS, NEWEST, NOW, Histories, closes, history
+from tests.stand import execute, fetch
+
+PLAIN, YOUNG, IDLE, SPLIT, UNKNOWN = "000010", "000020", "000030", "000040", "0126Z0"
+SPLIT_DAY = DAYS[-8]
+TRADED = {
+    PLAIN: DAYS,
+    YOUNG: DAYS[14:],
+    IDLE: [*DAYS[:9], *DAYS[12:]],
+    SPLIT: DAYS,
+}
+KNOWN = {symbol: history(symbol, closes(days)) for symbol, days in TRADED.items()}
+BARS = """
+SELECT symbol, adjusted, trading_date, open, high, low, close, volume, change
+FROM collector.bar
+ORDER BY symbol COLLATE "C", adjusted, trading_date
+"""
+Table = list[tuple[Any, ...]]
+
+
+@asynccontextmanager
+async def storing(address: Address) -> AsyncIterator[BarStore]:
+    async with open_pool(address, size=5) as pool:
+        yield BarStore(Database(pool, address))
+
+
+async def backfill(
+    bars: BarStore,
+    api: Histories,
+    first: date,
+    last: date,
+    *,
+    adjusted: bool = False,
+    symbols: Sequence[str] = tuple(KNOWN),
+) -> Report:
+    report = Report()
+    await Fetch(
+        kiwoom=api,  # type: ignore[arg-type]
+        bars=bars,
+        period=judged(first, last, CALENDAR, NOW),
+        adjusted=adjusted,
+        trading=DAYS if adjusted else [day for day in DAYS if day <= last],
+        seen={},
+        concurrency=3,
+        report=report,
+        tally=Tally(),
+        order=Random(1),
+    ).all(list(symbols))
+    return report
+
+
+def expected(days: Sequence[date], symbols: Sequence[str] = tuple(KNOWN)) -> Table:
+    """The rows of the bars as traded, of these days."""
+    return sorted(
+        (symbol, False, *bar[1:])
+        for symbol in symbols
+        for bar in KNOWN[symbol]
+        if days[0] <= bar.trading_date <= days[-1]
+    )
+
+
+async def table(address: Address) -> Table:
+    return await fetch(address, BARS)
+
+
+async def test_what_is_stored_is_what_the_api_said(database: Address) -> None:
+    async with storing(database) as bars:
+        report = await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST)
+    assert await table(database) == expected(DAYS)
+    assert (report.listings, report.bars, report.unfilled) == (len(KNOWN), len(expected(DAYS)), [])
+
+
+async def test_a_second_call_asks_for_nothing(database: Address) -> None:
+    api = Histories(KNOWN)
+    async with storing(database) as bars:
+        await backfill(bars, api, DAYS[0], NEWEST)
+        api.asked.clear()
+        report = await backfill(bars, api, DAYS[0], NEWEST)
+    assert (api.asked, report.listings) == ([], 0)
+    assert report.by_others == len(KNOWN)
+
+
+async def test_only_the_days_that_are_lacking_are_asked_for(database: Address) -> None:
+    api = Histories(KNOWN)
+    async with storing(database) as bars:
+        await backfill(bars, api, DAYS[20], NEWEST, symbols=[PLAIN])
+        api.asked.clear()
+        await backfill(bars, api, DAYS[0], NEWEST, symbols=[PLAIN])
+        assert await bars.lacking([PLAIN], DAYS, adjusted=False) == {}
+    assert api.asked == [(PLAIN, DAYS[19], None)]
+    assert await table(database) == expected(DAYS, [PLAIN])
+
+
+async def test_a_long_history_is_read_down_to_the_first_day_and_no_further(database: Address) -> None:
+    api = Histories(KNOWN, page=10)
+    async with storing(database) as bars:
+        await backfill(bars, api, DAYS[-15], NEWEST, symbols=[PLAIN])
+    assert [key for *_, key in api.asked] == [None, "10"]
+
+
+async def test_a_listing_that_the_api_does_not_know_is_recorded_and_the_rest_goes_on(
+    database: Address,
+) -> None:
+    async with storing(database) as bars:
+        report = await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST, symbols=[UNKNOWN, *KNOWN])
+    assert [(each.what, each.status) for each in report.unfilled] == [(UNKNOWN, "failed")]
+    assert report.listings == len(KNOWN)
+    [(error, rows)] = await fetch(
+        database, "SELECT error, rows FROM bar_walk WHERE symbol = $1 AND status = 'failed'", UNKNOWN
+    )
+    assert "1902" in error
+    assert rows == 0
+
+
+class Bent(Histories):
+    """Serves one listing's page as a test has bent it."""
+
+    def __init__(self, symbol: str, page: BarPage) -> None:
+        super().__init__(KNOWN)
+        self._bent = symbol, page
+
+    async def bars(self, symbol: str, *arguments: Any, **options: Any) -> Any:
+        page, arrived = await super().bars(symbol, *arguments, **options)
+        return (self._bent[1] if symbol == self._bent[0] else page), arrived
+
+
+async def test_a_suspect_history_stays_out_of_the_bars_until_a_good_one_comes(database: Address) -> None:
+    crooked = [KNOWN[PLAIN][0]._replace(high=1), *KNOWN[PLAIN][1:]]
+    bent = Bent(PLAIN, BarPage(crooked, None, bad=[BadRow('{"dt":"x"}', "dt is no date")]))
+    async with storing(database) as bars:
+        report = await backfill(bars, bent, DAYS[0], NEWEST)
+        assert [str(each) for each in report.unfilled] == [f"{PLAIN} suspect: undecoded, absurd"]
+        others = [symbol for symbol in KNOWN if symbol != PLAIN]
+        assert await table(database) == expected(DAYS, others)
+        assert await fetch(database, "SELECT count(*) FROM collector.bar_suspect") == [(len(DAYS),)]
+        assert await fetch(database, "SELECT page, raw, reason FROM collector.bar_quarantine") == [
+            (1, '{"dt":"x"}', "dt is no date")
+        ]
+        await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST)
+    assert await table(database) == expected(DAYS)
+    assert await fetch(database, "SELECT count(*) FROM collector.bar_suspect") == [(0,)]
+
+
+async def test_an_empty_page_is_asked_about_once_more_from_the_newest_day(database: Address) -> None:
+    api = Histories(KNOWN)
+    async with storing(database) as bars:
+        report = await backfill(bars, api, DAYS[0], DAYS[10], symbols=[YOUNG])
+    assert [newest for _, newest, _ in api.asked] == [DAYS[10], NEWEST]
+    assert report.is_whole
+    assert await fetch(database, "SELECT status, remarks, rows FROM bar_walk") == [
+        ("complete", ["younger"], 0)
+    ]
+
+
+async def test_a_suspension_at_the_end_of_the_period_is_told_by_what_comes_after(database: Address) -> None:
+    async with storing(database) as bars:
+        report = await backfill(bars, Histories(KNOWN), DAYS[0], DAYS[10], symbols=[IDLE])
+    assert report.is_whole
+    assert await table(database) == expected(DAYS[:9], [IDLE])
+
+
+async def test_denied_ends_it_and_what_was_stored_stays(database: Address) -> None:
+    class Refusing(Histories):
+        async def bars(self, *arguments: Any, **options: Any) -> Any:
+            if self.requests == 2:
+                raise Denied("Kiwoom says: no")
+            return await super().bars(*arguments, **options)
+
+    async with storing(database) as bars:
+        with pytest.raises(Denied):
+            await backfill(bars, Refusing(KNOWN), DAYS[0], NEWEST)
+        await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST)
+    assert await table(database) == expected(DAYS)
+
+
+async def test_two_at_once_share_the_work(database: Address) -> None:
+    many = {f"{number:06}": history(f"{number:06}", closes(DAYS)) for number in range(1, 81)}
+    api = Histories(many)
+    async with storing(database) as one, storing(database) as other:
+        reports = await asyncio.gather(
+            *(
+                Fetch(
+                    kiwoom=api,  # type: ignore[arg-type]
+                    bars=bars,
+                    period=judged(DAYS[0], NEWEST, CALENDAR, NOW),
+                    adjusted=False,
+                    trading=DAYS,
+                    seen={},
+                    concurrency=4,
+                    report=Report(),
+                    tally=Tally(),
+                    order=Random(seed),
+                ).all(list(many))
+                for seed, bars in ((1, one), (2, other))
+            )
+        )
+    assert reports == [None, None]
+    assert len(await table(database)) == 80 * len(DAYS)
+    assert await fetch(database, "SELECT count(*) FROM bar_walk") == [(80,)]
+    assert api.requests < 150
+
+
+async def test_adjusted_prices_are_kept_apart(database: Address) -> None:
+    api = Histories(KNOWN, split=SPLIT_DAY)
+    async with storing(database) as bars:
+        await backfill(bars, api, DAYS[0], NEWEST, symbols=[SPLIT])
+        await backfill(bars, api, DAYS[0], NEWEST, symbols=[SPLIT], adjusted=True)
+    pairs = await fetch(
+        database,
+        "SELECT a.trading_date, a.close * 2 <= b.close, a.volume = 2 * b.volume, a.adjusted_as_of"
+        " FROM bar_adjusted AS a JOIN bar AS b USING (symbol, trading_date) ORDER BY 1",
+    )
+    before = [day < SPLIT_DAY for day in DAYS]
+    assert pairs == [(day, past, past, NEWEST) for day, past in zip(DAYS, before, strict=True)]
+
+
+async def test_adjusted_prices_are_read_from_the_newest_day_whatever_was_asked_for(database: Address) -> None:
+    api = Histories(KNOWN, split=SPLIT_DAY)
+    async with storing(database) as bars:
+        await backfill(bars, api, DAYS[0], DAYS[5], symbols=[SPLIT], adjusted=True)
+    assert api.asked == [(SPLIT, NEWEST, None)]
+    [(days, close)] = await fetch(database, "SELECT count(*), max(close) FROM bar_adjusted")
+    assert days == 6
+    assert close < 6_000
+
+
+async def test_a_later_split_replaces_the_adjusted_prices_that_were_stored_before_it(
+    database: Address,
+) -> None:
+    before = Histories(KNOWN)
+    after = Histories(KNOWN, split=SPLIT_DAY)
+    async with storing(database) as bars:
+        await backfill(bars, before, DAYS[2], DAYS[5], symbols=[SPLIT], adjusted=True)
+        await backfill(bars, after, DAYS[10], NEWEST, symbols=[SPLIT], adjusted=True)
+    found = await fetch(database, "SELECT trading_date, close FROM bar_adjusted ORDER BY 1")
+    kept = [*DAYS[2:6], *DAYS[10:]]
+    traded = {bar.trading_date: bar.close or 0 for bar in KNOWN[SPLIT]}
+    assert found == [(day, traded[day] // 2 if day < SPLIT_DAY else traded[day]) for day in kept]
+
+
+ranges = st.tuples(*[st.integers(0, len(DAYS) - 1)] * 2).map(sorted)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one=ranges, other=ranges, adjusted=st.booleans())
+async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
+    database: Address, one: list[int], other: list[int], adjusted: bool
+) -> None:
+    api = Histories(KNOWN, split=SPLIT_DAY)
+    both = [min(one[0], other[0]), max(one[1], other[1])]
+    async with storing(database) as bars:
+        await empty(database)
+        await backfill(bars, api, DAYS[both[0]], DAYS[both[1]], adjusted=adjusted)
+        at_once = await table(database)
+        await empty(database)
+        for first, last in (one, other, both):
+            await backfill(bars, api, DAYS[first], DAYS[last], adjusted=adjusted)
+    assert await table(database) == at_once
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.integers(1, 2_000), min_size=1, max_size=4), adjusted=st.booleans())
+async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
+    database: Address, steps: list[int], adjusted: bool
+) -> None:
+    api = Histories(KNOWN)
+    async with storing(database) as bars:
+        await empty(database)
+        await backfill(bars, api, DAYS[0], NEWEST, adjusted=adjusted)
+        undisturbed = await table(database)
+        await empty(database)
+        for count in steps:
+            under_way = asyncio.ensure_future(backfill(bars, api, DAYS[0], NEWEST, adjusted=adjusted))
+            for _ in range(count):
+                await asyncio.sleep(0)
+            under_way.cancel()
+            with suppress(asyncio.CancelledError):
+                await under_way
+        await backfill(bars, api, DAYS[0], NEWEST, adjusted=adjusted)
+    assert await table(database) == undisturbed
+
+
+async def empty(address: Address) -> None:
+    await execute(
+        address,
+        "TRUNCATE collector.bar, collector.bar_suspect, collector.bar_walk, collector.bar_quarantine",
+    )
+
+
+def test_the_made_up_listings_differ_in_what_they_try() -> None:
+    counts = {symbol: len(bars) for symbol, bars in KNOWN.items()}
+    assert counts == {PLAIN: 35, YOUNG: 21, IDLE: 32, SPLIT: 35}
+    assert replace(judged(DAYS[0], NEWEST, CALENDAR, NOW)).days == tuple(DAYS)
