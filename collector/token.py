@@ -9,6 +9,7 @@ not show it.
 import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -22,15 +23,15 @@ from collector.secret import Secret
 from collector.wire import Token
 
 MARGIN = timedelta(minutes=10)
-"""Renewed this long before its end, as the official client does."""
+"""Renewed this long before its end, as the official client does; one of a short life after nine tenths of it."""
 LONGEST = timedelta(days=8)
 """No token lasts longer (documented: 24 hours); one that says so is not believed."""
 
-_READ = "SELECT sealed, expires_at FROM collector.token WHERE key = $1"
+_READ = "SELECT sealed, issued_at, expires_at FROM collector.token WHERE key = $1"
 _LOCK = """
 INSERT INTO collector.token (key) VALUES ($1)
 ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
-RETURNING sealed, expires_at
+RETURNING sealed, issued_at, expires_at
 """
 # Whoever holds the row is asking the API, which may take as long as three requests.
 _PATIENTLY = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
@@ -40,7 +41,7 @@ _NOT_ISSUED = (
 )
 _KEEP = """
 UPDATE collector.token
-SET sealed = $2, issued_at = clock_timestamp(), expires_at = $3
+SET sealed = $2, issued_at = $3, expires_at = $4
 WHERE key = $1
 """
 
@@ -48,6 +49,12 @@ WHERE key = $1
 def key_digest(app_key: Secret) -> str:
     """What stands for an app key in the database and in logs: enough to tell two apart, too little to use."""
     return sha256(b"collector app key\0" + app_key.reveal().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    value: Secret
+    renew_at: datetime
 
 
 class Tokens:
@@ -67,7 +74,7 @@ class Tokens:
         self._seal = Fernet(_sealing_key(app_key, secret_key))
         self._issue = issue
         self._now = now
-        self._held: Token | None = None
+        self._held: _Held | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def current(self) -> Secret:
@@ -93,23 +100,24 @@ class Tokens:
                 self._held = await self._issued(failed)
             return self._held.value if self._held else Secret("")
 
-    async def _read(self) -> Token | None:
+    async def _read(self) -> _Held | None:
         async with self._database.session("reading the token") as connection:
             row = await connection.fetchrow(_READ, self._key)
-        return self._opened(row["sealed"], row["expires_at"]) if row else None
+        return self._opened(**row) if row else None
 
-    async def _issued(self, failed: Secret | None) -> Token:
+    async def _issued(self, failed: Secret | None) -> _Held:
         """A new token, unless another program was quicker. The row is locked while the API is asked."""
         async with self._database.transaction("renewing the token", timeout=60) as connection:
             await connection.execute(_PATIENTLY)
             row = await connection.fetchrow(_LOCK, self._key)
-            found = self._opened(row["sealed"], row["expires_at"])
+            found = self._opened(**row)
             if found is not None and self._is_usable(found, failed):
                 return found
             token = await self._new()
             sealed = self._seal.encrypt(token.value.reveal().encode())
-            await connection.execute(_KEEP, self._key, sealed, token.expires_at)
-            return token
+            issued_at = self._now()
+            await connection.execute(_KEEP, self._key, sealed, issued_at, token.expires_at)
+            return _held(token.value, issued_at, token.expires_at)
 
     async def _new(self) -> Token:
         """A new token from the API. Denied where there is none to be had: it would be so for every target."""
@@ -122,25 +130,31 @@ class Tokens:
             ) from error
         return token
 
-    def _opened(self, sealed: bytes | None, expires_at: datetime | None) -> Token | None:
+    def _opened(
+        self, sealed: bytes | None, issued_at: datetime | None, expires_at: datetime | None
+    ) -> _Held | None:
         """The token in the database, None if there is none or another secret key sealed it."""
-        if sealed is None or expires_at is None:
+        if sealed is None or issued_at is None or expires_at is None:
             return None
         try:
-            return Token(Secret(self._seal.decrypt(sealed).decode()), expires_at)
+            return _held(Secret(self._seal.decrypt(sealed).decode()), issued_at, expires_at)
         except InvalidToken:
             return None
 
-    def _is_live(self, token: Token | None) -> bool:
-        return token is not None and token.expires_at - MARGIN > self._now()
+    def _is_live(self, token: _Held | None) -> bool:
+        return token is not None and token.renew_at > self._now()
 
-    def _is_usable(self, token: Token | None, failed: Secret | None) -> bool:
+    def _is_usable(self, token: _Held | None, failed: Secret | None) -> bool:
         return token is not None and self._is_live(token) and token.value != failed
 
     def _believable(self, token: Token) -> None:
         left = token.expires_at - self._now()
         if not timedelta(0) < left < LONGEST:
             raise Unreadable("the token that was issued ends in the past or in the far future")
+
+
+def _held(value: Secret, issued_at: datetime, expires_at: datetime) -> _Held:
+    return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10))
 
 
 def _sealing_key(app_key: Secret, secret_key: Secret) -> bytes:

@@ -1,0 +1,227 @@
+"""One live token for each key, shared through the database, sealed, and renewed once for everybody."""
+
+import asyncio
+import random
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collector.errors import ApiError, Denied, Rejected, Throttled, Unavailable, Unreadable
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from collector.secret import Secret
+from collector.token import Tokens
+from collector.wire import Token
+from tests.stand import fetch
+
+NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+DAY = timedelta(hours=24)
+
+
+@dataclass
+class Issuer:
+    """The token call of the API: each token kills the one before it."""
+
+    life: timedelta = DAY
+    takes: float = 0.0
+    issued: int = 0
+    fails: list[ApiError] = field(default_factory=list)
+    live: str = ""
+    clock: Callable[[], datetime] = lambda: NOW
+
+    async def __call__(self) -> Token:
+        await asyncio.sleep(self.takes)
+        if self.fails:
+            raise self.fails.pop(0)
+        self.issued += 1
+        self.live = f"s3ntinel-token-{self.issued}"
+        return Token(Secret(self.live), self.clock() + self.life)
+
+
+@asynccontextmanager
+async def program(
+    address: Address,
+    issuer: Issuer,
+    *,
+    secret_key: str = "secret",
+    clock: Callable[[], datetime] = lambda: NOW,
+) -> AsyncIterator[Tokens]:
+    """The tokens of a program of its own."""
+    async with open_pool(address, size=3) as pool:
+        yield Tokens(Database(pool, address), Secret("key"), Secret(secret_key), issue=issuer, now=clock)
+
+
+async def test_a_token_is_issued_once_and_remembered(database: Address) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as tokens:
+        found = [await tokens.current() for _ in range(3)]
+    assert [token.reveal() for token in found] == [issuer.live] * 3
+    assert issuer.issued == 1
+
+
+async def test_another_program_takes_the_token_that_is_there(database: Address) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as first, program(database, issuer) as second:
+        assert await first.current() == await second.current()
+    assert issuer.issued == 1
+
+
+async def test_programs_that_start_together_share_one_issuance(database: Address) -> None:
+    issuer = Issuer(takes=0.05)
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
+        found = await asyncio.gather(*(tokens.current() for tokens in programs * 3))
+    assert {token.reveal() for token in found} == {issuer.live}
+    assert issuer.issued == 1
+
+
+async def test_a_dead_token_is_renewed_once_for_everybody(database: Address) -> None:
+    issuer = Issuer(takes=0.02)
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
+        dead = await asyncio.gather(*(tokens.current() for tokens in programs))
+        found = await asyncio.gather(
+            *(tokens.renewed(token) for tokens, token in zip(programs * 2, dead * 2, strict=True))
+        )
+        late = await programs[0].renewed(dead[0])
+    assert {token.reveal() for token in (*found, late)} == {"s3ntinel-token-2"}
+    assert issuer.issued == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "issued"), [(timedelta(minutes=10, seconds=1), 1), (timedelta(minutes=10), 2)], ids=str
+)
+async def test_a_token_is_renewed_ten_minutes_before_its_end(
+    database: Address, left: timedelta, issued: int
+) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as tokens:
+        await tokens.current()
+    async with program(database, issuer, clock=lambda: NOW + DAY - left) as later:
+        await later.current()
+    assert issuer.issued == issued
+
+
+async def test_a_token_that_is_held_is_renewed_in_time_too(database: Address) -> None:
+    clock = [NOW]
+    issuer = Issuer(clock=lambda: clock[0])
+    async with program(database, issuer, clock=lambda: clock[0]) as tokens:
+        first = await tokens.current()
+        clock[0] += DAY - timedelta(minutes=5)
+        assert await tokens.current() != first
+    assert issuer.issued == 2
+
+
+async def test_a_token_of_a_short_life_is_not_issued_at_every_turn(database: Address) -> None:
+    clock = [NOW]
+    issuer = Issuer(life=timedelta(minutes=5), clock=lambda: clock[0])
+    async with program(database, issuer, clock=lambda: clock[0]) as one:
+        for _ in range(3):
+            await one.current()
+    async with program(database, issuer, clock=lambda: clock[0]) as other:
+        await other.current()
+        assert issuer.issued == 1
+        clock[0] += timedelta(minutes=4, seconds=31)
+        await other.current()
+    assert issuer.issued == 2
+
+
+async def test_a_dump_of_the_database_does_not_show_the_token(database: Address) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as tokens:
+        await tokens.current()
+    [[row, sealed]] = await fetch(database, "SELECT t::text, sealed FROM collector.token AS t")
+    token = issuer.live.encode()
+    for form in (token, urlsafe_b64encode(token).rstrip(b"="), token.hex().encode(), b"s3ntinel", b"secret"):
+        assert form not in row.encode()
+        assert form not in sealed
+
+
+async def test_a_token_that_another_secret_sealed_is_replaced_without_a_word(database: Address) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as before, program(database, issuer, secret_key="new") as after:
+        first = await before.current()
+        assert await after.current() != first
+        assert await after.renewed(first) == await after.current()
+    assert issuer.issued == 2
+
+
+async def test_what_lies_there_broken_is_replaced(database: Address) -> None:
+    issuer = Issuer()
+    async with program(database, issuer) as tokens:
+        await tokens.current()
+    await fetch(database, "UPDATE collector.token SET sealed = '\\x00ff' RETURNING 1")
+    async with program(database, issuer) as another:
+        assert (await another.current()).reveal() == issuer.live
+    assert issuer.issued == 2
+
+
+@pytest.mark.parametrize("life", [timedelta(seconds=-1), timedelta(0), timedelta(days=9)], ids=str)
+async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Address, life: timedelta) -> None:
+    async with program(database, Issuer(life=life)) as tokens:
+        with pytest.raises(Denied, match=r"no token is to be had: .* in the past or in the far future"):
+            await tokens.current()
+    assert await fetch(database, "SELECT sealed FROM collector.token") in ([], [(None,)])
+
+
+@pytest.mark.parametrize(
+    "error", [Rejected("no"), Unreadable("what?")], ids=lambda error: type(error).__name__
+)
+async def test_a_token_that_is_not_to_be_had_is_everybodys_affair(database: Address, error: ApiError) -> None:
+    async with program(database, Issuer(fails=[error])) as tokens:
+        with pytest.raises(Denied, match="no token is to be had") as caught:
+            await tokens.current()
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("away"), Throttled("slower")], ids=lambda error: type(error).__name__
+)
+async def test_an_api_that_is_away_is_asked_again_by_the_next_one(database: Address, error: ApiError) -> None:
+    issuer = Issuer(fails=[error])
+    async with program(database, issuer) as tokens:
+        with pytest.raises(type(error)):
+            await tokens.current()
+        assert (await tokens.current()).reveal() == issuer.live
+
+
+async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(database: Address) -> None:
+    async with program(database, Issuer(takes=60)) as slow, program(database, Issuer()) as quick:
+        asking = asyncio.ensure_future(slow.current())
+        await asyncio.sleep(0.05)
+        waiting = asyncio.ensure_future(quick.current())
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(2):
+            assert (await waiting).reveal() == "s3ntinel-token-1"
+
+
+@pytest.mark.parametrize("invalidations", [40, pytest.param(200, marks=pytest.mark.slow)])
+async def test_issuances_follow_invalidations_one_to_one(database: Address, invalidations: int) -> None:
+    chance = random.Random(7)
+    issuer = Issuer(takes=0.001)
+    over = asyncio.Event()
+
+    async def work(tokens: Tokens) -> int:
+        found = 0
+        while not over.is_set():
+            token = await tokens.current()
+            while token.reveal() != issuer.live and not over.is_set():
+                token = await tokens.renewed(token)
+            found += 1
+            await asyncio.sleep(chance.random() * 0.01)
+        return found
+
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
+        workers = [asyncio.ensure_future(work(tokens)) for tokens in programs * 2]
+        for _ in range(invalidations):
+            await asyncio.sleep(chance.random() * 0.02)
+            issuer.live = "none"
+        over.set()
+        assert all(await asyncio.gather(*workers))
+    assert 1 < issuer.issued <= invalidations + 1
