@@ -55,6 +55,8 @@ class Collector:
     store: Store
     sectors: Mapping[str, Sector]
     concurrency: int = 4
+    underway: dict[tuple[datetime, str], Tally] = field(default_factory=dict)
+    """The sweeps that run, by slot and universe, for whoever shows them."""
 
     async def sweep(
         self,
@@ -78,17 +80,32 @@ class Collector:
         show: a walk that ends after that moment fails, since it may have seen another session, and suspect
         ones of the ledger are walked again. `remarks` are put beside those of the certificates.
         """
-        tally = tally or Tally()
+        self.underway[slot, universe] = tally = tally or Tally()
+        try:
+            return await self._sweep(
+                slot, universe, targets, tally, may_begin=may_begin, late=_Late(shown_until, tuple(remarks))
+            )
+        finally:
+            del self.underway[slot, universe]
+
+    async def _sweep(
+        self,
+        slot: datetime,
+        universe: str,
+        targets: Sequence[Target],
+        tally: Tally,
+        *,
+        may_begin: Callable[[], bool],
+        late: "_Late",
+    ) -> Sweep:
         self.kiwoom.refresh()
         await self.store.begin_sweep(slot, universe, targets)
-        stored = await self._stored(slot, late=shown_until is not None)
+        stored = await self._stored(slot, late=late.until is not None)
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
-        await self._walk_all(
-            slot, todo, known, tally, may_begin=may_begin, late=_Late(shown_until, tuple(remarks))
-        )
+        await self._walk_all(slot, todo, known, tally, may_begin=may_begin, late=late)
         await self.store.end_sweep(slot, universe)
         ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
         sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, tally.seconds())

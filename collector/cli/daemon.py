@@ -13,12 +13,14 @@ from collector.cli import running, world
 Examples:
   collector daemon
   collector daemon --config config/my.yaml
+  collector daemon --web                          and look at http://127.0.0.1:8020/
   kill -HUP PID                                   read the configuration anew
 """
 )
 @click.option("--force", is_flag=True, help="Start with schedules that do not fit the quota, too.")
+@click.option("--web", "with_page", is_flag=True, help="Serve the status page, /metrics and health, too.")
 @world.config_option
-def daemon(force: bool, config_path: Path | None) -> None:
+def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
     """Sweep at every slot of the schedules, and account for each that could not be swept.
 
     Any number may run on one database: one sweeps, the others stand by and take over within 17 seconds of
@@ -26,4 +28,4 @@ def daemon(force: bool, config_path: Path | None) -> None:
     the configuration anew; one that is wrong is reported and the old one stays. Exit status 2: it cannot
     start, and nothing was fetched.
     """
-    sys.exit(running.run(config_path, force=force))
+    sys.exit(running.run(config_path, force=force, with_page=with_page))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from collector import config as configuration
 from collector import log, shipped
 from collector.cli import drawing, wiring, world
 from collector.cli.once import report, sweep_now
+from collector.cli.schedule import read_calendar
 from collector.collect import Collector
 from collector.config import Environment
 from collector.errors import CollectorError
@@ -23,6 +25,9 @@ from collector.model import Sweep
 from collector.secret import Secret
 
 _QUOTA = 20
+_OURS = ("COLLECTOR_HOME", "COLLECTOR_WEB_LISTEN")
+_NOWHERE = "http://127.0.0.1:9"
+"""Where no API is: the page asks none."""
 _BREADTH = """
 SELECT s.market, s.sector, t.name_ko, round(avg(s.change_percent), 2) AS mean,
        count(*) FILTER (WHERE s.change > 0) AS up, count(*) FILTER (WHERE s.change < 0) AS down, count(*) AS all
@@ -48,11 +53,13 @@ Next:
 Examples:
   collector demo
   collector demo --seed 7                         another market
+  collector demo --web                            and a page to look at
 """
 )
 @click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def demo(seed: int, quiet: bool) -> None:
+@click.option("--web", "with_page", is_flag=True, help="Then keep the status page open, until Ctrl+C.")
+def demo(seed: int, quiet: bool, with_page: bool) -> None:
     """See it work: a simulated API, a private PostgreSQL under COLLECTOR_HOME, one whole sweep.
 
     Needs no key, no database and no network. Nothing is left running; the data stays for the next run.
@@ -64,6 +71,9 @@ def demo(seed: int, quiet: bool) -> None:
     for table in breadth:
         console.print(table)
     click.echo(_NEXT.format(command=_command()))
+    if with_page:
+        with suppress(SystemExit):  # being told to stop is how this ends
+            world.run(_page())
     report(sweep, quiet=True)
 
 
@@ -76,9 +86,21 @@ async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
             return sweep, await _best_and_worst(collector, sweep.slot)
 
 
+async def _page() -> None:
+    """The page over what is stored, until told to stop."""
+    from collector.cli import web  # noqa: PLC0415 - most demonstrations show none
+    from collector.web import Live  # noqa: PLC0415
+
+    found = world.World(_environment(_NOWHERE), _config(_NOWHERE))
+    calendar = read_calendar(Path(found.config.origin))
+    async with web.serving(found, lambda: (found.config, calendar), Live()) as address:
+        click.echo(f"open {address} in a browser; Ctrl+C ends it")
+        await asyncio.Event().wait()
+
+
 def _environment(url: str) -> Environment:
     """The operator's home, and keys that open nothing: the real ones stay out of a demonstration."""
-    home = {name: os.environ[name] for name in ("COLLECTOR_HOME",) if name in os.environ}
+    home = {name: os.environ[name] for name in _OURS if name in os.environ}
     keys = Secret("demo-app-key"), Secret("demo-secret-key")
     return replace(configuration.settings(home), base_url=url, app_key=keys[0], secret_key=keys[1])
 

@@ -5,8 +5,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from collector import daemon, log, postgres
 from collector.calendar import Calendar
 from collector.cli import timetable, wiring, world
 from collector.cli.schedule import read_calendar
+from collector.collect import Collector
 from collector.errors import CollectorError, StoreError
 from collector.lease import Lease, leased
 from collector.registry import Registry
@@ -29,11 +30,11 @@ LONGEST_GOODBYE = 4.5
 """Seconds after a signal until the process ends, come what may: a commit is whole or not there at any moment."""
 
 
-def run(config_path: Path | None, *, force: bool) -> int:
-    """The exit status, when it has been told to stop."""
+def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> int:
+    """The exit status, when it has been told to stop; `with_page` serves the status page meanwhile."""
     log.configure()
     order = Order(config_path, force=force)
-    asyncio.run(_until_stopped(order))
+    asyncio.run(_until_stopped(order, with_page=with_page))
     return 0
 
 
@@ -79,8 +80,12 @@ class Order:
                 await timetable.refuse_infeasible(found.config, calendar, held, datetime.now(UTC))
 
 
+Shown = Callable[[Collector], AbstractContextManager[object]]
+"""Shows a collector to somebody while it is at work."""
+
+
 @asynccontextmanager
-async def assembled(order: Order, holder: str) -> AsyncIterator[daemon.Parts]:
+async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> AsyncIterator[daemon.Parts]:
     """All that the daemon works with, everything that it writes under the lease."""
     async with wiring.collector(order.world) as plain:
         lease = Lease(plain.store.database, holder)
@@ -96,21 +101,32 @@ async def assembled(order: Order, holder: str) -> AsyncIterator[daemon.Parts]:
             {name: configuration.universe_targets(config, name, collector.sectors) for name in universes},
             config.database.keep_days,
         )
-        yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease)
+        with shown(collector):
+            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease)
 
 
-async def _until_stopped(order: Order) -> None:
+async def _until_stopped(order: Order, *, with_page: bool) -> None:
     notify = daemon.notifier(os.environ)
-    task = asyncio.ensure_future(_run(order, notify))
+    task = asyncio.ensure_future(_run_with_page(order, notify) if with_page else _run(order, notify))
     _mind_signals(task, notify)
     with suppress(asyncio.CancelledError):
         await task
 
 
-async def _run(order: Order, notify: daemon.Notify) -> None:
+async def _run_with_page(order: Order, notify: daemon.Notify) -> None:
+    from collector.cli import web  # noqa: PLC0415 - what draws pages need not be loaded where none is served
+    from collector.web import Live  # noqa: PLC0415
+
+    live = Live()
+    async with web.serving(order.world, lambda: (order.world.config, order.calendar), live) as address:
+        logger.info("web.listening", address=address)
+        await _run(order, notify, live.attached)
+
+
+async def _run(order: Order, notify: daemon.Notify, shown: Shown = nullcontext) -> None:
     await order.refuse_infeasible()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    running = daemon.Daemon(lambda: assembled(order, holder), daemon.SystemClock(), notify)
+    running = daemon.Daemon(lambda: assembled(order, holder, shown), daemon.SystemClock(), notify)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_reread_on_hup(order, running))

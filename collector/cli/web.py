@@ -10,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from collector import log, web
+from collector import log
 from collector.calendar import Calendar
 from collector.cli import wiring, world
 from collector.cli.schedule import read_calendar
 from collector.config import Config
+from collector.web import Live, guard_for, served
 
 SESSIONS = 3
 """Sessions with the database that the page may have, apart from those of sweeps."""
@@ -43,7 +44,7 @@ def serve(listen: str | None, config_path: Path | None) -> None:
 
 
 async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> None:
-    async with serving(found, lambda: (found.config, calendar), web.Live(), listen=listen) as address:
+    async with serving(found, lambda: (found.config, calendar), Live(), listen=listen) as address:
         click.echo(address)
         await asyncio.Event().wait()
 
@@ -52,15 +53,15 @@ async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> 
 async def serving(
     found: world.World,
     configured: Callable[[], tuple[Config, Calendar]],
-    live: web.Live,
+    live: Live,
     *,
     listen: str | None = None,
 ) -> AsyncIterator[str]:
     """Serve while the block runs; the address to open. ConfigError if it may not, or cannot, listen there."""
     asked = listen or found.environment.web_listen
     place = replace(found.config.web, listen=asked) if asked else found.config.web
-    guard = web.guard_for(place.host, found.environment.web_token, (os.uname().nodename,))
-    async with web.served(
+    guard = guard_for(place.host, found.environment.web_token, (os.uname().nodename,))
+    async with served(
         partial(wiring.database, found.environment, size=SESSIONS),
         configured,
         live=live,

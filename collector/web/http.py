@@ -51,7 +51,7 @@ async def serving(host: str, port: int, guard: Guard, respond: Respond) -> Async
     except OSError as error:
         raise ConfigError(
             f"web.listen: {host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
-            hint="another program may have it; name another port, or 0 for any that is free",
+            hint="another program may have it; COLLECTOR_WEB_LISTEN=127.0.0.1:0 takes any port that is free",
         ) from error
     try:
         yield server.sockets[0].getsockname()[1]

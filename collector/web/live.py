@@ -38,4 +38,4 @@ class Live:
 
     def underway(self) -> Mapping[tuple[datetime, str], Tally]:
         """The sweeps that run in this process, by slot and universe."""
-        return getattr(self._collector, "underway", {})
+        return self._collector.underway if self._collector else {}
