@@ -1,0 +1,250 @@
+"""The quota of a key, shared through the database: kept to, used up, and given back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from collector import pace
+from collector.errors import Throttled
+from collector.kiwoom import Trace
+from collector.model import Target
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from collector.quota import SharedQuota, Unlimited
+from collector.simulator import Options, Simulator
+from tests.stand import OPEN, collecting, execute, fetch
+
+API = "ka20002"
+LONGEST = timedelta(seconds=1)
+BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
+
+
+@asynccontextmanager
+async def sharing(address: Address, *, per_second: int = 2, key: str = "key") -> AsyncIterator[SharedQuota]:
+    """The quota as a program of its own has it."""
+    async with open_pool(address, size=4) as pool:
+        yield SharedQuota(Database(pool, address), key, per_second=per_second, longest=LONGEST)
+
+
+@dataclass
+class Took:
+    seconds: float = 0.0
+
+
+@asynccontextmanager
+async def timed() -> AsyncIterator[Took]:
+    took, began = Took(), time.monotonic()
+    yield took
+    took.seconds = time.monotonic() - began
+
+
+async def ask(quota: SharedQuota, api_id: str = API) -> None:
+    async with quota.turn(api_id) as turn:
+        turn.answered()
+
+
+async def later(address: Address, seconds: float) -> None:
+    """Let time pass, as far as the quota can tell."""
+    back = timedelta(seconds=seconds)
+    await execute(address, "UPDATE collector.place SET free_at = free_at - $1::interval", back)
+    await execute(address, "UPDATE collector.quota SET hold_until = hold_until - $1::interval", back)
+
+
+async def test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits(database: Address) -> None:
+    async with sharing(database, per_second=3) as quota:
+        async with timed() as first:
+            await asyncio.gather(*(ask(quota) for _ in range(3)))
+        async with timed() as fourth:
+            await ask(quota)
+    assert first.seconds < 0.5
+    assert fourth.seconds > 0.7
+
+
+async def test_two_programs_have_one_quota_between_them(database: Address) -> None:
+    async with sharing(database) as one, sharing(database) as other:
+        await asyncio.gather(ask(one), ask(one))
+        async with timed() as waited:
+            await ask(other)
+    assert waited.seconds > 0.5
+
+
+async def test_keys_and_calls_do_not_wait_for_each_other(database: Address) -> None:
+    async with sharing(database) as quota, sharing(database, key="another") as other, timed() as took:
+        await asyncio.gather(*(ask(quota) for _ in range(2)), *(ask(quota, "ka10101") for _ in range(2)))
+        await asyncio.gather(*(ask(other) for _ in range(2)))
+    assert took.seconds < 0.7
+
+
+async def test_who_came_first_asks_first(database: Address) -> None:
+    order: list[int] = []
+
+    async def turn(number: int) -> None:
+        async with quota.turn(API) as held:
+            order.append(number)
+            held.answered()
+
+    async with sharing(database, per_second=4) as quota:
+        await asyncio.gather(*(turn(number) for number in range(9)))
+    assert order == list(range(9))
+
+
+async def test_a_refusal_holds_the_other_program_too(database: Address) -> None:
+    async with sharing(database) as one, sharing(database) as other:
+        await ask(other)
+        await later(database, 2)
+        await one.refused(API, None)
+        async with timed() as held:
+            await ask(other)
+        async with timed() as elsewhere:
+            await ask(other, "ka10101")
+    assert held.seconds > pace.HOLD.total_seconds() - 0.1
+    assert elsewhere.seconds < 0.5
+
+
+async def test_a_refusal_reaches_who_is_already_waiting(database: Address) -> None:
+    async with sharing(database, per_second=1) as one, sharing(database, per_second=1) as other:
+        await ask(one)
+        waiting = asyncio.ensure_future(ask(one))
+        await asyncio.sleep(0.4)
+        await other.refused(API, None)
+        async with timed() as held:
+            await waiting
+    assert held.seconds > pace.HOLD.total_seconds() - 0.15
+
+
+async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(database: Address) -> None:
+    async with sharing(database, per_second=5) as quota:
+        await ask(quota)
+        await quota.refused(API, 1)
+        assert await quota.granted() == {API: 1}
+    await later(database, 5)
+    async with sharing(database, per_second=5) as another:
+        await ask(another)
+        async with timed() as second:
+            await ask(another)
+        assert second.seconds > 0.7
+        await another.refused(API, 3)
+        await later(database, 5)
+        async with timed() as third:
+            await asyncio.gather(*(ask(another) for _ in range(3)))
+        assert third.seconds < 0.5
+
+
+async def test_the_places_of_a_program_that_was_killed_come_back(database: Address) -> None:
+    async with AsyncExitStack() as life:
+        dying = await life.enter_async_context(sharing(database))
+        for _ in range(2):
+            await dying.turn(API).__aenter__()
+    assert await fetch(database, BOOKED) == [(2,)]
+    async with sharing(database) as heir:
+        asking = asyncio.ensure_future(ask(heir))
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        await later(database, 10)
+        async with asyncio.timeout(2):
+            await asking
+
+
+async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
+    async with sharing(database, per_second=3) as quota:
+        await asyncio.gather(*(ask(quota) for _ in range(3)))
+        waiting = [asyncio.ensure_future(ask(quota)) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert await fetch(database, BOOKED) == [(0,)]
+        async with timed() as took:
+            await asyncio.gather(*(ask(quota) for _ in range(3)))
+    assert took.seconds < 1.6
+
+
+async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota:
+        with suppress(ConnectionError):
+            async with quota.turn(API):
+                await asyncio.sleep(0.2)
+                raise ConnectionError
+        async with timed() as waited:
+            await ask(quota)
+    assert waited.seconds > 0.8
+
+
+async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:
+    quota = Unlimited()
+    async with timed() as took:
+        for _ in range(50):
+            async with quota.turn(API):
+                pass
+    assert took.seconds < 0.2
+
+
+TARGETS = [
+    Target.of("KOSPI", code, "KRX") for code in ("005", "006", "007", "008", "009", "010", "011", "012")
+]
+
+
+def strict(quota: int) -> Options:
+    """A server that counts arrivals in any second, behind a network that bunches them up."""
+    return Options(
+        quota=quota, freeze=OPEN, latency=timedelta(milliseconds=20), jitter=timedelta(milliseconds=40)
+    )
+
+
+async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Address) -> None:
+    async with (
+        Simulator(strict(20)) as simulator,
+        collecting(database, simulator.url, *TARGETS, requests_per_second=20) as collector,
+    ):
+        began = time.monotonic()
+        for number in range(10):
+            await collector.sweep(OPEN + timedelta(minutes=number), "all", TARGETS)
+        seconds = time.monotonic() - began
+        answers = simulator.api.book.answers()[API]
+        [peak] = [arrivals for _, api_id, arrivals in simulator.api.gate.peaks() if api_id == API]
+    assert answers == {"ok": sum(answers.values())}
+    assert peak <= 20
+    assert answers["ok"] / seconds / 20 > 0.3
+
+
+async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(database: Address) -> None:
+    once = ("throttle_429:quota=4,times=1",)
+    async with (
+        Simulator(Options(quota=0, freeze=OPEN, faults=once)) as simulator,
+        collecting(database, simulator.url, *TARGETS[:3], requests_per_second=50) as collector,
+    ):
+        sweep = await collector.sweep(OPEN, "all", TARGETS[:3])
+    assert sweep.is_whole
+    assert await fetch(database, "SELECT granted FROM collector.quota WHERE api_id = $1", API) == [(4,)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latency", [20, 100])
+async def test_a_thousand_requests_at_five_a_second_are_nearly_all_of_the_quota(
+    database: Address, latency: int
+) -> None:
+    delay = timedelta(milliseconds=latency)
+    options = Options(quota=5, freeze=OPEN, latency=delay, jitter=delay)
+    async with (
+        Simulator(options) as simulator,
+        collecting(database, simulator.url, *TARGETS, requests_per_second=5) as collector,
+    ):
+
+        async def one() -> None:
+            try:
+                await collector.kiwoom.prices(TARGETS[0], trace=Trace())
+            except Throttled:
+                return
+
+        began = time.monotonic()
+        await asyncio.gather(*(one() for _ in range(400)))
+        seconds = time.monotonic() - began
+        answers = simulator.api.book.answers()[API]
+    print(f"{latency} ms: {400 / seconds / 5:.1%} of the quota, {answers}")
+    assert answers.get("throttled", 0) == 0
+    assert 400 / seconds / 5 > 0.9
