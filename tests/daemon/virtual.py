@@ -29,6 +29,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        # Late in a year a float has no nanoseconds left, and a timer that is due in one would never come.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self._virtual.seconds
