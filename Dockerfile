@@ -30,4 +30,4 @@ EXPOSE 8020
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python", "-IS", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8020, timeout=4); c.request('GET', '/readyz'); r = c.getresponse(); print(r.read(500).decode()); raise SystemExit(r.status != 200)"]
 ENTRYPOINT ["collector"]
-CMD ["daemon"]
+CMD ["daemon", "--web"]
