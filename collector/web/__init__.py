@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.calendar import Calendar
@@ -26,13 +27,14 @@ async def served(
     host: str,
     port: int,
     home: Path,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[str]:
     """Serve while the block runs; the address to open. ConfigError if it cannot be listened on.
 
     `open_database` is asked again whenever the database could not be reached; `configured` says what is in
     force, each time.
     """
-    source = Source(open_database, configured, live)
+    source = Source(open_database, configured, live, now)
     site = Site(source, live, home)
     async with serving(host, port, guard, site.respond) as taken, source.kept():
         shown = f"[{host}]" if ":" in host else host

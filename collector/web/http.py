@@ -43,9 +43,11 @@ Respond = Callable[[Request], Awaitable[Answer]]
 
 
 @asynccontextmanager
-async def serving(host: str, port: int, guard: Guard, respond: Respond) -> AsyncIterator[int]:
+async def serving(
+    host: str, port: int, guard: Guard, respond: Respond, *, head_seconds: float = HEAD_SECONDS
+) -> AsyncIterator[int]:
     """Serve while the block runs; the port that it is at. ConfigError if that place is taken."""
-    door = _Door(guard, respond)
+    door = _Door(guard, respond, head_seconds)
     try:
         server = await asyncio.start_server(door.opened, host, port, limit=HEAD_BYTES, backlog=256)
     except OSError as error:
@@ -63,7 +65,8 @@ async def serving(host: str, port: int, guard: Guard, respond: Respond) -> Async
 class _Door:
     """Its tasks are its own, in no group: a group would wrap whatever ends the block that is served beside."""
 
-    def __init__(self, guard: Guard, respond: Respond) -> None:
+    def __init__(self, guard: Guard, respond: Respond, head_seconds: float) -> None:
+        self._head_seconds = head_seconds
         self._guard = guard
         self._respond = respond
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -110,7 +113,7 @@ class _Door:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; whether another may follow."""
         try:
-            async with asyncio.timeout(HEAD_SECONDS):
+            async with asyncio.timeout(self._head_seconds):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             found: Request | Refusal = Refusal(431, "this is too long for a request", {})

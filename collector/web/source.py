@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
@@ -27,7 +27,7 @@ class Source:
         open_database: Callable[[], AbstractAsyncContextManager[Database]],
         configured: Callable[[], tuple[Config, Calendar]],
         live: Live,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime],
     ) -> None:
         self.desk: Desk | None = None
         self.trouble: str | None = "it has not answered yet"

@@ -143,6 +143,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "is_membership": ("구성 종목이 많이 바뀌었습니다.", "Its members changed too much."),
     "is_empty": ("비어 있을 업종이 아닙니다.", "Empty, and should not be."),
     "is_stale": ("이전 거래일의 값입니다.", "It shows the session before."),
+    "is_after_hours": (
+        "정규장이 끝난 뒤의 체결이 섞였을 수 있습니다.",
+        "Trades after the regular session may be in it.",
+    ),
     "is_late_walk": ("나중에 받은 것입니다.", "Taken later."),
 }
 

@@ -1,0 +1,196 @@
+"""The page in a real browser: what a person sees, by mouse, by keyboard, on a phone.
+
+With COLLECTOR_SCREENSHOTS=FOLDER the pages are photographed as well.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.stand import fetch
+from tests.web import stage
+from tests.web.stage import WICKED
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATHS = ["/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/KRX", "/listing/000002"]
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium here (apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as play:
+        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        await chromium.close()
+
+
+@asynccontextmanager
+async def tab(
+    browser: Browser, *, width: int = 1100, **options: object
+) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A tab of a reader's own, and what the browser complains of."""
+    context = await browser.new_context(viewport={"width": width, "height": 900}, **options)  # type: ignore[arg-type]
+    found = await context.new_page()
+    complaints: list[str] = []
+    found.on("console", lambda said: complaints.append(said.text))
+    found.on("pageerror", lambda error: complaints.append(str(error)))
+    found.on("dialog", lambda dialog: complaints.append(dialog.message))
+    found.on("requestfailed", lambda request: complaints.append(request.url))
+    yield found, complaints
+    await context.close()
+
+
+@pytest.mark.parametrize("language", ["ko-KR", "en-US"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_speaks_the_browsers_language_and_the_browser_has_no_complaint(
+    shown, browser, path, language
+):
+    async with tab(browser, locale=language) as (page, complaints):
+        await page.goto(shown.url + path)
+        spoken = await page.get_attribute("html", "lang")
+    assert (spoken, complaints) == (language[:2], [])
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_fits_a_phone(shown, browser, path):
+    async with tab(browser, width=360) as (page, _):
+        await page.goto(shown.url + path)
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 360
+
+
+async def test_the_grid_shows_what_the_ledger_holds(shown, browser):
+    async with tab(browser) as (page, _):
+        await page.goto(shown.url + "/day/2026-11-20?lang=en")
+        labels = await page.eval_on_selector_all(".grid a.sq", "all => all.map(one => one.ariaLabel)")
+    held = await fetch(
+        shown.address,
+        "SELECT to_char(slot AT TIME ZONE 'Asia/Seoul', 'HH24:MI ') || concat_ws('/', market, sector, exchange)"
+        " || ': ' || status FROM walk",
+    )
+    assert sorted(labels) == sorted(label for (label,) in held)
+
+
+async def test_the_map_shows_what_the_rows_say(shown, browser):
+    async with tab(browser) as (page, _):
+        await page.goto(shown.url + "/heat/KOSPI/KRX?lang=ko")
+        labels = await page.eval_on_selector_all(
+            ".map.wide a", "all => all.map(one => one.getAttribute('aria-label'))"
+        )
+    held = await fetch(
+        shown.address,
+        "SELECT CASE sector WHEN '008' THEN '화학' ELSE '전기/전자' END || ' '"
+        " || to_char(avg(change_percent), 'SG0.00') || ' %' FROM latest"
+        " WHERE exchange = 'KRX' AND sector IN ('008', '013') GROUP BY sector",
+    )
+    assert sorted(labels) == sorted(label for (label,) in held)
+
+
+@pytest.mark.parametrize(("colours", "redder"), [("korean", True), ("western", False)])
+async def test_up_is_red_in_korea_and_green_elsewhere(shown, browser, colours, redder):
+    async with tab(browser) as (page, _):
+        await page.goto(f"{shown.url}/sector/KOSPI/001/KRX?colours={colours}&order=up")
+        colour = await page.eval_on_selector("td.u", "one => getComputedStyle(one).color")
+    red, green, _ = (int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+    assert (red > green) is redder
+
+
+async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, browser):
+    async with tab(browser) as (page, _):
+        await page.goto(shown.url + "/?lang=en")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.className") == "skip"
+        await page.keyboard.press("Enter")
+        for _ in range(400):
+            await page.keyboard.press("Tab")
+            label = await page.evaluate("document.activeElement.ariaLabel")
+            if label == "09:15 KOSPI/008/KRX: failed":
+                break
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/walk/20261120T091500/KOSPI/008/KRX*")
+        assert "Rejected: 1504" in await page.inner_text("main")
+
+
+async def test_everything_that_can_be_focused_has_a_name(shown, browser):
+    script = """all => all.filter(one => !(one.ariaLabel || one.getAttribute('aria-label') || one.textContent.trim()))
+                .map(one => one.outerHTML)"""
+    for path in PATHS:
+        async with tab(browser) as (page, _):
+            await page.goto(shown.url + path)
+            assert await page.eval_on_selector_all("a, [tabindex='0'], summary", script) == []
+
+
+CONTRAST = """() => {
+  const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [.2126, .7152, .0722][n], 0);
+  const behind = one => { for (; one; one = one.parentElement) {
+    const c = parse(getComputedStyle(one).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
+  return [...document.querySelectorAll("main *, header *")].filter(one => one.offsetParent && !one.closest("svg")
+      && [...one.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(one => {
+    const [a, b] = [light(parse(getComputedStyle(one).color)), light(behind(one))];
+    return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), one.outerHTML.slice(0, 90)]; })
+    .filter(([ratio]) => ratio < 4.5);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_stands_out_in_light_and_dark(shown, browser, scheme):
+    async with tab(browser, color_scheme=scheme) as (page, _):
+        for path in PATHS:
+            await page.goto(shown.url + path)
+            assert await page.evaluate(CONTRAST) == []
+
+
+async def test_a_wicked_name_is_shown_and_does_nothing(shown, browser):
+    async with tab(browser) as (page, complaints):
+        await page.goto(shown.url + "/listing/000001")
+        heading = await page.inner_text("h1")
+    assert (heading.startswith(WICKED), complaints) == (True, [])
+
+
+async def test_it_works_without_scripts(shown, browser):
+    async with tab(browser, java_script_enabled=False) as (page, _):
+        await page.goto(shown.url + "/?lang=en")
+        await page.click("text=09:15 >> nth=0")
+        await page.wait_for_url("**/slot/20261120T091500*")
+
+
+async def test_it_renews_itself_and_keeps_what_was_opened(server, template, browser):
+    from collector.postgres import open_pool
+    from collector.postgres.database import Database
+
+    async with (
+        server.database(template=template) as address,
+        stage.page(address) as shown,
+        tab(browser) as (page, _),
+    ):
+        await page.clock.install()
+        await page.goto(shown.url + "/?lang=en")
+        async with open_pool(address, size=3) as pool:
+            await stage.fill(Database(pool, address))
+        assert await page.locator("a.sq.complete").count() == 0
+        await page.clock.run_for(25_000)
+        await page.wait_for_selector("a.sq.complete")
+
+
+@pytest.mark.skipif("COLLECTOR_SCREENSHOTS" not in os.environ, reason="nobody asked for pictures")
+async def test_pictures_are_taken(shown, browser):
+    folder = Path(os.environ["COLLECTOR_SCREENSHOTS"])
+    for path in PATHS:
+        async with tab(browser) as (page, _):
+            await page.goto(shown.url + path)
+            await page.screenshot(path=folder / f"{path.strip('/').replace('/', '-') or 'overview'}.png")

@@ -1,0 +1,71 @@
+"""Ready means that data is flowing: judged by slots, not by the process."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from collector.model import KST
+from collector.schedule import Slot, parse
+from collector.web.health import Course, Facts, LeaseLine, checks
+
+NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
+FIVE = timedelta(minutes=5)
+SCHEDULE = parse("intraday", universe="boards", every="5m", during="KRX.regular")
+SLOTS = [
+    Slot(NINE + n * FIVE, "intraday", "boards", "KRX.regular", NINE + n * FIVE + FIVE / 2) for n in range(79)
+]
+
+
+def facts(now: datetime, complete: list[int], *, since: datetime | None = NINE, held: bool = True) -> Facts:
+    whole = frozenset(SLOTS[number].at for number in complete)
+    course = Course(SCHEDULE, SLOTS, whole, max(whole, default=None))
+    lease = LeaseLine("box:1", 7, now + timedelta(seconds=10 if held else -10))
+    return Facts(now, None, lease, [course], since)
+
+
+def is_ready(found: Facts) -> bool:
+    return all(check.is_good for check in checks(found))
+
+
+@pytest.mark.parametrize(
+    ("minute", "complete", "expected"),
+    [
+        (3, [], True),
+        (6, [], True),
+        (11, [], False),
+        (11, [0], True),
+        (15, [0], False),
+        (16, [2], True),
+        (60, list(range(12)), True),
+        (60, list(range(9)), False),
+    ],
+)
+def test_two_slots_without_a_complete_sweep_are_one_too_many(minute, complete, expected):
+    assert is_ready(facts(NINE + timedelta(minutes=minute), complete)) is expected
+
+
+def test_after_the_session_what_was_missed_is_no_longer_a_reason():
+    assert is_ready(facts(NINE + timedelta(hours=8), [0]))
+
+
+def test_slots_before_the_first_of_the_ledger_are_nobodys():
+    assert is_ready(facts(NINE + timedelta(minutes=32), [], since=NINE + timedelta(minutes=25)))
+
+
+def test_an_empty_ledger_waits_for_its_first_sweep():
+    assert is_ready(facts(NINE + timedelta(hours=1), [], since=None))
+
+
+def test_without_a_daemon_at_work_it_is_not_ready():
+    assert not is_ready(facts(NINE + timedelta(minutes=3), [0], held=False))
+
+
+def test_a_database_that_is_away_is_said():
+    found = list(checks(Facts(NINE, "the database does not answer")))
+    assert [(check.name, check.is_good, check.reason) for check in found] == [
+        ("database", False, "the database does not answer")
+    ]
+
+
+def test_slots_without_a_complete_sweep_are_counted():
+    assert facts(NINE + timedelta(minutes=31), [0, 1]).behind() == {"intraday": 4}

@@ -1,0 +1,191 @@
+"""Every page, and its data, against what the database holds."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from collector.cli import wiring  # noqa: F401 - the page is wired as the program wires it
+from collector.secret import Secret
+from collector.web import guard_for
+from tests.database import Server
+from tests.stand import fetch
+from tests.web import stage
+from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, Page, Stand, get, page
+
+DAY = "/day/2026-11-20"
+WALK = "/walk/20261120T091500/KOSPI"
+PAGES = [
+    "/",
+    DAY,
+    "/heat/KOSPI/KRX",
+    "/slot/20261120T091500",
+    f"{WALK}/008/KRX",
+    "/sector/KOSPI/013/KRX",
+    "/sector/KOSPI/001/KRX?order=turnover",
+    "/listing/000002",
+]
+
+
+async def text(shown: Page, path: str) -> str:
+    status, _, body = await get(shown.url, path)
+    assert status == 200, body
+    return body.decode()
+
+
+async def rows(shown: Page, path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(await text(shown, path))))
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_is_there_in_both_languages(shown, path, language):
+    found = await text(shown, f"{path}{'&' if '?' in path else '?'}lang={language}")
+    assert f'<html lang="{language}"' in found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/day/2026-13-40",
+        "/day/0001-01-01",
+        "/slot/20261120T999999",
+        "/slot/20261120T100000",
+        "/walk/20261120T090000/KOSPI/999/KRX",
+        "/walk/20261120T090000/NASDAQ/001/KRX",
+        "/sector/KOSPI/013/NXT",
+        "/sector/KOSPI/013/KRX?day=2025-01-01",
+        "/listing/999999",
+        "/heat/KRX100/KRX",
+        "/static/../pages.py",
+        "/static/pages.py",
+    ],
+)
+async def test_what_is_not_there_is_said_so(shown, path):
+    status, _, _ = await get(shown.url, path)
+    assert status == 404
+
+
+async def test_the_grid_says_what_the_ledger_holds(shown):
+    told = {
+        (row["slot"], row["sector"], row["exchange"]): row["status"]
+        for row in await rows(shown, f"{DAY}.csv")
+    }
+    held = await fetch(
+        shown.address,
+        "SELECT to_char(slot AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+09:00', sector, exchange,"
+        " status FROM walk",
+    )
+    assert {key: told[key] for key in ((slot, sector, exchange) for slot, sector, exchange, _ in held)} == {
+        (slot, sector, exchange): status for slot, sector, exchange, status in held
+    }
+
+
+async def test_a_slot_that_nobody_wrote_down_is_a_gap(shown):
+    told = await rows(shown, f"{DAY}.csv")
+    ended = [row["status"] for row in told if row["slot"].startswith("2026-11-20T09:20")]
+    assert ended == ["due"] * 4
+    coming = [row["status"] for row in told if row["slot"].startswith("2026-11-20T15:30")]
+    assert coming == ["due"] * 4
+
+
+async def test_the_map_says_what_the_rows_say(shown):
+    told = {row["sector"]: row for row in await rows(shown, "/heat/KOSPI/KRX.csv")}
+    held = await fetch(
+        shown.address,
+        "SELECT sector, count(*), count(*) FILTER (WHERE change > 0), count(*) FILTER (WHERE change < 0),"
+        " avg(change_percent)::float8, sum(price * volume)::float8 FROM latest WHERE exchange = 'KRX' GROUP BY sector",
+    )
+    found = {
+        sector: (
+            *(int(row[name]) for name in ("members", "up", "down")),
+            *(float(row[name]) for name in ("mean_percent", "turnover")),
+        )
+        for sector, row in told.items()
+    }
+    assert found == {sector: pytest.approx(tuple(rest)) for sector, *rest in held}
+
+
+async def test_a_walks_rows_are_those_that_were_stored(shown):
+    told = await rows(shown, f"/walk/20261120T090000/{KRX}.csv")
+    held = await fetch(
+        shown.address,
+        "SELECT symbol, price, volume FROM snapshot WHERE slot = $1 AND sector = '001' AND exchange = 'KRX'"
+        " ORDER BY position",
+        stage.slot(0),
+    )
+    assert [(row["symbol"], int(row["price"]), int(row["volume"])) for row in told] == held
+
+
+async def test_a_listings_day_has_both_exchanges_beside_each_other(shown):
+    told = json.loads(await text(shown, "/listing/000002.json"))
+    assert [(row["slot"][11:16], row["exchange"]) for row in told] == [
+        (at, exchange) for at in ("09:00", "09:05", "09:10") for exchange in ("KRX", "NXT")
+    ] + [("09:15", "KRX")]
+
+
+async def test_a_suspect_walk_is_on_no_map_and_in_no_course(shown):
+    told = await rows(shown, "/sector/KOSPI/001/NXT/course.csv?day=2026-11-20")
+    assert [row["slot"][11:16] for row in told] == ["09:00", "09:05", "09:10"]
+
+
+async def test_an_error_stands_there_as_it_came_and_as_it_is_meant(shown):
+    found = await text(shown, f"{WALK}/008/KRX?lang=en")
+    assert ERROR in found
+    assert "asking again will not help" in found
+
+
+async def test_a_miss_says_why(shown):
+    assert "took too long" in await text(shown, f"/walk/20261120T091500/{ELECTRONICS}?lang=en")
+
+
+async def test_a_wicked_name_is_only_a_name(shown):
+    found = await text(shown, f"/sector/{CHEMICALS}?order=down")
+    assert WICKED not in found
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in found
+
+
+async def test_choices_are_carried_by_every_link(shown):
+    found = await text(shown, "/?lang=ko&colours=western")
+    links = [part.partition('"')[0] for part in found.split('href="')[1:]]
+    inner = [link for link in links if not link.startswith(("/static/", "#"))]
+    assert all("lang=" in link and "colours=" in link for link in inner)
+
+
+async def test_it_does_not_claim_to_be_ready_when_no_daemon_is_at_work(shown):
+    status, _, body = await get(shown.url, "/readyz")
+    assert (status, "no daemon holds it" in body.decode()) == (503, True)
+
+
+async def test_the_loop_turns(shown):
+    assert (await get(shown.url, "/healthz"))[0] == 200
+
+
+async def test_an_empty_database_has_a_page_that_says_so(server: Server, template: str):
+    async with (
+        server.database(template=template) as address,
+        page(address, Stand(yaml=b"universes: {a: [{market: KOSPI, sectors: ['001']}]}")) as empty,
+    ):
+        assert "Nothing is stored yet" in await text(empty, "/?lang=en")
+
+
+async def test_a_database_that_is_gone_is_said_and_does_not_end_the_page(server: Server, template: str):
+    async with server.database(template=template) as address, page(address) as left:
+        await server.connection.execute(f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS false")
+        await server.connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", address.database
+        )
+        statuses = [(await get(left.url, path))[0] for path in ("/", "/readyz", "/healthz")]
+    assert statuses == [503, 503, 200]
+
+
+async def test_a_token_is_asked_for_where_one_is_set(shown):
+    stand = Stand(guard=guard_for("0.0.0.0", Secret("t0ken"), []))
+    async with page(shown.address, stand) as guarded:
+        host = f"Host: {guarded.url.removeprefix('http://')}"
+        without = await get(guarded.url, "/", headers=[host])
+        with_it = await get(guarded.url, "/", headers=[host, "Authorization: Bearer t0ken"])
+        health = await get(guarded.url, "/healthz", headers=[host])
+    assert (without[0], with_it[0], health[0]) == (401, 200, 200)

@@ -1,0 +1,155 @@
+"""The pure parts behind the pictures: tiles, lines, the grid, the reader's language."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import KST, Target
+from collector.web import day, words
+from collector.web.chart import HEIGHT, WIDTH, Point, chart
+from collector.web.day import Lane, Ledger, Mark
+from collector.web.treemap import tiles
+
+NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
+weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=40).map(
+    lambda found: sorted(found, reverse=True)
+)
+
+
+@given(weights)
+def test_areas_tell_the_weights(found):
+    placed = tiles(found, 1000, 500)
+    total = sum(found)
+    assert [tile.width * tile.height for tile in placed] == pytest.approx(
+        [weight / total * 500_000 for weight in found], rel=1e-6, abs=1e-6
+    )
+
+
+@given(weights)
+def test_no_tile_lies_outside(found):
+    assert all(
+        tile.x >= -1e-6
+        and tile.y >= -1e-6
+        and tile.x + tile.width <= 1000.001
+        and tile.y + tile.height <= 500.001
+        for tile in tiles(found, 1000, 500)
+    )
+
+
+@given(st.lists(st.floats(1, 100), min_size=2, max_size=12).map(lambda found: sorted(found, reverse=True)))
+def test_no_two_tiles_overlap(found):
+    placed = tiles(found, 100, 100)
+    assert not any(
+        a.x + a.width > b.x + 1e-6
+        and b.x + b.width > a.x + 1e-6
+        and a.y + a.height > b.y + 1e-6
+        and b.y + b.height > a.y + 1e-6
+        for number, a in enumerate(placed)
+        for b in placed[number + 1 :]
+    )
+
+
+courses = st.lists(st.one_of(st.none(), st.floats(-1e7, 1e7)), min_size=1, max_size=30)
+
+
+@given(courses)
+def test_a_chart_stays_in_its_frame_whatever_the_values(values):
+    points = [Point(NINE + timedelta(minutes=5 * number), value) for number, value in enumerate(values)]
+    found = chart([("one", points)], least=0.5)
+    if found is None:
+        assert all(value is None for value in values)
+        return
+    places = [tick.place for tick in (*found.across, *found.up)] + [
+        dot.y for line in found.lines for dot in line.dots
+    ]
+    assert all(0 <= place <= max(WIDTH, HEIGHT) for place in places)
+
+
+def test_a_line_breaks_where_nothing_is_known():
+    values = [1.0, 2.0, None, 3.0, 4.0, None, 5.0]
+    points = [Point(NINE + timedelta(minutes=number), value) for number, value in enumerate(values)]
+    found = chart([("one", points)], least=0.1)
+    assert found
+    assert (found.lines[0].path.count("M"), len(found.lines[0].dots)) == (2, 1)
+
+
+def ledger(now: datetime, *, since: datetime | None = None, **cells: Mark) -> Ledger:
+    written = {(NINE, Target.of("KOSPI", code[1:], "KRX")): mark for code, mark in cells.items()}
+    return Ledger({}, written, set(), since, now)
+
+
+def lane(*codes: str) -> Lane:
+    targets = [Target.of("KOSPI", code, "KRX") for code in codes]
+    return Lane("boards", ["intraday"], {NINE: NINE + timedelta(minutes=2)}, targets)
+
+
+def marks(found: Ledger, *codes: str) -> list[Mark]:
+    return [row.squares[0].mark for row in day.section(lane(*codes), found).rows]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "since", "expected"),
+    [
+        (-1, None, Mark.DUE),
+        (1, None, Mark.DUE),
+        (3, None, Mark.ABSENT),
+        (3, NINE, Mark.ABSENT),
+        (3, NINE + timedelta(minutes=5), Mark.NONE),
+    ],
+    ids=["not yet", "still may begin", "nobody said", "since then", "before the ledger began"],
+)
+def test_a_slot_without_a_line_is_told_from_one_that_is_to_come(minutes, since, expected):
+    assert marks(ledger(NINE + timedelta(minutes=minutes), since=since), "001") == [expected]
+
+
+def test_what_is_written_is_shown():
+    found = ledger(NINE + timedelta(hours=1), s001=Mark.COMPLETE, s013=Mark.FAILED)
+    assert marks(found, "001", "013", "008") == [Mark.COMPLETE, Mark.FAILED, Mark.ABSENT]
+
+
+def test_targets_that_share_a_square_show_the_worst_of_them():
+    codes = [f"{number:03}" for number in range(1, 31)]
+    slots = {NINE + number * timedelta(minutes=5): NINE for number in range(5)}
+    grouped = Lane("all", ["intraday"], slots, [Target.of("KOSPI", code, "KRX") for code in codes])
+    counts = {(slot, "KOSPI", "KRX"): {Mark.COMPLETE: 30} for slot in slots}
+    counts[NINE, "KOSPI", "KRX"] = {Mark.COMPLETE: 28, Mark.FAILED: 1}
+    found = day.section(grouped, Ledger(counts, {}, set(), None, NINE + timedelta(hours=2)))
+    squares = found.rows[0].squares
+    assert [square.mark for square in squares] == [Mark.FAILED] + [Mark.COMPLETE] * 4
+    assert squares[0].marks == {Mark.COMPLETE: 28, Mark.FAILED: 1, Mark.ABSENT: 1}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7", "ko"),
+        ("en-US,en;q=0.9", "en"),
+        ("en;q=0.5, ko;q=0.8", "ko"),
+        ("de,fr", "en"),
+        ("", "en"),
+        ("ko;q=x", "en"),
+    ],
+)
+def test_the_language_is_the_readers(accepted, expected):
+    assert words.language(accepted) == expected
+
+
+def test_every_text_is_there_in_both_languages():
+    assert all(korean and english for korean, english in words._TEXTS.values())
+
+
+def test_every_remark_and_reason_has_its_meaning():
+    from collector.daemon.lanes import Reason
+    from collector.model import Remark
+
+    kept_apart = {"date_order", "closed_day", "absent_days", "absurd", "suspended", "younger"}  # of bars
+    told = [remark for remark in Remark if remark not in kept_apart]
+    assert all(words.meaning(code, "ko") for code in [*told, *Reason])
+
+
+def test_the_clock_is_koreas():
+    from collector.web.reader import clock
+
+    assert clock(datetime(2026, 11, 20, 0, 5, tzinfo=UTC)) == "09:05"
