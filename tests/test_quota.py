@@ -61,7 +61,7 @@ async def test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits(datab
             await asyncio.gather(*(ask(quota) for _ in range(3)))
         async with timed() as fourth:
             await ask(quota)
-    assert first.seconds < 0.5
+    assert first.seconds < 0.9
     assert fourth.seconds > 0.7
 
 
@@ -77,7 +77,7 @@ async def test_keys_and_calls_do_not_wait_for_each_other(database: Address) -> N
     async with sharing(database) as quota, sharing(database, key="another") as other, timed() as took:
         await asyncio.gather(*(ask(quota) for _ in range(2)), *(ask(quota, "ka10101") for _ in range(2)))
         await asyncio.gather(*(ask(other) for _ in range(2)))
-    assert took.seconds < 0.7
+    assert took.seconds < 0.95
 
 
 async def test_who_came_first_asks_first(database: Address) -> None:
@@ -103,7 +103,7 @@ async def test_a_refusal_holds_the_other_program_too(database: Address) -> None:
         async with timed() as elsewhere:
             await ask(other, "ka10101")
     assert held.seconds > pace.HOLD.total_seconds() - 0.1
-    assert elsewhere.seconds < 0.5
+    assert elsewhere.seconds < 1
 
 
 async def test_a_refusal_reaches_who_is_already_waiting(database: Address) -> None:
@@ -132,7 +132,7 @@ async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(dat
         await later(database, 5)
         async with timed() as third:
             await asyncio.gather(*(ask(another) for _ in range(3)))
-        assert third.seconds < 0.5
+        assert third.seconds < 0.9
 
 
 async def test_the_places_of_a_program_that_was_killed_come_back(database: Address) -> None:
@@ -162,7 +162,7 @@ async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
         assert await fetch(database, BOOKED) == [(0,)]
         async with timed() as took:
             await asyncio.gather(*(ask(quota) for _ in range(3)))
-    assert took.seconds < 1.6
+    assert took.seconds < 2.5
 
 
 async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Address) -> None:
@@ -182,7 +182,7 @@ async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:
         for _ in range(50):
             async with quota.turn(API):
                 pass
-    assert took.seconds < 0.2
+    assert took.seconds < 0.9
 
 
 TARGETS = [
