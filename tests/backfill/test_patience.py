@@ -1,0 +1,182 @@
+"""Who can wait takes of the quota what is left, and yields within one request."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from collector import config
+from collector.cli import wiring
+from collector.cli.world import World
+from collector.collect import Collector
+from collector.config import Environment
+from collector.kiwoom import Kiwoom, Trace
+from collector.model import KST, Target
+from collector.pace import WINDOW
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from collector.quota import PatientQuota, SharedQuota
+from collector.secret import Secret
+from collector.simulator import Options, Simulator
+from tests.stand import APP_KEY, SECRET_KEY, execute, fetch, url, yaml
+
+PRICES, BARS, TOKEN = "ka20002", "ka10081", "au10001"
+SECTOR = Target.of("KOSPI", "027", "KRX")
+"""Six pages."""
+
+
+@asynccontextmanager
+async def quotas(address: Address, per_second: int) -> AsyncIterator[tuple[SharedQuota, PatientQuota]]:
+    """The quota of one key as an urgent program and a patient one have it."""
+    async with open_pool(address, size=8) as pool, open_pool(address, size=8) as other:
+        facts = {"per_second": per_second, "longest": timedelta(seconds=10)}
+        urgent = SharedQuota(Database(pool, address), "key", **facts)  # type: ignore[arg-type]
+        patient = SharedQuota(Database(other, address), "key", **facts)  # type: ignore[arg-type]
+        yield urgent, PatientQuota(patient)
+
+
+async def ask(quota: SharedQuota | PatientQuota, api_id: str, name: str, order: list[str]) -> None:
+    async with quota.turn(api_id) as turn:
+        order.append(name)
+        turn.answered()
+
+
+async def test_what_is_free_is_taken_at_once(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 3) as (_, patient):
+        begun = time.monotonic()
+        for name in "abc":
+            await ask(patient, BARS, name, order)
+        assert time.monotonic() - begun < WINDOW.total_seconds()
+        await ask(patient, BARS, "d", order)
+        assert time.monotonic() - begun >= WINDOW.total_seconds()
+
+
+async def test_a_patient_request_takes_a_place_of_the_sweeps_as_well(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 1) as (urgent, patient):
+        begun = time.monotonic()
+        await ask(patient, BARS, "patient", order)
+        await ask(urgent, PRICES, "urgent", order)
+        assert time.monotonic() - begun >= WINDOW.total_seconds()
+
+
+async def test_who_cannot_wait_goes_first_though_it_came_later(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 1) as (urgent, patient):
+        await ask(urgent, PRICES, "first", order)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask(patient, BARS, "patient", order))
+            await asyncio.sleep(0.3)
+            group.create_task(ask(urgent, PRICES, "urgent", order))
+    assert order == ["first", "urgent", "patient"]
+
+
+async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 2) as (urgent, patient), asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(ask(urgent, PRICES, f"urgent {number}", order))
+        await asyncio.sleep(0.1)
+        group.create_task(ask(patient, BARS, "patient", order))
+    assert order[-1] == "patient"
+
+
+async def test_a_token_is_never_waited_for_patiently(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 1) as (urgent, patient):
+        await ask(urgent, PRICES, "urgent", order)
+        await execute(database, "UPDATE collector.quota SET urgent_until = 'infinity'")
+        async with asyncio.timeout(0.8):
+            await ask(patient, TOKEN, "token", order)
+    assert order == ["urgent", "token"]
+
+
+async def test_who_is_cancelled_in_line_keeps_nobody_waiting(database: Address) -> None:
+    order: list[str] = []
+    async with quotas(database, 1) as (_, patient):
+        await ask(patient, BARS, "a", order)
+        waiting = asyncio.ensure_future(ask(patient, BARS, "b", order))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        async with asyncio.timeout(WINDOW.total_seconds() + 1):
+            await ask(patient, BARS, "c", order)
+    assert order == ["a", "c"]
+    assert await fetch(database, "SELECT count(*) FROM collector.place WHERE booked") == [(0,)]
+
+
+SHARED = Options(
+    quota=5,
+    total=5,
+    freeze=datetime(2026, 11, 22, 12, tzinfo=KST),
+    latency=timedelta(milliseconds=20),
+    jitter=timedelta(milliseconds=10),
+)
+"""A server that counts all calls of a key together, and does not forgive."""
+
+
+async def fetch_for_ever(kiwoom: Kiwoom) -> None:
+    """One of the tasks of a backfill that has no end: the first days of a listing, which cost nobody anything."""
+    while True:
+        await kiwoom.bars("454790", date(2026, 1, 14), adjusted=False, trace=Trace())
+
+
+@asynccontextmanager
+async def patiently_fetching(address: Address, simulator: Simulator) -> AsyncIterator[Collector]:
+    """A collector that sweeps, beside another one of the same key that fetches bars all the time."""
+    text = yaml([SECTOR], requests_per_second=5)
+    environment = Environment(
+        app_key=Secret(APP_KEY), secret_key=Secret(SECRET_KEY), database_url=Secret(url(address))
+    )
+    world = World(environment, config.parse(text.encode(), "stand.yaml", base_url=simulator.url))
+    async with wiring.collector(world) as sweeping, wiring.collector(world, patient=True) as filling:
+        await sweeping.kiwoom.token()
+        await asyncio.sleep(1)  # until the server has forgotten that request
+        tasks = [asyncio.ensure_future(fetch_for_ever(filling.kiwoom)) for _ in range(4)]
+        try:
+            yield sweeping
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def arrivals(simulator: Simulator, api_id: str, since: float) -> list[float]:
+    found = simulator.api.book.since(0)
+    return [each["arrived"] for each in found if each["api_id"] == api_id and each["arrived"] >= since]  # type: ignore[operator, misc]
+
+
+def refused(simulator: Simulator) -> int:
+    answers = simulator.api.book.answers().values()
+    return sum(count for kinds in answers for kind, count in kinds.items() if kind != "ok")
+
+
+@pytest.mark.parametrize("seconds", [4, pytest.param(40, marks=pytest.mark.slow)])
+async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds: int) -> None:
+    async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator):
+        await asyncio.sleep(3)
+        begun = time.monotonic()
+        await asyncio.sleep(seconds)
+        count = len(arrivals(simulator, BARS, begun))
+    assert count >= (0.98 * 5 * seconds if seconds >= 40 else 4 * seconds)
+    assert refused(simulator) == 0
+
+
+@pytest.mark.parametrize("sweeps", [2, pytest.param(6, marks=pytest.mark.slow)])
+async def test_sweeps_beside_it_begin_in_time_and_nothing_is_refused(database: Address, sweeps: int) -> None:
+    late, took = [], []
+    async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator) as sweeping:
+        for number in range(sweeps):
+            await asyncio.sleep(2)
+            slot = datetime(2026, 11, 20, 16, number, tzinfo=KST)
+            begun = time.monotonic()
+            await sweeping.sweep(slot, "all", [SECTOR])
+            came = arrivals(simulator, PRICES, begun)
+            late.append(came[0] - begun)
+            took.append(came[-1] - begun)
+    assert max(late) <= 1.0
+    assert max(took) <= 3.5  # six pages at five a second, one after the other
+    assert refused(simulator) == 0
