@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from collector.certify import certify
-from collector.errors import ApiError, CollectorError, Rejected, TokenExpired
+from collector.errors import ApiError, CollectorError, Rejected, TokenExpired, Unavailable
 from collector.kiwoom import Kiwoom, Trace
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
@@ -304,7 +304,10 @@ def _log_walk(outcome: Outcome) -> None:
     }
     if outcome.remarks:
         facts["remarks"] = ",".join(outcome.remarks)
-    if outcome.error:
+    if outcome.error.startswith(Unavailable.__name__):
+        # The line of this walk; whether the API is away is said once, by whoever sees more than one walk.
+        log.info("walk.failed", **facts, error=outcome.error)
+    elif outcome.error:
         log.warning("walk.failed", **facts, error=outcome.error)
     elif outcome.status is not Status.COMPLETE:
         log.warning("walk.stored", **facts)

@@ -2,10 +2,11 @@
 
 import sys
 
-from collector.cli.early import mind_signals
+from collector.cli.early import prepare_daemon
 
-mind_signals(sys.argv)
+if sys.argv[1:2] == ["daemon"]:
+    prepare_daemon()
 
-from collector.cli.main import main  # noqa: E402  # it imports for a tenth of a second and more
+from collector.cli.main import main  # it imports for a tenth of a second and more
 
 __all__ = ["main"]

@@ -1,16 +1,17 @@
-"""What cannot wait until the rest is imported: a daemon that is told to stop while it starts."""
+"""What the daemon needs done before the rest is imported."""
 
 import os
 import signal
-from collections.abc import Sequence
+import sys
 
 
-def mind_signals(arguments: Sequence[str]) -> None:
-    """For `collector daemon`: end well at SIGTERM and SIGINT, and let SIGHUP pass, until it does so itself.
+def prepare_daemon() -> None:
+    """End well at SIGTERM and SIGINT, and let SIGHUP pass, until the daemon minds them itself.
 
     As process 1 of a container, a signal that nobody minds is lost, and the container would be killed later.
     """
-    if arguments[1:2] == ["daemon"]:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: os._exit(0))
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # structlog takes rich where it finds it: 6 MB, for tracebacks in colour that a daemon never shows.
+    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python spells "not to be found"

@@ -63,9 +63,15 @@ class Order:
         return True
 
     async def refuse_infeasible(self) -> None:
-        """ConfigError if the schedules do not fit the quota, as far as the database is there to tell."""
+        """ConfigError if the schedules do not fit the quota; StoreError if the database lets nobody in."""
+        await self._refuse_infeasible(self.world, self.calendar)
+
+    async def _refuse_infeasible(self, found: world.World, calendar: Calendar) -> None:
+        """As far as the database is there to tell: one that is away must not keep the daemon from waiting."""
         try:
-            await self._refuse_infeasible(self.world, self.calendar)
+            async with wiring.database(found.environment) as held:
+                if not self._force:
+                    await timetable.refuse_infeasible(found.config, calendar, held, datetime.now(UTC))
         except StoreError as error:
             if postgres.is_refusal(error):
                 raise
@@ -73,11 +79,6 @@ class Order:
 
     def _refuse(self, found: world.World, calendar: Calendar) -> None:
         timetable.refuse_complaints(found.config, calendar, datetime.now(UTC), force=self._force)
-
-    async def _refuse_infeasible(self, found: world.World, calendar: Calendar) -> None:
-        async with wiring.database(found.environment) as held:
-            if not self._force:
-                await timetable.refuse_infeasible(found.config, calendar, held, datetime.now(UTC))
 
 
 Shown = Callable[[Collector], AbstractContextManager[object]]

@@ -7,7 +7,7 @@ books say that this one got to.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby, islice
 
 import structlog
@@ -247,6 +247,7 @@ class Tenure:
         while True:
             today = kst(self._clock.now()).date()
             again = datetime.combine(today + DAY, time(), KST) + _AFTER_MIDNIGHT
+            self._say_if_unsure(today)
             try:
                 await self._accounts.make_days(today)
                 if self._roster.keep_days:
@@ -259,6 +260,13 @@ class Tenure:
                 log.warning("house.not_kept", reason=str(error))
                 again = self._clock.now() + _AGAIN
             await self._clock.reach(again, never)
+
+    def _say_if_unsure(self, today: date) -> None:
+        calendar = self._roster.calendar
+        if not calendar.sure(today):
+            log.warning(
+                "calendar.unsure", day=today.isoformat(), known_until=calendar.known_until.isoformat()
+            )
 
 
 def _facts(slot: Slot) -> dict[str, str]:

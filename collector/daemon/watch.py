@@ -66,6 +66,7 @@ class Daemon:
                 await self._serve()
             except* StoreError as group:
                 trouble = _first(group)
+            _end_if_cancelled()
             if self._seconds() - began > _STEADY:
                 self._failures = 0
             if trouble is not None:
@@ -85,6 +86,7 @@ class Daemon:
         async with self._assemble() as parts:
             self._notify("READY=1")
             while not self.reload.is_set():
+                _end_if_cancelled()
                 async with self._held(parts.lease) as is_held:
                     if is_held:
                         await self._sweep(parts)
@@ -145,6 +147,13 @@ class Daemon:
         finally:
             with suppress(StoreError):
                 await lease.release()
+
+
+def _end_if_cancelled() -> None:
+    """A TaskGroup that is cancelled while a task of it fails tells of the failure alone (Python 3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:

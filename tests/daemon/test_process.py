@@ -39,6 +39,13 @@ async def slow():
         yield running
 
 
+@pytest.fixture
+async def slower():
+    """One that keeps it under way long enough for a second daemon to start meanwhile."""
+    async with Simulator(Options(quota=0, latency=timedelta(seconds=1.5))) as running:
+        yield running
+
+
 async def asked(held, query):
     async with held.session("looking") as connection:
         return await connection.fetchval(query)
@@ -232,8 +239,10 @@ async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.5, 1.1])
-async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(held, database, slow, tmp_path, moment):
-    path = write(tmp_path, slow.url, sectors=ALL)
+async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(
+    held, database, slower, tmp_path, moment
+):
+    path = write(tmp_path, slower.url, sectors=ALL)
     async with started(path, database) as first:
         await first.said("walk.stored")
         async with started(path, database) as second:
