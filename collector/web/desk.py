@@ -8,7 +8,7 @@ from typing import TypeVar
 from collector import sectors as table
 from collector.calendar import Calendar
 from collector.config import Config
-from collector.model import KST, Sector, Target
+from collector.model import Sector, Target
 from collector.postgres.database import Database
 from collector.web.breadths import Breadths
 from collector.web.figures import Figures, Gatherer
@@ -69,6 +69,5 @@ class Desk:
         return wanted(*self.configured(), await self.sectors())
 
     async def _figures(self) -> Figures:
-        today = self.now().astimezone(KST).date()
         numbers = {target: number for number, target in (await self.targets()).items()}
-        return await self._gatherer.gather(self.questions, await self.wanted(), numbers, today)
+        return await self._gatherer.gather(self.questions, await self.wanted(), numbers, self.now())

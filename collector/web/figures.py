@@ -4,9 +4,10 @@ import time as clock
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from collector.calendar import kst
 from collector.model import Status, Target
 from collector.postgres.session import Connection
 from collector.schedule import Schedule, Slot, slots
@@ -24,10 +25,9 @@ SELECT (SELECT min(slot) FROM collector.walk) AS since,
        (SELECT COALESCE(sum(rows), 0) FROM collector.walk WHERE slot >= $1 AND slot < $2)::bigint AS rows,
        (SELECT count(*) FROM collector.quarantine WHERE slot >= $1 AND slot < $2) AS quarantined,
        (SELECT max(issued_at) FROM collector.token) AS issued_at,
-       (SELECT max(expires_at) FROM collector.token) AS expires_at,
-       clock_timestamp() AS now
+       (SELECT max(expires_at) FROM collector.token) AS expires_at
 """
-_LEASE = "SELECT holder, epoch, expires_at FROM collector.lease ORDER BY expires_at DESC LIMIT 1"
+_LEASE = "SELECT holder, epoch, expires_at > clock_timestamp() FROM collector.lease ORDER BY expires_at DESC LIMIT 1"
 _QUOTA = """
 SELECT q.api_id, min(q.granted) AS granted,
        count(p.*) FILTER (WHERE p.booked OR p.free_at > clock_timestamp()) AS used
@@ -100,9 +100,10 @@ class Gatherer:
         self._complete: dict[str, datetime] = {}
 
     async def gather(
-        self, questions: Questions, wanted: Wanted, numbers: Mapping[Target, int], today: date
+        self, questions: Questions, wanted: Wanted, numbers: Mapping[Target, int], now: datetime
     ) -> Figures:
-        """The figures of a Korean day; `numbers` of all targets that were ever walked."""
+        """The figures of the day that it is in Korea; `numbers` of all targets that were ever walked."""
+        today = kst(now).date()
         start, end = span(today)
         due = wanted.slots(today)
         async with questions.asking("gathering figures") as connection:
@@ -113,10 +114,10 @@ class Gatherer:
             for schedule in wanted.config.schedules:
                 mine = [slot for slot in due if slot.schedule == schedule.name]
                 ledger = _Ledger(connection, wanted, numbers, schedule)
-                found.append(await self._schedule(ledger, mine, state["now"]))
+                found.append(await self._schedule(ledger, mine, now))
             size = await self._size(connection)
         courses = [course for course, _ in found]
-        facts = Facts(state["now"], None, LeaseLine(*lease) if lease else None, courses, state["since"])
+        facts = Facts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"])
         return Figures(
             facts,
             state["rows"],

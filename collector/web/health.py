@@ -15,11 +15,11 @@ ENOUGH = 2
 
 
 class LeaseLine(NamedTuple):
-    """Who may sweep, and until when."""
+    """Who may sweep, if that one still does by the clock of the database."""
 
     holder: str
     epoch: int
-    expires_at: datetime
+    is_held: bool
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 
 def _lease(facts: Facts) -> Check:
-    if facts.lease is None or facts.lease.expires_at <= facts.now:
+    if facts.lease is None or not facts.lease.is_held:
         return Check("lease", False, "no daemon holds it: nothing is swept")
     return Check("lease", True, f"held by {facts.lease.holder}")
 

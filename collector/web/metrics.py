@@ -97,7 +97,7 @@ def _database(figures: Figures) -> Iterator[Metric]:
     yield _gauge("database_size_bytes", "Size of the database.", figures.database_bytes)
     yield _gauge("rows_today", "Rows stored for today's slots.", figures.rows)
     yield _gauge("quarantined_rows_today", "Rows of today's slots that did not decode.", figures.quarantined)
-    held = facts.lease is not None and facts.lease.expires_at > facts.now
+    held = facts.lease is not None and facts.lease.is_held
     yield _gauge("lease_held", "Whether any daemon holds the lease.", held)
     if facts.lease is not None:
         yield _gauge(

@@ -126,15 +126,16 @@ async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, browser):
 async def test_everything_that_can_be_focused_has_a_name(shown, browser):
     script = """all => all.filter(one => !(one.ariaLabel || one.getAttribute('aria-label') || one.textContent.trim()))
                 .map(one => one.outerHTML)"""
-    for path in PATHS:
-        async with tab(browser) as (page, _):
+    async with tab(browser) as (page, _):
+        for path in PATHS:
             await page.goto(shown.url + path)
             assert await page.eval_on_selector_all("a, [tabindex='0'], summary", script) == []
 
 
 CONTRAST = """() => {
   const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, n) => sum + v * [.2126, .7152, .0722][n], 0);
   const behind = one => { for (; one; one = one.parentElement) {
     const c = parse(getComputedStyle(one).backgroundColor);
@@ -183,7 +184,7 @@ async def test_it_renews_itself_and_keeps_what_was_opened(server, template, brow
         async with open_pool(address, size=3) as pool:
             await stage.fill(Database(pool, address))
         assert await page.locator("a.sq.complete").count() == 0
-        await page.clock.run_for(25_000)
+        await page.clock.run_for(11_000)
         await page.wait_for_selector("a.sq.complete")
 
 

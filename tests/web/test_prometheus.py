@@ -1,0 +1,139 @@
+"""The metrics as Prometheus takes them: its own tools judge the text, the rules and the scrape."""
+
+import asyncio
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.database import Server
+from tests.web.stage import Page, Stand, get, page
+
+PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+MANY = b"".join(
+    [
+        b"universes: {a: [{market: KOSPI, sectors: ['001']}]}\nschedules:\n",
+        *(b"  s%d: {universe: a, at: '%02d:%02d'}\n" % (n, n // 60, n % 60) for n in range(100)),
+    ]
+)
+STATUSES = ("complete", "suspect", "failed", "missed", "absent")
+with_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="there is no promtool here (apt-get install prometheus)"
+)
+
+
+async def metrics(shown: Page) -> str:
+    status, headers, body = await get(shown.url, "/metrics")
+    assert (status, headers["content-type"][:10]) == (200, "text/plain")
+    return body.decode()
+
+
+def series(text: str) -> dict[str, float]:
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def promtool(*arguments: str, text: str = "") -> str:
+    found = subprocess.run(
+        [str(PROMTOOL), *arguments], input=text, capture_output=True, text=True, check=False
+    )
+    return found.stdout + found.stderr if found.returncode else ""
+
+
+@with_promtool
+async def test_the_metrics_follow_the_conventions(shown):
+    assert await asyncio.to_thread(promtool, "check", "metrics", text=await metrics(shown)) == ""
+
+
+@with_promtool
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "config", "--syntax-only", "prometheus.yml"),
+        ("check", "rules", "alerts.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_shipped_for_prometheus_is_right(arguments):
+    *words, file = arguments
+    assert promtool(*words, str(DEPLOY / "prometheus" / file)) == ""
+
+
+async def test_the_figures_are_those_of_the_database(shown):
+    found = series(await metrics(shown))
+    told = {
+        status: found[f'collector_targets_today{{schedule="intraday",status="{status}"}}']
+        for status in STATUSES
+    }
+    assert told == {"complete": 13, "suspect": 1, "failed": 1, "missed": 1, "absent": 4}
+    assert found['collector_complete_sweep_age_seconds{schedule="intraday"}'] == 12 * 60
+    assert found["collector_rows_today"] == 3 * (240 + 30 + 60 + 40) + 240 + 30
+
+
+async def test_there_are_never_more_than_500_series(server: Server, template: str):
+    async with server.database(template=template) as address, page(address, Stand(yaml=MANY)) as shown:
+        found = series(await metrics(shown))
+    assert 200 < len(found) <= 500
+
+
+async def test_labels_hold_nothing_that_a_server_said(shown):
+    found = series(await metrics(shown))
+    labels = {label for name in found for label in re.findall(r'(\w+)="', name)}
+    assert labels <= {"answer", "schedule", "status", "api_id", "version"}
+
+
+def expressions() -> Iterable[str]:
+    dashboard = json.loads((DEPLOY / "grafana" / "collector.json").read_text())
+    yield from (target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    yield (DEPLOY / "prometheus" / "alerts.yml").read_text()
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
+    here = Path(__file__).parents[2] / "collector" / "web" / "metrics.py"
+    named = set(re.findall(r'"([a-z_]+)",\s+"[A-Z]', here.read_text())) | {"requests_total"}
+    asked = {name for text in expressions() for name in re.findall(r"collector_([a-z_]+)", text)}
+    assert asked - named == set()
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus here (apt-get install prometheus)")
+async def test_prometheus_really_scrapes_it(shown, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    target = shown.url.removeprefix("http://")
+    config.write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: collector, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        str(PROMETHEUS),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(40):
+            while not await scraped(port):
+                await asyncio.sleep(0.2)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def scraped(port: int) -> bool:
+    """Whether Prometheus has the metric that says that the database answers."""
+    try:
+        status, _, body = await get(f"http://127.0.0.1:{port}", "/api/v1/query?query=collector_database_up")
+    except (ConnectionError, ValueError, IndexError):
+        return False
+    return status == 200 and b'"1"]' in body
