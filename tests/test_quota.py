@@ -226,7 +226,7 @@ async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(databas
 
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", [20, 100])
-async def test_a_thousand_requests_at_five_a_second_are_nearly_all_of_the_quota(
+async def test_hundreds_of_requests_at_five_a_second_use_nearly_all_of_the_quota(
     database: Address, latency: int
 ) -> None:
     delay = timedelta(milliseconds=latency)
