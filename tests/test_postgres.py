@@ -503,3 +503,8 @@ async def test_a_pool_heals_after_its_sessions_were_ended(database: Address) -> 
             async with translated("reading", database, timeout=5):
                 await pool.fetchval("SELECT 1")
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_role_named_like_our_schema_sees_the_views_all_the_same(database: Address) -> None:
+    async with connect(database) as connection:
+        assert await connection.fetchval("SHOW search_path") == "public"

@@ -124,6 +124,8 @@ def _settings(address: Address, statement_timeout: float) -> dict[str, str]:
         "lock_timeout": "5000",
         "idle_in_transaction_session_timeout": "60000",
         "jit": "off",
+        # By default a role finds a schema of its own name first; ours hides the views from a role `collector`.
+        "search_path": "public",
     }
 
 
