@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.web import reader as readers
 from collector.web.reader import Reader
+from collector.web.squares import square
 
 _HERE = Path(__file__).parent
 _PAGES = Environment(
@@ -26,6 +27,7 @@ _PAGES.filters |= {
     "level": readers.level,
     "whole": readers.whole,
 }
+_PAGES.globals["square"] = square
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 STATIC = {

@@ -31,8 +31,8 @@ class Reader:
 
     def link(self, path: str, **query: str) -> str:
         """An address within the site, with the reader's choices."""
-        asked = urlencode({**self.chosen, **query})
-        return quote(path, safe="/:.") + (f"?{asked}" if asked else "")
+        asked = {**self.chosen, **query}
+        return quote(path, safe="/:.") + (f"?{urlencode(asked)}" if asked else "")
 
     def named(self, sector: Sector | None, code: str) -> str:
         """A sector's name in the reader's language."""

@@ -80,7 +80,7 @@ def _date(at: datetime | None) -> date | None:
 
 async def day_view(desk: Desk, day: date) -> View:
     """The grid of one day."""
-    found = await day_found(desk, day, desk.now())
+    found = await desk.recent(("day", day), 2.0, lambda: day_found(desk, day, desk.now()))
     sections = found.sections if found else []
     return View("day.html", _day_values(found), _grid_table(sections))
 
@@ -105,7 +105,7 @@ def _grid_table(sections: Sequence[grid.Section]) -> Table:
 async def overview(desk: Desk) -> View:
     """Everything at a glance; the heat map is put beside it by whoever calls."""
     now = desk.now()
-    found = await desk.recent("day", 2.0, lambda: day_found(desk, None, now))
+    found = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
     wanted = await desk.wanted()
     slot = await desk.recent("next", 1.0, lambda: _next(wanted, now))
     values = {
