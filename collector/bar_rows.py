@@ -23,10 +23,13 @@ _INT4, _INT8 = "i", "q"
 
 
 def pack(symbol: str, bars: Sequence[Bar], *, adjusted: bool) -> bytes:
-    """Pack a listing's bars for COPY (binary). A price that is None becomes 0, see the layout."""
+    """Pack a listing's bars for COPY (binary), last one first. A price that is None becomes 0, see the layout.
+
+    Bars come newest first. Oldest first, they leave the pages of the key's index full instead of half empty.
+    """
     if not bars:
         return _HEADER + _TRAILER
-    _, days, *prices, volume, change = zip(*bars, strict=True)
+    _, days, *prices, volume, change = zip(*reversed(bars), strict=True)
     numbers = [array(_INT4, [number - _EPOCH for number in map(date.toordinal, days)])]
     numbers += [array(_INT4, column if all(column) else [won or 0 for won in column]) for column in prices]
     numbers += [array(_INT4, change), array(_INT8, volume)]

@@ -172,6 +172,7 @@ JOIN collector.target AS t ON t.id = m.target
 CROSS JOIN LATERAL unnest(m.symbols) AS listed (symbol)
 WHERE t.exchange = 'KRX';
 
+-- OFFSET 0, as in `latest`: each closing looks up its own rows, in its own partition.
 CREATE VIEW public.daily AS
 SELECT c.trading_date, c.market, c.sector, l.symbol,
        NULLIF(s.open, 0) AS open,
@@ -183,7 +184,12 @@ SELECT c.trading_date, c.market, c.sector, l.symbol,
        'ka20002'::text AS source,
        c.trading_date AS members_as_of
 FROM collector.closing AS c
-JOIN collector.snapshot AS s ON s.slot = c.slot AND s.target = c.target
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM collector.snapshot
+    WHERE slot = c.slot AND target = c.target
+    OFFSET 0
+) AS s
 JOIN collector.listing AS l ON l.id = s.listing
 UNION ALL
 SELECT b.trading_date, m.market, m.sector, m.symbol,
