@@ -165,6 +165,7 @@ async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
         assert await fetch(database, left, database.database) == [(0,)]
         [[slot, stored_before]] = await fetch(database, "SELECT max(slot), count(*) FROM walk")
         assert 0 < stored_before < len(SMALL)
+        await asyncio.sleep(max(0, slot.timestamp() + 1 - time.time()))  # or "now" would be the same slot
         resumed = await run("once", env=env, cwd=tmp_path)
         assert resumed.code == 0
         assert "resuming the sweep of" in resumed.err
