@@ -10,7 +10,7 @@ from typing import NamedTuple
 from collector.model import KST
 
 WIDTH, HEIGHT = 720, 240
-LEFT, RIGHT, TOP, BOTTOM = 76, 14, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 76, 28, 14, 30
 _STEPS = [timedelta(minutes=n) for n in (1, 2, 5, 10, 30, 60, 120, 240)]
 
 

@@ -187,7 +187,7 @@ async def listing_view(desk: Desk, symbol: str, day: date | None) -> View:
         ),
         "beside": _beside(by_exchange),
         "sectors": await desk.sectors(),
-        "stands_in": await desk.questions.stands_in(ids, quotes[-1].slot, end) if quotes else [],
+        "stands_in": await desk.questions.stands_in(ids, start, end),
     }
     columns = "slot exchange price change change_percent volume bid ask"
     return View("listing.html", values, table(columns, quotes))

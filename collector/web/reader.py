@@ -82,14 +82,14 @@ def big(number: float | None) -> str:
 
 def percent(number: float | None) -> str:
     """A change with its sign."""
-    return "–" if number is None else f"{float(number):+.2f} %"
+    return "–" if number is None else f"{round(float(number), 2) + 0.0:+.2f} %"  # and no -0.00
 
 
 def level(number: float | None) -> str:
     """The class that colours a change: u1 … u5, d1 … d5, or n0."""
     if number is None or abs(float(number)) < 0.05:
         return "n0"
-    size = next((n for n, bound in enumerate((0.5, 1.0, 2.0, 3.5), 1) if abs(float(number)) < bound), 5)
+    size = next((n for n, bound in enumerate((0.25, 0.75, 1.5, 3.0), 1) if abs(float(number)) < bound), 5)
     return f"{'u' if float(number) > 0 else 'd'}{size}"
 
 

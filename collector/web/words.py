@@ -17,6 +17,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "underway": ("수집 중", "Sweeping"),
     "targets": ("대상", "targets"),
     "left": ("남음", "left"),
+    "seconds": ("초", "s"),
     "pages": ("페이지", "pages"),
     "rows": ("행", "rows"),
     "today": ("오늘", "Today"),

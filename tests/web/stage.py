@@ -130,8 +130,8 @@ def days_of() -> calendar.Calendar:
 
 async def until_it_answers(url: str) -> None:
     async with asyncio.timeout(20):
-        while b"not answered yet" in (await get(url.rstrip("/"), "/readyz"))[2]:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 # what it waits for is on the other side of a socket
+        while b"not answered yet" in (await get(url.rstrip("/"), "/readyz"))[2]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def get(

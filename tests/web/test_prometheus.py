@@ -123,7 +123,7 @@ async def test_prometheus_really_scrapes_it(shown, tmp_path):
     )
     try:
         async with asyncio.timeout(40):
-            while not await scraped(port):
+            while not await scraped(port):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.2)
     finally:
         process.terminate()
