@@ -130,7 +130,7 @@ def year(seed: int, days: int) -> tuple[Books, Counter[str]]:
 REASONS = {"missed down", "missed overrun", "missed late", "missed database", "missed denied"}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_due_slot_and_target_of_a_stormy_month_ends_in_one_state(seed):
     _, states = year(seed, 30)
     assert states["complete"] > 0.5 * states.total()
