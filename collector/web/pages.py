@@ -28,6 +28,8 @@ _PAGES.filters |= {
     "whole": readers.whole,
 }
 _PAGES.globals["square"] = square
+_TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
+"""Compiled now, which takes a while, and not when somebody waits."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 STATIC = {
@@ -40,4 +42,4 @@ STATIC = {
 
 def page(template: str, reader: Reader, values: Mapping[str, Any]) -> bytes:
     """A whole page."""
-    return _PAGES.get_template(template).render(reader=reader, t=reader.text, **values).encode()
+    return _TEMPLATES[template].render(reader=reader, t=reader.text, **values).encode()

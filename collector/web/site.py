@@ -1,9 +1,10 @@
 """Which address shows what."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ _ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
     )
 ]
 
+_SHARED, _SHARED_FOR = (_overview, _day, _heat), 1.0
+"""Pages that many look at, and for how many seconds one drawing serves all who ask for the same."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -102,6 +106,7 @@ class Site:
     source: Source
     live: Live
     home: Path
+    _drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def respond(self, request: Request) -> Answer:
         """The answer to one request."""
@@ -128,17 +133,33 @@ class Site:
         desk = self.source.desk
         if desk is None:
             return _away(reader, self.source.trouble)
+
+        async def drawn() -> Answer:
+            return await self._drawn(desk, request, reader, show, place)
+
         try:
-            view = await show(desk, request, place)
+            if show in _SHARED and not place.get("form"):
+                key = ("page", request.path, reader.language, *sorted(request.query.items()))
+                return await desk.recent(key, _SHARED_FOR, drawn)
+            return await drawn()
         except NotFound:
             return _lost(reader)
         except CollectorError as error:
             return _away(reader, str(error))
-        if form := place.get("form"):
-            assert view.data is not None
-            return Answer(written(view.data, form), KINDS[form])
-        values = {**view.values, "now": desk.now(), "base": request.path}
-        return Answer(page(view.template, reader, values), HTML)
+
+    async def _drawn(
+        self, desk: Desk, request: Request, reader: Reader, show: Show, place: Mapping[str, str], /
+    ) -> Answer:
+        view = await show(desk, request, place)
+        async with self._drawing:
+            await asyncio.sleep(
+                0
+            )  # one drawing takes the loop for a while: whoever is ready goes between two
+            if form := place.get("form"):
+                assert view.data is not None
+                return Answer(written(view.data, form), KINDS[form])
+            values = {**view.values, "now": desk.now(), "base": request.path}
+            return Answer(page(view.template, reader, values), HTML)
 
     async def _gathered(self) -> tuple[list[health.Check], Figures | None]:
         """How it stands, and the figures if the database answers."""
