@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,8 @@ def serve(listen: str | None, config_path: Path | None) -> None:
 async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> None:
     async with serving(found, lambda: (found.config, calendar), Live(), listen=listen) as address:
         click.echo(address)
-        await asyncio.Event().wait()
+        with suppress(asyncio.CancelledError):  # being told to stop is how this ends
+            await asyncio.Event().wait()
 
 
 @asynccontextmanager
