@@ -8,10 +8,12 @@ import click
 
 from collector import config as configuration
 from collector import log, sectors, shipped
-from collector.cli import wiring, world
+from collector.cli import timetable, wiring, world
 from collector.cli.main import complain
+from collector.cli.schedule import read_calendar
 from collector.errors import CollectorError
 from collector.kiwoom import Trace
+from collector.model import KST
 
 
 @click.command(
@@ -38,6 +40,9 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
     for name in found.config.universes:
         _, targets = found.targets(name, sectors.shipped())
         click.echo(f"# universe {name}: {len(targets)} targets")
+    if found.config.schedules:
+        calendar = read_calendar(Path(found.config.origin))
+        timetable.refuse_complaints(found.config, calendar, datetime.now(KST), force=False)
     if online:
         world.run(_online(found))
 

@@ -56,6 +56,19 @@ async def test_check_shows_what_is_in_force_and_no_secret(kept: Kept) -> None:
     assert f"base_url: {kept.simulator.url}" in found.out
 
 
+async def test_check_refuses_a_schedule_that_the_daemon_would_not_start_with(tmp_path: Path) -> None:
+    path = tmp_path / "fast.yaml"
+    path.write_text(
+        "universes: {b: [{market: KOSPI, sectors: [001]}]}\n"
+        "schedules:\n"
+        "  fast: {universe: b, every: 30s, during: KRX.regular}\n",
+        encoding="utf-8",
+    )
+    found = await run("check", "--config", str(path), env=environment(), cwd=tmp_path)
+    assert found.code == 2
+    assert f"{path}:3: schedules.fast.every: 30s is below one minute" in found.err
+
+
 async def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     example = await run("check", "--example", env=environment(), cwd=tmp_path)
     (tmp_path / "example.yaml").write_text(example.out)
