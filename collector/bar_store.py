@@ -1,27 +1,26 @@
 """The ledger of bars and the bars: what a listing's history still lacks, and how it gets into the database.
 
-A listing's history is stored in one transaction: its line in the ledger, its bars by COPY, what did not
-decode. The line settles every trading day of its stretch, so nothing is asked for twice.
+A listing's history is stored by one statement: its line in the ledger, its bars, what did not decode. The line
+settles every trading day of its stretch, so nothing is asked for twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import compress
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
 
-from collector import bar_rows
 from collector.errors import StoreError
-from collector.model import KST, Bar, BarReading, Certificate, Status, Target
+from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
 from collector.postgres.database import Database
-from collector.postgres.session import Connection
 
 _TRIES = (0.2, 1.0, 3.0)
 """Seconds before a history whose fate is unknown is entered again; what was committed is recognised."""
 _PLANNING = 120.0
+_DAY_OF = itemgetter(1)
 
 _MEMBERS = """
 SELECT w.target, w.slot, w.rows, held.symbols
@@ -94,18 +93,17 @@ LEFT JOIN unnest($2::date[]) AS d (day) ON NOT s.days @> d.day
 GROUP BY s.symbol, s.days
 """
 _ENTER = """
-SELECT number, settled, first
-FROM collector.enter_bar_walk(ROW(
-    NULL::bigint, $1::text, $2::boolean, $3::date, $4::date, $5::date, $6::text, $7::text[], $8::text,
-    $9::integer, $10::integer, $11::integer, $12::timestamptz, $13::timestamptz, NULL::timestamptz
-)::collector.bar_walk)
+SELECT collector.enter_bars(
+    ROW(
+        NULL::bigint, $1::text, $2::boolean, $3::date, $4::date, $5::date, $6::text, $7::text[], $8::text,
+        $9::integer, $10::integer, $11::integer, $12::timestamptz, $13::timestamptz, NULL::timestamptz
+    )::collector.bar_walk,
+    $14::text::integer[], $15::text::integer[], $16::text::integer[], $17::text::integer[],
+    $18::text::integer[], $19::text::bigint[], $20::text::integer[], $21, $22, $23
+)
 """
-_CLEAR_ADJUSTED = "DELETE FROM collector.bar WHERE symbol = $1 AND adjusted"
-_QUARANTINE = """
-INSERT INTO collector.bar_quarantine (walk, page, raw, reason)
-SELECT $1, page, raw, reason
-FROM unnest($2::integer[], $3::text[], $4::text[]) AS bad (page, raw, reason)
-"""
+_NO_BARS = ("{}",) * 7
+_NO_BAD_ROWS: tuple[list[Any], ...] = ([], [], [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,87 +192,53 @@ class BarStore:
         None: somebody else has stored it meanwhile, and nothing was changed.
         """
         bars = reading.bars
-        wanted = [stretch.first <= bar.trading_date <= stretch.last for bar in bars]
-        values = (
+        wanted = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
+        walk = (
             *(stretch.symbol, adjusted, stretch.first, stretch.last, reading.newest),
             *(certificate.status, list(certificate.remarks), None, reading.attempts),
-            *(len(reading.pages), sum(wanted), reading.requested_at, reading.received_at),
+            *(len(reading.pages), wanted, reading.requested_at, reading.received_at),
         )
+        values = (*walk, *_columns(bars), *_bad_rows(reading.pages))
         for pause in _TRIES:
             try:
-                return sum(wanted) if await self._written(values, reading, bars, wanted) else None
+                return wanted if await self._entered(stretch.symbol, values) else None
             except StoreError as error:
                 if isinstance(error.__cause__, asyncpg.DiskFullError):
                     raise
                 await asyncio.sleep(pause)
-        return sum(wanted) if await self._written(values, reading, bars, wanted) else None
+        return wanted if await self._entered(stretch.symbol, values) else None
 
     async def enter_failure(
         self, stretch: Stretch, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
     ) -> None:
         """Note that a history was not to be had; nothing of it is stored."""
-        values: tuple[Any, ...] = (
+        walk: tuple[Any, ...] = (
             *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
             *(Status.FAILED, [], error, attempts, 0, 0, at, None),
         )
-        async with self._database.transaction(f"noting that {stretch.symbol} failed") as connection:
-            await connection.fetchrow(_ENTER, *values)
+        await self._entered(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
 
-    async def _written(
-        self, values: Sequence[Any], reading: BarReading, bars: Sequence[Bar], wanted: Sequence[bool]
-    ) -> bool:
-        symbol, adjusted, status = values[0], values[1], values[5]
-        async with self._database.transaction(f"storing the bars of {symbol}") as connection:
-            entered = await connection.fetchrow(_ENTER, *values)
-            if entered["number"] is None:
-                return False
-            if status is Status.COMPLETE:
-                settled, first = entered["settled"], entered["first"]
-                if adjusted and _is_rebased(first, bars):
-                    await connection.execute(_CLEAR_ADJUSTED, symbol)
-                    kept = [bar for bar, new in zip(bars, wanted, strict=True) if new or _in(settled, bar)]
-                else:
-                    kept = list(compress(bars, wanted))
-                    kept = [bar for bar in kept if not _in(settled, bar)] if settled else kept
-                await _copy(connection, "bar", symbol, kept, adjusted=adjusted)
-            else:
-                await _copy(
-                    connection, "bar_suspect", symbol, list(compress(bars, wanted)), adjusted=adjusted
-                )
-            await _quarantine(connection, entered["number"], reading)
-            return True
+    async def _entered(self, symbol: str, values: Sequence[Any]) -> bool:
+        async with self._database.session(f"storing the history of {symbol}") as connection:
+            return bool(await connection.fetchval(_ENTER, *values))
 
 
-def _in(settled: Sequence[Any], bar: Bar) -> bool:
-    return any(days.lower <= bar.trading_date < days.upper for days in settled)
+def _columns(bars: Sequence[Bar]) -> Sequence[str]:
+    """Days, open to close, volumes and changes, oldest first, as `enter_bars` takes them: 0 stands for None.
 
-
-def _is_rebased(first: Mapping[str, Any] | None, bars: Sequence[Bar]) -> bool:
-    """Whether the oldest adjusted bar that is stored is no longer what the API says of that day."""
-    if first is None or first["trading_date"] is None:
-        return False
-    stored = tuple(first[name] for name in ("trading_date", "open", "high", "low", "close", "volume"))
-    return all(
-        stored != (bar.trading_date, bar.open or 0, bar.high or 0, bar.low or 0, bar.close or 0, bar.volume)
-        for bar in bars
-    )
-
-
-async def _copy(
-    connection: Connection, table: str, symbol: str, bars: Sequence[Bar], *, adjusted: bool
-) -> None:
+    They travel as the texts of arrays: the driver would look at each of their elements several times.
+    """
     if not bars:
-        return
-
-    async def source() -> AsyncIterator[bytes]:
-        yield bar_rows.pack(symbol, bars, adjusted=adjusted)
-
-    await connection.copy_to_table(
-        table, source=source(), columns=bar_rows.COLUMNS, schema_name="collector", format="binary"
-    )
+        return _NO_BARS
+    _, days, *prices, volumes, changes = zip(*reversed(bars), strict=True)
+    won = (column if all(column) else [price or 0 for price in column] for column in prices)
+    return [_array(column) for column in (map(date.toordinal, days), *won, volumes, changes)]
 
 
-async def _quarantine(connection: Connection, walk: int, reading: BarReading) -> None:
-    bad = [(number, *row) for number, page in enumerate(reading.pages, 1) for row in page.bad]
-    if bad:
-        await connection.execute(_QUARANTINE, walk, *map(list, zip(*bad, strict=True)))
+def _array(numbers: Iterable[int]) -> str:
+    return f"{{{str(list(numbers))[1:-1]}}}"
+
+
+def _bad_rows(pages: Sequence[BarPage]) -> Sequence[Sequence[Any]]:
+    bad = [(number, *row) for number, page in enumerate(pages, 1) for row in page.bad]
+    return list(zip(*bad, strict=True)) if bad else _NO_BAD_ROWS

@@ -66,23 +66,27 @@ CREATE TABLE collector.membership (
     PRIMARY KEY (target, as_of)
 );
 
--- Enters a walk of a history, its bars to follow in the same transaction. Returns its number and the days that
--- are settled already; a number of NULL: the whole stretch is, by somebody else, and nothing was entered.
--- `first` is the oldest bar there is: whatever splits shares changes the adjusted price of that one too.
-CREATE FUNCTION collector.enter_bar_walk(
-    new collector.bar_walk, OUT number bigint, OUT settled daterange[], OUT first collector.bar
-)
+-- Enters a walk of a history with its bars, a column each, oldest first: one statement, so one transaction and one
+-- round trip. Days are counted from 0001-01-01 as 1. Bars of days that are settled already, or that were not
+-- wanted, are left out. False: somebody else has settled the whole stretch, and nothing was changed.
+CREATE FUNCTION collector.enter_bars(
+    new collector.bar_walk, days integer[], opens integer[], highs integer[], lows integer[], closes integer[],
+    volumes bigint[], changes integer[], bad_pages integer[], bad_rows text[], bad_reasons text[]
+) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    covered datemultirange;
+    before  CONSTANT date := DATE '0001-01-01' - 1;
+    stretch datemultirange := datemultirange(daterange(new.from_date, new.to_date, '[]'));
+    settled datemultirange;
+    oldest  collector.bar;
+    walk    bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('collector.bar'), hashtext(new.symbol));
-    SELECT range_agg(daterange(w.from_date, w.to_date, '[]')) INTO covered
+    SELECT COALESCE(range_agg(daterange(w.from_date, w.to_date, '[]')), '{}') INTO settled
     FROM collector.bar_walk AS w
     WHERE w.symbol = new.symbol AND w.adjusted = new.adjusted AND w.status = 'complete';
-    settled := ARRAY(SELECT unnest(covered));
-    IF covered @> daterange(new.from_date, new.to_date, '[]') THEN
-        RETURN;
+    IF settled @> stretch THEN
+        RETURN false;
     END IF;
     INSERT INTO collector.bar_walk (
         symbol, adjusted, from_date, to_date, as_of, status, remarks, error, attempts, pages, rows,
@@ -92,19 +96,52 @@ BEGIN
         new.symbol, new.adjusted, new.from_date, new.to_date, new.as_of, new.status, new.remarks, new.error,
         new.attempts, new.pages, new.rows, new.requested_at, new.received_at
     )
-    RETURNING id INTO number;
-    IF new.status <> 'failed' THEN
-        DELETE FROM collector.bar_suspect AS s
-        WHERE s.symbol = new.symbol AND s.adjusted = new.adjusted
-          AND s.trading_date BETWEEN new.from_date AND new.to_date;
+    RETURNING id INTO walk;
+    IF new.status = 'failed' THEN
+        RETURN true;
+    END IF;
+    INSERT INTO collector.bar_quarantine (walk, page, raw, reason)
+    SELECT walk, page, raw, reason
+    FROM unnest(bad_pages, bad_rows, bad_reasons) AS bad (page, raw, reason);
+    DELETE FROM collector.bar_suspect AS s
+    WHERE s.symbol = new.symbol AND s.adjusted = new.adjusted
+      AND s.trading_date BETWEEN new.from_date AND new.to_date;
+    IF new.status = 'suspect' THEN
+        INSERT INTO collector.bar_suspect (
+            symbol, adjusted, trading_date, open, high, low, close, volume, change
+        )
+        SELECT new.symbol, new.adjusted, before + b.day, b.open, b.high, b.low, b.close, b.volume, b.change
+        FROM unnest(days, opens, highs, lows, closes, volumes, changes)
+             AS b (day, open, high, low, close, volume, change)
+        WHERE stretch @> before + b.day;
+        RETURN true;
     END IF;
     IF new.adjusted THEN
-        SELECT * INTO first
+        -- A split changes every adjusted price before it, so that of the oldest day as well.
+        SELECT * INTO oldest
         FROM collector.bar AS b
         WHERE b.symbol = new.symbol AND b.adjusted
         ORDER BY b.trading_date
         LIMIT 1;
+        IF FOUND AND NOT EXISTS (
+            SELECT
+            FROM unnest(days, opens, highs, lows, closes, volumes) AS b (day, open, high, low, close, volume)
+            WHERE before + b.day = oldest.trading_date
+              AND (b.open, b.high, b.low, b.close, b.volume)
+                  = (oldest.open, oldest.high, oldest.low, oldest.close, oldest.volume)
+        ) THEN
+            DELETE FROM collector.bar AS b WHERE b.symbol = new.symbol AND b.adjusted;
+            stretch := stretch + settled;
+            settled := '{}';
+        END IF;
     END IF;
+    stretch := stretch - settled;
+    INSERT INTO collector.bar (symbol, adjusted, trading_date, open, high, low, close, volume, change)
+    SELECT new.symbol, new.adjusted, before + b.day, b.open, b.high, b.low, b.close, b.volume, b.change
+    FROM unnest(days, opens, highs, lows, closes, volumes, changes)
+         AS b (day, open, high, low, close, volume, change)
+    WHERE stretch @> before + b.day;
+    RETURN true;
 END
 $$;
 

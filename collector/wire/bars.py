@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from itertools import chain, repeat
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import astuple
@@ -54,6 +55,8 @@ def day(text: str) -> date:
 
 
 _day = fields.Memo(day)
+_won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=fields.INT4)]])
+_shares = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(le=10**15 - 1)]])
 _bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
 
 
@@ -62,27 +65,34 @@ def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
     if not rows:
         return []
     close, volume, _, days, opened, high, low, change, *_ = zip(*map(astuple, rows), strict=True)
+    won = _plain(_won, (opened, high, low, close)) or fields.price_columns((opened, high, low, close))
+    shares = _plain(_shares, (volume,)) or (fields.volumes(volume),)
     columns = zip(
         repeat(symbol, len(rows)),
         map(_day.__getitem__, days),
-        *_prices((opened, high, low, close)),
-        fields.volumes(volume),
+        *won,
+        *shares,
         *fields.signed_columns((change,)),
         strict=True,
     )
     return list(map(_bar, columns))
 
 
-def _prices(columns: Sequence[Sequence[str]]) -> Sequence[Sequence[int | None]]:
-    """`fields.price` for several columns: here they come without direction, so digits are all there is to test."""
+def _plain(
+    decoder: msgspec.json.Decoder[list[int]], columns: Sequence[Sequence[str]]
+) -> list[list[int]] | None:
+    """The numbers of columns in whose texts stands nothing but digits, nearly always; None elsewhere.
+
+    They are read as JSON: that takes a fifth of the time of `int`, and bounds are tested on the way. What JSON
+    does not take, such as zeros in front, is left to those who read single values.
+    """
     joined = "".join(chain.from_iterable(columns))
-    if joined.isdigit() and joined.isascii() and all(map(all, columns)):
-        numbers = [list(map(int, column)) for column in columns]
-        if max(map(max, numbers)) <= fields.INT4:
-            return (
-                numbers if all(map(all, numbers)) else [[won or None for won in column] for column in numbers]
-            )
-    return fields.price_columns(columns)
+    if not (joined.isdigit() and joined.isascii() and all(map(all, columns))):
+        return None
+    try:
+        return [decoder.decode(f"[{','.join(column)}]") for column in columns]
+    except msgspec.MsgspecError:
+        return None
 
 
 _GRAMMAR: dict[str, Callable[[str], object]] = {
