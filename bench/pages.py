@@ -8,15 +8,9 @@ import json
 import sys
 from datetime import datetime, timedelta
 
-from collector.model import KST, Exchange, Market, Target
+from bench.contenders import PAGES, ROWS, TARGETS
+from collector.model import KST, Exchange
 from collector.simulator import Options, Simulator
-
-TARGETS, PAGES, ROWS = 300, 3, 100
-
-
-def targets() -> list[Target]:
-    """The targets that the server knows; their sectors are made up."""
-    return [Target(Market.KRX100, f"{number:03}", Exchange.KRX) for number in range(TARGETS)]
 
 
 def _pages() -> dict[tuple[str, str], bytes]:

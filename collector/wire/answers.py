@@ -68,6 +68,8 @@ class _Sector(msgspec.Struct):
 _prices_decoder = msgspec.json.Decoder(_Prices)
 _bars_decoder = msgspec.json.Decoder(bars.Answer)
 _name = fields.Memo(fields.name)
+_price = fields.Memo(fields.price)  # six columns of a row, and most quotes were seen before: 0.1 µs, not 0.4
+_snapshot = partial(tuple.__new__, Snapshot)  # as Snapshot._make, without its check that there are twelve
 _symbols = {
     exchange: fields.Memo(partial(fields.symbol, suffix=suffix)) for exchange, suffix in calls.SUFFIX.items()
 }
@@ -116,7 +118,7 @@ def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> 
     if not rows:
         return []
     code, name, price, sign, change, rate, volume, *quotes = zip(*map(astuple, rows), strict=True)
-    won, *depth = fields.price_columns((price, *quotes))
+    won, *depth = (map(_price.__getitem__, column) for column in (price, *quotes))
     columns = zip(
         [symbols[text][0] for text in code],
         map(_name.__getitem__, name),
@@ -128,7 +130,7 @@ def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> 
         *depth,
         strict=True,
     )
-    return list(map(Snapshot._make, columns))
+    return list(map(_snapshot, columns))
 
 
 def _judge(row: _Row, symbols: fields.Memo[tuple[str, bool]]) -> BadRow | None:
