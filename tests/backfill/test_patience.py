@@ -154,7 +154,8 @@ def refused(simulator: Simulator) -> int:
     return sum(count for kinds in answers for kind, count in kinds.items() if kind != "ok")
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [4, 40])
 async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds: int) -> None:
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator):
         await asyncio.sleep(3)
@@ -165,7 +166,8 @@ async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds:
     assert refused(simulator) == 0
 
 
-@pytest.mark.parametrize("sweeps", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sweeps", [2, 6])
 async def test_sweeps_beside_it_begin_in_time_and_nothing_is_refused(database: Address, sweeps: int) -> None:
     late, took = [], []
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator) as sweeping:

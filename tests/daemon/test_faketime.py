@@ -14,7 +14,10 @@ from tests.daemon.real import CONFIG
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed"),
+]
 
 
 class Wall:
