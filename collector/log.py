@@ -12,8 +12,6 @@ from typing import TextIO
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:
     """Set up structlog for the whole program; `color` None: where a person reads it and NO_COLOR is not set."""
