@@ -76,6 +76,12 @@ NIGHTLY = made("nightly", "everything", at="03:10", days="all")
         ),
         pytest.param({"every": "5m", "during": "KRX.regular"}, "2026-11-21", [], id="Saturday"),
         pytest.param(
+            {"every": "7h", "during": "day", "days": "all"},
+            "2026-11-21",
+            ["00:00", "07:00", "14:00", "21:00"],
+            id="around the clock, on a Saturday too",
+        ),
+        pytest.param(
             {"at": "KRX.regular.open"}, "2027-01-04", ["10:00"], id="opening of the year's first day"
         ),
         pytest.param({"at": "KRX.regular.close+10m"}, "2026-11-20", ["15:40"], id="without blanks"),

@@ -1,12 +1,13 @@
 """When sweeps fall due: slots as a pure function of the schedules, the calendar and a stretch of time.
 
-A schedule is `every: 5m, during: SESSION`, or `at: HH:MM`, or `at: SESSION.open|close [± span]`. The slots of
-`every` are the session's opening, each interval counted from it, and always the closing, so that closing
-prices are among them; the last step is shorter where the interval does not divide the session.
+A schedule is `every: 5m, during: SESSION` (or `day`: around the clock), or `at: HH:MM`, or
+`at: SESSION.open|close [± span]`. The slots of `every` are the session's opening, each interval counted from
+it, and always the closing, so that closing prices are among them; the last step is shorter where the interval
+does not divide the session.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from heapq import merge
 from typing import NamedTuple
 
@@ -127,12 +128,15 @@ def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple
     if not _runs_on(schedule.days, calendar, day):
         return
     match schedule.when:
-        case AtTime(time):
-            yield datetime.combine(day, time, KST), None
+        case AtTime(clock):
+            yield datetime.combine(day, clock, KST), None
         case AtEdge(name, edge, offset):
             if session := calendar.session(day, name):
                 yield (session.opens if edge == "open" else session.closes) + offset, session
-        case Every(interval, name):
+        case Every(interval, None):
+            midnight = datetime.combine(day, time(), KST)
+            yield from ((midnight + number * interval, None) for number in range(-(-_DAY // interval)))
+        case Every(interval, str(name)):
             if session := calendar.session(day, name):
                 yield from _steps(session, interval)
 

@@ -13,7 +13,9 @@ from collector.yamltext import quote
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+_WHOLE_DAY = "day"
 _EDGE = re.compile(r"(\w+\.\w+)\.(open|close)(?:\s*([+-])\s*(\w+))?", re.ASCII)
+_DURING = f"{', '.join(SESSIONS)}, or {_WHOLE_DAY}"
 _INSTANTS = "HH:MM, or SESSION.open or SESSION.close, if need be with + or - a span: KRX.regular.close + 10m"
 
 
@@ -34,10 +36,13 @@ class Days(StrEnum):
 
 
 class Every(NamedTuple):
-    """At a session's opening, every interval counted from it, and at its closing."""
+    """At a session's opening, every interval counted from it, and at its closing.
+
+    Without a session: from midnight to midnight, KST, every interval.
+    """
 
     interval: timedelta
-    session: str
+    session: str | None
 
 
 class AtTime(NamedTuple):
@@ -99,8 +104,8 @@ def _when(every: str | None, during: str | None, at: str | None) -> Every | AtTi
     if every is None:
         raise ScheduleError("every", "no time; allowed is either `every` with `during`, or `at`")
     if during is None:
-        raise ScheduleError("during", f"every without during; allowed is {', '.join(SESSIONS)}")
-    return Every(_span("every", every, _DAY), _session("during", during.strip()))
+        raise ScheduleError("during", f"every without during; allowed is {_DURING}")
+    return Every(_span("every", every, _DAY), _during(during.strip()))
 
 
 def _at(text: str) -> AtTime | AtEdge:
@@ -112,9 +117,13 @@ def _at(text: str) -> AtTime | AtEdge:
     raise ScheduleError("at", f"{quote(text)} is no instant; allowed is {_INSTANTS}")
 
 
-def _session(field: str, name: str) -> str:
+def _during(name: str) -> str | None:
+    return None if name == _WHOLE_DAY else _session("during", name, _DURING)
+
+
+def _session(field: str, name: str, allowed: str = ", ".join(SESSIONS)) -> str:
     if name not in SESSIONS:
-        raise ScheduleError(field, f"{quote(name)} is no session; allowed is {', '.join(SESSIONS)}")
+        raise ScheduleError(field, f"{quote(name)} is no session; allowed is {allowed}")
     return name
 
 

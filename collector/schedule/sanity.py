@@ -46,6 +46,8 @@ def _interval(name: str, when: Every, calendar: Calendar, start: date) -> Iterat
     if when.interval < _MINUTE:
         message = f"{shown} is below one minute; allowed is 1m and more, or less with --force"
         yield Complaint(name, "every", message, forcible=True)
+    if when.session is None:
+        return
     days = (start + timedelta(days=number) for number in range(_YEAR.days))
     found = filter(None, (calendar.session(day, when.session) for day in days))
     longest = max((session.closes - session.opens for session in found), default=when.interval)
