@@ -130,7 +130,7 @@ class Site:
         return _lost(reader)
 
     async def _shown(self, request: Request, reader: Reader, show: Show, place: Mapping[str, str]) -> Answer:
-        desk = self.source.desk
+        desk = await self.source.opened()
         if desk is None:
             return _away(reader, self.source.trouble)
 
@@ -152,9 +152,8 @@ class Site:
     ) -> Answer:
         view = await show(desk, request, place)
         async with self._drawing:
-            await asyncio.sleep(
-                0
-            )  # one drawing takes the loop for a while: whoever is ready goes between two
+            # One drawing takes the loop for a while: whoever is ready goes between two.
+            await asyncio.sleep(0)
             if form := place.get("form"):
                 assert view.data is not None
                 return Answer(written(view.data, form), KINDS[form])
@@ -163,7 +162,7 @@ class Site:
 
     async def _gathered(self) -> tuple[list[health.Check], Figures | None]:
         """How it stands, and the figures if the database answers."""
-        desk, now = self.source.desk, self.source.now()
+        desk, now = await self.source.opened(), self.source.now()
         if desk is None:
             return list(health.checks(health.Facts(now, self.source.trouble))), None
         try:

@@ -15,6 +15,7 @@ from collector.web.desk import Desk
 from collector.web.live import Live
 
 _AGAIN = 3.0
+_FIRST = 2.0
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -35,6 +36,14 @@ class Source:
         self._open = open_database
         self._configured = configured
         self._live = live
+        self._tried = asyncio.Event()
+
+    async def opened(self) -> Desk | None:
+        """The desk, or None and `trouble`; who asks right after the start waits until the database was tried."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST):
+                await self._tried.wait()
+        return self.desk
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -53,11 +62,13 @@ class Source:
                 async with self._open() as database:
                     self.desk = Desk(database, self._configured, self._live, self.now)
                     self.trouble = None
+                    self._tried.set()
                     await asyncio.Event().wait()
             except CollectorError as error:
                 if self.trouble != str(error):
                     log.warning("web.database_away", reason=str(error))
                 self.trouble = str(error)
+                self._tried.set()
             finally:
                 self.desk = None
             await asyncio.sleep(_AGAIN)

@@ -1,4 +1,4 @@
-"""`collector web` as a process: where it listens, what it refuses, how it ends."""
+"""The page as a process, alone, beside a daemon's sweeps and after a demonstration: where it listens, how it ends."""
 
 import asyncio
 import os
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from collector.postgres import Address
+from collector.simulator import Options, Simulator
+from tests.daemon.processes import started, write
 from tests.stand import url
 from tests.web.stage import YAML, get
 
@@ -49,6 +51,42 @@ async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
             process.send_signal(signal.SIGTERM)
             ended = await process.wait()
     assert (status, ended) == (200, 0)
+
+
+async def test_a_daemon_shows_what_it_sweeps(tmp_path, database):
+    async with Simulator(Options(quota=0)) as simulator:
+        config = write(tmp_path, simulator.url)
+        async with started(config, database, "--web", COLLECTOR_WEB_LISTEN="127.0.0.1:0") as daemon:
+            address = (await daemon.said("web.listening"))["address"].rstrip("/")
+            await daemon.said("sweep.ended")
+            ready, _, _ = await get(address, "/readyz")
+            _, _, metrics = await get(address, "/metrics")
+            status, seconds = await daemon.stopped()
+    assert (ready, status, seconds < 5) == (200, 0, True)
+    assert b'collector_requests_total{answer="ok"} 2.0' in metrics
+    assert b"collector_lease_held 1.0" in metrics
+
+
+@pytest.mark.slow
+async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "collector", "demo", "--web"),
+        env={
+            "PATH": os.environ["PATH"],
+            "COLLECTOR_HOME": str(tmp_path),
+            "COLLECTOR_WEB_LISTEN": "127.0.0.1:0",
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    async with asyncio.timeout(120):
+        while not (line := (await process.stdout.readline()).decode()).startswith("open "):
+            assert line, "ended without a page"
+        status, _, _ = await get(line.split()[1].rstrip("/"), "/")
+        process.send_signal(signal.SIGINT)
+        ended = await process.wait()
+    assert (status, ended) == (200, 0)
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize(
