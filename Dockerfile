@@ -21,7 +21,9 @@ ENV PATH=/opt/collector/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     COLLECTOR_CONFIG=/etc/collector/collector.yaml \
-    COLLECTOR_HOME=/tmp/collector
+    COLLECTOR_HOME=/var/lib/collector
+# A volume takes its owner from here; archived days go there, and the free space that is watched is that disk's.
+RUN install -d -o 10001 -g 10001 /var/lib/collector
 WORKDIR /etc/collector
 USER 10001:10001
 STOPSIGNAL SIGTERM
