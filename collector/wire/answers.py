@@ -195,6 +195,8 @@ def _convert(row: object, kind: type[T]) -> T | BadRow:
         return msgspec.convert(row, kind)
     except msgspec.ValidationError as error:
         return BadRow(as_sent(row), str(error))
+    except UnicodeEncodeError:
+        return BadRow(as_sent(row), "has a key with half a surrogate pair")
 
 
 def _surplus(document: Document, name: str, documented: int) -> int:

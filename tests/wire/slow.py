@@ -1,11 +1,13 @@
-"""A second decoder of ka20002, slow and plain, written from the documentation alone.
+"""A second decoder of answers, slow and plain, written from the documentation alone.
 
 It shares nothing with the program but the order of the values, so that a mistake has to be made twice to go
-unseen. `rows` yields for each row of a page its twelve values, or None for a row that is to be refused.
+unseen. `rows` yields for each row of a page its twelve values, or None for a row that is to be refused, and
+`days` does the same for daily bars; `next_key` reads the headers of a page.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -72,9 +74,14 @@ def values(row: Any) -> Values:
 
 
 def text(row: Any, field: str) -> str:
-    if not isinstance(row, dict) or not isinstance(row.get(field), str):
+    if not isinstance(row, dict) or not isinstance(row.get(field), str) or any(map(is_broken, row)):
         raise Wrong
     return row[field]
+
+
+def is_broken(key: str) -> bool:
+    """Whether a key holds half a surrogate pair: such a row is kept as it is, and nothing is read from it."""
+    return any(0xD800 <= ord(char) <= 0xDFFF for char in key)
 
 
 def code(row: Any) -> str:
@@ -150,8 +157,83 @@ def sign(row: Any) -> int:
     return number
 
 
-def volume(row: Any) -> int:
-    number = whole(text(row, "now_trde_qty"), 10**15)
+def volume(row: Any, field: str = "now_trde_qty") -> int:
+    number = whole(text(row, field), 10**15)
     if number < 0:
         raise Wrong
     return number
+
+
+def listed(body: bytes, field: str) -> list[Any]:
+    """The rows of an answer that says it succeeded, at most ten thousand; else Wrong."""
+    found = document(body)
+    if not succeeded(found) or not isinstance(found.get(field), list) or len(found[field]) > 10_000:
+        raise Wrong
+    rows: list[Any] = found[field]
+    return rows
+
+
+def succeeded(found: dict[str, Any]) -> bool:
+    """Whether return_code is 0, as a number or as up to five zeros, and the text names no error."""
+    code, message = found.get("return_code"), found.get("return_msg")
+    is_zero = code == 0 if type(code) is int else code in ("0", "00", "000", "0000", "00000")
+    return is_zero and not (isinstance(message, str) and names_an_error(message))
+
+
+def names_an_error(message: str) -> bool:
+    """Whether there is `[1700:` (three to five digits) or `CODE=8005` (three digits or more) in it."""
+    bracketed = (piece.partition(":") for piece in message.split("[")[1:])
+    if any(colon and 3 <= len(digits) <= 5 and set(digits) <= DIGITS for digits, colon, _ in bracketed):
+        return True
+    return any(len(piece) >= 3 and set(piece[:3]) <= DIGITS for piece in message.split("CODE=")[1:])
+
+
+BAR_FIELDS = ["cur_prc", "trde_qty", "trde_prica", "dt", "open_pric", "high_pric", "low_pric"]
+BAR_FIELDS += ["pred_pre", "pred_pre_sig", "trde_tern_rt"]
+
+
+def days(body: bytes, symbol: str) -> Iterator[Values | None]:
+    for row in listed(body, "stk_dt_pole_chart_qry"):
+        try:
+            yield day_values(row, symbol)
+        except Wrong:
+            yield None
+
+
+def day_values(row: Any, symbol: str) -> Values:
+    for field in BAR_FIELDS:
+        text(row, field)
+    return (
+        symbol,
+        day(row),
+        price(row, "open_pric"),
+        price(row, "high_pric"),
+        price(row, "low_pric"),
+        price(row, "cur_prc"),
+        volume(row, "trde_qty"),
+        whole(text(row, "pred_pre"), MOST_WON),
+    )
+
+
+def day(row: Any) -> date:
+    written = text(row, "dt")
+    if len(written) != 8 or not set(written) <= DIGITS:
+        raise Wrong
+    try:
+        return date(int(written[:4]), int(written[4:6]), int(written[6:]))
+    except ValueError as error:
+        raise Wrong from error
+
+
+def next_key(headers: Sequence[tuple[str, str]]) -> str | None:
+    """The key of the next page, None where there is none; Wrong where the two headers do not fit together."""
+    flags = [value.strip() for name, value in headers if name.lower() == "cont-yn"]
+    keys = [value.strip() for name, value in headers if name.lower() == "next-key"]
+    if len(flags) > 1 or len(keys) > 1:
+        raise Wrong
+    flag, key = "".join(flags), "".join(keys)
+    if flag == "N" or (flag == "" and key == ""):
+        return None
+    if flag != "Y" or not 1 <= len(key) <= 50 or not all(33 <= ord(char) <= 126 for char in key):
+        raise Wrong
+    return key

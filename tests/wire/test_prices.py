@@ -110,6 +110,7 @@ BROKEN = [
         {name: text for name, text in row().items() if name != "high_pric"}, "high_pric", id="missing"
     ),
     pytest.param(dict.fromkeys(FIELDS, ""), "stk_cd", id="blank"),
+    pytest.param(row(**{"\ud800": "1"}), "key", id="half a surrogate pair in a key"),
     pytest.param({}, "stk_cd", id="an empty object"),
     pytest.param(None, "object", id="null for a row"),
     pytest.param("005930", "object", id="a text for a row"),
