@@ -63,7 +63,7 @@ async def test_a_daemon_shows_what_it_sweeps(tmp_path, database):
             _, _, metrics = await get(address, "/metrics")
             status, seconds = await daemon.stopped()
     assert (ready, status, seconds < 5) == (200, 0, True)
-    assert b'collector_requests_total{answer="ok"} 2.0' in metrics
+    assert b'collector_requests_total{answer="ok"} 3.0' in metrics
     assert b"collector_lease_held 1.0" in metrics
 
 
