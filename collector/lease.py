@@ -30,7 +30,7 @@ _GOODBYE = 1.0
 _EVICT = """
 SELECT pg_terminate_backend(a.pid)
 FROM collector.lease AS l
-JOIN pg_stat_activity AS a ON a.application_name = 'collector ' || l.name || ' ' || l.epoch
+JOIN pg_stat_activity AS a ON a.application_name || ' ' LIKE 'collector ' || l.name || ' ' || l.epoch || ' %'
 WHERE l.name = $1 AND l.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """

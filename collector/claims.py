@@ -1,0 +1,366 @@
+"""Who walks what: the walks of a sweep stand on a list in PostgreSQL, and whoever has a key takes from it.
+
+So two programs, on one host or on two, share a sweep and fetch nothing twice. A claim is renewed while its
+walk is under way and runs out when its holder dies; then anybody takes it over. It is redeemed within the
+transaction that writes the walk's line in the ledger: one that was lost meanwhile writes nothing. All times
+are the database's own clock.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import NamedTuple, Protocol
+
+from collector.errors import CollectorError, StoreError
+from collector.model import Status, Target
+from collector.postgres.database import TIMEOUT, Database
+from collector.postgres.session import Connection
+from collector.registry import Registry
+
+TTL = timedelta(seconds=12)
+"""How long a walk is left to a holder that was not heard of."""
+RENEWED_EVERY = 3.0
+"""Seconds between two renewals."""
+_PORTIONS = 64
+"""A large sweep is taken in portions, a small one and the end of each walk by walk, so that all end together."""
+_GOODBYE = 1.0
+
+# What an earlier attempt of ours, or a daemon that has lost the lease, left behind is free again.
+_OFFER = """
+INSERT INTO collector.claim AS c (slot, target, place, epoch, offered_with)
+SELECT $1, target, place, $3, $4
+FROM unnest($2::smallint[]) WITH ORDINALITY AS t (target, place)
+ON CONFLICT (slot, target) DO UPDATE
+SET place = EXCLUDED.place, epoch = EXCLUDED.epoch, offered_with = EXCLUDED.offered_with,
+    number = NULL, holder = NULL, key = NULL, expires_at = '-infinity', is_read = false
+WHERE c.holder = $5 OR (c.epoch IS NOT NULL AND NOT EXISTS (
+    SELECT FROM collector.lease AS l WHERE l.epoch = c.epoch AND l.expires_at > clock_timestamp()
+))
+"""
+# Somebody may have stored one between our look at the ledger and now.
+_STRIKE = """
+DELETE FROM collector.claim AS c
+USING collector.walk AS w
+WHERE c.slot = $1 AND w.slot = c.slot AND w.target = c.target AND w.status = ANY ($2::text[])
+"""
+_FORGET = "DELETE FROM collector.claim WHERE slot < $1 AND expires_at < clock_timestamp() - INTERVAL '1 hour'"
+_TAKE = """
+WITH free AS (
+    SELECT slot, target
+    FROM collector.claim
+    WHERE slot = $1 AND target = ANY ($2::smallint[]) AND expires_at <= clock_timestamp()
+    ORDER BY place
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE collector.claim AS c
+SET number = nextval('collector.taking'), holder = $4, key = $5, is_read = false,
+    expires_at = clock_timestamp() + $6
+FROM free
+WHERE c.slot = free.slot AND c.target = free.target
+RETURNING c.place, c.target, c.number
+"""
+# Rows that are locked are just being redeemed.
+_RENEW = """
+UPDATE collector.claim AS c
+SET expires_at = clock_timestamp() + $3
+FROM (
+    SELECT slot, target
+    FROM collector.claim
+    WHERE slot = $1 AND number = ANY ($2::bigint[]) AND expires_at > clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+) AS ours
+WHERE c.slot = ours.slot AND c.target = ours.target
+"""
+# The session says whose walk it is storing, so that it can be ended if it freezes.
+_REDEEM = """
+DELETE FROM collector.claim
+WHERE slot = $1 AND target = $2 AND number = $3 AND expires_at > clock_timestamp()
+RETURNING set_config('application_name', current_setting('application_name') || ' claim ' || number, true)
+"""
+_EVICT = """
+SELECT pg_terminate_backend(a.pid)
+FROM collector.claim AS c
+JOIN pg_stat_activity AS a ON a.application_name LIKE 'collector% claim ' || c.number
+WHERE c.slot = $1 AND c.expires_at <= clock_timestamp()
+  AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+"""
+_PUT_OFF = "UPDATE collector.claim SET is_read = true WHERE slot = $1 AND target = $2 AND number = $3"
+_GIVE_BACK = """
+UPDATE collector.claim
+SET number = NULL, holder = NULL, key = NULL, expires_at = '-infinity', is_read = false
+WHERE slot = $1 AND number = ANY ($2::bigint[])
+"""
+_WITHDRAW = """
+DELETE FROM collector.claim AS c
+USING (
+    SELECT slot, target
+    FROM collector.claim
+    WHERE slot = $1 AND target = ANY ($2::smallint[]) AND expires_at <= clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+) AS free
+WHERE c.slot = free.slot AND c.target = free.target
+"""
+_STANDING = """
+SELECT count(*) FILTER (WHERE expires_at <= clock_timestamp()) AS free,
+       count(*) FILTER (WHERE expires_at > clock_timestamp() AND holder <> $3 AND NOT is_read) AS elsewhere,
+       count(*) AS open
+FROM collector.claim
+WHERE slot = $1 AND target = ANY ($2::smallint[])
+"""
+_WANTED = """
+SELECT c.slot, c.epoch, c.offered_with, array_agg(c.target ORDER BY c.place) AS targets
+FROM collector.claim AS c
+JOIN collector.lease AS l ON l.epoch = c.epoch
+WHERE l.expires_at > clock_timestamp() AND c.expires_at <= clock_timestamp() AND NOT c.offered_with @> $1
+GROUP BY c.slot, c.epoch, c.offered_with
+ORDER BY c.slot
+LIMIT 1
+"""
+
+
+class ClaimLost(CollectorError):
+    """The walk is not ours any more: it ran out, or its sweep is over. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One walk that is ours for a while."""
+
+    slot: datetime
+    target: int
+    number: int
+
+    async def redeem(self, connection: Connection) -> None:
+        """First in the transaction that stores the walk: ClaimLost unless it is still ours; then it is done."""
+        if await connection.fetchval(_REDEEM, self.slot, self.target, self.number) is None:
+            raise ClaimLost("the walk was taken over: nothing was written")
+
+
+class Taken(NamedTuple):
+    """A target to be walked now; `claim` None: nobody else could."""
+
+    target: Target
+    claim: Claim | None = None
+
+
+class Standing(NamedTuple):
+    """What is not done yet of a sweep: walks that nobody has, walks that others are at, and all of them."""
+
+    free: int
+    elsewhere: int
+    open: int
+
+
+class Work(Protocol):
+    """What one sweep has to walk, as one of those who walk it sees it."""
+
+    async def take(self, key: str) -> Taken | None:
+        """The next target, to be walked with this key; None where nothing is free."""
+
+    async def put_off(self, taken: Taken) -> None:
+        """It has been read, and is to be judged when the others have been."""
+
+    async def give_back(self, taken: Taken) -> None:
+        """Somebody else may walk it."""
+
+    async def withdraw(self) -> None:
+        """Nobody shall begin what is free."""
+
+    async def standing(self) -> Standing:
+        """How far all that walk it have come."""
+
+
+class Worklist(Protocol):
+    """Where the work of a sweep stands."""
+
+    def work(
+        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+    ) -> AbstractAsyncContextManager[Work]:
+        """The work of a sweep of these targets, but of those that the ledger has with a status of `stay`."""
+
+
+class Alone:
+    """The work of somebody who shares it with nobody."""
+
+    @asynccontextmanager
+    async def work(
+        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+    ) -> AsyncIterator[Work]:
+        yield _Own(targets)
+
+
+class _Own:
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self._left = deque(targets)
+
+    async def take(self, key: str) -> Taken | None:
+        return Taken(self._left.popleft()) if self._left else None
+
+    async def put_off(self, taken: Taken) -> None:
+        pass
+
+    async def give_back(self, taken: Taken) -> None:
+        self._left.append(taken.target)
+
+    async def withdraw(self) -> None:
+        self._left.clear()
+
+    async def standing(self) -> Standing:
+        return Standing(len(self._left), 0, len(self._left))
+
+
+class Wanted(NamedTuple):
+    """Walks of a daemon's sweep that nobody has yet; `keys` are those that the daemon itself walks with."""
+
+    slot: datetime
+    epoch: int
+    keys: Sequence[str]
+    targets: Sequence[Target]
+
+
+class Claims:
+    """The list in the database, as one program uses it; `holder` is a name that no other program has.
+
+    `keys` are the digests of all keys that it walks with. `epoch` is that of the lease it sweeps under, None
+    where it needs none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        holder: str,
+        keys: Sequence[str],
+        *,
+        epoch: Callable[[], int | None] = lambda: None,
+        ttl: timedelta = TTL,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._holder = holder
+        self._keys = keys
+        self._epoch = epoch
+        self._ttl = ttl
+
+    @asynccontextmanager
+    async def work(
+        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+    ) -> AsyncIterator[Work]:
+        numbers = [self._registry.targets[target] for target in targets]
+        async with self._database.transaction("sharing out a sweep") as connection:
+            await connection.execute(_FORGET, slot - timedelta(days=1))
+            await connection.execute(_OFFER, slot, numbers, self._epoch(), self._keys, self._holder)
+            await connection.execute(_STRIKE, slot, list(stay))
+        async with self.joined(slot, targets) as work:
+            yield work
+
+    @asynccontextmanager
+    async def joined(self, slot: datetime, targets: Sequence[Target]) -> AsyncIterator[Work]:
+        """Work that stands on the list already. What we still hold of it at the end is given back."""
+        numbers = {self._registry.targets[target]: target for target in targets}
+        shared = _Shared(self._database, self._holder, slot, numbers, self._ttl)
+        keeping = asyncio.ensure_future(shared.keep())
+        try:
+            yield shared
+        finally:
+            keeping.cancel()
+            await shared.leave()
+
+    async def wanted(self) -> Wanted | None:
+        """The oldest sweep of the lease's holder that we could help with: with a key that it has not itself."""
+        async with self._database.session("looking for walks to help with") as connection:
+            row = await connection.fetchrow(_WANTED, self._keys)
+        if row is None:
+            return None
+        if not self._registry.targets.keys() >= set(row["targets"]):
+            await self._registry.open()
+        names = {number: target for target, number in self._registry.targets.items()}
+        return Wanted(
+            row["slot"], row["epoch"], row["offered_with"], [names[number] for number in row["targets"]]
+        )
+
+
+class _Shared:
+    """Work on the list; `targets` by their number."""
+
+    def __init__(
+        self,
+        database: Database,
+        holder: str,
+        slot: datetime,
+        targets: Mapping[int, Target],
+        ttl: timedelta,
+    ) -> None:
+        self._database = database
+        self._holder = holder
+        self._slot = slot
+        self._targets = targets
+        self._ttl = ttl
+        self._ready: defaultdict[str, deque[Taken]] = defaultdict(deque)
+        self._numbers: list[int] = []
+        """Of all takings so far; those that have ended are in the database no more."""
+        self._one_at_a_time = asyncio.Lock()
+
+    async def take(self, key: str) -> Taken | None:
+        async with self._one_at_a_time:
+            ready = self._ready[key]
+            if not ready:
+                ready.extend(await self._taken(key))
+            return ready.popleft() if ready else None
+
+    async def put_off(self, taken: Taken) -> None:
+        if taken.claim is not None:
+            async with self._database.session("putting a walk off") as connection:
+                await connection.execute(_PUT_OFF, self._slot, taken.claim.target, taken.claim.number)
+
+    async def give_back(self, taken: Taken) -> None:
+        if taken.claim is not None:
+            await self._given_back([taken.claim.number])
+
+    async def withdraw(self) -> None:
+        ready = [taken.claim.number for queue in self._ready.values() for taken in queue if taken.claim]
+        self._ready.clear()
+        await self._given_back(ready)
+        async with self._database.session("withdrawing walks") as connection:
+            await connection.execute(_WITHDRAW, self._slot, list(self._targets))
+
+    async def standing(self) -> Standing:
+        async with self._database.session("looking at what others walk") as connection:
+            await connection.execute(_EVICT, self._slot)
+            row = await connection.fetchrow(_STANDING, self._slot, list(self._targets), self._holder)
+        return Standing(*row)
+
+    async def keep(self) -> None:
+        """Renew what is ours, for ever. A database that is away is the walks' own to find out."""
+        while True:
+            await asyncio.sleep(RENEWED_EVERY)
+            with suppress(StoreError):
+                async with self._database.session("renewing claims", timeout=RENEWED_EVERY) as connection:
+                    await connection.execute(_RENEW, self._slot, self._numbers, self._ttl)
+
+    async def leave(self) -> None:
+        """Let others have at once what we hold. Bounded, and best effort: it runs out by itself."""
+        with suppress(StoreError):
+            await self._given_back(self._numbers, timeout=_GOODBYE)
+
+    async def _taken(self, key: str) -> list[Taken]:
+        count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
+        async with self._database.session("taking walks") as connection:
+            rows = await connection.fetch(
+                _TAKE, self._slot, list(self._targets), count, self._holder, key, self._ttl
+            )
+        self._numbers += [row["number"] for row in rows]
+        return [
+            Taken(self._targets[row["target"]], Claim(self._slot, row["target"], row["number"]))
+            for row in sorted(rows, key=itemgetter("place"))
+        ]
+
+    async def _given_back(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
+        if numbers:
+            async with self._database.session("giving walks back", timeout=timeout) as connection:
+                await connection.execute(_GIVE_BACK, self._slot, numbers)
