@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -106,8 +105,7 @@ async def _ask(url: str, home: str, seconds: int) -> None:
             Api(url, timeout=10, user_agent="bench", connections=IN_FLIGHT) as api,
         ):
             database = Database(pool, address)
-            longest = timedelta(seconds=11)
-            quota = SharedQuota(database, key_digest(_KEY), per_second=QUOTA, longest=longest)
+            quota = SharedQuota(database, key_digest(_KEY), per_second=QUOTA)
             kiwoom = Kiwoom(api, quota, database, app_key=_KEY, secret_key=_KEY)
 
             async def ask() -> None:

@@ -1,8 +1,7 @@
 """The quota of a key, kept in PostgreSQL, so that every program that uses the key takes turns.
 
-`pace` has the arithmetic. Here are its places: one row each, booked ahead by whoever comes next, given back
-with the moment from which the server has certainly forgotten the request. A program that dies keeps its
-places no longer than a request can last. All times are the database's own clock.
+`pace` has the arithmetic, `places` the places: booked ahead by whoever comes next, given back with the moment
+from which the server has certainly forgotten the request.
 
 Who cannot wait books ahead, and leaves word when it found no place free. Who can (`PatientQuota`) takes only
 what is free at this moment, and nothing as long as such word is fresh: so it yields within one request.
@@ -10,116 +9,23 @@ what is free at this moment, and nothing as long as such word is fresh: so it yi
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Protocol
 
 from collector import pace
 from collector.errors import StoreError
+from collector.places import KEPT_EVERY, Place, Places, now
 from collector.postgres.database import Database
-from collector.postgres.session import Connection
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
-_MARGIN = timedelta(seconds=5)
-_POLL = 0.02
+_POLL = 0.05
 _LOOK_AHEAD = 0.02
 """Seconds before its start at which a waiter looks for the last time whether the pace is held."""
-_URGENCY = timedelta(seconds=1)
-"""How long word of somebody who waits counts: a window's length, in which a place of its own comes free."""
 _LONGEST_WAIT = 0.25
 """Seconds after which a patient waiter looks again whatever it was told."""
-
-_OPEN = """
-WITH known AS (
-    INSERT INTO collector.quota (key, api_id) VALUES ($1, $2)
-    ON CONFLICT (key, api_id) DO UPDATE SET granted = COALESCE($4, collector.quota.granted)
-    RETURNING granted
-)
-INSERT INTO collector.place (key, api_id, number)
-SELECT $1, $2, number FROM known, generate_series(1, COALESCE(known.granted, $3)) AS number
-ON CONFLICT DO NOTHING
-"""
-
-_BOOK = """
-WITH free AS (
-    SELECT p.number, GREATEST(p.free_at, q.hold_until, clock_timestamp()) AS starts, q.round_trip
-    FROM collector.quota AS q
-    JOIN collector.place AS p ON p.key = q.key AND p.api_id = q.api_id
-    WHERE q.key = $1 AND q.api_id = $2 AND p.number <= COALESCE(q.granted, $3)
-      AND (NOT p.booked OR p.free_at <= clock_timestamp())
-    ORDER BY p.free_at
-    LIMIT 1
-    FOR UPDATE OF p SKIP LOCKED
-)
-UPDATE collector.place AS p
-SET booked = true, free_at = free.starts + $4
-FROM free
-WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
-RETURNING p.number, extract(epoch FROM free.starts - clock_timestamp())::float8 AS wait, free.round_trip
-"""
-
-_FOUND = "UPDATE collector.quota SET round_trip = $3 WHERE key = $1 AND api_id = $2"
-
-# Written a few times a second at most, however many wait.
-_URGENT = """
-UPDATE collector.quota
-SET urgent_until = clock_timestamp() + $3::interval
-WHERE key = $1 AND api_id = $2 AND urgent_until < clock_timestamp() + $3::interval / 2
-"""
-
-# A place in each lane or none at all. No row, or how many seconds until asking again may help.
-_TAKE = """
-WITH lane AS (
-    SELECT q.api_id, GREATEST(q.hold_until, q.urgent_until) AS shut_until, spare.number, spare.free_at
-    FROM collector.quota AS q
-    LEFT JOIN LATERAL (
-        SELECT p.number, p.free_at
-        FROM collector.place AS p
-        WHERE p.key = q.key AND p.api_id = q.api_id AND p.number <= COALESCE(q.granted, $3)
-          AND (NOT p.booked OR p.free_at <= clock_timestamp())
-        ORDER BY p.free_at
-        LIMIT 1
-        FOR UPDATE SKIP LOCKED
-    ) AS spare ON true
-    WHERE q.key = $1 AND q.api_id = ANY ($2::text[])
-), opening AS (
-    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $5))) AS at FROM lane
-), taken AS (
-    UPDATE collector.place AS p
-    SET booked = true, free_at = clock_timestamp() + $4
-    FROM lane
-    WHERE p.key = $1 AND p.api_id = lane.api_id AND p.number = lane.number
-      AND (SELECT at <= clock_timestamp() FROM opening)
-    RETURNING p.api_id, p.number
-)
-SELECT extract(epoch FROM opening.at - clock_timestamp())::float8 AS wait,
-       ARRAY(SELECT api_id FROM taken) AS api_ids,
-       ARRAY(SELECT number FROM taken) AS numbers
-FROM opening
-"""
-
-_HELD = """
-SELECT GREATEST(0, extract(epoch FROM hold_until - clock_timestamp()))::float8
-FROM collector.quota
-WHERE key = $1 AND api_id = $2
-"""
-
-_GIVE_BACK = """
-UPDATE collector.place
-SET booked = false, free_at = clock_timestamp() + $4
-WHERE key = $1 AND api_id = $2 AND number = $3
-"""
-
-_HOLD = """
-UPDATE collector.quota
-SET hold_until = GREATEST(hold_until, clock_timestamp() + $3)
-WHERE key = $1 AND api_id = $2
-"""
-
-_GRANTED = (
-    "SELECT api_id, granted FROM collector.quota WHERE key = $1 AND granted IS NOT NULL ORDER BY api_id"
-)
+_GOODBYE = 2.0
 
 
 class Turn:
@@ -127,20 +33,19 @@ class Turn:
 
     def __init__(self, round_trips: pace.RoundTrips) -> None:
         self._round_trips = round_trips
-        self._loop = asyncio.get_running_loop()
-        self._sent = self._loop.time()
+        self._sent = now()
         self._answered: float | None = None
 
     def answered(self) -> None:
         """The answer has just come in; without this call the request counts until its end."""
-        self._answered = self._loop.time()
+        self._answered = now()
         self._round_trips.note(self._answered - self._sent)
 
     def free_after(self) -> timedelta:
         """How long from now until the place is free."""
         if self._answered is None:
             return pace.WINDOW
-        return pace.free_after(self._loop.time() - self._answered, self._round_trips.certain())
+        return pace.free_after(now() - self._answered, self._round_trips.certain())
 
 
 class Quota(Protocol):
@@ -169,102 +74,108 @@ class SharedQuota:
     """The quota of one app key, shared with every other program through the database.
 
     `key` is a digest of the app key; `per_second` is where to start, until the server says otherwise
-    (유량=N), which is remembered. `longest` is how long one request can last.
+    (유량=N), which is remembered.
     """
 
-    def __init__(self, database: Database, key: str, *, per_second: int, longest: timedelta) -> None:
+    def __init__(self, database: Database, key: str, *, per_second: int) -> None:
         self._database = database
-        self._key = key
-        self._per_second = per_second
-        self._lease = longest + pace.WINDOW + _MARGIN
+        self._places = Places(key, per_second)
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
 
     @asynccontextmanager
     async def turn(self, api_id: str) -> AsyncIterator[Turn]:
-        lane = self._lanes[api_id]
-        number, wait = await self._book(api_id, lane)
-        turn = None
-        try:
-            await self._until(lane.clock() + wait, api_id, lane)
-            turn = Turn(lane.round_trips)
+        async with self.used([await self._come(api_id)]) as turn:
             yield turn
-        finally:
-            await self.give_back(api_id, number, turn)
 
     async def refused(self, api_id: str, granted: int | None) -> None:
         async with self._database.session("holding the pace") as connection:
-            await connection.execute(_HOLD, self._key, api_id, pace.HOLD)
-            if granted is not None:
-                await connection.execute(_OPEN, self._key, api_id, self._per_second, granted)
+            await self._places.hold(connection, api_id, granted)
 
     async def granted(self) -> dict[str, int]:
         """What the server has said it grants, by api-id; empty where it never refused."""
         async with self._database.session("reading the quota") as connection:
-            return {row["api_id"]: row["granted"] for row in await connection.fetch(_GRANTED, self._key)}
+            return await self._places.granted(connection)
 
-    def round_trips(self, api_id: str) -> pace.RoundTrips:
-        """What the network is known to take for one api-id."""
-        return self._lanes[api_id].round_trips
-
-    async def take(self, api_ids: list[str]) -> tuple[float, list[tuple[str, int]]]:
+    async def take(self, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
         """A place in every one of these lanes if each has one to spare now, else after how many seconds to ask."""
         async with self._database.session("taking a place") as connection:
-            for api_id in api_ids:
-                await self._opened(connection, api_id)
-            row = await connection.fetchrow(
-                _TAKE, self._key, api_ids, self._per_second, self._lease, timedelta(seconds=_POLL)
-            )
-        return row["wait"], list(zip(row["api_ids"], row["numbers"], strict=True))
+            return await self._places.take(connection, api_ids)
 
-    async def _opened(self, connection: Connection, api_id: str) -> None:
-        lane = self._lanes[api_id]
-        if not lane.is_open:
-            await connection.execute(_OPEN, self._key, api_id, self._per_second, None)
-            lane.is_open = True
+    @asynccontextmanager
+    async def used(self, places: Sequence[Place]) -> AsyncIterator[Turn]:
+        """A request that takes these places, the first of which is in its own lane."""
+        round_trips = self._lanes[places[0].api_id].round_trips
+        round_trips.prior = places[0].round_trip
+        turn = Turn(round_trips)
+        try:
+            async with _beside(self._keep(places)):
+                yield turn
+        finally:
+            await self.give_back(places, turn)
 
-    async def _book(self, api_id: str, lane: "_Lane") -> tuple[int, float]:
+    async def give_back(self, places: Sequence[Place], turn: Turn | None = None) -> None:
+        """Also when cancelled, else they would stay booked for a while; without a turn, they were not used.
+
+        A failure is left to the next booking to report: a place comes free by itself, only later.
+        """
+        with suppress(StoreError):
+            async with self._database.session("giving back a place", timeout=_GOODBYE) as connection:
+                for place in places:
+                    free_at = now() + turn.free_after().total_seconds() if turn else None
+                    await self._places.give_back(connection, place, free_at)
+                if turn and (found := self._lanes[places[0].api_id].round_trips.finding()):
+                    await self._places.found(connection, places[0].api_id, found)
+        for place in places:
+            self._lanes[place.api_id].given_back.set()
+
+    async def _keep(self, places: Sequence[Place]) -> None:
+        """Have them stay ours while a request is under way that takes long."""
+        with suppress(StoreError):
+            while True:
+                await asyncio.sleep(KEPT_EVERY)
+                async with self._database.session("keeping a place") as connection:
+                    for place in places:
+                        await self._places.keep(connection, place)
+
+    async def _come(self, api_id: str) -> Place:
+        """A place whose start has come. One that is missed, because we were frozen or all are held, is given back."""
+        while True:
+            place = await self._book(api_id)
+            has_come = False
+            try:
+                has_come = await self._start(place)
+            finally:
+                if not has_come:
+                    await self.give_back([place])
+            if has_come:
+                return place
+
+    async def _book(self, api_id: str) -> Place:
         """Book the place that comes free first. One waiter a program asks, in order of arrival."""
+        lane = self._lanes[api_id]
         async with lane.first_in_line:
             while True:
                 lane.given_back.clear()
                 async with self._database.session("booking a request") as connection:
-                    await self._opened(connection, api_id)
-                    row = await connection.fetchrow(_BOOK, self._key, api_id, self._per_second, self._lease)
-                    if row is None or row["wait"] > 0:
-                        await connection.execute(_URGENT, self._key, api_id, _URGENCY)
-                if row is not None:
-                    lane.round_trips.prior = row["round_trip"]
-                    return row["number"], row["wait"]
+                    place = await self._places.book(connection, api_id)
+                if place is not None:
+                    return place
                 await lane.until_given_back()
 
-    async def _until(self, start: float, api_id: str, lane: "_Lane") -> None:
-        """Sleep until a place's start; somebody may have been refused meanwhile, so just before it, look.
+    async def _start(self, place: Place) -> bool:
+        """Sleep until a place's start; False if it may not be used after all.
 
-        Looking costs a round trip to the database, which would be lost to the quota if it came at the start.
+        Somebody may have been refused meanwhile. Looking costs a round trip to the database, which would be
+        lost to the quota if it came at the start.
         """
-        while (wait := start - lane.clock()) > _LOOK_AHEAD:
+        while (wait := place.starts - now()) > _LOOK_AHEAD:
             await asyncio.sleep(wait - _LOOK_AHEAD)
-            start = max(start, lane.clock() + await self._held(api_id))
+            async with self._database.session("reading the pace") as connection:
+                if await self._places.is_held(connection, place.api_id):
+                    return False
         if wait > 0:
             await asyncio.sleep(wait)
-
-    async def _held(self, api_id: str) -> float:
-        async with self._database.session("reading the pace") as connection:
-            held: float = await connection.fetchval(_HELD, self._key, api_id)
-            return held
-
-    async def give_back(self, api_id: str, number: int, turn: Turn | None) -> None:
-        """Also when cancelled, else the place would stay booked for a whole request's length.
-
-        A failure is left to the next booking to report: the place comes free by itself, only later.
-        """
-        with suppress(StoreError):
-            async with self._database.session("giving back a place", timeout=2) as connection:
-                after = turn.free_after() if turn else pace.WINDOW
-                await connection.execute(_GIVE_BACK, self._key, api_id, number, after)
-                if found := self._lanes[api_id].round_trips.finding():
-                    await connection.execute(_FOUND, self._key, api_id, found)
-        self._lanes[api_id].given_back.set()
+        return not place.is_void()
 
 
 class PatientQuota:
@@ -285,25 +196,22 @@ class PatientQuota:
             async with self._shared.turn(api_id) as turn:
                 yield turn
             return
-        places = await self._taken(sorted({api_id, _SWEEPS}))
-        turn = Turn(self._shared.round_trips(api_id))
-        try:
+        places = await self._taken(list(dict.fromkeys((api_id, _SWEEPS))))
+        async with self._shared.used(places) as turn:
             yield turn
-        finally:
-            for lane, number in places:
-                await self._shared.give_back(lane, number, turn)
 
     async def refused(self, api_id: str, granted: int | None) -> None:
         await self._shared.refused(api_id, granted)
 
-    async def _taken(self, api_ids: list[str]) -> list[tuple[str, int]]:
+    async def _taken(self, api_ids: Sequence[str]) -> list[Place]:
         """A place in each lane, as soon as all of them have one that nobody else waits for."""
         async with self._first_in_line:
             while True:
                 wait, places = await self._shared.take(api_ids)
-                if places:
-                    return places
-                await asyncio.sleep(min(max(wait, 0.001), _LONGEST_WAIT))
+                if places and not any(place.is_void() for place in places):
+                    return sorted(places, key=lambda place: api_ids.index(place.api_id))
+                if not places:
+                    await asyncio.sleep(min(max(wait, 0.001), _LONGEST_WAIT))
 
 
 class _Lane:
@@ -313,11 +221,20 @@ class _Lane:
         self.first_in_line = asyncio.Lock()
         self.given_back = asyncio.Event()
         self.round_trips = pace.RoundTrips()
-        self.is_open = False
-        self.clock = asyncio.get_running_loop().time
 
     async def until_given_back(self) -> None:
         """Until a place of this program is back, or soon, since another program's may be."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL):
                 await self.given_back.wait()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Have something done for as long as the block runs."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

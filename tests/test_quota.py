@@ -20,7 +20,6 @@ from collector.simulator import Options, Simulator
 from tests.stand import OPEN, collecting, execute, fetch
 
 API = "ka20002"
-LONGEST = timedelta(seconds=1)
 BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
 
 
@@ -28,7 +27,7 @@ BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
 async def sharing(address: Address, *, per_second: int = 2, key: str = "key") -> AsyncIterator[SharedQuota]:
     """The quota as a program of its own has it."""
     async with open_pool(address, size=4) as pool:
-        yield SharedQuota(Database(pool, address), key, per_second=per_second, longest=LONGEST)
+        yield SharedQuota(Database(pool, address), key, per_second=per_second)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 
 import structlog
 
@@ -84,9 +83,8 @@ async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Col
     ):
         quota: SharedQuota | PatientQuota | Unlimited = Unlimited()
         if api.requests_per_second:
-            longest = api.timeout + timedelta(seconds=1)
             key = key_digest(app_key)
-            quota = SharedQuota(held, key, per_second=api.requests_per_second, longest=longest)
+            quota = SharedQuota(held, key, per_second=api.requests_per_second)
             quota = PatientQuota(quota) if patient else quota
         registry = Registry(held)
         await registry.claim(hosts.base(api.base_url, api.trusted_hosts).kind.value)

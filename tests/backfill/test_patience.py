@@ -32,9 +32,8 @@ SECTOR = Target.of("KOSPI", "027", "KRX")
 async def quotas(address: Address, per_second: int) -> AsyncIterator[tuple[SharedQuota, PatientQuota]]:
     """The quota of one key as an urgent program and a patient one have it."""
     async with open_pool(address, size=8) as pool, open_pool(address, size=8) as other:
-        facts = {"per_second": per_second, "longest": timedelta(seconds=10)}
-        urgent = SharedQuota(Database(pool, address), "key", **facts)  # type: ignore[arg-type]
-        patient = SharedQuota(Database(other, address), "key", **facts)  # type: ignore[arg-type]
+        urgent = SharedQuota(Database(pool, address), "key", per_second=per_second)
+        patient = SharedQuota(Database(other, address), "key", per_second=per_second)
         yield urgent, PatientQuota(patient)
 
 

@@ -1,0 +1,231 @@
+"""The places of a quota in PostgreSQL: one row each, booked ahead, kept while in use, and given back.
+
+A booking lasts two seconds from its start and is renewed while its request is under way. So a program that
+dies, or is frozen, keeps its places hardly longer than the server remembers its requests. Whose booking a place
+has is told by its end: who was frozen finds another one there, and leaves it alone.
+
+All times in the tables are the database's clock. One that was set back makes nobody wait for longer than a
+window: what lies farther ahead than a booking can is not believed.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from collector import pace
+from collector.postgres.session import Connection
+
+LASTS = timedelta(seconds=2)
+"""How long a booking lasts from its start, unless it is renewed."""
+KEPT_EVERY = 1.0
+"""Seconds between two renewals."""
+LATEST = 0.5
+"""Seconds after its start at which a booking is void: who was held up for so long has to book again."""
+_FARTHEST = timedelta(seconds=10)
+"""No booking ends later than this from now."""
+_URGENCY = timedelta(seconds=1)
+"""How long word of somebody who waits counts: a window's length, in which a place of its own comes free."""
+_POLL = timedelta(seconds=0.05)
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_OPEN = """
+WITH known AS (
+    INSERT INTO collector.quota (key, api_id) VALUES ($1, $2)
+    ON CONFLICT (key, api_id) DO UPDATE SET granted = COALESCE($4, collector.quota.granted)
+    RETURNING granted
+)
+INSERT INTO collector.place (key, api_id, number)
+SELECT $1, $2, number FROM known, generate_series(1, COALESCE(known.granted, $3)) AS number
+ON CONFLICT DO NOTHING
+"""
+
+_BOOK = """
+WITH free AS (
+    SELECT p.number, q.round_trip,
+           GREATEST(LEAST(p.free_at, clock_timestamp() + $4),
+                    LEAST(q.hold_until, clock_timestamp() + $5), clock_timestamp()) AS starts
+    FROM collector.quota AS q
+    JOIN collector.place AS p ON p.key = q.key AND p.api_id = q.api_id
+    WHERE q.key = $1 AND q.api_id = $2 AND p.number <= COALESCE(q.granted, $3)
+      AND (NOT p.booked OR p.free_at <= clock_timestamp() OR p.free_at > clock_timestamp() + $7)
+    ORDER BY p.free_at
+    LIMIT 1
+    FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE collector.place AS p
+SET booked = true, free_at = free.starts + $6
+FROM free
+WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
+RETURNING p.number, extract(epoch FROM free.starts)::float8 AS starts, p.free_at AS ends, free.round_trip,
+          extract(epoch FROM clock_timestamp())::float8 AS now
+"""
+
+# Written a few times a second at most, however many wait.
+_URGENT = """
+UPDATE collector.quota
+SET urgent_until = clock_timestamp() + $3::interval
+WHERE key = $1 AND api_id = $2
+  AND (urgent_until < clock_timestamp() + $3::interval / 2 OR urgent_until > clock_timestamp() + $3::interval)
+"""
+
+# A place in each lane or none at all. No place, or how many seconds until asking again may help.
+_TAKE = """
+WITH lane AS (
+    SELECT q.api_id, q.round_trip, spare.number, spare.free_at,
+           GREATEST(LEAST(q.hold_until, clock_timestamp() + $6),
+                    LEAST(q.urgent_until, clock_timestamp() + $7)) AS shut_until
+    FROM collector.quota AS q
+    LEFT JOIN LATERAL (
+        SELECT p.number, LEAST(p.free_at, clock_timestamp() + $5) AS free_at
+        FROM collector.place AS p
+        WHERE p.key = q.key AND p.api_id = q.api_id AND p.number <= COALESCE(q.granted, $3)
+          AND (NOT p.booked OR p.free_at <= clock_timestamp() OR p.free_at > clock_timestamp() + $9)
+        ORDER BY p.free_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS spare ON true
+    WHERE q.key = $1 AND q.api_id = ANY ($2::text[])
+), opening AS (
+    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $8))) AS at FROM lane
+), taken AS (
+    UPDATE collector.place AS p
+    SET booked = true, free_at = clock_timestamp() + $4
+    FROM lane
+    WHERE p.key = $1 AND p.api_id = lane.api_id AND p.number = lane.number
+      AND (SELECT at <= clock_timestamp() FROM opening)
+    RETURNING p.api_id, p.number, p.free_at, lane.round_trip
+)
+SELECT extract(epoch FROM opening.at)::float8 AS opens, extract(epoch FROM clock_timestamp())::float8 AS now,
+       taken.api_id, taken.number, taken.free_at AS ends, taken.round_trip
+FROM opening
+LEFT JOIN taken ON true
+"""
+
+_IS_HELD = "SELECT hold_until > clock_timestamp() FROM collector.quota WHERE key = $1 AND api_id = $2"
+
+_KEEP = """
+UPDATE collector.place
+SET free_at = clock_timestamp() + $5
+WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
+RETURNING free_at AS ends, extract(epoch FROM clock_timestamp())::float8 AS now
+"""
+
+_GIVE_BACK = """
+UPDATE collector.place
+SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)
+WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
+RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
+"""
+
+_HOLD = """
+UPDATE collector.quota
+SET hold_until = clock_timestamp() + $3
+WHERE key = $1 AND api_id = $2
+"""
+
+_FOUND = "UPDATE collector.quota SET round_trip = $3 WHERE key = $1 AND api_id = $2"
+
+_GRANTED = (
+    "SELECT api_id, granted FROM collector.quota WHERE key = $1 AND granted IS NOT NULL ORDER BY api_id"
+)
+
+
+def now() -> float:
+    """Seconds by a clock of ours that is never set, and goes on while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass
+class Place:
+    """A booking: from `starts` (ours, and the database's clock) on a request may be sent."""
+
+    api_id: str
+    number: int
+    starts: float
+    starts_there: float
+    ends: datetime
+    """Its end there, which is told apart from any other booking's."""
+    round_trip: float | None = None
+    """The smallest that any program has found."""
+
+    def is_void(self) -> bool:
+        """Whether its start has passed for so long that somebody else may have it by now."""
+        return now() > self.starts + LATEST
+
+
+class Places:
+    """The places of one key. `per_second` is how many there are, until the server says otherwise."""
+
+    def __init__(self, key: str, per_second: int) -> None:
+        self._key = key
+        self._per_second = per_second
+        self._opened: set[str] = set()
+        self._there = pace.Offset()
+
+    async def book(self, connection: Connection, api_id: str) -> Place | None:
+        """The place that comes free first, None if all are booked; whoever can wait learns that somebody cannot."""
+        await self._open(connection, api_id)
+        row = await self._asked(
+            connection, _BOOK, api_id, self._per_second, pace.WINDOW, pace.HOLD, LASTS, _FARTHEST
+        )
+        if row is None or row["starts"] > row["now"]:
+            await connection.execute(_URGENT, self._key, api_id, _URGENCY)
+        return row and self._place(api_id, row["starts"], row)
+
+    async def take(self, connection: Connection, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
+        """A place in each lane if all have one to spare now; else none, and after how many seconds to ask again."""
+        for api_id in api_ids:
+            await self._open(connection, api_id)
+        limits = (pace.WINDOW, pace.HOLD, _URGENCY, _POLL, _FARTHEST)
+        sent = now()
+        rows = await connection.fetch(_TAKE, self._key, api_ids, self._per_second, LASTS, *limits)
+        self._there.note(sent, rows[0]["now"], now())
+        places = [self._place(row["api_id"], row["now"], row) for row in rows if row["number"] is not None]
+        return rows[0]["opens"] - rows[0]["now"], places
+
+    async def is_held(self, connection: Connection, api_id: str) -> bool:
+        """Whether somebody was refused a moment ago."""
+        return bool(await connection.fetchval(_IS_HELD, self._key, api_id))
+
+    async def keep(self, connection: Connection, place: Place) -> None:
+        """Have it for another while, if it is still ours."""
+        row = await self._asked(connection, _KEEP, place.api_id, place.number, place.ends, LASTS)
+        if row is not None:
+            place.ends = row["ends"]
+
+    async def give_back(self, connection: Connection, place: Place, free_at: float | None) -> None:
+        """Free from `free_at` (ours) on; None: it was not used. Nothing happens if it is not ours any more."""
+        there = place.starts_there if free_at is None else self._there.theirs(free_at)
+        await self._asked(connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, pace.WINDOW)
+
+    async def hold(self, connection: Connection, api_id: str, granted: int | None) -> None:
+        """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
+        await connection.execute(_HOLD, self._key, api_id, pace.HOLD)
+        if granted is not None:
+            await connection.execute(_OPEN, self._key, api_id, self._per_second, granted)
+
+    async def found(self, connection: Connection, api_id: str, round_trip: float) -> None:
+        """The smallest round trip, for programs to come."""
+        await connection.execute(_FOUND, self._key, api_id, round_trip)
+
+    async def granted(self, connection: Connection) -> dict[str, int]:
+        """What the server has said it grants, by api-id; empty where it never refused."""
+        return {row["api_id"]: row["granted"] for row in await connection.fetch(_GRANTED, self._key)}
+
+    async def _open(self, connection: Connection, api_id: str) -> None:
+        if api_id not in self._opened:
+            await connection.execute(_OPEN, self._key, api_id, self._per_second, None)
+            self._opened.add(api_id)
+
+    async def _asked(self, connection: Connection, query: str, *arguments: object) -> Any:
+        """The row of a query, which also tells what the database's clock shows."""
+        sent = now()
+        row = await connection.fetchrow(query, self._key, *arguments)
+        if row is not None:
+            self._there.note(sent, row["now"], now())
+        return row
+
+    def _place(self, api_id: str, starts: float, row: Any) -> Place:
+        return Place(api_id, row["number"], self._there.ours(starts), starts, row["ends"], row["round_trip"])
