@@ -1,0 +1,42 @@
+"""Host names that are unknown, slow, moved or lied about: see `names`, which plays each of them."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"),
+    reason="needs root, unshare and ip",
+)
+
+
+async def played(*cases: str) -> Mapping[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--mount", "--net", sys.executable, "-m", "tests.faults.names", *cases),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    found: Mapping[str, Any] = json.loads(out)
+    return found
+
+
+async def test_a_name_that_is_unknown_slow_or_hijacked_ends_in_time_and_sends_nothing() -> None:
+    found = await played("unknown", "slow", "hijacked")
+    assert found["unknown"]["said"].startswith("Unavailable: cannot connect to nobody.test:8021: Name or")
+    assert found["slow"]["said"] == "Unavailable: no answer in time"
+    assert 0.4 < found["slow"]["seconds"] < 1.5
+    assert "certificate is not valid" in found["hijacked"]["said"]
+    assert found["hijacked"]["received"] == 0
+
+
+@pytest.mark.slow
+async def test_a_host_that_moves_is_found_at_its_new_address() -> None:
+    assert (await played("moved"))["moved"]["said"] == [200, 418]
