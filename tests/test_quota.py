@@ -164,6 +164,19 @@ async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
     assert took.seconds < 2.5
 
 
+async def test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone(database: Address) -> None:
+    async with (
+        sharing(database, per_second=1) as frozen,
+        sharing(database, per_second=1) as other,
+        AsyncExitStack() as stack,
+    ):
+        await stack.enter_async_context(frozen.turn(API))
+        await later(database, 5)
+        async with other.turn(API):
+            await stack.aclose()
+            assert await fetch(database, BOOKED) == [(1,)]
+
+
 async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Address) -> None:
     async with sharing(database, per_second=1) as quota:
         with suppress(ConnectionError):
