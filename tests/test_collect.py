@@ -306,6 +306,15 @@ async def test_what_happens_once_is_made_good(plays: Mapping[str, asyncio.Task[P
     assert played.tokens == (2 if "token" in switch or "401" in switch else 1)
 
 
+@pytest.mark.parametrize("switch", [passing("token_8005")], ids=["token_8005"])
+async def test_a_walk_whose_token_died_between_two_pages_begins_anew(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    """Nobody knows whether the key of a next page outlives the token: one page, a refusal, then all three."""
+    played = await plays[switch]
+    assert played.ledger[BENT].attempts == 5
+
+
 async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> None:
     targets = [
         Target.of(*names)
