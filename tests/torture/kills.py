@@ -1,0 +1,56 @@
+"""kill -9 at random moments, and at every step of what goes between the program and its database."""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from tests.torture import judge
+from tests.torture.figures import Figures
+from tests.torture.work import EVERY, Doing, Reference, Work, undisturbed
+from tests.torture.world import World
+
+NAME = "kills"
+LONG, SHORT = 1_000, 200
+
+
+async def run(world: World, count: int, chance: Random) -> Figures:
+    figures = Figures()
+    references = {work: await undisturbed(world, work) for work in EVERY}
+
+    async def one(number: int, chance: Random) -> Sequence[str]:
+        work = EVERY[number % len(EVERY)]
+        return await _killed_until_done(world, work, references[work], figures, chance)
+
+    await world.rounds(NAME, figures, one, enough=lambda: figures.tried >= count)
+    return figures
+
+
+async def _killed_until_done(
+    world: World, work: Work, reference: Reference, figures: Figures, chance: Random
+) -> Sequence[str]:
+    """Begin the work and kill it, again and again, until it was quicker."""
+    async with work.stage(world) as doing:
+        losses: list[str] = []
+        while await _killed(doing, reference, chance, losses):
+            figures.tried += 1
+        return [*losses, *await doing.unlike(reference)]
+
+
+async def _killed(doing: Doing, reference: Reference, chance: Random, losses: list[str]) -> bool:
+    """Whether death came before the end of the work."""
+    stage = doing.stage
+    walked, filled = await doing.held()
+    since = stage.simulator.api.book.count
+    async with doing.under_way() as process:
+        finishing = asyncio.ensure_future(doing.finish(process))
+        await asyncio.wait([finishing], timeout=chance.uniform(0, reference.seconds))
+        is_done = finishing.done()
+        if is_done:
+            losses += await finishing
+        else:
+            finishing.cancel()
+            process.kill()
+            await process.communicate()
+    losses += await doing.unsound(process)
+    losses += judge.asked_again(stage.simulator, since, walked, filled)
+    return not is_done

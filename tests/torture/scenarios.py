@@ -1,0 +1,7 @@
+"""The scenarios by name, in the order of a run: a module of this package each.
+
+A module has NAME, what it tries at most (LONG, and SHORT for CI), and `run(world, count, chance) -> Figures`. The
+world gives it stages: a database behind a tap, a simulator, a configuration, and processes that see them.
+"""
+
+SCENARIOS = ("kills",)

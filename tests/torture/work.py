@@ -1,0 +1,156 @@
+"""What is done while it is disturbed: a sweep by `once`, a sweep by `daemon`, a backfill; and how it is undisturbed."""
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from collector.model import KST, Target
+from collector.simulator import Options
+from tests.cli.command import Process, ended
+from tests.stand import OPEN
+from tests.torture import judge
+from tests.torture.cluster import Cluster
+from tests.torture.world import Stage, World, now
+
+ANSWERING = timedelta(milliseconds=4)
+SWEEPING = Options(quota=0, freeze=OPEN, latency=ANSWERING)
+FILLING = Options(quota=0, freeze=datetime(2026, 11, 22, 12, 0, tzinfo=KST), latency=ANSWERING)
+SWEPT = tuple(
+    Target.of(market, code, exchange)
+    for market, code, exchange in (
+        *(("KOSPI", f"{code:03}", "KRX") for code in (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)),
+        *(("KOSPI", f"{code:03}", exchange) for code in (5, 13) for exchange in ("NXT", "CONSOLIDATED")),
+        ("KOSDAQ", "138", "KRX"),
+        ("KOSDAQ", "139", "KRX"),
+    )
+)
+"""Most are walks of one page, as most sectors are; the largest has three."""
+FILLED = (Target.of("KOSPI", "010", "KRX"),)
+"""22 listings."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command and what it works on."""
+
+    name: str
+    options: Options
+    targets: tuple[Target, ...]
+
+    def arguments(self, slot: datetime) -> tuple[str, ...]:
+        return {
+            "once": ("once", "--slot", slot.isoformat()),
+            "daemon": ("daemon",),
+            "backfill": ("backfill", "--from", "2026-11-16", "--to", "2026-11-20"),
+        }[self.name]
+
+    @asynccontextmanager
+    async def stage(
+        self, world: World, cluster: Cluster | None = None, database: str = ""
+    ) -> AsyncIterator["Doing"]:
+        """A stage for this work, and its slot."""
+        async with world.stage(
+            *self.targets, options=self.options, cluster=cluster, database=database
+        ) as stage:
+            yield Doing(self, stage, now())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What it is like when nobody disturbs it: what is there in the end, how long it takes, the steps of it."""
+
+    digest: str
+    seconds: float
+    steps: Counter[str]
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A piece of work on its stage, begun as often as it takes."""
+
+    work: Work
+    stage: Stage
+    slot: datetime
+
+    @asynccontextmanager
+    async def under_way(self, **more: str) -> AsyncIterator[Process]:
+        """The command, from the beginning or from where the last one was stopped."""
+        if self.work.name == "daemon":
+            await self.stage.connection.execute("UPDATE collector.lease SET expires_at = clock_timestamp()")
+        async with self.stage.start(*self.work.arguments(self.slot), **more) as process:
+            yield process
+
+    async def finish(self, process: Process) -> list[str]:
+        """Wait until the work is done; what is wrong with the end of it."""
+        if self.work.name == "daemon":
+            while not said(process, "sweep.ended") and process.returncode is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+        found = await ended(process)
+        if found.code:
+            return [f"broken: {self.work.name} ended with {found.code}: {found.err[-300:]}"]
+        return []
+
+    async def held(self) -> tuple[set[Target], set[str]]:
+        """What is stored: targets, and listings with their history."""
+        return await judge.complete(self.stage.connection), await judge.settled(self.stage.connection)
+
+    async def unsound(self, process: Process) -> list[str]:
+        """What is wrong with the database after the death of a process, whenever it came."""
+        return [*await judge.torn(self.stage.connection), *await self.unkept(process)]
+
+    async def unkept(self, process: Process) -> list[str]:
+        """What a process said was stored and is not."""
+        there = {str(target) for target in await judge.complete(self.stage.connection)}
+        claimed = {
+            str(line["target"]) for line in said(process, "walk.stored") if line["status"] == "complete"
+        }
+        return [f"lost: {target} was said to be stored" for target in sorted(claimed - there)]
+
+    async def unlike(self, reference: Reference) -> list[str]:
+        """What is wrong with everything in the end."""
+        connection = self.stage.connection
+        found = [*await judge.torn(connection), *await judge.altered(connection, self.stage.simulator)]
+        found += await judge.missing(connection, self.work.targets)
+        digest = await judge.digest(connection)
+        if digest != reference.digest:
+            found.append(f"altered: the digest is {digest}, undisturbed {reference.digest}")
+        return found
+
+
+ONCE = Work("once", SWEEPING, SWEPT)
+DAEMON = Work("daemon", SWEEPING, SWEPT)
+BACKFILL = Work("backfill", FILLING, FILLED)
+EVERY = (ONCE, DAEMON, BACKFILL)
+
+
+def short(work: Work) -> Work:
+    """The same with fewer targets, for when the beginning is what matters."""
+    return replace(work, targets=work.targets[:6])
+
+
+def said(process: Process, event: str) -> list[dict[str, object]]:
+    """The lines of an event that a process has logged so far."""
+    text = (process._folder / "err").read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    mark = f'"event": "{event}"'
+    return [json.loads(line) for line in whole.splitlines() if mark in line]
+
+
+async def undisturbed(world: World, work: Work) -> Reference:
+    """Do it once in peace."""
+    async with work.stage(world) as doing:
+        began = time.monotonic()
+        async with doing.under_way() as process:
+            assert not (wrong := await doing.finish(process)), wrong
+        seconds = time.monotonic() - began
+        digest = await judge.digest(doing.stage.connection)
+        reference = Reference(digest, seconds, Counter(doing.stage.tap.heard))
+        assert not (wrong := await doing.unlike(reference)), wrong
+        return reference

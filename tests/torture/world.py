@@ -1,0 +1,147 @@
+"""Where scenarios take place: real processes, a real PostgreSQL behind a tap, a simulator that keeps books."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from collector.model import Target
+from collector.postgres import Address, Connection, connect
+from collector.simulator import Options, Simulator
+from tests.cli.command import Process, environment, started
+from tests.stand import STILL, yaml
+from tests.torture import cluster as clusters
+from tests.torture.cluster import Cluster
+from tests.torture.figures import Figures
+from tests.torture.tap import Tap, tapped
+
+TODAY = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
+"""Its slot has been today, and may still run: a sweep begins whenever a daemon does."""
+FAST = 200
+"""Requests a second: the quota is in use, and never in the way."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One database, one simulator, one configuration; commands in it see the database through the tap."""
+
+    folder: Path
+    targets: Sequence[Target]
+    simulator: Simulator
+    database: Address
+    connection: Connection
+    """The judge's own, which does not pass the tap."""
+    tap: Tap
+    config: Path
+    cluster: Cluster
+    env: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, **more: str) -> AbstractAsyncContextManager[Process]:
+        """A command under way, killed at the end of the block; forked from a process that imported it."""
+        return started(*arguments, "--config", str(self.config), env=self.env | more, cwd=self.folder)
+
+
+@dataclass
+class World:
+    """What a run of scenarios shares. `only` is the one round that is asked for, None for all of them."""
+
+    folder: Path
+    seed: int
+    cluster: Cluster
+    sides: int = 2
+    """Rounds that take place side by side."""
+    only: int | None = None
+    progress: Callable[[str], None] = lambda _: None
+    _stages: int = 0
+
+    @asynccontextmanager
+    async def stage(
+        self,
+        *targets: Target,
+        options: Options = STILL,
+        cluster: Cluster | None = None,
+        database: str = "",
+        more: str = TODAY,
+        **api: object,
+    ) -> AsyncIterator[Stage]:
+        """A stage of a round's own; `database` are words for CREATE DATABASE, `api` and `more` for the YAML."""
+        self._stages += 1
+        folder = self.folder / f"stage{self._stages}"
+        folder.mkdir()
+        config = folder / "collector.yaml"
+        config.write_text(yaml(targets, **{"requests_per_second": FAST, **api}) + more, encoding="utf-8")
+        cluster = cluster or self.cluster
+        async with (
+            cluster.database(database) as address,
+            connect(address) as connection,
+            tapped(address) as tap,
+            Simulator(options) as simulator,
+        ):
+            env = environment(simulator.url, tap.address)
+            yield Stage(folder, targets, simulator, address, connection, tap, config, cluster, env)
+        rmtree(folder)
+
+    def another_cluster(self, name: str, *settings: str) -> AbstractAsyncContextManager[Cluster]:
+        """A server that a scenario may break."""
+        return clusters.running(self.folder / name, *settings)
+
+    async def rounds(
+        self,
+        name: str,
+        figures: Figures,
+        one: Callable[[int, Random], Awaitable[Sequence[str]]],
+        *,
+        enough: Callable[[], bool] | None = None,
+        count: int = 0,
+    ) -> None:
+        """Carry out rounds, a few side by side, until there were `count`, or `enough` says so.
+
+        `one` is given the round's number and its own source of chance, and answers what was lost. What it
+        raises is a loss as well.
+        """
+        numbers = iter(range(1 << 30) if enough else range(count))
+
+        async def side() -> None:
+            for number in numbers:
+                if enough and enough():
+                    return
+                figures.lose(number, await self._round(name, number, one))
+                self.progress(f"{name:10} {figures.line()}")
+
+        if self.only is not None:
+            figures.lose(self.only, await self._round(name, self.only, one))
+            return
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.sides):
+                group.create_task(side())
+
+    async def _round(
+        self, name: str, number: int, one: Callable[[int, Random], Awaitable[Sequence[str]]]
+    ) -> Sequence[str]:
+        try:
+            return await one(number, Random(f"{self.seed} {name} {number}"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the round has failed and the others go on
+            traceback.print_exc()
+            return [f"broken: {type(error).__name__}: {' '.join(str(error).split())[:300]}"]
+
+
+@asynccontextmanager
+async def opened(seed: int) -> AsyncIterator[World]:
+    """A world in a folder of its own, gone afterwards."""
+    folder = Path(mkdtemp(prefix="torture-"))
+    try:
+        async with clusters.running(folder / "cluster") as cluster:
+            yield World(folder, seed, cluster)
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def now() -> datetime:
+    """A slot that `once` may be asked for."""
+    return datetime.now(UTC).replace(microsecond=0)
