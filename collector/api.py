@@ -4,7 +4,8 @@ It knows how to send, not what an answer means (`wire` does) nor when to ask aga
 cookies and proxies from the environment are off: a redirect would carry the keys elsewhere.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ BODY_LIMIT = 8 << 20
 """Bytes of one answer after decompression; a page has about 30,000."""
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _CHUNK = 1 << 16
+_SHORTEST = 12
 
 
 class Api:
@@ -70,7 +72,7 @@ class Api:
             ) as response,
         ):
             _refuse_frame(response)
-            body = await _read(response.content)
+            body = _unquoted(await _read(response.content), (*request.secrets, *([token] if token else ())))
             return Reply(response.status, tuple(response.headers.items()), body)
 
 
@@ -97,6 +99,17 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
             raise Unreadable(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _unquoted(body: bytes, secrets: Sequence[Secret]) -> bytes:
+    """The answer without what was sent in confidence: a gateway's error may quote the request, and its text is
+    shown, logged and stored. What is shorter than any key or token of Kiwoom's is left, as it may be a price."""
+    for secret in secrets:
+        value = secret.reveal()
+        if len(value) >= _SHORTEST:
+            for form in {value, json.dumps(value)[1:-1], value.replace("/", "\\/")}:
+                body = body.replace(form.encode(), b"***")
+    return body
 
 
 @asynccontextmanager

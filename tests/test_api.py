@@ -1,6 +1,7 @@
 """The HTTP client against a server that lies, stalls and breaks off byte by byte."""
 
 import asyncio
+import json
 import ssl
 import time
 import traceback
@@ -93,6 +94,21 @@ HEAD = WHOLE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 async def test_an_answer_comes_back_as_it_was_sent() -> None:
     reply = await asked(partial(saying, WHOLE))
     assert (reply.status, reply.body, reply.next_key()) == (200, b'{"return_code":0}', "N1")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [str, lambda text: text.replace("/", "\\/"), lambda text: json.dumps(text)[1:-1]],
+    ids=["raw", "slashes", "JSON"],
+)
+@pytest.mark.parametrize(
+    "ask", [ASK, wire.ask_token(Secret("/an/app/key 앱"), Secret("/a/secret/key 앱"))], ids=["page", "token"]
+)
+async def test_an_answer_that_quotes_what_was_confided_comes_back_without_it(ask, form) -> None:
+    sent = [TOKEN, *(secret.reveal() for secret in ask.secrets)]
+    quoted = form(" and ".join(sent)).encode()
+    reply = await asked(partial(saying, answer(b'{"return_msg":"' + quoted + b'"}')), ask=ask)
+    assert reply.body == b'{"return_msg":"' + b" and ".join([b"***"] * len(sent)) + b'"}'
 
 
 async def test_a_request_says_who_asks_and_nothing_more_than_documented() -> None:

@@ -130,6 +130,7 @@ ENDS = {
     "unknown_code": "failed Rejected",
     "code_as_text": "denied",
     "no_data_20": "failed Rejected",
+    "quoted_request": "failed Rejected",
     "redirect_307": "failed Rejected",
     "token_500": "failed Unavailable",
     "token_slow": "failed Unavailable",

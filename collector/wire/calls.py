@@ -25,13 +25,14 @@ SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 class Request:
     """One POST: which call, where, the JSON body, and the key of the page (None: the first).
 
-    The body is left out of its repr: that of a token request holds the keys.
+    The body is left out of its repr: that of a token request holds the keys, which `secrets` names.
     """
 
     api_id: str
     path: str
     body: bytes = field(repr=False)
     key: str | None = None
+    secrets: tuple[Secret, ...] = ()
 
     def headers(self, token: Secret | None) -> dict[str, str]:
         """Headers as documented; the continuation pair only where a page is continued."""
@@ -50,13 +51,13 @@ def _json(**fields: str) -> bytes:
 def ask_token(app_key: Secret, secret_key: Secret) -> Request:
     """au10001: a token for the key pair."""
     body = _json(grant_type="client_credentials", appkey=app_key.reveal(), secretkey=secret_key.reveal())
-    return Request(TOKEN, "/oauth2/token", body)
+    return Request(TOKEN, "/oauth2/token", body, secrets=(app_key, secret_key))
 
 
 def ask_revoke(app_key: Secret, secret_key: Secret, token: Secret) -> Request:
     """au10002: end a token, for everybody who uses it."""
     body = _json(appkey=app_key.reveal(), secretkey=secret_key.reveal(), token=token.reveal())
-    return Request(REVOKE, "/oauth2/revoke", body)
+    return Request(REVOKE, "/oauth2/revoke", body, secrets=(app_key, secret_key, token))
 
 
 def ask_sectors(market: Market) -> Request:

@@ -147,3 +147,9 @@ def redirect_307(case: Case, args: Args) -> None:
     _page(case, "", args.number("status"))
     assert case.reply.instead is not None
     case.reply.instead = replace(case.reply.instead, headers=(("Location", args.text("location")),))
+
+
+@fault(Stage.REFUSE, "an error whose text quotes the request, keys and token and all", apis="", code=1517)
+def quoted_request(case: Case, args: Args) -> None:
+    quoted = " ".join((*case.call.fields.values(), f"Bearer {case.call.token}"))
+    _refuse(case, Refusal(2, f"[{args.number('code')}:{quoted}]"))
