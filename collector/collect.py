@@ -1,7 +1,8 @@
 """The one path: a slot and targets in, committed walks out. `once`, `daemon` and `backfill` all end here.
 
-One asyncio task a target, behind a semaphore on *targets*: bounding requests instead lets all targets finish
-together at the end, and a kill at half time would keep none of them.
+A few targets at a time are walked with each key: bounding requests instead lets all targets finish together at
+the end, and a kill at half time would keep none of them. Which target is next stands on a list that other
+programs may take from as well; see `claims`.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from datetime import UTC, datetime
 import structlog
 
 from collector.certify import certify
-from collector.errors import ApiError, CollectorError, Rejected, TokenExpired, Unavailable
+from collector.claims import Alone, Claim, ClaimLost, Taken, Work, Worklist
+from collector.errors import ApiError, CollectorError, Denied, Rejected, TokenExpired, Unavailable
 from collector.kiwoom import Kiwoom, Trace
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
@@ -24,6 +26,8 @@ PAGE_CAP = 200
 ROW_CAP = 20_000
 EMPTY_PAGES = 2
 """Empty pages with a next key that are followed before the walk is broken off."""
+_GLANCE = 0.2
+"""Seconds between two looks at what others still walk, when nothing is left to take."""
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -49,12 +53,18 @@ class Tally:
 
 @dataclass(frozen=True)
 class Collector:
-    """What a sweep needs: the API, the store, the sector table, and how many targets are walked at once."""
+    """What a sweep needs: the API, the store, the sector table, and how many targets each key walks at once.
+
+    `others` are the API with further keys: sweeps are spread over all of them. `worklist` is where other
+    programs find what is left to walk.
+    """
 
     kiwoom: Kiwoom
     store: Store
     sectors: Mapping[str, Sector]
     concurrency: int = 4
+    others: Sequence[Kiwoom] = ()
+    worklist: Worklist = field(default_factory=Alone)
     underway: dict[tuple[datetime, str], Tally] = field(default_factory=dict)
     """The sweeps that run, by slot and universe, for whoever shows them."""
 
@@ -98,58 +108,130 @@ class Collector:
         may_begin: Callable[[], bool],
         late: "_Late",
     ) -> Sweep:
-        self.kiwoom.refresh()
+        self._refresh()
         await self.store.begin_sweep(slot, universe, targets)
-        stored = await self._stored(slot, late=late.until is not None)
+        stay = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
+        stored = {at: one for at, one in (await self.store.ledger(slot)).items() if one.status in stay}
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
-        await self._walk_all(slot, todo, known, tally, may_begin=may_begin, late=late)
+        if todo:
+            async with self.worklist.work(slot, todo, stay) as work:
+                await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
         await self.store.end_sweep(slot, universe)
-        ended = {outcome.target: outcome for outcome in tally.outcomes} | stored
-        sweep = Sweep(slot, [ended[target] for target in targets], self.kiwoom.requests, tally.seconds())
+        outcomes = await self._outcomes(slot, targets, stored, tally)
+        requests = sum(kiwoom.requests for kiwoom in self._keys)
+        sweep = Sweep(slot, outcomes, requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         return sweep
 
-    async def _stored(self, slot: datetime, *, late: bool) -> dict[Target, Outcome]:
-        ledger = await self.store.ledger(slot)
-        stay = (Status.COMPLETE,) if late else (Status.COMPLETE, Status.SUSPECT)
-        return {target: outcome for target, outcome in ledger.items() if outcome.status in stay}
+    async def help(self, slot: datetime, targets: Sequence[Target], work: Work) -> Tally:
+        """Walk what is free of a sweep that another program has begun; how much of it that was."""
+        self._refresh()
+        tally = Tally(targets=len(targets))
+        known = await self.store.known(slot, targets)
+        await _Pass(self, slot, known, tally).run(work, helping=True)
+        await self.store.end_help(slot)
+        return tally
 
-    async def _walk_all(
+    @property
+    def _keys(self) -> Sequence[Kiwoom]:
+        return (self.kiwoom, *self.others)
+
+    def _refresh(self) -> None:
+        for kiwoom in self._keys:
+            kiwoom.refresh()
+
+    async def _outcomes(
+        self, slot: datetime, targets: Sequence[Target], stored: Mapping[Target, Outcome], tally: Tally
+    ) -> list[Outcome]:
+        """How each target ended; what others walked stands in the ledger, and what nobody did is missed."""
+        ended = {**stored, **{outcome.target: outcome for outcome in tally.outcomes}}
+        if not ended.keys() >= set(targets):
+            ended = await self.store.ledger(slot) | ended
+        return [ended.get(target) or Outcome(target, slot, Status.MISSED) for target in targets]
+
+
+class _Pass:
+    """One pass over what is left of a sweep, until nothing of it is left to anybody."""
+
+    def __init__(
         self,
+        collector: Collector,
         slot: datetime,
-        todo: Sequence[Target],
         known: Mapping[Target, Known],
         tally: Tally,
         *,
-        may_begin: Callable[[], bool],
-        late: "_Late",
+        late: "_Late | None" = None,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
-        at_once = asyncio.Semaphore(self.concurrency)
-        doubtful: list[_Walk] = []
+        self._collector = collector
+        self._store = collector.store
+        self._slot = slot
+        self._known = known
+        self._tally = tally
+        self._late = late or _Late(None, ())
+        self._may_begin = may_begin
+        self._put_off: list[_Walk] = []
+        self._keys = [collector.kiwoom, *collector.others]
 
-        async def one(target: Target) -> None:
-            walk = _Walk(self.kiwoom, slot, target, tally, late)
-            async with at_once:
-                if not may_begin():
-                    tally.outcomes.append(Outcome(target, slot, Status.MISSED))
-                elif await self._read(walk) and walk.is_doubtful(known[target]):
-                    doubtful.append(walk)
-                else:
-                    await self._settle(walk, known[target], tally)
+    async def run(self, work: Work, *, helping: bool = False) -> None:
+        """`helping`: what others walk is not waited for."""
+        while True:
+            await self._walk_what_is_free(work)
+            if not self._may_begin():
+                await work.withdraw()
+            standing = await work.standing()
+            self._tally.done = max(self._tally.done, self._tally.targets - standing.open)
+            if standing.free == standing.elsewhere == 0:
+                await self._judge_the_rest()
+                if standing.open == 0 or helping:
+                    return
+            elif helping and not (standing.free or self._put_off):
+                return
+            if standing.open:
+                await asyncio.sleep(_GLANCE)
 
+    async def _walk_what_is_free(self, work: Work) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for target in todo:
-                    group.create_task(one(target))
+                for kiwoom in self._keys:
+                    for _ in range(self._collector.concurrency):
+                        group.create_task(self._walk_on(work, kiwoom))
         except* CollectorError as failures:
             # The first one ends the sweep; those that fell in the same moment say the same.
             raise failures.exceptions[0] from None
-        for walk in doubtful:
-            none_there = await self.store.none_there(slot, walk.target)
-            await self._settle(walk, replace(known[walk.target], none_there=none_there), tally)
+
+    async def _walk_on(self, work: Work, kiwoom: Kiwoom) -> None:
+        """Walk one target after the other, with one key, as long as there are any."""
+        while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key)):
+            walk = _Walk(kiwoom, self._slot, taken, self._tally, self._late)
+            try:
+                is_read = await self._read(walk)
+            except Denied as error:
+                self._go_on_without(kiwoom, error)
+                await work.give_back(taken)
+                return
+            if is_read and walk.is_doubtful(self._known[walk.target]):
+                self._put_off.append(walk)
+                await work.put_off(taken)
+            else:
+                await self._settle(walk, self._known[walk.target])
+
+    def _go_on_without(self, kiwoom: Kiwoom, error: Denied) -> None:
+        """The error itself if there is no other key."""
+        if self._keys == [kiwoom]:
+            raise error
+        if kiwoom in self._keys:
+            self._keys.remove(kiwoom)
+            log.error("key.denied", key=kiwoom.name, reason=str(error))
+
+    async def _judge_the_rest(self) -> None:
+        while self._put_off:
+            walk = self._put_off.pop()
+            none_there = await self._store.none_there(self._slot, walk.target)
+            await self._settle(walk, replace(self._known[walk.target], none_there=none_there))
 
     async def _read(self, walk: "_Walk") -> bool:
         try:
@@ -161,23 +243,27 @@ class Collector:
         walk.ended = walk.tally.seconds()
         return walk.error is None
 
-    async def _settle(self, walk: "_Walk", known: Known, tally: Tally) -> None:
+    async def _settle(self, walk: "_Walk", known: Known) -> None:
         """Judge a walk that has ended, however, and write it down."""
-        if walk.error is not None:
-            outcome = await self._failed(walk, walk.error)
-        else:
-            assert walk.reading is not None
-            outcome = await self._entered(walk.reading, known, walk.late.remarks)
+        try:
+            if walk.error is not None:
+                outcome = await self._failed(walk, walk.error)
+            else:
+                assert walk.reading is not None
+                outcome = await self._entered(walk.reading, known, walk)
+        except ClaimLost as lost:
+            log.warning("walk.lost", target=str(walk.target), reason=str(lost))
+            return
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
-        tally.done += 1
-        tally.outcomes.append(outcome)
+        self._tally.done += 1
+        self._tally.outcomes.append(outcome)
         _log_walk(outcome)
 
-    async def _entered(self, reading: Reading, known: Known, remarks: Sequence[Remark]) -> Outcome:
-        sector = self.sectors.get(reading.target.sector)
-        certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
-        certificate = replace(certificate, remarks=(*certificate.remarks, *remarks))
-        if not await self.store.enter(reading, certificate):
+    async def _entered(self, reading: Reading, known: Known, walk: "_Walk") -> Outcome:
+        sector = self._collector.sectors.get(reading.target.sector)
+        certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
+        if not await self._store.enter(reading, certificate, walk.claim):
             return await self._standing(reading.slot, reading.target)
         return Outcome(
             target=reading.target,
@@ -191,7 +277,9 @@ class Collector:
 
     async def _failed(self, walk: "_Walk", error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
-        if not await self.store.enter_failure(walk.slot, walk.target, error=text, attempts=walk.attempts):
+        if not await self._store.enter_failure(
+            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
+        ):
             return await self._standing(walk.slot, walk.target)
         return Outcome(
             target=walk.target, slot=walk.slot, status=Status.FAILED, error=text, attempts=walk.attempts
@@ -199,7 +287,7 @@ class Collector:
 
     async def _standing(self, slot: datetime, target: Target) -> Outcome:
         """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
-        return (await self.store.ledger(slot))[target]
+        return (await self._store.ledger(slot))[target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +301,11 @@ class _Late:
 class _Walk:
     """The reading of one target, page by page; started over once if the token dies between two pages."""
 
-    def __init__(self, kiwoom: Kiwoom, slot: datetime, target: Target, tally: Tally, late: "_Late") -> None:
+    def __init__(self, kiwoom: Kiwoom, slot: datetime, taken: Taken, tally: Tally, late: "_Late") -> None:
         self.slot = slot
         self.late = late
-        self.target = target
+        self.target = taken.target
+        self.claim: Claim | None = taken.claim
         self.began = self.ended = 0.0
         self.reading: Reading | None = None
         self.error: ApiError | None = None
@@ -273,8 +362,11 @@ class _Walk:
         return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
 
     async def _page(self, key: str | None) -> tuple[Page, datetime]:
-        page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
-        self.tally.requests = self._kiwoom.requests
+        before = self._trace.sent
+        try:
+            page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
+        finally:
+            self.tally.requests += self._trace.sent - before
         self.tally.pages += 1
         self.tally.rows += len(page.rows)
         return page, arrived

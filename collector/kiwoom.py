@@ -25,7 +25,7 @@ from collector.patience import ATTEMPTS, Breaker, RetryBudget, backoff
 from collector.postgres.database import Database
 from collector.quota import Quota
 from collector.secret import Secret
-from collector.token import Tokens
+from collector.token import Tokens, key_digest
 from collector.wire import Reply, Request
 
 if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
@@ -51,11 +51,23 @@ class Trace:
 
 
 class Kiwoom:
-    """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's)."""
+    """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's).
+
+    `name` is what the operator calls the key; `key` stands for it in the database.
+    """
 
     def __init__(
-        self, api: "Api", quota: Quota, database: Database, *, app_key: Secret, secret_key: Secret
+        self,
+        api: "Api",
+        quota: Quota,
+        database: Database,
+        *,
+        app_key: Secret,
+        secret_key: Secret,
+        name: str = "main",
     ) -> None:
+        self.name = name
+        self.key = key_digest(app_key)
         self._api = api
         self._quota = quota
         self._keys = (app_key, secret_key)

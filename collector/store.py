@@ -16,6 +16,7 @@ import asyncpg
 
 from collector import rows
 from collector.certify import members_digest
+from collector.claims import Claim
 from collector.errors import StoreError
 from collector.lease import LeaseLost
 from collector.model import (
@@ -159,6 +160,11 @@ class Store:
             async with self.database.session("tending the day's index") as connection:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
 
+    async def end_help(self, slot: datetime) -> None:
+        """Note which listings our complete walks of somebody else's sweep showed, and where."""
+        async with self.database.transaction("ending what was helped with") as connection:
+            await self.registry.keep_members(connection, slot)
+
     async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
         """The newest slot after `since` whose sweep stored something and did not end, None if there is none."""
         async with self.database.session("looking for a sweep to resume") as connection:
@@ -199,9 +205,10 @@ class Store:
         async with self.database.session("comparing KRX with NXT") as connection:
             return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
-    async def enter(self, reading: Reading, certificate: Certificate) -> bool:
+    async def enter(self, reading: Reading, certificate: Certificate, claim: Claim | None = None) -> bool:
         """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
 
+        ClaimLost: the walk is somebody else's by now, and nothing was written.
         An error while committing does not tell whether it was committed, so the ledger is read before
         anything is done again.
         """
@@ -214,23 +221,35 @@ class Store:
         async def write(again: bool) -> bool:
             if again and await self._is_there(reading, certificate.status):
                 return True
-            return await self._written(reading, target, certificate, values, packed)
+            return await self._written(reading, target, certificate, values, packed, claim=claim)
 
         entered = await self._repeated(reading.slot, write)
         if certificate.status is Status.COMPLETE:
             self.registry.note_members(reading.target.market, snapshots, numbers)
         return entered
 
-    async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> bool:
-        """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is."""
-        return await self._without_rows(slot, target, Status.FAILED, error, attempts)
+    async def enter_failure(
+        self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
+    ) -> bool:
+        """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is.
+
+        ClaimLost as in `enter`.
+        """
+        return await self._without_rows(slot, target, Status.FAILED, error, attempts, claim=claim)
 
     async def enter_miss(self, slot: datetime, target: Target, *, reason: str) -> bool:
         """Note that a target's slot passed untried; False as in `enter_failure`."""
         return await self._without_rows(slot, target, Status.MISSED, reason, 0)
 
     async def _without_rows(
-        self, slot: datetime, target: Target, status: Status, error: str, attempts: int
+        self,
+        slot: datetime,
+        target: Target,
+        status: Status,
+        error: str,
+        attempts: int,
+        *,
+        claim: Claim | None = None,
     ) -> bool:
         nothing: tuple[Any, ...] = (None, None, [], [], None, None)
         values: tuple[Any, ...] = (
@@ -247,6 +266,8 @@ class Store:
 
         async def write(_again: bool) -> bool:
             async with self.database.transaction(f"noting that {target} {status}") as connection:
+                if claim is not None:
+                    await claim.redeem(connection)
                 return await connection.fetchval(_ENTER, *values) is not None
 
         return await self._repeated(slot, write)
@@ -258,8 +279,12 @@ class Store:
         certificate: Certificate,
         values: Sequence[Any],
         packed: rows.Packed,
+        *,
+        claim: Claim | None,
     ) -> bool:
         async with self.database.transaction(f"storing {reading.target}") as connection:
+            if claim is not None:
+                await claim.redeem(connection)
             fresh = await connection.fetchval(_ENTER, reading.slot, target, certificate.status, *values)
             if fresh is None:
                 return False

@@ -130,14 +130,16 @@ class ModelStore:
     async def none_there(self, slot: datetime, target: Target) -> bool:
         return False
 
-    async def enter(self, reading, certificate) -> bool:
+    async def enter(self, reading, certificate, claim) -> bool:
         self._lease.check()
         digest = str([page.rows for page in reading.pages])
         line = Line(str(certificate.status), digest=digest, rows=reading.row_count)
         self._books.write(reading.slot, reading.target, line)
         return True
 
-    async def enter_failure(self, slot: datetime, target: Target, *, error: str, attempts: int) -> None:
+    async def enter_failure(
+        self, slot: datetime, target: Target, *, error: str, attempts: int, claim
+    ) -> None:
         self._lease.check()
         self._books.write(slot, target, Line("failed", error.partition(":")[0]))
 
@@ -211,6 +213,8 @@ class ModelAccounts:
 
 class ModelKiwoom:
     """Answers one page a target, whose rows are those of the day that `shown` names."""
+
+    name = key = "model"
 
     def __init__(
         self,
