@@ -7,7 +7,6 @@ all the same (status suspect), and views of certified data leave them out.
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, pairwise
-from operator import itemgetter
 
 from collector.model import (
     KST,
@@ -34,8 +33,6 @@ _BOARD = {
 }
 """The board on which a market's members are listed; KRX100 draws on both."""
 
-_SYMBOL = itemgetter(0)  # of a Snapshot
-
 Boards = dict[str, Market]
 """symbol → the board that earlier complete walks found it on."""
 
@@ -57,14 +54,17 @@ def board(market: Market) -> Market | None:
 
 def members_digest(reading: Reading) -> bytes:
     """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision)."""
-    symbols = sorted(dict.fromkeys(map(_SYMBOL, chain.from_iterable(page.rows for page in reading.pages))))
-    return blake2b(",".join(symbols).encode(), digest_size=8).digest()
+    return blake2b(",".join(sorted(set(_symbols(reading)))).encode(), digest_size=8).digest()
+
+
+def _symbols(reading: Reading) -> list[str]:
+    return list(chain.from_iterable(page.rows.symbol for page in reading.pages))
 
 
 def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
     yield from _end(reading)
     yield from _shape(reading.pages)
-    symbols = list(map(_SYMBOL, chain.from_iterable(page.rows for page in reading.pages)))
+    symbols = _symbols(reading)
     if any(page.bad for page in reading.pages):
         yield Remark.UNDECODED
     if len(set(symbols)) < len(symbols):
@@ -114,7 +114,7 @@ def _out_of_order(pages: Sequence[Page]) -> bool:
     that are not in order themselves and is not judged; nor are codes with letters, whose place among the
     digits nobody documents.
     """
-    codes = [list(filter(str.isdigit, map(_SYMBOL, page.rows))) for page in pages]
+    codes = [list(filter(str.isdigit, page.rows.symbol)) for page in pages]
     if any(page != sorted(page) for page in codes):
         return False
     held = [page for page in codes if page]

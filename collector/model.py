@@ -1,10 +1,11 @@
 """The nouns: what is asked for, what came back, and what is known of its wholeness."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 KST = timezone(timedelta(hours=9), "KST")
 """Korea's time: no daylight saving since 1988, so a fixed offset is exact and needs no tz database."""
@@ -66,6 +67,48 @@ class Snapshot(NamedTuple):
     low: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Many snapshots, a column each, as they are read, judged and stored: few lists instead of many tuples.
+
+    The columns are those of Snapshot, all of one length. A price of 0 stands for None, as in the tables; who
+    iterates gets single rows, and None.
+    """
+
+    symbol: Sequence[str] = ()
+    name: Sequence[str] = ()
+    price: Sequence[int] = ()
+    change: Sequence[int] = ()
+    change_bp: Sequence[int] = ()
+    sign: Sequence[int] = ()
+    volume: Sequence[int] = ()
+    ask: Sequence[int] = ()
+    bid: Sequence[int] = ()
+    open: Sequence[int] = ()
+    high: Sequence[int] = ()
+    low: Sequence[int] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence["Snapshots"]) -> "Snapshots":
+        """The rows of several, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*map(cls.columns, parts), strict=True)
+        return cls(*(list(chain.from_iterable(column)) for column in columns))
+
+    def columns(self) -> tuple[Sequence[Any], ...]:
+        """From symbol to low."""
+        return tuple([getattr(self, column.name) for column in fields(self)])
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        symbol, name, price, change, change_bp, sign, volume, *quotes = self.columns()
+        won, *depth = ([amount or None for amount in column] for column in (price, *quotes))
+        return map(Snapshot, symbol, name, won, change, change_bp, sign, volume, *depth)
+
+
 class BadRow(NamedTuple):
     """A row that does not decode: its raw JSON text and the reason. Goes to quarantine, never away."""
 
@@ -77,7 +120,7 @@ class BadRow(NamedTuple):
 class Page:
     """One answer of ka20002: its rows in the order served, and the key of the next page (None: the last)."""
 
-    rows: Sequence[Snapshot]
+    rows: Snapshots
     next_key: str | None
     bad: Sequence[BadRow] = ()
     wrong_suffix: int = 0

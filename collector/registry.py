@@ -6,12 +6,12 @@ are given once and never change; they are learnt when the program starts and kep
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
-from operator import itemgetter
 
 from collector.certify import Boards
 from collector.errors import ConfigError
-from collector.model import Market, Sector, Snapshot, Target
+from collector.model import Market, Sector, Snapshots, Target
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
@@ -64,7 +64,6 @@ SET market = EXCLUDED.market, name_ko = EXCLUDED.name_ko, name_en = EXCLUDED.nam
     members = EXCLUDED.members, index_only = EXCLUDED.index_only, valid_to = NULL
 """
 
-_SYMBOL, _NAMED = itemgetter(0), itemgetter(0, 1)  # of a Snapshot
 _SOURCES = {"real": "Kiwoom's real host", "mock": "Kiwoom's mock host", "ours": "a simulator"}
 
 
@@ -112,12 +111,15 @@ class Registry:
             async with self._database.session("reading the targets") as connection:
                 await self._learn_targets(connection)
 
-    async def numbers(self, rows: Sequence[Snapshot], slot: datetime) -> list[int]:
+    async def numbers(self, rows: Snapshots, slot: datetime) -> list[int]:
         """The number of each row's listing; one seen under a name for the first time is given its own."""
-        names = list(map(_NAMED, rows))
-        if not self.listings.keys() >= set(names):
-            await self._enlist(set(names), slot)
-        return list(map(self.listings.__getitem__, names))
+        with suppress(KeyError):
+            return self._numbers(rows)
+        await self._enlist(set(zip(rows.symbol, rows.name, strict=True)), slot)
+        return self._numbers(rows)
+
+    def _numbers(self, rows: Snapshots) -> list[int]:
+        return list(map(self.listings.__getitem__, zip(rows.symbol, rows.name, strict=True)))
 
     async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
         async with self._one_at_a_time:
@@ -130,12 +132,12 @@ class Registry:
                 found = await connection.fetch(_IDS, symbols, titles)
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
 
-    def note_members(self, market: Market, rows: Sequence[Snapshot], numbers: Iterable[int]) -> None:
+    def note_members(self, market: Market, rows: Snapshots, numbers: Iterable[int]) -> None:
         """A complete walk of a market showed these rows: what it tells of boards counts from now on."""
         home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
         self._seen.setdefault(home, set()).update(numbers)
         if home is not None:
-            new = set(map(_SYMBOL, rows)) - self.boards.keys()
+            new = set(rows.symbol) - self.boards.keys()
             self.boards |= dict.fromkeys(new, home)
 
     async def keep_members(self, connection: Connection, slot: datetime) -> None:

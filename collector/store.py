@@ -25,6 +25,7 @@ from collector.model import (
     Known,
     Outcome,
     Reading,
+    Snapshots,
     Status,
     Target,
 )
@@ -212,7 +213,7 @@ class Store:
         An error while committing does not tell whether it was committed, so the ledger is read before
         anything is done again.
         """
-        snapshots = [row for page in reading.pages for row in page.rows]
+        snapshots = Snapshots.joined([page.rows for page in reading.pages])
         numbers = await self.registry.numbers(snapshots, reading.slot)
         target = self.registry.targets[reading.target]
         packed = rows.pack(reading.slot, target, snapshots, numbers)

@@ -11,7 +11,7 @@ from collector.cli import wiring
 from collector.cli.world import World
 from collector.collect import Collector
 from collector.config import Environment
-from collector.model import KST, Exchange, Page, Reading, Snapshot, Target
+from collector.model import KST, Exchange, Page, Reading, Snapshot, Snapshots, Target
 from collector.postgres import Address, connect
 from collector.secret import Secret
 from collector.simulator import Options
@@ -114,12 +114,19 @@ def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 10
     ]
 
 
+def columns(rows: Iterable[Snapshot]) -> Snapshots:
+    """Single rows as the columns of a page."""
+    return Snapshots(
+        *([0 if value is None else value for value in column] for column in zip(*rows, strict=True))
+    )
+
+
 def reading(target: Target, slot: datetime, rows: Sequence[Snapshot], **changes: Any) -> Reading:
     """A walk that found these rows on pages of 100, one a second."""
     parts = [rows[start : start + 100] for start in range(0, len(rows), 100)] or [[]]
     keys = [f"N{number}" for number in range(1, len(parts))] + [None]
     facts = {
-        "pages": [Page(part, key) for part, key in zip(parts, keys, strict=True)],
+        "pages": [Page(columns(part), key) for part, key in zip(parts, keys, strict=True)],
         "requested_at": slot + timedelta(seconds=1),
         "page_times": [slot + timedelta(seconds=2 + number) for number in range(len(parts))],
         "attempts": len(parts),

@@ -19,9 +19,11 @@ from collector.model import (
     Remark,
     Sector,
     Snapshot,
+    Snapshots,
     Status,
     Target,
 )
+from tests.stand import columns
 
 unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
 
@@ -39,18 +41,17 @@ def listed(count: int, start: int = 1) -> list[str]:
     return [f"{number * 10:06d}" for number in range(start, start + count)]
 
 
-def snapshot(symbol: str) -> Snapshot:
-    return Snapshot(symbol, symbol, 1, 0, 0, 3, 0, None, None, None, None, None)
+def listings(symbols: Sequence[str]) -> Snapshots:
+    return columns(
+        Snapshot(symbol, symbol, 1, 0, 0, 3, 0, None, None, None, None, None) for symbol in symbols
+    )
 
 
 def pages(symbols: Sequence[str], size: int = PAGE_ROWS) -> list[Page]:
     """The pages of a server that does as documented."""
     cut = [symbols[start : start + size] for start in range(0, len(symbols), size)] or [[]]
     keys = [f"k{number}" for number in range(1, len(cut))] + [None]
-    return [
-        Page([snapshot(symbol) for symbol in part], key, announced=len(part))
-        for part, key in zip(cut, keys, strict=True)
-    ]
+    return [Page(listings(part), key, announced=len(part)) for part, key in zip(cut, keys, strict=True)]
 
 
 def reading(walked: Sequence[Page], target: Target = KOSPI, stopped: Remark | None = None) -> Reading:
@@ -93,25 +94,31 @@ def test_a_walk_that_was_broken_off_says_why(stopped):
 
 
 def test_a_remark_stands_once():
-    empty = Page([], "k", announced=0)
+    empty = Page(Snapshots(), "k", announced=0)
     assert remarks([*pages(listed(100)), empty, empty, empty], stopped=Remark.EMPTY_PAGE) == (
         Remark.EMPTY_PAGE,
     )
 
 
 FULL, SECOND, LAST = pages(listed(250))
-BETWEEN = replace(LAST, rows=[snapshot("000505"), snapshot("000995")], announced=2)
+BETWEEN = replace(LAST, rows=listings(["000505", "000995"]), announced=2)
 
 SHAPES = [
     pytest.param([FULL, SECOND], Remark.NO_END, id="another page was announced"),
     pytest.param(
-        [FULL, replace(SECOND, rows=SECOND.rows[:63], announced=63), LAST], Remark.SHORT_PAGE, id="short page"
+        [FULL, replace(SECOND, rows=listings(SECOND.rows.symbol[:63]), announced=63), LAST],
+        Remark.SHORT_PAGE,
+        id="short page",
     ),
     pytest.param(
-        [replace(FULL, rows=FULL.rows[:1], announced=1), LAST], Remark.SHORT_PAGE, id="short first page"
+        [replace(FULL, rows=listings(FULL.rows.symbol[:1]), announced=1), LAST],
+        Remark.SHORT_PAGE,
+        id="short first page",
     ),
-    pytest.param([FULL, Page([], "k", announced=0), LAST], Remark.EMPTY_PAGE, id="empty page in between"),
-    pytest.param([FULL, Page([], None, announced=0)], Remark.EMPTY_PAGE, id="empty last page"),
+    pytest.param(
+        [FULL, Page(Snapshots(), "k", announced=0), LAST], Remark.EMPTY_PAGE, id="empty page in between"
+    ),
+    pytest.param([FULL, Page(Snapshots(), None, announced=0)], Remark.EMPTY_PAGE, id="empty last page"),
     pytest.param([FULL, replace(LAST, end_unsaid=True)], Remark.NO_END, id="nobody said that it ends"),
     pytest.param([FULL, replace(LAST, announced=51)], Remark.PAGE_COUNT, id="a row fewer than counted"),
     pytest.param([FULL, replace(LAST, announced=49)], Remark.PAGE_COUNT, id="a row more than counted"),
@@ -135,7 +142,9 @@ def test_a_server_that_does_not_count_is_believed():
 
 
 def test_rows_that_do_not_decode_do_not_make_a_page_short():
-    assert remarks([replace(FULL, rows=FULL.rows[1:], bad=[BAD]), LAST]) == (Remark.UNDECODED,)
+    assert remarks([replace(FULL, rows=listings(FULL.rows.symbol[1:]), bad=[BAD]), LAST]) == (
+        Remark.UNDECODED,
+    )
 
 
 def test_codes_with_letters_may_stand_anywhere():
@@ -311,10 +320,10 @@ def test_a_page_that_is_missing_is_flagged_against_the_walk_before(symbols, data
 def test_a_row_lost_or_doubled_inside_a_page_is_flagged_with_nothing_known(symbols, data):
     walked = pages(symbols)
     number = data.draw(st.integers(0, len(walked) - 1))
-    rows = list(walked[number].rows)
+    rows = list(walked[number].rows.symbol)
     place = data.draw(st.integers(0, len(rows) - 1))
     rows[place : place + 1] = data.draw(st.sampled_from([[], [rows[place]] * 2]))
-    walked[number] = replace(walked[number], rows=rows)
+    walked[number] = replace(walked[number], rows=listings(rows))
     assert Remark.PAGE_COUNT in remarks(walked)
 
 

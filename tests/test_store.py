@@ -20,6 +20,7 @@ from collector.model import (
     Reading,
     Remark,
     Snapshot,
+    Snapshots,
     Status,
     Target,
 )
@@ -28,7 +29,7 @@ from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.store import AHEAD, Store
 from tests.proxy import proxied
-from tests.stand import execute, fetch, reading, snapshots, stored
+from tests.stand import columns, execute, fetch, reading, snapshots, stored
 
 SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 KOSPI = Target.of("KOSPI", "001", "KRX")
@@ -89,7 +90,7 @@ async def test_a_walk_reads_back_as_it_was_read(database: Address) -> None:
 
 async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
     rows = snapshots(150)
-    pages = [Page(rows[:100], "N1"), Page((), "N2"), Page(rows[100:], None)]
+    pages = [Page(columns(rows[:100]), "N1"), Page(Snapshots(), "N2"), Page(columns(rows[100:]), None)]
     times = [SLOT + timedelta(seconds=second, microseconds=123_456) for second in (2, 3, 4)]
     async with storing(database) as store:
         await store.enter(reading(KOSPI, SLOT, rows, pages=pages, page_times=times), SUSPECT)
@@ -103,8 +104,8 @@ async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
 
 
 async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Address) -> None:
-    bad = Page(snapshots(100), "N1", [BadRow("{}", "stk_cd is missing")])
-    whole = reading(KOSPI, SLOT, snapshots(100), pages=[bad, Page(snapshots(9, first=100), None)])
+    bad = Page(columns(snapshots(100)), "N1", [BadRow("{}", "stk_cd is missing")])
+    whole = reading(KOSPI, SLOT, snapshots(100), pages=[bad, Page(columns(snapshots(9, first=100)), None)])
     async with storing(database) as store:
         await store.enter(replace(whole, page_times=[SLOT, SLOT]), SUSPECT)
     found = await fetch(
@@ -118,7 +119,7 @@ async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Address)
 
 async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(database: Address) -> None:
     bad = BadRow('{"stk_cd":"0059é0","stk_nm":"\\u0000"}', "stk_cd is no code")
-    pages = [Page(snapshots(100), "N1"), Page(snapshots(9, first=100), None, [bad])]
+    pages = [Page(columns(snapshots(100)), "N1"), Page(columns(snapshots(9, first=100)), None, [bad])]
     async with storing(database) as store:
         await store.enter(
             reading(KOSPI, SLOT, snapshots(1), pages=pages, page_times=[SLOT, SLOT]),
@@ -193,7 +194,7 @@ async def test_a_walk_that_follows_a_failure_counts_the_attempts_of_both(databas
 
 
 async def test_what_was_in_quarantine_goes_with_the_suspect_walk(database: Address) -> None:
-    bad = Page(snapshots(9), None, [BadRow("{}", "stk_cd is missing")])
+    bad = Page(columns(snapshots(9)), None, [BadRow("{}", "stk_cd is missing")])
     async with storing(database) as store:
         await store.enter(reading(KOSPI, SLOT, snapshots(9), pages=[bad]), SUSPECT)
         await store.enter(reading(KOSPI, SLOT, snapshots(10)), COMPLETE)
@@ -230,7 +231,7 @@ async def test_a_database_that_is_away_for_a_second_costs_nothing(database: Addr
     elsewhere = replace(database, database="postgres")
     async with storing(database) as store:
         walk = reading(KOSPI, SLOT, snapshots(150))
-        await store.registry.numbers([row for page in walk.pages for row in page.rows], SLOT)
+        await store.registry.numbers(columns(snapshots(150)), SLOT)
         await execute(elsewhere, f"{away} false")
         await execute(
             elsewhere, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",

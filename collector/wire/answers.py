@@ -7,11 +7,9 @@ nothing else out whatever the bytes are.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec.structs import astuple
 
 from collector.errors import (
     CollectorError,
@@ -22,42 +20,18 @@ from collector.errors import (
     Unavailable,
     Unreadable,
 )
-from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector, Snapshot
+from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector
 from collector.secret import Secret
-from collector.wire import bars, calls, codes, fields
+from collector.wire import bars, calls, codes, fields, prices
 from collector.wire.reply import Reply
 from collector.wire.text import Document, as_sent, strict_json
 
 _TOKEN_LENGTH = 1000
 _MOST_ROWS = 10_000
 """Rows of one answer; the documented pages have 100 and 600. Also keeps positions within their smallint."""
-_ENVELOPE_QUOTES = 8  # "inds_stkpc", "return_code", "return_msg" and the message
-_ROW_QUOTES = 48  # twelve keys and twelve values
 
 T = TypeVar("T")
-
-
-class _Row(msgspec.Struct, gc=False):
-    """A row of ka20002 as it is sent: twelve texts."""
-
-    stk_cd: str
-    stk_nm: str
-    cur_prc: str
-    pred_pre_sig: str
-    pred_pre: str
-    flu_rt: str
-    now_trde_qty: str
-    sel_bid: str
-    buy_bid: str
-    open_pric: str
-    high_pric: str
-    low_pric: str
-
-
-class _Prices(msgspec.Struct, gc=False):
-    inds_stkpc: list[_Row]
-    return_code: int
-    return_msg: str
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 class _Sector(msgspec.Struct):
@@ -65,14 +39,8 @@ class _Sector(msgspec.Struct):
     name: str
 
 
-_prices_decoder = msgspec.json.Decoder(_Prices)
+_prices_decoder = msgspec.json.Decoder(prices.Answer)
 _bars_decoder = msgspec.json.Decoder(bars.Answer)
-_name = fields.Memo(fields.name)
-_price = fields.Memo(fields.price)  # six columns of a row, and most quotes were seen before: 0.1 µs, not 0.4
-_snapshot = partial(tuple.__new__, Snapshot)  # as Snapshot._make, without its check that there are twelve
-_symbols = {
-    exchange: fields.Memo(partial(fields.symbol, suffix=suffix)) for exchange, suffix in calls.SUFFIX.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +54,12 @@ class Token:
 def read_prices(reply: Reply, exchange: Exchange) -> Page:
     """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
     rows, bad, surplus = _price_rows(reply)
-    symbols = _symbols[exchange]
     try:
-        good = _snapshots(rows, symbols)
+        good, strangers = prices.columns(rows, exchange)
     except fields.FieldError:
-        bad += [wrong for row in rows if (wrong := _judge(row, symbols))]
-        rows = [row for row in rows if _judge(row, symbols) is None]
-        good = _snapshots(rows, symbols)
-    strangers = len(rows) - sum([symbols[row.stk_cd][1] for row in rows])
+        rows, wrong = _sorted_out(rows, prices.first_wrong)
+        good, strangers = prices.columns(rows, exchange)
+        bad += wrong
     return Page(
         good,
         reply.next_key(),
@@ -105,6 +71,13 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
     )
 
 
+def _sorted_out(rows: Sequence[R], first_wrong: Callable[[R], str | None]) -> tuple[list[R], list[BadRow]]:
+    """The rows that decode, and the others with the reason."""
+    reasons = [(row, first_wrong(row)) for row in rows]
+    wrong = [BadRow(as_sent(msgspec.structs.asdict(row)), reason) for row, reason in reasons if reason]
+    return [row for row, reason in reasons if reason is None], wrong
+
+
 def _announced(reply: Reply) -> int | None:
     """The rows of this page according to resp-cnt: None if it is not there, -1 if it is no number."""
     text = reply.header("resp-cnt")
@@ -113,60 +86,7 @@ def _announced(reply: Reply) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
 
 
-def _snapshots(rows: Sequence[_Row], symbols: fields.Memo[tuple[str, bool]]) -> list[Snapshot]:
-    """All rows at once, a column at a time, so that the loops run in C."""
-    if not rows:
-        return []
-    code, name, price, sign, change, rate, volume, *quotes = zip(*map(astuple, rows), strict=True)
-    won, *depth = (map(_price.__getitem__, column) for column in (price, *quotes))
-    columns = zip(
-        [symbols[text][0] for text in code],
-        map(_name.__getitem__, name),
-        won,
-        *fields.signed_columns((change,)),
-        fields.rates(rate),
-        fields.signs(sign),
-        fields.volumes(volume),
-        *depth,
-        strict=True,
-    )
-    return list(map(_snapshot, columns))
-
-
-def _judge(row: _Row, symbols: fields.Memo[tuple[str, bool]]) -> BadRow | None:
-    try:
-        _snapshots([row], symbols)
-    except fields.FieldError:
-        return BadRow(as_sent(msgspec.structs.asdict(row)), _first_wrong(row))
-    return None
-
-
-_GRAMMAR: dict[str, Callable[[str], object]] = {
-    "stk_cd": lambda text: fields.symbol(text, ""),
-    "stk_nm": fields.name,
-    "cur_prc": fields.price,
-    "pred_pre": fields.signed,
-    "flu_rt": fields.basis_points,
-    "pred_pre_sig": fields.sign,
-    "now_trde_qty": fields.volume,
-    "sel_bid": fields.price,
-    "buy_bid": fields.price,
-    "open_pric": fields.price,
-    "high_pric": fields.price,
-    "low_pric": fields.price,
-}
-
-
-def _first_wrong(row: _Row) -> str:
-    for name, parse in _GRAMMAR.items():
-        try:
-            parse(getattr(row, name))
-        except fields.FieldError as error:
-            return f"{name} {error}"
-    return "does not decode"
-
-
-def _price_rows(reply: Reply) -> tuple[list[_Row], list[BadRow], int]:
+def _price_rows(reply: Reply) -> tuple[list[prices.Row], list[BadRow], int]:
     """The rows as sent, those that are no rows, and how many undocumented fields came with them.
 
     The quick decoder keeps the last of two equal keys without a word. It is believed only if the body has
@@ -179,15 +99,17 @@ def _price_rows(reply: Reply) -> tuple[list[_Row], list[BadRow], int]:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         else:
-            plain = reply.body.count(b'"') == _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
+            plain = reply.body.count(b'"') == prices.ENVELOPE_QUOTES + prices.ROW_QUOTES * len(
+                answer.inds_stkpc
+            )
             if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
                 _same_call(reply, calls.PRICES)
                 return _bounded(answer.inds_stkpc), [], 0
     document = _document(reply, calls.PRICES)
-    sent = [_convert(row, _Row) for row in _list(document, "inds_stkpc")]
-    rows = [row for row in sent if isinstance(row, _Row)]
+    sent = [_convert(row, prices.Row) for row in _list(document, "inds_stkpc")]
+    rows = [row for row in sent if isinstance(row, prices.Row)]
     bad = [row for row in sent if isinstance(row, BadRow)]
-    return rows, bad, _surplus(document, "inds_stkpc", len(_Row.__struct_fields__))
+    return rows, bad, _surplus(document, "inds_stkpc", len(prices.Row.__struct_fields__))
 
 
 def _convert(row: object, kind: type[T]) -> T | BadRow:
@@ -257,10 +179,9 @@ def read_bars(reply: Reply, symbol: str) -> BarPage:
     try:
         good = bars.series(rows, symbol)
     except fields.FieldError:
-        reasons = [bars.first_wrong(row) for row in rows]
-        pairs = list(zip(rows, reasons, strict=True))
-        bad += [BadRow(as_sent(msgspec.structs.asdict(row)), reason) for row, reason in pairs if reason]
-        good = bars.series([row for row, reason in pairs if reason is None], symbol)
+        rows, wrong = _sorted_out(rows, bars.first_wrong)
+        good = bars.series(rows, symbol)
+        bad += wrong
     return BarPage(
         good, reply.next_key(), bad, announced=_announced(reply), end_unsaid=not reply.says_whether_more()
     )

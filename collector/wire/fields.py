@@ -6,9 +6,11 @@ which other calls of the API were seen to send) and refuses the rest with `Field
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import msgspec
 
 _BODY = r"[ \t]*(\+\+?|--?)?(0*[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
 _WHOLE = re.compile(_BODY + r"[ \t]*", re.ASCII)
@@ -22,9 +24,7 @@ NAME_LENGTH = 40
 _KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
-_SIGN = {str(number): number for number in range(1, 6)}
-_DIGITS = 15
-_PLAIN_RATES = re.compile(r"[+-]?[0-9]{1,5}\.[0-9]{2}(?:\n[+-]?[0-9]{1,5}\.[0-9]{2})*", re.ASCII)
+_shares = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(le=10**15 - 1)]])
 
 T = TypeVar("T")
 
@@ -130,56 +130,34 @@ def name(text: str) -> str:
     return bare
 
 
-# A page at a time: what is written plainly, nearly always everything, is tested for all columns together and
-# then read by int() in C. Anything else takes the way of the single values above, to the same result.
+def volumes(column: Sequence[str]) -> Sequence[int]:
+    """`volume` for a column: they hardly repeat, so nothing is remembered."""
+    plain = plain_numbers(_shares, (column,))
+    return plain[0] if plain else list(map(volume, column))
 
 
-def signed_columns(columns: Sequence[Sequence[str]]) -> list[list[int]]:
-    """`signed` for several columns."""
-    return _plain_won(columns) or [list(map(signed, column)) for column in columns]
+def plain_numbers(
+    decoder: msgspec.json.Decoder[list[int]], columns: Sequence[Sequence[str]]
+) -> list[list[int]] | None:
+    """The numbers of columns in whose texts stands nothing but digits, nearly always; None elsewhere.
 
-
-def price_columns(columns: Sequence[Sequence[str]]) -> list[list[int | None]]:
-    """`price` for several columns."""
-    if numbers := _plain_won(columns):
-        return [[abs(number) or None for number in column] for column in numbers]
-    return [list(map(price, column)) for column in columns]
-
-
-def _plain_won(columns: Sequence[Sequence[str]]) -> list[list[int]] | None:
-    """The amounts in columns that hold nothing but digits and single signs; None if a text is otherwise."""
-    if not _is_plain(columns, b"0123456789+-"):
+    They are read as JSON: that takes a fifth of the time of `int`, and bounds are tested on the way. What JSON
+    does not take, such as zeros in front, is left to those who read single values.
+    """
+    joined = "".join(chain.from_iterable(columns))
+    if not (joined.isdigit() and joined.isascii() and all(map(all, columns))):
         return None
     try:
-        numbers = [list(map(int, column)) for column in columns]
-    except ValueError:
+        return [decoder.decode(f"[{','.join(column)}]") for column in columns]
+    except msgspec.MsgspecError:
         return None
-    return numbers if max(map(max, numbers)) <= INT4 and min(map(min, numbers)) >= -INT4 else None
 
 
-def volumes(column: Sequence[str]) -> list[int]:
-    """`volume` for a column."""
-    if _is_plain((column,), b"0123456789") and all(column) and max(map(len, column)) <= _DIGITS:
-        return list(map(int, column))
-    return list(map(volume, column))
-
-
-def rates(column: Sequence[str]) -> list[int]:
-    """`basis_points` for a column."""
-    joined = "\n".join(column)
-    if _PLAIN_RATES.fullmatch(joined) and joined.count("\n") == len(column) - 1:
-        return [int(text.replace(".", "")) for text in column]
-    return list(map(basis_points, column))
-
-
-def signs(column: Sequence[str]) -> list[int]:
-    """`sign` for a column."""
-    try:
-        return list(map(_SIGN.__getitem__, column))
-    except KeyError:
-        return list(map(sign, column))
-
-
-def _is_plain(columns: Sequence[Sequence[str]], allowed: bytes) -> bool:
-    """Whether nothing but these characters stands in any text."""
-    return not "".join(chain.from_iterable(columns)).encode("utf-8", "replace").translate(None, allowed)
+def first_wrong(row: msgspec.Struct, grammar: Mapping[str, Callable[[str], object]]) -> str | None:
+    """Which value of a row does not decode, and why; None if all do."""
+    for name, parse in grammar.items():
+        try:
+            parse(getattr(row, name))
+        except FieldError as error:
+            return f"{name} {error}"
+    return None

@@ -20,6 +20,7 @@ from collector.daemon.stale import Seen, is_stale
 from collector.errors import StoreError
 from collector.lease import LeaseLost
 from collector.model import Known, Outcome, Page, Snapshot, Status, Target
+from tests.stand import columns
 
 Fault = Callable[[], Exception | None]
 """Asked before each call: what it shall raise, or None."""
@@ -241,7 +242,7 @@ class ModelKiwoom:
         await asyncio.sleep(self._latency())
         if error := self._fault():
             raise error
-        return Page([_row(str(self._shown(kst(self._now()))))], None), self._now()
+        return Page(columns([_row(str(self._shown(kst(self._now()))))]), None), self._now()
 
 
 def _row(name: str) -> Snapshot:
