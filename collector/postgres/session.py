@@ -24,6 +24,11 @@ UNDOING = 1.0
 """Seconds that a ROLLBACK may take; the server does the same when the session is dropped."""
 
 _PROMISE = ("fsync", "full_page_writes", "synchronous_commit")
+_COLLATION = """
+SELECT datcollversion <> pg_database_collation_actual_version(oid)
+FROM pg_database
+WHERE datname = current_database()
+"""
 
 
 @asynccontextmanager
@@ -178,6 +183,7 @@ async def check_server(connection: Connection, address: Address) -> list[str]:
         version = connection.get_server_version()
         encoding = await connection.fetchval("SHOW server_encoding")
         rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _PROMISE)
+        has_moved = version.major >= OLDEST and await connection.fetchval(_COLLATION)
     if version.major < OLDEST:
         raise ConfigError(
             f"the server is PostgreSQL {version.major}; {OLDEST} or newer is needed (database {address})",
@@ -188,8 +194,11 @@ async def check_server(connection: Connection, address: Address) -> list[str]:
             f"the database is encoded in {encoding}, UTF8 is needed (database {address})",
             hint="create one: CREATE DATABASE collector ENCODING 'UTF8' TEMPLATE template0",
         )
+    moved = (
+        "the system's collation has changed under the database: indexes of text may not find what is there"
+    )
     return [
         f"{row['name']} is off: a crash of the server may lose snapshots that were stored"
         for row in rows
         if row["setting"] == "off"
-    ]
+    ] + [f"{moved}; REINDEX DATABASE, then ALTER DATABASE ... REFRESH COLLATION VERSION"] * bool(has_moved)

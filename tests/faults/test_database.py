@@ -1,0 +1,167 @@
+"""What a real server does to a walk that is being stored: deadlocks, locks, a standby, slowness, readers that stay."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import pytest
+
+from collector.errors import StoreError
+from collector.model import KST, Certificate, Snapshot, Status, Target
+from collector.postgres import Address, Connection, check_server, connect, open_pool
+from collector.postgres.database import Database
+from collector.registry import Registry
+from collector.simulator import Simulator
+from collector.store import Store
+from tests.proxy import proxied
+from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, reading, snapshots, stored
+
+KOSPI = Target.of("KOSPI", "001", "KRX")
+SMALL = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 17)]
+COMPLETE = Certificate(Status.COMPLETE)
+SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = $1::oid"
+
+
+@asynccontextmanager
+async def storing(address: Address) -> AsyncIterator[Store]:
+    async with open_pool(address, size=3) as pool:
+        held = Database(pool, address)
+        store = Store(held, Registry(held))
+        await store.registry.open()
+        await store.begin_sweep(SLOT, "all", [KOSPI])
+        yield store
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - the database has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def waits(connection: Connection) -> bool:
+    ours = await connection.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")
+    return bool(await connection.fetchval(WAITING, ours))
+
+
+def plain(rows: Sequence[Snapshot]) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in rows]
+
+
+async def test_a_real_deadlock_costs_the_walk_nothing(database: Address) -> None:
+    await execute(database, f"ALTER DATABASE {database.database} SET deadlock_timeout = '300ms'")
+    rival_insert = (
+        "INSERT INTO collector.walk (slot, target, status) SELECT $1, id, 'missed' FROM collector.target"
+    )
+    async with storing(database) as store, connect(database) as rival, connect(database) as observer:
+        await rival.execute("SET deadlock_timeout = '60s'")
+        rivalry = rival.transaction()
+        await rivalry.start()
+        await rival.execute("LOCK TABLE collector.snapshot_20261120")
+        entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+        await until(lambda: waits(observer))
+        await rival.execute(rival_insert, SLOT)  # waits for the walk, which waits for the table: a deadlock
+        await rivalry.rollback()
+        assert await entering
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        await observer.execute("SELECT pg_stat_force_next_flush()")
+        await until(lambda: observer.fetchval(deadlocks))
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+
+
+@pytest.mark.parametrize(
+    "seconds", [0.3, pytest.param(6, marks=pytest.mark.slow)], ids=["for a moment", "beyond the time-out"]
+)
+async def test_a_table_that_somebody_locks_is_waited_for(database: Address, seconds: float) -> None:
+    async with storing(database) as store, connect(database) as admin:
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE collector.snapshot_20261120")
+            entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+            await asyncio.sleep(seconds)
+            assert not entering.done()
+        assert await entering
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+
+
+async def test_a_database_that_became_read_only_ends_the_sweep_before_a_call(database: Address) -> None:
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, KOSPI) as collector:
+        await execute(database, f"ALTER DATABASE {database.database} SET default_transaction_read_only = on")
+        await collector.store.database.pool.expire_connections()
+        with pytest.raises(StoreError, match="it is read-only") as caught:
+            await collector.sweep(OPEN, "all", SMALL[:1])
+        assert simulator.api.book.count == 0
+        assert "primary" in caught.value.hint
+        async with connect(database) as admin:
+            await admin.execute("SET default_transaction_read_only = off")
+            await admin.execute(f"ALTER DATABASE {database.database} RESET default_transaction_read_only")
+        await collector.store.database.pool.expire_connections()
+        assert (await collector.sweep(OPEN, "all", SMALL[:1])).is_whole
+
+
+async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(database: Address) -> None:
+    async with (
+        Simulator(STILL) as simulator,
+        collecting(database, simulator.url, *SMALL, concurrency=3) as collector,
+        connect(database) as slow,
+    ):
+        await collector.store.begin_sweep(OPEN, "all", SMALL)
+        async with slow.transaction():
+            await slow.execute("LOCK TABLE collector.snapshot_20261120")
+            sweeping = asyncio.ensure_future(collector.sweep(OPEN, "all", SMALL))
+            await until(lambda: waits(slow))
+            await asyncio.sleep(0.4)
+            asked = {one["sector"] for one in simulator.api.book.since(0) if one["sector"]}
+            assert len(asked) == 3
+        assert (await sweeping).is_whole
+        served = {target: [as_stored(row) for row in simulator.rows(target)] for target in SMALL}
+    assert {target: await stored(database, OPEN, target) for target in SMALL} == served
+
+
+async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobody(database: Address) -> None:
+    async with (
+        Simulator(STILL) as simulator,
+        collecting(database, simulator.url, *SMALL) as collector,
+        connect(database) as reader,
+        reader.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        count = "SELECT count(*) FROM snapshot"
+        before = await reader.fetchval(count)
+        assert (await collector.sweep(OPEN, "all", SMALL)).is_whole
+        assert await reader.fetchval(count) == before
+    assert (await fetch(database, count))[0][0] > before
+
+
+async def test_a_sweep_leaves_nothing_behind_that_a_vacuum_would_have_to_clean(database: Address) -> None:
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, *SMALL) as collector:
+        await collector.sweep(OPEN, "all", SMALL)
+    dead = (
+        "SELECT c.relname FROM pg_stat_user_tables AS c WHERE c.n_tup_upd + c.n_tup_del > 0"
+        " AND (c.relname = 'walk' OR c.relname LIKE 'snapshot%')"
+    )
+    assert await fetch(database, dead) == []
+
+
+async def test_a_collation_that_changed_under_the_database_is_warned_of(database: Address) -> None:
+    async with connect(database) as connection:
+        kept = await connection.fetchval(
+            "SELECT datcollversion FROM pg_database WHERE datname = current_database()"
+        )
+        assert not [line for line in await check_server(connection, database) if "collation" in line]
+        await connection.execute(
+            "UPDATE pg_database SET datcollversion = '0.0' WHERE datname = current_database()"
+        )
+        warned = [line for line in await check_server(connection, database) if "collation" in line]
+    assert len(warned) == (1 if kept else 0)
+
+
+async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same(database: Address) -> None:
+    async with proxied(database) as proxy, storing(proxy.address) as store:
+        entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+        for _ in range(10):
+            proxy.flows.clear()
+            await asyncio.sleep(0.05)
+            proxy.flows.set()
+            await asyncio.sleep(0.001)
+        assert await entering
+    assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
