@@ -163,7 +163,7 @@ class BarStore:
     async def keep_days(self, days: Sequence[tuple[date, datetime, datetime, datetime]]) -> None:
         """Write down trading days: each with when it closes, and until when that stands and is shown."""
         if days:
-            async with self._database.session("keeping the trading days") as connection:
+            async with self._database.transaction("keeping the trading days") as connection:
                 await connection.execute(_KEEP_DAYS, *map(list, zip(*days, strict=True)))
 
     async def lacking(

@@ -123,6 +123,7 @@ INSERT INTO collector.sweep (slot, universe) VALUES ($1, $2)
 ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
 """
 _END_SWEEP = "UPDATE collector.sweep SET ended_at = clock_timestamp() WHERE slot = $1 AND universe = $2"
+_KEEP_MEMBERSHIP = "SELECT collector.keep_membership($1)"
 _OPEN_SWEEP = """
 SELECT slot
 FROM collector.sweep
@@ -155,6 +156,7 @@ class Store:
         """Note that a sweep ended, and which listings its complete walks showed, and where."""
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
+            await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
         with suppress(StoreError):
             # It only makes questions quicker, and waits for nobody: the next sweep's end does it as well.

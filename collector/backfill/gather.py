@@ -10,11 +10,12 @@ import structlog
 
 from collector.backfill import missing, plan
 from collector.backfill.fetch import Fetch
-from collector.backfill.period import Period, closings, day_shown, trading_days
+from collector.backfill.period import Period
 from collector.backfill.plan import Cost, Plan
 from collector.backfill.report import Report
 from collector.bar_store import BarStore, Members, Stretch
 from collector.calendar import Calendar
+from collector.calendar.shown import closings, day_shown, trading_days
 from collector.certify_bars import Sighting
 from collector.collect import Collector, Tally
 from collector.model import KST, Sector, Status, Target

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from collector.backfill.period import Period, is_disturbed, shown_until
+from collector.backfill.period import Period
 from collector.calendar import Calendar
+from collector.calendar.shown import is_disturbed, shown_until
 from collector.model import KST, Exchange, Remark, Status, Target
 from collector.postgres.database import Database
 from collector.schedule import Schedule, Slot, timetable

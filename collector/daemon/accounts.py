@@ -4,10 +4,13 @@ Every due slot × target has one line in the ledger. What was walked is there al
 here as missed, in bulk, and never over what is there.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 
-from collector.calendar import kst
+from collector.bar_store import BarStore
+from collector.calendar import Calendar, kst
+from collector.calendar.shown import closings
 from collector.daemon.stale import Seen, is_stale
 from collector.model import KST, Exchange, Target
 from collector.postgres.database import Database
@@ -16,6 +19,8 @@ from collector.registry import Registry
 
 AHEAD = 9
 """Days for which partitions are made, today included: a week ahead even a day later."""
+_KEPT = timedelta(days=400)
+"""How far back the closings of trading days are written down again: the calendar may have been corrected."""
 
 _UNTIL = "SELECT schedule, until FROM collector.accounted WHERE schedule = ANY ($1::text[])"
 _NEWEST = """
@@ -87,6 +92,7 @@ WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.st
 """
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
 _DROP_DAYS = "SELECT collector.drop_days($1)"
+_OLDEST = "SELECT min(slot) FROM collector.walk"
 
 
 class Accounts:
@@ -156,6 +162,16 @@ class Accounts:
         """Partitions for today and the days to come."""
         async with self._database.transaction("making partitions") as connection:
             await connection.fetchval(_MAKE_DAYS, today, AHEAD)
+
+    async def keep_closings(self, calendar: Calendar, today: date) -> None:
+        """When each trading day since the oldest walk closes, so that the view `daily` knows its closing walk."""
+        async with self._database.session("looking for the oldest walk") as connection:
+            oldest: datetime | None = await connection.fetchval(_OLDEST)
+        first = max(kst(oldest).date() if oldest else today, today - _KEPT)
+        days = [first + timedelta(days=number) for number in range((today - first).days + AHEAD)]
+        # A year of sessions takes a quarter of a second to work out, and sweeps run beside it.
+        found = await asyncio.to_thread(lambda: list(closings(calendar, days)))
+        await BarStore(self._database).keep_days(found)
 
     async def drop_days(self, today: date, keep_days: int) -> int:
         """Drop the rows of days that are older than `keep_days`; how many days that were."""

@@ -242,7 +242,7 @@ class Tenure:
             log.warning("slot.missed", **facts, reason=reason, targets=missed)
 
     async def _keep_house(self) -> None:
-        """Every day: partitions for the days to come, and none for those that are too old."""
+        """Every day: partitions and closings for the days to come, and none for those that are too old."""
         never = asyncio.Event()
         while True:
             today = kst(self._clock.now()).date()
@@ -250,6 +250,7 @@ class Tenure:
             self._say_if_unsure(today)
             try:
                 await self._accounts.make_days(today)
+                await self._accounts.keep_closings(self._roster.calendar, today)
                 if self._roster.keep_days:
                     dropped = await self._accounts.drop_days(today, self._roster.keep_days)
                     if dropped:

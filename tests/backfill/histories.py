@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 
 from collector import calendar, shipped
-from collector.backfill.period import trading_days
 from collector.calendar import Calendar
+from collector.calendar.shown import trading_days
 from collector.errors import Rejected
 from collector.kiwoom import Trace
 from collector.model import KST, Bar, BarPage, BarReading

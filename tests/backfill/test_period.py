@@ -5,14 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from collector.backfill.period import (
-    closings,
-    day_shown,
-    is_disturbed,
-    judged,
-    over_at,
-    shown_until,
-)
+from collector.backfill.period import judged, over_at
+from collector.calendar.shown import closings, day_shown, is_disturbed, shown_until
 from collector.errors import ConfigError
 from collector.model import KST, Exchange
 from tests.backfill.histories import CALENDAR, NOW

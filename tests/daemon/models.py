@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import SimpleNamespace
 
-from collector.calendar import kst
+from collector.calendar import Calendar, kst
 from collector.collect import Collector
 from collector.daemon import Parts, Roster
 from collector.daemon.stale import Seen, is_stale
@@ -206,6 +206,9 @@ class ModelAccounts:
         return days[max(earlier)] if earlier else None
 
     async def make_days(self, today: date) -> None:
+        self._lease.check()
+
+    async def keep_closings(self, calendar: Calendar, today: date) -> None:
         self._lease.check()
 
     async def drop_days(self, today: date, keep_days: int) -> int:

@@ -8,6 +8,7 @@ from collector.daemon import Accounts
 from collector.lease import Lease, LeaseLost, leased
 from collector.model import KST, Exchange, Target
 from collector.registry import Registry
+from tests.daemon.real import CALENDAR
 
 TARGETS = [Target.of("KOSPI", "001", "KRX"), Target.of("KOSPI", "005", "KRX")]
 KRX = frozenset({Exchange.KRX})
@@ -188,6 +189,23 @@ async def test_days_are_made_a_week_ahead(held, accounts):
         held, "SELECT max(relname::text) FROM pg_class WHERE relname LIKE 'snapshot_2%' AND relkind = 'r'"
     )
     assert found >= [("snapshot_20261127",)]
+
+
+async def test_closings_are_kept_from_the_oldest_walk_to_the_days_ahead(held, accounts, store):
+    await store(FRIDAY, "001")
+    await accounts.keep_closings(CALENDAR, MONDAY.date())
+    days = await fetched(held, "SELECT trading_date, closes FROM collector.trading_day ORDER BY 1")
+    assert days[0] == (FRIDAY.date(), FRIDAY.astimezone(UTC))
+    assert [day.day for day, _ in days] == [20, 23, 24, 25, 26, 27, 30, 1]
+
+
+async def test_a_corrected_calendar_corrects_the_closings(held, accounts):
+    await accounts.keep_closings(CALENDAR, MONDAY.date())
+    before = await fetched(held, "SELECT * FROM collector.trading_day ORDER BY 1")
+    async with held.session("spoiling") as connection:
+        await connection.execute("UPDATE collector.trading_day SET closes = closes - INTERVAL '1 hour'")
+    await accounts.keep_closings(CALENDAR, MONDAY.date())
+    assert await fetched(held, "SELECT * FROM collector.trading_day ORDER BY 1") == before
 
 
 async def test_a_long_reader_is_not_waited_for_when_days_are_dropped(held, accounts):

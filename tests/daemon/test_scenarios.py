@@ -63,6 +63,13 @@ async def until_there(held, count, *, status="complete", seconds=20.0):
             await asyncio.sleep(0.05)
 
 
+async def has_ended(held, slot):
+    """Whether the sweep of a slot has ended."""
+    async with held.session("looking") as connection:
+        query = "SELECT EXISTS (SELECT FROM collector.sweep WHERE slot = $1 AND ended_at IS NOT NULL)"
+        return await connection.fetchval(query, slot)
+
+
 async def test_every_slot_is_swept_as_it_comes_or_accounted_for(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock):
@@ -131,6 +138,23 @@ async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database)
     monday = {(status, reason) for slot, _, status, reason in await states(held) if slot >= TEN}
     assert ("suspect", "stale") in monday
     assert not any(status == "complete" for status, _ in list(monday)) or len(monday) == 2
+
+
+async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complete_walk(held, database):
+    start = datetime(2026, 11, 20, 15, 21, tzinfo=KST)
+    closing = datetime(2026, 11, 20, 15, 30, tzinfo=KST)
+    async with (
+        Simulator(Options(quota=0, now=start, speed=SPEED)) as simulator,
+        alive(order(database, simulator.url), FastClock(start, SPEED)),
+        asyncio.timeout(20),
+    ):
+        while not await has_ended(held, closing):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    async with held.session("looking") as connection:
+        walked = await connection.fetchval("SELECT sum(rows) FROM walk WHERE slot = $1", closing)
+        daily = await connection.fetchval("SELECT count(*) FROM daily WHERE trading_date = '2026-11-20'")
+        members = await connection.fetchval("SELECT count(*) FROM membership WHERE valid_to IS NULL")
+    assert daily == members == walked > 0
 
 
 async def test_two_daemons_sweep_as_one(held, ordered):
