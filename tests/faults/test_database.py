@@ -50,7 +50,7 @@ def plain(rows: Sequence[Snapshot]) -> list[tuple[object, ...]]:
 
 
 async def test_a_real_deadlock_costs_the_walk_nothing(database: Address) -> None:
-    await execute(database, f"ALTER DATABASE {database.database} SET deadlock_timeout = '300ms'")
+    await execute(database, f"ALTER DATABASE {database.database} SET deadlock_timeout = '1s'")
     rival_insert = (
         "INSERT INTO collector.walk (slot, target, status) SELECT $1, id, 'missed' FROM collector.target"
     )
