@@ -79,7 +79,7 @@ class Told:
 
     def _step(self, kind: bytes) -> str | None:
         waiting = self.asked.open
-        if kind == b"C" and waiting:
+        if kind in (b"C", b"s") and waiting:
             return f"told: {waiting.popleft()}"
         if kind == b"G":
             return "told: ready for data"

@@ -33,6 +33,25 @@ SWEPT = tuple(
 """Most are walks of one page, as most sectors are; the largest has three."""
 FILLED = (Target.of("KOSPI", "010", "KRX"),)
 """22 listings."""
+TELECOM = Target.of("KOSPI", "020", "KRX")
+"""5 listings."""
+
+
+_TIME_PASSES = """
+UPDATE collector.lease SET expires_at = clock_timestamp();
+UPDATE collector.claim SET expires_at = '-infinity'
+"""
+"""What the dead still hold runs out: nobody has to wait for that a thousand times."""
+
+
+_ASIDE = (
+    "prepare",
+    "ask: SELECT current_setting('jit')",
+    "ask: WITH RECURSIVE typeinfo",
+    "told: SELECT current_setting",
+    "told: WITH RECURSIVE typeinfo",
+)
+"""What the driver does for itself, now and then."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,15 @@ class Reference:
     seconds: float
     steps: Counter[str]
 
+    def points(self, at_least: int = 1) -> list[tuple[str, int]]:
+        """The first, the middle and the last time of each step that is taken so often."""
+        return [
+            (step, number)
+            for step, count in self.steps.items()
+            if count >= at_least and not step.startswith(_ASIDE)
+            for number in sorted({1, (count + 1) // 2, count})
+        ]
+
 
 @dataclass(frozen=True)
 class Doing:
@@ -81,8 +109,7 @@ class Doing:
     @asynccontextmanager
     async def under_way(self, **more: str) -> AsyncIterator[Process]:
         """The command, from the beginning or from where the last one was stopped."""
-        if self.work.name == "daemon":
-            await self.stage.connection.execute("UPDATE collector.lease SET expires_at = clock_timestamp()")
+        await self.stage.connection.execute(_TIME_PASSES)
         async with self.stage.start(*self.work.arguments(self.slot), **more) as process:
             yield process
 
@@ -130,9 +157,9 @@ BACKFILL = Work("backfill", FILLING, FILLED)
 EVERY = (ONCE, DAEMON, BACKFILL)
 
 
-def short(work: Work) -> Work:
-    """The same with fewer targets, for when the beginning is what matters."""
-    return replace(work, targets=work.targets[:6])
+def small(work: Work) -> Work:
+    """The same with less to do, for when each step is tried by itself."""
+    return replace(work, targets=(TELECOM,) if work.name == "backfill" else work.targets[:6])
 
 
 def said(process: Process, event: str) -> list[dict[str, object]]:
