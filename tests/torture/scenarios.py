@@ -4,4 +4,11 @@ A module has NAME, what it tries at most (LONG, and SHORT for CI), and `run(worl
 world gives it stages: a database behind a tap, a simulator, a configuration, and processes that see them.
 """
 
-SCENARIOS = ("kills",)
+from pathlib import Path
+
+_ORDER = (
+    *("kills", "points", "commits", "postgres", "sigterm"),
+    *("quota", "tokens", "soak", "clocks", "outage"),
+    *("secrecy", "fuzz", "mutants"),
+)
+SCENARIOS = tuple(name for name in _ORDER if (Path(__file__).parent / f"{name}.py").exists())
