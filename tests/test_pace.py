@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.pace import HOLD, TRUSTED_AFTER, RoundTrips, free_after
+from collector.pace import HOLD, TRUSTED_AFTER, Offset, RoundTrips, free_after
 
 unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
@@ -45,7 +45,7 @@ JITTERS = st.lists(st.tuples(JITTER, JITTER), min_size=1, max_size=120)
 @unhurried
 @given(st.integers(1, 8), ROADS, JITTERS)
 def test_no_second_at_the_server_holds_more_than_the_quota(places, road, jitters):
-    """The quickest trip is taken once: from then on 98 % of it is less than any later way back and there."""
+    """The quickest trip is taken first: from then on 98 % of it is less than any later way back and there."""
     trips = [road, *((road[0] + there, road[1] + back) for there, back in jitters)]
     assert most_in_a_second(arrivals(places, trips)) <= places
 
@@ -83,7 +83,72 @@ def test_a_quicker_route_counts_at_once():
     trips = RoundTrips()
     for seconds in [0.1] * 100 + [0.01]:
         trips.note(seconds)
+    assert trips.certain() == 0
+    for _ in range(7):
+        trips.note(0.01)
     assert trips.certain() == pytest.approx(0.0098)
+
+
+def test_the_more_round_trips_differ_the_less_is_certain():
+    trips = RoundTrips()
+    for seconds in (0.1, 0.101, 0.102, 0.103, 0.104, 0.105, 0.106, 0.107, 0.2, 0.3, 0.4, 0.5):
+        trips.note(seconds)
+    assert trips.certain() == pytest.approx(0.093)
+
+
+def test_what_another_program_found_is_good_from_the_first_answer_on():
+    trips = RoundTrips(prior=0.09)
+    assert trips.certain() == 0.09
+    trips.note(0.095)
+    assert trips.certain() == 0.09
+
+
+def test_an_answer_quicker_than_what_another_program_found_shows_that_the_network_is_another_one():
+    trips = RoundTrips(prior=0.09)
+    trips.note(0.02)
+    assert trips.certain() == 0
+
+
+def test_what_is_found_is_told_once_in_a_dozen_answers():
+    trips = RoundTrips()
+    told = []
+    for number in range(1, 37):
+        trips.note(0.1)
+        if trips.finding():
+            told.append(number)
+    assert told == [12, 24, 36]
+
+
+LOOKS = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.5), st.floats(0, 0.5)), min_size=1, max_size=200)
+
+
+@unhurried
+@given(st.floats(-1e6, 1e6), LOOKS)
+def test_a_moment_that_is_told_to_another_clock_and_back_never_comes_early(ahead, looks):
+    """Each look comes some time after the one before, and takes some time there and some back."""
+    clocks, now = Offset(), 0.0
+    for pause, there, back in looks:
+        now += pause
+        clocks.note(now, now + there + ahead, now + there + back)
+        now += there + back
+        assert clocks.ours(now + ahead) >= now - 1e-6
+        assert clocks.theirs(now) >= now + ahead - 1e-6
+
+
+def test_a_clock_is_known_as_well_as_its_quickest_looks_allow():
+    clocks = Offset()
+    for there, back in ((0.5, 0.001), (0.001, 0.5), (0.2, 0.2)):
+        clocks.note(0, 100 + there, there + back)
+    assert clocks.theirs(0) - 100 == pytest.approx(0.001)
+    assert clocks.ours(100) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0], ids=["forward", "back"])
+def test_a_clock_that_was_set_is_known_anew_at_once(step):
+    clocks = Offset()
+    clocks.note(0, 100, 0.01)
+    clocks.note(1, 101 + step, 1.01)
+    assert clocks.theirs(1) == pytest.approx(101 + step)
 
 
 @pytest.mark.parametrize(
