@@ -1,9 +1,9 @@
 """Who walks what: the walks of a sweep stand on a list in PostgreSQL, and whoever has a key takes from it.
 
 So two programs, on one host or on two, share a sweep and fetch nothing twice. A claim is renewed while its
-walk is under way and runs out when its holder dies; then anybody takes it over. It is redeemed within the
-transaction that writes the walk's line in the ledger: one that was lost meanwhile writes nothing. All times
-are the database's own clock.
+walk is under way and runs out when its holder dies (at once, where others on the same machine see it); then
+anybody takes it over. It is redeemed within the transaction that writes the walk's line in the ledger: one
+that was lost meanwhile writes nothing. All times are the database's own clock.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from collector.errors import CollectorError, StoreError
+from collector.holder import is_gone
 from collector.model import Status, Target
 from collector.postgres.database import TIMEOUT, Database
 from collector.postgres.session import Connection
@@ -46,6 +47,16 @@ _STRIKE = """
 DELETE FROM collector.claim AS c
 USING collector.walk AS w
 WHERE c.slot = $1 AND w.slot = c.slot AND w.target = c.target AND w.status = ANY ($2::text[])
+"""
+_HOLDERS = """
+SELECT DISTINCT holder
+FROM collector.claim
+WHERE slot = $1 AND holder <> $2 AND expires_at > clock_timestamp()
+"""
+_BURY = """
+UPDATE collector.claim
+SET expires_at = clock_timestamp()
+WHERE slot = $1 AND holder = ANY ($2::text[])
 """
 _FORGET = "DELETE FROM collector.claim WHERE slot < $1 AND expires_at < clock_timestamp() - INTERVAL '1 hour'"
 _TAKE = """
@@ -331,6 +342,9 @@ class _Shared:
 
     async def standing(self) -> Standing:
         async with self._database.session("looking at what others walk") as connection:
+            holders = [row["holder"] for row in await connection.fetch(_HOLDERS, self._slot, self._holder)]
+            if gone := [holder for holder in holders if is_gone(holder)]:
+                await connection.execute(_BURY, self._slot, gone)
             await connection.execute(_EVICT, self._slot)
             row = await connection.fetchrow(_STANDING, self._slot, list(self._targets), self._holder)
         return Standing(*row)

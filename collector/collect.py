@@ -121,7 +121,7 @@ class Collector:
                 await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
         await self.store.end_sweep(slot, universe)
         outcomes = await self._outcomes(slot, targets, stored, tally)
-        requests = sum(kiwoom.requests for kiwoom in self._keys)
+        requests = sum(kiwoom.requests for kiwoom in self.keys)
         sweep = Sweep(slot, outcomes, requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         return sweep
@@ -136,11 +136,12 @@ class Collector:
         return tally
 
     @property
-    def _keys(self) -> Sequence[Kiwoom]:
+    def keys(self) -> Sequence[Kiwoom]:
+        """The API with each key."""
         return (self.kiwoom, *self.others)
 
     def _refresh(self) -> None:
-        for kiwoom in self._keys:
+        for kiwoom in self.keys:
             kiwoom.refresh()
 
     async def _outcomes(
@@ -174,7 +175,7 @@ class _Pass:
         self._late = late or _Late(None, ())
         self._may_begin = may_begin
         self._put_off: list[_Walk] = []
-        self._keys = [collector.kiwoom, *collector.others]
+        self._keys = list(collector.keys)
 
     async def run(self, work: Work, *, helping: bool = False) -> None:
         """`helping`: what others walk is not waited for."""

@@ -37,7 +37,7 @@ SPELLING = [
         SMALL + "api:\n  timeout: 10s\n  request_per_second: 5\n",
         (
             "c.yaml:4: api: unknown key 'request_per_second'; allowed: base_url, requests_per_second, "
-            "concurrency, timeout, trusted_hosts, user_agent (did you mean requests_per_second?)"
+            "concurrency, timeout, trusted_hosts, keys, user_agent (did you mean requests_per_second?)"
         ),
     ),
     (SMALL + "api: 5\n", "c.yaml:2: api is '5'; allowed is a mapping (`key: value` lines)"),

@@ -35,6 +35,8 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
     log.configure(level="warning")
     found = world.read(config_path)
     click.echo(configuration.describe(found.config, found.environment), nl=False)
+    if found.config.api.keys:
+        configuration.keys(found.config, found.environment)
     for warning in found.config.warnings:
         click.echo(f"warning: {warning}", err=True)
     for name in found.config.universes:
@@ -56,8 +58,11 @@ async def _online(found: world.World) -> None:
 
     async def token() -> str:
         async with wiring.collector(found) as collector:
-            await collector.kiwoom.token()
-            return f"{found.config.api.base_url} knows the key"
+            for kiwoom in collector.keys:
+                await kiwoom.token()
+            return (
+                f"{found.config.api.base_url} knows {' and '.join(kiwoom.name for kiwoom in collector.keys)}"
+            )
 
     async def page() -> str:
         async with wiring.collector(found) as collector:

@@ -71,6 +71,7 @@ async def forecast(config: Config, calendar: Calendar, held: Database, now: date
     if per_second:
         async with held.session("reading the quota") as connection:
             per_second = await connection.fetchval(_GRANTED) or per_second
+        per_second *= max(1, len(config.api.keys))
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
     known = await _known(Store(held, registry), {one for found in targets.values() for one in found}, now)
     costs = {name: plan.estimate(found, sectors, known) for name, found in targets.items()}

@@ -1,22 +1,28 @@
 """Wires the parts together: the database, and on top of it everything that a sweep needs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
-from collector import embedded, migrate, postgres, sectors, shipped
+from collector import config as configuration
+from collector import embedded, holder, migrate, postgres, sectors, shipped
+from collector.claims import Claims
 from collector.cli.world import World
 from collector.collect import Collector
-from collector.config import Environment, hosts
+from collector.config import ApiConfig, Environment, Key, hosts
 from collector.errors import ConfigError
 from collector.kiwoom import Kiwoom
 from collector.postgres.database import Database
 from collector.quota import PatientQuota, SharedQuota, Unlimited
 from collector.registry import Registry
-from collector.secret import Secret
 from collector.store import Store
 from collector.token import key_digest
+
+if TYPE_CHECKING:  # aiohttp takes half a second
+    from collector.api import Api
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -70,40 +76,37 @@ async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Col
 
     from collector.api import Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
-    app_key, secret_key = _keys(world.environment)
+    keys = configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        database(world.environment, size=api.concurrency + 3) as held,
+        database(world.environment, size=api.concurrency * len(keys) + 3) as held,
         Api(
             api.base_url,
             timeout=api.timeout.total_seconds(),
             user_agent=api.user_agent,
-            connections=api.concurrency + 2,
+            connections=(api.concurrency + 2) * len(keys),
         ) as session,
     ):
-        quota: SharedQuota | PatientQuota | Unlimited = Unlimited()
-        if api.requests_per_second:
-            key = key_digest(app_key)
-            quota = SharedQuota(held, key, per_second=api.requests_per_second)
-            quota = PatientQuota(quota) if patient else quota
         registry = Registry(held)
         await registry.claim(hosts.base(api.base_url, api.trusted_hosts).kind.value)
         await registry.open()
-        kiwoom = Kiwoom(session, quota, held, app_key=app_key, secret_key=secret_key)
+        kiwoom, *others = (_kiwoom(session, held, key, api, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.shipped()
-        yield Collector(kiwoom, Store(held, registry), table, api.concurrency)
+        plain = Collector(kiwoom, Store(held, registry), table, api.concurrency, others)
+        yield replace(plain, worklist=worklist(plain))
 
 
-def _keys(found: Environment) -> tuple[Secret, Secret]:
-    app_key = _set("KIWOOM_APP_KEY", found.app_key)
-    return app_key, _set("KIWOOM_SECRET_KEY", found.secret_key)
+def _kiwoom(session: "Api", held: Database, key: Key, api: ApiConfig, *, patient: bool) -> Kiwoom:
+    """The API with one key, and the quota that is this key's alone."""
+    quota: SharedQuota | PatientQuota | Unlimited = Unlimited()
+    if api.requests_per_second:
+        quota = SharedQuota(held, key_digest(key.app_key), per_second=api.requests_per_second)
+        quota = PatientQuota(quota) if patient else quota
+    return Kiwoom(session, quota, held, **key._asdict())
 
 
-def _set(name: str, secret: Secret | None) -> Secret:
-    if secret is None:
-        raise ConfigError(
-            f"{name} is not set",
-            hint=f"set {name}_FILE to the path of a file that holds it, or {name} itself;"
-            " `collector demo` needs no key",
-        )
-    return secret
+def worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> Claims:
+    """The list that a collector's sweeps are shared out on; `epoch` is that of the lease that it needs."""
+    store = plain.store
+    keys = [kiwoom.key for kiwoom in plain.keys]
+    return Claims(store.database, store.registry, holder.new_name(), keys, epoch=epoch)

@@ -5,6 +5,7 @@ place and what is allowed there, before anything is fetched.
 """
 
 from collector.config.environment import Environment, settings
+from collector.config.keys import Key, keys
 from collector.config.load import load, parse
 from collector.config.model import (
     ApiConfig,
@@ -22,11 +23,13 @@ __all__ = [
     "Config",
     "DatabaseConfig",
     "Environment",
+    "Key",
     "ScheduleSpec",
     "TargetSpec",
     "WebConfig",
     "describe",
     "digest",
+    "keys",
     "load",
     "parse",
     "settings",

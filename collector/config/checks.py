@@ -29,6 +29,7 @@ def check(config: Config, complaints: Complaints, *, base_url: str | None) -> Ba
     known = sectors.shipped()
     base = _base(config.api, complaints, base_url)
     _check_api(config.api, base, complaints)
+    _check_keys(config.api, complaints)
     _check_rest(config, complaints)
     for name, specs in config.universes.items():
         for number, spec in enumerate(specs):
@@ -74,6 +75,12 @@ def _check_api(api: ApiConfig, base: Base | None, complaints: Complaints) -> Non
     if kiwoom and not 1 <= api.requests_per_second <= MOST_AT_KIWOOM:
         text = f"is {api.requests_per_second}; allowed at Kiwoom is 1 to {MOST_AT_KIWOOM}"
         complaints.at(("api", "requests_per_second"), f"api.requests_per_second {text}")
+
+
+def _check_keys(api: ApiConfig, complaints: Complaints) -> None:
+    for place, name in enumerate(api.keys):
+        if name in api.keys[:place]:
+            complaints.at(("api", "keys", place), f"api.keys[{place}]: {name} again; allowed is once")
 
 
 def _check_rest(config: Config, complaints: Complaints) -> None:

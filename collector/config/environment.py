@@ -30,6 +30,8 @@ class Environment:
     home: Path = _HOME
     web_token: Secret | None = None
     web_listen: str | None = None
+    keys: Path | None = None
+    """The folder with the keys that the configuration names."""
 
 
 def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> Environment:
@@ -52,6 +54,7 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
         home=Path(_plain("COLLECTOR_HOME", environ) or _HOME),
         web_token=_secret("COLLECTOR_WEB_TOKEN", environ, mounts),
         web_listen=_listen("COLLECTOR_WEB_LISTEN", environ),
+        keys=Path(folder) if (folder := _plain("KIWOOM_KEYS", environ)) else None,
     )
 
 
@@ -74,8 +77,12 @@ def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Se
     if file not in environ:
         plain = _plain(name, environ)
         return None if plain is None else Secret(plain)
-    path = Path(_clean(environ[file], file))
-    return Secret(_clean(_read(path, file, mounts), f"{file}: {show(str(path))}"))
+    return secret_of(Path(_clean(environ[file], file)), file, mounts)
+
+
+def secret_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
+    """What a file holds, on one line; ConfigError, opened by what named the file, if it is not fit to hold a secret."""
+    return Secret(_clean(_read(path, variable, mounts), f"{variable}: {show(str(path))}"))
 
 
 def _clean(text: str, where: str) -> str:

@@ -43,6 +43,8 @@ class ApiConfig:
     timeout: timedelta = timedelta(seconds=10)
     trusted_hosts: tuple[HostName, ...] = ()
     """Names besides Kiwoom's and loopback that base_url may name, for a simulator in a private network."""
+    keys: tuple[Name, ...] = ()
+    """Names of app keys, each with a quota of its own; empty: the one in the environment."""
     user_agent: Annotated[
         str, Meta(pattern=r"\A[!-~]([ -~]{0,198}[!-~])?\Z", description="1 to 200 visible ASCII characters")
     ] = f"collector/{__version__}"

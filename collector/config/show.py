@@ -24,6 +24,8 @@ def describe(config: Config, environment: Environment) -> str:
     }
     heads = [f"{show(config.origin)}, digest {digest(config)}"]
     heads += [f"{name}: {_presence(secret)}" for name, secret in secrets.items()]
+    if environment.keys is not None:
+        heads.append(f"KIWOOM_KEYS: {show(str(environment.keys))}")
     return "".join(f"# {head}\n" for head in heads) + _body(config)
 
 

@@ -1,0 +1,37 @@
+"""What a running program is called where it holds something, so that others on its machine see when it has died.
+
+A wrong answer costs a walk that is fetched twice, no more: whoever is taken for dead writes nothing afterwards.
+"""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+_PROC = Path("/proc")
+_DEAD = "ZX"
+"""States of one that has ended, and that nobody has asked how."""
+
+
+def new_name() -> str:
+    """A name that nothing else has: the machine, the number of the program there, when it was started."""
+    host, number = socket.gethostname(), os.getpid()
+    return f"{host}/{number}/{_started(number)}/{secrets.token_hex(4)}"
+
+
+def is_gone(name: str) -> bool:
+    """Whether a program of this machine has certainly ended; False for one of another machine."""
+    host, number, started, _ = (name.split("/") + [""] * 4)[:4]
+    if host != socket.gethostname() or not number.isdecimal() or not started:
+        return False
+    return _started(int(number)) != started
+
+
+def _started(number: int) -> str:
+    """Ticks from the machine's start to the program's; "" where the system does not tell, or there is none."""
+    try:
+        text = (_PROC / str(number) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *rest = text.rpartition(")")[2].split()
+    return "" if state in _DEAD else rest[18]
