@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from collector.model import (
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import AHEAD, Store
+from collector.store import Store
 from tests.proxy import proxied
 from tests.stand import columns, execute, fetch, reading, snapshots, stored
 
@@ -294,7 +294,7 @@ async def test_a_sweep_finds_its_day_and_the_next_ones_prepared(database: Addres
         "SELECT inhrelid::regclass::text FROM pg_inherits"
         " WHERE inhparent = 'collector.snapshot'::regclass ORDER BY 1",
     )
-    days = [SLOT + timedelta(days=number) for number in range(AHEAD)]
+    days = [SLOT + timedelta(days=number) for number in range(8)]
     assert found == [(f"collector.snapshot_{day:%Y%m%d}",) for day in days]
 
 
@@ -352,6 +352,16 @@ async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(datab
         assert (known.rows, known.day) == (7, (SLOT - timedelta(days=2)).date())
         await store.enter(reading(KOSPI, SLOT, snapshots(8)), COMPLETE)
         assert (await store.known(SLOT, [KOSPI]))[KOSPI] == known
+
+
+async def test_the_members_of_last_evening_confirm_nothing_this_morning(database: Address) -> None:
+    """Both lie on one day of UTC, and on two of Korea."""
+    morning = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
+    evening = morning - timedelta(hours=12)
+    async with storing(database, slot=evening) as store:
+        await store.enter(reading(KOSPI, evening, snapshots(5)), SUSPECT)
+        assert (await store.known(evening + timedelta(minutes=5), [KOSPI]))[KOSPI].last_members is not None
+        assert (await store.known(morning, [KOSPI]))[KOSPI].last_members is None
 
 
 async def test_the_newest_complete_walk_is_the_latest(database: Address) -> None:

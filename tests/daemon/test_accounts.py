@@ -183,6 +183,12 @@ async def test_old_days_go_as_a_whole_and_the_ledger_stays(held, accounts, store
     assert len(await states(held)) == 1
 
 
+async def test_a_day_is_kept_for_as_many_days_as_it_was_asked_for(held, accounts):
+    await accounts.make_days(date(2026, 11, 20))
+    assert await accounts.drop_days(date(2026, 11, 21), 1) == 0
+    assert await accounts.drop_days(date(2026, 11, 22), 1) == 1
+
+
 async def test_days_are_made_a_week_ahead(held, accounts):
     await accounts.make_days(date(2026, 11, 20))
     found = await fetched(

@@ -66,6 +66,20 @@ async def test_the_epoch_grows_past_one_that_a_restored_backup_has_forgotten(hel
         assert await connection.fetchval("SELECT epoch FROM collector.lease") > before
 
 
+async def test_the_epoch_stays_while_a_transaction_of_its_holder_is_under_way(held):
+    async def take_over():
+        async with held.transaction("taking it over") as connection:
+            await connection.execute("SET LOCAL lock_timeout = '50ms'")
+            await connection.execute("UPDATE collector.lease SET epoch = epoch + 1")
+
+    lease = Lease(held, "only")
+    await lease.take()
+    async with leased(held, lease).transaction("writing"):
+        with pytest.raises(StoreError, match="a lock was not granted"):
+            await take_over()
+    await take_over()
+
+
 async def test_a_released_lease_is_had_at_once(held):
     first, second = Lease(held, "first"), Lease(held, "second")
     await first.take()
