@@ -59,7 +59,10 @@ def offset(text: str) -> timedelta:
     text = text.lstrip(" \t\n\r\f\v")
     if text[:1] not in ("+", "-"):
         raise Wrong
-    span = whole_seconds(text[1:].lstrip(" \t\n\r\f\v"), DAY)
+    text = text[:1] + text[1:].lstrip(" \t\n\r\f\v")
+    if text[1:] != text[1:].strip():
+        raise Wrong
+    span = whole_seconds(text[1:], DAY)
     return -span if text[0] == "-" else span
 
 

@@ -1,0 +1,491 @@
+"""Bugs of the kinds that matter, each seeded by replacing one text, with the tests that must catch it.
+
+They are texts rather than patches, so that they survive changes around them; a test says which one has to be
+written anew because its text has changed. `./dev torture mutants` seeds each in a copy of the tree.
+"""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One bug: `old` stands exactly once in `file`; with `new` in its place at least one of `tests` fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+STORING = (
+    Mutant(
+        "the ledger stands outside the transaction",
+        "collector/store.py",
+        'self.database.transaction(f"storing {reading.target}")',
+        'self.database.session(f"storing {reading.target}")',
+        ("tests/test_store.py::test_the_ledger_and_the_rows_are_of_one_transaction",),
+    ),
+    Mutant(
+        "an error at COMMIT is taken for a failure",
+        "collector/store.py",
+        "if again and await self._is_there(reading, certificate.status):",
+        "if again and False:",
+        ("tests/test_store.py::test_a_lost_answer_to_commit_is_looked_up",),
+    ),
+    Mutant(
+        "a second walk overwrites a complete one",
+        "collector/store.py",
+        "WHERE w.status IN ('failed', 'missed') OR",
+        "WHERE w.status IN ('failed', 'missed', 'complete') OR",
+        ("tests/test_store.py::test_a_second_walk_of_the_same_slot_changes_nothing",),
+    ),
+    Mutant(
+        "what did not decode is dropped",
+        "collector/store.py",
+        "            await _quarantine(connection, reading, target)\n            return True",
+        "            return True",
+        ("tests/test_store.py::test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page",),
+    ),
+    Mutant(
+        "the rows of the suspect walk stay under the better one",
+        "collector/store.py",
+        "                await connection.execute(_CLEAR, reading.slot, target)\n",
+        "",
+        ("tests/test_store.py::test_an_end_gives_way_only_to_a_better_one",),
+    ),
+    Mutant(
+        "a day is that of UTC",
+        "collector/store.py",
+        "slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)",
+        "slot.replace(hour=0, minute=0, second=0, microsecond=0)",
+        ("tests/test_store.py::test_the_members_of_last_evening_confirm_nothing_this_morning",),
+    ),
+    Mutant(
+        "partitions are not made ahead of a sweep",
+        "collector/store.py",
+        "AHEAD = 8\n",
+        "AHEAD = 1\n",
+        ("tests/test_store.py::test_a_sweep_finds_its_day_and_the_next_ones_prepared",),
+    ),
+    Mutant(
+        "partitions are not made ahead by the daemon",
+        "collector/daemon/accounts.py",
+        "AHEAD = 9\n",
+        "AHEAD = 1\n",
+        ("tests/daemon/test_accounts.py::test_days_are_made_a_week_ahead",),
+    ),
+    Mutant(
+        "one day less is kept",
+        "collector/daemon/accounts.py",
+        "first = today - timedelta(days=keep_days)",
+        "first = today - timedelta(days=keep_days - 1)",
+        ("tests/daemon/test_accounts.py::test_a_day_is_kept_for_as_many_days_as_it_was_asked_for",),
+    ),
+    Mutant(
+        "misses are not recorded",
+        "collector/daemon/accounts.py",
+        "CROSS JOIN unnest($2::smallint[]) AS t (target)\nON CONFLICT DO NOTHING",
+        "CROSS JOIN unnest($2::smallint[]) AS t (target)\nWHERE false\nON CONFLICT DO NOTHING",
+        ("tests/daemon/test_accounts.py::test_what_the_ledger_lacks_is_missed_and_what_is_there_stays",),
+    ),
+    Mutant(
+        "the bar of a backfill stands beside the snapshot's",
+        "migrations/0003_bars.sql",
+        "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date",
+        "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date AND false",
+        (
+            "tests/backfill/test_backfill.py::test_the_view_daily_prefers_the_closing_walk_and_names_its_source",
+        ),
+    ),
+    Mutant(
+        "two walks that saw different prices have one digest",
+        "collector/rows.py",
+        'blake2b(b"".join(values), digest_size=8)',
+        'blake2b(b"".join(values[:1]), digest_size=8)',
+        ("tests/test_rows.py::test_another_value_is_another_digest",),
+    ),
+)
+
+SHARING = (
+    Mutant(
+        "each program has a limit of its own",
+        "collector/quota.py",
+        "Places(key, per_second)",
+        'Places(f"{key} {id(self)}", per_second)',
+        ("tests/test_quota.py::test_two_programs_have_one_quota_between_them",),
+    ),
+    Mutant(
+        "one request a second too many",
+        "collector/places.py",
+        "generate_series(1, COALESCE(known.granted, $3))",
+        "generate_series(0, COALESCE(known.granted, $3))",
+        ("tests/test_quota.py::test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits",),
+    ),
+    Mutant(
+        "what the server grants is not heeded",
+        "collector/places.py",
+        "if granted is not None:",
+        "if granted == 0:",
+        ("tests/test_quota.py::test_what_the_server_grants_holds_at_once_and_for_programs_to_come",),
+    ),
+    Mutant(
+        "a refusal holds nobody",
+        "collector/places.py",
+        "await connection.execute(_HOLD, self._key, api_id, pace.HOLD)",
+        "await connection.execute(_HOLD, self._key, api_id, timedelta(0))",
+        ("tests/test_quota.py::test_a_refusal_holds_the_other_program_too",),
+    ),
+    Mutant(
+        "who is cancelled keeps its place",
+        "collector/quota.py",
+        "                if not has_come:\n                    await self.give_back([place])\n",
+        "                pass\n",
+        ("tests/test_quota.py::test_who_is_cancelled_gives_back_its_place",),
+    ),
+    Mutant(
+        "who was frozen frees the place that is another's by now",
+        "collector/places.py",
+        "SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)\n"
+        "WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4",
+        "SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)\n"
+        "WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND (free_at = $4 OR true)",
+        ("tests/test_quota.py::test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone",),
+    ),
+    Mutant(
+        "a place is free before its request can have arrived",
+        "collector/pace.py",
+        "WINDOW - timedelta(seconds=answered_ago + certain)",
+        "WINDOW - timedelta(seconds=answered_ago + certain + 0.1)",
+        ("tests/test_pace.py::test_a_place_is_free_a_second_after_its_request_arrived_at_the_latest",),
+    ),
+    Mutant(
+        "a token is renewed without looking whether another program did",
+        "collector/token.py",
+        "if found is not None and self._is_usable(found, failed):",
+        "if found is not None and failed is None and self._is_live(found):",
+        ("tests/test_token.py::test_a_dead_token_is_renewed_once_for_everybody",),
+    ),
+    Mutant(
+        "a dead token is taken for a live one",
+        "collector/token.py",
+        "return token is not None and self._is_live(token) and token.value != failed",
+        "return token is not None and self._is_live(token)",
+        ("tests/test_token.py::test_a_dead_token_is_renewed_once_for_everybody",),
+    ),
+    Mutant(
+        "a token is used to its very end",
+        "collector/token.py",
+        "return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10))",
+        "return _Held(value, expires_at)",
+        ("tests/test_token.py::test_a_token_is_renewed_ten_minutes_before_its_end",),
+    ),
+    Mutant(
+        "the token lies open in the database",
+        "collector/token.py",
+        "sealed = self._seal.encrypt(token.value.reveal().encode())",
+        "sealed = token.value.reveal().encode()",
+        ("tests/test_token.py::test_a_dump_of_the_database_does_not_show_the_token",),
+    ),
+    Mutant(
+        "a lease of somebody who may be alive is taken at once",
+        "collector/lease.py",
+        "WHERE l.expires_at <= clock_timestamp() OR l.holder = EXCLUDED.holder",
+        "WHERE true",
+        ("tests/daemon/test_lease.py::test_one_of_two_gets_it_and_the_other_one_does_not",),
+    ),
+    Mutant(
+        "the epoch is not checked",
+        "collector/lease.py",
+        "WHERE name = $1 AND epoch = $2 AND expires_at > clock_timestamp()\nFOR KEY SHARE",
+        "WHERE name = $1 AND ($2::bigint IS NULL OR true)\nFOR KEY SHARE",
+        ("tests/daemon/test_lease.py::test_an_old_epoch_commits_nothing_in_a_hundred_of_a_hundred_tries",),
+    ),
+    Mutant(
+        "the epoch may change hands while a transaction is under way",
+        "collector/lease.py",
+        "expires_at > clock_timestamp()\nFOR KEY SHARE",
+        "expires_at > clock_timestamp()",
+        ("tests/daemon/test_lease.py::test_the_epoch_stays_while_a_transaction_of_its_holder_is_under_way",),
+    ),
+)
+
+ASKING = (
+    Mutant(
+        "1634 is asked again",
+        "collector/wire/codes.py",
+        "UNAVAILABLE = frozenset({1999})",
+        "UNAVAILABLE = frozenset({1999, 1634})",
+        ("tests/wire/test_envelope.py::test_a_recorded_refusal_is_what_it_is_to_every_call",),
+    ),
+    Mutant(
+        "a wrong key is one target's affair",
+        "collector/wire/codes.py",
+        "DENIED = frozenset({8001, ",
+        "DENIED = frozenset({",
+        ("tests/wire/test_envelope.py::test_a_recorded_refusal_is_what_it_is_to_every_call",),
+    ),
+    Mutant(
+        "a next key that came before is followed again",
+        "collector/collect.py",
+        "    if key in keys:\n        return Remark.REPEATED_KEY\n",
+        "",
+        ("tests/test_collect.py::test_a_fault_ends_as_it_should[repeated_key]",),
+    ),
+    Mutant(
+        "a walk goes on after its token died",
+        "collector/kiwoom.py",
+        "                if request.key is not None:\n                    raise\n",
+        "",
+        ("tests/test_collect.py::test_a_walk_whose_token_died_between_two_pages_begins_anew",),
+    ),
+    Mutant(
+        "a redirect is followed",
+        "collector/api.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        ("tests/test_api.py::test_a_redirect_is_refused_and_nothing_goes_to_where_it_leads",),
+    ),
+    Mutant(
+        "a proxy of the environment is used",
+        "collector/api.py",
+        "trust_env=False",
+        "trust_env=True",
+        ("tests/test_api.py::test_proxies_and_passwords_of_the_environment_are_ignored",),
+    ),
+    Mutant(
+        "any host gets the keys",
+        "collector/config/hosts.py",
+        "if _is_loopback(host) or host in trusted:",
+        "if _is_loopback(host) or host:",
+        ("tests/test_config_refusals.py::test_every_other_base_url_is_refused_in_the_file",),
+    ),
+    Mutant(
+        "an answer without a stated end is believed",
+        "collector/api.py",
+        'if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:',
+        "if False:",
+        ("tests/test_collect.py::test_a_fault_ends_as_it_should[close_delimited]",),
+    ),
+    Mutant(
+        "everybody comes back at the same moment",
+        "collector/patience.py",
+        "return chance * float(",
+        "return float(",
+        ("tests/test_patience.py::test_the_wait_before_the_next_attempt_doubles_up_to_a_bound",),
+    ),
+    Mutant(
+        "retries have no budget",
+        "collector/patience.py",
+        "if self.retries >= _FLOOR + self.requests // _EVERY:",
+        "if self.retries > 10 * self.requests:",
+        ("tests/test_patience.py::test_a_sweep_may_retry_ten_times_and_once_more_for_every_ten_requests",),
+    ),
+    Mutant(
+        "a cancellation that the driver replaced is swallowed",
+        "collector/postgres/failure.py",
+        "        if task.cancelling() > already:\n            raise asyncio.CancelledError from error\n",
+        "",
+        ("tests/test_postgres.py::test_a_cancellation_that_the_driver_replaced_is_one_again",),
+    ),
+    Mutant(
+        "wait_for, which loses cancellations",
+        "collector/quota.py",
+        "            async with asyncio.timeout(_POLL):\n                await self.given_back.wait()",
+        "            await asyncio.wait_for(self.given_back.wait(), _POLL)",
+        ("tests/test_rules.py::test_every_module_keeps_the_rule",),
+    ),
+)
+
+READING = (
+    Mutant(
+        "the suffix of the exchange is not checked",
+        "collector/wire/answers.py",
+        "wrong_suffix=strangers",
+        "wrong_suffix=0 * strangers",
+        ("tests/wire/test_prices.py::test_symbols_without_the_suffix_of_their_exchange_are_counted",),
+    ),
+    Mutant(
+        "the answer to another call is taken for ours",
+        "collector/wire/answers.py",
+        "if echoed and echoed != api_id:",
+        'if echoed == "never":',
+        ("tests/wire/test_envelope.py::test_the_answer_to_another_call_is_never_taken_for_ours",),
+    ),
+    Mutant(
+        "another listing's history is taken for this one's",
+        "collector/wire/answers.py",
+        "if isinstance(echoed, str) and echoed and echoed != symbol:",
+        'if echoed == "never":',
+        (
+            "tests/backfill/test_bar_pages.py::test_an_answer_about_another_listing_is_never_taken_for_this_one",
+        ),
+    ),
+    Mutant(
+        "a missing return_code is success",
+        "collector/wire/answers.py",
+        'raise Unreadable("the answer has no return_code")',
+        "return 0",
+        ("tests/wire/test_envelope.py::test_a_missing_return_code_is_unreadable",),
+    ),
+    Mutant(
+        "false is 0",
+        "collector/wire/answers.py",
+        "if isinstance(code, int) and not isinstance(code, bool) and",
+        "if isinstance(code, int) and",
+        ("tests/wire/test_envelope.py::test_what_is_no_return_code_is_unreadable",),
+    ),
+    Mutant(
+        "a continuation header that came twice is let through",
+        "collector/wire/reply.py",
+        "if len(flags) > 1 or len(keys) > 1:",
+        "if len(flags) > 2 or len(keys) > 2:",
+        ("tests/wire/test_reply.py::test_a_continuation_with_two_readings_is_refused",),
+    ),
+    Mutant(
+        "a key that stands twice is let through",
+        "collector/wire/text.py",
+        "if len(document) != len(pairs):",
+        "if not pairs and document:",
+        ("tests/wire/test_prices.py::test_a_key_that_stands_twice_is_found_wherever_it_hides",),
+    ),
+    Mutant(
+        "a price keeps its direction",
+        "collector/wire/fields.py",
+        "return abs(signed(text)) or None",
+        "return signed(text) or None",
+        ("tests/wire/test_fields.py::test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote",),
+    ),
+    Mutant(
+        "no quote is 0",
+        "collector/wire/fields.py",
+        "return abs(signed(text)) or None",
+        "return abs(signed(text))",
+        ("tests/wire/test_fields.py::test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote",),
+    ),
+    Mutant(
+        "a rate passes through a float",
+        "collector/wire/fields.py",
+        'number = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))',
+        'number = int(float(f"{_digits(match[2])}.{match[3] or 0}") * 100)',
+        ("tests/wire/test_fields.py::test_a_rate_is_read_in_basis_points",),
+    ),
+    Mutant(
+        "a row that does not decode is dropped unseen",
+        "collector/wire/answers.py",
+        "        good, strangers = prices.columns(rows, exchange)\n        bad += wrong\n",
+        "        good, strangers = prices.columns(rows, exchange)\n",
+        (
+            "tests/wire/test_prices.py::test_a_row_that_does_not_decode_is_kept_as_it_was_sent_and_the_others_are_read",
+        ),
+    ),
+    Mutant(
+        "the end of a token is an instant without a zone",
+        "collector/wire/answers.py",
+        'datetime.strptime(ends, "%Y%m%d%H%M%S").replace(tzinfo=KST)',
+        'datetime.strptime(ends, "%Y%m%d%H%M%S")',
+        ("tests/wire/test_token.py::test_a_token_comes_with_its_end_in_korean_time",),
+    ),
+    Mutant(
+        "a request shows the keys that it carries",
+        "collector/wire/calls.py",
+        "body: bytes = field(repr=False)",
+        "body: bytes = field()",
+        ("tests/wire/test_token.py::test_a_request_that_carries_keys_does_not_show_them",),
+    ),
+    Mutant(
+        "a secret shows itself",
+        "collector/secret.py",
+        '    def __repr__(self) -> str:\n        return "***"',
+        "    def __repr__(self) -> str:\n        return self.__value",
+        ("tests/test_secret.py::test_no_way_of_formatting_shows_it",),
+    ),
+)
+
+JUDGING = (
+    Mutant(
+        "a symbol may come twice",
+        "collector/certify.py",
+        "if len(set(symbols)) < len(symbols):",
+        "if len(set(symbols)) > len(symbols):",
+        ("tests/test_certify.py::test_a_page_that_came_twice_is_flagged_wherever_it_stands",),
+    ),
+    Mutant(
+        "a wrong suffix is let pass",
+        "collector/certify.py",
+        "if any(page.wrong_suffix for page in reading.pages):",
+        "if all(page.wrong_suffix for page in reading.pages):",
+        ("tests/test_certify.py::test_a_walk_of_the_wrong_shape_is_suspect",),
+    ),
+    Mutant(
+        "other members are let pass",
+        "collector/certify.py",
+        "if members not in (known.members, known.last_members):",
+        "if not members:",
+        ("tests/test_certify.py::test_within_the_day_the_members_stay_the_same",),
+    ),
+    Mutant(
+        "an empty answer is believed",
+        "collector/certify.py",
+        "if not _may_be_empty(known, sector):",
+        "if known.rows and not _may_be_empty(known, sector):",
+        ("tests/test_certify.py::test_an_empty_answer_is_whole_only_where_it_may_be",),
+    ),
+    Mutant(
+        "a page before the last may be short",
+        "collector/certify.py",
+        "if any(0 < page.size < max(PAGE_ROWS, before[0].size) for page in before):",
+        "if any(0 < page.size < 1 for page in before):",
+        ("tests/test_certify.py::test_a_walk_of_the_wrong_shape_is_suspect",),
+    ),
+    Mutant(
+        "a walk whose end was never said is whole",
+        "collector/certify.py",
+        "elif last.end_unsaid or last.next_key is not None:",
+        "elif last.next_key is not None:",
+        ("tests/test_certify.py::test_a_walk_of_the_wrong_shape_is_suspect",),
+    ),
+    Mutant(
+        "a missing day is taken for a suspension",
+        "collector/certify_bars.py",
+        "return base == earlier.close or _is_split(earlier.close, base)",
+        "return True",
+        ("tests/backfill/test_certify_bars.py::test_a_gap_is_a_suspension_if_the_price_stood_still_over_it",),
+    ),
+    Mutant(
+        "holidays are trading days",
+        "collector/calendar/__init__.py",
+        "return self.table.closed.get(day) or self.holidays(day.year).get(day)",
+        "return self.table.closed.get(day)",
+        ("tests/test_calendar.py::test_every_weekday_of_the_year_is_as_krx_has_it",),
+    ),
+    Mutant(
+        "a session is still open at its closing",
+        "collector/calendar/__init__.py",
+        "if session.opens <= at < session.closes)",
+        "if session.opens <= at <= session.closes)",
+        ("tests/test_calendar.py::test_a_session_is_open_from_its_opening_on_and_no_more_at_its_closing",),
+    ),
+    Mutant(
+        "an instant without a zone is taken for the host's",
+        "collector/calendar/__init__.py",
+        "if at.tzinfo is None:",
+        'if at.tzinfo == "":',
+        ("tests/test_calendar.py::test_an_instant_without_a_zone_is_refused",),
+    ),
+    Mutant(
+        "the closing is no slot",
+        "collector/schedule/__init__.py",
+        "    yield session.closes, session\n",
+        "",
+        ("tests/test_schedule.py::test_five_minutes_during_the_regular_session_are_79_slots_a_day",),
+    ),
+    Mutant(
+        "a slot falls due at two looks at the clock",
+        "collector/schedule/__init__.py",
+        "return timetable(schedules, calendar, after + datetime.resolution,",
+        "return timetable(schedules, calendar, after,",
+        ("tests/test_schedule.py::test_looks_at_the_clock_neither_repeat_nor_forget_a_slot",),
+    ),
+)
+
+MUTANTS = (*STORING, *SHARING, *ASKING, *READING, *JUDGING)
