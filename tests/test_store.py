@@ -205,7 +205,7 @@ async def test_what_was_in_quarantine_goes_with_the_suspect_walk(database: Addre
 @pytest.mark.parametrize("heard", [True, False], ids=["committed", "not committed"])
 async def test_a_lost_answer_to_commit_is_looked_up(database: Address, heard: bool) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
-        proxy.last_words, proxy.are_heard = b"COMMIT", heard
+        proxy.last_words, proxy.are_heard = b"COMMIT;", heard
         assert await store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
         assert not proxy.last_words
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
