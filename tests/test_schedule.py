@@ -219,6 +219,13 @@ def test_two_universes_are_both_due_at_one_instant():
     assert [slot.schedule for slot in on("2026-11-20", twin, INTRADAY)][:4] == ["intraday", "twin"] * 2
 
 
+def test_a_slot_falls_due_at_the_look_that_reaches_it_and_at_no_later_one():
+    at = datetime(2026, 11, 20, 9, 5, tzinfo=KST)
+    moment = timedelta(microseconds=1)
+    assert times(schedule.due([INTRADAY], CALENDAR, at - moment, at)) == ["09:05"]
+    assert times(schedule.due([INTRADAY], CALENDAR, at, at + moment)) == []
+
+
 def test_the_next_slot_over_a_long_holiday_is_found():
     found = schedule.next_slot([INTRADAY], CALENDAR, datetime(2026, 2, 13, 15, 30, tzinfo=KST))
     assert found

@@ -484,7 +484,7 @@ JUDGING = (
         "collector/schedule/__init__.py",
         "return timetable(schedules, calendar, after + datetime.resolution,",
         "return timetable(schedules, calendar, after,",
-        ("tests/test_schedule.py::test_looks_at_the_clock_neither_repeat_nor_forget_a_slot",),
+        ("tests/test_schedule.py::test_a_slot_falls_due_at_the_look_that_reaches_it_and_at_no_later_one",),
     ),
 )
 
