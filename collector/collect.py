@@ -43,6 +43,8 @@ class Tally:
     rows: int = 0
     requests: int = 0
     expected_pages: int = 0
+    surplus: int = 0
+    """Fields that no document knows: they are not stored, and the API has changed."""
     outcomes: list[Outcome] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
@@ -124,6 +126,8 @@ class Collector:
         requests = sum(kiwoom.requests for kiwoom in self.keys)
         sweep = Sweep(slot, outcomes, requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
+        if tally.surplus:
+            log.warning("answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.surplus)
         return sweep
 
     async def help(self, slot: datetime, targets: Sequence[Target], work: Work) -> Tally:
@@ -370,6 +374,7 @@ class _Walk:
             self.tally.requests += self._trace.sent - before
         self.tally.pages += 1
         self.tally.rows += len(page.rows)
+        self.tally.surplus += page.surplus
         return page, arrived
 
 

@@ -316,6 +316,75 @@ async def test_a_walk_whose_token_died_between_two_pages_begins_anew(
     assert played.ledger[BENT].attempts == 5
 
 
+MOST = {
+    **dict.fromkeys(
+        ["too_many_codes_1634", "rejected_15xx", "http_4xx", "unknown_code", "no_data_20", "redirect_307"], 1
+    ),
+    **dict.fromkeys(["throttle_429", "http_5xx", "maintenance_html_200", "reset_before", "stall_body"], 3),
+    "repeated_key": 3,
+    "cycling_keys": 4,
+    "endless_empty_pages": 4,
+    "endless_new_keys": 200,
+}
+"""Requests that a walk may cost at most: one where asking again cannot help, three where it may, few in a circle."""
+
+
+@pytest.mark.parametrize(
+    ("switch", "most"), [pytest.param(spec(fault), most, id=fault) for fault, most in MOST.items()]
+)
+async def test_a_fault_costs_few_requests(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str, most: int
+) -> None:
+    assert (await plays[switch]).ledger[BENT].attempts <= most
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [pytest.param(spec(fault), id=fault) for fault in FAULTS if FAULTS[fault].apis.startswith("au")],
+)
+async def test_a_token_that_is_not_to_be_had_is_asked_for_three_times_a_walk_at_most(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    played = await plays[switch]
+    assert played.tokens <= (3 if played.error else 3 * len(played.ledger))
+
+
+@pytest.mark.parametrize(
+    ("switch", "attempts"),
+    [
+        pytest.param("token_8005:sector=139,page=1,times=1", 4, id="first page"),
+        pytest.param("token_8005:sector=139,page=2,times=1", 5, id="middle page"),
+        pytest.param("token_8005:sector=139,page=last,times=1", 6, id="last page"),
+    ],
+)
+async def test_a_token_that_dies_at_any_page_costs_one_issuance_and_no_row(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str, attempts: int
+) -> None:
+    played = await plays[switch]
+    assert (played.end(BENT), played.tokens) == ("complete", 2)
+    assert played.ledger[BENT].attempts == attempts
+    assert played.rows[BENT] == played.served[BENT]
+
+
+@pytest.mark.parametrize(
+    ("switch", "end"),
+    [
+        pytest.param("shifted_rows:sector=139,by=-1", "suspect duplicate_symbol", id="a row comes twice"),
+        pytest.param("shifted_rows:sector=139,by=1", "suspect membership", id="a row is missed"),
+        pytest.param(
+            "shifted_rows:sector=139,by=-7",
+            "suspect page_order duplicate_symbol membership",
+            id="many come twice",
+        ),
+        pytest.param("shifted_rows:sector=139,by=40", "suspect row_count", id="many are missed"),
+    ],
+)
+async def test_a_list_that_moves_under_the_walk_is_suspect_whichever_way_it_moves(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str, end: str
+) -> None:
+    assert (await plays[switch]).end(BENT) == end
+
+
 async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> None:
     targets = [
         Target.of(*names)
@@ -332,6 +401,16 @@ async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> N
     assert {target: await stored(database, OPEN, target) for target in targets} == served
     assert sum(len(rows) for rows in served.values()) > 1_500
     assert (sweep.requests, sum(outcome.pages for outcome in sweep.outcomes)) == (pages + 1, pages)
+
+
+async def test_fields_that_no_document_knows_are_told_of_once_a_sweep(
+    database: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = replace(STILL, faults=("extra_field:sector=139,rows=5",))
+    async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
+        assert (await collector.sweep(OPEN, "all", [BENT, SOUND])).is_whole
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "answers.widened" in line]
+    assert "fields=15" in line
 
 
 async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database: Address) -> None:
