@@ -102,6 +102,11 @@ SELECT collector.enter_bars(
     $18::text::integer[], $19::text::bigint[], $20::text::integer[], $21, $22, $23
 )
 """
+_FOUND = """
+SELECT EXISTS (
+    SELECT FROM collector.bar_walk AS w WHERE w.symbol = $1 AND w.adjusted = $2 AND w.requested_at = $3
+)
+"""
 _NO_BARS = ("{}",) * 7
 _NO_BAD_ROWS: tuple[list[Any], ...] = ([], [], [])
 
@@ -192,21 +197,27 @@ class BarStore:
         None: somebody else has stored it meanwhile, and nothing was changed.
         """
         bars = reading.bars
-        wanted = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
+        wanted: int = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
         walk = (
             *(stretch.symbol, adjusted, stretch.first, stretch.last, reading.newest),
             *(certificate.status, list(certificate.remarks), None, reading.attempts),
             *(len(reading.pages), wanted, reading.requested_at, reading.received_at),
         )
         values = (*walk, *_columns(bars), *_bad_rows(reading.pages))
-        for pause in _TRIES:
+
+        async def write(again: bool) -> int | None:
+            if again and await self._is_there(stretch.symbol, reading, adjusted=adjusted):
+                return wanted
+            return wanted if await self._entered(stretch.symbol, values) else None
+
+        for number, pause in enumerate(_TRIES):
             try:
-                return wanted if await self._entered(stretch.symbol, values) else None
+                return await write(number > 0)
             except StoreError as error:
                 if isinstance(error.__cause__, asyncpg.DiskFullError):
                     raise
                 await asyncio.sleep(pause)
-        return wanted if await self._entered(stretch.symbol, values) else None
+        return await write(True)
 
     async def enter_failure(
         self, stretch: Stretch, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
@@ -217,6 +228,11 @@ class BarStore:
             *(Status.FAILED, [], error, attempts, 0, 0, at, None),
         )
         await self._entered(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
+
+    async def _is_there(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
+        """Whether the very history that we tried to store is there: its first request tells it apart."""
+        async with self._database.session("looking whether a history was stored") as connection:
+            return bool(await connection.fetchval(_FOUND, symbol, adjusted, reading.requested_at))
 
     async def _entered(self, symbol: str, values: Sequence[Any]) -> bool:
         async with self._database.session(f"storing the history of {symbol}") as connection:

@@ -12,6 +12,7 @@ import traceback
 from importlib import import_module
 from typing import Any, NoReturn
 
+from collector.cli.early import prepare_daemon
 from collector.cli.main import VERBS, main
 
 
@@ -52,6 +53,8 @@ def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["collector", *arguments]
+    if arguments[:1] == ["daemon"]:
+        prepare_daemon()
     code: Any = 0
     try:
         main()

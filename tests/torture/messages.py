@@ -25,6 +25,8 @@ class Asked:
     statements: dict[bytes, str] = field(default_factory=dict)
     open: deque[str] = field(default_factory=deque)
     """What is asked and not answered yet, oldest first."""
+    values: bytes = b""
+    """What was bound last: the same for the same statement asked once more."""
     _rest: bytes = b""
     _portal: str = ""
     _has_begun: bool = False
@@ -53,7 +55,8 @@ class Asked:
             self.statements[name] = gist(sql.decode())
             return f"prepare: {self.statements[name]}"
         if kind == b"B":
-            self._portal = self.statements.get(body.split(b"\0", 2)[1], "?")
+            _, name, self.values = body.split(b"\0", 2)
+            self._portal = self.statements.get(name, "?")
         if kind in (b"E", b"Q"):
             what = self._portal if kind == b"E" else gist(body[:-1].decode())
             self.open.append(what)

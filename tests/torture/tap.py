@@ -18,6 +18,9 @@ False: it is not passed on, and both ends find the line cut.
 """
 
 
+_IDLE = b"Z\0\0\0\5I"
+
+
 class Line:
     """One client's connection through the tap."""
 
@@ -27,6 +30,8 @@ class Line:
         self.server = server
         self.asked = Asked()
         self.told = Told(self.asked)
+        self.lately: list[str] = []
+        """What was asked since the server stood idle: the transaction under way."""
         self._since: float | None = None
 
     def cut(self) -> None:
@@ -46,10 +51,14 @@ class Line:
         with suppress(OSError):
             while data := await reader.read(262_144):
                 for kind, message, step in take(data):
+                    if step and step.startswith("ask"):
+                        self.lately.append(step)
                     if step and not await self.tap.note(step, self):
                         self.cut()
                         return
                     self._clock(kind, is_from_client=writer is self.server)
+                    if message == _IDLE:
+                        self.lately.clear()
                     if not (self.tap.is_silent(self) or writer.is_closing()):
                         writer.write(message)
                 await writer.drain()

@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ TELECOM = Target.of("KOSPI", "020", "KRX")
 """5 listings."""
 
 
+_LONGEST = 60.0
 _TIME_PASSES = """
 UPDATE collector.lease SET expires_at = clock_timestamp();
 UPDATE collector.claim SET expires_at = '-infinity'
@@ -86,6 +87,7 @@ class Reference:
 
     digest: str
     seconds: float
+    requests: int
     steps: Counter[str]
 
     def points(self, at_least: int = 1) -> list[tuple[str, int]]:
@@ -109,15 +111,22 @@ class Doing:
     @asynccontextmanager
     async def under_way(self, **more: str) -> AsyncIterator[Process]:
         """The command, from the beginning or from where the last one was stopped."""
-        await self.stage.connection.execute(_TIME_PASSES)
+        await self.let_go()
         async with self.stage.start(*self.work.arguments(self.slot), **more) as process:
             yield process
+
+    async def let_go(self) -> None:
+        """Take from the dead what they hold."""
+        await self.stage.connection.execute(_TIME_PASSES)
+
+    async def torn(self) -> list[str]:
+        return await judge.torn(self.stage.connection)
 
     async def finish(self, process: Process) -> list[str]:
         """Wait until the work is done; what is wrong with the end of it."""
         if self.work.name == "daemon":
-            while not said(process, "sweep.ended") and process.returncode is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            if not await _comes(process, "sweep.ended"):
+                return [f"broken: no sweep ended in {_LONGEST} s: {_tail(process)}"]
             process.send_signal(signal.SIGTERM)
         found = await ended(process)
         if found.code:
@@ -130,7 +139,7 @@ class Doing:
 
     async def unsound(self, process: Process) -> list[str]:
         """What is wrong with the database after the death of a process, whenever it came."""
-        return [*await judge.torn(self.stage.connection), *await self.unkept(process)]
+        return [*await self.torn(), *await self.unkept(process)]
 
     async def unkept(self, process: Process) -> list[str]:
         """What a process said was stored and is not."""
@@ -170,6 +179,21 @@ def said(process: Process, event: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in whole.splitlines() if mark in line]
 
 
+async def _comes(process: Process, event: str) -> bool:
+    """Whether it says so, or ends, in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST):
+            while not said(process, event) and process.returncode is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            return True
+    return False
+
+
+def _tail(process: Process) -> str:
+    """The last that it said."""
+    return (process._folder / "err").read_text(encoding="utf-8")[-1500:]
+
+
 async def undisturbed(world: World, work: Work) -> Reference:
     """Do it once in peace."""
     async with work.stage(world) as doing:
@@ -178,6 +202,8 @@ async def undisturbed(world: World, work: Work) -> Reference:
             assert not (wrong := await doing.finish(process)), wrong
         seconds = time.monotonic() - began
         digest = await judge.digest(doing.stage.connection)
-        reference = Reference(digest, seconds, Counter(doing.stage.tap.heard))
+        reference = Reference(
+            digest, seconds, doing.stage.simulator.api.book.count, Counter(doing.stage.tap.heard)
+        )
         assert not (wrong := await doing.unlike(reference)), wrong
         return reference

@@ -1,6 +1,7 @@
 """Where scenarios take place: real processes, a real PostgreSQL behind a tap, a simulator that keeps books."""
 
 import asyncio
+import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,6 +24,7 @@ from tests.torture.tap import Tap, tapped
 
 TODAY = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
 """Its slot has been today, and may still run: a sweep begins whenever a daemon does."""
+_PYTHON = {"PYTHONPATH": str(Path(__file__).parents[2])}
 FAST = 200
 """Requests a second: the quota is in use, and never in the way."""
 
@@ -45,6 +47,26 @@ class Stage:
     def start(self, *arguments: str, **more: str) -> AbstractAsyncContextManager[Process]:
         """A command under way, killed at the end of the block; forked from a process that imported it."""
         return started(*arguments, "--config", str(self.config), env=self.env | more, cwd=self.folder)
+
+    @asynccontextmanager
+    async def start_cold(
+        self, *arguments: str, before: Sequence[str] = ()
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """As `start`, from nothing; `before` is what the interpreter is started by."""
+        process = await asyncio.create_subprocess_exec(
+            *(*before, sys.executable, "-m", "collector", *arguments, "--config", str(self.config)),
+            env=self.env | _PYTHON,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
 
 
 @dataclass
