@@ -9,7 +9,8 @@
     │   ├── Rejected        asking again will not help
     │   └── Unreadable      an answer that the API does not document
     ├── Denied              every target's affair: the sweep ends at its first answer
-    └── StoreError          the database's: the sweep ends
+    ├── StoreError          the database's: the sweep ends
+    └── ArchiveError        one file's of the cold tier: its day stays where it is
 
 Whatever is not in this tree is a bug and ends in a traceback.
 """
@@ -83,3 +84,7 @@ class Denied(CollectorError):
 
 class StoreError(CollectorError):
     """The database refused, is away, or did not answer in time."""
+
+
+class ArchiveError(CollectorError):
+    """A file of the cold tier cannot be written, or is not what it says; its path is in the message."""

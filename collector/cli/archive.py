@@ -1,0 +1,238 @@
+"""`collector archive` and `collector restore`: days into Parquet files, and back."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from collector import config as configuration
+from collector import log
+from collector.calendar import Calendar
+from collector.cli import wiring, world
+from collector.cli.schedule import Day, read_calendar
+from collector.config import Environment
+from collector.errors import ArchiveError, ConfigError
+from collector.model import KST, Exchange
+from collector.postgres.database import Database
+from collector.schedule import Schedule
+
+FOLDER = "archive"
+"""Where files go under COLLECTOR_HOME if nobody says otherwise."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector archive --before 2026-10-01
+  collector archive --before 2026-10-01 --to /mnt/cold
+"""
+)
+@click.option("--before", type=Day(), required=True, help="Days before this one, KST; today at the latest.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help=f"Where the files go (default: {FOLDER} under COLLECTOR_HOME).",
+)
+@click.option(
+    "--force", is_flag=True, help="Days, too, with slots that were never accounted for or ended long ago."
+)
+@click.option("--keep-restored", is_flag=True, help="Leave days alone that were brought back.")
+@world.config_option
+def archive(
+    before: date, folder: Path | None, force: bool, keep_restored: bool, config_path: Path | None
+) -> None:
+    """Move whole days from the database into Parquet files, a file a day and exchange.
+
+    Each file is read back and compared with the table before the day leaves the database. The ledger stays,
+    so `status`, `gaps` and the page go on telling of these days; `collector restore` brings one back.
+
+    Exit status 1: a day stays, and why is said on stderr. Being stopped, or killed, loses nothing.
+    """
+    log.configure(level="warning")
+    now = datetime.now(UTC)
+    if before > now.astimezone(KST).date():
+        raise click.UsageError(f"--before {before} lies in the future; allowed is today or an earlier day")
+    found = world.environment()
+    schedules, calendar = _schedules(found, config_path)
+    wish = Wish(before, (folder or found.home / FOLDER).absolute(), now, force, keep_restored)
+    if world.run(_archive(found, wish, schedules, calendar)):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be archived, and where to. `force` and `keep_restored` as the options say."""
+
+    before: date
+    folder: Path
+    now: datetime
+    force: bool
+    keep_restored: bool
+
+
+async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule], calendar: Calendar) -> int:
+    """Archive what may go; how many days stay."""
+    from collector.cold import archive as cold  # noqa: PLC0415 - pyarrow may not be there
+
+    _try_writing(wish.folder)
+    left = 0
+    async with wiring.database(found) as held:
+        for day in await _wanted(held, wish):
+            try:
+                await _refuse_open(held, day, wish, schedules, calendar)
+                for file in await cold.archive(held, day, wish.folder):
+                    _say(file.day, file.exchange, file.rows, file.size, file.path)
+            except ArchiveError as error:
+                left += 1
+                _complain(error)
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno:
+                    break  # a disk that is full is so for the next day as well
+    return left
+
+
+async def _wanted(held: Database, wish: Wish) -> list[date]:
+    from collector.cold import days  # noqa: PLC0415
+
+    async with held.session("looking for days to archive", timeout=60) as connection:
+        kept = await days.restored(connection) if wish.keep_restored else set()
+        found = [day for day in await days.before(connection, wish.before) if day not in kept]
+    if not found:
+        click.echo(f"no day before {wish.before} is left to archive")
+    return found
+
+
+async def _refuse_open(
+    held: Database, day: date, wish: Wish, schedules: Sequence[Schedule], calendar: Calendar
+) -> None:
+    from collector.cold import days  # noqa: PLC0415
+
+    async with held.session("looking for open slots", timeout=60) as connection:
+        why = await days.why_open(connection, day, schedules, calendar, wish.now, forgive=wish.force)
+    if why:
+        raise ArchiveError(
+            f"{day} stays in the database: {why}",
+            hint="" if wish.force else "`--force` takes it along, if that was abandoned more than a day ago",
+        )
+
+
+def _schedules(found: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
+    """What is scheduled, where there is a configuration: without one nothing can be due."""
+    path = config_path or found.config
+    if config_path is None and not path.exists():
+        return (), read_calendar(path)
+    return configuration.load(path, base_url=found.base_url).schedules, read_calendar(path)
+
+
+def _try_writing(folder: Path) -> None:
+    """Make the folder, and see that it takes a file: better to know now than after reading a day."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written: {error.strerror}", hint="name another folder with --to"
+        ) from error
+
+
+def _say(day: date, exchange: str, rows: int, size: int, path: Path) -> None:
+    each = f", {size / rows:.1f} bytes a row" if rows else ""
+    click.echo(f"{day} {exchange:12} {rows:>9,} rows, {size / 1e6:.1f} MB{each}: {path}")
+
+
+def _complain(error: ArchiveError) -> None:
+    click.echo(f"collector: {error}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector restore 2026-09-30
+  collector restore 2026-09-29 2026-09-30 --from /mnt/cold
+  collector restore /mnt/cold/snapshot/date=2026-09-30/KRX.parquet
+"""
+)
+@click.argument("what", nargs=-1, required=True, metavar="DATE|FILE...")
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help=f"Where the files are (default: where they were put, else {FOLDER} under COLLECTOR_HOME).",
+)
+@world.config_option
+def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None) -> None:
+    """Bring days back into the database from their files, equal row by row; the files stay.
+
+    A FILE stands for its day: the files of the other exchanges are taken from beside it. A day that is in the
+    database already is left as it is.
+
+    Exit status 1: a day was not restored, because a file is damaged, missing or not of this database.
+    """
+    log.configure(level="warning")
+    if world.run(_restore(world.environment(), what, folder)):
+        raise SystemExit(1)
+
+
+async def _restore(found: Environment, what: Sequence[str], folder: Path | None) -> int:
+    """Restore what is asked for; how much of it could not be."""
+    from collector.cold import restore as cold  # noqa: PLC0415 - pyarrow may not be there
+
+    failed = 0
+    async with wiring.database(found) as held:
+        for text in what:
+            try:
+                day, paths = await _files(held, text, folder, found.home / FOLDER)
+                for file in await cold.restore(held, day, paths):
+                    was = "is there already" if file.was_there else "restored"
+                    click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
+            except ArchiveError as error:
+                failed += 1
+                _complain(error)
+    return failed
+
+
+async def _files(held: Database, text: str, folder: Path | None, default: Path) -> tuple[date, list[Path]]:
+    """The day that an argument means, and its files."""
+    from collector.cold import days  # noqa: PLC0415
+
+    day = _day(text)
+    if day is None:
+        return _day_of_file(Path(text))
+    async with held.session("looking for files", timeout=60) as connection:
+        noted = [] if folder else await days.files(connection, day)
+    paths = noted or list(_beside((folder or default) / "snapshot" / f"date={day}").values())
+    if not paths:
+        raise ArchiveError(
+            f"there is no file of {day} under {folder or default}", hint="say where they are with --from"
+        )
+    return day, paths
+
+
+def _day(text: str) -> date | None:
+    try:
+        return Day().convert(text, None, None)
+    except click.UsageError:
+        if not Path(text).is_file():
+            raise ConfigError(f"{text} is neither a date (YYYY-MM-DD) nor a file") from None
+        return None
+
+
+def _day_of_file(path: Path) -> tuple[date, list[Path]]:
+    """The day of a file, and the files of that day: itself, and those beside it of the other exchanges."""
+    from collector.parquet.files import Opened  # noqa: PLC0415
+
+    facts = Opened(path).facts
+    return facts.day, list((_beside(path.parent) | {facts.exchange: path}).values())
+
+
+def _beside(folder: Path) -> dict[str, Path]:
+    paths = {str(exchange): folder / f"{exchange}.parquet" for exchange in Exchange}
+    return {exchange: path for exchange, path in paths.items() if path.is_file()}

@@ -1,0 +1,67 @@
+"""`collector export`: any period in one file, for a notebook."""
+
+import sys
+from contextlib import AbstractContextManager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector import log
+from collector.cli import wiring, world
+from collector.cli.schedule import Day
+from collector.config import Environment
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector export --from 2026-11-02 --to 2026-11-20
+  collector export --from 2026-11-20 --to 2026-11-20 --format csv --output - | head
+"""
+)
+@click.option("--from", "first", type=Day(), required=True, help="From this day, KST ...")
+@click.option("--to", "last", type=Day(), required=True, help="... to this one, both included.")
+@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="PATH",
+    help="The file, or - for the standard output (default: snapshot-FROM-TO.FORMAT).",
+)
+@world.config_option
+def export(first: date, last: date, form: str, output: Path | None, config_path: Path | None) -> None:
+    """Write the rows of a period to one file, archived days included.
+
+    The columns are those of the view snapshot and the status of the walk: `status = 'complete'` is what was
+    certified. Sorted by day, exchange, listing and slot. Exit status 2: it could not be written, and no file
+    is there that was not before.
+    """
+    log.configure(level="warning")
+    if last < first:
+        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
+    path = output or Path(f"snapshot-{first}-{last}.{form}")
+    rows = world.run(_export(world.environment(), first, last, form, path))
+    click.echo(f"{rows:,} rows" + ("" if str(path) == "-" else f": {path}"), err=True)
+
+
+async def _export(found: Environment, first: date, last: date, form: str, path: Path) -> int:
+    from collector.cold.export import exported  # noqa: PLC0415 - pyarrow may not be there
+    from collector.parquet import files  # noqa: PLC0415
+
+    rows = 0
+    async with wiring.database(found) as held:
+        with files.writing(path), _opened(form, path) as output:
+            async for shown in exported(held, first, last):
+                output.write(shown)
+                rows += len(shown)
+    return rows
+
+
+def _opened(form: str, path: Path) -> AbstractContextManager[Any]:
+    from collector.parquet import output  # noqa: PLC0415
+
+    if str(path) == "-":
+        return output.to_stream(form, sys.stdout.buffer)
+    return output.to_file(form, path)

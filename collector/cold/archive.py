@@ -1,0 +1,154 @@
+"""A day from the database into files: written, read back and compared, and only then dropped.
+
+All of it is one transaction: the turn among archivers, the lock that keeps the day as it is, the copies, and
+at the end the note of where the rows are now together with the drop of the partition. Whatever ends it before
+its commit leaves the day in the database; files that are in place by then are written anew by the next try.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+
+from collector.cold import ledger
+from collector.cold.copying import MOST, Listing, copied
+from collector.cold.ledger import Stored
+from collector.errors import ArchiveError
+from collector.parquet import columns, files
+from collector.parquet.columns import Names, Reader, Walks
+from collector.parquet.digest import Digest
+from collector.parquet.files import Facts, Opened, Part
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+
+LONGEST = 4 * 3600.0
+"""Seconds that one day may take, waiting for its turn included."""
+_DROPPING = 60
+"""How often the drop is tried: each waits a second for readers, and a second until the next."""
+
+PATIENT = """
+SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
+       set_config('idle_in_transaction_session_timeout', '0', true), set_config('work_mem', '32MB', true)
+"""
+TURN = "SELECT pg_advisory_xact_lock(hashtext('collector.archive'))"
+_HOLD = "SELECT collector.hold_day($1)"
+_DROP = "SELECT collector.drop_day($1)"
+COUNT = "SELECT count(*) FROM collector.snapshot WHERE slot >= $1 AND slot < $2"
+_SOURCE = "SELECT COALESCE((SELECT kind FROM collector.origin), 'ours')"
+_NOTE = """
+INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (day, exchange) DO UPDATE
+SET file = EXCLUDED.file, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes, digest = EXCLUDED.digest,
+    archived_at = clock_timestamp(), restored_at = NULL
+"""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Rows of one day and exchange that are in a file now and nowhere else."""
+
+    day: date
+    exchange: str
+    path: Path
+    rows: int
+    size: int
+
+
+async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[Filed]:
+    """Move one day into files; nothing for a day that is gone already, or has no rows: then it is dropped.
+
+    `most` rows are in memory at once. ArchiveError says why the day stays.
+    """
+    async with database.transaction(f"archiving {day}", timeout=LONGEST) as connection:
+        await connection.execute(PATIENT)
+        await connection.execute(TURN)
+        if not await connection.fetchval(_HOLD, day):
+            return []
+        source = await connection.fetchval(_SOURCE)
+        stored = await ledger.stored(connection, day)
+        await _refuse_others(connection, day, stored)
+        with ExitStack() as parts:
+            written = [await _write(connection, each, folder, source, parts, most=most) for each in stored]
+            filed = [_kept(part, facts) for part, facts in written]
+        for (_, facts), file in zip(written, filed, strict=True):
+            await connection.execute(
+                _NOTE, day, file.exchange, str(file.path), file.rows, file.size, facts.digest
+            )
+        await _drop(connection, day)
+    return filed
+
+
+async def _refuse_others(connection: Connection, day: date, stored: Sequence[Stored]) -> None:
+    """ArchiveError if the day holds another number of rows than the ledger certifies."""
+    found = await connection.fetchval(COUNT, *ledger.bounds(day))
+    known = sum(each.rows for each in stored)
+    if found != known:
+        raise ArchiveError(
+            f"{day} is not as its ledger says: it holds {found:,} rows, and its ledger tells of {known:,}",
+            hint="`collector verify` lists the walks that were changed",
+        )
+
+
+async def _write(
+    connection: Connection, stored: Stored, folder: Path, source: str, parts: ExitStack, *, most: int
+) -> tuple[Part, Facts]:
+    """Write the part of one exchange and read it back: it holds what the table holds."""
+    path = files.place(folder, stored.day, stored.exchange)
+    with files.writing(path):
+        part = Part(path)
+    parts.callback(part.discard)
+    walks, digest, seen = Walks(stored.walks), Digest(), list[Listing]()
+    names = Names(stored.targets, seen)
+    async for rows, numbers in copied(connection, stored, walks, seen, most=most):
+        digest.update(rows)
+        with files.writing(path):
+            part.write(columns.readable(rows, names, stored.exchange, walks, numbers))
+    facts = Facts(stored.day, stored.exchange, source, digest.rows, digest.hexdigest(names), stored.targets)
+    with files.writing(path):
+        part.end(facts)
+    _verify(part.part, walks)
+    return part, facts
+
+
+def _verify(path: Path, walks: Walks) -> None:
+    """Read a part as `restore` would: every row is the table's, and shows what the ledger says of it."""
+    opened = Opened(path)
+    reader, digest = Reader(opened.facts.targets), Digest()
+    for shown, rows in opened.rows(reader):
+        digest.update(rows)
+        if not columns.agrees(shown, rows, walks):
+            raise ArchiveError(f"{path} is damaged: it shows other times than the ledger")
+    opened.refuse_unless(digest, Names(reader.targets, reader.listings))
+
+
+def _kept(part: Part, facts: Facts) -> Filed:
+    """Put a verified part in its place, unless another file is there."""
+    path = part.path
+    if path.exists() and Opened(path).facts.digest != facts.digest:
+        raise ArchiveError(
+            f"{path} is there already and holds other rows", hint="move it away, or name another folder"
+        )
+    with files.writing(path):
+        size = part.keep()
+    return Filed(facts.day, facts.exchange, path.absolute(), facts.rows, size)
+
+
+async def _drop(connection: Connection, day: date) -> None:
+    """Drop the partition as soon as no reader is in the way."""
+    for _ in range(_DROPPING):
+        try:
+            async with connection.transaction():
+                await connection.execute(_DROP, day)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(1)
+        else:
+            return
+    raise ArchiveError(
+        f"{day} stays in the database: somebody has been reading it for minutes",
+        hint="look for a long transaction in pg_stat_activity",
+    )

@@ -1,0 +1,83 @@
+"""Which days may leave the database, those that are over and accounted for, and which have left it."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from collector.calendar import Calendar
+from collector.cold.ledger import bounds
+from collector.model import KST
+from collector.postgres.session import Connection
+from collector.schedule import Schedule, timetable
+
+ABANDONED = timedelta(days=1)
+"""After that, nothing takes up a sweep that has not ended."""
+
+_DAYS = """
+SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+FROM pg_inherits AS i
+JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'collector.snapshot'::regclass
+  AND c.relname ~ '^snapshot_[0-9]{8}$'
+  AND to_date(right(c.relname, 8), 'YYYYMMDD') < $1
+ORDER BY day
+"""
+_RESTORED = "SELECT DISTINCT day FROM collector.archive WHERE restored_at IS NOT NULL"
+_FILES = "SELECT file FROM collector.archive WHERE day = $1 ORDER BY exchange"
+_OPEN = """
+SELECT slot, universe
+FROM collector.sweep
+WHERE slot >= $1 AND slot < $2 AND ended_at IS NULL
+UNION
+SELECT slot, 'claimed'
+FROM collector.claim
+WHERE slot >= $1 AND slot < $2
+ORDER BY slot, universe
+"""
+_ACCOUNTED = "SELECT schedule, until FROM collector.accounted"
+
+
+async def before(connection: Connection, first: date) -> list[date]:
+    """The days before `first` that have a partition, oldest first."""
+    return [row["day"] for row in await connection.fetch(_DAYS, first)]
+
+
+async def restored(connection: Connection) -> set[date]:
+    """Days that were brought back, and are in files as well."""
+    return {row["day"] for row in await connection.fetch(_RESTORED)}
+
+
+async def files(connection: Connection, day: date) -> list[Path]:
+    """Where the day's files were put, if all of them are still there."""
+    noted = [Path(row["file"]) for row in await connection.fetch(_FILES, day)]
+    return noted if all(path.is_file() for path in noted) else []
+
+
+async def why_open(
+    connection: Connection,
+    day: date,
+    schedules: Sequence[Schedule],
+    calendar: Calendar,
+    now: datetime,
+    *,
+    forgive: bool,
+) -> str:
+    """Why something may still be written for a day, "" if nothing will.
+
+    `forgive`: what has not ended for a day is abandoned, not open.
+    """
+    unended = await connection.fetch(_OPEN, *bounds(day))
+    for row in unended:
+        if not (forgive and row["slot"] < now - ABANDONED):
+            return f"its sweep of {_kst(row['slot'])} KST ({row['universe']}) has not ended"
+    if forgive:
+        return ""
+    until = {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)}
+    for slot in timetable([each for each in schedules if each.name in until], calendar, *bounds(day)):
+        if slot.at > until[slot.schedule]:
+            return f"its slot {_kst(slot.at)} KST ({slot.schedule}) is not accounted for"
+    return ""
+
+
+def _kst(at: datetime) -> str:
+    return f"{at.astimezone(KST):%H:%M:%S}"

@@ -1,0 +1,58 @@
+"""Any period in one file: from the database what is there, from the archived files the rest."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import date, timedelta
+
+from collector.cold import days, ledger
+from collector.cold.archive import LONGEST, PATIENT
+from collector.cold.copying import Listing, copied
+from collector.errors import ArchiveError
+from collector.parquet import columns
+from collector.parquet.columns import Names, Reader, Table, Walks
+from collector.parquet.digest import Digest
+from collector.parquet.files import Opened
+from collector.postgres.database import Database
+from collector.postgres.session import Connection
+
+_IS_KEPT = "SELECT EXISTS (SELECT FROM collector.snapshot WHERE slot >= $1 AND slot < $2)"
+
+
+async def exported(database: Database, first: date, last: date) -> AsyncIterator[Table]:
+    """The rows from one day to another, both included, as files show them: by day, exchange, listing and slot.
+
+    ArchiveError if the ledger tells of rows that are neither in the database nor in files that can be read.
+    """
+    for day in (first + timedelta(days=number) for number in range((last - first).days + 1)):
+        async with (
+            database.session(f"reading {day}", timeout=LONGEST) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(PATIENT)
+            if await connection.fetchval(_IS_KEPT, *ledger.bounds(day)):
+                async for shown in _from_database(connection, day):
+                    yield shown
+            elif await ledger.stored(connection, day):
+                for shown in _from_files(day, [Opened(path) for path in await days.files(connection, day)]):
+                    yield shown
+
+
+async def _from_database(connection: Connection, day: date) -> AsyncIterator[Table]:
+    for stored in await ledger.stored(connection, day):
+        walks, seen = Walks(stored.walks), list[Listing]()
+        names = Names(stored.targets, seen)
+        async for rows, numbers in copied(connection, stored, walks, seen):
+            yield columns.readable(rows, names, stored.exchange, walks, numbers)
+
+
+def _from_files(day: date, files: list[Opened]) -> Iterator[Table]:
+    if not files:
+        raise ArchiveError(
+            f"the rows of {day} are archived, and their files are not where they were put",
+            hint='see `collector sql "SELECT * FROM archive"`',
+        )
+    for opened in files:
+        reader, digest = Reader(opened.facts.targets), Digest()
+        for shown, rows in opened.rows(reader):
+            digest.update(rows)
+            yield columns.plain(shown)
+        opened.refuse_unless(digest, Names(reader.targets, reader.listings))

@@ -1,0 +1,71 @@
+"""What the ledger knows of a day's rows: whose they are, how many, and when each page of them came."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from collector.model import KST
+from collector.parquet.columns import Walk
+from collector.postgres.session import Connection
+
+_WALKS = """
+SELECT w.slot, w.target, w.status, w.rows, w.page_starts, w.page_times, t.market, t.sector, t.exchange
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+WHERE w.slot >= $1 AND w.slot < $2 AND w.rows > 0
+"""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The walks of one exchange on one day that stored rows. Targets are in the order of their places in a file."""
+
+    day: date
+    exchange: str
+    targets: list[tuple[str, str]]
+    numbers: list[int]
+    """The targets' numbers in this database."""
+    walks: Sequence[Walk]
+
+    @property
+    def rows(self) -> int:
+        return sum(walk.rows for walk in self.walks)
+
+
+def bounds(day: date) -> tuple[datetime, datetime]:
+    """The first instant of a day of Korea, and that of the next."""
+    start = datetime.combine(day, time(), KST)
+    return start, start + timedelta(days=1)
+
+
+async def stored(connection: Connection, day: date) -> list[Stored]:
+    """What is stored of a day, by exchange; an exchange that has no rows is not there."""
+    lines = await connection.fetch(_WALKS, *bounds(day))
+    return [
+        _of(day, exchange, [line for line in lines if line["exchange"] == exchange])
+        for exchange in sorted({line["exchange"] for line in lines})
+    ]
+
+
+def _of(day: date, exchange: str, lines: Sequence[Mapping[str, Any]]) -> Stored:
+    found = sorted({(line["market"], line["sector"], line["target"]) for line in lines})
+    places = {number: place for place, (_, _, number) in enumerate(found)}
+    return Stored(
+        day=day,
+        exchange=exchange,
+        targets=[(market, sector) for market, sector, _ in found],
+        numbers=[number for _, _, number in found],
+        walks=[_walk(line, places[line["target"]]) for line in lines],
+    )
+
+
+def _walk(line: Mapping[str, Any], place: int) -> Walk:
+    return Walk(
+        slot=line["slot"],
+        target=place,
+        status=line["status"],
+        rows=line["rows"],
+        starts=line["page_starts"],
+        times=line["page_times"],
+    )

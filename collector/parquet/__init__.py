@@ -1,0 +1,14 @@
+"""A day's rows as a Parquet file: which columns, in which order, and how a file proves that it is whole.
+
+Everything here is plain values and one file; what comes from a database, or goes into one, is `cold`'s.
+"""
+
+from collector.errors import ConfigError
+
+try:
+    import pyarrow  # noqa: F401 - said here once, for all the modules below
+except ImportError:
+    raise ConfigError(
+        "Parquet files need the package pyarrow, which is not installed",
+        hint='pip install "collector[archive]"',
+    ) from None

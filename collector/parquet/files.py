@@ -1,0 +1,207 @@
+"""Files that are there whole or not at all, and that are read only if they are what they say.
+
+    FOLDER/snapshot/date=2026-11-20/KRX.parquet
+
+A file is written beside its place, forced to the disk and renamed; so is the folder's entry. Whoever is killed
+meanwhile leaves a file that ends in `.part`, which nobody reads and the next writer replaces.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.errors import ArchiveError
+from collector.parquet import columns
+from collector.parquet.columns import Names, Reader, Table
+from collector.parquet.digest import Digest
+
+FORMAT = 1
+GROUP = 131_072
+"""Rows of a row group: what is read at least, and what is held in memory at once."""
+_KEY = b"collector"
+_BATCH = 65_536
+_DELTA = [c.name for c in columns.COLUMNS if c.name not in (*columns.TEXTS, "sign")]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of itself, in its own metadata. `source` is whose data it is: real, mock or ours."""
+
+    day: date
+    exchange: str
+    source: str
+    rows: int
+    digest: str
+    targets: list[tuple[str, str]]
+
+    def text(self) -> str:
+        known = {c.name: {"unit": c.unit, "meaning": c.meaning} for c in columns.COLUMNS}
+        described = {"columns": known, "sorted_by": columns.SORTED_BY, "null": "no quote, or no trade"}
+        values = asdict(self) | {"day": self.day.isoformat()}
+        return json.dumps({"format": FORMAT, **values, **described}, ensure_ascii=False)
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Facts":
+        found = json.loads(text)
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']}, this program knows {FORMAT}")
+        return cls(
+            day=date.fromisoformat(found["day"]),
+            exchange=found["exchange"],
+            source=found["source"],
+            rows=found["rows"],
+            digest=found["digest"],
+            targets=[(market, sector) for market, sector in found["targets"]],
+        )
+
+
+def place(folder: Path, day: date, exchange: str) -> Path:
+    """Where the rows of a day and exchange belong."""
+    return folder / "snapshot" / f"date={day.isoformat()}" / f"{exchange}.parquet"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What keeps a file from being written becomes one line that names it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ArchiveError(
+            f"{path} cannot be written: {error.strerror or _first_line(error)}",
+            hint="nothing is lost: what is not in a file is still in the database",
+        ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """As `writing`. Whatever a reader trips over within a file is damage."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+        raise ArchiveError(f"{path} is damaged: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class Part:
+    """A file under way, beside its place. `keep` puts it there; whatever else happens leaves it a part."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{path.name}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.part.open("wb")
+        self._writer = pq.ParquetWriter(self._file, columns.schema(), **options())
+
+    def write(self, shown: Table) -> None:
+        self._writer.write_table(shown, row_group_size=GROUP)
+
+    def end(self, facts: Facts) -> None:
+        """All rows are written: close it, and have it on the disk."""
+        self._writer.add_key_value_metadata({_KEY: facts.text()})
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def keep(self) -> int:
+        """Give it its name, for good; its size in bytes."""
+        self.part.rename(self.path)
+        for folder in (self.path.parent, *self.path.parent.parents[:2]):
+            _sync_folder(folder)
+        return self.path.stat().st_size
+
+    def discard(self) -> None:
+        """It is not wanted, or has its name already: nothing stays under the other one."""
+        with suppress(OSError, ValueError):
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+        self.part.unlink(missing_ok=True)
+
+
+def options() -> Mapping[str, Any]:
+    """How columns are laid down: small differences packed, texts by dictionary, every page with a checksum."""
+    return {
+        "compression": "zstd",
+        "use_dictionary": [*columns.TEXTS, "sign"],
+        "column_encoding": dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+        "store_decimal_as_integer": True,
+        "write_page_checksum": True,
+        "version": "2.6",
+        "sorting_columns": pq.SortingColumn.from_ordering(
+            columns.schema(), [(name, "ascending") for name in columns.SORTED_BY]
+        ),
+    }
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+class Opened:
+    """A file to read from; ArchiveError: it is not there, or not one of ours, or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path):
+            metadata = pq.read_metadata(path)
+        self.facts = _facts(path, metadata.metadata or {})
+        with reading(path):
+            self._file = pq.ParquetFile(
+                path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
+            )
+
+    def rows(self, reader: Reader) -> Iterator[tuple[Any, Table]]:
+        """Each batch as it is shown, and taken apart."""
+        batches = self._file.iter_batches(_BATCH)
+        while True:
+            with reading(self.path):
+                batch = next(batches, None)
+                rows = None if batch is None else reader.rows(batch)
+            if batch is None:
+                return
+            yield batch, rows
+
+    def verified(self) -> Names:
+        """Read all of it; who is who in it. ArchiveError: its rows are not those that were put into it."""
+        reader, digest = Reader(self.facts.targets), Digest()
+        for _, rows in self.rows(reader):
+            digest.update(rows)
+        names = Names(reader.targets, reader.listings)
+        self.refuse_unless(digest, names)
+        return names
+
+    def refuse_unless(self, digest: Digest, names: Names) -> None:
+        """ArchiveError unless the file's rows, as they were read, are as many and the same as it says."""
+        if digest.rows != self.facts.rows:
+            raise ArchiveError(
+                f"{self.path} is damaged: it holds {digest.rows:,} rows and should {self.facts.rows:,}"
+            )
+        if digest.hexdigest(names) != self.facts.digest:
+            raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
+
+
+def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> Facts:
+    if _KEY not in metadata:
+        raise ArchiveError(f"{path} is no file of `collector archive`")
+    with reading(path):
+        return Facts.parse(metadata[_KEY])

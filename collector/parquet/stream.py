@@ -1,0 +1,97 @@
+"""Rows as COPY (binary) carries them, to columns and back.
+
+Every value has a fixed width and none is NULL, so each byte of a value stands at the same place in every row.
+A column is therefore a handful of slices with the row's length as their step, which run in C: a quarter of a
+microsecond a row, with nothing but bytes.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from struct import Struct
+
+FIELDS = {
+    "slot": 8,
+    "target": 2,
+    "volume": 8,
+    "listing": 4,
+    "price": 4,
+    "change": 4,
+    "rate": 4,
+    "ask": 4,
+    "bid": 4,
+    "open": 4,
+    "high": 4,
+    "low": 4,
+    "position": 2,
+}
+"""The columns of collector.snapshot in the order of the stream, with their bytes. Times are microseconds since 2000."""
+ROW = 2 + sum(4 + width for width in FIELDS.values())
+HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TAIL = b"\xff\xff"
+
+_CHUNK = 2048
+"""Rows at a time: what is read and written with steps should stay in the processor's cache."""
+_STARTS = [2 + 4 * place + before for place, before in enumerate(accumulate(FIELDS.values(), initial=0), 1)]
+_PLACES = list(zip(FIELDS, FIELDS.values(), _STARTS, strict=False))
+_EMPTY = Struct(">h").pack(len(FIELDS)) + b"".join(
+    Struct(">i").pack(width) + bytes(width) for width in FIELDS.values()
+)
+
+Columns = dict[str, bytearray]
+"""Each column's values one after another, in the byte order of every machine of today: the least byte first."""
+
+
+class Splitter:
+    """Takes the stream in pieces as they come; `columns` grows by the rows that are whole.
+
+    ValueError: this is no such stream, or it was broken off.
+    """
+
+    def __init__(self) -> None:
+        self.columns: Columns = {name: bytearray() for name in FIELDS}
+        self.rows = 0
+        self._rest = b""
+        self._begun = False
+
+    def feed(self, piece: bytes) -> None:
+        rest = self._rest + piece
+        start = 0
+        if not self._begun:
+            if len(rest) < len(HEAD):
+                self._rest = rest
+                return
+            if not rest.startswith(HEAD):
+                raise ValueError("this is no stream of COPY (binary)")
+            start, self._begun = len(HEAD), True
+        whole = (len(rest) - start) // ROW
+        self._rest = rest[start + whole * ROW :]
+        for first in range(start, start + whole * ROW, _CHUNK * ROW):
+            self._split(rest[first : min(first + _CHUNK * ROW, start + whole * ROW)])
+
+    def end(self) -> None:
+        """Nothing more comes: the stream must have been whole."""
+        if self._rest != TAIL:
+            raise ValueError("the stream of COPY (binary) was broken off")
+
+    def _split(self, rows: bytes) -> None:
+        count = len(rows) // ROW
+        self.rows += count
+        for name, width, start in _PLACES:
+            values = bytearray(count * width)
+            for byte in range(width):
+                values[byte::width] = rows[start + width - 1 - byte :: ROW]
+            self.columns[name] += values
+
+
+def joined(columns: Mapping[str, memoryview], count: int) -> Iterator[bytes]:
+    """The stream of `count` rows, in pieces."""
+    yield HEAD
+    for first in range(0, count, _CHUNK):
+        rows = min(_CHUNK, count - first)
+        out = bytearray(_EMPTY * rows)
+        for name, width, start in _PLACES:
+            values = bytes(columns[name][first * width : (first + rows) * width])
+            for byte in range(width):
+                out[start + width - 1 - byte :: ROW] = values[byte::width]
+        yield bytes(out)
+    yield TAIL

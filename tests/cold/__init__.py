@@ -1,0 +1,5 @@
+"""The cold tier; skipped where there is no pyarrow."""
+
+import pytest
+
+pytest.importorskip("pyarrow")

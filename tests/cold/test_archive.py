@@ -1,0 +1,173 @@
+"""Days into files and back: nothing changes on the way, and nothing leaves before it has arrived."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from collector.errors import ArchiveError
+from collector.postgres import Address, connect
+from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, archived, files_in, fill, restored, rows_of
+from tests.stand import execute, fetch
+
+
+async def test_a_day_comes_back_equal_row_by_row(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    before = await rows_of(database)
+    files = await archived(database, tmp_path)
+    assert await rows_of(database) == []
+    await restored(database, [file.path for file in files])
+    assert await rows_of(database) == before
+    assert len(before) == 2 * 3 * (153 + 41 + 35)
+
+
+async def test_a_file_shows_what_the_view_showed(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    shown = await fetch(database, EVERY_ROW)
+    files = await archived(database, tmp_path)
+    names = [name for name in pq.read_schema(files[0].path).names if name != "status"]
+    rows = [
+        tuple(row[name] for name in names) for file in files for row in pq.read_table(file.path).to_pylist()
+    ]
+    order = [names.index(name) for name in ("slot", "market", "sector", "exchange", "position")]
+    assert sorted(rows, key=lambda row: [row[place] for place in order]) == shown
+
+
+async def test_there_is_one_file_a_day_and_exchange_sorted_by_listing(
+    database: Address, tmp_path: Path
+) -> None:
+    await fill(database)
+    await archived(database, tmp_path)
+    paths = files_in(tmp_path)
+    assert paths == [f"snapshot/date=2026-11-19/{exchange}.parquet" for exchange in ("KRX", "NXT")]
+    table = pq.read_table(tmp_path / paths[0], columns=["symbol", "name", "slot", "market"])
+    keys = [tuple(row.values()) for row in table.to_pylist()]
+    assert keys == sorted(keys, key=lambda key: (key[0].encode(), key[1].encode(), *key[2:]))
+
+
+async def test_a_file_tells_units_meanings_and_who_made_it(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    [krx, _] = await archived(database, tmp_path)
+    schema = pq.read_schema(krx.path)
+    assert schema.field("price").metadata == {
+        b"unit": b"won",
+        b"comment": b"cur_prc, without direction; null: no trade",
+    }
+    text = pq.read_metadata(krx.path).metadata[b"collector"].decode()
+    assert '"day": "2026-11-19"' in text
+    assert '"source": "ours"' in text
+    group = pq.read_metadata(krx.path).row_group(0)
+    assert {group.column(place).compression for place in range(group.num_columns)} == {"ZSTD"}
+
+
+async def test_the_ledger_stays_and_says_where_the_rows_are(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    walks = await fetch(database, "SELECT * FROM walk ORDER BY slot, market, sector, exchange")
+    [krx, nxt] = await archived(database, tmp_path)
+    assert await fetch(database, "SELECT * FROM walk ORDER BY slot, market, sector, exchange") == walks
+    noted = "SELECT day, exchange, file, rows, bytes, restored_at IS NULL FROM archive ORDER BY exchange"
+    assert await fetch(database, noted) == [
+        (DAY, file.exchange, str(file.path), file.rows, file.path.stat().st_size, True) for file in (krx, nxt)
+    ]
+
+
+async def test_many_rows_are_copied_in_stretches(database: Address, tmp_path: Path) -> None:
+    await fill(database, rows=300)
+    whole = await archived(database, tmp_path / "whole")
+    await restored(database, [file.path for file in whole])
+    before = await rows_of(database)
+    parts = await archived(database, tmp_path / "parts", most=500)
+    await restored(database, [file.path for file in parts], most=400)
+    assert await rows_of(database) == before
+    for one, other in zip(whole, parts, strict=True):
+        assert pq.read_table(one.path) == pq.read_table(other.path)
+
+
+async def test_other_days_are_left_alone(database: Address, tmp_path: Path) -> None:
+    other = date(2026, 11, 18)
+    await fill(database, other, DAY)
+    await archived(database, tmp_path, other)
+    found = await fetch(database, "SELECT DISTINCT (slot AT TIME ZONE 'Asia/Seoul')::date FROM snapshot")
+    assert found == [(DAY,)]
+
+
+async def test_a_day_without_rows_is_dropped_without_a_file(database: Address, tmp_path: Path) -> None:
+    await execute(database, "SELECT collector.make_days($1, 1)", DAY)
+    assert await archived(database, tmp_path) == []
+    assert await fetch(database, PARTITIONS) == []
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("DELETE FROM collector.snapshot WHERE position = 3", id="rows are gone"),
+        pytest.param(
+            "INSERT INTO collector.snapshot SELECT * FROM collector.snapshot WHERE position = 3",
+            id="rows twice",
+        ),
+        pytest.param("UPDATE collector.snapshot SET position = 999 WHERE position = 3", id="no such place"),
+        pytest.param("UPDATE collector.snapshot SET target = 32000 WHERE position = 3", id="no such target"),
+        pytest.param("UPDATE collector.walk SET rows = rows + 1 WHERE rows = 153", id="the ledger"),
+    ],
+)
+async def test_a_day_that_is_not_as_its_ledger_says_stays(
+    database: Address, tmp_path: Path, change: str
+) -> None:
+    await fill(database)
+    await execute(database, change)
+    before = await rows_of(database)
+    with pytest.raises(ArchiveError, match=r"2026-11-19.* is not as its ledger says"):
+        await archived(database, tmp_path)
+    assert await rows_of(database) == before
+    assert files_in(tmp_path) == []
+
+
+async def test_a_file_that_is_there_with_other_rows_is_not_written_over(
+    database: Address, tmp_path: Path
+) -> None:
+    await fill(database)
+    [krx, _] = await archived(database, tmp_path)
+    theirs = krx.path.read_bytes()
+    await fill(database, date(2026, 11, 18))
+    other = tmp_path / "snapshot" / "date=2026-11-18" / "KRX.parquet"
+    other.parent.mkdir()
+    other.write_bytes(theirs)
+    with pytest.raises(
+        ArchiveError, match=r"date=2026-11-18/KRX.parquet is there already and holds other rows"
+    ):
+        await archived(database, tmp_path, date(2026, 11, 18))
+    assert other.read_bytes() == theirs
+    assert len(await rows_of(database)) > 0
+
+
+async def test_a_restored_day_can_be_archived_again(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    files = await archived(database, tmp_path)
+    await restored(database, [file.path for file in files])
+    assert await fetch(database, "SELECT count(*) FROM archive WHERE restored_at IS NULL") == [(0,)]
+    assert [file.path for file in await archived(database, tmp_path)] == [file.path for file in files]
+    assert await fetch(database, "SELECT count(*) FROM archive WHERE restored_at IS NULL") == [(2,)]
+
+
+async def test_two_archivers_take_turns(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    found = await asyncio.gather(archived(database, tmp_path), archived(database, tmp_path))
+    assert sorted(map(len, found)) == [0, 2]
+
+
+async def test_a_reader_is_waited_for(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    async with connect(database) as reader:
+        async with reader.transaction():
+            assert await reader.fetchval("SELECT count(*) FROM snapshot") > 0
+            archiving = asyncio.ensure_future(archived(database, tmp_path))
+            while not await fetch(
+                database,
+                "SELECT FROM pg_stat_activity WHERE query LIKE '%drop_day%' AND wait_event_type = 'Lock'",
+            ):
+                assert not archiving.done()
+            assert await reader.fetchval("SELECT count(*) FROM snapshot") > 0
+        assert len(await archiving) == 2
