@@ -1,0 +1,87 @@
+"""Every possible small bug in the pure core, one module after another: `python -m tests.mutants.core [MODULE ...]`.
+
+mutmut makes them (`pip install mutmut==3.8.1` beside the development requirements) in a copy of the tree, and
+runs the tests of that module alone against each. What survives is listed; docs/mutation.md says what it means.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+WIRE = ("tests/wire",)
+MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "pace": ("collector/pace.py", ("tests/test_pace.py",)),
+    "patience": ("collector/patience.py", ("tests/test_patience.py",)),
+    "duration": ("collector/duration.py", ("tests/test_duration.py", "tests/test_schedule.py")),
+    "certify": ("collector/certify.py", ("tests/test_certify.py",)),
+    "certify_bars": ("collector/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
+    "calendar": ("collector/calendar/*", ("tests/test_calendar.py",)),
+    "schedule": ("collector/schedule/*", ("tests/test_schedule.py", "tests/fuzz/test_fuzz.py")),
+    "plan": ("collector/plan.py", ("tests/daemon/test_feasible.py", "tests/test_cli_schedule.py")),
+    "rows": ("collector/rows.py", ("tests/test_rows.py",)),
+    "codes": ("collector/wire/codes.py", WIRE),
+    "fields": ("collector/wire/fields.py", WIRE),
+    "reply": ("collector/wire/reply.py", WIRE),
+    "text": ("collector/wire/text.py", WIRE),
+    "calls": ("collector/wire/calls.py", WIRE),
+    "prices": ("collector/wire/prices.py", WIRE),
+    "bars": ("collector/wire/bars.py", (*WIRE, "tests/backfill/test_bar_pages.py")),
+    "answers": ("collector/wire/answers.py", (*WIRE, "tests/backfill/test_bar_pages.py")),
+}
+_PARTS = ("collector", "tests", "migrations", "config", "pyproject.toml")
+_SETTINGS = """
+[tool.mutmut]
+source_paths = ["collector"]
+only_mutate = ["{file}"]
+also_copy = ["migrations", "config"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+pytest_add_cli_args_test_selection = {tests}
+"""
+_RESULT = re.compile(r"^\s*(collector\S+): (.+)$", re.MULTILINE)
+
+
+def main(names: list[str]) -> None:
+    for name in names or MODULES:
+        with TemporaryDirectory(prefix=f"mutated-{name}-") as folder:
+            tree = Path(folder)
+            _copy(tree, *MODULES[name])
+            _mutmut(tree, "run", "--max-children", "1")
+            results = dict(_RESULT.findall(_mutmut(tree, "results", "--all", "true")))
+            found = Counter(results.values())
+            caught = found["killed"] + found["timeout"]
+            print(
+                f"{name}: {caught} of {found.total()}, {100 * caught // max(1, found.total())} %; {dict(found)}"
+            )
+            for mutant, result in results.items():
+                if result not in ("killed", "timeout"):
+                    print(f"{result}\n{_changed(_mutmut(tree, 'show', mutant))}", flush=True)
+
+
+def _copy(tree: Path, file: str, tests: tuple[str, ...]) -> None:
+    for part in _PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, tree / part)
+    with (tree / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(_SETTINGS.format(file=file, tests=json.dumps(tests)))
+
+
+def _mutmut(tree: Path, *arguments: str) -> str:
+    command = (sys.executable, "-m", "mutmut", *arguments)
+    return subprocess.run(command, cwd=tree, check=False, capture_output=True, text=True).stdout
+
+
+def _changed(shown: str) -> str:
+    """The lines of a difference that differ, and where they stand."""
+    return "\n".join(line for line in shown.splitlines() if line[:1] in ("-", "+", "@", "#"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
