@@ -1,14 +1,18 @@
 """The nouns: what is asked for, what came back, and what is known of its wholeness."""
 
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 KST = timezone(timedelta(hours=9), "KST")
 """Korea's time: no daylight saving since 1988, so a fixed offset is exact and needs no tz database."""
+
+
+Column: TypeAlias = "array[int]"
+"""One value of many rows."""
 
 
 class Market(StrEnum):
@@ -67,46 +71,57 @@ class Snapshot(NamedTuple):
     low: int | None
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Listings:
+    """Who is on a page, in its order.
+
+    Pages that list the same, sweep after sweep, share one of these: what was found out about it once, such as
+    the numbers of its listings, is kept by it.
+    """
+
+    symbol: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshots:
-    """Many snapshots, a column each, as they are read, judged and stored: few lists instead of many tuples.
+    """The snapshots of a page, a column each, as they are read, judged and stored: arrays instead of many tuples.
 
     The columns are those of Snapshot, all of one length. A price of 0 stands for None, as in the tables; who
     iterates gets single rows, and None.
     """
 
-    symbol: Sequence[str] = ()
-    name: Sequence[str] = ()
-    price: Sequence[int] = ()
-    change: Sequence[int] = ()
-    change_bp: Sequence[int] = ()
-    sign: Sequence[int] = ()
-    volume: Sequence[int] = ()
-    ask: Sequence[int] = ()
-    bid: Sequence[int] = ()
-    open: Sequence[int] = ()
-    high: Sequence[int] = ()
-    low: Sequence[int] = ()
+    listings: Listings
+    price: Column
+    change: Column
+    change_bp: Column
+    sign: Column
+    volume: Column
+    ask: Column
+    bid: Column
+    open: Column
+    high: Column
+    low: Column
 
-    @classmethod
-    def joined(cls, parts: Sequence["Snapshots"]) -> "Snapshots":
-        """The rows of several, in their order."""
-        if len(parts) == 1:
-            return parts[0]
-        columns = zip(*map(cls.columns, parts), strict=True)
-        return cls(*(list(chain.from_iterable(column)) for column in columns))
-
-    def columns(self) -> tuple[Sequence[Any], ...]:
-        """From symbol to low."""
-        return tuple([getattr(self, column.name) for column in fields(self)])
+    @property
+    def symbol(self) -> Sequence[str]:
+        return self.listings.symbol
 
     def __len__(self) -> int:
-        return len(self.symbol)
+        return len(self.listings.symbol)
 
     def __iter__(self) -> Iterator[Snapshot]:
-        symbol, name, price, change, change_bp, sign, volume, *quotes = self.columns()
-        won, *depth = ([amount or None for amount in column] for column in (price, *quotes))
-        return map(Snapshot, symbol, name, won, change, change_bp, sign, volume, *depth)
+        price, *quotes = ([amount or None for amount in column] for column in (self.price, *self.quotes()))
+        return map(
+            Snapshot,
+            *(self.listings.symbol, self.listings.name, price),
+            *(self.change, self.change_bp, self.sign, self.volume),
+            *quotes,
+        )
+
+    def quotes(self) -> tuple[Column, ...]:
+        """From ask to low."""
+        return self.ask, self.bid, self.open, self.high, self.low
 
 
 class BadRow(NamedTuple):

@@ -5,13 +5,15 @@ are given once and never change; they are learnt when the program starts and kep
 """
 
 import asyncio
+from array import array
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from datetime import date, datetime
+from itertools import chain
+from weakref import WeakKeyDictionary, WeakSet
 
 from collector.certify import Boards
 from collector.errors import ConfigError
-from collector.model import Market, Sector, Snapshots, Target
+from collector.model import Column, Listings, Market, Sector, Target
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
@@ -73,7 +75,9 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._one_at_a_time = asyncio.Lock()
-        self._seen: dict[Market | None, set[int]] = {}
+        self._seen: dict[Market | None, set[Listings]] = {}
+        self._placed: WeakSet[Listings] = WeakSet()
+        self._numbers: WeakKeyDictionary[Listings, Column] = WeakKeyDictionary()
         self.targets: dict[Target, int] = {}
         self.listings: dict[tuple[str, str], int] = {}
         """(symbol, name) → number: a renamed listing has two, so that a snapshot keeps the name it was seen with."""
@@ -111,15 +115,15 @@ class Registry:
             async with self._database.session("reading the targets") as connection:
                 await self._learn_targets(connection)
 
-    async def numbers(self, rows: Snapshots, slot: datetime) -> list[int]:
-        """The number of each row's listing; one seen under a name for the first time is given its own."""
-        with suppress(KeyError):
-            return self._numbers(rows)
-        await self._enlist(set(zip(rows.symbol, rows.name, strict=True)), slot)
-        return self._numbers(rows)
-
-    def _numbers(self, rows: Snapshots) -> list[int]:
-        return list(map(self.listings.__getitem__, zip(rows.symbol, rows.name, strict=True)))
+    async def numbers(self, listings: Listings, slot: datetime) -> Column:
+        """The number of each listing; one seen under a name for the first time is given its own."""
+        found = self._numbers.get(listings)
+        if found is None:
+            names = list(zip(listings.symbol, listings.name, strict=True))
+            if not self.listings.keys() >= set(names):
+                await self._enlist(set(names), slot)
+            found = self._numbers[listings] = array("i", map(self.listings.__getitem__, names))
+        return found
 
     async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
         async with self._one_at_a_time:
@@ -132,18 +136,21 @@ class Registry:
                 found = await connection.fetch(_IDS, symbols, titles)
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
 
-    def note_members(self, market: Market, rows: Snapshots, numbers: Iterable[int]) -> None:
-        """A complete walk of a market showed these rows: what it tells of boards counts from now on."""
+    def note_members(self, market: Market, pages: Iterable[Listings]) -> None:
+        """A complete walk of a market showed these: what it tells of boards counts from now on."""
         home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
-        self._seen.setdefault(home, set()).update(numbers)
-        if home is not None:
-            new = set(rows.symbol) - self.boards.keys()
-            self.boards |= dict.fromkeys(new, home)
+        seen = self._seen.setdefault(home, set())
+        for listings in pages:
+            seen.add(listings)
+            if home is not None and listings not in self._placed:
+                self._placed.add(listings)
+                self.boards |= dict.fromkeys(set(listings.symbol) - self.boards.keys(), home)
 
     async def keep_members(self, connection: Connection, slot: datetime) -> None:
         """Write down what `note_members` was told since the last time."""
         seen, self._seen = self._seen, {}
-        for home, ids in seen.items():
+        for home, pages in seen.items():
+            ids = set(chain.from_iterable(map(self._numbers.__getitem__, pages)))
             await connection.execute(_SEEN, sorted(ids), slot, home)
 
     async def sectors(self) -> dict[str, Sector]:

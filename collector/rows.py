@@ -5,6 +5,8 @@ row are repeated, and each column is packed as a whole and laid over them at its
 of handing records to the driver. The digest of the rows comes from the same columns.
 """
 
+import sys
+from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -12,7 +14,7 @@ from itertools import accumulate, chain
 from struct import Struct
 from typing import NamedTuple
 
-from collector.model import Snapshots
+from collector.model import Column, Snapshots
 
 COLUMNS = (
     "slot",
@@ -51,12 +53,13 @@ class Packed(NamedTuple):
     digest: bytes
 
 
-def pack(slot: datetime, target: int, rows: Snapshots, listings: Sequence[int]) -> Packed:
-    """Pack the rows of one walk, positions from 1; `listings` has each row's number."""
-    values = _columns(rows, listings)
+def pack(slot: datetime, target: int, pages: Sequence[Snapshots], listings: Sequence[Column]) -> Packed:
+    """Pack the rows of one walk, positions from 1; `listings` has the numbers of each page's."""
+    values = _columns(pages, listings)
     digest = blake2b(b"".join(values), digest_size=8).digest()
-    positions = Struct(f">{len(rows)}h").pack(*range(1, len(rows) + 1))
-    body = bytearray(_blank(slot, target) * len(rows))
+    count = sum(map(len, pages))
+    positions = _big_endian([array("h", range(1, count + 1))])
+    body = bytearray(_blank(slot, target) * count)
     for place, width, column in zip(_PLACES, _WIDTHS, (*values, positions), strict=False):
         for byte in range(width):
             body[place + byte :: _ROW.size] = column[byte::width]
@@ -69,10 +72,20 @@ def _blank(slot: datetime, target: int) -> bytes:
     return _ROW.pack(len(COLUMNS), 8, (slot - _EPOCH) // _MICROSECOND, 2, target, *zeros)
 
 
-def _columns(rows: Snapshots, listings: Sequence[int]) -> Sequence[bytes]:
-    """From volume to low, each big-endian from the first row to the last."""
-    rate = [points << 3 | sign for points, sign in zip(rows.change_bp, rows.sign, strict=True)]
-    quotes = (rows.ask, rows.bid, rows.open, rows.high, rows.low)
-    four_bytes = Struct(f">{len(rows)}i").pack
-    numbers = [four_bytes(*column) for column in (listings, rows.price, rows.change, rate, *quotes)]
-    return Struct(f">{len(rows)}q").pack(*rows.volume), *numbers
+def _columns(pages: Sequence[Snapshots], listings: Sequence[Column]) -> Sequence[bytes]:
+    """From volume to low, each from the first row of the walk to its last."""
+    rates = [_rates(page) for page in pages]
+    price, change, volume = zip(*((page.price, page.change, page.volume) for page in pages), strict=True)
+    quotes = zip(*(page.quotes() for page in pages), strict=True)
+    return list(map(_big_endian, (volume, listings, price, change, rates, *quotes)))
+
+
+def _rates(page: Snapshots) -> Column:
+    return array("i", [points << 3 | sign for points, sign in zip(page.change_bp, page.sign, strict=True)])
+
+
+def _big_endian(parts: Sequence[Column]) -> bytes:
+    joined = array(parts[0].typecode, b"".join(parts))
+    if sys.byteorder == "little":
+        joined.byteswap()
+    return joined.tobytes()

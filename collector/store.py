@@ -25,7 +25,6 @@ from collector.model import (
     Known,
     Outcome,
     Reading,
-    Snapshots,
     Status,
     Target,
 )
@@ -215,10 +214,10 @@ class Store:
         An error while committing does not tell whether it was committed, so the ledger is read before
         anything is done again.
         """
-        snapshots = Snapshots.joined([page.rows for page in reading.pages])
-        numbers = await self.registry.numbers(snapshots, reading.slot)
+        pages = [page.rows for page in reading.pages]
+        numbers = [await self.registry.numbers(page.listings, reading.slot) for page in pages]
         target = self.registry.targets[reading.target]
-        packed = rows.pack(reading.slot, target, snapshots, numbers)
+        packed = rows.pack(reading.slot, target, pages, numbers)
         values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
 
         async def write(again: bool) -> bool:
@@ -228,7 +227,7 @@ class Store:
 
         entered = await self._repeated(reading.slot, write)
         if certificate.status is Status.COMPLETE:
-            self.registry.note_members(reading.target.market, snapshots, numbers)
+            self.registry.note_members(reading.target.market, [page.listings for page in pages])
         return entered
 
     async def enter_failure(

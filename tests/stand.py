@@ -1,5 +1,6 @@
 """A stand for trying whole sweeps: the program as it is wired, a database, and a simulator to ask."""
 
+from array import array
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from collector.cli import wiring
 from collector.cli.world import World
 from collector.collect import Collector
 from collector.config import Environment
-from collector.model import KST, Exchange, Page, Reading, Snapshot, Snapshots, Target
+from collector.model import KST, Exchange, Listings, Page, Reading, Snapshot, Snapshots, Target
 from collector.postgres import Address, connect
 from collector.secret import Secret
 from collector.simulator import Options
@@ -116,9 +117,10 @@ def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 10
 
 def columns(rows: Iterable[Snapshot]) -> Snapshots:
     """Single rows as the columns of a page."""
-    return Snapshots(
-        *([0 if value is None else value for value in column] for column in zip(*rows, strict=True))
-    )
+    walked = list(rows)
+    symbol, name, *values = zip(*walked, strict=True) if walked else [()] * len(Snapshot._fields)
+    numbers = ([0 if value is None else value for value in column] for column in values)
+    return Snapshots(Listings(symbol, name), *map(array, "iiibqiiiii", numbers))
 
 
 def reading(target: Target, slot: datetime, rows: Sequence[Snapshot], **changes: Any) -> Reading:

@@ -94,7 +94,7 @@ def test_a_walk_that_was_broken_off_says_why(stopped):
 
 
 def test_a_remark_stands_once():
-    empty = Page(Snapshots(), "k", announced=0)
+    empty = Page(columns([]), "k", announced=0)
     assert remarks([*pages(listed(100)), empty, empty, empty], stopped=Remark.EMPTY_PAGE) == (
         Remark.EMPTY_PAGE,
     )
@@ -116,9 +116,9 @@ SHAPES = [
         id="short first page",
     ),
     pytest.param(
-        [FULL, Page(Snapshots(), "k", announced=0), LAST], Remark.EMPTY_PAGE, id="empty page in between"
+        [FULL, Page(columns([]), "k", announced=0), LAST], Remark.EMPTY_PAGE, id="empty page in between"
     ),
-    pytest.param([FULL, Page(Snapshots(), None, announced=0)], Remark.EMPTY_PAGE, id="empty last page"),
+    pytest.param([FULL, Page(columns([]), None, announced=0)], Remark.EMPTY_PAGE, id="empty last page"),
     pytest.param([FULL, replace(LAST, end_unsaid=True)], Remark.NO_END, id="nobody said that it ends"),
     pytest.param([FULL, replace(LAST, announced=51)], Remark.PAGE_COUNT, id="a row fewer than counted"),
     pytest.param([FULL, replace(LAST, announced=49)], Remark.PAGE_COUNT, id="a row more than counted"),

@@ -62,14 +62,14 @@ async def test_of_claims_at_the_same_moment_one_kind_wins(database: Address) -> 
 async def test_a_number_is_given_once(database: Address) -> None:
     async with registered(database) as first:
         await first.number([KOSPI, KOSDAQ])
-        numbers = await first.numbers(columns(snapshots(5)), SLOT)
-        assert await first.numbers(columns(snapshots(5)[::-1]), SLOT) == numbers[::-1]
+        numbers = await first.numbers(columns(snapshots(5)).listings, SLOT)
+        assert await first.numbers(columns(snapshots(5)[::-1]).listings, SLOT) == numbers[::-1]
     async with registered(database) as second:
         await second.number([KRX100, KOSDAQ, KOSPI])
         assert second.targets.items() >= first.targets.items()
-        assert await second.numbers(columns(snapshots(7)), SLOT) == [
+        assert list(await second.numbers(columns(snapshots(7)).listings, SLOT)) == [
             *numbers,
-            *(await second.numbers(columns(snapshots(2, first=5)), SLOT)),
+            *(await second.numbers(columns(snapshots(2, first=5)).listings, SLOT)),
         ]
     assert len(set(second.targets.values())) == 3
 
@@ -81,7 +81,10 @@ async def test_programs_that_meet_the_same_listings_give_them_the_same_numbers(d
             *(rival.number([KOSPI, KOSDAQ][:: 1 - 2 * (n % 2)]) for n, rival in enumerate(rivals))
         )
         found = await asyncio.gather(
-            *(rival.numbers(columns(snapshots(300, first=50 * n)), SLOT) for n, rival in enumerate(rivals))
+            *(
+                rival.numbers(columns(snapshots(300, first=50 * n)).listings, SLOT)
+                for n, rival in enumerate(rivals)
+            )
         )
     by_symbol = [dict(enumerate(numbers, start=50 * n)) for n, numbers in enumerate(found)]
     assert all(by_symbol[0][n] == other[n] for other in by_symbol for n in range(150, 300))

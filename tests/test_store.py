@@ -20,7 +20,6 @@ from collector.model import (
     Reading,
     Remark,
     Snapshot,
-    Snapshots,
     Status,
     Target,
 )
@@ -90,7 +89,7 @@ async def test_a_walk_reads_back_as_it_was_read(database: Address) -> None:
 
 async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
     rows = snapshots(150)
-    pages = [Page(columns(rows[:100]), "N1"), Page(Snapshots(), "N2"), Page(columns(rows[100:]), None)]
+    pages = [Page(columns(rows[:100]), "N1"), Page(columns([]), "N2"), Page(columns(rows[100:]), None)]
     times = [SLOT + timedelta(seconds=second, microseconds=123_456) for second in (2, 3, 4)]
     async with storing(database) as store:
         await store.enter(reading(KOSPI, SLOT, rows, pages=pages, page_times=times), SUSPECT)
@@ -231,7 +230,7 @@ async def test_a_database_that_is_away_for_a_second_costs_nothing(database: Addr
     elsewhere = replace(database, database="postgres")
     async with storing(database) as store:
         walk = reading(KOSPI, SLOT, snapshots(150))
-        await store.registry.numbers(columns(snapshots(150)), SLOT)
+        await store.registry.numbers(columns(snapshots(150)).listings, SLOT)
         await execute(elsewhere, f"{away} false")
         await execute(
             elsewhere, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",

@@ -208,6 +208,9 @@ ODD = [
     "7-",
     "1,234",
     "-1",
+    "+5,6",
+    "5,",
+    ",",
     "٣",
     "1_0",
     "\ud800",
@@ -222,10 +225,22 @@ COLUMNS = st.lists(
 ) | st.lists(st.sampled_from("12345"), min_size=1)
 
 
+def won(text):
+    return fields.price(text) or 0
+
+
 @unhurried
 @given(COLUMNS)
-def test_a_column_of_volumes_reads_as_each_of_its_texts(column):
-    assert outcome(lambda: fields.volumes(column)) == outcome(lambda: list(map(fields.volume, column)))
+@pytest.mark.parametrize(
+    ("whole", "single"),
+    [
+        pytest.param(fields.changes, fields.signed, id="change"),
+        pytest.param(lambda column: fields.prices([column, column])[1], won, id="price"),
+        pytest.param(fields.volumes, fields.volume, id="volume"),
+    ],
+)
+def test_a_column_reads_as_each_of_its_texts(whole, single, column):
+    assert outcome(lambda: list(whole(column))) == outcome(lambda: [single(text) for text in column])
 
 
 def outcome(read):
