@@ -103,6 +103,22 @@ def test_what_another_program_found_is_good_from_the_first_answer_on():
     assert trips.certain() == 0.09
 
 
+def test_what_another_program_found_is_forgotten_once_we_have_seen_enough_ourselves():
+    trips = RoundTrips(prior=0.099)
+    for _ in range(31):
+        trips.note(0.1)
+    assert trips.certain() == 0.099
+    trips.note(0.1)
+    assert trips.certain() == pytest.approx(0.098)
+
+
+def test_however_alike_round_trips_are_two_hundredths_of_the_quickest_are_doubted():
+    trips = RoundTrips()
+    for seconds in (0.1, *[0.101] * 11):
+        trips.note(seconds)
+    assert trips.certain() == pytest.approx(0.098)
+
+
 def test_an_answer_quicker_than_what_another_program_found_shows_that_the_network_is_another_one():
     trips = RoundTrips(prior=0.09)
     trips.note(0.02)
@@ -146,9 +162,12 @@ def test_a_clock_is_known_as_well_as_its_quickest_looks_allow():
 @pytest.mark.parametrize("step", [3600.0, -3600.0], ids=["forward", "back"])
 def test_a_clock_that_was_set_is_known_anew_at_once(step):
     clocks = Offset()
-    clocks.note(0, 100, 0.01)
-    clocks.note(1, 101 + step, 1.01)
-    assert clocks.theirs(1) == pytest.approx(101 + step)
+    for second in range(3):
+        clocks.note(second, 100 + second, second + 0.01)
+    clocks.note(3, 103 + step, 3.01)
+    assert clocks.theirs(3) == pytest.approx(103 + step)
+    clocks.note(4, 104 + step, 4.001)
+    assert clocks.theirs(4) == pytest.approx(104 + step)
 
 
 @pytest.mark.parametrize(
