@@ -25,8 +25,9 @@ LATEST = 0.5
 """Seconds after its start at which a booking is void: who was held up for so long has to book again."""
 _FARTHEST = timedelta(seconds=10)
 """No booking ends later than this from now."""
-_URGENCY = timedelta(seconds=1)
-"""How long word of somebody who waits counts: a window's length, in which a place of its own comes free."""
+_URGENCY = timedelta(seconds=0.35)
+"""How long word of somebody who waits counts from its start on: by then it asks for its next page."""
+_LONGEST_WORD = timedelta(seconds=4)
 _POLL = timedelta(seconds=0.05)
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -62,14 +63,14 @@ RETURNING p.number, extract(epoch FROM free.starts)::float8 AS starts, p.free_at
           extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
-# Written a few times a second at most, however many wait.
+# Written only where it makes a difference.
 _URGENT = """
 UPDATE collector.quota
-SET urgent_until = clock_timestamp() + $3::interval
+SET urgent_until = GREATEST(to_timestamp($3), clock_timestamp()) + $4::interval
 WHERE key = $1 AND api_id = $2
-  AND (urgent_until < clock_timestamp() + $3::interval / 2 OR urgent_until > clock_timestamp() + $3::interval)
+  AND (urgent_until < GREATEST(to_timestamp($3), clock_timestamp()) + $4::interval / 2
+       OR urgent_until > clock_timestamp() + $5::interval)
 """
-
 # A place in each lane or none at all. No place, or how many seconds until asking again may help.
 _TAKE = """
 WITH lane AS (
@@ -171,14 +172,15 @@ class Places:
             connection, _BOOK, api_id, self._per_second, pace.WINDOW, pace.HOLD, LASTS, _FARTHEST
         )
         if row is None or row["starts"] > row["now"]:
-            await connection.execute(_URGENT, self._key, api_id, _URGENCY)
+            starts = row["starts"] if row else None
+            await connection.execute(_URGENT, self._key, api_id, starts, _URGENCY, _LONGEST_WORD)
         return row and self._place(api_id, row["starts"], row)
 
     async def take(self, connection: Connection, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
         """A place in each lane if all have one to spare now; else none, and after how many seconds to ask again."""
         for api_id in api_ids:
             await self._open(connection, api_id)
-        limits = (pace.WINDOW, pace.HOLD, _URGENCY, _POLL, _FARTHEST)
+        limits = (pace.WINDOW, pace.HOLD, _LONGEST_WORD, _POLL, _FARTHEST)
         sent = now()
         rows = await connection.fetch(_TAKE, self._key, api_ids, self._per_second, LASTS, *limits)
         self._there.note(sent, rows[0]["now"], now())
