@@ -53,6 +53,12 @@ class Cluster:
             await asyncio.sleep(0.005)
         return False
 
+    async def revive(self) -> None:
+        """Be there, if something went wrong that left it stopped or frozen."""
+        self.thaw()
+        if self._child.poll() is not None:
+            await self.start()
+
     async def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """SIGINT is `fast`, SIGQUIT is `immediate`, SIGKILL leaves its children behind for a moment."""
         if self._child.poll() is None:
@@ -67,6 +73,8 @@ class Cluster:
         self._tell_all(signal.SIGCONT)
 
     def _tell_all(self, number: signal.Signals) -> None:
+        if self._child.poll() is not None:
+            return
         pid = self._child.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):

@@ -41,7 +41,7 @@ async def _done_in_the_dark(
         assert thief.taken, "no COMMIT that stores anything was seen"
         figures.tried += thief.taken
         figures.count("never sent", thief.kept)
-        figures.longest("longest call", doing.stage.tap.longest)
+        figures.longest("longest call", doing.stage.tap.longest[0])
         failed = said(process, "walk.failed") + said(process, "history.failed")
         figures.count("wrongly failed", len(failed))
         losses += [f"failed: {line}" for line in failed]

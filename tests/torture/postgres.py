@@ -118,10 +118,9 @@ async def exhausted(scene: Scene) -> AsyncIterator[None]:
 async def full(scene: Scene) -> AsyncIterator[None]:
     assert scene.disk
     filler = scene.disk / "filler"
-    with filler.open("wb") as file, suppress(OSError):
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-            file.flush()
     yield
     filler.unlink()
 
@@ -140,7 +139,7 @@ TROUBLES: dict[str, Trouble] = {
 
 
 async def run(world: World, count: int, chance: Random) -> Figures:
-    figures = Figures(facts={"longest call": 0.0})
+    figures = Figures(facts={"longest call": 0.0, "never came": 0})
     references = {work: await undisturbed(world, work) for work in EVERY}
     can_mount = os.geteuid() == 0 and shutil.which("mount") is not None
     troubles = [name for name in TROUBLES if name != "full" or can_mount]
@@ -159,6 +158,7 @@ async def run(world: World, count: int, chance: Random) -> Figures:
             trouble = troubles[number % len(troubles)]
             cluster = await free.get()
             try:
+                await cluster.revive()
                 plan = Plan.drawn(trouble, chance, references[work], is_long=count >= LONG)
                 return await _troubled(world, cluster, work, references[work], plan, figures)
             finally:
@@ -195,14 +195,14 @@ async def _troubled(
     async with _disk(world, cluster, wanted=plan.trouble == "full") as (disk, words):
         async with work.stage(world, cluster, words) as doing:
             scene = Scene(cluster, doing, disk)
-            losses = await _in_trouble(scene, plan)
+            losses = await _in_trouble(scene, plan, figures)
             async with connect(doing.stage.database) as connection:
                 losses += await _brought_to_its_end(_over(doing, connection), reference)
-            longest = doing.stage.tap.longest
+            longest, what = doing.stage.tap.longest
         figures.tried += 1
         figures.longest("longest call", longest)
         if longest > LONGEST + SLACK:
-            losses.append(f"slow: a call took {longest:.1f} s")
+            losses.append(f"slow: {what!r} took {longest:.1f} s")
         return [f"{loss} ({plan}, {work.name})" for loss in losses]
 
 
@@ -211,34 +211,36 @@ def _over(doing: Doing, connection: Connection) -> Doing:
     return replace(doing, stage=replace(doing.stage, connection=connection))
 
 
-async def _in_trouble(scene: Scene, plan: Plan) -> list[str]:
+async def _in_trouble(scene: Scene, plan: Plan, figures: Figures) -> list[str]:
     """Do the work into the trouble and out of it; what a daemon, which must come through, did wrong."""
     doing = scene.doing
-    struck = asyncio.Event()
+    coming: list[asyncio.Task[None]] = []
+    is_there = asyncio.Event()
+
+    async def come_and_go() -> None:
+        try:
+            async with TROUBLES[plan.trouble](scene):
+                is_there.set()
+                await asyncio.sleep(plan.seconds)
+        finally:
+            is_there.set()
 
     async def watch(step: str, number: int, _: Line) -> bool:
-        if (step, number) == plan.point and not struck.is_set():
-            struck.set()
-            trouble = TROUBLES[plan.trouble](scene)
-            await trouble.__aenter__()
-            passing.append(asyncio.ensure_future(_pass(trouble, plan.seconds)))
+        if (step, number) == plan.point and not coming:
+            coming.append(asyncio.create_task(come_and_go()))
+            await is_there.wait()
         return True
 
-    passing: list[asyncio.Future[None]] = []
     doing.stage.tap.watch = watch
     async with doing.under_way() as process:
         if doing.work.name == "daemon":
             losses = await doing.finish(process)
         else:
             losses = await _said_what_is_wrong(process)
-        await asyncio.gather(*passing)
+        await asyncio.gather(*coming)
     doing.stage.tap.forget()
-    return losses if struck.is_set() else [*losses, f"broken: {plan.point} never came"]
-
-
-async def _pass(trouble: AbstractAsyncContextManager[None], seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await trouble.__aexit__(None, None, None)
+    figures.count("never came", not coming)  # that step was not taken so often this time
+    return losses
 
 
 async def _said_what_is_wrong(process: Process) -> list[str]:
@@ -264,14 +266,15 @@ async def _disk(world: World, cluster: Cluster, *, wanted: bool) -> AsyncIterato
     if not wanted:
         yield None, ""
         return
-    folder = Path(mkdtemp(prefix="disk", dir=world.folder))
+    folder = Path(mkdtemp(prefix="disk_", dir=world.folder))
     await _run("mount", "-t", "tmpfs", "-o", "size=48m", "torture", folder)
     try:
         place = folder / "place"
         place.mkdir(mode=0o700)
-        await cluster.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
-        yield folder, "TABLESPACE small"
-        await cluster.execute("DROP TABLESPACE small")
+        name = folder.name
+        await cluster.execute(f"CREATE TABLESPACE {name} LOCATION '{place}'")
+        yield folder, f"TABLESPACE {name}"
+        await cluster.execute(f"DROP TABLESPACE {name}")
     finally:
         await _run("umount", "--lazy", folder)
 

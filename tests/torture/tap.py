@@ -74,14 +74,15 @@ class Line:
 
     def _answered(self) -> None:
         if self._since is not None:
-            self.tap.longest = max(self.tap.longest, time.monotonic() - self._since)
+            what = self.lately[-1] if self.lately else "connect"
+            self.tap.longest = max(self.tap.longest, (time.monotonic() - self._since, what))
         self._since = None
 
 
 class Tap:
     """`heard` counts the steps since `forget`; `watch` may act at each of them.
 
-    `longest` is the longest that a client has waited for an answer, in seconds, up to when it gave up.
+    `longest` is the longest that a client has waited for an answer, in seconds, up to when it gave up; and for what.
     """
 
     def __init__(self, target: Address) -> None:
@@ -89,7 +90,7 @@ class Tap:
         self.address = target
         self.heard: Counter[str] = Counter()
         self.watch: Watch | None = None
-        self.longest = 0.0
+        self.longest = (0.0, "")
         self.lines: set[Line] = set()
         self._dead: set[Line] = set()
         self._hush = False

@@ -111,7 +111,8 @@ class World:
 
     def another_cluster(self, name: str, *settings: str) -> AbstractAsyncContextManager[Cluster]:
         """A server that a scenario may break."""
-        return clusters.running(self.folder / name, *settings)
+        self._stages += 1
+        return clusters.running(self.folder / f"{name}{self._stages}", *settings)
 
     async def rounds(
         self,
