@@ -62,6 +62,19 @@ def test_a_refusal_between_failures_shows_that_somebody_is_there():
     assert not breaker.is_open
 
 
+def test_after_an_answer_an_outage_begins_anew():
+    breaker = Breaker(60)
+    away(breaker, 0, 7)
+    breaker.note(100, away=False)
+    away(breaker, 200, 1)
+    away(breaker, 205, 3)
+    assert not breaker.is_open
+    breaker.note(210, away=True)
+    assert breaker.wait(210) == 1.0
+    breaker.wait(211)
+    assert [breaker.wait(now) is None for now in (260, 260.5)] == [False, True]
+
+
 def test_the_fifth_failure_in_a_row_stops_everybody():
     breaker = Breaker(60)
     away(breaker, 100)

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +42,13 @@ also_copy = ["migrations", "config"]
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
 pytest_add_cli_args_test_selection = {tests}
 """
+_SHOW = """
+import sys
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+for mutant in sys.argv[1:]:
+    print("#", mutant)
+    print(get_diff_for_mutant(mutant))
+"""
 _RESULT = re.compile(r"^\s*(collector\S+): (.+)$", re.MULTILINE)
 
 
@@ -51,16 +57,12 @@ def main(names: list[str]) -> None:
         with TemporaryDirectory(prefix=f"mutated-{name}-") as folder:
             tree = Path(folder)
             _copy(tree, *MODULES[name])
-            _mutmut(tree, "run", "--max-children", "1")
-            results = dict(_RESULT.findall(_mutmut(tree, "results", "--all", "true")))
-            found = Counter(results.values())
-            caught = found["killed"] + found["timeout"]
-            print(
-                f"{name}: {caught} of {found.total()}, {100 * caught // max(1, found.total())} %; {dict(found)}"
-            )
-            for mutant, result in results.items():
-                if result not in ("killed", "timeout"):
-                    print(f"{result}\n{_changed(_mutmut(tree, 'show', mutant))}", flush=True)
+            _run(tree, "-m", "mutmut", "run", "--max-children", "1")
+            results = dict(_RESULT.findall(_run(tree, "-m", "mutmut", "results", "--all", "true")))
+            left = [mutant for mutant, result in results.items() if result not in ("killed", "timeout")]
+            count = len(results)
+            print(f"{name}: {count - len(left)} of {count}, {100 * (count - len(left)) // max(1, count)} %")
+            print(_changed(_run(tree, "-c", _SHOW, *left)), flush=True)
 
 
 def _copy(tree: Path, file: str, tests: tuple[str, ...]) -> None:
@@ -73,14 +75,15 @@ def _copy(tree: Path, file: str, tests: tuple[str, ...]) -> None:
         settings.write(_SETTINGS.format(file=file, tests=json.dumps(tests)))
 
 
-def _mutmut(tree: Path, *arguments: str) -> str:
-    command = (sys.executable, "-m", "mutmut", *arguments)
+def _run(tree: Path, *arguments: str) -> str:
+    command = (sys.executable, *arguments)
     return subprocess.run(command, cwd=tree, check=False, capture_output=True, text=True).stdout
 
 
 def _changed(shown: str) -> str:
-    """The lines of a difference that differ, and where they stand."""
-    return "\n".join(line for line in shown.splitlines() if line[:1] in ("-", "+", "@", "#"))
+    """The lines of differences that differ, and where they stand."""
+    lines = (line for line in shown.splitlines() if line[:1] in ("-", "+", "#"))
+    return "\n".join(line for line in lines if line[:3] not in ("---", "+++"))
 
 
 if __name__ == "__main__":
