@@ -31,7 +31,9 @@ class Api:
         self.clock = clock
         self.book = Book(options.log_size)
         self.gate = Gate(options)
-        self.tokens = Tokens(options.keys, options.token_life, options.token_rule, options.seed)
+        self.tokens = Tokens(
+            options.keys, options.token_life, options.token_rule, options.seed, options.tokens
+        )
         self.faults = Board(options.faults, options.seed)
         self._endpoints = Endpoints(market, sectors, clock)
         self._walks = 0

@@ -33,6 +33,8 @@ class Options:
     token_life: timedelta = timedelta(hours=24)
     token_rule: Literal["replace", "reuse"] = "replace"  # noqa: S105 - a rule, not a token
     """A second issuance kills the token before it, or hands the live one out again."""
+    tokens: tuple[str, ...] = ()
+    """The first tokens to hand out, in this order; later ones are invented."""
     keys_die_with_token: bool = False
     """Whether a next-key is worthless to another token than the one that it was given to."""
     now: datetime | None = None
