@@ -64,6 +64,7 @@ WITH free AS (
     SELECT slot, target
     FROM collector.claim
     WHERE slot = $1 AND target = ANY ($2::smallint[]) AND expires_at <= clock_timestamp()
+      AND (epoch = $7 OR epoch IS NULL OR $7::bigint IS NULL)
     ORDER BY place
     LIMIT $3
     FOR UPDATE SKIP LOCKED
@@ -267,14 +268,19 @@ class Claims:
             await connection.execute(_FORGET, slot - timedelta(days=1))
             await connection.execute(_OFFER, slot, numbers, self._epoch(), self._keys, self._holder)
             await connection.execute(_STRIKE, slot, list(stay))
-        async with self.joined(slot, targets) as work:
+        async with self.joined(slot, targets, self._epoch()) as work:
             yield work
 
     @asynccontextmanager
-    async def joined(self, slot: datetime, targets: Sequence[Target]) -> AsyncIterator[Work]:
-        """Work that stands on the list already. What we still hold of it at the end is given back."""
+    async def joined(
+        self, slot: datetime, targets: Sequence[Target], epoch: int | None
+    ) -> AsyncIterator[Work]:
+        """Work that stands on the list already. What we still hold of it at the end is given back.
+
+        `epoch` is that of the lease that the sweep needs; what stands there under another one is left.
+        """
         numbers = {self._registry.targets[target]: target for target in targets}
-        shared = _Shared(self._database, self._holder, slot, numbers, self._ttl)
+        shared = _Shared(self._database, self._holder, slot, numbers, epoch=epoch, ttl=self._ttl)
         keeping = asyncio.ensure_future(shared.keep())
         try:
             yield shared
@@ -305,12 +311,15 @@ class _Shared:
         holder: str,
         slot: datetime,
         targets: Mapping[int, Target],
+        *,
+        epoch: int | None,
         ttl: timedelta,
     ) -> None:
         self._database = database
         self._holder = holder
         self._slot = slot
         self._targets = targets
+        self._epoch = epoch
         self._ttl = ttl
         self._ready: defaultdict[str, deque[Taken]] = defaultdict(deque)
         self._numbers: list[int] = []
@@ -365,8 +374,9 @@ class _Shared:
     async def _taken(self, key: str) -> list[Taken]:
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
         async with self._database.session("taking walks") as connection:
+            targets = list(self._targets)
             rows = await connection.fetch(
-                _TAKE, self._slot, list(self._targets), count, self._holder, key, self._ttl
+                _TAKE, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
             )
         self._numbers += [row["number"] for row in rows]
         return [

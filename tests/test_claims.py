@@ -229,7 +229,7 @@ async def test_one_with_another_key_finds_what_the_holder_of_the_lease_has_share
         wanted = await two.claims("b", "c").wanted()
         assert wanted
         assert (wanted.slot, wanted.keys, list(wanted.targets)) == (SLOT, ["a", "b"], TARGETS[1:])
-        async with two.claims("b", "c").joined(wanted.slot, wanted.targets) as other:
+        async with two.claims("b", "c").joined(wanted.slot, wanted.targets, wanted.epoch) as other:
             assert len(await all_of(other, "c")) == len(TARGETS) - 1
 
 

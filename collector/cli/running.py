@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from collector import config as configuration
 from collector import daemon, log, postgres
 from collector.calendar import Calendar
+from collector.claims import Wanted
 from collector.cli import timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.collect import Collector
@@ -94,6 +96,7 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
         registry = Registry(database)
         await registry.open()
         collector = replace(plain, store=Store(database, registry))
+        collector = replace(collector, worklist=wiring.worklist(collector, lambda: lease.epoch))
         config = order.world.config
         universes = {schedule.universe for schedule in config.schedules}
         roster = daemon.Roster(
@@ -103,7 +106,20 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
             config.database.keep_days,
         )
         with shown(collector):
-            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease)
+            helper = daemon.Helper(wiring.worklist(plain), partial(_helping, plain))
+            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
+
+
+@asynccontextmanager
+async def _helping(plain: Collector, wanted: Wanted) -> AsyncIterator[Collector]:
+    """The same for a while under another daemon's lease, with the keys that this one has not."""
+    lease = Lease(plain.store.database, "")
+    lease.epoch = wanted.epoch
+    database = leased(plain.store.database, lease)
+    registry = Registry(database)
+    await registry.open()
+    kiwoom, *others = (kiwoom for kiwoom in plain.keys if kiwoom.key not in wanted.keys)
+    yield replace(plain, kiwoom=kiwoom, others=others, store=Store(database, registry))
 
 
 async def _until_stopped(order: Order, *, with_page: bool) -> None:

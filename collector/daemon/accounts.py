@@ -37,6 +37,10 @@ FROM unnest($1::timestamptz[]) AS s (slot)
 CROSS JOIN unnest($2::smallint[]) AS t (target)
 ON CONFLICT DO NOTHING
 """
+# Whoever still walks one of them for us writes nothing any more.
+_WITHDRAW = (
+    "DELETE FROM collector.claim WHERE slot = ANY ($1::timestamptz[]) AND target = ANY ($2::smallint[])"
+)
 _CLOSE = """
 UPDATE collector.sweep
 SET ended_at = clock_timestamp()
@@ -188,6 +192,7 @@ class Accounts:
         targets: Collection[Target],
         reason: str,
     ) -> int:
+        await connection.execute(_WITHDRAW, slots, self._numbers(targets))
         status = await connection.execute(_MISS, slots, self._numbers(targets), reason)
         await connection.execute(_CLOSE, slots, universe)
         return int(status.rpartition(" ")[2])

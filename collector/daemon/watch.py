@@ -15,6 +15,7 @@ import structlog
 from collector.collect import Collector
 from collector.daemon.accounts import Accounts
 from collector.daemon.clock import Clock
+from collector.daemon.help import Helper
 from collector.daemon.lanes import Reason
 from collector.daemon.notify import Notify
 from collector.daemon.outages import Outages
@@ -32,12 +33,16 @@ _STEADY = 60.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What a daemon works with while the database answers; the collector writes under the lease."""
+    """What a daemon works with while the database answers; the collector writes under the lease.
+
+    `helper` is at work while another daemon has the lease; None: this one only stands by.
+    """
 
     roster: Roster
     collector: Collector
     accounts: Accounts
     lease: Lease
+    helper: Helper | None = None
 
 
 class Daemon:
@@ -87,7 +92,7 @@ class Daemon:
             self._notify("READY=1")
             while not self.reload.is_set():
                 _end_if_cancelled()
-                async with self._held(parts.lease) as is_held:
+                async with self._held(parts) as is_held:
                     if is_held:
                         await self._sweep(parts)
 
@@ -125,28 +130,34 @@ class Daemon:
         return why
 
     @asynccontextmanager
-    async def _held(self, lease: Lease) -> AsyncIterator[bool]:
+    async def _held(self, parts: Parts) -> AsyncIterator[bool]:
         """The lease from its taking to its release; False if there is a new configuration before."""
-        stands_by = False
-        while not await lease.take():
-            if not stands_by:
-                log.info("lease.awaited", holder=lease.holder)
-                self._notify("STATUS=standing by")
-                self._outages.end("database")
-                self._failures = 0
-                stands_by = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ASKED_EVERY):
-                    await self.reload.wait()
-            if self.reload.is_set():
-                yield False
-                return
+        lease = parts.lease
+        if not await lease.take() and not await self._stand_by(parts):
+            yield False
+            return
         log.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
         try:
             yield True
         finally:
             with suppress(StoreError):
                 await lease.release()
+
+    async def _stand_by(self, parts: Parts) -> bool:
+        """Help until the lease is to be had; False if there is a new configuration before."""
+        log.info("lease.awaited", holder=parts.lease.holder)
+        self._notify("STATUS=standing by")
+        self._outages.end("database")
+        self._failures = 0
+        async with asyncio.TaskGroup() as group:
+            helping = group.create_task(parts.helper.run(self._outages)) if parts.helper else None
+            while not self.reload.is_set() and not await parts.lease.take():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ASKED_EVERY):
+                        await self.reload.wait()
+            if helping is not None:
+                helping.cancel()
+        return parts.lease.epoch is not None
 
 
 def _end_if_cancelled() -> None:

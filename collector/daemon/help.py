@@ -1,0 +1,65 @@
+"""What a daemon does while another one holds the lease: walk, with keys that the holder has not, what it shared out.
+
+The sweep stays the holder's: it begins it, waits for what is walked for it, and accounts for what is missed. A
+helper writes under the holder's epoch, so that it writes nothing once the lease has changed hands.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+
+from collector.claims import Claims, Wanted
+from collector.collect import Collector
+from collector.daemon.outages import Outages
+from collector.errors import Denied
+from collector.lease import LeaseLost
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+ASKED_EVERY = 1.0
+"""Seconds between two looks for walks to help with."""
+AGAIN = 60.0
+"""Seconds until a key that was denied is tried again."""
+
+Assemble = Callable[[Wanted], AbstractAsyncContextManager[Collector]]
+"""A collector that writes under the epoch of what is wanted, with the keys that its holder has not."""
+
+
+class Helper:
+    """Helps for as long as it runs."""
+
+    def __init__(self, claims: Claims, assemble: Assemble) -> None:
+        self._claims = claims
+        self._assemble = assemble
+
+    async def run(self, outages: Outages) -> None:
+        """Until cancelled. StoreError if the database is away."""
+        while True:
+            wanted = await self._claims.wanted()
+            pause = ASKED_EVERY if wanted is None else await self._help(wanted, outages)
+            await asyncio.sleep(pause)
+
+    async def _help(self, wanted: Wanted, outages: Outages) -> float:
+        """Walk what is free of one sweep; seconds until the next look."""
+        try:
+            async with (
+                self._assemble(wanted) as collector,
+                self._claims.joined(wanted.slot, wanted.targets, wanted.epoch) as work,
+            ):
+                tally = await collector.help(wanted.slot, wanted.targets, work)
+        except Denied as error:
+            outages.begin("api", f"{type(error).__name__}: {error}")
+            return AGAIN
+        except LeaseLost:
+            return 0.0  # whoever has it now has shared out what is left
+        outages.end("api")
+        log.info(
+            "sweep.helped",
+            slot=wanted.slot.isoformat(),
+            walks=len(tally.outcomes),
+            rows=tally.rows,
+            seconds=round(tally.seconds(), 3),
+        )
+        return 0.0

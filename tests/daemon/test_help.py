@@ -1,0 +1,123 @@
+"""Daemons with keys of their own: one holds the lease, the others walk what it shares out."""
+
+import signal
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from collector.simulator import Options, Simulator
+from tests.daemon.processes import started, write
+from tests.daemon.test_process import ALL, TORN, asked
+
+OTHER = {"KIWOOM_APP_KEY": "another app key", "KIWOOM_SECRET_KEY": "another secret key"}
+LINES = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
+STORED = "SELECT count(*) FROM walk WHERE status IN ('complete', 'suspect')"
+
+
+@pytest.fixture
+async def simulator():
+    """Slow enough for a second daemon to start while a sweep is under way."""
+    async with Simulator(Options(quota=0, latency=timedelta(milliseconds=700))) as running:
+        yield running
+
+
+def walks(simulator):
+    """How often the first page of each target was asked for, by key."""
+    found = {}
+    for arrival in simulator.api.book.since(0):
+        if arrival["api_id"] == "ka20002" and arrival["page"] == 1:
+            found.setdefault(arrival["key"], Counter())[arrival["sector"]] += 1
+    return found
+
+
+async def test_a_daemon_with_another_key_shares_the_sweep_and_nothing_is_fetched_twice(
+    held, database, simulator, tmp_path
+):
+    path = write(tmp_path, simulator.url, sectors=ALL)
+    async with started(path, database) as holder:
+        await holder.said("sweep.began")
+        async with started(path, database, **OTHER) as helper:
+            await holder.said("sweep.ended")
+            helped = await helper.said("sweep.helped")
+            assert (await helper.stopped())[0] == 0
+        assert (await holder.stopped())[0] == 0
+    found = walks(simulator)
+    assert sum(found.values(), Counter()) == Counter(ALL)
+    assert helped["walks"] == min(counted.total() for counted in found.values()) > 2
+    assert not holder.events("slot.missed")
+    assert await asked(held, STORED) == len(ALL)
+    assert await asked(held, TORN) == 0
+    assert await asked(held, "SELECT count(*) FROM collector.claim") == 0
+
+
+@pytest.mark.slow
+async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulator, tmp_path):
+    path = write(tmp_path, simulator.url, sectors=ALL)
+    async with started(path, database) as holder:
+        await holder.said("sweep.began")
+        async with started(path, database) as other:
+            await other.said("lease.awaited")
+            await holder.said("sweep.ended")
+            assert (await other.stopped())[0] == 0
+        assert (await holder.stopped())[0] == 0
+    assert not other.events("walk.stored")
+    assert await asked(held, STORED) == len(ALL)
+
+
+@pytest.mark.slow
+async def test_what_a_killed_helper_was_walking_the_holder_takes_over(held, database, simulator, tmp_path):
+    path = write(tmp_path, simulator.url, sectors=ALL)
+    async with started(path, database) as holder:
+        await holder.said("sweep.began")
+        async with started(path, database, **OTHER) as helper:
+            await helper.said("walk.stored")
+            helper.signal(signal.SIGKILL)
+            await holder.said("sweep.ended")
+        assert (await holder.stopped())[0] == 0
+    assert not holder.events("slot.missed")
+    assert await asked(held, STORED) == len(ALL)
+    assert await asked(held, TORN) == 0
+
+
+@pytest.mark.slow
+async def test_a_helper_that_was_frozen_writes_nothing_when_it_wakes(held, database, simulator, tmp_path):
+    path = write(tmp_path, simulator.url, sectors=ALL)
+    async with started(path, database) as holder:
+        await holder.said("sweep.began")
+        async with started(path, database, **OTHER) as helper:
+            await helper.said("walk.stored")
+            helper.signal(signal.SIGSTOP)
+            await holder.said("sweep.ended")
+            before = await asked(held, LINES)
+            helper.signal(signal.SIGCONT)
+            await helper.said("walk.lost")
+            assert (await helper.stopped())[0] == 0
+        assert (await holder.stopped())[0] == 0
+    assert await asked(held, LINES) == before
+    assert await asked(held, STORED) == len(ALL)
+    assert await asked(held, TORN) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_a_helper_goes_on_as_the_holder_when_the_holder_is_gone(
+    held, database, simulator, tmp_path, number
+):
+    path = write(tmp_path, simulator.url, sectors=ALL)
+    async with started(path, database) as first:
+        await first.said("sweep.began")
+        async with started(path, database, **OTHER) as second:
+            await second.said("walk.stored")
+            first.signal(number)
+            await second.said("lease.taken", seconds=17)
+            await second.said("sweep.ended")
+            before = await asked(held, LINES)
+            if number is signal.SIGSTOP:
+                first.signal(signal.SIGCONT)
+                await first.said("lease.lost")
+                await first.said("lease.awaited")
+            assert (await second.stopped())[0] == 0
+    assert await asked(held, LINES) == before
+    assert await asked(held, STORED) == len(ALL)
+    assert await asked(held, TORN) == 0
