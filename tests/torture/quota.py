@@ -1,0 +1,129 @@
+"""Two daemons, a backfill and `once` on one key, killed and frozen all the time: what the server counts.
+
+Its own book of arrivals is the witness: no second may hold more requests than the quota, of one call or of all
+together, and next to nothing of the quota may be left unused while four programs have work for it.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+from collector.model import Target
+from tests.cli.command import Process
+from tests.torture.figures import Figures
+from tests.torture.work import FILLING
+from tests.torture.world import Stage, World, now
+
+NAME = "quota"
+LONG, SHORT = 600, 120
+"""Seconds."""
+
+PER_SECOND = 5
+USED = 0.95
+REFUSED = 0.001
+WARM_UP = 8.0
+"""Seconds after which all of them have begun."""
+STRICT = replace(
+    FILLING,
+    quota=PER_SECOND,
+    total=PER_SECOND,
+    latency=timedelta(milliseconds=20),
+    jitter=timedelta(milliseconds=10),
+)
+TARGETS = (
+    Target.of("KOSPI", "027", "KRX"),
+    *(Target.of("KOSPI", f"{code:03}", "KRX") for code in range(5, 22)),
+    *(Target.of("KOSPI", f"{code:03}", "CONSOLIDATED") for code in range(5, 22)),
+)
+"""40 requests."""
+MINUTELY = "schedules:\n  minutely: {universe: all, every: 1m, during: day}\n"
+
+Commands = dict[str, Callable[[], Sequence[str]]]
+COMMANDS: Commands = {
+    "daemon": lambda: ("daemon", "--force"),
+    "its stand-in": lambda: ("daemon", "--force"),
+    "backfill": lambda: ("backfill", "--from", "2026-06-01", "--to", "2026-06-30"),
+    "once": lambda: ("once", "--slot", now().isoformat()),
+}
+
+PAUSES = {"once": 8.0}
+"""Seconds in which the backfill has its turn."""
+
+
+async def run(world: World, count: int, chance: Random) -> Figures:
+    figures = Figures(facts={"kills": 0, "freezes": 0})
+    async with world.stage(
+        *TARGETS, options=STRICT, more=MINUTELY, requests_per_second=PER_SECOND, timeout="10s"
+    ) as stage:
+        living: dict[str, Process] = {}
+        tasks = [asyncio.ensure_future(_live(stage, name, living)) for name in COMMANDS]
+        await asyncio.sleep(WARM_UP)
+        since = stage.simulator.api.book.count
+        disturbing = asyncio.ensure_future(_disturb(living, chance, figures))
+        await asyncio.wait([disturbing, *tasks], timeout=count, return_when=asyncio.FIRST_COMPLETED)
+        log = [line for line in stage.simulator.api.book.since(since) if str(line["api_id"]).startswith("ka")]
+        for task in (disturbing, *tasks):
+            task.cancel()
+        ended = await asyncio.gather(disturbing, *tasks, return_exceptions=True)
+    figures.tried = len(log)
+    broken = [f"broken: {error!r}" for error in ended if isinstance(error, Exception)]
+    figures.lose(0, [*broken, *_judged(log, figures)])
+    return figures
+
+
+async def _live(stage: Stage, name: str, living: dict[str, Process]) -> None:
+    """Begin a command again whenever it has ended, however it has."""
+    while True:
+        async with stage.start(*COMMANDS[name]()) as process:
+            living[name] = process
+            _, errors = await process.communicate()
+            assert process.returncode in (0, 1, -signal.SIGKILL), f"{name}: {errors.decode()[-500:]}"
+        await asyncio.sleep(PAUSES.get(name, 1.0))
+
+
+async def _disturb(living: dict[str, Process], chance: Random, figures: Figures) -> None:
+    """Kill one or freeze one, again and again; some freezes outlast every lease."""
+    while True:
+        await asyncio.sleep(chance.uniform(6, 14))
+        process = living[chance.choice(sorted(living))]
+        if chance.random() < 0.5:
+            figures.count("kills")
+            process.kill()
+            continue
+        figures.count("freezes")
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(chance.choice((0.3, 1.2, 2.5, 6, 20)))
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+
+def _judged(log: Sequence[dict[str, object]], figures: Figures) -> list[str]:
+    """What the arrivals say against the quota, and against our use of it."""
+    arrivals = [float(str(line["arrived"])) for line in log]
+    calls = {str(line["api_id"]) for line in log}
+    found = [f"exceeded: {call}: {_over([line for line in log if line['api_id'] == call])}" for call in calls]
+    found = [*found, f"exceeded: all calls: {_over(log)}"]
+    found = [line for line in found if not line.endswith(": 0")]
+    used = (len(arrivals) - PER_SECOND) / (PER_SECOND * (arrivals[-1] - arrivals[0]))
+    refused = sum(line["answer"] == "throttled" for line in log)
+    figures.facts |= {"used": f"{used:.1%}", "refused": refused, "by call": _shares(log)}
+    if used < USED:
+        found.append(f"unused: only {used:.1%} of the quota was used")
+    if refused > REFUSED * len(log):
+        found.append(f"refused: {refused} of {len(log)} requests")
+    return found
+
+
+def _over(log: Sequence[dict[str, object]]) -> int:
+    """How many seconds, each from an arrival on, hold more than the quota."""
+    at = sorted(float(str(line["arrived"])) for line in log)
+    return sum(later - sooner < 1.0 for sooner, later in zip(at, at[PER_SECOND:], strict=False))
+
+
+def _shares(log: Iterable[dict[str, object]]) -> str:
+    calls = [str(line["api_id"]) for line in log]
+    return " ".join(f"{call}:{calls.count(call)}" for call in sorted(set(calls)))
