@@ -34,9 +34,8 @@ CROSS JOIN LATERAL (
 ) AS w
 CROSS JOIN LATERAL (
     SELECT COALESCE(array_agg(l.symbol ORDER BY s.position), '{}') AS symbols
-    FROM collector.snapshot AS s
+    FROM collector.walked(w.slot, w.target) AS s
     JOIN collector.listing AS l ON l.id = s.listing
-    WHERE s.slot = w.slot AND s.target = w.target
 ) AS held
 """
 _SIGHTINGS = """
@@ -50,12 +49,7 @@ CROSS JOIN LATERAL (
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS w
-CROSS JOIN LATERAL (
-    SELECT s.listing, s.price, s.change, s.volume
-    FROM collector.snapshot AS s
-    WHERE s.slot = w.slot AND s.target = w.target
-    OFFSET 0
-) AS s
+CROSS JOIN LATERAL collector.walked(w.slot, w.target) AS s
 JOIN collector.listing AS l ON l.id = s.listing
 JOIN (SELECT symbol, min(first_seen) AS since FROM collector.listing GROUP BY symbol) AS o ON o.symbol = l.symbol
 ORDER BY l.symbol, w.slot DESC

@@ -81,13 +81,13 @@ WITH here AS (
     LIMIT 1
 )
 SELECT EXISTS (SELECT FROM here) AND EXISTS (SELECT FROM there) AND NOT EXISTS (
-    SELECT FROM collector.snapshot AS k
-    JOIN here USING (slot, target)
+    SELECT FROM here
+    CROSS JOIN LATERAL collector.walked(here.slot, here.target) AS k
     JOIN collector.listing AS l ON l.id = k.listing
     WHERE l.symbol IN (
         SELECT m.symbol
-        FROM collector.snapshot AS n
-        JOIN there USING (slot, target)
+        FROM there
+        CROSS JOIN LATERAL collector.walked(there.slot, there.target) AS n
         JOIN collector.listing AS m ON m.id = n.listing
     )
 )

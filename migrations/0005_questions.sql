@@ -51,7 +51,8 @@ $$;
 
 -- The number of a target; an error for one of which nothing was ever stored, since it is more likely misspelt.
 CREATE FUNCTION collector.number_of(market text, sector text, exchange text) RETURNS smallint
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     found smallint;
 BEGIN
@@ -68,22 +69,92 @@ $$;
 
 -- The newest slot not later than an instant at which all of these targets have a complete walk; NULL if there is none.
 CREATE FUNCTION collector.whole_at(targets smallint[], at timestamptz) RETURNS timestamptz
-LANGUAGE sql STABLE AS $$
-    SELECT w.slot
-    FROM collector.walk AS w
-    WHERE w.target = targets[1] AND w.slot <= at AND w.status = 'complete'
-      AND NOT EXISTS (
-          SELECT
-          FROM unnest(targets[2:]) AS other (target)
-          WHERE NOT EXISTS (
-              SELECT
-              FROM collector.walk AS o
-              WHERE o.slot = w.slot AND o.target = other.target AND o.status = 'complete'
-          )
-      )
-    ORDER BY w.slot DESC
-    LIMIT 1
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    others CONSTANT smallint[] := targets[2:];
+    found  timestamptz := at + INTERVAL '1 microsecond';
+BEGIN
+    LOOP
+        SELECT w.slot INTO found
+        FROM collector.walk AS w
+        WHERE w.target = targets[1] AND w.slot < found AND w.status = 'complete'
+        ORDER BY w.slot DESC
+        LIMIT 1;
+        EXIT WHEN found IS NULL OR cardinality(others) = (
+            SELECT count(*)
+            FROM collector.walk AS w
+            WHERE w.slot = found AND w.target = ANY (others) AND w.status = 'complete'
+        );
+    END LOOP;
+    RETURN found;
+END
 $$;
+
+-- The rows of one walk, for who looks up many: a plan over a year of partitions takes longer than all of them.
+-- With its owner's rights, since views call it, and who may read those need not be let into this schema.
+CREATE FUNCTION collector.walked(of_slot timestamptz, of_target smallint) RETURNS SETOF collector.snapshot
+LANGUAGE plpgsql STABLE ROWS 500 SECURITY DEFINER
+SET search_path = pg_catalog
+SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN QUERY SELECT s.* FROM collector.snapshot AS s WHERE s.slot = of_slot AND s.target = of_target;
+END
+$$;
+
+CREATE OR REPLACE VIEW public.latest AS
+SELECT s.slot, t.market, t.sector, t.exchange, s.position, l.symbol, l.name,
+       NULLIF(s.price, 0) AS price,
+       s.change,
+       ((s.rate >> 3) * 0.01)::numeric(9, 2) AS change_percent,
+       (s.rate & 7)::smallint AS sign,
+       s.volume,
+       NULLIF(s.ask, 0) AS ask,
+       NULLIF(s.bid, 0) AS bid,
+       NULLIF(s.open, 0) AS open,
+       NULLIF(s.high, 0) AS high,
+       NULLIF(s.low, 0) AS low,
+       w.page_times[width_bucket(s.position, w.page_starts)] AS received_at
+FROM collector.target AS t
+CROSS JOIN LATERAL (
+    SELECT slot, page_starts, page_times
+    FROM collector.walk
+    WHERE target = t.id AND status = 'complete'
+    ORDER BY slot DESC
+    LIMIT 1
+) AS w
+CROSS JOIN LATERAL collector.walked(w.slot, t.id) AS s
+LEFT JOIN collector.listing AS l ON l.id = s.listing;
+
+CREATE OR REPLACE VIEW public.daily AS
+SELECT c.trading_date, c.market, c.sector, l.symbol,
+       NULLIF(s.open, 0) AS open,
+       NULLIF(s.high, 0) AS high,
+       NULLIF(s.low, 0) AS low,
+       NULLIF(s.price, 0) AS close,
+       s.volume,
+       s.change,
+       'ka20002'::text AS source,
+       c.trading_date AS members_as_of
+FROM collector.closing AS c
+CROSS JOIN LATERAL collector.walked(c.slot, c.target) AS s
+JOIN collector.listing AS l ON l.id = s.listing
+UNION ALL
+SELECT b.trading_date, m.market, m.sector, m.symbol,
+       NULLIF(b.open, 0),
+       NULLIF(b.high, 0),
+       NULLIF(b.low, 0),
+       NULLIF(b.close, 0),
+       b.volume,
+       b.change,
+       'ka10081'::text,
+       m.as_of
+FROM collector.member AS m
+JOIN collector.bar AS b
+  ON b.symbol = m.symbol AND NOT b.adjusted AND b.trading_date >= m.used_from AND b.trading_date < m.used_before
+WHERE NOT EXISTS (
+    SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date
+);
 
 CREATE FUNCTION public.as_of(
     market text, sector text, exchange text DEFAULT 'KRX', at timestamptz DEFAULT clock_timestamp()
@@ -105,7 +176,7 @@ BEGIN
     WHERE w.slot = whole AND w.target = number;
     RETURN QUERY
     SELECT s.slot, s.position, l.symbol, l.name, NULLIF(s.price, 0), s.change,
-           ((s.rate >> 3) * 0.01)::numeric(9, 2), (s.rate & 7)::smallint, s.volume,
+           (s.rate >> 3) * 0.01, (s.rate & 7)::smallint, s.volume,
            NULLIF(s.ask, 0), NULLIF(s.bid, 0), NULLIF(s.open, 0), NULLIF(s.high, 0), NULLIF(s.low, 0),
            times[width_bucket(s.position, starts)]
     FROM collector.snapshot AS s
@@ -130,7 +201,7 @@ DECLARE
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (s.slot, t.exchange)
-           s.slot, t.exchange, l.name, NULLIF(s.price, 0), s.change, ((s.rate >> 3) * 0.01)::numeric(9, 2),
+           s.slot, t.exchange, l.name, NULLIF(s.price, 0), s.change, (s.rate >> 3) * 0.01,
            (s.rate & 7)::smallint, s.volume, NULLIF(s.ask, 0), NULLIF(s.bid, 0),
            NULLIF(s.open, 0), NULLIF(s.high, 0), NULLIF(s.low, 0),
            w.page_times[width_bucket(s.position, w.page_starts)]
@@ -138,7 +209,7 @@ BEGIN
     JOIN collector.target AS t ON t.id = s.target
     JOIN collector.listing AS l ON l.id = s.listing
     JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target AND w.status = 'complete'
-    WHERE s.listing = ANY (listings) AND s.slot >= first AND s.slot < until
+    WHERE s.listing = ANY (listings) AND s.slot >= first AND s.slot < until AND w.slot >= first AND w.slot < until
     ORDER BY s.slot, t.exchange, w.page_times[width_bucket(s.position, w.page_starts)] DESC;
 END
 $$;
@@ -198,12 +269,12 @@ DECLARE
     whole timestamptz := collector.whole_at(ARRAY[nxt, krx], at);
 BEGIN
     RETURN QUERY
-    WITH here AS (
+    WITH here AS MATERIALIZED (
         SELECT l.symbol, l.name, s.price, s.ask, s.bid, s.volume
         FROM collector.snapshot AS s
         JOIN collector.listing AS l ON l.id = s.listing
         WHERE s.slot = whole AND s.target = krx
-    ), there AS (
+    ), there AS MATERIALIZED (
         SELECT l.symbol, s.price, s.ask, s.bid, s.volume
         FROM collector.snapshot AS s
         JOIN collector.listing AS l ON l.id = s.listing
