@@ -1,11 +1,14 @@
 """Log lines: an event and its facts, JSON where a machine reads them and pretty where a person does.
 
 Locals of frames are never shown, and no secret is ever handed to a log call. What libraries log is reduced to
-who complains, of what and where: their texts and exceptions may quote what was sent.
+who complains, of what and where: their texts and exceptions may quote what was sent. A line that nobody takes is
+lost, and what it tells of goes on.
 """
 
 import logging
 import os
+import select
+import stat
 import sys
 import traceback
 from typing import TextIO
@@ -25,11 +28,50 @@ def configure(*, level: str = "info", stream: TextIO | None = None, color: bool 
             *_rendering(pretty=pretty, color=_wants_color(stream) if color is None else color),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(_Outlet(stream)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Foreign)] + [_Foreign()]
+
+
+class _Outlet:
+    """Where lines go. One that a full disk, or a reader that is slow or gone, does not take is counted and lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._pipe = _pipe_of(stream)
+        self._lost = 0
+
+    def write(self, text: str) -> None:
+        """Write a line, and before it how many were lost."""
+        told = f'{{"lines": {self._lost}, "event": "log.lost", "level": "warning"}}\n' if self._lost else ""
+        if self._is_full():
+            self._lost += 1
+            return
+        try:
+            self._stream.write(told + text)
+            self._stream.flush()
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    def flush(self) -> None:
+        """Every line is flushed as it is written."""
+
+    def _is_full(self) -> bool:
+        """Whether writing would wait for a reader: a pipe that can be written to takes 4 kB at once."""
+        return self._pipe is not None and not select.select([], [self._pipe], [], 0)[1]
+
+
+def _pipe_of(stream: TextIO) -> int | None:
+    """The descriptor behind a stream if it is a pipe."""
+    try:
+        descriptor = stream.fileno()
+        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _wants_color(stream: TextIO) -> bool:

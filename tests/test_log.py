@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 
 import pytest
 import structlog
@@ -84,3 +85,17 @@ def test_what_a_library_complains_of_is_a_line_of_ours_without_its_exception() -
     assert line["event"] == "library.complained"
     assert (line["library"], line["error"]) == ("asyncpg.pool", "ValueError")
     assert "s3ntinel" not in str(line)
+
+
+def test_lines_that_nobody_takes_are_lost_and_counted() -> None:
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream:  # noqa: PTH123 - a descriptor has no path
+        log.configure(stream=stream)
+        for number in range(3000):
+            structlog.get_logger().info("walk.stored", number=number, padding="x" * 100)
+        taken = os.read(reader, 1 << 20).decode().splitlines()
+        structlog.get_logger().info("walk.stored", number=3000)
+        lost, last = os.read(reader, 1 << 20).decode().splitlines()
+    os.close(reader)
+    assert json.loads(lost) == {"lines": 3000 - len(taken), "event": "log.lost", "level": "warning"}
+    assert json.loads(last)["number"] == 3000

@@ -1,6 +1,7 @@
 """What a failure of the database means: the driver's errors become ours here and go no further."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -123,6 +124,8 @@ def _network(error: OSError) -> tuple[str, str]:
         return f"TLS failed: {error.reason or 'unknown'}", "correct sslmode and sslrootcert in DATABASE_URL"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return _LOST
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "no file descriptor is left to reach it", "raise the limit of open files (ulimit -n)"
     if isinstance(error, ConnectionRefusedError | FileNotFoundError) or error.errno is None:
         return "nothing answers there", "start the server, or correct host and port in DATABASE_URL"
     return f"it cannot be reached: {error.strerror}", "correct DATABASE_URL, or the network"
