@@ -30,7 +30,8 @@ def url(address: Address) -> str:
     if address.is_socket:
         return f"postgresql://{user}{password}@/{database}?host={quote(address.host, safe='')}&port={address.port}"
     place = f"{address.host}:{address.port}"
-    return f"postgresql://{user}{password}@{place}/{database}?sslmode={address.sslmode}"
+    pooler = "&pgbouncer=true" if address.pgbouncer else ""
+    return f"postgresql://{user}{password}@{place}/{database}?sslmode={address.sslmode}{pooler}"
 
 
 def yaml(targets: Iterable[Target] = (), **api: Any) -> str:

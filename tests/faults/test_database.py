@@ -1,12 +1,16 @@
 """What a real server does to a walk that is being stored: deadlocks, locks, a standby, slowness, readers that stay."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from collector import migrate, shipped
 from collector.errors import StoreError
 from collector.model import KST, Certificate, Snapshot, Status, Target
 from collector.postgres import Address, Connection, check_server, connect, open_pool
@@ -14,8 +18,10 @@ from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.simulator import Simulator
 from collector.store import Store
+from tests.database import Server
 from tests.proxy import proxied
 from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, reading, snapshots, stored
+from tests.test_postgres import answer, bounced
 
 KOSPI = Target.of("KOSPI", "001", "KRX")
 SMALL = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 17)]
@@ -165,3 +171,52 @@ async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same
             await asyncio.sleep(0.001)
         assert await entering
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
+
+
+@pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
+async def test_a_whole_sweep_goes_through_pgbouncer(database: Address, tmp_path: Path) -> None:
+    async with (
+        proxied(database) as proxy,
+        bounced(proxy.address, tmp_path) as address,
+        Simulator(STILL) as simulator,
+    ):
+        async with asyncio.timeout(5):
+            while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
+                await asyncio.sleep(0.02)
+        async with collecting(address, simulator.url, *SMALL) as collector:
+            assert (await collector.sweep(OPEN, "all", SMALL)).is_whole
+        served = {target: [as_stored(row) for row in simulator.rows(target)] for target in SMALL}
+    assert {target: await stored(database, OPEN, target) for target in SMALL} == served
+
+
+async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Address, server: Server) -> None:
+    async with Simulator(STILL) as simulator:
+        async with collecting(database, simulator.url, *SMALL) as collector:
+            await collector.sweep(OPEN, "all", SMALL[:5])
+        async with server.database(template=database.database) as backup:
+            async with collecting(database, simulator.url, *SMALL) as collector:
+                await collector.sweep(OPEN, "all", SMALL)
+            before = simulator.api.book.count
+            async with collecting(backup, simulator.url, *SMALL) as collector:
+                assert (await collector.sweep(OPEN, "all", SMALL)).is_whole
+            asked = {one["sector"] for one in simulator.api.book.since(before) if one["sector"]}
+            served = {target: [as_stored(row) for row in simulator.rows(target)] for target in SMALL}
+            assert asked == {target.sector for target in SMALL[5:]}
+            assert {target: await stored(backup, OPEN, target) for target in SMALL} == served
+
+
+async def test_a_role_that_owns_the_schema_and_may_nothing_else_does_everything(blank: Address) -> None:
+    role = f"modest_{blank.database[-12:]}"
+    await execute(blank, f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
+    await execute(blank, f"GRANT CREATE ON DATABASE {blank.database} TO {role}")
+    await execute(blank, f"GRANT CREATE ON SCHEMA public TO {role}")
+    modest = replace(blank, user=role)
+    try:
+        async with connect(modest) as connection:
+            await migrate.migrate(connection, modest, shipped.path("migrations"))
+        await execute(blank, f"REVOKE CREATE ON DATABASE {blank.database} FROM {role}")
+        await execute(blank, f"REVOKE CREATE ON SCHEMA public FROM {role}")
+        async with Simulator(STILL) as simulator, collecting(modest, simulator.url, *SMALL) as collector:
+            assert (await collector.sweep(OPEN, "all", SMALL)).is_whole
+    finally:
+        await execute(blank, f"DROP OWNED BY {role}; DROP ROLE {role}")
