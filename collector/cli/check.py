@@ -8,7 +8,7 @@ import click
 
 from collector import config as configuration
 from collector import log, sectors, shipped
-from collector.cli import timetable, wiring, world
+from collector.cli import nightly, timetable, wiring, world
 from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
 from collector.errors import CollectorError
@@ -45,6 +45,7 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
     if found.config.schedules:
         calendar = read_calendar(Path(found.config.origin))
         timetable.refuse_complaints(found.config, calendar, datetime.now(KST), force=False)
+    nightly.refuse_without_parquet(found.config)
     if online:
         world.run(_online(found))
 

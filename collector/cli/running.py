@@ -18,7 +18,7 @@ from collector import config as configuration
 from collector import daemon, log, postgres
 from collector.calendar import Calendar
 from collector.claims import Wanted
-from collector.cli import timetable, wiring, world
+from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.collect import Collector
 from collector.errors import CollectorError, StoreError
@@ -81,6 +81,7 @@ class Order:
 
     def _refuse(self, found: world.World, calendar: Calendar) -> None:
         timetable.refuse_complaints(found.config, calendar, datetime.now(UTC), force=self._force)
+        nightly.refuse_without_parquet(found.config)
 
 
 Shown = Callable[[Collector], AbstractContextManager[object]]
@@ -104,6 +105,8 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
             order.calendar,
             {name: configuration.universe_targets(config, name, collector.sectors) for name in universes},
             config.database.keep_days,
+            config.database.archive_after_days,
+            nightly.archiver(order.world),
         )
         with shown(collector):
             helper = daemon.Helper(wiring.worklist(plain), partial(_helping, plain))

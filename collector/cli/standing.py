@@ -43,6 +43,12 @@ FROM (
 ) AS days
 WHERE day <= (SELECT (max(slot) AT TIME ZONE 'Asia/Seoul')::date FROM collector.walk WHERE rows > 0)
 """
+_ARCHIVED = """
+SELECT min(day) AS oldest_archived, max(day) AS newest_archived,
+       COALESCE(sum(rows), 0)::bigint AS archived_rows, COALESCE(sum(bytes), 0)::bigint AS archived_bytes
+FROM collector.archive
+WHERE restored_at IS NULL
+"""
 _QUOTA = "SELECT api_id, granted FROM collector.quota WHERE granted IS NOT NULL ORDER BY api_id"
 _IN_USE = """
 SELECT api_id, count(*) FILTER (WHERE free_at > clock_timestamp()) AS in_use, count(*) AS places
@@ -93,6 +99,7 @@ async def _stored(connection: Connection) -> dict[str, Any]:
     return {
         **dict(await connection.fetchrow(_DATABASE)),
         **dict(await connection.fetchrow(_DAYS)),
+        **dict(await connection.fetchrow(_ARCHIVED)),
         "quota_learnt": quotas,
         "quota_in_use": in_use,
         "token": _or_none(await connection.fetchrow(_ISSUED)),

@@ -71,6 +71,10 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"slots      {_kst(found['oldest'])} to {_kst(found['newest'])} KST")
     if found["newest_day"]:
         console.print(f"rows       of {found['oldest_day']} to {found['newest_day']}")
+    if found["oldest_archived"]:
+        days = f"{found['oldest_archived']} to {found['newest_archived']}"
+        size = f"{found['archived_rows']:,} rows, {found['archived_bytes'] / 1e6:,.0f} MB in files"
+        console.print(f"archived   of {days}: {size}")
     if found["quarantined"]:
         console.print(f"quarantine {found['quarantined']:,} rows that did not decode")
     console.print(_table(found["sweeps"]))

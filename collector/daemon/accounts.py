@@ -95,7 +95,7 @@ WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.st
   )
 """
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
-_DROP_DAYS = "SELECT collector.drop_days($1)"
+_DROP_DAYS = "SELECT collector.drop_days($1, $2)"
 _OLDEST = "SELECT min(slot) FROM collector.walk"
 
 
@@ -177,11 +177,14 @@ class Accounts:
         found = await asyncio.to_thread(lambda: list(closings(calendar, days)))
         await BarStore(self._database).keep_days(found)
 
-    async def drop_days(self, today: date, keep_days: int) -> int:
-        """Drop the rows of days that are older than `keep_days`; how many days that were."""
+    async def drop_days(self, today: date, keep_days: int, *, archived: bool = False) -> int:
+        """Drop the rows of days that are older than `keep_days`; how many days that were.
+
+        `archived`: only of those whose rows are in files as well.
+        """
         first = today - timedelta(days=keep_days)
         async with self._database.transaction("dropping old days") as connection:
-            dropped: int = await connection.fetchval(_DROP_DAYS, first)
+            dropped: int = await connection.fetchval(_DROP_DAYS, first, archived)
             return dropped
 
     async def _missed(

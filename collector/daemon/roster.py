@@ -1,24 +1,41 @@
-"""What the daemon is to do: when it sweeps which targets, by which calendar, and how long rows are kept."""
+"""What the daemon is to do: when it sweeps which targets, by which calendar, and how long rows are kept where."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from collector import schedule as slots
-from collector.calendar import Calendar
+from collector.calendar import Calendar, kst
 from collector.model import Target
 from collector.schedule import Schedule, Slot
+
+MORNING = 6
+"""The hour of Korea from which on no day is archived: sweeps have the machine for themselves."""
+
+
+async def _nothing(_before: date) -> None:
+    """No day is archived."""
 
 
 @dataclass(frozen=True)
 class Roster:
-    """One complete, valid version of it. `keep_days` 0 is for ever."""
+    """One complete, valid version of it. `keep_days` 0 is for ever, `archive_after_days` 0 never."""
 
     schedules: Sequence[Schedule]
     calendar: Calendar
     targets: Mapping[str, Sequence[Target]]
     """By universe."""
     keep_days: int = 0
+    archive_after_days: int = 0
+    archive: Callable[[date], Awaitable[None]] = _nothing
+    """Moves the days before a date into files."""
+
+    def archivable(self, now: datetime) -> date | None:
+        """The day before which all may be archived now; None by day, and where nothing is archived."""
+        here = kst(now)
+        if not self.archive_after_days or here.hour >= MORNING:
+            return None
+        return here.date() - timedelta(days=self.archive_after_days)
 
     def due(self, after: datetime, until: datetime) -> Iterator[Slot]:
         """The slots later than `after` and not later than `until`, in time order."""

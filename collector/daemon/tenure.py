@@ -242,7 +242,7 @@ class Tenure:
             log.warning("slot.missed", **facts, reason=reason, targets=missed)
 
     async def _keep_house(self) -> None:
-        """Every day: partitions and closings for the days to come, and none for those that are too old."""
+        """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
         never = asyncio.Event()
         while True:
             today = kst(self._clock.now()).date()
@@ -251,16 +251,21 @@ class Tenure:
             try:
                 await self._accounts.make_days(today)
                 await self._accounts.keep_closings(self._roster.calendar, today)
-                if self._roster.keep_days:
-                    dropped = await self._accounts.drop_days(today, self._roster.keep_days)
-                    if dropped:
-                        log.info("days.dropped", days=dropped, keep_days=self._roster.keep_days)
+                if first := self._roster.archivable(self._clock.now()):
+                    await self._roster.archive(first)
+                await self._drop_days(today)
             except LeaseLost:
                 raise
             except StoreError as error:
                 log.warning("house.not_kept", reason=str(error))
                 again = self._clock.now() + _AGAIN
             await self._clock.reach(again, never)
+
+    async def _drop_days(self, today: date) -> None:
+        """Where days are archived, one that could not be is not dropped for its age."""
+        keep, archived = self._roster.keep_days, self._roster.archive_after_days > 0
+        if keep and (dropped := await self._accounts.drop_days(today, keep, archived=archived)):
+            log.info("days.dropped", days=dropped, keep_days=keep)
 
     def _say_if_unsure(self, today: date) -> None:
         calendar = self._roster.calendar

@@ -211,7 +211,7 @@ class ModelAccounts:
     async def keep_closings(self, calendar: Calendar, today: date) -> None:
         self._lease.check()
 
-    async def drop_days(self, today: date, keep_days: int) -> int:
+    async def drop_days(self, today: date, keep_days: int, *, archived: bool = False) -> int:
         return 0
 
 

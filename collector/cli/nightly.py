@@ -1,0 +1,77 @@
+"""The daemon's archiving: `collector archive` as a process of its own, so that its memory is gone by morning."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import date
+from importlib.util import find_spec
+
+import structlog
+
+from collector.cli.world import World
+from collector.config import Config
+from collector.errors import ConfigError
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+_GOODBYE = 3.0
+
+
+def refuse_without_parquet(config: Config) -> None:
+    """ConfigError if days are to be archived and there is nothing to write files with."""
+    if config.database.archive_after_days and find_spec("pyarrow") is None:
+        text = "database.archive_after_days needs the package pyarrow, which is not installed"
+        raise ConfigError(
+            config.complaint(("database", "archive_after_days"), text),
+            hint='pip install "collector[archive]", or set it to 0',
+        )
+
+
+def archiver(found: World) -> Callable[[date], Awaitable[None]]:
+    """Moves the days before a date into files, and logs what became of them. Cancelled, it stops; nothing is lost."""
+
+    async def archive(before: date) -> None:
+        options = ("--force", "--keep-restored", "--config", found.config.origin)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "collector", "archive", "--before", before.isoformat(), *options),
+            env=_environment(found),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        try:
+            out, err = await process.communicate()
+        finally:
+            await _ended(process)
+        for line in out.decode().splitlines():
+            log.info("archive.said", line=line)
+        if process.returncode:
+            log.error("archive.failed", reason=err.decode(errors="replace").strip(), code=process.returncode)
+
+    return archive
+
+
+def _environment(found: World) -> dict[str, str]:
+    """Ours, which has lost its secrets when they were read; of those, only the database's goes back in."""
+    environ = dict(os.environ)
+    url = found.environment.database_url
+    if url is not None and "DATABASE_URL_FILE" not in environ:
+        environ["DATABASE_URL"] = url.reveal()
+    return environ
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Have it gone, whatever it was doing: its transaction is rolled back, its file stays a part."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_GOODBYE):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
