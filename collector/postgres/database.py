@@ -1,9 +1,11 @@
 """The database as the rest of the program holds it: sessions for a purpose, bounded in time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from collector.errors import StoreError
 from collector.postgres.address import Address
 from collector.postgres.failure import translated
 from collector.postgres.session import Connection, Pool, transaction
@@ -21,12 +23,25 @@ class Database:
 
     @asynccontextmanager
     async def session(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
-        """A session for one purpose, named by `what` in the StoreError that a failure becomes."""
-        async with (
-            translated(what, self.address, timeout=timeout),
-            self.pool.acquire(timeout=timeout) as connection,
-        ):
-            yield connection
+        """A session for one purpose, named by `what` in the StoreError that a failure becomes.
+
+        One that is given up in the middle of something is dropped: the driver would wait for the server to take
+        note, up to `timeout` again. And where one was silent, the pool's others are as likely to be.
+        """
+        try:
+            async with (
+                translated(what, self.address, timeout=timeout),
+                self.pool.acquire(timeout=timeout) as connection,
+            ):
+                try:
+                    yield connection
+                except asyncio.CancelledError:
+                    connection.terminate()
+                    raise
+        except StoreError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                await self.pool.expire_connections()
+            raise
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:

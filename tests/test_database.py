@@ -1,0 +1,69 @@
+"""Sessions for a purpose, when the database falls silent: given up in time, and no second time for the same silence."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from collector.errors import StoreError
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from tests.torture.tap import Line, Tap, tapped
+
+LIMIT = 0.4
+
+
+@asynccontextmanager
+async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
+    """A database with four sessions open, none of which gets an answer any more."""
+
+    async def hold() -> None:
+        async with database.session("holding") as connection:
+            await connection.execute("SELECT pg_sleep(0.05)")
+
+    async with tapped(address) as tap, open_pool(tap.address) as pool:
+        database = Database(pool, tap.address)
+        await asyncio.gather(*(hold() for _ in range(4)))
+        tap.silence()
+        yield database, tap
+
+
+async def ask(database: Database) -> None:
+    async with database.session("asking", timeout=LIMIT) as connection:
+        await connection.fetchval("SELECT 1")
+
+
+async def test_a_call_into_silence_takes_no_longer_than_its_limit(database: Address) -> None:
+    async with silenced(database) as (held, _):
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="no answer within"):
+            await ask(held)
+        assert time.monotonic() - began < 1.75 * LIMIT
+
+
+async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Address) -> None:
+    async with silenced(database) as (held, tap):
+        with pytest.raises(StoreError):
+            await ask(held)
+        tap.speak()
+        await ask(held)
+
+
+async def test_a_call_that_is_cancelled_in_silence_ends_at_once(database: Address) -> None:
+    asked = asyncio.Event()
+
+    async def watch(step: str, number: int, _: Line) -> bool:
+        asked.set()
+        return True
+
+    async with silenced(database) as (held, tap):
+        tap.watch = watch
+        task = asyncio.create_task(ask(held))
+        await asked.wait()
+        began = time.monotonic()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert time.monotonic() - began < LIMIT / 2
