@@ -1,0 +1,134 @@
+"""The cold tier: bytes a row, and how fast a day goes into files and comes back.
+
+    python -m bench cold [--rows N] [--rounds N] [--folder PATH]
+
+A made-up day (bench/day.py) in the real tables of a private server. Each archiving and each restore is a process
+of its own, as the command is, so that its peak of memory is its own; the server is on the same cores.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from bench.day import DAY, ROWS, TARGETS, Walked, boards, listings, walks
+from bench.streams import narrow
+from collector import embedded, migrate, shipped
+from collector.postgres import Address, connect, open_pool, parse
+from collector.postgres.database import Database
+
+Round = dict[str, float]
+
+_TARGET = """
+INSERT INTO collector.target (id, market, sector, exchange) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)
+"""
+_LISTING = """
+INSERT INTO collector.listing (id, symbol, name, first_seen, last_seen) OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, now(), now())
+"""
+_WALK = """
+INSERT INTO collector.walk (slot, target, status, pages, rows, page_starts, page_times)
+VALUES ($1, $2, 'complete', $3, $4, $5, $6)
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, and print one table; with `--child`, do one thing and print what it took."""
+    parser = argparse.ArgumentParser(prog="bench cold", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="keep the files here")
+    parser.add_argument("--child", nargs=3, metavar=("WHAT", "URL", "FOLDER"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.child:
+        print(json.dumps(asyncio.run(_child(*chosen.child))))
+        return
+    with tempfile.TemporaryDirectory() as home:
+        found, rows, size = asyncio.run(_measured(chosen, Path(home)))
+    Console().print(_table(found, rows, size))
+
+
+async def _measured(chosen: argparse.Namespace, home: Path) -> tuple[dict[str, list[Round]], int, int]:
+    folder = chosen.folder or home / "cold"
+    slots = max(2, round(chosen.rows / ROWS))
+    found: dict[str, list[Round]] = {"archive": [], "restore": []}
+    async with embedded.running(home) as address:
+        await _fill(address, slots)
+        for _ in range(chosen.rounds):
+            for what, rounds in found.items():
+                rounds.append(await asyncio.to_thread(_apart, what, address, folder))
+    size = sum(path.stat().st_size for path in _files(folder))
+    return found, slots * ROWS, size
+
+
+def _apart(what: str, address: Address, folder: Path) -> Round:
+    url = f"postgresql://{address.user}@/{address.database}?host={address.host}"
+    command = (sys.executable, "-m", "bench", "cold", "--child", what, url, str(folder))
+    answer: Round = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return answer
+
+
+async def _child(what: str, url: str, folder: str) -> Round:
+    """One archiving or restore: its seconds, its own CPU and its peak of memory in MB."""
+    from collector.cold.archive import archive  # noqa: PLC0415 - the parent does without pyarrow
+    from collector.cold.restore import restore  # noqa: PLC0415
+
+    address = parse(url)
+    async with open_pool(address, size=1) as pool:
+        held, began, cpu = Database(pool, address), time.perf_counter(), time.process_time()
+        if what == "archive":
+            await archive(held, DAY.date(), Path(folder))
+        else:
+            await restore(held, DAY.date(), _files(Path(folder)))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": seconds, "cpu": cpu, "peak": peak / (1e6 if sys.platform == "darwin" else 1e3)}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.parquet"))
+
+
+async def _fill(address: Address, slots: int) -> None:
+    known = listings()
+    async with connect(address) as connection:
+        await migrate.migrate(connection, address, shipped.path("migrations"))
+        await connection.executemany(_TARGET, [(number, *target) for number, target in TARGETS.items()])
+        await connection.executemany(_LISTING, [(number, *names) for names, number in known.items()])
+        await connection.execute("SELECT collector.make_days($1, 1)", DAY.date())
+        for walk in walks(DAY, list(boards(known, slots)), known):
+            await _enter(connection, walk)
+        await connection.execute("ANALYZE collector.snapshot; CHECKPOINT")
+
+
+async def _enter(connection: "asyncpg.Connection[asyncpg.Record]", walk: Walked) -> None:
+    times = [walk.slot + timedelta(milliseconds=203 * page) for page in range(len(walk.starts))]
+
+    async def source() -> AsyncIterator[bytes]:
+        yield narrow(walk)
+
+    await connection.execute(
+        _WALK, walk.slot, walk.target, len(walk.starts), len(walk.rows), walk.starts, times
+    )
+    await connection.copy_to_table("snapshot", schema_name="collector", source=source(), format="binary")
+
+
+def _table(found: dict[str, list[Round]], rows: int, size: int) -> Table:
+    title = f"{rows:,} rows, {size / rows:.1f} bytes a row in files; medians of {len(found['archive'])}"
+    table = Table("", "rows a second", "µs CPU a row", "peak MB", title=title, title_justify="left")
+    for what, rounds in found.items():
+        seconds, cpu, peak = (median(each[name] for each in rounds) for name in ("seconds", "cpu", "peak"))
+        table.add_row(what, f"{rows / seconds:,.0f}", f"{cpu / rows * 1e6:.2f}", f"{peak:.0f}")
+    return table
