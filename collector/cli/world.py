@@ -20,6 +20,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 """The exit status of a command that was told to stop before it was done."""
+_LONGEST_GOODBYE = 4.5
+"""Seconds after a signal until the process ends, come what may: a look-up of a host's name cannot be cancelled."""
 _SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
 
 
@@ -79,11 +81,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(_cancelled_by_signal(work))
     except asyncio.CancelledError:
         raise SystemExit(STOPPED) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 async def _cancelled_by_signal(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, _stop, task)
     return await task
+
+
+def _stop(task: asyncio.Future[Any]) -> None:
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(STOPPED))
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_GOODBYE)
+    task.cancel()

@@ -111,12 +111,37 @@ async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+STOPPED = """
+import os, signal, threading
+from collector import wire
+from collector.api import Api
+from collector.cli import world
+from collector.model import Target
+
+async def asking():
+    async with Api("http://slow.test:8021", timeout=60, user_agent="tests/1", connections=1) as api:
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        await api.post(wire.ask_prices(Target.of("KOSPI", "001", "KRX")))
+
+world.run(asking())
+"""
+
+
+async def stopped() -> dict[str, object]:
+    """A command that is told to stop while it waits for a name: its exit status, and how long it took."""
+    began = time.monotonic()
+    env = {**os.environ, "RES_OPTIONS": "timeout:20 attempts:1"}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", STOPPED, env=env)
+    return {"code": await process.wait(), "seconds": time.monotonic() - began}
+
+
 CASES: dict[str, Callable[[], Coroutine[Any, Any, dict[str, object]]]] = {
-    case.__name__: case for case in (unknown, slow, hijacked, moved)
+    case.__name__: case for case in (unknown, slow, hijacked, moved, stopped)
 }
 
 
 def main() -> None:
+    assert Path("/proc/self/ns/mnt").readlink() != Path("/proc/1/ns/mnt").readlink(), "run it under unshare"
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with tempfile.NamedTemporaryFile("w") as lying:
         lying.write("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
