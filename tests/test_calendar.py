@@ -235,6 +235,35 @@ def test_hours_closed_from_a_date_on_end_a_session():
     assert made.session(date(2026, 11, 23), "NXT.pre") is None
 
 
+TWO = "sessions: {KRX.regular: {2025-01-01: 09:00-15:30}, NXT.pre: {2025-03-04: 08:00-08:50}}\n"
+
+
+def test_a_day_with_hours_of_its_own_leaves_the_other_sessions_as_they_are():
+    made = made_of(f"{KNOWN}{TWO}hours: {{2026-11-19: {{reason: exam, KRX.regular: 10:00-16:30}}}}")
+    day = date(2026, 11, 19)
+    assert [(session.name, session.opens.hour) for session in made.sessions(day)] == [
+        ("NXT.pre", 8),
+        ("KRX.regular", 10),
+    ]
+    assert made.special_reason(day) == "exam"
+
+
+def test_the_first_day_of_the_year_changes_only_what_is_said_and_opens_nothing_that_is_not_there_yet():
+    text = f"{KNOWN}{TWO}first_trading_day: {{NXT.pre: 09:00-09:50}}"
+    made = made_of(text, d20250101="New Year", d20260101="New Year")
+    hours = {
+        day.year: [(session.name, session.opens.hour) for session in made.sessions(day)]
+        for day in (date(2025, 1, 2), date(2026, 1, 2))
+    }
+    assert hours == {2025: [("KRX.regular", 9)], 2026: [("KRX.regular", 9), ("NXT.pre", 9)]}
+    assert made.special_reason(date(2026, 1, 2)) == "first trading day of the year"
+
+
+def test_a_table_may_know_a_single_day_and_have_sections_with_nothing_in_them():
+    made = made_of(f"known: {{from: 2026-11-20, until: 2026-11-20}}\n{TWO}closed:\nopen:\nhours:\n")
+    assert made.sure(date(2026, 11, 20))
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -274,6 +303,36 @@ def test_hours_closed_from_a_date_on_end_a_session():
             "c.yaml:6: '08:00-07:00' are no hours; allowed is HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, "
             "closing later than opening, or closed",
             id="hours the wrong way round",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}hours:\n  2026-02-27:\n    reason: why\n    NXT.pre: 08:00-08:00",
+            "c.yaml:6: '08:00-08:00' are no hours",
+            id="hours of no length",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}hours:\n  2026-02-27:\n    reason:\n    NXT.pre: closed",
+            "c.yaml:5: nothing; allowed is a text",
+            id="special hours without words",
+        ),
+        pytest.param(
+            f"{KNOWN}{SESSION}hours:\n  2026-02-27: 08:00-09:00",
+            "c.yaml:4: '08:00-09:00'; allowed is a mapping",
+            id="special hours of no session",
+        ),
+        pytest.param(
+            f"{KNOWN}sessions:\n  NXT.pre: 08:00-08:50",
+            "c.yaml:3: '08:00-08:50'; allowed is a mapping",
+            id="hours without a date",
+        ),
+        pytest.param(
+            f"{KNOWN}sessions:\n  NXT.pre:\n    2026-01-01: 08-09",
+            "c.yaml:4: '08-09' are no hours",
+            id="hours in another form",
+        ),
+        pytest.param(
+            f"{KNOWN}sessions:\n  NXT.pre:\n    2026-01-01:\n",
+            "c.yaml:4: nothing; allowed is a text",
+            id="no hours",
         ),
         pytest.param(
             f"{KNOWN}{SESSION}first_trading_day:\n  KRX.regular: 10:00-24:00",
