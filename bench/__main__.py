@@ -5,7 +5,7 @@ from importlib import import_module
 
 EVERY = ("pipeline", "quota")
 """What a run without a name does."""
-NAMED = (*EVERY, "layout", "backfill", "scale", "reads", "cold")
+NAMED = (*EVERY, "copying", "layout", "backfill", "scale", "reads", "cold")
 
 
 def main(arguments: list[str]) -> None:

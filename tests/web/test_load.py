@@ -1,12 +1,18 @@
 """The page beside sweeps: however much is asked of it, the loop that they share turns on."""
 
 import asyncio
+import os
 import sys
 import time
+from datetime import datetime, timedelta
+from statistics import median
 
 import pytest
 
-from tests.web.stage import Page
+from collector.model import KST, Target
+from collector.simulator import Options, Simulator
+from tests.stand import collecting
+from tests.web.stage import Page, page
 
 REQUESTS = 1000
 _READER = """
@@ -48,3 +54,31 @@ async def test_a_thousand_requests_keep_nobody_waiting_for_a_tenth_of_a_second(s
     await asyncio.gather(*(read_much(shown, REQUESTS // 4) for _ in range(4)))
     stop.set()
     assert await stall < 0.1
+
+
+@pytest.mark.slow
+async def test_a_thousand_requests_delay_no_sweep_by_a_tenth_of_a_second(database):
+    """The sweeps share the loop with the page, as in `daemon --web`, and their pace is the quota's."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        pytest.skip(f"the machine is busy with other things: its load is {os.getloadavg()[0]:.1f}")
+    noon = datetime(2026, 11, 20, 12, 0, tzinfo=KST)
+    targets = [Target.of("KOSPI", f"{code:03}", "KRX") for code in (5, 6, 7, 9, 10, 14, 15, 20)]
+    async with (
+        Simulator(Options(quota=5, freeze=noon)) as simulator,
+        collecting(database, simulator.url, *targets, requests_per_second=5) as collector,
+        page(database) as shown,
+    ):
+
+        async def swept(number: int) -> float:
+            began = time.monotonic()
+            sweep = await collector.sweep(noon + timedelta(minutes=number), "all", targets)
+            assert {outcome.status for outcome in sweep.outcomes} == {"complete"}
+            return time.monotonic() - began
+
+        alone = [await swept(number) for number in range(5)]
+        readers = asyncio.gather(*(read_much(shown, REQUESTS // 4) for _ in range(4)))
+        beside = [await swept(number) for number in range(5, 10)]
+        while not readers.done():
+            beside.append(await swept(5 + len(beside)))
+        await readers
+    assert median(beside) - median(alone) < 0.1

@@ -1,0 +1,278 @@
+"""How long the questions of docs/questions.md take, and the status page, in a database that `bench scale` filled.
+
+    python -m bench reads --home FOLDER [--calls N] [--pages]
+
+Each question is asked with other parameters every time, drawn from the whole year; all have been asked once before,
+so that everything is warm. The time ends when the last row has arrived as text. Beside it stands what the server's
+session used of the processor, which depends less on what else the machine does. The page is asked by one reader;
+`fresh` pauses between two requests until nothing of the last one is remembered.
+"""
+
+import argparse
+import asyncio
+import http.client
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.scale import CONFIG
+from collector import embedded
+from collector.model import KST
+from collector.postgres import Address, connect
+from collector.postgres.session import Connection
+
+_FORGOTTEN = 3.1
+"""Seconds after which the page remembers nothing but what never changes."""
+_SLOTS = "SELECT slot FROM collector.sweep WHERE universe = 'boards' ORDER BY slot"
+_CLOSES = "SELECT slot FROM collector.sweep WHERE universe = 'everything' ORDER BY slot"
+_SYMBOLS = """
+SELECT l.symbol
+FROM collector.snapshot AS s
+JOIN collector.listing AS l ON l.id = s.listing
+JOIN collector.target AS t ON t.id = s.target
+WHERE s.slot = $1 AND t.sector = '001' AND t.exchange = 'NXT'
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What parameters are drawn from."""
+
+    slots: Sequence[datetime]
+    closes: Sequence[datetime]
+    symbols: Sequence[str]
+
+
+Draw = Callable[[random.Random, Known], tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One line of the table; `goal` in milliseconds, 0 where none is set."""
+
+    name: str
+    query: str
+    draw: Draw = lambda _, __: ()
+    goal: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Milliseconds, one a call."""
+
+    rows: int
+    wall: Sequence[float]
+    used: Sequence[float]
+
+
+def _slot(chance: random.Random, known: Known) -> tuple[object, ...]:
+    return (chance.choice(known.slots),)
+
+
+def _close(chance: random.Random, known: Known) -> tuple[object, ...]:
+    return (chance.choice(known.closes),)
+
+
+def _listing(chance: random.Random, known: Known) -> tuple[object, ...]:
+    return (chance.choice(known.symbols), chance.choice(known.slots).astimezone(KST).date())
+
+
+def _day(chance: random.Random, known: Known) -> tuple[object, ...]:
+    return (chance.choice(known.slots).astimezone(KST).date(),)
+
+
+def _hour(chance: random.Random, known: Known) -> tuple[object, ...]:
+    at = chance.choice(known.closes) - timedelta(hours=chance.uniform(1, 6))
+    return (at - timedelta(hours=1), at)
+
+
+def _days(chance: random.Random, known: Known) -> tuple[object, ...]:
+    first, last = sorted(chance.sample(known.closes, 2))
+    return (first.astimezone(KST).date(), last.astimezone(KST).date())
+
+
+_VIEW = "SELECT * FROM snapshot WHERE slot = $1 AND market = 'KOSPI' AND sector = '{}' AND exchange = 'KRX'"
+QUESTIONS = (
+    Question("a sector at one slot", "SELECT * FROM as_of('KOSPI', '013', 'KRX', $1)", _close, 2),
+    Question("a board of NXT at one slot", "SELECT * FROM as_of('KOSPI', '001', 'NXT', $1)", _slot, 2),
+    Question("a board at one slot", "SELECT * FROM as_of('KOSPI', '001', 'KRX', $1)", _slot, 2),
+    Question("… by the view snapshot", _VIEW.format("001"), _slot),
+    Question("a listing's day", "SELECT * FROM listing_day($1, $2)", _listing, 10),
+    Question("latest of the boards", "SELECT * FROM latest WHERE sector IN ('001', '101')", goal=50),
+    Question("latest of everything", "SELECT * FROM latest"),
+    Question("a sector's day", "SELECT * FROM breadth('KOSPI', '013', 'KRX', $1)", _day),
+    Question("a board's day", "SELECT * FROM breadth('KOSPI', '001', 'KRX', $1)", _day),
+    Question("KRX against NXT", "SELECT * FROM krx_nxt('KOSPI', '001', $1)", _slot),
+    Question("CONSOLIDATED, a check", "SELECT * FROM consolidated_check('KOSPI', '001', $1)", _close),
+    Question("movers of an hour", "SELECT * FROM movers('KOSPI', '001', 'KRX', $1, $2)", _hour),
+    Question("membership changes", "SELECT * FROM membership_changes($1, $2)", _days),
+    Question("a sector's memberships", "SELECT * FROM membership WHERE sector = '013' AND exchange = 'KRX'"),
+)
+PAGES = (
+    "/",
+    "/day/2026-11-20",
+    "/slot/20261120T154000",
+    "/walk/20261120T110000/KOSPI/001/KRX",
+    "/heat/KOSPI/KRX",
+    "/sector/KOSPI/001/KRX",
+    "/sector/KOSPI/013/KRX",
+    "/listing/005930",
+    "/metrics",
+)
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(prog="bench reads", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="as `bench scale` had it")
+    parser.add_argument("--calls", type=int, default=100)
+    parser.add_argument("--pages", action="store_true", help="ask the page, too")
+    parser.add_argument("--only", default="", help="questions whose name has this in it")
+    asyncio.run(_measure(parser.parse_args(arguments)))
+
+
+async def _measure(chosen: argparse.Namespace) -> None:
+    async with embedded.running(chosen.home) as address:
+        async with connect(address) as connection:
+            title = f"PostgreSQL {await _title(connection)}, {chosen.calls} calls, milliseconds"
+            known = await drawn_from(connection)
+            table = _table("question", "rows", title)
+            for question in QUESTIONS:
+                if chosen.only in question.name:
+                    found = await ask(connection, question, known, chosen.calls)
+                    _add(table, question.name, found, question.goal)
+        Console(width=120).print(table)
+        if chosen.pages:
+            Console(width=120).print(await asyncio.to_thread(_pages, address, chosen.home, chosen.calls))
+
+
+async def _title(connection: Connection) -> str:
+    version = str(await connection.fetchval("SHOW server_version")).split()[0]
+    rows = await connection.fetchval("SELECT sum(rows) FROM collector.walk WHERE status = 'complete'")
+    return f"{version}, {rows:,} rows"
+
+
+async def drawn_from(connection: Connection) -> Known:
+    """What there is to ask about."""
+    slots = [row["slot"] for row in await connection.fetch(_SLOTS)]
+    closes = [row["slot"] for row in await connection.fetch(_CLOSES)]
+    symbols = [row["symbol"] for row in await connection.fetch(_SYMBOLS, slots[-1])]
+    return Known(slots, closes, symbols)
+
+
+async def ask(connection: Connection, question: Question, known: Known, calls: int) -> Measured:
+    """Ask so many different ones, twice; the second time counts."""
+    chance = random.Random(20002)
+    asked = [_text(question.query, question.draw(chance, known)) for _ in range(calls)]
+    session = await connection.fetchval("SELECT pg_backend_pid()")
+    wall, used, rows = [], [], []
+    for query in (*asked, *asked):
+        before, began = on_processor(session), time.perf_counter()
+        status = await connection.execute(query)
+        wall.append((time.perf_counter() - began) * 1000)
+        used.append(on_processor(session) - before)
+        rows.append(int(status.split()[1]))
+    return Measured(max(rows), wall[calls:], used[calls:])
+
+
+def _text(query: str, drawn: Sequence[object]) -> str:
+    """A query with its parameters in it, which are instants, days and symbols."""
+    for number, value in enumerate(drawn, 1):
+        query = query.replace(f"${number}", f"'{value}'")
+    return query
+
+
+def on_processor(process: int) -> float:
+    """Milliseconds that a process has run so far; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
+    except OSError:
+        return 0.0
+
+
+def _table(what: str, size: str, title: str) -> Table:
+    table = Table(what, title=title, title_justify="left")
+    for heading in (size, "median", "p95", "processor", "p95", "goal"):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _add(table: Table, name: str, found: Measured, goal: float) -> None:
+    figures = (f"{at:,.1f}" for taken in (found.wall, found.used) for at in _middle_and_late(taken))
+    table.add_row(name, f"{found.rows:,}", *figures, f"{goal:g}" if goal else "")
+
+
+def _middle_and_late(taken: Sequence[float]) -> tuple[float, float]:
+    """Median and p95."""
+    ordered = sorted(taken)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+
+def _pages(address: Address, home: Path, calls: int) -> Table:
+    table = _table(
+        "page", "bytes", f"the page, {calls} requests, milliseconds; processor: of the page's process"
+    )
+    with serving(address, home) as (host, process):
+        for path in PAGES:
+            _add(table, path, read(host, process, path, calls), 0)
+        _add(table, "/, fresh", read(host, process, "/", max(3, calls // 3), _FORGOTTEN), 100)
+    return table
+
+
+def read(host: str, process: int, path: str, calls: int, pause: float = 0.0) -> Measured:
+    """Ask for a page so many times, a few times before that, with a pause before each."""
+    wall, used, size = [], [], 0
+    with closing(http.client.HTTPConnection(host, timeout=30)) as reader:
+        for number in range(calls + 3):
+            time.sleep(pause)
+            before, began = on_processor(process), time.perf_counter()
+            reader.request("GET", f"{path}?number={number}")
+            answer = reader.getresponse()
+            size = len(answer.read())
+            if answer.status != 200:
+                raise SystemExit(f"{path} was answered by {answer.status}")
+            wall.append((time.perf_counter() - began) * 1000)
+            used.append(on_processor(process) - before)
+    return Measured(size, wall[3:], used[3:])
+
+
+@contextmanager
+def serving(address: Address, home: Path) -> Iterator[tuple[str, int]]:
+    """`collector web` in a process of its own: where it listens, and its number."""
+    config = home / "reads.yaml"
+    config.write_text(CONFIG % "http://127.0.0.1:9")
+    place = f"postgresql://{address.user}@/{address.database}?host={quote(address.host, safe='')}&port={address.port}"
+    environ = os.environ | {"DATABASE_URL": place, "COLLECTOR_CONFIG": str(config)}
+    command = (sys.executable, "-m", "collector", "web", "--listen", "127.0.0.1:0")
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as web:
+        assert web.stdout is not None
+        host = web.stdout.readline().strip().removeprefix("http://").rstrip("/")
+        try:
+            _await_ready(host)
+            yield host, web.pid
+        finally:
+            web.terminate()
+
+
+def _await_ready(host: str) -> None:
+    for _ in range(100):
+        with closing(http.client.HTTPConnection(host, timeout=30)) as reader:
+            reader.request("GET", "/")
+            if reader.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise SystemExit("the page does not come up")
