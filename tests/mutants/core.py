@@ -13,25 +13,36 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
-WIRE = ("tests/wire",)
+ENVELOPE, FIELDS = "tests/wire/test_envelope.py", "tests/wire/test_fields.py"
+PRICES, BARS = "tests/wire/test_prices.py", "tests/wire/test_sectors_bars.py"
+SLOTS = "tests/test_schedule.py"
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "pace": ("collector/pace.py", ("tests/test_pace.py",)),
     "patience": ("collector/patience.py", ("tests/test_patience.py",)),
-    "duration": ("collector/duration.py", ("tests/test_duration.py", "tests/test_schedule.py")),
+    "duration": ("collector/duration.py", ("tests/test_duration.py",)),
     "certify": ("collector/certify.py", ("tests/test_certify.py",)),
     "certify_bars": ("collector/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
-    "calendar": ("collector/calendar/*", ("tests/test_calendar.py",)),
-    "schedule": ("collector/schedule/*", ("tests/test_schedule.py", "tests/fuzz/test_fuzz.py")),
+    "reply": ("collector/wire/reply.py", ("tests/wire/test_reply.py",)),
+    "codes": ("collector/wire/codes.py", (ENVELOPE,)),
+    "text": ("collector/wire/text.py", (ENVELOPE, PRICES)),
+    "fields": ("collector/wire/fields.py", (FIELDS,)),
+    "calls": ("collector/wire/calls.py", (BARS, "tests/wire/test_token.py")),
+    "prices": ("collector/wire/prices.py", (PRICES,)),
+    "bars": ("collector/wire/bars.py", (BARS, "tests/backfill/test_bar_pages.py")),
+    "answers": ("collector/wire/answers.py", (ENVELOPE, PRICES, BARS, "tests/wire/test_token.py")),
+    "calendar": ("collector/calendar/__init__.py", ("tests/test_calendar.py",)),
+    "table": ("collector/calendar/table.py", ("tests/test_calendar.py",)),
+    "form": (
+        "collector/schedule/form.py",
+        (
+            f"{SLOTS}::test_slots_fall_where_the_schedule_says",
+            f"{SLOTS}::test_nonsense_is_refused_with_its_key_and_what_is_allowed",
+        ),
+    ),
+    "schedule": ("collector/schedule/__init__.py", (SLOTS,)),
+    "sanity": ("collector/schedule/sanity.py", (SLOTS,)),
     "plan": ("collector/plan.py", ("tests/daemon/test_feasible.py", "tests/test_cli_schedule.py")),
     "rows": ("collector/rows.py", ("tests/test_rows.py",)),
-    "codes": ("collector/wire/codes.py", WIRE),
-    "fields": ("collector/wire/fields.py", WIRE),
-    "reply": ("collector/wire/reply.py", WIRE),
-    "text": ("collector/wire/text.py", WIRE),
-    "calls": ("collector/wire/calls.py", WIRE),
-    "prices": ("collector/wire/prices.py", WIRE),
-    "bars": ("collector/wire/bars.py", (*WIRE, "tests/backfill/test_bar_pages.py")),
-    "answers": ("collector/wire/answers.py", (*WIRE, "tests/backfill/test_bar_pages.py")),
 }
 _PARTS = ("collector", "tests", "migrations", "config", "pyproject.toml")
 _SETTINGS = """
