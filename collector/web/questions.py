@@ -89,7 +89,7 @@ SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 
        count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
        count(*) FILTER (WHERE s.volume > 0 AND s.change < 0) AS down,
        (avg(s.rate >> 3) FILTER (WHERE s.volume > 0) * 0.01)::float8 AS mean,
-       sum(s.volume::numeric * s.price)::float8 AS turnover
+       sum(s.volume::float8 * s.price) AS turnover
 FROM collector.snapshot AS s
 WHERE s.slot >= $1 AND s.slot <= $2 AND s.target = ANY ($3::smallint[])
 GROUP BY s.slot, s.target
