@@ -153,14 +153,14 @@ class Store:
 
     async def end_sweep(self, slot: datetime, universe: str) -> None:
         """Note that a sweep ended, and which listings its complete walks showed, and where."""
+        with suppress(StoreError):
+            # It only makes questions quicker, of which the first are ours; the next sweep tends it as well.
+            async with self.database.session("tending the day's index") as connection:
+                await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
-        with suppress(StoreError):
-            # It only makes questions quicker, and waits for nobody: the next sweep's end does it as well.
-            async with self.database.session("tending the day's index") as connection:
-                await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
 
     async def end_help(self, slot: datetime) -> None:
         """Note which listings our complete walks of somebody else's sweep showed, and where."""
