@@ -195,6 +195,7 @@ def test_the_day_is_koreas():
     ("target", "sector", "count", "expected"),
     [
         pytest.param(KOSPI, COMPOSITE, 1239, (), id="half of the table"),
+        pytest.param(KOSPI, replace(COMPOSITE, members=200), 100, (), id="half to the row"),
         pytest.param(KOSPI, COMPOSITE, 1200, (Remark.ROW_COUNT,), id="less than half"),
         pytest.param(KOSPI, COMPOSITE, 100, (Remark.ROW_COUNT,), id="one page"),
         pytest.param(NXT, COMPOSITE, 600, (), id="NXT lists fewer"),
@@ -221,6 +222,9 @@ def test_an_earlier_walk_counts_more_than_the_table():
         pytest.param(Known(rows=62), VOLATILITY, (Remark.EMPTY,), id="index only, yet not empty before"),
         pytest.param(Known(none_there=True), COMPOSITE, (), id="none of its members trades there"),
         pytest.param(Known(rows=2, none_there=True), COMPOSITE, (), id="the last two have left"),
+        pytest.param(
+            Known(rows=4, none_there=True), COMPOSITE, (Remark.EMPTY,), id="four do not leave at once"
+        ),
         pytest.param(
             Known(rows=62, none_there=True), COMPOSITE, (Remark.EMPTY,), id="sixty-two cannot leave at once"
         ),
@@ -265,6 +269,11 @@ def test_members_are_alike_whatever_their_order_and_pages():
     symbols = listed(250)
     assert members_digest(reading(pages(symbols))) == members_digest(reading(pages(symbols[::-1], 50)))
     assert members_digest(reading(pages(symbols))) != members_digest(reading(pages(symbols[1:])))
+
+
+def test_members_are_alike_from_one_version_of_the_program_to_the_next():
+    """The digest stands in the ledger: were it another, every walk after an update would look like a shift."""
+    assert members_digest(reading(pages(["000010", "000020", "0126Z0"]))).hex() == "a01a609272c0b333"
 
 
 # Laws, for lists of one to five pages.
