@@ -30,10 +30,6 @@ def lines() -> list[Line]:
     return [Line(name, *(cell.strip() for cell in rest.split(" | "))) for name, rest in rows]
 
 
-def proofs() -> list[tuple[str, str, str, str]]:
-    return [(line.id, *found) for line in lines() for found in _PROOF.findall(line.proof)]
-
-
 def test_every_fault_has_one_line_in_the_order_of_the_catalogue() -> None:
     expected = [f"{kind}{number}" for kind, count in CATALOGUE.items() for number in range(1, count + 1)]
     assert [line.id for line in lines()] == expected
@@ -47,17 +43,16 @@ def test_every_line_is_told_whole_with_a_proof_or_a_reason(line: Line) -> None:
     assert not re.sub(_PROOF, "", line.proof).count("tests/"), "a name that no proof has"
 
 
-@pytest.mark.parametrize(("path", "name", "case"), sorted({proof[1:] for proof in proofs()}))
-def test_every_proof_that_is_named_exists(path: str, name: str, case: str) -> None:
-    if not name:  # a scenario of the torture, which has no names inside
-        assert path.startswith("tests/torture/")
-        assert (ROOT / path).is_file()
-        return
-    module = import_module(path.removesuffix(".py").replace("/", "."))
-    test = getattr(module, name, None)
-    assert callable(test), f"{path} has no {name}"
-    if case:
-        assert case in set(cases(test)), f"{name} has no such case"
+@pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
+def test_every_proof_that_is_named_exists(line: Line) -> None:
+    for path, name, case in _PROOF.findall(line.proof):
+        if not name:  # a scenario of the torture, which has no names inside
+            assert path.startswith("tests/torture/")
+            assert (ROOT / path).is_file(), path
+            continue
+        test = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name, None)
+        assert callable(test), f"{path} has no {name}"
+        assert not case or case in set(cases(test)), f"{name} has no case {case}"
 
 
 def cases(test: object) -> Iterator[str]:
