@@ -32,6 +32,8 @@ class Line:
         self.told = Told(self.asked)
         self.lately: list[str] = []
         """What was asked since the server stood idle: the transaction under way."""
+        self.has_gone = False
+        """Whether the client has hung up."""
         self._since: float | None = None
 
     def cut(self) -> None:
@@ -42,6 +44,7 @@ class Line:
     async def up(self, reader: asyncio.StreamReader) -> None:
         """From the client to the server."""
         await self._pass_on(reader, self.asked.take, self.server)
+        self.has_gone = True
         self._answered()
 
     async def down(self, reader: asyncio.StreamReader) -> None:
@@ -105,8 +108,11 @@ class Tap:
         self._hush = True
 
     def speak(self) -> None:
-        """New lines work again; those that were silenced stay dead."""
+        """New lines work again; those that were silenced stay dead, and a server learns which clients have gone."""
         self._hush = False
+        for line in self._dead:
+            if line.has_gone:
+                line.server.transport.abort()
 
     def is_silent(self, line: Line) -> bool:
         return line in self._dead

@@ -23,7 +23,7 @@ TARGET = Target.of("KOSPI", "013", "KRX")
         ("", set()),
         ("DELETE FROM collector.snapshot WHERE position = 7", {"torn", "altered"}),
         ("UPDATE collector.snapshot SET price = price + 1 WHERE position = 7", {"altered"}),
-        ("UPDATE collector.snapshot SET position = 8 WHERE position = 7", {"doubled", "altered"}),
+        ("UPDATE collector.snapshot SET position = 9 WHERE position = 7", {"doubled", "altered"}),
         ("INSERT INTO collector.snapshot SELECT * FROM collector.snapshot", {"doubled", "altered"}),
         ("DELETE FROM collector.walk", {"torn"}),
         ("DELETE FROM collector.snapshot", {"torn", "altered"}),
