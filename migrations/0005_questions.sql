@@ -182,6 +182,12 @@ BEGIN
     FROM collector.snapshot AS s
     JOIN collector.listing AS l ON l.id = s.listing
     WHERE s.slot = whole AND s.target = number;
+    IF NOT FOUND AND EXISTS (
+        SELECT FROM collector.walk AS w WHERE w.slot = whole AND w.target = number AND w.rows > 0
+    ) THEN
+        RAISE WARNING 'the rows of %/%/% at % are not in the database any more', market, sector, exchange, whole
+        USING HINT = 'the day was dropped (keep_days) or archived: collector restore brings an archived one back';
+    END IF;
 END
 $$;
 

@@ -91,6 +91,18 @@ async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(mor
     assert await fetch(morning, query, slot(0) - timedelta(seconds=1)) == []
 
 
+async def test_rows_that_are_gone_are_not_taken_for_none(morning: Address) -> None:
+    async with connect(morning) as connection:
+        said: list[str] = []
+        connection.add_log_listener(lambda _, message: said.append(str(message)))
+        query = "SELECT * FROM as_of('KOSPI', '001', 'KRX', $1)"
+        assert await connection.fetch(query, slot(1))
+        assert said == []
+        await connection.execute("DROP TABLE collector.snapshot_20261120")
+        assert await connection.fetch(query, slot(1)) == []
+        assert "not in the database any more" in said[0]
+
+
 async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morning: Address) -> None:
     columns = (
         "slot, position, symbol, name, price, change, change_percent, sign, volume, ask, bid, open, high, low,"
