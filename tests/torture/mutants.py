@@ -19,7 +19,7 @@ LONG, SHORT = len(MUTANTS), 30
 _ROOT = Path(__file__).parents[2]
 _PARTS = ("collector", "tests", "migrations", "config", "pyproject.toml")
 _PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
-_PATIENCE = 90.0
+_PATIENCE = 300.0
 _CAUGHT, _PASSED = 1, 0
 
 
