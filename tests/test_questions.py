@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -287,6 +288,12 @@ QUESTIONS = {
     "consolidated_check": "SELECT * FROM consolidated_check('KOSPI', '001', '2026-11-20 09:11+09')",
     "movers": ("SELECT * FROM movers('KOSPI', '001', 'KRX', '2026-11-20 09:01+09', '2026-11-20 09:11+09')"),
 }
+
+
+def document() -> str:
+    return (shipped.path("migrations").parent / "docs" / "questions.md").read_text()
+
+
 INDEXES = {"listing_day": "snapshot_20261120_listing_idx"}
 
 
@@ -335,6 +342,37 @@ async def test_a_question_reads_one_day_by_its_index(season: Address) -> None:
         assert (name, used) == (name, {INDEXES.get(name, "snapshot_20261120_slot_target_idx")})
 
 
+@pytest.fixture
+async def analyst(database: Address) -> AsyncIterator[str]:
+    """A role that may do nothing yet; roles are the server's, so it has a name of its own."""
+    name = f"analyst_{uuid4().hex}"
+    await execute(database, f"CREATE ROLE {name}")
+    try:
+        yield name
+    finally:
+        await execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def test_who_may_read_the_views_need_not_see_beneath_them(morning: Address, analyst: str) -> None:
+    await execute(morning, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {analyst}")
+    async with connect(morning) as connection:
+        await connection.execute(f"SET ROLE {analyst}")
+        for view in ("latest", "snapshot", "daily", "membership", "walk"):
+            await connection.fetch(f"SELECT * FROM {view}")
+        assert await connection.fetchval("SELECT count(*) FROM latest") == 15
+        with pytest.raises(Exception, match="permission denied for schema collector"):
+            await connection.fetch(QUESTIONS["as_of"])
+
+
+async def test_the_documented_grants_are_enough_for_every_question(morning: Address, analyst: str) -> None:
+    [grants] = re.findall(r"`(GRANT .*?)`", document(), re.DOTALL)
+    await execute(morning, grants.replace("analyst", analyst))
+    async with connect(morning) as connection:
+        await connection.execute(f"SET ROLE {analyst}")
+        for query in QUESTIONS.values():
+            assert await connection.fetch(query)
+
+
 async def test_every_view_and_function_says_what_it_is(database: Address) -> None:
     mute = """
     SELECT relname FROM pg_class
@@ -347,8 +385,8 @@ async def test_every_view_and_function_says_what_it_is(database: Address) -> Non
 
 
 def documented() -> Sequence[str]:
-    text = (shipped.path("migrations").parent / "docs" / "questions.md").read_text()
-    return [part for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL) for part in block.split(";\n")]
+    blocks = re.findall(r"```sql\n(.*?)```", document(), re.DOTALL)
+    return [part for block in blocks for part in block.split(";\n")]
 
 
 @pytest.mark.parametrize("query", [query for query in documented() if query.strip()])
