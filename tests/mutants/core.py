@@ -22,7 +22,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "duration": ("collector/duration.py", ("tests/test_duration.py",)),
     "certify": ("collector/certify.py", ("tests/test_certify.py",)),
     "certify_bars": ("collector/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
-    "reply": ("collector/wire/reply.py", ("tests/wire/test_reply.py",)),
+    "reply": ("collector/wire/reply.py", ("tests/wire/test_reply.py", PRICES)),
     "codes": ("collector/wire/codes.py", (ENVELOPE,)),
     "text": ("collector/wire/text.py", (ENVELOPE, PRICES)),
     "fields": ("collector/wire/fields.py", (FIELDS,)),
