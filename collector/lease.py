@@ -34,7 +34,8 @@ JOIN pg_stat_activity AS a ON a.application_name || ' ' LIKE 'collector ' || l.n
 WHERE l.name = $1 AND l.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
-# The clock is in the epoch, so that it grows even where the database was restored from an older backup.
+# The clock is in the epoch, so that it grows even where the database was restored from an older backup. A lease
+# that ends later than any can was given before the clock was set back; its holder may be long dead.
 _TAKE = """
 INSERT INTO collector.lease AS l (name, holder, epoch, taken_at, renewed_at, expires_at)
 SELECT $1, $2, floor(extract(epoch FROM at)), at, at, at + $3
@@ -42,7 +43,8 @@ FROM clock_timestamp() AS at
 ON CONFLICT (name) DO UPDATE
 SET holder = EXCLUDED.holder, epoch = GREATEST(l.epoch + 1, EXCLUDED.epoch),
     taken_at = EXCLUDED.taken_at, renewed_at = EXCLUDED.renewed_at, expires_at = EXCLUDED.expires_at
-WHERE l.expires_at <= clock_timestamp() OR l.holder = EXCLUDED.holder
+WHERE l.expires_at <= clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * $3::interval
+   OR l.holder = EXCLUDED.holder
 RETURNING epoch
 """
 _RENEW = """

@@ -13,6 +13,7 @@ from collector import pace
 from collector.errors import Throttled
 from collector.kiwoom import Trace
 from collector.model import Target
+from collector.places import LASTS, LATEST
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
 from collector.quota import SharedQuota, Unlimited
@@ -134,20 +135,43 @@ async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(dat
         assert third.seconds < 0.9
 
 
-async def test_the_places_of_a_program_that_was_killed_come_back(database: Address) -> None:
+async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: Address) -> None:
     async with AsyncExitStack() as life:
         dying = await life.enter_async_context(sharing(database))
-        turns = [dying.turn(API) for _ in range(2)]
-        for turn in turns:
-            await turn.__aenter__()
+        await asyncio.gather(*(dying.take([API]) for _ in range(2)))
     assert await fetch(database, BOOKED) == [(2,)]
-    async with sharing(database) as heir:
-        asking = asyncio.ensure_future(ask(heir))
-        await asyncio.sleep(0.3)
-        assert not asking.done()
-        await later(database, 10)
-        async with asyncio.timeout(2):
-            await asking
+    async with sharing(database) as heir, timed() as waited:
+        await ask(heir)
+    assert 1.0 < waited.seconds < 3.0
+
+
+async def test_a_request_that_takes_long_keeps_its_place(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota, quota.turn(API):
+        await asyncio.sleep(LASTS.total_seconds() + 0.3)
+        assert await fetch(database, BOOKED + " AND free_at > clock_timestamp()") == [(1,)]
+
+
+async def test_who_missed_its_start_books_again(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota:
+        await ask(quota)
+        waiting = asyncio.ensure_future(ask(quota))
+        await asyncio.sleep(0.2)
+        [[booked]] = await fetch(database, "SELECT free_at FROM collector.place WHERE booked")
+        time.sleep(1 + LATEST)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+        await waiting
+        [[given_back]] = await fetch(database, "SELECT free_at FROM collector.place WHERE NOT booked")
+    assert given_back > booked - LASTS + pace.WINDOW + timedelta(seconds=LATEST)
+
+
+async def test_a_database_whose_clock_was_set_back_keeps_nobody_waiting(database: Address) -> None:
+    async with sharing(database) as quota:
+        await quota.refused(API, None)
+        await quota.take([API])
+        await ask(quota)
+        await later(database, -3600)
+        async with timed() as took:
+            await asyncio.gather(*(ask(quota) for _ in range(2)))
+    assert took.seconds < 3
 
 
 async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:

@@ -80,6 +80,15 @@ async def test_the_epoch_stays_while_a_transaction_of_its_holder_is_under_way(he
     await take_over()
 
 
+async def test_a_lease_of_before_the_clock_was_set_back_keeps_nobody_waiting(held):
+    dead, heir = Lease(held, "dead"), Lease(held, "heir")
+    await dead.take()
+    assert not await heir.take()
+    async with held.session("setting the clock back") as connection:
+        await connection.execute("UPDATE collector.lease SET expires_at = expires_at + INTERVAL '1 hour'")
+    assert await heir.take()
+
+
 async def test_a_released_lease_is_had_at_once(held):
     first, second = Lease(held, "first"), Lease(held, "second")
     await first.take()
