@@ -5,12 +5,13 @@ from importlib import import_module
 
 EVERY = ("pipeline", "quota")
 """What a run without a name does."""
-NAMED = (*EVERY, "copying", "layout", "backfill", "scale", "reads", "cold")
+NAMED = (*EVERY, "copying", "layout", "backfill", "scale", "reads", "cold", "peers")
 
 
 def main(arguments: list[str]) -> None:
     """Hand the arguments behind a name to `bench.NAME.main`."""
     name, *rest = arguments or [""]
+    name = name.removeprefix("--")
     if name and name not in NAMED:
         raise SystemExit(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}")
     for each in [name] if name else EVERY:

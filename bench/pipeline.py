@@ -28,16 +28,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, default=32)
     chosen = parser.parse_args(arguments)
-    with _server() as url, tempfile.TemporaryDirectory() as home:
+    with server() as url, tempfile.TemporaryDirectory() as home:
         runs: dict[str, list[dict[str, float]]] = {"bare": [], "ours": []}
         for _ in range(chosen.rounds + 1):
             for who, found in runs.items():
-                found.append(_child(who, url, home, chosen.in_flight))
+                found.append(child(who, url, home, chosen.in_flight))
     Console().print(_table({who: found[1:] for who, found in runs.items()}, chosen))
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
     command = (sys.executable, "-m", "bench.pages", str(LATENCY))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -46,7 +46,7 @@ def _server() -> Iterator[str]:
         process.stdin.close()
 
 
-def _child(who: str, url: str, home: str, in_flight: int) -> dict[str, float]:
+def child(who: str, url: str, home: str, in_flight: int) -> dict[str, float]:
     command = (sys.executable, "-m", "bench.contenders", who, url, home, str(in_flight))
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, float] = json.loads(answer.splitlines()[-1])
@@ -60,13 +60,13 @@ def _table(runs: dict[str, list[dict[str, float]]], chosen: argparse.Namespace) 
     )
     table = Table("", "wall s", "CPU µs a row", "peak MB", title=title, title_justify="left")
     for who, label in (("bare", "aiohttp, fetching only"), ("ours", "collector, into PostgreSQL")):
-        table.add_row(label, *(_spread([run[name] for run in runs[who]]) for name in ("wall", "cpu", "rss")))
+        table.add_row(label, *(spread([run[name] for run in runs[who]]) for name in ("wall", "cpu", "rss")))
     ratios = [ours["wall"] / bare["wall"] for ours, bare in zip(runs["ours"], runs["bare"], strict=True)]
-    table.add_row("ratio of wall times", _spread(ratios), "", "")
+    table.add_row("ratio of wall times", spread(ratios), "", "")
     return table
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
