@@ -121,7 +121,8 @@ class Collector:
         if todo:
             async with self.worklist.work(slot, todo, stay) as work:
                 await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
-        await self.store.end_sweep(slot, universe)
+        ours = {outcome.target for outcome in tally.outcomes}
+        await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
         outcomes = await self._outcomes(slot, targets, stored, tally)
         requests = sum(kiwoom.requests for kiwoom in self.keys)
         sweep = Sweep(slot, outcomes, requests, tally.seconds())

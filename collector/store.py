@@ -122,6 +122,27 @@ INSERT INTO collector.sweep (slot, universe) VALUES ($1, $2)
 ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
 """
 _END_SWEEP = "UPDATE collector.sweep SET ended_at = clock_timestamp() WHERE slot = $1 AND universe = $2"
+_SEEN_BY_OTHERS = """
+WITH shown AS (
+    SELECT s.listing, max(t.market) FILTER (WHERE t.market IN ('KOSPI', 'KOSDAQ')) AS board
+    FROM collector.target AS t
+    JOIN collector.walk AS w ON w.slot = $1 AND w.target = t.id AND w.status = 'complete'
+    JOIN collector.snapshot AS s ON s.slot = $1 AND s.target = t.id
+    WHERE t.id = ANY ($2::smallint[])
+    GROUP BY s.listing
+), locked AS (
+    SELECT l.id, shown.board
+    FROM shown
+    JOIN collector.listing AS l ON l.id = shown.listing
+    WHERE l.last_seen < $1 OR l.board IS DISTINCT FROM COALESCE(shown.board, l.board)
+    ORDER BY l.id
+    FOR UPDATE OF l
+)
+UPDATE collector.listing AS l
+SET last_seen = GREATEST(l.last_seen, $1), board = COALESCE(locked.board, l.board)
+FROM locked
+WHERE l.id = locked.id
+"""
 _KEEP_MEMBERSHIP = "SELECT collector.keep_membership($1)"
 _OPEN_SWEEP = """
 SELECT slot
@@ -151,14 +172,21 @@ class Store:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
             await connection.execute(_BEGIN_SWEEP, slot, universe)
 
-    async def end_sweep(self, slot: datetime, universe: str) -> None:
-        """Note that a sweep ended, and which listings its complete walks showed, and where."""
+    async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target] = ()) -> None:
+        """Note that a sweep ended, and which listings its complete walks showed, and where.
+
+        `others` were walked by somebody else, who may have died before this point.
+        """
         with suppress(StoreError):
             # It only makes questions quicker, of which the first are ours; the next sweep tends it as well.
             async with self.database.session("tending the day's index") as connection:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
+            if others:
+                await connection.execute(
+                    _SEEN_BY_OTHERS, slot, [self.registry.targets[one] for one in others]
+                )
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
 

@@ -119,6 +119,19 @@ async def test_boards_are_learnt_from_complete_walks_and_outlast_the_program(dat
         assert another.boards == store.registry.boards
 
 
+async def test_what_a_program_saw_that_died_is_kept_by_the_one_that_ends_the_sweep(
+    database: Address,
+) -> None:
+    later = SLOT + timedelta(minutes=5)
+    async with storing(database) as dead:
+        await dead.registry.numbers(columns(snapshots(3)).listings, SLOT)
+        await dead.enter(reading(KOSPI, later, snapshots(3)), COMPLETE)
+        await dead.enter(reading(KRX100, later, snapshots(3)), COMPLETE)
+    async with storing(database) as store:
+        await store.end_sweep(later, "all", [KOSPI, KRX100])
+    assert set(await fetch(database, "SELECT board, last_seen FROM listing")) == {("KOSPI", later)}
+
+
 async def test_a_listing_that_moves_to_the_other_board_is_known_there_at_the_next_start(
     database: Address,
 ) -> None:

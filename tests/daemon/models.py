@@ -114,7 +114,7 @@ class ModelStore:
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         self._lease.check()
 
-    async def end_sweep(self, slot: datetime, universe: str) -> None:
+    async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target]) -> None:
         self._lease.check()
 
     async def ledger(self, slot: datetime) -> dict[Target, Outcome]:

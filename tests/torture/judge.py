@@ -43,7 +43,7 @@ FROM (
     UNION ALL
     SELECT 'walk ' || ROW(market, sector, exchange, status, pages, rows, remarks, error)::text FROM walk
     UNION ALL
-    SELECT 'listing ' || ROW(symbol, name)::text FROM listing
+    SELECT 'listing ' || ROW(symbol, name, board)::text FROM listing
     UNION ALL
     SELECT 'bar ' || ROW(symbol, trading_date, open, high, low, close, volume)::text FROM bar
     UNION ALL
