@@ -26,7 +26,7 @@ TTL = timedelta(seconds=12)
 """How long a walk is left to a holder that was not heard of."""
 RENEWED_EVERY = 3.0
 """Seconds between two renewals."""
-_PORTIONS = 64
+_PORTIONS = 16
 """A large sweep is taken in portions, a small one and the end of each walk by walk, so that all end together."""
 _GOODBYE = 1.0
 

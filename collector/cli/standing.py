@@ -63,6 +63,13 @@ WHERE issued_at IS NOT NULL
 ORDER BY issued_at DESC
 LIMIT 1
 """
+_WALKING = """
+SELECT split_part(holder, '/', 1) AS host, key, count(*) AS walks
+FROM collector.claim
+WHERE expires_at > clock_timestamp()
+GROUP BY host, key
+ORDER BY host, key
+"""
 _ACCOUNTED = "SELECT schedule, until FROM collector.accounted ORDER BY schedule"
 _LEASE = """
 SELECT holder, epoch, taken_at, renewed_at, expires_at, expires_at > clock_timestamp() AS is_held
@@ -104,6 +111,7 @@ async def _stored(connection: Connection) -> dict[str, Any]:
         "quota_in_use": in_use,
         "token": _or_none(await connection.fetchrow(_ISSUED)),
         "lease": _or_none(await connection.fetchrow(_LEASE)),
+        "walking": [dict(row) for row in await connection.fetch(_WALKING)],
         "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
         "sweeps": sweeps,
     }

@@ -57,7 +57,11 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     path = config_path or found.config
     config = configuration.load(path, base_url=found.base_url) if config_path or path.exists() else None
     async with wiring.database(found) as held:
-        return await standing.read(config, read_calendar(path), held, now)
+        told = await standing.read(config, read_calendar(path), held, now)
+    names = wiring.key_names(config, found) if config and told["walking"] else {}
+    for one in told["walking"]:
+        one["key"] = names.get(one["key"], one["key"])
+    return told
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -85,6 +89,10 @@ def _about_daemon(found: dict[str, Any]) -> list[str]:
     if lease := found["lease"]:
         held = "held by" if lease["is_held"] else "free; last held by"
         lines.append(f"lease      {held} {lease['holder']}, epoch {lease['epoch']}")
+    lines += [
+        f"walking    {one['walks']} walks by {one['host']}, with the key {one['key']}"
+        for one in found["walking"]
+    ]
     for name, title in (("last_slot", "last slot"), ("next_slot", "next slot")):
         if slot := found[name]:
             lines.append(f"{title}  {_kst(slot['slot'])} KST, {slot['schedule']}")

@@ -1,6 +1,6 @@
 """Wires the parts together: the database, and on top of it everything that a sweep needs."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from collector import embedded, holder, migrate, postgres, sectors, shipped
 from collector.claims import Claims
 from collector.cli.world import World
 from collector.collect import Collector
-from collector.config import ApiConfig, Environment, Key, hosts
+from collector.config import ApiConfig, Config, Environment, Key, hosts
 from collector.errors import ConfigError
 from collector.kiwoom import Kiwoom
 from collector.postgres.database import Database
@@ -110,3 +110,11 @@ def worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -
     store = plain.store
     keys = [kiwoom.key for kiwoom in plain.keys]
     return Claims(store.database, store.registry, holder.new_name(), keys, epoch=epoch)
+
+
+def key_names(config: Config, environment: Environment) -> Mapping[str, str]:
+    """What the operator calls our keys, by what stands for them in the database; empty if they are not to be had."""
+    try:
+        return {key_digest(key.app_key): key.name for key in configuration.keys(config, environment)}
+    except ConfigError:
+        return {}

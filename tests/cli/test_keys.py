@@ -1,6 +1,8 @@
 """Several keys, in one process or in several: they share a sweep, and each keeps to its own quota."""
 
 import asyncio
+import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -132,6 +134,18 @@ async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
             assert asyncio.get_running_loop().time() - killed < 25
     assert await fetch(database, COUNTED) == [("complete", len(TARGETS))]
     assert await fetch(database, TORN) == []
+
+
+async def test_the_status_tells_who_walks_with_which_key(database: Address, tmp_path: Path) -> None:
+    config(tmp_path, *TARGETS)
+    async with Simulator(SLOW) as simulator:
+        env = environment(simulator.url, database)
+        async with started("once", "--quiet", env=env, cwd=tmp_path):
+            await until(lambda: simulator.api.book.count >= 8)
+            told = await run("status", "--json", env=env, cwd=tmp_path)
+    [walking] = json.loads(told.out)["walking"]
+    assert (walking["host"], walking["key"]) == (os.uname().nodename, "main")
+    assert 1 <= walking["walks"] <= 8
 
 
 @pytest.mark.slow
