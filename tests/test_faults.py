@@ -45,7 +45,18 @@ def test_every_line_is_told_whole_with_a_proof_or_a_reason(line: Line) -> None:
 
 @pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
 def test_every_proof_that_is_named_exists(line: Line) -> None:
-    for path, name, case in _PROOF.findall(line.proof):
+    _exist(line.proof)
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/threat-model.md"])
+def test_every_proof_that_a_page_on_security_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.sub(_PROOF, "", text).count("tests/"), "a name that no proof has"
+    _exist(text)
+
+
+def _exist(text: str) -> None:
+    for path, name, case in _PROOF.findall(text):
         if not name:  # a scenario of the torture, which has no names inside
             assert path.startswith("tests/torture/")
             assert (ROOT / path).is_file(), path

@@ -113,7 +113,7 @@ def guard_for(host: str, token: Secret | None, names: Iterable[str] = ()) -> Gua
             f"web.listen: {host} can be reached from other machines, and no token guards it",
             hint="set COLLECTOR_WEB_TOKEN_FILE to the path of a file that holds one, or listen on 127.0.0.1",
         )
-    ours = {name.lower() for name in (*names, host) if name not in ("0.0.0.0", "::")}  # noqa: S104
+    ours = {name.lower() for name in (*names, host) if name not in ("0.0.0.0", "::")}  # nosec B104 # noqa: S104
     return Guard(token, frozenset(f"[{name}]" if ":" in name else name for name in ours), beyond)
 
 
