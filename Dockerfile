@@ -6,6 +6,14 @@ RUN python -m venv --without-pip /opt/collector && python -m venv /opt/build
 COPY deploy/build.lock deploy/run.lock deploy/
 RUN /opt/build/bin/pip --python /opt/collector install -q --no-cache-dir --require-hashes --only-binary :all: -r deploy/run.lock \
  && /opt/build/bin/pip install -q --no-cache-dir --require-hashes --only-binary :all: -r deploy/build.lock
+# Parquet files are asked for (`--build-arg ARCHIVE=yes`): pyarrow alone would more than double what is above the base.
+ARG ARCHIVE=
+COPY deploy/archive.lock deploy/
+RUN if [ -n "$ARCHIVE" ]; then \
+      /opt/build/bin/pip --python /opt/collector install -q --no-cache-dir --require-hashes --only-binary :all: -r deploy/archive.lock \
+      && built=/opt/collector/lib/python3.11/site-packages/pyarrow \
+      && rm -r "$built"/include "$built"/tests "$built"/libarrow_flight* "$built"/_flight*; \
+    fi
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 COPY config config
