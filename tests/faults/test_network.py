@@ -53,13 +53,13 @@ async def seconds_until_given_up(url: str, timeout: float) -> float:
 
 async def test_a_host_that_drops_every_packet_is_given_up_in_time() -> None:
     async with black_hole() as url:
-        assert 0.4 <= await seconds_until_given_up(url, 0.4) < 1.5
+        assert 0.4 <= await seconds_until_given_up(url, 0.4) < 3
 
 
 @pytest.mark.slow
 async def test_a_connection_that_is_not_made_costs_three_seconds_of_the_ten() -> None:
     async with black_hole() as url:
-        assert 3 <= await seconds_until_given_up(url, 10) < 5
+        assert 3 <= await seconds_until_given_up(url, 10) < 8
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ async def test_an_answer_that_stalls_costs_five_seconds_of_the_ten() -> None:
         await visit.until_gone()
 
     async with serving(stalling) as server:
-        assert 5 <= await seconds_until_given_up(server.url, 10) < 7
+        assert 5 <= await seconds_until_given_up(server.url, 10) < 9
 
 
 async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database: Address) -> None:
