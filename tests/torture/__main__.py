@@ -1,4 +1,4 @@
-"""`./dev torture [--minutes M] [--seed S] [--short] [SCENARIO[@ROUND] ...]`
+"""`./dev torture [--minutes M] [--seed S] [--short | --count N] [SCENARIO[@ROUND] ...]`
 
 Each scenario tries to make the program lose, double or tear something, or stop it from ending well. What it
 does follows from the seed; a failing one prints the command that repeats it. The last line is `N passed, N failed`.
@@ -6,6 +6,7 @@ does follows from the seed; a failing one prints the command that repeats it. Th
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from importlib import import_module
@@ -23,6 +24,7 @@ Results = dict[str, tuple[Figures, float]]
 def main() -> int:
     """The exit status: 1 if anything was lost."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to be stopped
     deadline = time.monotonic() + 60 * asked.minutes
     failed, seed = 0, asked.seed
     while True:
@@ -42,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=0, help="go on with the next seed until these are over"
     )
+    parser.add_argument("--count", type=int, help="so many instead of the form's")
     asked = parser.parse_args()
     for each in asked.scenarios:
         if each.partition("@")[0] not in SCENARIOS:
@@ -58,20 +61,22 @@ async def _all(asked: argparse.Namespace, seed: int) -> int:
         for each in asked.scenarios or SCENARIOS:
             name, _, only = each.partition("@")
             world.only = int(only) if only else None
-            results[name] = await _one(import_module(f"tests.torture.{name}"), world, short=asked.short)
+            scenario = import_module(f"tests.torture.{name}")
+            count = asked.count or (scenario.SHORT if asked.short else scenario.LONG)
+            results[name] = await _one(scenario, world, count)
             print(f"\r\033[K{name:10} {results[name][0].line()}, {results[name][1]:.0f} s", flush=True)
-    return _report(results, seed, short=asked.short)
+    return _report(
+        results, seed, " --short" * asked.short + (f" --count {asked.count}" if asked.count else "")
+    )
 
 
-async def _one(scenario: ModuleType, world: World, *, short: bool) -> tuple[Figures, float]:
+async def _one(scenario: ModuleType, world: World, count: int) -> tuple[Figures, float]:
     began = time.monotonic()
-    count = scenario.SHORT if short else scenario.LONG
     figures = await scenario.run(world, count, Random(f"{world.seed} {scenario.NAME}"))
     return figures, time.monotonic() - began
 
 
-def _report(results: Results, seed: int, *, short: bool) -> int:
-    form = " --short" if short else ""
+def _report(results: Results, seed: int, form: str) -> int:
     print(f"\n{'scenario':10} {'result':8} {'s':>6}  figures")
     for name, (figures, seconds) in results.items():
         word = "skipped" if figures.skipped else "passed" if figures.has_passed else "FAILED"
