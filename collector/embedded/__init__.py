@@ -68,7 +68,7 @@ def _run_folder(folder: Path) -> Path:
     run = folder / "run"
     if len(os.fsencode(run)) > LONGEST:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        run = Path(f"/tmp/collector-{os.geteuid()}-{digest}")  # nosec B108 # noqa: S108 - its owner and mode are checked
+        run = Path(f"/tmp/collector-{os.geteuid()}-{digest}")  # nosec B108  # noqa: S108 - its owner and mode are checked
     run.mkdir(mode=0o700, exist_ok=True)
     found = run.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
