@@ -6,8 +6,9 @@ together, and next to nothing of the quota may be left unused while four program
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 
@@ -49,8 +50,18 @@ COMMANDS: Commands = {
     "once": lambda: ("once", "--slot", now().isoformat()),
 }
 
-PAUSES = {"once": 8.0}
-"""Seconds in which the backfill has its turn."""
+PAUSE = 8.0
+"""Seconds after each `once` in which the backfill has its turn, if it is awake."""
+COMING = 5.0
+"""Seconds that a backfill takes to begin."""
+
+
+@dataclass
+class Programs:
+    """Those that run, by name, and which of them cannot work at the moment."""
+
+    living: dict[str, Process] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
 
 
 async def run(world: World, count: int, chance: Random) -> Figures:
@@ -58,11 +69,11 @@ async def run(world: World, count: int, chance: Random) -> Figures:
     async with world.stage(
         *TARGETS, options=STRICT, more=MINUTELY, requests_per_second=PER_SECOND, timeout="10s"
     ) as stage:
-        living: dict[str, Process] = {}
-        tasks = [asyncio.ensure_future(_live(stage, name, living)) for name in COMMANDS]
+        programs = Programs()
+        tasks = [asyncio.ensure_future(_live(stage, name, programs)) for name in COMMANDS]
         await asyncio.sleep(WARM_UP)
         since = stage.simulator.api.book.count
-        disturbing = asyncio.ensure_future(_disturb(living, chance, figures))
+        disturbing = asyncio.ensure_future(_disturb(programs, chance, figures))
         await asyncio.wait([disturbing, *tasks], timeout=count, return_when=asyncio.FIRST_COMPLETED)
         log = [line for line in stage.simulator.api.book.since(since) if str(line["api_id"]).startswith("ka")]
         for task in (disturbing, *tasks):
@@ -74,31 +85,35 @@ async def run(world: World, count: int, chance: Random) -> Figures:
     return figures
 
 
-async def _live(stage: Stage, name: str, living: dict[str, Process]) -> None:
+async def _live(stage: Stage, name: str, programs: Programs) -> None:
     """Begin a command again whenever it has ended, however it has."""
     while True:
         async with stage.start(*COMMANDS[name]()) as process:
-            living[name] = process
+            programs.living[name] = process
             _, errors = await process.communicate()
             assert process.returncode in (0, 1, -signal.SIGKILL), f"{name}: {errors.decode()[-500:]}"
-        await asyncio.sleep(PAUSES.get(name, 1.0))
+        end = time.monotonic() + (PAUSE if name == "once" else 1.0)
+        while time.monotonic() < end and "backfill" not in programs.away:  # noqa: ASYNC110 - it changes in between
+            await asyncio.sleep(0.1)
 
 
-async def _disturb(living: dict[str, Process], chance: Random, figures: Figures) -> None:
+async def _disturb(programs: Programs, chance: Random, figures: Figures) -> None:
     """Kill one or freeze one, again and again; some freezes outlast every lease."""
     while True:
         await asyncio.sleep(chance.uniform(6, 14))
-        process = living[chance.choice(sorted(living))]
+        name = chance.choice(sorted(programs.living))
+        process = programs.living[name]
+        programs.away.add(name)
         if chance.random() < 0.5:
             figures.count("kills")
             process.kill()
-            continue
-        figures.count("freezes")
-        process.send_signal(signal.SIGSTOP)
-        try:
+            await asyncio.sleep(COMING)
+        else:
+            figures.count("freezes")
+            process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(chance.choice((0.3, 1.2, 2.5, 6, 20)))
-        finally:
             process.send_signal(signal.SIGCONT)
+        programs.away.discard(name)
 
 
 def _judged(log: Sequence[dict[str, object]], figures: Figures) -> list[str]:
