@@ -30,11 +30,13 @@ _PORTIONS = 16
 """A large sweep is taken in portions, a small one and the end of each walk by walk, so that all end together."""
 _GOODBYE = 1.0
 
-# What an earlier attempt of ours, or a daemon that has lost the lease, left behind is free again.
+# What an earlier attempt of ours, or a daemon that has lost the lease, left behind is free again. In the order of
+# the targets' numbers, or two that share out the same would wait for each other.
 _OFFER = """
 INSERT INTO collector.claim AS c (slot, target, place, epoch, offered_with)
 SELECT $1, target, place, $3, $4
 FROM unnest($2::smallint[]) WITH ORDINALITY AS t (target, place)
+ORDER BY target
 ON CONFLICT (slot, target) DO UPDATE
 SET place = EXCLUDED.place, epoch = EXCLUDED.epoch, offered_with = EXCLUDED.offered_with,
     number = NULL, holder = NULL, key = NULL, expires_at = '-infinity', is_read = false
@@ -264,6 +266,8 @@ class Claims:
         self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
     ) -> AsyncIterator[Work]:
         numbers = [self._registry.targets[target] for target in targets]
+        async with self._database.session("ending what is frozen") as connection:
+            await connection.execute(_EVICT, slot)
         async with self._database.transaction("sharing out a sweep") as connection:
             await connection.execute(_FORGET, slot - timedelta(days=1))
             await connection.execute(_OFFER, slot, numbers, self._epoch(), self._keys, self._holder)
@@ -286,6 +290,7 @@ class Claims:
             yield shared
         finally:
             keeping.cancel()
+            await asyncio.wait([keeping])
             await shared.leave()
 
     async def wanted(self) -> Wanted | None:
@@ -294,7 +299,7 @@ class Claims:
             row = await connection.fetchrow(_WANTED, self._keys)
         if row is None:
             return None
-        if not self._registry.targets.keys() >= set(row["targets"]):
+        if not set(self._registry.targets.values()) >= set(row["targets"]):
             await self._registry.open()
         names = {number: target for target, number in self._registry.targets.items()}
         return Wanted(

@@ -266,3 +266,45 @@ async def test_a_new_holder_has_at_once_what_was_claimed_under_the_old_epoch(
         await execute(database, "UPDATE collector.lease SET expires_at = clock_timestamp()")
         async with leading(two) as other:
             assert len(await all_of(other)) == len(TARGETS)
+
+
+async def test_two_that_share_out_the_same_in_another_order_do_not_wait_for_each_other(
+    programs: list[Program],
+) -> None:
+    async def share(program: Program, targets: list[Target], slot: datetime) -> None:
+        async with program.claims().work(slot, targets, STAY):
+            pass
+
+    one, two = programs
+    for number in range(30):
+        slot = SLOT + timedelta(minutes=number)
+        await asyncio.gather(share(one, TARGETS, slot), share(two, TARGETS[::-1], slot))
+
+
+async def test_who_is_frozen_while_it_stores_does_not_keep_another_from_beginning(
+    programs: list[Program], database: Address
+) -> None:
+    one, two = programs
+    async with one.claims().work(SLOT, TARGETS[:1], STAY) as work:
+        frozen = await work.take("key")
+        assert frozen
+        await execute(database, SOON)
+
+        async def begun() -> None:
+            await asyncio.sleep(0.4)
+            async with two.claims().work(SLOT, TARGETS[:1], STAY) as other:
+                assert await other.take("key")
+
+        with pytest.raises(StoreError, match="connection"):
+            await one.store(frozen, meanwhile=begun())
+
+
+async def test_a_target_that_was_not_known_before_can_be_helped_with(
+    programs: list[Program], database: Address
+) -> None:
+    one, two = programs
+    two.registry.targets.clear()
+    async with leading(one):
+        wanted = await two.claims().wanted()
+    assert wanted
+    assert list(wanted.targets) == TARGETS
