@@ -100,6 +100,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "listing": ("종목", "Listing"),
     "stands_in": ("속한 업종", "Stands in"),
     "no_course": ("이 날 저장된 시세가 없습니다.", "No complete walk showed it on this day."),
+    "no_rows": (
+        "행이 없습니다. 빈 업종이거나, 이 날의 행은 파일로 옮겨졌거나 보관 기간이 지났습니다 (collector restore).",
+        "No rows: the sector was empty, or this day's rows are in files (collector restore) or too old to be kept.",
+    ),
     "first_hundred": (
         "처음 200행만 보입니다. 나머지는 데이터에 있습니다.",
         "The first 200; the data has the rest.",
