@@ -21,8 +21,8 @@ NAME = "soak"
 LONG, SHORT = 600, 60
 """Slots."""
 
-SPEED = 120.0
-"""Two slots a second."""
+FAST, SLOW = 120.0, 60.0
+"""Two slots a second, of which a few are overrun; or one, which leaves each its time."""
 START = datetime(2026, 11, 23, 6, 0, 30, tzinfo=KST)
 MINUTELY = "schedules:\n  minutely: {universe: all, every: 1m, during: day}\n"
 TARGETS = tuple(Target.of("KOSPI", f"{code:03}", "KRX") for code in range(5, 13))
@@ -55,14 +55,15 @@ HAVING count(status) <> $3
 
 async def run(world: World, count: int, chance: Random) -> Figures:
     figures = Figures(facts={"faults": 0})
+    speed = FAST if count <= SHORT else SLOW
     options = Options(quota=0, freeze=OPEN, latency=timedelta(milliseconds=5))
     async with (
         world.stage(*TARGETS, options=options, more=MINUTELY, requests_per_second=0, timeout="2s") as stage,
-        hastened(stage.config, stage.env, START, SPEED) as daemon,
+        hastened(stage.config, stage.env, START, speed) as daemon,
     ):
         await daemon.said("sweep.began", times=SETTLED)
         began = len(daemon.sizes())
-        await _disturb(stage, chance, figures, count - 2 * SETTLED)
+        await _disturb(stage, chance, figures, (count - 2 * SETTLED) * 60 / speed, 600 / speed)
         stage.simulator.api.faults.put(())
         settled = len(daemon.events("sweep.ended"))
         await daemon.said("sweep.ended", times=settled + SETTLED)
@@ -73,18 +74,18 @@ async def run(world: World, count: int, chance: Random) -> Figures:
     return figures
 
 
-async def _disturb(stage: Stage, chance: Random, figures: Figures, slots: int) -> None:
-    """A fault in every tenth slot, for as many slots: of the API, or of the database."""
+async def _disturb(stage: Stage, chance: Random, figures: Figures, seconds: float, every: float) -> None:
+    """A fault every so often, for a while: of the API, or of the database."""
     breaks: list[Callable[[], object]] = [
         *(lambda fault=fault: stage.simulator.api.faults.put([fault]) for fault in FAULTS),
         stage.tap.cut,
     ]
     loop = asyncio.get_running_loop()
-    end = loop.time() + slots * 60 / SPEED
+    end = loop.time() + seconds
     while loop.time() < end:
         figures.count("faults")
         chance.choice(breaks)()
-        await asyncio.sleep(10 * 60 / SPEED)
+        await asyncio.sleep(every)
 
 
 def _grown(sizes: list[Size], began: int, figures: Figures) -> list[str]:
