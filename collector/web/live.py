@@ -4,11 +4,12 @@ The daemon hands its collector over while it has one; a page beside a stopped da
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from collector.collect import Collector, Tally
+from collector.kiwoom import Kiwoom
 
 ANSWERS = ("ok", "Throttled", "Unavailable", "TokenExpired", "Rejected", "Unreadable", "Denied")
 """What can come of a request: a closed set."""
@@ -20,6 +21,7 @@ class Live:
     def __init__(self) -> None:
         self._collector: Collector | None = None
         self._before: Counter[str] = Counter()
+        self._before_by_key: Counter[str] = Counter()
 
     @contextmanager
     def attached(self, collector: Collector) -> Iterator[None]:
@@ -28,13 +30,27 @@ class Live:
         try:
             yield
         finally:
-            self._before.update(collector.kiwoom.answers)
+            for kiwoom in collector.keys:
+                self._before.update(kiwoom.answers)
+                self._before_by_key[kiwoom.name] += kiwoom.answers.total()
             self._collector = None
 
     def answers(self) -> Mapping[str, int]:
         """Requests since the process began, by what came of them."""
-        now: Mapping[str, int] = self._collector.kiwoom.answers if self._collector else {}
-        return {name: self._before[name] + now.get(name, 0) for name in ANSWERS}
+        now = self._before.copy()
+        for kiwoom in self._keys():
+            now.update(kiwoom.answers)
+        return {name: now[name] for name in ANSWERS}
+
+    def by_key(self) -> Mapping[str, int]:
+        """Requests since the process began, by the name of the key that they went out with."""
+        now = self._before_by_key.copy()
+        for kiwoom in self._keys():
+            now[kiwoom.name] += kiwoom.answers.total()
+        return now
+
+    def _keys(self) -> Sequence[Kiwoom]:
+        return self._collector.keys if self._collector else ()
 
     def underway(self) -> Mapping[tuple[datetime, str], Tally]:
         """The sweeps that run in this process, by slot and universe."""

@@ -6,7 +6,7 @@ and in `collector web` beside a stopped one. Only requests are counted in the pr
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from collector.web.wanted import Wanted
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30
 """Schedules that get series of their own; with all others there are at most 500."""
+KEYS = 20
+"""Keys that get series of their own."""
 API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081"})
 
 
@@ -36,6 +38,8 @@ class Values:
     wanted: Wanted | None
     figures: Figures | None
     home: Path
+    by_key: Mapping[str, int] = field(default_factory=dict)
+    """Requests by the operator's names for the keys."""
 
 
 def exposition(values: Values) -> bytes:
@@ -83,6 +87,12 @@ def _process(values: Values) -> Iterator[Metric]:
     for answer, count in values.answers.items():
         requests.add_metric([answer.lower()], count)
     yield requests
+    keys = CounterMetricFamily(
+        "collector_key_requests", "Requests sent by this process, by key.", labels=["key"]
+    )
+    for name, count in list(values.by_key.items())[:KEYS]:
+        keys.add_metric([name], count)
+    yield keys
     free = shutil.disk_usage(_there(values.home)).free
     yield _gauge("disk_free_bytes", "Free space where COLLECTOR_HOME lies.", free)
     if values.wanted is not None:

@@ -183,7 +183,9 @@ class Site:
         desk = self.source.desk
         wanted = await desk.wanted() if desk and figures else None
         return metrics.exposition(
-            metrics.Values(self.source.now(), checks, self.live.answers(), wanted, figures, self.home)
+            metrics.Values(
+                self.source.now(), checks, self.live.answers(), wanted, figures, self.home, self.live.by_key()
+            )
         )
 
 
