@@ -90,7 +90,7 @@ STORING = (
     ),
     Mutant(
         "the bar of a backfill stands beside the snapshot's",
-        "migrations/0003_bars.sql",
+        "migrations/0005_questions.sql",
         "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date",
         "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date AND false",
         (
