@@ -16,7 +16,7 @@ HOLD = timedelta(seconds=1.3)
 """How long a refusal holds everybody at least (public clients measured that less is refused again)."""
 TRUSTED_AFTER = 12
 """Answers after which round trips are judged by those that were seen."""
-_SURE_AFTER = 32
+_SURE_AFTER = 96
 """Answers after which what others found is not asked for any more."""
 _TRUST = 0.98
 _COMPARED = 8
@@ -49,17 +49,19 @@ class RoundTrips:
     def certain(self) -> float:
         """The seconds of a round trip that certainly lay after the arrival; 0 until that is known."""
         own = self._judged()
-        if (
-            self.prior is None
-            or len(self._seen) >= _SURE_AFTER
-            or min(self._seen, default=self.prior) < self.prior
-        ):
+        if self.prior is None or len(self._seen) >= _SURE_AFTER or not self._bears_out(self.prior):
             return own
-        return max(own, self.prior)
+        return min(own, self.prior) if own else self.prior
 
     def finding(self) -> float | None:
-        """What others may take for their `prior`: once in so many answers; else None."""
-        return (self._judged() or None) if self._count % TRUSTED_AFTER == 0 else None
+        """What others may take for their `prior`: once in so many answers, and not in place of a better one."""
+        if self._count % TRUSTED_AFTER:
+            return None
+        is_poor = self.prior is not None and self._bears_out(self.prior) and len(self._seen) < _SURE_AFTER
+        return None if is_poor else self._judged() or None
+
+    def _bears_out(self, prior: float) -> bool:
+        return min(self._seen, default=prior) >= prior
 
     def _judged(self) -> float:
         if len(self._seen) < TRUSTED_AFTER:

@@ -104,12 +104,30 @@ def test_what_another_program_found_is_good_from_the_first_answer_on():
 
 
 def test_what_another_program_found_is_forgotten_once_we_have_seen_enough_ourselves():
-    trips = RoundTrips(prior=0.099)
-    for _ in range(31):
+    trips = RoundTrips(prior=0.05)
+    for _ in range(95):
         trips.note(0.1)
-    assert trips.certain() == 0.099
+    assert trips.certain() == 0.05
     trips.note(0.1)
     assert trips.certain() == pytest.approx(0.098)
+
+
+def test_until_then_the_more_careful_of_both_counts():
+    trips = RoundTrips(prior=0.1)
+    for _ in range(12):
+        trips.note(0.1)
+    assert trips.certain() == pytest.approx(0.098)
+
+
+@pytest.mark.parametrize(
+    ("prior", "answers", "told"), [(0.09, 84, False), (0.09, 96, True), (0.2, 12, True)],
+    ids=["a poorer one", "as good a one", "of another network"],
+)  # fmt: skip
+def test_what_is_found_does_not_take_the_place_of_something_better(prior, answers, told):
+    trips = RoundTrips(prior=prior)
+    for _ in range(answers):
+        trips.note(0.1)
+    assert (trips.finding() is not None) == told
 
 
 def test_however_alike_round_trips_are_two_hundredths_of_the_quickest_are_doubted():
