@@ -5,7 +5,19 @@ from importlib import import_module
 
 EVERY = ("pipeline", "quota")
 """What a run without a name does."""
-NAMED = (*EVERY, "copying", "layout", "backfill", "scale", "reads", "cold", "peers", "keys", "start", "report")
+NAMED = (
+    *EVERY,
+    "copying",
+    "layout",
+    "backfill",
+    "scale",
+    "reads",
+    "cold",
+    "peers",
+    "keys",
+    "start",
+    "report",
+)
 
 
 def main(arguments: list[str]) -> None:
