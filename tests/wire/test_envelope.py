@@ -242,6 +242,12 @@ def test_a_hint_names_what_to_change(code, word):
     assert word in error_of(reply(refusal(f"[{code}:까닭]", 3))).hint
 
 
+@pytest.mark.parametrize("code", [1700, 8050, 8005, 1999, 1634])
+def test_every_kind_of_refusal_tells_what_kiwoom_said(code):
+    error = error_of(reply(refusal(f"한\n줄[{code}:까닭]", 3)))
+    assert (str(error), error.text) == (f"Kiwoom says: 한 줄[{code}:까닭]", f"한 줄[{code}:까닭]")
+
+
 def test_kiwooms_text_is_kept_on_one_short_printable_line():
     error = error_of(reply(refusal("첫 줄\r\n\x1b[31m둘째 줄\0" + "긴" * 5000 + "[8005:끝]", 3)))
     assert isinstance(error, TokenExpired)
