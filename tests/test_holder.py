@@ -26,7 +26,9 @@ def test_a_number_that_somebody_else_has_by_now_does_not_deceive():
 
 
 @pytest.mark.parametrize(
-    "name", [f"elsewhere/{os.getpid()}/1/a", "elsewhere", "", "a/b/c/d", f"{os.uname().nodename}/x/1/a"]
+    "name",
+    [f"elsewhere/{os.getpid()}/1/a", "elsewhere", "", "a/b/c/d", f"{os.uname().nodename}/x/1/a"],
+    ids=["another host", "no number", "nothing", "no numbers", "no number of a process"],
 )
 def test_of_others_nothing_is_known(name):
     assert not is_gone(name)
