@@ -127,7 +127,7 @@ def arrivals_of(simulator: Simulator, before: int) -> list[tuple[float, str]]:
 
 async def test_retries_take_their_turn_at_the_pace(database: Address, simulator: Simulator) -> None:
     before = simulator.api.book.count
-    simulator.api.faults.put(["reset_before:every=4"])
+    simulator.api.faults.put([f"reset_before:sector={target.sector},times=1" for target in MANY[::3]])
     async with collecting(database, simulator.url, *MANY, requests_per_second=10) as collector:
         sweep = await collector.sweep(OPEN, "all", MANY)
     arrivals = [at for at, _ in arrivals_of(simulator, before)]
