@@ -6,7 +6,7 @@ has to read the ledger.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
@@ -189,6 +189,11 @@ class Store:
                 )
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
+
+    async def keep_sight(self, slot: datetime, targets: Iterable[Target]) -> None:
+        """Note which listings complete walks of a slot showed, and where: who walked them may have died before."""
+        async with self.database.transaction("keeping who was seen") as connection:
+            await connection.execute(_SEEN_BY_OTHERS, slot, [self.registry.targets[one] for one in targets])
 
     async def end_help(self, slot: datetime) -> None:
         """Note which listings our complete walks of somebody else's sweep showed, and where."""

@@ -117,6 +117,8 @@ class Backfill:
             report.note("members of ", sweep.outcomes)
             members = await self._members()
         await self._bars.keep_members(self._numbers(), members)
+        for slot in {held.slot for held in members.values()}:
+            await self.store.keep_sight(slot, [one for one, held in members.items() if held.slot == slot])
         return members
 
     async def _stretches(self, members: Mapping[Target, Members]) -> dict[str, Stretch]:

@@ -133,6 +133,18 @@ async def test_members_that_nobody_knows_are_swept_first(database: Address) -> N
         assert report.requests == simulator.api.book.count == 7
 
 
+async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next(database: Address) -> None:
+    async with market(database, TELECOM) as (_, collector):
+        await carried_out(work(collector, TELECOM), collector)
+        await execute(
+            database, "UPDATE collector.listing SET board = NULL, last_seen = first_seen - interval '1 day'"
+        )
+        await carried_out(work(collector, TELECOM), collector)
+    assert await fetch(database, "SELECT DISTINCT board, last_seen < first_seen FROM listing") == [
+        ("KOSPI", False)
+    ]
+
+
 async def test_a_younger_listing_is_settled_with_what_there_is(database: Address) -> None:
     async with market(database, YOUNG) as (_, collector):
         report = await carried_out(work(collector, YOUNG, first=date(2025, 12, 1)), collector)

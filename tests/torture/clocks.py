@@ -7,6 +7,7 @@ wall is set, and the same sweep leaves the same bytes under any TZ and LANG, in 
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,7 +150,12 @@ async def _elsewhere(world: World, chance: Random, figures: Figures) -> Sequence
     night, odd = _night(chance.choice(ZONES[:3])), _odd(chance)
     plain = await _swept(world, night, {"TZ": "UTC", "LANG": "C.UTF-8"})
     other = await _swept(world, night, odd)
-    return [] if plain == other else [f"altered: under {odd} at {night}: {other}, else {plain}"]
+    if plain == other:
+        return []
+    return [
+        f"altered: under {odd} at {night}: slots {other[1]}, else {plain[1]}",
+        *judge.differing(other[0], plain[0]),
+    ]
 
 
 def _night(zone: str) -> datetime:
@@ -173,7 +179,7 @@ def _odd(chance: Random) -> dict[str, str]:
     }
 
 
-async def _swept(world: World, at: datetime, environment: dict[str, str]) -> tuple[str, str]:
+async def _swept(world: World, at: datetime, environment: dict[str, str]) -> tuple[Counter[str], str]:
     """What one sweep leaves behind."""
     life = at - datetime.now(UTC) + timedelta(days=1)
     async with world.stage(*TARGETS, options=replace(STILL, token_life=life)) as stage:
@@ -183,4 +189,4 @@ async def _swept(world: World, at: datetime, environment: dict[str, str]) -> tup
         async with stage.start_cold("once", "--slot", slot.isoformat(), before=before) as process:
             _, errors = await process.communicate()
             assert process.returncode == 0, errors.decode(errors="replace")[-500:]
-        return await judge.digest(stage.connection), await stage.connection.fetchval(_SLOTS)
+        return await judge.everything(stage.connection), await stage.connection.fetchval(_SLOTS)

@@ -4,6 +4,7 @@ Each finding is a line that begins with its kind. It reads the public views only
 them may change.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -34,8 +35,8 @@ _WALKS = (
 )
 _COMPLETE = "SELECT market, sector, exchange FROM walk WHERE status = 'complete'"
 _SYMBOLS = "SELECT symbol FROM bar_walk WHERE status = 'complete'"
-_DIGEST = """
-SELECT md5(string_agg(line, E'\\n' ORDER BY line)), count(*)
+_EVERYTHING = """
+SELECT line
 FROM (
     SELECT 'snapshot ' || ROW(market, sector, exchange, position, symbol, name, price, change, change_percent,
                               sign, volume, ask, bid, open, high, low)::text
@@ -49,13 +50,22 @@ FROM (
     UNION ALL
     SELECT 'bar_walk ' || ROW(symbol, from_date, to_date, status, rows)::text FROM bar_walk
 ) AS everything (line)
+ORDER BY line
 """
 
 
-async def digest(connection: Connection) -> str:
-    """Everything that a sweep or a backfill leaves, without the moments at which it came."""
-    found = await connection.fetchrow(_DIGEST)
-    return f"{found[0]} of {found[1]} lines"
+async def everything(connection: Connection) -> Counter[str]:
+    """All lines that a sweep or a backfill leaves, without the moments at which they came."""
+    return Counter(row["line"] for row in await connection.fetch(_EVERYTHING))
+
+
+def differing(found: Counter[str], expected: Counter[str]) -> list[str]:
+    """The first lines that one has and the other has not."""
+    more, fewer = sorted((found - expected).elements()), sorted((expected - found).elements())
+    return [
+        *(f"altered: {len(more)} lines too many, such as {line}" for line in more[:2]),
+        *(f"altered: {len(fewer)} lines are missing, such as {line}" for line in fewer[:2]),
+    ]
 
 
 async def complete(connection: Connection) -> set[Target]:

@@ -85,7 +85,7 @@ class Work:
 class Reference:
     """What it is like when nobody disturbs it: what is there in the end, how long it takes, the steps of it."""
 
-    digest: str
+    everything: Counter[str]
     seconds: float
     requests: int
     steps: Counter[str]
@@ -154,10 +154,7 @@ class Doing:
         connection = self.stage.connection
         found = [*await judge.torn(connection), *await judge.altered(connection, self.stage.simulator)]
         found += await judge.missing(connection, self.work.targets)
-        digest = await judge.digest(connection)
-        if digest != reference.digest:
-            found.append(f"altered: the digest is {digest}, undisturbed {reference.digest}")
-        return found
+        return [*found, *judge.differing(await judge.everything(connection), reference.everything)]
 
 
 ONCE = Work("once", SWEEPING, SWEPT)
@@ -201,9 +198,9 @@ async def undisturbed(world: World, work: Work) -> Reference:
         async with doing.under_way() as process:
             assert not (wrong := await doing.finish(process)), wrong
         seconds = time.monotonic() - began
-        digest = await judge.digest(doing.stage.connection)
+        everything = await judge.everything(doing.stage.connection)
         reference = Reference(
-            digest, seconds, doing.stage.simulator.api.book.count, Counter(doing.stage.tap.heard)
+            everything, seconds, doing.stage.simulator.api.book.count, Counter(doing.stage.tap.heard)
         )
         assert not (wrong := await doing.unlike(reference)), wrong
         return reference
