@@ -90,7 +90,7 @@ async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     _, said = await process.communicate()
     assert b"Traceback" not in said
     assert b"no file descriptor is left" in said
-    assert process.returncode == 1
+    assert process.returncode in (1, 2)  # with the sweep under way, or before its first request
     assert await fetch(database, TORN) == []
 
 
