@@ -81,6 +81,7 @@ async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
     assert code in (0, 120)  # what the interpreter says when it cannot flush its last words
 
 
+@pytest.mark.slow  # how many descriptors a start takes differs between machines
 async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     database: Address, tmp_path: Path, simulator: Simulator
 ) -> None:
