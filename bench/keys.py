@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import sleep
-from typing import Any, NamedTuple
-from urllib.request import urlopen
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+
+from bench.simulated import arrivals, simulator
 
 _CONFIG = """
 api: {{base_url: "{url}", requests_per_second: {quota}, keys: [{keys}]}}
@@ -72,21 +73,21 @@ def _measured(folder: Path, programs: Sequence[str], quota: int) -> Run:
     for file in ("a.app_key", "a.secret_key", "b.app_key", "b.secret_key"):
         (folder / file).write_text(f"bench {file}")
         (folder / file).chmod(0o600)
-    with _simulator(quota) as url, _database(folder) as environment:
+    with simulator("--quota", str(quota), "--latency", "20ms") as url, _database(folder) as environment:
         paths = []
         for number, keys in enumerate(programs):
             paths.append(folder / f"{number}.yaml")
             paths[-1].write_text(_CONFIG.format(url=url, quota=quota, keys=keys))
             _collector("check", "--online", "--config", str(paths[-1]), environment=environment).wait()
         sleep(1.1)
-        before = len(_log(url))
+        before = len(arrivals(url))
         slot = datetime.now(UTC).replace(microsecond=0).isoformat()
         running = [
             _collector("once", "--slot", slot, "--config", str(path), environment=environment)
             for path in paths
         ]
         texts = [process.communicate()[1] for process in running]
-        lines = [line for line in _log(url)[before:] if line["api_id"] == "ka20002"]
+        lines = arrivals(url)[before:]
     events = [json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{")]
     seconds = max(event["seconds"] for event in events if event["event"] == "sweep.ended")
     firsts = [line["sector"] for line in lines if line["page"] == 1]
@@ -126,23 +127,6 @@ def _database(folder: Path) -> Iterator[Mapping[str, str]]:
     finally:
         keeper.terminate()
         keeper.communicate()
-
-
-@contextmanager
-def _simulator(quota: int) -> Iterator[str]:
-    command = (sys.executable, "-m", "collector", "simulate", "--port", "0", "--until-eof")
-    options = ("--quota", str(quota), "--latency", "20ms")
-    with subprocess.Popen(
-        (*command, *options), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-        process.communicate("")
-
-
-def _log(url: str) -> list[dict[str, Any]]:
-    with urlopen(f"{url}/_sim/log?since=0") as answer:
-        return [json.loads(line) for line in answer.read().splitlines()]
 
 
 if __name__ == "__main__":

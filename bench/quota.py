@@ -8,19 +8,16 @@ jitter lies before the arrival. Every process asks as fast as it may, with four 
 
 import argparse
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.simulated import arrivals, simulator
 from collector import embedded, migrate, shipped
 from collector.api import Api
 from collector.errors import ApiError
@@ -55,45 +52,20 @@ def main(arguments: list[str]) -> None:
 
 
 def _measure(latency: int, processes: int, seconds: int) -> tuple[str, str, str]:
-    with tempfile.TemporaryDirectory() as home, _simulator(latency) as url:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        simulator("--quota", str(QUOTA), "--latency", f"{latency}ms", "--jitter", f"{latency // 2}ms") as url,
+    ):
         command = (sys.executable, "-m", "bench.quota", url, home, str(seconds))
         running = [subprocess.Popen(command) for _ in range(processes)]
         if any(process.wait() for process in running):
             raise SystemExit("bench quota: a process failed")
-        lines = _log(url)
+        lines = arrivals(url)
     served = [line["arrived"] for line in lines if line["answer"] == "ok"]
     refused = sum(line["answer"] == "throttled" for line in lines)
     # The first second may carry a whole window at once; from then on, N a second is all there is.
     used = (len(served) - QUOTA) / (QUOTA * (served[-1] - served[0]))
     return f"{len(lines)}", f"{used:.1%}", f"{refused} of {len(lines)}"
-
-
-@contextmanager
-def _simulator(latency: int) -> Iterator[str]:
-    command = (
-        sys.executable,
-        "-m",
-        "collector",
-        "simulate",
-        "--port",
-        "0",
-        "--until-eof",
-        "--quota",
-        str(QUOTA),
-    )
-    delays = ("--latency", f"{latency}ms", "--jitter", f"{latency // 2}ms")
-    with subprocess.Popen(
-        (*command, *delays), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-        process.communicate("")
-
-
-def _log(url: str) -> list[dict[str, Any]]:
-    with urlopen(f"{url}/_sim/log?since=0") as answer:
-        lines = [json.loads(line) for line in answer.read().splitlines()]
-    return [line for line in lines if line["api_id"] == "ka20002"]
 
 
 async def _ask(url: str, home: str, seconds: int) -> None:

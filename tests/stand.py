@@ -23,6 +23,16 @@ APP_KEY, SECRET_KEY = "s3ntinel-app-key", "s3ntinel-secret-key"
 STILL = Options(quota=0, freeze=OPEN)
 
 
+TORN = """
+SELECT w.slot, w.target
+FROM collector.walk AS w
+FULL JOIN collector.snapshot AS s USING (slot, target)
+GROUP BY w.slot, w.target, w.rows
+HAVING count(s.slot) IS DISTINCT FROM w.rows
+"""
+"""Walks whose rows are not as many as their line in the ledger says."""
+
+
 def url(address: Address) -> str:
     """An address as a DATABASE_URL."""
     user, database = quote(address.user, safe=""), quote(address.database, safe="")

@@ -1,8 +1,6 @@
 """The daemon as a process whose wall clock is stepped while it runs."""
 
-import time
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +8,8 @@ from collector.model import KST
 from collector.simulator import Options, Simulator
 from tests.daemon.processes import started
 from tests.daemon.real import CONFIG
+from tests.wall import LIBRARY, Wall
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
 
 pytestmark = [
@@ -20,28 +18,8 @@ pytestmark = [
 ]
 
 
-class Wall:
-    """The clock on the wall of the process."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "faketime"
-
-    def show(self, at: datetime) -> None:
-        self._file.write_text(f"{at.timestamp() - time.time():+.3f}")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-
 async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(held, database, tmp_path):
-    wall, path = Wall(tmp_path), tmp_path / "collector.yaml"
-    wall.show(TEN)
+    wall, path = Wall(tmp_path, TEN), tmp_path / "collector.yaml"
     async with Simulator(Options(quota=0)) as simulator:
         path.write_text(CONFIG.format(url=simulator.url, every="5m"))
         async with started(path, database, **wall.environment) as daemon:

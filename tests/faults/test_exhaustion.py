@@ -19,17 +19,10 @@ from collector.model import Target
 from collector.postgres import Address
 from collector.simulator import Simulator
 from tests.cli.command import config, environment, until
-from tests.stand import OPEN, STILL, collecting, fetch
+from tests.stand import OPEN, STILL, TORN, collecting, fetch
 
 MANY = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 20)]
 ONCE = ("-m", "collector", "once")
-TORN = """
-SELECT w.slot, w.target
-FROM collector.walk AS w
-FULL JOIN collector.snapshot AS s USING (slot, target)
-GROUP BY w.slot, w.target, w.rows
-HAVING count(s.slot) IS DISTINCT FROM w.rows
-"""
 
 
 @pytest.fixture(scope="module")

@@ -20,18 +20,11 @@ from tests.bytes import Visit, serving
 from tests.cli.command import config, environment, until
 from tests.cli.command import run_cold as run
 from tests.daemon.processes import started, write
-from tests.stand import STILL, execute, fetch, url
+from tests.stand import STILL, TORN, execute, fetch, url
 
 MANY = [Target.of("KOSDAQ", code, "KRX") for code in ("101", "106", "139", "138", "103", "108")]
 ONE = Target.of("KOSPI", "013", "KRX")
 COLD = ("-m", "collector", "once", "--quiet")
-TORN = """
-SELECT w.slot, w.target
-FROM collector.walk AS w
-FULL JOIN collector.snapshot AS s USING (slot, target)
-GROUP BY w.slot, w.target, w.rows
-HAVING count(s.slot) IS DISTINCT FROM w.rows
-"""
 MEMORY = Path("/sys/fs/cgroup/memory")
 
 

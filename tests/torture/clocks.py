@@ -6,12 +6,11 @@ wall is set, and the same sweep leaves the same bytes under any TZ and LANG, in 
 
 import asyncio
 import signal
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -21,12 +20,12 @@ from tests.stand import STILL
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.world import Stage, World
+from tests.wall import LIBRARY, Wall
 
 NAME = "clocks"
 LONG, SHORT = 60, 6
 """Rounds."""
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 TEN = datetime(2026, 11, 23, 10, 4, 57, tzinfo=KST)
 """A Monday, three seconds before a slot."""
 OFTEN = "schedules:\n  often: {universe: all, every: 5m, during: KRX.regular}\n"
@@ -37,30 +36,6 @@ ZONES = ("America/New_York", "Pacific/Kiritimati", "Europe/London", "Asia/Seoul"
 TONGUES = ("C", "ko_KR.UTF-8", "tr_TR.UTF-8", "POSIX")
 _LINES = "SELECT slot, count(*) FROM walk GROUP BY slot HAVING count(*) <> $1"
 _SLOTS = "SELECT string_agg(DISTINCT extract(epoch FROM slot)::text, ' ') FROM walk"
-
-
-class Wall:
-    """The clock on the wall of a process."""
-
-    def __init__(self, folder: Path, shown: datetime) -> None:
-        self._file = folder / "faketime"
-        self.show(shown)
-
-    def show(self, at: datetime) -> None:
-        self._ahead = at.timestamp() - time.time()
-        self._file.write_text(f"{self._ahead:+.3f}", encoding="ascii")
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(time.time() + self._ahead, KST)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
 
 
 async def run(world: World, count: int, chance: Random) -> Figures:
@@ -79,23 +54,33 @@ async def run(world: World, count: int, chance: Random) -> Figures:
 
 async def _stepped(world: World, chance: Random, figures: Figures) -> Sequence[str]:
     """Set the wall again and again, each time to shortly before some slot."""
-    async with world.stage(*TARGETS, more=OFTEN) as stage:
-        wall = Wall(stage.folder, TEN)
-        async with started(
-            stage.config, stage.database, "--force", **stage.env, **wall.environment
-        ) as daemon:
-            await daemon.said("lease.taken")
-            wall.show(TEN)
-            await daemon.said("sweep.ended")
-            for _ in range(4):
-                figures.count("steps")
-                wall.show(_before_a_slot(wall.now() + timedelta(seconds=chance.choice(STEPS))))
-                await _heard_for(daemon, 4.0)
-            return await _kept(daemon, stage)
+    async with _alive(world) as (stage, wall, daemon):
+        await daemon.said("sweep.ended")
+        for _ in range(4):
+            figures.count("steps")
+            wall.show(_before_a_slot(wall.now() + timedelta(seconds=chance.choice(STEPS))))
+            await _heard_for(daemon, 4.0)
+        return await _kept(daemon, stage)
 
 
 async def _asleep(world: World, chance: Random, figures: Figures) -> Sequence[str]:
     """Stop the process while its wall goes on, as a machine does that sleeps."""
+    async with _alive(world) as (stage, wall, daemon):
+        await daemon.said("sweep.began")
+        for _ in range(2):
+            figures.count("sleeps")
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            daemon.signal(signal.SIGSTOP)
+            await asyncio.sleep(chance.uniform(0.5, 2.0))
+            wall.show(_before_a_slot(wall.now() + timedelta(seconds=chance.uniform(0, 7_200))))
+            daemon.signal(signal.SIGCONT)
+            await _heard_for(daemon, 5.0)
+        return await _kept(daemon, stage)
+
+
+@asynccontextmanager
+async def _alive(world: World) -> AsyncIterator[tuple[Stage, Wall, Running]]:
+    """A daemon by a wall of its own, which shows a moment shortly before a slot once the lease is taken."""
     async with world.stage(*TARGETS, more=OFTEN) as stage:
         wall = Wall(stage.folder, TEN)
         async with started(
@@ -103,16 +88,7 @@ async def _asleep(world: World, chance: Random, figures: Figures) -> Sequence[st
         ) as daemon:
             await daemon.said("lease.taken")
             wall.show(TEN)
-            await daemon.said("sweep.began")
-            for _ in range(2):
-                figures.count("sleeps")
-                await asyncio.sleep(chance.uniform(0, 0.2))
-                daemon.signal(signal.SIGSTOP)
-                await asyncio.sleep(chance.uniform(0.5, 2.0))
-                wall.show(_before_a_slot(wall.now() + timedelta(seconds=chance.uniform(0, 7_200))))
-                daemon.signal(signal.SIGCONT)
-                await _heard_for(daemon, 5.0)
-            return await _kept(daemon, stage)
+            yield stage, wall, daemon
 
 
 def _before_a_slot(at: datetime) -> datetime:
