@@ -15,7 +15,7 @@ import structlog
 
 from collector.certify import certify
 from collector.claims import Alone, Claim, ClaimLost, Taken, Work, Worklist
-from collector.errors import ApiError, CollectorError, Denied, Rejected, TokenExpired, Unavailable
+from collector.errors import ApiError, Denied, Rejected, TokenExpired, Unavailable, ungrouped
 from collector.kiwoom import Kiwoom, Trace
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
@@ -200,14 +200,11 @@ class _Pass:
                 await asyncio.sleep(_GLANCE)
 
     async def _walk_what_is_free(self, work: Work) -> None:
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as group:
                 for kiwoom in self._keys:
                     for _ in range(self._collector.concurrency):
                         group.create_task(self._walk_on(work, kiwoom))
-        except* CollectorError as failures:
-            # The first one ends the sweep; those that fell in the same moment say the same.
-            raise failures.exceptions[0] from None
 
     async def _walk_on(self, work: Work, kiwoom: Kiwoom) -> None:
         """Walk one target after the other, with one key, as long as there are any."""

@@ -38,6 +38,14 @@ def no_wait_for(tree: ast.Module) -> Iterator[int]:
             yield node.lineno
 
 
+def no_raise_in_a_group(tree: ast.Module) -> Iterator[int]:
+    """What is raised within `except*` comes out in a group on Python before 3.11.4, and bare since."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.TryStar):
+            for caught in node.handlers:
+                yield from (inner.lineno for inner in ast.walk(caught) if isinstance(inner, ast.Raise))
+
+
 def no_built_sql(tree: ast.Module) -> Iterator[int]:
     """A statement is a text that stands in the source; what comes from outside is a bound value, never part of it."""
     for node in ast.walk(tree):
@@ -151,6 +159,7 @@ EVERYWHERE: Mapping[str, Callable[[ast.Module], Iterator[int]]] = {
     rule.__name__: rule
     for rule in (
         no_wait_for,
+        no_raise_in_a_group,
         no_built_sql,
         no_blind_tls,
         no_code_from_data,

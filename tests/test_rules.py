@@ -23,6 +23,7 @@ EXCEPTED = {("no_secret_argument", "cli/simulate.py"): "the simulator's own keys
 
 BROKEN = {
     "no_wait_for": ["import asyncio\nawait asyncio.wait_for(work, 1)", "from asyncio import wait_for"],
+    "no_raise_in_a_group": ["try:\n ask()\nexcept* OSError as group:\n raise group.exceptions[0]"],
     "no_built_sql": [
         "await connection.fetch(f'SELECT * FROM {table}')",
         "await connection.execute('DROP TABLE ' + name)",

@@ -15,7 +15,7 @@ from collector.backfill.report import Report, Unfilled
 from collector.bar_store import BarStore, Stretch
 from collector.certify_bars import Sighting, certify_bars
 from collector.collect import Tally
-from collector.errors import ApiError, CollectorError
+from collector.errors import ApiError, ungrouped
 from collector.kiwoom import Kiwoom
 from collector.model import BarReading, Status
 
@@ -54,14 +54,11 @@ class Fetch:
             finally:
                 at_once.release()
 
-        try:
+        with ungrouped():
             async with asyncio.TaskGroup() as group:
                 async for stretch in self._todo(symbols):
                     await at_once.acquire()
                     group.create_task(one(stretch))
-        except* CollectorError as failures:
-            # The first one ends it; those that fell in the same moment say the same.
-            raise failures.exceptions[0] from None
 
     async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[Stretch]:
         """What is lacking, looked up a few listings ahead, because another backfill may have stored it."""

@@ -21,7 +21,7 @@ from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.collect import Collector
-from collector.errors import CollectorError, StoreError
+from collector.errors import CollectorError, StoreError, ungrouped
 from collector.lease import Lease, leased
 from collector.registry import Registry
 from collector.store import Store
@@ -147,13 +147,11 @@ async def _run(order: Order, notify: daemon.Notify, shown: Shown = nullcontext) 
     await order.refuse_infeasible()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     running = daemon.Daemon(lambda: assembled(order, holder, shown), daemon.SystemClock(), notify)
-    try:
+    with ungrouped():
         async with asyncio.TaskGroup() as group:
             group.create_task(_reread_on_hup(order, running))
             group.create_task(_show_life(notify))
             await running.run()
-    except* CollectorError as errors:
-        raise errors.exceptions[0] from None
 
 
 def _mind_signals(task: asyncio.Task[None], notify: daemon.Notify) -> None:

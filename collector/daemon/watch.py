@@ -21,7 +21,7 @@ from collector.daemon.notify import Notify
 from collector.daemon.outages import Outages
 from collector.daemon.roster import Roster
 from collector.daemon.tenure import Tenure
-from collector.errors import StoreError
+from collector.errors import StoreError, first
 from collector.lease import ASKED_EVERY, Lease, LeaseLost
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -70,7 +70,7 @@ class Daemon:
             try:
                 await self._serve()
             except* StoreError as group:
-                trouble = _first(group)
+                trouble = first(group)
             _end_if_cancelled()
             if self._seconds() - began > _STEADY:
                 self._failures = 0
@@ -113,7 +113,7 @@ class Daemon:
         try:
             await tenure.run()
         except* LeaseLost as group:
-            log.warning("lease.lost", reason=str(_first(group)))
+            log.warning("lease.lost", reason=str(first(group)))
 
     def _why(self) -> Callable[[datetime], Reason]:
         """Why slots were missed that passed while this daemon did not hold the lease."""
@@ -165,12 +165,3 @@ def _end_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:
-    """One of a group, however deep it lies."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, StoreError)
-    return error
