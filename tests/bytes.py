@@ -88,7 +88,8 @@ async def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> Async
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         for visit in server.visits:
-            visit.writer.transport.abort()
+            with suppress(AttributeError):  # of asyncio before 3.11.4, where TLS has ended already
+                visit.writer.transport.abort()
         await asyncio.sleep(0.001)  # the transports close their sockets in the next turn of the loop
 
 

@@ -74,18 +74,21 @@ async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
     assert code in (0, 120)  # what the interpreter says when it cannot flush its last words
 
 
-@pytest.mark.slow  # how many descriptors a start takes differs between machines
+@pytest.mark.slow  # a sweep that cannot reach the API waits a minute for it
 async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     database: Address, tmp_path: Path, simulator: Simulator
 ) -> None:
     config(tmp_path, *MANY)
     env = environment(simulator.url, database)
-    process = await started(tmp_path, env, err=PIPE, descriptors=10)
-    _, said = await process.communicate()
-    assert b"Traceback" not in said
-    assert b"no file descriptor is left" in said
-    assert process.returncode in (1, 2)  # with the sweep under way, or before its first request
-    assert await fetch(database, TORN) == []
+    ran_out = 0
+    for descriptors in range(7, 13):  # how many a start takes, and how many a sweep, differs between machines
+        process = await started(tmp_path, env, err=PIPE, descriptors=descriptors)
+        _, said = await process.communicate()
+        assert b"Traceback" not in said
+        ran_out += b"no file descriptor is left" in said
+        assert (process.returncode == 0) is (b"no file descriptor is left" not in said)
+        assert await fetch(database, TORN) == []
+    assert ran_out
 
 
 async def test_a_bug_in_one_walk_ends_the_sweep_and_is_seen(database: Address, simulator: Simulator) -> None:
