@@ -14,15 +14,21 @@ from heapq import nsmallest
 WINDOW = timedelta(seconds=1)
 HOLD = timedelta(seconds=1.3)
 """How long a refusal holds everybody at least (public clients measured that less is refused again)."""
-TRUSTED_AFTER = 12
+ASTRAY = timedelta(seconds=0.25)
+"""How much later than its end a request that was not answered may still arrive."""
+TRUSTED_AFTER = 48
 """Answers after which round trips are judged by those that were seen."""
-_SURE_AFTER = 96
-"""Answers after which what others found is not asked for any more."""
-_TRUST = 0.98
+_TOLD_EVERY = 12
+_TRUST = 0.9
 _COMPARED = 8
+_DOUBT = 4
 _REMEMBERED = 512
 _LOOK_COUNTS = 20.0
 """Seconds: at 50 millionths, two clocks drift apart by a millisecond meanwhile."""
+
+
+class Missed(Exception):  # noqa: N818 - nothing has failed: one books again
+    """The moment until which a request might be sent is over, and nothing went out."""
 
 
 @dataclass
@@ -30,11 +36,11 @@ class RoundTrips:
     """What a round trip takes at least, in seconds, by the last 512 answers; a change of route is forgotten in time.
 
     The quickest one that was seen was hardly the quickest possible. How much quicker one may be shows in how
-    near to it the next ones lie: as far below it as the eighth lies above it is certain enough. (Tried with
-    seven kinds of jitter: half as many misjudged as with 98 % of the quickest of 32, and trusted sooner.)
+    near to it the next ones lie: four times as far below it as the eighth lies above it is certain enough, and
+    a tenth of it is doubted in any case, since servers and machines have quicker hours.
 
-    `prior` is what another program, or an earlier run, found: good from the first answer on, unless an
-    answer is quicker than that, which shows that the network is another one now.
+    `prior` is what all programs have found, good from the first answer on, unless an answer is quicker than
+    that, which shows that the network is another one now. A program that has seen fewer than 512 leaves it at that.
     """
 
     prior: float | None = None
@@ -49,16 +55,20 @@ class RoundTrips:
     def certain(self) -> float:
         """The seconds of a round trip that certainly lay after the arrival; 0 until that is known."""
         own = self._judged()
-        if self.prior is None or len(self._seen) >= _SURE_AFTER or not self._bears_out(self.prior):
+        if self.prior is None or not self._bears_out(self.prior):
             return own
-        return min(own, self.prior) if own else self.prior
+        return min(own, self.prior) if self._has_seen_enough() else self.prior
 
     def finding(self) -> float | None:
-        """What others may take for their `prior`: once in so many answers, and not in place of a better one."""
-        if self._count % TRUSTED_AFTER:
+        """What others may take for their `prior`: once in so many answers, and no poorer one than they have."""
+        own = self._judged()
+        if self._count % _TOLD_EVERY or not own:
             return None
-        is_poor = self.prior is not None and self._bears_out(self.prior) and len(self._seen) < _SURE_AFTER
-        return None if is_poor else self._judged() or None
+        is_poorer = self.prior is not None and own < self.prior and self._bears_out(self.prior)
+        return None if is_poorer and not self._has_seen_enough() else own
+
+    def _has_seen_enough(self) -> bool:
+        return len(self._seen) == _REMEMBERED
 
     def _bears_out(self, prior: float) -> bool:
         return min(self._seen, default=prior) >= prior
@@ -67,7 +77,7 @@ class RoundTrips:
         if len(self._seen) < TRUSTED_AFTER:
             return 0.0
         least = nsmallest(_COMPARED, self._seen)
-        return max(0.0, min(_TRUST * least[0], 2 * least[0] - least[-1]))
+        return max(0.0, min(_TRUST * least[0], least[0] - _DOUBT * (least[-1] - least[0])))
 
 
 def free_after(answered_ago: float, certain: float) -> timedelta:
@@ -101,6 +111,10 @@ class Offset:
     def ours(self, theirs: float) -> float:
         """The moment of our clock at which the other one has certainly come to `theirs`."""
         return theirs - self._least
+
+    def ours_at_least(self, theirs: float) -> float:
+        """The moment of our clock before which the other one has certainly not come to `theirs`."""
+        return theirs - self._most
 
     def theirs(self, ours: float) -> float:
         """What the other clock shows at most at a moment of ours."""

@@ -19,15 +19,18 @@ from collector.postgres.session import Connection
 
 LASTS = timedelta(seconds=2)
 """How long a booking lasts from its start, unless it is renewed."""
-KEPT_EVERY = 1.0
+KEPT_EVERY = 0.4
 """Seconds between two renewals."""
 LATEST = 0.5
-"""Seconds after its start at which a booking is void: who was held up for so long has to book again."""
+"""Seconds after its start, or its last renewal, until which a request may be sent: later it might arrive
+within a second of whoever has the place next. Who was held up for so long has to book again."""
 _FARTHEST = timedelta(seconds=10)
 """No booking ends later than this from now."""
 _URGENCY = timedelta(seconds=0.35)
 """How long word of somebody who waits counts from its start on: by then it asks for its next page."""
 _LONGEST_WORD = timedelta(seconds=4)
+_LONGEST_FREE = pace.WINDOW + pace.ASTRAY
+"""How far ahead a place that is given back may come free."""
 _POLL = timedelta(seconds=0.05)
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -42,6 +45,7 @@ SELECT $1, $2, number FROM known, generate_series(1, COALESCE(known.granted, $3)
 ON CONFLICT DO NOTHING
 """
 
+# The place that comes free first, booked if that is soon; else when to ask again, without a number.
 _BOOK = """
 WITH free AS (
     SELECT p.number, q.round_trip,
@@ -54,13 +58,18 @@ WITH free AS (
     ORDER BY p.free_at
     LIMIT 1
     FOR UPDATE OF p SKIP LOCKED
+), taken AS (
+    UPDATE collector.place AS p
+    SET booked = true, free_at = free.starts + $6
+    FROM free
+    WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
+      AND free.starts <= clock_timestamp() + $8
+    RETURNING p.number, p.free_at
 )
-UPDATE collector.place AS p
-SET booked = true, free_at = free.starts + $6
+SELECT taken.number, extract(epoch FROM free.starts)::float8 AS starts, taken.free_at AS ends, free.round_trip,
+       extract(epoch FROM clock_timestamp())::float8 AS now
 FROM free
-WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
-RETURNING p.number, extract(epoch FROM free.starts)::float8 AS starts, p.free_at AS ends, free.round_trip,
-          extract(epoch FROM clock_timestamp())::float8 AS now
+LEFT JOIN taken ON true
 """
 
 # Written only where it makes a difference.
@@ -104,8 +113,6 @@ FROM opening
 LEFT JOIN taken ON true
 """
 
-_IS_HELD = "SELECT hold_until > clock_timestamp() FROM collector.quota WHERE key = $1 AND api_id = $2"
-
 _KEEP = """
 UPDATE collector.place
 SET free_at = clock_timestamp() + $5
@@ -126,7 +133,12 @@ SET hold_until = clock_timestamp() + $3
 WHERE key = $1 AND api_id = $2
 """
 
-_FOUND = "UPDATE collector.quota SET round_trip = $3 WHERE key = $1 AND api_id = $2"
+# What is quicker counts at once, what is slower little by little: so rare quick ones are long remembered.
+_FOUND = """
+UPDATE collector.quota
+SET round_trip = LEAST($3::float8, round_trip * 1.005)
+WHERE key = $1 AND api_id = $2
+"""
 
 _GRANTED = (
     "SELECT api_id, granted FROM collector.quota WHERE key = $1 AND granted IS NOT NULL ORDER BY api_id"
@@ -146,14 +158,16 @@ class Place:
     number: int
     starts: float
     starts_there: float
+    until: float
+    """The last moment (ours) at which it may be sent, unless it is renewed."""
     ends: datetime
     """Its end there, which is told apart from any other booking's."""
     round_trip: float | None = None
-    """The smallest that any program has found."""
+    """The smallest that all programs have found."""
 
     def is_void(self) -> bool:
         """Whether its start has passed for so long that somebody else may have it by now."""
-        return now() > self.starts + LATEST
+        return now() > self.until
 
 
 class Places:
@@ -165,42 +179,46 @@ class Places:
         self._opened: set[str] = set()
         self._there = pace.Offset()
 
-    async def book(self, connection: Connection, api_id: str) -> Place | None:
-        """The place that comes free first, None if all are booked; whoever can wait learns that somebody cannot."""
+    async def book(self, connection: Connection, api_id: str, ahead: timedelta) -> Place | float | None:
+        """The place that comes free first if that is soon, else when it does (ours); None if all are booked.
+
+        Whoever can wait learns that somebody cannot.
+        """
         await self._open(connection, api_id)
         row = await self._asked(
-            connection, _BOOK, api_id, self._per_second, pace.WINDOW, pace.HOLD, LASTS, _FARTHEST
+            connection, _BOOK, api_id, self._per_second, _LONGEST_FREE, pace.HOLD, LASTS, _FARTHEST, ahead
         )
         if row is None or row["starts"] > row["now"]:
             starts = row["starts"] if row else None
             await connection.execute(_URGENT, self._key, api_id, starts, _URGENCY, _LONGEST_WORD)
-        return row and self._place(api_id, row["starts"], row)
+        if row is None:
+            return None
+        if row["number"] is None:
+            return self._there.ours(row["starts"])
+        return self._place(api_id, row["starts"], row)
 
     async def take(self, connection: Connection, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
         """A place in each lane if all have one to spare now; else none, and after how many seconds to ask again."""
         for api_id in api_ids:
             await self._open(connection, api_id)
-        limits = (pace.WINDOW, pace.HOLD, _LONGEST_WORD, _POLL, _FARTHEST)
+        limits = (_LONGEST_FREE, pace.HOLD, _LONGEST_WORD, _POLL, _FARTHEST)
         sent = now()
         rows = await connection.fetch(_TAKE, self._key, api_ids, self._per_second, LASTS, *limits)
         self._there.note(sent, rows[0]["now"], now())
         places = [self._place(row["api_id"], row["now"], row) for row in rows if row["number"] is not None]
         return rows[0]["opens"] - rows[0]["now"], places
 
-    async def is_held(self, connection: Connection, api_id: str) -> bool:
-        """Whether somebody was refused a moment ago."""
-        return bool(await connection.fetchval(_IS_HELD, self._key, api_id))
-
     async def keep(self, connection: Connection, place: Place) -> None:
         """Have it for another while, if it is still ours."""
         row = await self._asked(connection, _KEEP, place.api_id, place.number, place.ends, LASTS)
         if row is not None:
             place.ends = row["ends"]
+            place.until = self._there.ours_at_least(row["now"]) + LATEST
 
     async def give_back(self, connection: Connection, place: Place, free_at: float | None) -> None:
         """Free from `free_at` (ours) on; None: it was not used. Nothing happens if it is not ours any more."""
         there = place.starts_there if free_at is None else self._there.theirs(free_at)
-        await self._asked(connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, pace.WINDOW)
+        await self._asked(connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, _LONGEST_FREE)
 
     async def hold(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
@@ -209,7 +227,7 @@ class Places:
             await connection.execute(_OPEN, self._key, api_id, self._per_second, granted)
 
     async def found(self, connection: Connection, api_id: str, round_trip: float) -> None:
-        """The smallest round trip, for programs to come."""
+        """What a round trip takes at least, for everybody."""
         await connection.execute(_FOUND, self._key, api_id, round_trip)
 
     async def granted(self, connection: Connection) -> dict[str, int]:
@@ -230,4 +248,5 @@ class Places:
         return row
 
     def _place(self, api_id: str, starts: float, row: Any) -> Place:
-        return Place(api_id, row["number"], self._there.ours(starts), starts, row["ends"], row["round_trip"])
+        until = self._there.ours_at_least(starts) + LATEST
+        return Place(api_id, row["number"], self._there.ours(starts), starts, until, row["ends"], row["round_trip"])

@@ -6,20 +6,21 @@ its commit leaves the day in the database; files that are in place by then are w
 """
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
 from collector.cold import ledger
-from collector.cold.copying import MOST, Listing, copied
+from collector.cold.copying import MOST, Listing, Stretch, copied, in_order, refuse_unless_all, stretches
 from collector.cold.ledger import Stored
 from collector.errors import ArchiveError
 from collector.parquet import columns, files
-from collector.parquet.columns import Names, Reader, Walks
+from collector.parquet.columns import Names, Reader, Table, Walks
 from collector.parquet.digest import Digest
 from collector.parquet.files import Facts, Opened, Part
 from collector.postgres.database import Database
@@ -62,7 +63,7 @@ class Filed:
 async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[Filed]:
     """Move one day into files; nothing for a day that is gone already, or has no rows: then it is dropped.
 
-    `most` rows are in memory at once. ArchiveError says why the day stays.
+    About `most` rows are sorted at once. ArchiveError says why the day stays.
     """
     async with database.transaction(f"archiving {day}", timeout=LONGEST) as connection:
         await connection.execute(PATIENT)
@@ -73,7 +74,7 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
         stored = await ledger.stored(connection, day)
         await _refuse_others(connection, day, stored)
         with ExitStack() as parts:
-            written = [await _write(connection, each, folder, source, parts, most=most) for each in stored]
+            written = await _written(connection, stored, folder, source, parts, most=most)
             filed = [_kept(part, facts) for part, facts in written]
         for (_, facts), file in zip(written, filed, strict=True):
             await connection.execute(
@@ -94,25 +95,75 @@ async def _refuse_others(connection: Connection, day: date, stored: Sequence[Sto
         )
 
 
-async def _write(
-    connection: Connection, stored: Stored, folder: Path, source: str, parts: ExitStack, *, most: int
-) -> tuple[Part, Facts]:
-    """Write the part of one exchange and read it back: it holds what the table holds."""
-    path = files.place(folder, stored.day, stored.exchange)
-    with files.writing(path):
-        part = Part(path)
-    parts.callback(part.discard)
-    walks, digest, seen = Walks(stored.walks), Digest(), list[Listing]()
-    names = Names(stored.targets, seen)
-    async for rows, numbers in copied(connection, stored, walks, seen, most=most):
-        digest.update(rows)
+async def _written(
+    connection: Connection,
+    stored: Sequence[Stored],
+    folder: Path,
+    source: str,
+    parts: ExitStack,
+    *,
+    most: int,
+) -> list[tuple[Part, Facts]]:
+    """Write the part of each exchange and read it back, beside the copying of what comes next."""
+    wanted: list[Stretch] = []
+    filings: dict[str, _Filing] = {}
+    for each in stored:
+        filing = filings[each.exchange] = _Filing(each, folder, source)
+        parts.callback(filing.part.discard)
+        wanted += await stretches(connection, each, filing.walks, filing.seen, most=most)
+    async with aclosing(copied(connection, wanted)) as copies:
+        async for stretch, rows in copies:
+            await _aside(filings[stretch.stored.exchange].add, stretch, rows)
+    return [(filing.part, filing.facts()) for filing in filings.values()]
+
+
+async def _aside(work: Callable[..., None], *arguments: Any) -> None:
+    """Beside the event loop. Waited for to its end even when cancelled: it writes what would be discarded."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+class _Filing:
+    """The part of one exchange, written stretch by stretch."""
+
+    def __init__(self, stored: Stored, folder: Path, source: str) -> None:
+        self._stored = stored
+        self._source = source
+        self._digest = Digest()
+        self.walks = Walks(stored.walks)
+        self.seen: list[Listing] = []
+        self._names = Names(stored.targets, self.seen)
+        path = files.place(folder, stored.day, stored.exchange)
         with files.writing(path):
-            part.write(columns.readable(rows, names, stored.exchange, walks, numbers))
-    facts = Facts(stored.day, stored.exchange, source, digest.rows, digest.hexdigest(names), stored.targets)
-    with files.writing(path):
-        part.end(facts)
-    _verify(part.part, walks)
-    return part, facts
+            self.part = Part(path)
+
+    def add(self, stretch: Stretch, copy: Table) -> None:
+        """The last one ends the part, and then it holds what the table holds: it was read back."""
+        for rows, numbers in in_order(stretch, copy):
+            self._digest.update(rows)
+            shown = columns.readable(rows, self._names, self._stored.exchange, self.walks, numbers)
+            with files.writing(self.part.path):
+                self.part.write(shown)
+        if stretch.is_last:
+            refuse_unless_all(self._stored, self._digest.rows)
+            with files.writing(self.part.path):
+                self.part.end(self.facts())
+            _verify(self.part.part, self.walks)
+
+    def facts(self) -> Facts:
+        stored, digest = self._stored, self._digest
+        return Facts(
+            stored.day,
+            stored.exchange,
+            self._source,
+            digest.rows,
+            digest.hexdigest(self._names),
+            stored.targets,
+        )
 
 
 def _verify(path: Path, walks: Walks) -> None:

@@ -1,7 +1,9 @@
-"""Rows out of the database in the order of a file, never more than half a million in memory."""
+"""Rows out of the database in the order of a file, about half a million at a time."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,32 +28,72 @@ _SOME_ROWS = f"{_ROWS} AND listing = ANY ($4::integer[])"
 _BY_LISTING = """
 SELECT listing, count(*) AS rows
 FROM collector.snapshot
-WHERE slot >= $1 AND slot < $2 AND target = ANY ($3::smallint[])
+WHERE slot = $1 AND target = ANY ($2::smallint[])
 GROUP BY listing
 """
 _POSITIONS = 1 << 15
 
 Listing = tuple[str, str]
+Known = Mapping[int, Listing]
+
+
+class Stretch(NamedTuple):
+    """Some listings' rows of one exchange. `seen` grows by the listings that its rows name by their places in it."""
+
+    stored: Stored
+    walks: Walks
+    seen: list[Listing]
+    known: Known
+    wanted: Sequence[int] | None = None
+    """None: all of them."""
+    is_last: bool = True
+
+
+async def stretches(
+    connection: Connection, stored: Stored, walks: Walks, seen: list[Listing], *, most: int = MOST
+) -> list[Stretch]:
+    """A day and exchange in the order of its file, about `most` rows at a time."""
+    known = {row["id"]: (row["symbol"], row["name"]) for row in await connection.fetch(_LISTINGS)}
+    parts = await _parted(connection, stored, known, most)
+    return [
+        Stretch(stored, walks, seen, known, part, number == len(parts))
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 async def copied(
-    connection: Connection, stored: Stored, walks: Walks, seen: list[Listing], *, most: int = MOST
-) -> AsyncIterator[tuple[Table, Array]]:
-    """The rows of one exchange and day, sorted as in a file, with the numbers of their walks.
+    connection: Connection, wanted: Sequence[Stretch]
+) -> AsyncGenerator[tuple[Stretch, Table], None]:
+    """One stretch after the other as it lies in the table; the next is on its way while one is worked on."""
+    coming: asyncio.Task[Table] | None = None
+    try:
+        for number, stretch in enumerate(wanted, 1):
+            rows = await (coming or _copy(connection, stretch))
+            if number < len(wanted):
+                coming = asyncio.ensure_future(_copy(connection, wanted[number]))
+            yield stretch, rows
+    finally:
+        if coming is not None and not coming.done():
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming
 
-    `seen` grows by the listings that the rows name by their places in it. ArchiveError: rows and ledger differ.
+
+def in_order(stretch: Stretch, rows: Table) -> Iterator[tuple[Table, Array]]:
+    """The rows of a stretch, sorted as in a file, with the numbers of their walks.
+
+    ArchiveError: a row is of no walk of the ledger.
     """
-    known = {row["id"]: (row["symbol"], row["name"]) for row in await connection.fetch(_LISTINGS)}
-    copied_rows = 0
-    for wanted in await _stretches(connection, stored, known, most):
-        rows = await _copy(connection, stored, wanted)
-        rows = _placed(rows, stored.numbers, known, seen)
-        numbers = _numbers(stored, walks, rows)
-        order = pc.array_sort_indices(_key(rows, numbers))
-        for start in range(0, len(order), GROUP):
-            part = order.slice(start, GROUP)
-            yield rows.take(part), numbers.take(part)
-        copied_rows += len(order)
+    rows = _placed(rows, stretch.stored.numbers, stretch.known, stretch.seen)
+    numbers = _numbers(stretch.stored, stretch.walks, rows)
+    order = pc.array_sort_indices(_key(rows, numbers))
+    for start in range(0, len(order), GROUP):
+        part = order.slice(start, GROUP)
+        yield rows.take(part), numbers.take(part)
+
+
+def refuse_unless_all(stored: Stored, copied_rows: int) -> None:
+    """ArchiveError unless as many rows were copied as the ledger tells of."""
     if copied_rows != stored.rows:
         raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger tells of {stored.rows:,}")
 
@@ -77,28 +119,32 @@ def _key(rows: Table, numbers: Array) -> Array:
     return pc.add(pc.multiply(walk, _POSITIONS), rows["position"].cast(pa.int64())).combine_chunks()
 
 
-async def _stretches(
-    connection: Connection, stored: Stored, known: Mapping[int, Listing], most: int
+async def _parted(
+    connection: Connection, stored: Stored, known: Known, most: int
 ) -> list[Sequence[int] | None]:
-    """Which listings to copy together, in the order of the file; one None, all of them, if that is not too much."""
+    """Which listings to copy together, in the order of the file; one None, all of them, if that is not too much.
+
+    How many rows each has is told from the day's fullest slot: to count them all would take as long as a copy.
+    """
     if stored.rows <= most:
         return [None]
-    found = await connection.fetch(_BY_LISTING, *bounds(stored.day), stored.numbers)
-    rows = {line["listing"]: line["rows"] for line in found}
-    stretches: list[Sequence[int] | None] = []
-    together: list[int] = []
-    held = 0
-    for listing in sorted(rows, key=lambda listing: _sort_key(known[listing])):
-        if together and held + rows[listing] > most:
-            stretches.append(together)
-            together, held = [], 0
-        together.append(listing)
-        held += rows[listing]
-    return [*stretches, together]
+    slot, there = stored.fullest()
+    found = await connection.fetch(_BY_LISTING, slot, stored.numbers)
+    rows = {line["listing"]: line["rows"] * stored.rows / there for line in found}
+    parts: list[list[int]] = [[]]
+    held = 0.0
+    for listing in sorted(known, key=lambda listing: _sort_key(known[listing])):
+        if parts[-1] and held + rows.get(listing, 0) > most:
+            parts.append([])
+            held = 0
+        parts[-1].append(listing)
+        held += rows.get(listing, 0)
+    return [*parts]
 
 
-async def _copy(connection: Connection, stored: Stored, wanted: Sequence[int] | None) -> Table:
+async def _copy(connection: Connection, stretch: Stretch) -> Table:
     splitter = Splitter()
+    stored, wanted = stretch.stored, stretch.wanted
 
     async def take(piece: bytes) -> None:
         splitter.feed(piece)
@@ -110,7 +156,7 @@ async def _copy(connection: Connection, stored: Stored, wanted: Sequence[int] | 
     return rows_of(splitter.columns, splitter.rows)
 
 
-def _placed(rows: Table, targets: Sequence[int], known: Mapping[int, Listing], seen: list[Listing]) -> Table:
+def _placed(rows: Table, targets: Sequence[int], known: Known, seen: list[Listing]) -> Table:
     """The rows with targets and listings numbered by their places; new listings are put behind those of `seen`."""
     ids = sorted(pc.unique(rows["listing"]).to_pylist(), key=lambda listing: _sort_key(known[listing]))
     places = [-1] * (max(ids, default=0) + 1)

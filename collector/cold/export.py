@@ -1,11 +1,12 @@
 """Any period in one file: from the database what is there, from the archived files the rest."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from datetime import date, timedelta
 
 from collector.cold import days, ledger
 from collector.cold.archive import LONGEST, PATIENT
-from collector.cold.copying import Listing, copied
+from collector.cold.copying import Listing, copied, in_order, refuse_unless_all, stretches
 from collector.errors import ArchiveError
 from collector.parquet import columns
 from collector.parquet.columns import Names, Reader, Table, Walks
@@ -40,8 +41,14 @@ async def _from_database(connection: Connection, day: date) -> AsyncIterator[Tab
     for stored in await ledger.stored(connection, day):
         walks, seen = Walks(stored.walks), list[Listing]()
         names = Names(stored.targets, seen)
-        async for rows, numbers in copied(connection, stored, walks, seen):
-            yield columns.readable(rows, names, stored.exchange, walks, numbers)
+        copied_rows = 0
+        wanted = await stretches(connection, stored, walks, seen)
+        async with aclosing(copied(connection, wanted)) as copies:
+            async for stretch, copy in copies:
+                copied_rows += len(copy)
+                for rows, numbers in in_order(stretch, copy):
+                    yield columns.readable(rows, names, stored.exchange, walks, numbers)
+        refuse_unless_all(stored, copied_rows)
 
 
 def _from_files(day: date, files: list[Opened]) -> Iterator[Table]:

@@ -1,5 +1,6 @@
 """What the ledger knows of a day's rows: whose they are, how many, and when each page of them came."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -31,6 +32,13 @@ class Stored:
     @property
     def rows(self) -> int:
         return sum(walk.rows for walk in self.walks)
+
+    def fullest(self) -> tuple[datetime, int]:
+        """The slot with the most rows, and how many."""
+        rows: Counter[datetime] = Counter()
+        for walk in self.walks:
+            rows[walk.slot] += walk.rows
+        return rows.most_common(1)[0]
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:

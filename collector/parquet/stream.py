@@ -50,11 +50,21 @@ class Splitter:
     def __init__(self) -> None:
         self.columns: Columns = {name: bytearray() for name in FIELDS}
         self.rows = 0
+        self._pieces: list[bytes] = []
+        self._held = 0
         self._rest = b""
         self._begun = False
 
     def feed(self, piece: bytes) -> None:
-        rest = self._rest + piece
+        """Small pieces are gathered: to split few rows takes as long as to split many."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held >= _CHUNK * ROW:
+            self._split_pieces()
+
+    def _split_pieces(self) -> None:
+        rest = b"".join((self._rest, *self._pieces))
+        self._pieces, self._held = [], 0
         start = 0
         if not self._begun:
             if len(rest) < len(HEAD):
@@ -70,6 +80,7 @@ class Splitter:
 
     def end(self) -> None:
         """Nothing more comes: the stream must have been whole."""
+        self._split_pieces()
         if self._rest != TAIL:
             raise ValueError("the stream of COPY (binary) was broken off")
 
