@@ -5,14 +5,17 @@ all the same (status suspect), and views of certified data leave them out.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 from collector.model import (
     KST,
     Certificate,
     Exchange,
     Known,
+    Listings,
     Market,
     Page,
     Reading,
@@ -54,20 +57,42 @@ def board(market: Market) -> Market | None:
 
 def members_digest(reading: Reading) -> bytes:
     """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision)."""
-    return blake2b(",".join(sorted(set(_symbols(reading)))).encode(), digest_size=8).digest()
+    return _listed(reading).digest
 
 
-def _symbols(reading: Reading) -> list[str]:
-    return list(chain.from_iterable(page.rows.symbol for page in reading.pages))
+class _Listed(NamedTuple):
+    """What there is to know of who is on a walk's pages, in their order."""
+
+    symbols: Sequence[str]
+    repeats: bool
+    out_of_order: bool
+    digest: bytes
+
+
+def _listed(reading: Reading) -> _Listed:
+    return _looked_through(tuple(page.rows.listings for page in reading.pages))
+
+
+@lru_cache(maxsize=1024)  # walks list the same all day
+def _looked_through(pages: Sequence[Listings]) -> _Listed:
+    symbols = tuple(chain.from_iterable(page.symbol for page in pages))
+    distinct = sorted(set(symbols))
+    return _Listed(
+        symbols,
+        repeats=len(distinct) < len(symbols),
+        out_of_order=_out_of_order([page.symbol for page in pages]),
+        digest=blake2b(",".join(distinct).encode(), digest_size=8).digest(),
+    )
 
 
 def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
     yield from _end(reading)
-    yield from _shape(reading.pages)
-    symbols = _symbols(reading)
+    listed = _listed(reading)
+    yield from _shape(reading.pages, out_of_order=listed.out_of_order)
+    symbols = listed.symbols
     if any(page.bad for page in reading.pages):
         yield Remark.UNDECODED
-    if len(set(symbols)) < len(symbols):
+    if listed.repeats:
         yield Remark.DUPLICATE_SYMBOL
     if any(page.wrong_suffix for page in reading.pages):
         yield Remark.WRONG_SUFFIX
@@ -91,7 +116,7 @@ def _end(reading: Reading) -> Iterator[Remark]:
         yield Remark.NO_END
 
 
-def _shape(pages: Sequence[Page]) -> Iterator[Remark]:
+def _shape(pages: Sequence[Page], *, out_of_order: bool) -> Iterator[Remark]:
     """Pages before the last are full; the last of several holds something.
 
     Each has as many rows as its own header says, and begins after the one before it.
@@ -99,7 +124,7 @@ def _shape(pages: Sequence[Page]) -> Iterator[Remark]:
     *before, last = pages
     if any(page.announced not in (None, page.size) for page in pages):
         yield Remark.PAGE_COUNT
-    if _out_of_order(pages):
+    if out_of_order:
         yield Remark.PAGE_ORDER
     if any(page.size == 0 for page in before) or (before and last.size == 0):
         yield Remark.EMPTY_PAGE
@@ -107,21 +132,21 @@ def _shape(pages: Sequence[Page]) -> Iterator[Remark]:
         yield Remark.SHORT_PAGE
 
 
-def _out_of_order(pages: Sequence[Page]) -> bool:
+def _out_of_order(pages: Sequence[Sequence[str]]) -> bool:
     """Whether a page begins before its predecessor ended, although each is in stock-code order in itself.
 
     That is what the page of another target or another walk looks like. A list in any other order has pages
     that are not in order themselves and is not judged; nor are codes with letters, whose place among the
     digits nobody documents.
     """
-    codes = [list(filter(str.isdigit, page.rows.symbol)) for page in pages]
+    codes = [list(filter(str.isdigit, page)) for page in pages]
     if any(page != sorted(page) for page in codes):
         return False
     held = [page for page in codes if page]
     return any(later[0] < earlier[-1] for earlier, later in pairwise(held))
 
 
-def _foreign(symbols: list[str], home: Market | None, boards: Boards) -> bool:
+def _foreign(symbols: Sequence[str], home: Market | None, boards: Boards) -> bool:
     """Whether too many symbols are known from the other board.
 
     A listing moves from KOSDAQ to KOSPI now and then, so a few strangers are no proof: more than one in

@@ -6,11 +6,11 @@ which other calls of the API were seen to send) and refuses the rest with `Field
 """
 
 import re
+import struct
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from struct import Struct
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -28,9 +28,11 @@ NAME_LENGTH = 40
 _KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
-_won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(le=INT4)]])
-_changes = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=-INT4, le=INT4)]])
-_shares = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=0, le=10**15 - 1)]])
+_MOST_SHARES = 10**15 - 1
+_SIGN_OF = bytes(byte - ord("0") if byte in b"12345" else 0 for byte in range(256))
+_Numbers: TypeAlias = msgspec.json.Decoder[list[int]]
+_any = msgspec.json.Decoder(list[int])
+_shares = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=0, le=_MOST_SHARES)]])
 
 T = TypeVar("T")
 
@@ -137,22 +139,24 @@ def name(text: str) -> str:
 
 
 # A page at a time, as arrays: what is written plainly, nearly always everything, is read as JSON, which takes a
-# quarter of the time of `int`, and bounds are tested on the way. Anything else takes the way of the single
-# values above, to the same result.
+# quarter of the time of `int`. Anything else takes the way of the single values above, to the same result.
 
 
-def prices(columns: Sequence[Sequence[str]]) -> list[Column]:
-    """`price` for several columns of one length; 0 for None."""
-    plain = plain_numbers(_won, columns, ignored=b"+-")
-    return [
-        _array("i", each) for each in plain or [[price(text) or 0 for text in texts] for texts in columns]
-    ]
+class Amounts(NamedTuple):
+    """The whole numbers of a page, all columns of one length; a price of 0 stands for None."""
+
+    prices: Sequence[Column]
+    change: Column
+    volume: Column
 
 
-def changes(column: Sequence[str]) -> Column:
-    """`signed` for a column."""
-    plain = plain_numbers(_changes, (column,), ignored=b"+")
-    return _array("i", plain[0] if plain else list(map(signed, column)))
+def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]) -> Amounts:
+    """`price` for several columns, `signed` for one, `volume` for one."""
+    return _plain_amounts(prices, change, volume) or Amounts(
+        [_array("i", [price(text) or 0 for text in texts]) for texts in prices],
+        _array("i", list(map(signed, change))),
+        volumes(volume),
+    )
 
 
 def volumes(column: Sequence[str]) -> Column:
@@ -161,30 +165,69 @@ def volumes(column: Sequence[str]) -> Column:
     return _array("q", plain[0] if plain else list(map(volume, column)))
 
 
+def signs(column: Sequence[str]) -> Column:
+    """`sign` for a column."""
+    text = ",".join(column).encode("utf-8", "replace")
+    digits = text[::2].translate(_SIGN_OF)
+    if len(text) == 2 * len(column) - 1 and 0 not in digits:
+        return array("b", digits)
+    return array("b", map(sign, column))
+
+
+def _plain_amounts(
+    prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]
+) -> Amounts | None:
+    """All of them read at once; None where something is not plain or not within its bounds."""
+    length = len(change)
+    quotes = ",".join(chain.from_iterable(prices))
+    text = f",{quotes},{','.join(chain(change, volume))}".encode("utf-8", "replace")
+    end = 1 + len(quotes)  # of the prices, whose signs say nothing of their amounts
+    numbers = _read(_any, text, text[1:end].translate(None, b"+-") + text[end:].translate(None, b"+"))
+    if numbers is None or len(numbers) != length * (len(prices) + 2):
+        return None
+    shares = numbers[-length:]
+    if min(shares) < 0 or max(shares) > _MOST_SHARES or min(numbers[-2 * length : -length]) < -INT4:
+        return None
+    try:
+        won = _array("i", numbers[:-length])
+    except struct.error:  # a price or a change is larger than an int4
+        return None
+    *found, changes = (won[start : start + length] for start in range(0, len(won), length))
+    return Amounts(found, changes, _array("q", shares))
+
+
 def plain_numbers(
-    decoder: msgspec.json.Decoder[list[int]], columns: Sequence[Sequence[str]], *, ignored: bytes = b""
+    decoder: _Numbers, columns: Sequence[Sequence[str]], *, ignored: bytes = b""
 ) -> list[list[int]] | None:
     """The numbers of columns of one length whose texts are digits behind a sign at most; None of any others.
 
     Signs that are not to be `ignored` are read by JSON, as far as it takes them.
     """
     text = b"," + ",".join(chain.from_iterable(columns)).encode("utf-8", "replace")
+    numbers = _read(decoder, text, text[1:].translate(None, ignored))
+    length = len(columns[0])
+    if numbers is None or len(numbers) != length * len(columns):
+        return None
+    return [numbers[place * length : (place + 1) * length] for place in range(len(columns))]
+
+
+def _read(decoder: _Numbers, text: bytes, bare: bytes) -> list[int] | None:
+    """The numbers of texts, each behind a comma; `bare` is what JSON is to see of them.
+
+    None if there is anything but digits and a sign before them. More numbers than texts: commas within texts.
+    """
     signs = text.translate(None, b"0123456789,")
     if len(signs) != text.count(b",+") + text.count(b",-"):
         return None
     try:
-        numbers = decoder.decode(b"[%b]" % text[1:].translate(None, ignored))
+        return decoder.decode(b"[%b]" % bare)
     except msgspec.MsgspecError:
         return None
-    length = len(columns[0])
-    if len(numbers) != length * len(columns):
-        return None  # commas within texts
-    return [numbers[place * length : (place + 1) * length] for place in range(len(columns))]
 
 
 def _array(form: str, numbers: Sequence[int]) -> Column:
     """`array` would look at each number for long; its bytes it takes at once."""
-    return array(form, Struct(f"{len(numbers)}{form}").pack(*numbers))
+    return array(form, struct.Struct(f"{len(numbers)}{form}").pack(*numbers))
 
 
 def first_wrong(row: msgspec.Struct, grammar: Mapping[str, Callable[[str], object]]) -> str | None:

@@ -7,7 +7,6 @@ before is larger than a cache, and costs more than to read again. Who is on a pa
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -51,7 +50,6 @@ _symbols = {
 }
 _name = fields.Memo(fields.name)
 _rate = fields.Memo(fields.basis_points)
-_sign = fields.Memo(fields.sign)
 
 
 class _Listed(NamedTuple):
@@ -59,7 +57,7 @@ class _Listed(NamedTuple):
     strangers: int
 
 
-_seen: dict[bytes, _Listed] = {}
+_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _Listed] = {}
 
 
 def columns(rows: Sequence[Row], exchange: Exchange) -> tuple[Snapshots, int]:
@@ -67,32 +65,36 @@ def columns(rows: Sequence[Row], exchange: Exchange) -> tuple[Snapshots, int]:
     texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(Row.__struct_fields__)
     code, name, price, sign, change, rate, volume, *quotes = texts
     listings, strangers = _listed(exchange, code, name)
-    won, *depth = fields.prices((price, *quotes))
+    amounts = fields.amounts((price, *quotes), change, volume)
+    won, *depth = amounts.prices
     found = Snapshots(
         listings,
         won,
-        fields.changes(change),
+        amounts.change,
         array("i", map(_rate.__getitem__, rate)),
-        array("b", map(_sign.__getitem__, sign)),
-        fields.volumes(volume),
+        fields.signs(sign),
+        amounts.volume,
         *depth,
     )
     return found, strangers
 
 
-def _listed(exchange: Exchange, code: Sequence[str], name: Sequence[str]) -> _Listed:
+def _listed(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _Listed:
     """Who is on a page; the same object as for the page before that listed the same."""
-    page = "\0".join((exchange, *code, *name))
-    key = blake2b(page.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    found = _seen.get(key)
-    if found is None or len(found.listings.symbol) != len(code):
+    found = _seen.get((exchange, code, name))
+    if found is None:
         symbols = [_symbols[exchange][text] for text in code]
         listings = Listings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
         found = _Listed(listings, sum(not has_suffix for _, has_suffix in symbols))
         if len(_seen) >= _MOST_PAGES:
             _seen.clear()
-        _seen[key] = found
+        # Texts that are as decoded are kept once.
+        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = found
     return found
+
+
+def _one_of(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
+    return kept if kept == texts else texts
 
 
 _GRAMMAR: dict[str, Callable[[str], object]] = {

@@ -229,14 +229,23 @@ def won(text):
     return fields.price(text) or 0
 
 
+def amounts(*, price=None, change=None, volume=None):
+    """One column among others that are plain."""
+    plain = ["-12"] * len(price or change or volume)
+    shares = ["12"] * len(plain)
+    return fields.amounts([plain, price or plain, plain], change or plain, volume or shares)
+
+
 @unhurried
 @given(COLUMNS)
 @pytest.mark.parametrize(
     ("whole", "single"),
     [
-        pytest.param(fields.changes, fields.signed, id="change"),
-        pytest.param(lambda column: fields.prices([column, column])[1], won, id="price"),
-        pytest.param(fields.volumes, fields.volume, id="volume"),
+        pytest.param(lambda column: amounts(change=column).change, fields.signed, id="change"),
+        pytest.param(lambda column: amounts(price=column).prices[1], won, id="price"),
+        pytest.param(lambda column: amounts(volume=column).volume, fields.volume, id="volume"),
+        pytest.param(fields.volumes, fields.volume, id="volume alone"),
+        pytest.param(fields.signs, fields.sign, id="sign"),
     ],
 )
 def test_a_column_reads_as_each_of_its_texts(whole, single, column):
