@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -86,19 +85,27 @@ class Starter:
         self._process = process
         self._folder = folder
         self._count = 0
-        self._births: dict[str, asyncio.Future[int]] = {}
-        self._deaths: defaultdict[int, asyncio.Future[int]] = defaultdict(
-            asyncio.get_running_loop().create_future
-        )
+        self._births: dict[str, asyncio.Future[Process]] = {}
+        self._deaths: dict[int, asyncio.Future[int]] = {}
+        """Half of what there is to hear of a process: one that has not died, or one whose birth is still to be told."""
 
     async def listen(self) -> None:
         assert self._process.stdout
         async for line in self._process.stdout:
             fact = json.loads(line)
             if "born" in fact:
-                self._births.pop(fact["out"]).set_result(fact["born"])
+                folder = Path(fact["out"]).parent
+                process = Process(fact["born"], folder, self._death(fact["born"]))
+                self._births.pop(fact["out"]).set_result(process)
             else:
-                self._deaths[fact["died"]].set_result(fact["code"])
+                self._death(fact["died"]).set_result(fact["code"])
+
+    def _death(self, pid: int) -> asyncio.Future[int]:
+        """One for two askers, its birth and its death, whichever comes first: numbers are given again."""
+        if pid in self._deaths:
+            return self._deaths.pop(pid)
+        death = self._deaths[pid] = asyncio.get_running_loop().create_future()
+        return death
 
     async def start(self, *arguments: str, env: Mapping[str, str], cwd: Path) -> Process:
         self._count += 1
@@ -107,12 +114,16 @@ class Starter:
         out, err = folder / "out", folder / "err"
         out.touch()
         err.touch()
-        birth = self._births[str(out)] = asyncio.get_running_loop().create_future()
+        birth: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+        self._births[str(out)] = birth
         order = {"arguments": arguments, "env": dict(env), "cwd": str(cwd), "out": str(out), "err": str(err)}
         assert self._process.stdin
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        pid = await birth
-        return Process(pid, folder, self._deaths[pid])
+        try:
+            return await asyncio.shield(birth)
+        except asyncio.CancelledError:  # it is born all the same
+            birth.add_done_callback(lambda born: born.result().kill())
+            raise
 
 
 starter: Starter | None = None
