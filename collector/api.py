@@ -7,13 +7,15 @@ cookies and proxies from the environment are off: a redirect would carry the key
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from yarl import URL
 
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
+from collector.pace import Missed
 from collector.secret import Secret
 from collector.wire import API_IDS, Reply, Request
 
@@ -24,6 +26,16 @@ _CHUNK = 1 << 16
 _SHORTEST = 12
 
 
+class Leg(Protocol):
+    """Whoever wants to know when a request is on its way, and can still stop it."""
+
+    def leave(self) -> None:
+        """It goes out with the next instruction, unless this raises Missed."""
+
+    def answered(self) -> None:
+        """The headers of its answer are in."""
+
+
 class Api:
     """One HTTP session with one host. `async with Api(...) as api`, then `await api.post(request, token)`."""
 
@@ -31,7 +43,7 @@ class Api:
         self._base = URL(base_url)
         self._urls: dict[str, URL] = {}
         self._timeout = aiohttp.ClientTimeout(
-            total=timeout, connect=timeout, sock_connect=min(3.0, timeout), sock_read=min(5.0, timeout)
+            total=timeout, sock_connect=min(3.0, timeout), sock_read=min(5.0, timeout)
         )
         self._headers = {
             "User-Agent": user_agent,
@@ -56,24 +68,46 @@ class Api:
     ) -> None:
         await self._session.close()
 
-    async def post(self, request: Request, token: Secret | None = None) -> Reply:
+    async def post(self, request: Request, token: Secret | None = None, leg: Leg | None = None) -> Reply:
         """Send one request and read its whole answer.
 
         Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
-        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Every other status comes back as a Reply.
+        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `leg` has stopped it. Every other status
+        comes back as a Reply.
         """
         if request.api_id not in API_IDS:
             raise ValueError("this program does not send such calls")
         url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
+        body = _Body(request.body, leg)
         async with (
-            _translated(),
+            _translated(body),
             self._session.post(
-                url, data=request.body, headers=request.headers(token), allow_redirects=False
+                url, data=body, headers=request.headers(token), allow_redirects=False
             ) as response,
         ):
+            if leg is not None:
+                leg.answered()
             _refuse_frame(response)
-            body = _unquoted(await _read(response.content), (*request.secrets, *([token] if token else ())))
-            return Reply(response.status, tuple(response.headers.items()), body)
+            answer = _unquoted(await _read(response.content), (*request.secrets, *([token] if token else ())))
+            return Reply(response.status, tuple(response.headers.items()), answer)
+
+
+class _Body(aiohttp.BytesPayload):
+    """A body that asks for leave at the last moment: aiohttp keeps the headers back until the body is written."""
+
+    def __init__(self, value: bytes, leg: Leg | None) -> None:
+        super().__init__(value)
+        self._leg = leg
+        self.was_stopped = False
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        if self._leg is not None:
+            try:
+                self._leg.leave()
+            except Missed:
+                self.was_stopped = True
+                raise
+        await super().write_with_length(writer, content_length)
 
 
 def _refuse_frame(response: aiohttp.ClientResponse) -> None:
@@ -105,15 +139,22 @@ def _unquoted(body: bytes, secrets: Sequence[Secret]) -> bytes:
     """The answer without what was sent in confidence: a gateway's error may quote the request, and its text is
     shown, logged and stored. What is shorter than any key or token of Kiwoom's is left, as it may be a price."""
     for secret in secrets:
-        value = secret.reveal()
-        if len(value) >= _SHORTEST:
-            for form in {value, json.dumps(value)[1:-1], value.replace("/", "\\/")}:
-                body = body.replace(form.encode(), b"***")
+        for form in _forms(secret.reveal()):
+            body = body.replace(form, b"***")
     return body
 
 
+@lru_cache(maxsize=8)
+def _forms(value: str) -> frozenset[bytes]:
+    """How a secret may be written in JSON."""
+    if len(value) < _SHORTEST:
+        return frozenset()
+    forms = {value, json.dumps(value)[1:-1], value.replace("/", "\\/")}
+    return frozenset(form.encode() for form in forms)
+
+
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translated(body: _Body) -> AsyncIterator[None]:
     """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
     hold may quote the request that was sent, and with it the token."""
     try:
@@ -132,4 +173,6 @@ async def _translated() -> AsyncIterator[None]:
     except aiohttp.ClientPayloadError:
         raise Unreadable("the answer was cut or its encoding is broken") from None
     except aiohttp.ClientError as error:
+        if body.was_stopped:
+            raise Missed from None
         raise Unreadable(f"the answer is not HTTP ({type(error).__name__})") from None

@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,7 @@ from collector.errors import (
     Unreadable,
 )
 from collector.model import BarPage, Market, Page, Sector, Target
+from collector.pace import Missed
 from collector.patience import ATTEMPTS, Breaker, RetryBudget, backoff
 from collector.postgres.database import Database
 from collector.quota import Quota
@@ -152,7 +154,7 @@ class Kiwoom:
         for attempt in range(1, ATTEMPTS + 1):
             await self._until_it_may_be_there()
             try:
-                return await self._sent(request, read, trace, token)
+                return await self._sent_in_time(request, read, trace, token)
             except (Throttled, Unavailable, Unreadable) as error:
                 if isinstance(error, Throttled):
                     await self._quota.refused(request.api_id, error.quota)
@@ -161,6 +163,14 @@ class Kiwoom:
             await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (jitter, no secret)
         raise AssertionError("unreachable")
 
+    async def _sent_in_time(
+        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    ) -> tuple[T, datetime]:
+        """Wait for another turn as often as one was over before anything went out."""
+        while True:
+            with suppress(Missed):
+                return await self._sent(request, read, trace, token)
+
     async def _sent(
         self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
     ) -> tuple[T, datetime]:
@@ -168,8 +178,7 @@ class Kiwoom:
             self._budget.sent()
             trace.sent += 1
             try:
-                reply = await self._api.post(request, token)
-                turn.answered()
+                reply = await self._api.post(request, token, turn)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:

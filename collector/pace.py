@@ -27,7 +27,7 @@ _LOOK_COUNTS = 20.0
 """Seconds: at 50 millionths, two clocks drift apart by a millisecond meanwhile."""
 
 
-class Missed(Exception):  # noqa: N818 - nothing has failed: one books again
+class Missed(Exception):
     """The moment until which a request might be sent is over, and nothing went out."""
 
 

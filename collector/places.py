@@ -45,12 +45,14 @@ SELECT $1, $2, number FROM known, generate_series(1, COALESCE(known.granted, $3)
 ON CONFLICT DO NOTHING
 """
 
-# The place that comes free first, booked if that is soon; else when to ask again, without a number.
+# The place that comes free first, booked if that is soon; else when to ask again, without a number. Where a time
+# cannot be believed, nothing would come nearer by waiting, so it is booked as far ahead as it may be.
 _BOOK = """
 WITH free AS (
     SELECT p.number, q.round_trip,
            GREATEST(LEAST(p.free_at, clock_timestamp() + $4),
-                    LEAST(q.hold_until, clock_timestamp() + $5), clock_timestamp()) AS starts
+                    LEAST(q.hold_until, clock_timestamp() + $5), clock_timestamp()) AS starts,
+           p.free_at > clock_timestamp() + $4 OR q.hold_until > clock_timestamp() + $5 AS is_absurd
     FROM collector.quota AS q
     JOIN collector.place AS p ON p.key = q.key AND p.api_id = q.api_id
     WHERE q.key = $1 AND q.api_id = $2 AND p.number <= COALESCE(q.granted, $3)
@@ -63,7 +65,7 @@ WITH free AS (
     SET booked = true, free_at = free.starts + $6
     FROM free
     WHERE p.key = $1 AND p.api_id = $2 AND p.number = free.number
-      AND free.starts <= clock_timestamp() + $8
+      AND (free.starts <= clock_timestamp() + $8 OR free.is_absurd)
     RETURNING p.number, p.free_at
 )
 SELECT taken.number, extract(epoch FROM free.starts)::float8 AS starts, taken.free_at AS ends, free.round_trip,
@@ -218,7 +220,9 @@ class Places:
     async def give_back(self, connection: Connection, place: Place, free_at: float | None) -> None:
         """Free from `free_at` (ours) on; None: it was not used. Nothing happens if it is not ours any more."""
         there = place.starts_there if free_at is None else self._there.theirs(free_at)
-        await self._asked(connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, _LONGEST_FREE)
+        await self._asked(
+            connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, _LONGEST_FREE
+        )
 
     async def hold(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
@@ -249,4 +253,6 @@ class Places:
 
     def _place(self, api_id: str, starts: float, row: Any) -> Place:
         until = self._there.ours_at_least(starts) + LATEST
-        return Place(api_id, row["number"], self._there.ours(starts), starts, until, row["ends"], row["round_trip"])
+        return Place(
+            api_id, row["number"], self._there.ours(starts), starts, until, row["ends"], row["round_trip"]
+        )

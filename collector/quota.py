@@ -1,13 +1,14 @@
 """The quota of a key, kept in PostgreSQL, so that every program that uses the key takes turns.
 
-`pace` has the arithmetic, `places` the places: booked ahead by whoever comes next, given back with the moment
-from which the server has certainly forgotten the request.
+`pace` has the arithmetic, `places` the places: booked a moment ahead by whoever comes next, given back with the
+moment from which the server has certainly forgotten the request.
 
-Who cannot wait books ahead, and leaves word when it found no place free. Who can (`PatientQuota`) takes only
-what is free at this moment, and nothing as long as such word is fresh: so it yields within one request.
+Who cannot wait books a little ahead, and leaves word when it found no place free. Who can (`PatientQuota`) takes
+only what is free at this moment, and nothing as long as such word is fresh: so it yields within one request.
 """
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,30 +22,45 @@ from collector.postgres.database import Database
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _POLL = 0.05
-_LOOK_AHEAD = 0.02
-"""Seconds before its start at which a waiter looks for the last time whether the pace is held."""
+_AHEAD = (0.03, 0.09)
+"""Seconds before its start at which a place is booked: enough for an answer of the database, and little for
+whoever dies to take along. Each time another number, so that who is nearer to the database does not always win."""
 _LONGEST_WAIT = 0.25
-"""Seconds after which a patient waiter looks again whatever it was told."""
+"""Seconds after which a waiter looks again whatever it was told."""
 _GOODBYE = 2.0
 
 
 class Turn:
-    """One place in the window, from its start until its answer is in."""
+    """One request's time: its places in the window, when it left, and when its answer was in."""
 
-    def __init__(self, round_trips: pace.RoundTrips) -> None:
+    def __init__(self, round_trips: pace.RoundTrips, places: Sequence[Place] = ()) -> None:
         self._round_trips = round_trips
-        self._sent = now()
+        self._places = places
+        self._left: float | None = None
         self._answered: float | None = None
+
+    def leave(self) -> None:
+        """The request goes out with the next instruction; Missed if it may not any more.
+
+        Nothing but this stands between a program that was frozen, or waited for a connection, and a place that
+        has been somebody else's since.
+        """
+        if any(place.is_void() for place in self._places):
+            raise pace.Missed
+        self._left = now()
 
     def answered(self) -> None:
         """The answer has just come in; without this call the request counts until its end."""
         self._answered = now()
-        self._round_trips.note(self._answered - self._sent)
+        if self._left is not None:
+            self._round_trips.note(self._answered - self._left)
 
-    def free_after(self) -> timedelta:
-        """How long from now until the place is free."""
+    def free_after(self) -> timedelta | None:
+        """How long from now until its places are free; None if nothing went out."""
+        if self._left is None:
+            return None
         if self._answered is None:
-            return pace.WINDOW
+            return pace.WINDOW + pace.ASTRAY
         return pace.free_after(now() - self._answered, self._round_trips.certain())
 
 
@@ -106,7 +122,7 @@ class SharedQuota:
         """A request that takes these places, the first of which is in its own lane."""
         round_trips = self._lanes[places[0].api_id].round_trips
         round_trips.prior = places[0].round_trip
-        turn = Turn(round_trips)
+        turn = Turn(round_trips, places)
         try:
             async with _beside(self._keep(places)):
                 yield turn
@@ -121,7 +137,8 @@ class SharedQuota:
         with suppress(StoreError):
             async with self._database.session("giving back a place", timeout=_GOODBYE) as connection:
                 for place in places:
-                    free_at = now() + turn.free_after().total_seconds() if turn else None
+                    after = turn.free_after() if turn else None
+                    free_at = None if after is None else now() + after.total_seconds()
                     await self._places.give_back(connection, place, free_at)
                 if turn and (found := self._lanes[places[0].api_id].round_trips.finding()):
                     await self._places.found(connection, places[0].api_id, found)
@@ -138,44 +155,33 @@ class SharedQuota:
                         await self._places.keep(connection, place)
 
     async def _come(self, api_id: str) -> Place:
-        """A place whose start has come. One that is missed, because we were frozen or all are held, is given back."""
-        while True:
-            place = await self._book(api_id)
-            has_come = False
-            try:
-                has_come = await self._start(place)
-            finally:
-                if not has_come:
-                    await self.give_back([place])
-            if has_come:
-                return place
+        """A place whose start has come."""
+        place = await self._book(api_id)
+        try:
+            await asyncio.sleep(place.starts - now())
+        except BaseException:
+            await self.give_back([place])
+            raise
+        return place
 
     async def _book(self, api_id: str) -> Place:
-        """Book the place that comes free first. One waiter a program asks, in order of arrival."""
+        """Book the place that comes free first, a little before it does.
+
+        One waiter a program asks, in order of arrival.
+        """
         lane = self._lanes[api_id]
         async with lane.first_in_line:
             while True:
                 lane.given_back.clear()
+                ahead = random.uniform(*_AHEAD)  # noqa: S311 - a lot, no secret
                 async with self._database.session("booking a request") as connection:
-                    place = await self._places.book(connection, api_id)
-                if place is not None:
-                    return place
-                await lane.until_given_back()
-
-    async def _start(self, place: Place) -> bool:
-        """Sleep until a place's start; False if it may not be used after all.
-
-        Somebody may have been refused meanwhile. Looking costs a round trip to the database, which would be
-        lost to the quota if it came at the start.
-        """
-        while (wait := place.starts - now()) > _LOOK_AHEAD:
-            await asyncio.sleep(wait - _LOOK_AHEAD)
-            async with self._database.session("reading the pace") as connection:
-                if await self._places.is_held(connection, place.api_id):
-                    return False
-        if wait > 0:
-            await asyncio.sleep(wait)
-        return not place.is_void()
+                    found = await self._places.book(connection, api_id, timedelta(seconds=ahead))
+                if isinstance(found, Place):
+                    return found
+                if found is None:
+                    await lane.until_given_back()
+                else:
+                    await asyncio.sleep(min(found - ahead - now(), _LONGEST_WAIT))
 
 
 class PatientQuota:
@@ -208,10 +214,9 @@ class PatientQuota:
         async with self._first_in_line:
             while True:
                 wait, places = await self._shared.take(api_ids)
-                if places and not any(place.is_void() for place in places):
+                if places:
                     return sorted(places, key=lambda place: api_ids.index(place.api_id))
-                if not places:
-                    await asyncio.sleep(min(max(wait, 0.001), _LONGEST_WAIT))
+                await asyncio.sleep(min(max(wait, 0.001), _LONGEST_WAIT))
 
 
 class _Lane:

@@ -26,6 +26,7 @@ from collector import wire
 from collector.api import BODY_LIMIT, Api
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
 from collector.model import Target
+from collector.pace import Missed
 from collector.secret import Secret
 from collector.wire import Reply, Request
 from tests.bytes import Script, Visit, answer, serving
@@ -229,6 +230,26 @@ async def test_an_answer_cut_at_any_byte_is_never_taken_for_a_whole_one() -> Non
             with pytest.raises((Unavailable, Unreadable)):
                 await api.post(ASK)
         assert (await api.post(ASK)).body == b'{"return_code":0}'
+
+
+class Stopped:
+    """A leg that is stopped at the last moment."""
+
+    def leave(self) -> None:
+        raise Missed
+
+    def answered(self) -> None:
+        raise AssertionError
+
+
+async def test_a_request_that_is_stopped_at_the_last_moment_sends_nothing() -> None:
+    async with serving(partial(saying, WHOLE)) as server, client(server.url) as api:
+        with pytest.raises(Missed):
+            await api.post(ASK, Secret(TOKEN), Stopped())
+        assert (await api.post(ASK)).status == 200
+        received = b"".join(visit.received for visit in server.visits)
+    assert received.count(b"POST ") == 1
+    assert TOKEN.encode() not in received
 
 
 async def test_a_port_where_nobody_listens_is_named() -> None:

@@ -5,20 +5,22 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from collector import pace
+from collector.api import Api
 from collector.errors import Throttled
-from collector.kiwoom import Trace
+from collector.kiwoom import Kiwoom, Trace
 from collector.model import Target
-from collector.places import LASTS, LATEST
+from collector.places import LASTS, LATEST, Place, Places, now
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
-from collector.quota import SharedQuota, Unlimited
+from collector.quota import SharedQuota, Turn, Unlimited
+from collector.secret import Secret
 from collector.simulator import Options, Simulator
-from tests.stand import OPEN, collecting, execute, fetch
+from tests.stand import APP_KEY, OPEN, SECRET_KEY, collecting, execute, fetch
 
 API = "ka20002"
 BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
@@ -45,6 +47,7 @@ async def timed() -> AsyncIterator[Took]:
 
 async def ask(quota: SharedQuota, api_id: str = API) -> None:
     async with quota.turn(api_id) as turn:
+        turn.leave()
         turn.answered()
 
 
@@ -86,6 +89,7 @@ async def test_who_came_first_asks_first(database: Address) -> None:
     async def turn(number: int) -> None:
         async with quota.turn(API) as held:
             order.append(number)
+            held.leave()
             held.answered()
 
     async with sharing(database, per_second=1) as quota:
@@ -151,16 +155,51 @@ async def test_a_request_that_takes_long_keeps_its_place(database: Address) -> N
         assert await fetch(database, BOOKED + " AND free_at > clock_timestamp()") == [(1,)]
 
 
-async def test_who_missed_its_start_books_again(database: Address) -> None:
+async def test_who_was_frozen_between_its_start_and_sending_does_not_send(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota:
+        async with quota.turn(API) as turn:
+            time.sleep(LATEST + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+            with pytest.raises(pace.Missed):
+                turn.leave()
+        async with timed() as waited:
+            await ask(quota)
+    assert waited.seconds < 0.9
+
+
+async def test_who_waits_long_for_a_connection_may_still_send(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota, quota.turn(API) as turn:
+        await asyncio.sleep(LASTS.total_seconds() + 0.3)
+        turn.leave()
+
+
+async def test_a_slow_answer_of_the_database_makes_no_start_later(database: Address) -> None:
+    """A place that was booked before we were frozen, and is known after, is somebody else's."""
+    async with sharing(database) as quota, quota._database.session("looking") as connection:
+        places = Places("frozen", 2)
+        booking = asyncio.ensure_future(places.book(connection, API, timedelta(seconds=1)))
+        while await fetch(database, BOOKED + " AND key = 'frozen'") != [(1,)]:
+            pass
+        time.sleep(LATEST + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+        found = await booking
+    assert isinstance(found, Place)
+    assert found.is_void()
+
+
+async def test_who_waits_holds_no_place_that_would_die_with_it(database: Address) -> None:
     async with sharing(database, per_second=1) as quota:
         await ask(quota)
         waiting = asyncio.ensure_future(ask(quota))
-        await asyncio.sleep(0.2)
-        [[booked]] = await fetch(database, "SELECT free_at FROM collector.place WHERE booked")
-        time.sleep(1 + LATEST)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+        await asyncio.sleep(0.3)
+        assert await fetch(database, BOOKED) == [(0,)]
         await waiting
-        [[given_back]] = await fetch(database, "SELECT free_at FROM collector.place WHERE NOT booked")
-    assert given_back > booked - LASTS + pace.WINDOW + timedelta(seconds=LATEST)
+
+
+async def test_what_never_went_out_costs_nothing(database: Address) -> None:
+    async with sharing(database, per_second=1) as quota, timed() as took:
+        for _ in range(5):
+            async with quota.turn(API):
+                pass
+    assert took.seconds < 0.9
 
 
 async def test_a_database_whose_clock_was_set_back_keeps_nobody_waiting(database: Address) -> None:
@@ -175,6 +214,22 @@ async def test_a_database_whose_clock_was_set_back_keeps_nobody_waiting(database
 
 
 async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
+    """The clock of the database was set back, so that the place is booked far ahead."""
+    async with sharing(database, per_second=1) as quota:
+        await ask(quota)
+        await later(database, -3600)
+        waiting = asyncio.ensure_future(ask(quota))
+        await asyncio.sleep(0.3)
+        assert await fetch(database, BOOKED) == [(1,)]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert await fetch(database, BOOKED) == [(0,)]
+        async with timed() as took:
+            await ask(quota)
+    assert took.seconds < 2.5
+
+
+async def test_many_who_are_cancelled_leave_nothing_booked(database: Address) -> None:
     async with sharing(database, per_second=3) as quota:
         await asyncio.gather(*(ask(quota) for _ in range(3)))
         waiting = [asyncio.ensure_future(ask(quota)) for _ in range(6)]
@@ -204,12 +259,13 @@ async def test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone(datab
 async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Address) -> None:
     async with sharing(database, per_second=1) as quota:
         with suppress(ConnectionError):
-            async with quota.turn(API):
+            async with quota.turn(API) as turn:
+                turn.leave()
                 await asyncio.sleep(0.2)
                 raise ConnectionError
         async with timed() as waited:
             await ask(quota)
-    assert waited.seconds > 0.8
+    assert waited.seconds > 1.1
 
 
 async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:
@@ -258,6 +314,36 @@ async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(databas
         sweep = await collector.sweep(OPEN, "all", TARGETS[:3])
     assert sweep.is_whole
     assert await fetch(database, "SELECT granted FROM collector.quota WHERE api_id = $1", API) == [(4,)]
+
+
+class Interrupted:
+    """A quota whose first turn is over before anything has gone out."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    @asynccontextmanager
+    async def turn(self, api_id: str) -> AsyncIterator[Turn]:
+        self.turns += 1
+        until = now() + (-1 if self.turns == 1 else 60)
+        yield Turn(pace.RoundTrips(), [Place(api_id, 1, now(), 0.0, until, datetime.now(UTC))])
+
+    async def refused(self, api_id: str, granted: int | None) -> None:
+        raise AssertionError
+
+
+async def test_a_request_whose_turn_was_over_goes_out_in_another_one(database: Address) -> None:
+    quota, keys = Interrupted(), Secret(APP_KEY)
+    async with (
+        Simulator(Options(quota=0, freeze=OPEN)) as simulator,
+        open_pool(database, size=2) as pool,
+        Api(simulator.url, timeout=5, user_agent="tests", connections=1) as api,
+    ):
+        kiwoom = Kiwoom(api, quota, Database(pool, database), app_key=keys, secret_key=Secret(SECRET_KEY))
+        await kiwoom.prices(TARGETS[0], trace=Trace())
+        answers = simulator.api.book.answers()
+    assert answers == {"au10001": {"ok": 1}, API: {"ok": 1}}
+    assert quota.turns == 3
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ async def quotas(address: Address, per_second: int) -> AsyncIterator[tuple[Share
 async def ask(quota: SharedQuota | PatientQuota, api_id: str, name: str, order: list[str]) -> None:
     async with quota.turn(api_id) as turn:
         order.append(name)
+        turn.leave()
         turn.answered()
 
 

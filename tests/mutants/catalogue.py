@@ -138,8 +138,8 @@ SHARING = (
     Mutant(
         "who is cancelled keeps its place",
         "collector/quota.py",
-        "                if not has_come:\n                    await self.give_back([place])\n",
-        "                pass\n",
+        "            await self.give_back([place])\n            raise\n",
+        "            raise\n",
         ("tests/test_quota.py::test_who_is_cancelled_gives_back_its_place",),
     ),
     Mutant(
@@ -150,6 +150,13 @@ SHARING = (
         "SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)\n"
         "WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND (free_at = $4 OR true)",
         ("tests/test_quota.py::test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone",),
+    ),
+    Mutant(
+        "who was frozen sends all the same",
+        "collector/quota.py",
+        "if any(place.is_void() for place in self._places):",
+        "if not self._places:",
+        ("tests/test_quota.py::test_who_was_frozen_between_its_start_and_sending_does_not_send",),
     ),
     Mutant(
         "a place is free before its request can have arrived",
