@@ -16,7 +16,7 @@ HOLD = timedelta(seconds=1.3)
 """How long a refusal holds everybody at least (public clients measured that less is refused again)."""
 ASTRAY = timedelta(seconds=0.25)
 """How much later than its end a request that was not answered may still arrive."""
-TRUSTED_AFTER = 48
+TRUSTED_AFTER = 36
 """Answers after which round trips are judged by those that were seen."""
 _TOLD_EVERY = 12
 _TRUST = 0.9

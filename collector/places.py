@@ -138,7 +138,7 @@ WHERE key = $1 AND api_id = $2
 # What is quicker counts at once, what is slower little by little: so rare quick ones are long remembered.
 _FOUND = """
 UPDATE collector.quota
-SET round_trip = LEAST($3::float8, round_trip * 1.005)
+SET round_trip = LEAST($3::float8, round_trip * 1.01)
 WHERE key = $1 AND api_id = $2
 """
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import cycle
 from random import Random
 
 from collector.model import Target
@@ -42,13 +43,24 @@ TARGETS = (
 """40 requests."""
 MINUTELY = "schedules:\n  minutely: {universe: all, every: 1m, during: day}\n"
 
-Commands = dict[str, Callable[[], Sequence[str]]]
-COMMANDS: Commands = {
-    "daemon": lambda: ("daemon", "--force"),
-    "its stand-in": lambda: ("daemon", "--force"),
-    "backfill": lambda: ("backfill", "--from", "2026-06-01", "--to", "2026-06-30"),
-    "once": lambda: ("once", "--slot", now().isoformat()),
-}
+MONTHS = [f"{year}-{month:02}" for year in (2026, 2025) for month in range(10, 0, -1)]
+"""What a backfill may be asked for: one month is filled in six minutes, and then there would be nothing to do."""
+
+
+def commands() -> dict[str, Callable[[], Sequence[str]]]:
+    """What runs all the time, by name; each backfill has another month than the one before."""
+    months = cycle(MONTHS)
+    return {
+        "daemon": lambda: ("daemon", "--force"),
+        "its stand-in": lambda: ("daemon", "--force"),
+        "backfill": lambda: _backfill(next(months)),
+        "once": lambda: ("once", "--slot", now().isoformat()),
+    }
+
+
+def _backfill(month: str) -> Sequence[str]:
+    return "backfill", "--from", f"{month}-01", "--to", f"{month}-28"
+
 
 PAUSE = 8.0
 """Seconds after each `once` in which the backfill has its turn, if it is awake."""
@@ -70,7 +82,10 @@ async def run(world: World, count: int, chance: Random) -> Figures:
         *TARGETS, options=STRICT, more=MINUTELY, requests_per_second=PER_SECOND, timeout="10s"
     ) as stage:
         programs = Programs()
-        tasks = [asyncio.ensure_future(_live(stage, name, programs)) for name in COMMANDS]
+        tasks = [
+            asyncio.ensure_future(_live(stage, name, command, programs))
+            for name, command in commands().items()
+        ]
         await asyncio.sleep(WARM_UP)
         since = stage.simulator.api.book.count
         disturbing = asyncio.ensure_future(_disturb(programs, chance, figures))
@@ -85,10 +100,10 @@ async def run(world: World, count: int, chance: Random) -> Figures:
     return figures
 
 
-async def _live(stage: Stage, name: str, programs: Programs) -> None:
+async def _live(stage: Stage, name: str, command: Callable[[], Sequence[str]], programs: Programs) -> None:
     """Begin a command again whenever it has ended, however it has."""
     while True:
-        async with stage.start(*COMMANDS[name]()) as process:
+        async with stage.start(*command()) as process:
             programs.living[name] = process
             _, errors = await process.communicate()
             assert process.returncode in (0, 1, -signal.SIGKILL), f"{name}: {errors.decode()[-500:]}"
