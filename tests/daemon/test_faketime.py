@@ -6,10 +6,12 @@ import pytest
 
 from collector.model import KST
 from collector.simulator import Options, Simulator
+from tests.cold.stand import DAY, files_in, fill, rows_of
 from tests.daemon.processes import started
 from tests.daemon.real import CONFIG
 from tests.wall import LIBRARY, Wall
 
+EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
 
 pytestmark = [
@@ -42,3 +44,24 @@ async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(held, d
     async with held.session("looking") as connection:
         found = await connection.fetchval("SELECT count(DISTINCT slot) FROM walk")
     assert found == 14
+
+
+async def test_a_night_of_the_daemon_moves_old_days_into_files(database, tmp_path):
+    wall, path, home = Wall(tmp_path, EVENING), tmp_path / "collector.yaml", tmp_path / "home"
+    await fill(database, DAY, DAY + timedelta(days=1))
+    async with Simulator(Options(quota=0)) as simulator:
+        path.write_text(
+            CONFIG.format(url=simulator.url, every="5m") + "database: {archive_after_days: 1, keep_days: 0}\n"
+        )
+        async with started(path, database, COLLECTOR_HOME=str(home), **wall.environment) as daemon:
+            await daemon.said("lease.taken")
+            before = await rows_of(database)
+            assert files_in(home) == []
+            wall.show(EVENING + timedelta(minutes=10))
+            await daemon.said("archive.said", times=2)
+            assert (await daemon.stopped())[0] == 0
+    assert files_in(home / "archive") == [f"snapshot/date={DAY}/{venue}.parquet" for venue in ("KRX", "NXT")]
+    kept = await rows_of(database)
+    assert kept
+    assert kept == [row for row in before if row in kept]
+    assert len(kept) * 2 == len(before)

@@ -412,8 +412,8 @@ JUDGING = (
     Mutant(
         "a symbol may come twice",
         "collector/certify.py",
-        "if len(set(symbols)) < len(symbols):",
-        "if len(set(symbols)) > len(symbols):",
+        "repeats=len(distinct) < len(symbols),",
+        "repeats=len(distinct) > len(symbols),",
         ("tests/test_certify.py::test_a_page_that_came_twice_is_flagged_wherever_it_stands",),
     ),
     Mutant(

@@ -21,7 +21,7 @@ from tests.cli.command import Process, ended
 from tests.torture.cluster import Cluster
 from tests.torture.figures import Figures
 from tests.torture.tap import Line
-from tests.torture.work import EVERY, Doing, Reference, Work, undisturbed
+from tests.torture.work import EVERY, Doing, Reference, Work, tail, undisturbed
 from tests.torture.world import World
 
 NAME = "postgres"
@@ -245,8 +245,10 @@ async def _in_trouble(scene: Scene, plan: Plan, figures: Figures) -> list[str]:
 
 async def _said_what_is_wrong(process: Process) -> list[str]:
     """It may give up; then it says why, and leaves no traceback."""
-    async with asyncio.timeout(120):
+    try:
         found = await ended(process)
+    except TimeoutError:
+        return [f"broken: it did not end: {tail(process)}"]
     if found.code and "collector: " not in found.err:
         return [f"broken: it ended with {found.code} and no word: {found.err[-300:]}"]
     return []

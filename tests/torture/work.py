@@ -126,7 +126,7 @@ class Doing:
         """Wait until the work is done; what is wrong with the end of it."""
         if self.work.name == "daemon":
             if not await _comes(process, "sweep.ended"):
-                return [f"broken: no sweep ended in {_LONGEST} s: {_tail(process)}"]
+                return [f"broken: no sweep ended in {_LONGEST} s: {tail(process)}"]
             process.send_signal(signal.SIGTERM)
         found = await ended(process)
         if found.code:
@@ -186,7 +186,7 @@ async def _comes(process: Process, event: str) -> bool:
     return False
 
 
-def _tail(process: Process) -> str:
+def tail(process: Process) -> str:
     """The last that it said."""
     return (process._folder / "err").read_text(encoding="utf-8")[-1500:]
 
