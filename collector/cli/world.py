@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 """The exit status of a command that was told to stop before it was done."""
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_GOODBYE = 4.5
 """Seconds after a signal until the process ends, come what may: a look-up of a host's name cannot be cancelled."""
 _SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
@@ -76,19 +78,24 @@ def read(config_path: Path | None, universe: str | None = None) -> World:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGTERM and SIGINT cancel it, which is always safe, and exit with 130."""
+    """Run to the end; SIGTERM and SIGINT cancel it, which is always safe, and exit with 130.
+
+    So do those that come later, while a report is printed: the loop leaves them as Python has them.
+    """
     try:
         return asyncio.run(_cancelled_by_signal(work))
     except asyncio.CancelledError:
         raise SystemExit(STOPPED) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in _STOPPING:
+            signal.signal(number, lambda *_: sys.exit(STOPPED))
 
 
 async def _cancelled_by_signal(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         loop.add_signal_handler(number, _stop, task)
     return await task
 

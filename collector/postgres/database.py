@@ -10,8 +10,8 @@ from collector.postgres.address import Address
 from collector.postgres.failure import translated
 from collector.postgres.session import Connection, Pool, transaction
 
-TIMEOUT = 15.0
-"""Seconds that one conversation may take, waiting for a free session included."""
+TIMEOUT = 13.5
+"""Seconds that one conversation may take, waiting for a free session included; undoing it may take one more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,17 @@ async def _rolled_back(connection: Connection, block: Transaction) -> None:
         raise
 
 
+# Both ends find out within half a minute that the other is gone. By default a server waits for two hours, and in the
+# middle of a COPY no other limit of it counts: so long the dead would keep their locks.
+_HERE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+_THERE = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+
+
 def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:
     """What the driver is told, field by field: the rest it would take from the environment."""
     password = address.password.reveal() if address.password else None
@@ -128,6 +139,7 @@ def _settings(address: Address, statement_timeout: float) -> dict[str, str]:
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
         "lock_timeout": "5000",
         "idle_in_transaction_session_timeout": "60000",
+        **_THERE,
         "jit": "off",
         # By default a role finds a schema of its own name first; ours hides the views from a role `collector`.
         "search_path": "public",
@@ -161,8 +173,7 @@ def _notice_a_dead_peer(wire: socket.socket) -> None:
     if wire.family == socket.AF_UNIX:
         return
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    wanted = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-    for name, value in wanted.items():
+    for name, value in _HERE.items():
         if hasattr(socket, name):
             wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

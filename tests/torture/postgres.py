@@ -22,14 +22,13 @@ from tests.torture.cluster import Cluster
 from tests.torture.figures import Figures
 from tests.torture.tap import Line
 from tests.torture.work import EVERY, Doing, Reference, Work, tail, undisturbed
-from tests.torture.world import World
+from tests.torture.world import World, judging
 
 NAME = "postgres"
 LONG, SHORT = 200, 40
 
 LONGEST = 15.0
-"""Seconds that a call may take, and a little for noticing it on a machine that is busy."""
-SLACK = 1.5
+"""Seconds that a call may take."""
 OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
 
 
@@ -196,12 +195,12 @@ async def _troubled(
         async with work.stage(world, cluster, words) as doing:
             scene = Scene(cluster, doing, disk)
             losses = await _in_trouble(scene, plan, figures)
-            async with connect(doing.stage.database) as connection:
+            async with judging(doing.stage.database) as connection:
                 losses += await _brought_to_its_end(_over(doing, connection), reference)
             longest, what = doing.stage.tap.longest
         figures.tried += 1
         figures.longest("longest call", longest)
-        if longest > LONGEST + SLACK:
+        if longest > LONGEST:
             losses.append(f"slow: {what!r} took {longest:.1f} s")
         return [f"{loss} ({plan}, {work.name})" for loss in losses]
 

@@ -46,6 +46,7 @@ class Line:
         await self._pass_on(reader, self.asked.take, self.server)
         self.has_gone = True
         self._answered()
+        self.tap.miss(self)
 
     async def down(self, reader: asyncio.StreamReader) -> None:
         await self._pass_on(reader, self.told.take, self.client)
@@ -111,8 +112,12 @@ class Tap:
         """New lines work again; those that were silenced stay dead, and a server learns which clients have gone."""
         self._hush = False
         for line in self._dead:
-            if line.has_gone:
-                line.server.transport.abort()
+            self.miss(line)
+
+    def miss(self, line: Line) -> None:
+        """A server asks after silent clients: it learns that one has gone as soon as the network is back."""
+        if self.is_silent(line) and line.has_gone and not self._hush:
+            line.server.transport.abort()
 
     def is_silent(self, line: Line) -> bool:
         return line in self._dead

@@ -31,6 +31,14 @@ PATIENT = 120.0
 """Seconds that the judge gives a question: the dead may hold locks for a while."""
 
 
+@asynccontextmanager
+async def judging(address: Address) -> AsyncIterator[Connection]:
+    """The judge's own session, which waits for what the dead still hold."""
+    async with connect(address, statement_timeout=PATIENT) as connection:
+        await connection.execute("SET lock_timeout = 0")
+        yield connection
+
+
 @dataclass(frozen=True)
 class Stage:
     """One database, one simulator, one configuration; commands in it see the database through the tap."""
@@ -103,11 +111,10 @@ class World:
         cluster = cluster or self.cluster
         async with (
             cluster.database(database) as address,
-            connect(address, statement_timeout=PATIENT) as connection,
+            judging(address) as connection,
             tapped(address) as tap,
             Simulator(options) as simulator,
         ):
-            await connection.execute("SET lock_timeout = 0")  # the judge waits for what the dead still hold
             env = environment(simulator.url, tap.address)
             yield Stage(folder, targets, simulator, address, connection, tap, config, cluster, env)
         rmtree(folder)
