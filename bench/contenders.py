@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import structlog
 
-from collector import embedded, migrate, shipped
+from collector import embedded, log, migrate, shipped
 from collector.api import Api
 from collector.cli.main import tune_garbage_collection
 from collector.collect import Collector
@@ -104,6 +103,6 @@ async def _child_main(who: str, url: str, home: str, in_flight: int) -> dict[str
 
 if __name__ == "__main__":
     tune_garbage_collection()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    log.configure(level="error")
     who, url, home, in_flight = sys.argv[1:]
     print(json.dumps(asyncio.run(_child_main(who, url, home, int(in_flight)))))

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import structlog
-
 from collector.certify import certify
 from collector.claims import Alone, Claim, ClaimLost, Taken, Work, Worklist
 from collector.errors import ApiError, Denied, Rejected, TokenExpired, Unavailable, ungrouped
 from collector.kiwoom import Kiwoom, Trace
+from collector.log import logger
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
 from collector.plan import estimate
@@ -28,8 +27,6 @@ EMPTY_PAGES = 2
 """Empty pages with a next key that are followed before the walk is broken off."""
 _GLANCE = 0.2
 """Seconds between two looks at what others still walk, when nothing is left to take."""
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @dataclass
@@ -128,7 +125,7 @@ class Collector:
         sweep = Sweep(slot, outcomes, requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         if tally.surplus:
-            log.warning("answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.surplus)
+            logger.warning("answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.surplus)
         return sweep
 
     async def help(self, slot: datetime, targets: Sequence[Target], work: Work) -> Tally:
@@ -228,7 +225,7 @@ class _Pass:
             raise error
         if kiwoom in self._keys:
             self._keys.remove(kiwoom)
-            log.error("key.denied", key=kiwoom.name, reason=str(error))
+            logger.error("key.denied", key=kiwoom.name, reason=str(error))
 
     async def _judge_the_rest(self) -> None:
         while self._put_off:
@@ -255,7 +252,7 @@ class _Pass:
                 assert walk.reading is not None
                 outcome = await self._entered(walk.reading, known, walk)
         except ClaimLost as lost:
-            log.warning("walk.lost", target=str(walk.target), reason=str(lost))
+            logger.warning("walk.lost", target=str(walk.target), reason=str(lost))
             return
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
         self._tally.done += 1
@@ -329,7 +326,7 @@ class _Walk:
                 self.reading = await self._pages()
                 return
             except TokenExpired:
-                log.info("walk.started_over", target=str(self.target), reason="token renewed")
+                logger.info("walk.started_over", target=str(self.target), reason="token renewed")
         self.reading = await self._pages()
 
     def is_outlived(self) -> bool:
@@ -402,17 +399,17 @@ def _log_walk(outcome: Outcome) -> None:
         facts["remarks"] = ",".join(outcome.remarks)
     if outcome.error.startswith(Unavailable.__name__):
         # The line of this walk; whether the API is away is said once, by whoever sees more than one walk.
-        log.info("walk.failed", **facts, error=outcome.error)
+        logger.info("walk.failed", **facts, error=outcome.error)
     elif outcome.error:
-        log.warning("walk.failed", **facts, error=outcome.error)
+        logger.warning("walk.failed", **facts, error=outcome.error)
     elif outcome.status is not Status.COMPLETE:
-        log.warning("walk.stored", **facts)
+        logger.warning("walk.stored", **facts)
     else:
-        log.info("walk.stored", **facts)
+        logger.info("walk.stored", **facts)
 
 
 def _log_sweep(sweep: Sweep, universe: str, *, resumed: int) -> None:
-    log.info(
+    logger.info(
         "sweep.ended",
         slot=sweep.slot.isoformat(),
         universe=universe,

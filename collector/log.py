@@ -11,9 +11,31 @@ import select
 import stat
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
-import structlog
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Have a package not be found as long as the block runs."""
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # how Python spells that
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+
+
+# structlog takes rich where it finds it: 5 MB, for tracebacks in colour, and with locals, that are not shown here.
+with _hidden("rich"):
+    import structlog
+
+logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+"""What every module logs to: `logger.info("walk.stored", target=...)`."""
 
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:

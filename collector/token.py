@@ -7,15 +7,13 @@ not show it.
 """
 
 import asyncio
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
 
 from collector.errors import Denied, Rejected, TokenExpired, Unreadable
 from collector.postgres.database import Database
@@ -71,7 +69,7 @@ class Tokens:
     ) -> None:
         self._database = database
         self._key = key_digest(app_key)
-        self._seal = Fernet(_sealing_key(app_key, secret_key))
+        self._seal = SecretBox(_sealing_key(app_key, secret_key))
         self._issue = issue
         self._now = now
         self._held: _Held | None = None
@@ -138,7 +136,7 @@ class Tokens:
             return None
         try:
             return _held(Secret(self._seal.decrypt(sealed).decode()), issued_at, expires_at)
-        except InvalidToken:
+        except CryptoError:
             return None
 
     def _is_live(self, token: _Held | None) -> bool:
@@ -158,5 +156,7 @@ def _held(value: Secret, issued_at: datetime, expires_at: datetime) -> _Held:
 
 
 def _sealing_key(app_key: Secret, secret_key: Secret) -> bytes:
-    kdf = HKDF(SHA256(), length=32, salt=key_digest(app_key).encode(), info=b"collector token")
-    return urlsafe_b64encode(kdf.derive(secret_key.reveal().encode()))
+    salt = key_digest(app_key).encode()
+    return blake2b(
+        secret_key.reveal().encode(), digest_size=32, salt=salt, person=b"collector token"
+    ).digest()

@@ -13,7 +13,7 @@ LOCKS = ("requirements.lock", "deploy/run.lock")
 MENDED = {
     "aiohttp": (3, 14, 4),  # CVE-2026-128131: members of gzip without end; cookies without end
     "asyncpg": (0, 32),
-    "cryptography": (46,),
+    "pynacl": (1, 6, 2),
     "jinja2": (3, 1, 6),  # CVE-2025-27516: out of the sandbox
     "pyyaml": (6, 0, 3),
     "structlog": (26, 1),

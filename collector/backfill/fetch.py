@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from random import Random
 
-import structlog
-
 from collector.backfill.history import History
 from collector.backfill.period import Period
 from collector.backfill.report import Report, Unfilled
@@ -17,12 +15,11 @@ from collector.certify_bars import Sighting, certify_bars
 from collector.collect import Tally
 from collector.errors import ApiError, ungrouped
 from collector.kiwoom import Kiwoom
+from collector.log import logger
 from collector.model import BarReading, Status
 
 _CHUNK = 16
 """Listings that are looked up at once: so soon does one backfill notice what another one has stored."""
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,11 @@ class Fetch:
         if certificate.status is Status.COMPLETE:
             self.report.listings += 1
             self.report.bars += rows
-            log.info("history.stored", **facts)
+            logger.info("history.stored", **facts)
         else:
             reason = ", ".join(certificate.remarks)
             self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
-            log.warning("history.suspect", **facts)
+            logger.warning("history.suspect", **facts)
 
     async def _failed(self, stretch: Stretch, error: ApiError, attempts: int, began: datetime) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -104,7 +101,7 @@ class Fetch:
             stretch, adjusted=self.adjusted, as_of=self.period.newest, error=text, attempts=attempts, at=began
         )
         self.report.unfilled.append(Unfilled(stretch.symbol, Status.FAILED, text))
-        log.warning("history.failed", symbol=stretch.symbol, error=text)
+        logger.warning("history.failed", symbol=stretch.symbol, error=text)
 
     def _days(self, stretch: Stretch) -> Sequence[date]:
         """The trading days that a history is judged by: those wanted, adjusted also those stored before."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from random import Random
 
-import structlog
-
 from collector.backfill import missing, plan
 from collector.backfill.fetch import Fetch
 from collector.backfill.period import Period
@@ -18,11 +16,10 @@ from collector.calendar import Calendar
 from collector.calendar.shown import closings, day_shown, trading_days
 from collector.certify_bars import Sighting
 from collector.collect import Collector, Tally
+from collector.log import logger
 from collector.model import KST, Sector, Status, Target
 from collector.schedule import Schedule
 from collector.store import Store
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Drawn = Callable[[str, Tally], AbstractAsyncContextManager[None]]
 
@@ -148,7 +145,7 @@ class Backfill:
             ).all(list(stretches))
         report.requests += kiwoom.requests
         seconds = round(tally.seconds(), 3)
-        log.info("backfill.ended", listings=report.listings, bars=report.bars, seconds=seconds)
+        logger.info("backfill.ended", listings=report.listings, bars=report.bars, seconds=seconds)
 
     async def _seen(self) -> dict[str, Sighting]:
         found = await self._bars.sightings(self._numbers().values())

@@ -4,20 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-import structlog
-
 from collector.bar_store import Stretch
 from collector.collect import Tally
 from collector.errors import TokenExpired
 from collector.kiwoom import Kiwoom, Trace
+from collector.log import logger
 from collector.model import BarPage, BarReading, Remark
 from collector.patience import WALK_ATTEMPTS
 
 PAGE_CAP = 50
 """Pages of one history: a hundred years."""
 _EMPTY_PAGES = 2
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class History:
@@ -52,7 +49,7 @@ class History:
             try:
                 return await self._pages(newest)
             except TokenExpired:
-                log.info("history.started_over", symbol=self._stretch.symbol, reason="token renewed")
+                logger.info("history.started_over", symbol=self._stretch.symbol, reason="token renewed")
         return await self._pages(newest)
 
     async def _pages(self, newest: date) -> BarReading:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 
 
 def prepare_daemon() -> None:
@@ -13,5 +12,3 @@ def prepare_daemon() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # structlog takes rich where it finds it: 6 MB, for tracebacks in colour that a daemon never shows.
-    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python spells "not to be found"

@@ -9,13 +9,10 @@ from contextlib import suppress
 from datetime import date
 from importlib.util import find_spec
 
-import structlog
-
 from collector.cli.world import World
 from collector.config import Config
 from collector.errors import ConfigError
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from collector.log import logger
 
 _GOODBYE = 3.0
 
@@ -47,9 +44,11 @@ def archiver(found: World) -> Callable[[date], Awaitable[None]]:
         finally:
             await _ended(process)
         for line in out.decode().splitlines():
-            log.info("archive.said", line=line)
+            logger.info("archive.said", line=line)
         if process.returncode:
-            log.error("archive.failed", reason=err.decode(errors="replace").strip(), code=process.returncode)
+            logger.error(
+                "archive.failed", reason=err.decode(errors="replace").strip(), code=process.returncode
+            )
 
     return archive
 

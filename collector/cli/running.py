@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from collector import config as configuration
 from collector import daemon, log, postgres
 from collector.calendar import Calendar
@@ -23,10 +21,9 @@ from collector.cli.schedule import read_calendar
 from collector.collect import Collector
 from collector.errors import CollectorError, StoreError, ungrouped
 from collector.lease import Lease, leased
+from collector.log import logger
 from collector.registry import Registry
 from collector.store import Store
-
-logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 LONGEST_GOODBYE = 4.5
 """Seconds after a signal until the process ends, come what may: a commit is whole or not there at any moment."""

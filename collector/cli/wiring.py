@@ -5,8 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from collector import config as configuration
 from collector import embedded, holder, migrate, postgres, sectors, shipped
 from collector.claims import Claims
@@ -15,6 +13,7 @@ from collector.collect import Collector
 from collector.config import ApiConfig, Config, Environment, Key, hosts
 from collector.errors import ConfigError
 from collector.kiwoom import Kiwoom
+from collector.log import logger
 from collector.postgres.database import Database
 from collector.quota import PatientQuota, SharedQuota, Unlimited
 from collector.registry import Registry
@@ -23,8 +22,6 @@ from collector.token import key_digest
 
 if TYPE_CHECKING:  # aiohttp takes half a second
     from collector.api import Api
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -51,7 +48,7 @@ async def _check(held: Database, *, private: bool) -> None:
     folder = shipped.path("migrations")
     async with held.session("looking at the schema", timeout=migrate.PATIENCE) as connection:
         for warning in await postgres.check_server(connection, held.address):
-            log.warning("database.weakened", reason=warning)
+            logger.warning("database.weakened", reason=warning)
         if private:
             await migrate.migrate(connection, held.address, folder)
         standing = await migrate.check(connection, held.address, folder)

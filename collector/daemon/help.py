@@ -8,15 +8,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-import structlog
-
 from collector.claims import Claims, Wanted
 from collector.collect import Collector
 from collector.daemon.outages import Outages
 from collector.errors import Denied
 from collector.lease import LeaseLost
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from collector.log import logger
 
 ASKED_EVERY = 1.0
 """Seconds between two looks for walks to help with."""
@@ -55,7 +52,7 @@ class Helper:
         except LeaseLost:
             return 0.0  # whoever has it now has shared out what is left
         outages.end("api")
-        log.info(
+        logger.info(
             "sweep.helped",
             slot=wanted.slot.isoformat(),
             walks=len(tally.outcomes),

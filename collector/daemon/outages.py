@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import structlog
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from collector.log import logger
 
 
 class Outages:
@@ -18,10 +16,10 @@ class Outages:
         """Somebody is away, or still is."""
         if who not in self._since:
             self._since[who] = self._clock()
-            log.error("outage.began", of=who, reason=reason)
+            logger.error("outage.began", of=who, reason=reason)
 
     def end(self, who: str) -> None:
         """Somebody answers, perhaps for the first time in a while."""
         since = self._since.pop(who, None)
         if since is not None:
-            log.info("outage.ended", of=who, seconds=round(self._clock() - since, 1))
+            logger.info("outage.ended", of=who, seconds=round(self._clock() - since, 1))

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import groupby, islice
 
-import structlog
-
 from collector.calendar import kst
 from collector.collect import Collector
 from collector.daemon.accounts import Accounts
@@ -22,10 +20,9 @@ from collector.daemon.roster import Roster
 from collector.daemon.stale import open_exchanges
 from collector.errors import Denied, StoreError
 from collector.lease import Lease, LeaseLost
+from collector.log import logger
 from collector.model import KST, Status, Sweep, Target
 from collector.schedule import Schedule, Slot
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 DAY = timedelta(days=1)
 FARTHEST = timedelta(days=400)
@@ -123,7 +120,7 @@ class Tenure:
         """What has fallen due since the last look?"""
         now = self._clock.now()
         if now < self._seen - DISCIPLINED:
-            log.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
+            logger.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
             self._seen = now
         if now <= self._seen:
             return
@@ -162,12 +159,12 @@ class Tenure:
         targets = self._free(slot)
         self._walking[slot] = targets
         late = (self._clock.now() - slot.at).total_seconds()
-        log.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
+        logger.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
         reason = await self._swept(slot, targets)
         await self._judge(slot, targets)
         missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
         if missed:
-            log.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+            logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
         self._ended(slot)
 
     async def _swept(self, slot: Slot, targets: Sequence[Target]) -> Reason:
@@ -222,7 +219,7 @@ class Tenure:
     async def _judge(self, slot: Slot, targets: Sequence[Target]) -> None:
         exchanges = open_exchanges(self._roster.calendar, slot.at)
         if exchanges and await self._accounts.judge(slot.at, targets, exchanges):
-            log.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
+            logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
 
     async def _pass_over(self, slots: Iterable[Slot], why: Callable[[datetime], Reason]) -> None:
         """Enter slots that can no longer run, however many, a batch at a time."""
@@ -239,7 +236,7 @@ class Tenure:
         missed = await self._accounts.miss([slot.at for slot in slots], first.universe, targets, reason)
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
-            log.warning("slot.missed", **facts, reason=reason, targets=missed)
+            logger.warning("slot.missed", **facts, reason=reason, targets=missed)
 
     async def _keep_house(self) -> None:
         """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
@@ -257,7 +254,7 @@ class Tenure:
             except LeaseLost:
                 raise
             except StoreError as error:
-                log.warning("house.not_kept", reason=str(error))
+                logger.warning("house.not_kept", reason=str(error))
                 again = self._clock.now() + _AGAIN
             await self._clock.reach(again, never)
 
@@ -265,12 +262,12 @@ class Tenure:
         """Where days are archived, one that could not be is not dropped for its age."""
         keep, archived = self._roster.keep_days, self._roster.archive_after_days > 0
         if keep and (dropped := await self._accounts.drop_days(today, keep, archived=archived)):
-            log.info("days.dropped", days=dropped, keep_days=keep)
+            logger.info("days.dropped", days=dropped, keep_days=keep)
 
     def _say_if_unsure(self, today: date) -> None:
         calendar = self._roster.calendar
         if not calendar.sure(today):
-            log.warning(
+            logger.warning(
                 "calendar.unsure", day=today.isoformat(), known_until=calendar.known_until.isoformat()
             )
 

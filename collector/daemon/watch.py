@@ -10,8 +10,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from collector.collect import Collector
 from collector.daemon.accounts import Accounts
 from collector.daemon.clock import Clock
@@ -23,8 +21,7 @@ from collector.daemon.roster import Roster
 from collector.daemon.tenure import Tenure
 from collector.errors import StoreError, first
 from collector.lease import ASKED_EVERY, Lease, LeaseLost
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from collector.log import logger
 
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away: so soon is it known to be back."""
@@ -113,7 +110,7 @@ class Daemon:
         try:
             await tenure.run()
         except* LeaseLost as group:
-            log.warning("lease.lost", reason=str(first(group)))
+            logger.warning("lease.lost", reason=str(first(group)))
 
     def _why(self) -> Callable[[datetime], Reason]:
         """Why slots were missed that passed while this daemon did not hold the lease."""
@@ -136,7 +133,7 @@ class Daemon:
         if not await lease.take() and not await self._stand_by(parts):
             yield False
             return
-        log.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
+        logger.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
         try:
             yield True
         finally:
@@ -145,7 +142,7 @@ class Daemon:
 
     async def _stand_by(self, parts: Parts) -> bool:
         """Help until the lease is to be had; False if there is a new configuration before."""
-        log.info("lease.awaited", holder=parts.lease.holder)
+        logger.info("lease.awaited", holder=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0

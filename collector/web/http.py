@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import structlog
-
 from collector.errors import ConfigError
+from collector.log import logger
 from collector.web.guard import HEADERS, Guard, Refusal, Request
 
 CONNECTIONS = 32
@@ -25,8 +24,6 @@ SEND_SECONDS = 15.0
 BODY_BYTES = 8 * 1024 * 1024
 AT_ONCE = 4
 """Answers in the making at a time: the rest of the process has work of its own."""
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,7 @@ class _Door:
             try:
                 answer = await self._respond(found)
             except Exception:  # a page's bug is a page's affair: sweeps go on
-                log.exception("page.failed", path=found.path)
+                logger.exception("page.failed", path=found.path)
                 return Answer(b"this page failed; the log says how\n", status=500)
         if len(answer.body) > BODY_BYTES:
             return Answer(b"this is too much for one answer; use `collector sql`\n", status=413)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from collector.errors import CollectorError
 from collector.web import health, markets, metrics, views
 from collector.web.desk import Desk
@@ -25,8 +23,6 @@ from collector.web.views import NotFound, View
 
 HTML = "text/html; charset=utf-8"
 Show = Callable[[Desk, Request, Mapping[str, str]], Awaitable[View]]
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 async def _overview(desk: Desk, request: Request, _: Mapping[str, str]) -> View:

@@ -5,19 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 
-import structlog
-
 from collector.calendar import Calendar
 from collector.config import Config
 from collector.errors import CollectorError
+from collector.log import logger
 from collector.postgres.database import Database
 from collector.web.desk import Desk
 from collector.web.live import Live
 
 _AGAIN = 3.0
 _FIRST = 2.0
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Source:
@@ -66,7 +63,7 @@ class Source:
                     await asyncio.Event().wait()
             except CollectorError as error:
                 if self.trouble != str(error):
-                    log.warning("web.database_away", reason=str(error))
+                    logger.warning("web.database_away", reason=str(error))
                 self.trouble = str(error)
                 self._tried.set()
             finally:

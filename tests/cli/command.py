@@ -99,6 +99,15 @@ class Starter:
                 self._births.pop(fact["out"]).set_result(process)
             else:
                 self._death(fact["died"]).set_result(fact["code"])
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Whoever still waits, in a run that is broken off, has nothing more to hear."""
+        for birth in self._births.values():
+            birth.cancel()
+        for death in self._deaths.values():
+            if not death.done():
+                death.set_result(-signal.SIGKILL)
 
     def _death(self, pid: int) -> asyncio.Future[int]:
         """One for two askers, its birth and its death, whichever comes first: numbers are given again."""

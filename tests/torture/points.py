@@ -51,10 +51,10 @@ async def killed_at(
 
             tap.watch = watch
             finishing = asyncio.ensure_future(doing.finish(process))
-            await asyncio.wait(
-                [finishing, asyncio.ensure_future(reached.wait())], return_when=asyncio.FIRST_COMPLETED
-            )
+            reaching = asyncio.ensure_future(reached.wait())
+            await asyncio.wait([finishing, reaching], return_when=asyncio.FIRST_COMPLETED)
             finishing.cancel()
+            reaching.cancel()
             process.kill()
             await process.communicate()
         figures.tried += 1

@@ -107,7 +107,9 @@ class Stop:
     def _wrong(self, doing: Doing, code: int | None, seconds: float) -> list[str]:
         name = doing.work.name
         found = []
-        if code not in STOPPED[name]:
+        # An interpreter on its way out, when all is done, has given signals back to the kernel.
+        is_out = self.start == "cold" and name != "daemon" and code == -signal.SIGTERM
+        if code not in STOPPED[name] and not is_out:
             found.append(f"status: {name} ended with {code} ({self})")
         if seconds > LIMITS[name]:
             found.append(f"late: {name} took {seconds:.1f} s ({self})")

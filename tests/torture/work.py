@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import asyncpg
-
+from collector.errors import StoreError
 from collector.model import KST, Target
+from collector.postgres import connect
+from collector.postgres.failure import DRIVER_ERRORS
 from collector.simulator import Options
 from tests.cli.command import Process, ended
 from tests.stand import OPEN
@@ -40,6 +41,7 @@ TELECOM = Target.of("KOSPI", "020", "KRX")
 
 
 _LONGEST = 60.0
+_BEFORE_LONG = 3.0
 _TIME_PASSES = """
 UPDATE collector.lease SET expires_at = clock_timestamp();
 UPDATE collector.claim SET expires_at = '-infinity'
@@ -141,20 +143,19 @@ class Doing:
         return []
 
     async def _sweeps(self, process: Process) -> bool:
-        """Whether it ends its sweep in time, or ends itself, or finds that one before it had swept to the end."""
+        """Whether it ends its sweep in time, or ends itself, or had none to do: one before it was at the end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST):
-                while not said(process, "sweep.ended") and process.returncode is None:
-                    if said(process, "lease.taken") and await self._is_settled():
-                        break
-                    await asyncio.sleep(0.02)
+                while not (await _comes(process, "sweep.ended") or await self._is_settled()):
+                    pass
                 return True
         return False
 
     async def _is_settled(self) -> bool:
-        """Whether the books are beyond today's slot; the server may be in trouble just now."""
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return bool(await self.stage.connection.fetchval(_SETTLED))
+        """Whether the books are beyond today's slot; not known as long as the server is in trouble."""
+        with suppress(StoreError, *DRIVER_ERRORS):
+            async with asyncio.timeout(_BEFORE_LONG), connect(self.stage.database) as connection:
+                return bool(await connection.fetchval(_SETTLED))
         return False
 
     async def held(self) -> tuple[set[Target], set[str]]:
@@ -198,6 +199,16 @@ def said(process: Process, event: str) -> list[dict[str, object]]:
     whole = text[: text.rfind("\n") + 1]
     mark = f'"event": "{event}"'
     return [json.loads(line) for line in whole.splitlines() if mark in line]
+
+
+async def _comes(process: Process, event: str) -> bool:
+    """Whether it says so, or ends, before long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BEFORE_LONG):
+            while not said(process, event) and process.returncode is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            return True
+    return False
 
 
 def tail(process: Process) -> str:
