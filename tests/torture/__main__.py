@@ -1,4 +1,4 @@
-"""`./dev torture [--minutes M] [--seed S] [--short | --count N] [SCENARIO[@ROUND] ...]`
+"""`./dev torture [--minutes M] [--seed S] [--short | --count N] [--twice] [SCENARIO[@ROUND] ...]`
 
 Each scenario tries to make the program lose, double or tear something, or stop it from ending well. What it
 does follows from the seed; a failing one prints the command that repeats it. The last line is `N passed, N failed`.
@@ -9,16 +9,15 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from random import Random
-from types import ModuleType
 
 from tests.cli.command import warmed
 from tests.torture.figures import Figures
 from tests.torture.scenarios import SCENARIOS
 from tests.torture.world import World, opened
-
-Results = dict[str, tuple[Figures, float]]
 
 
 def main() -> int:
@@ -44,6 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=0, help="go on with the next seed until these are over"
     )
+    parser.add_argument(
+        "--twice", action="store_true", help="what fails is tried once more, with the next seed"
+    )
     parser.add_argument("--count", type=int, help="so many instead of the form's")
     asked = parser.parse_args()
     for each in asked.scenarios:
@@ -52,42 +54,56 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
+@dataclass(frozen=True)
+class _Result:
+    name: str
+    seed: int
+    figures: Figures
+    seconds: float
+
+    @property
+    def word(self) -> str:
+        return "skipped" if self.figures.skipped else "passed" if self.figures.has_passed else "FAILED"
+
+
 async def _all(asked: argparse.Namespace, seed: int) -> int:
     """One pass over the scenarios; how many of them failed."""
     print(f"seed {seed}, {'short' if asked.short else 'long'} form", flush=True)
-    results: Results = {}
+    results: list[_Result] = []
     async with opened(seed) as world, warmed(world.folder):
         world.progress = _progress
         for each in asked.scenarios or SCENARIOS:
-            name, _, only = each.partition("@")
-            world.only = int(only) if only else None
-            scenario = import_module(f"tests.torture.{name}")
-            count = asked.count or (scenario.SHORT if asked.short else scenario.LONG)
-            results[name] = await _one(scenario, world, count)
-            print(f"\r\033[K{name:10} {results[name][0].line()}, {results[name][1]:.0f} s", flush=True)
-    return _report(
-        results, seed, " --short" * asked.short + (f" --count {asked.count}" if asked.count else "")
-    )
+            results.append(await _one(world, each, asked))
+            if asked.twice and not results[-1].figures.has_passed:
+                world.seed += 1
+                results.append(await _one(world, each, asked))
+    return _report(results, " --short" * asked.short + (f" --count {asked.count}" if asked.count else ""))
 
 
-async def _one(scenario: ModuleType, world: World, count: int) -> tuple[Figures, float]:
+async def _one(world: World, asked_for: str, asked: argparse.Namespace) -> _Result:
+    """One scenario, or the one round of it that is asked for as NAME@ROUND."""
+    name, _, only = asked_for.partition("@")
+    world.only = int(only) if only else None
+    scenario = import_module(f"tests.torture.{name}")
+    count = asked.count or (scenario.SHORT if asked.short else scenario.LONG)
     began = time.monotonic()
     figures = await scenario.run(world, count, Random(f"{world.seed} {scenario.NAME}"))
-    return figures, time.monotonic() - began
+    found = _Result(name, world.seed, figures, time.monotonic() - began)
+    print(f"\r\033[K{name:10} {figures.line()}, {found.seconds:.0f} s", flush=True)
+    return found
 
 
-def _report(results: Results, seed: int, form: str) -> int:
+def _report(results: Sequence[_Result], form: str) -> int:
     print(f"\n{'scenario':10} {'result':8} {'s':>6}  figures")
-    for name, (figures, seconds) in results.items():
-        word = "skipped" if figures.skipped else "passed" if figures.has_passed else "FAILED"
-        print(f"{name:10} {word:8} {seconds:6.0f}  {figures.line()}")
-    for name, (figures, _) in results.items():
-        for loss in figures.losses[:20]:
-            print(f"{name}: {loss}")
-        if figures.losses:
-            print(f"{name}: again: ./dev torture --seed {seed}{form} {name}")
-    failed = sum(not figures.has_passed for figures, _ in results.values())
-    passed = sum(figures.has_passed and not figures.skipped for figures, _ in results.values())
+    for found in results:
+        print(f"{found.name:10} {found.word:8} {found.seconds:6.0f}  {found.figures.line()}")
+    for found in results:
+        for loss in found.figures.losses[:20]:
+            print(f"{found.name}: {loss}")
+        if found.figures.losses:
+            print(f"{found.name}: again: ./dev torture --seed {found.seed}{form} {found.name}")
+    last = {found.name: found.word for found in results}.values()
+    failed, passed = list(last).count("FAILED"), list(last).count("passed")
     print(f"{passed} passed, {failed} failed", flush=True)
     return failed
 
