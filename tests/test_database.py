@@ -10,6 +10,7 @@ import pytest
 from collector.errors import StoreError
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
+from collector.postgres.failure import translated
 from tests.torture.tap import Line, Tap, tapped
 
 LIMIT = 0.4
@@ -41,6 +42,23 @@ async def test_a_call_into_silence_takes_no_longer_than_its_limit(database: Addr
         with pytest.raises(StoreError, match="no answer within"):
             await ask(held)
         assert time.monotonic() - began < 1.75 * LIMIT
+
+
+async def test_a_part_that_has_a_limit_of_its_own_is_not_waited_for_longer_by_the_whole(
+    database: Address,
+) -> None:
+    async def look(held: Database) -> None:
+        async with (
+            held.session("looking at the schema", timeout=60) as connection,
+            translated("looking at the server", held.address, timeout=LIMIT),
+        ):
+            await connection.fetchval("SELECT 1")
+
+    async with silenced(database) as (held, _):
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="looking at the server: no answer"):
+            await look(held)
+        assert time.monotonic() - began < 5
 
 
 async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Address) -> None:

@@ -38,8 +38,12 @@ class Database:
                 except asyncio.CancelledError:
                     connection.terminate()
                     raise
+                except StoreError as error:
+                    if _was_given_up(error):
+                        connection.terminate()
+                    raise
         except StoreError as error:
-            if isinstance(error.__cause__, TimeoutError):
+            if _was_given_up(error):
                 await self.pool.expire_connections()
             raise
 
@@ -48,3 +52,8 @@ class Database:
         """As `session`, inside one transaction: committed if the block ends, rolled back if it raises."""
         async with self.session(what, timeout=timeout) as connection, transaction(connection):
             yield connection
+
+
+def _was_given_up(error: StoreError) -> bool:
+    """Whether the time for it was over, here or in a part of it that had a limit of its own."""
+    return isinstance(error.__cause__, TimeoutError)

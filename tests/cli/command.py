@@ -172,9 +172,9 @@ async def started(*arguments: str, env: Mapping[str, str], cwd: Path) -> AsyncIt
         await process.communicate()
 
 
-async def ended(process: Process | asyncio.subprocess.Process) -> Ended:
+async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 60) -> Ended:
     """The end of a command, and the proof that it kept its secrets and its tracebacks to itself."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(within):
         out, err = await process.communicate()
     assert process.returncode is not None
     found = Ended(process.returncode, out.decode(), err.decode())

@@ -131,21 +131,21 @@ class Doing:
     async def torn(self) -> list[str]:
         return await judge.torn(self.stage.connection)
 
-    async def finish(self, process: Process) -> list[str]:
-        """Wait until the work is done; what is wrong with the end of it."""
+    async def finish(self, process: Process, *, after: float = 0.0) -> list[str]:
+        """Wait until the work is done; what is wrong with the end of it. `after` is how long a trouble lasts."""
         if self.work.name == "daemon":
-            if not await self._sweeps(process):
-                return [f"broken: no sweep ended in {_LONGEST} s: {tail(process)}"]
+            if not await self._sweeps(process, _LONGEST + after):
+                return [f"broken: no sweep ended in {_LONGEST + after} s: {tail(process)}"]
             process.send_signal(signal.SIGTERM)
         found = await ended(process)
         if found.code:
             return [f"broken: {self.work.name} ended with {found.code}: {found.err[-300:]}"]
         return []
 
-    async def _sweeps(self, process: Process) -> bool:
+    async def _sweeps(self, process: Process, within: float) -> bool:
         """Whether it ends its sweep in time, or ends itself, or had none to do: one before it was at the end."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST):
+            async with asyncio.timeout(within):
                 while not (await _comes(process, "sweep.ended") or await self._is_settled()):
                     pass
                 return True
