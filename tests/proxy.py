@@ -34,13 +34,18 @@ class Proxy:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.target.is_socket:
-            path = f"{self.target.host}/.s.PGSQL.{self.target.port}"
-            there = await asyncio.open_unix_connection(path)
-        else:
-            there = await asyncio.open_connection(self.target.host, self.target.port)
+        try:
+            there = await self.connected()
+        except OSError:
+            writer.transport.abort()
+            return
         self.writers += [writer, there[1]]
         await asyncio.gather(self.listen(reader, there[1], writer), self.pass_on(there[0], writer))
+
+    async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.target.is_socket:
+            return await asyncio.open_unix_connection(f"{self.target.host}/.s.PGSQL.{self.target.port}")
+        return await asyncio.open_connection(self.target.host, self.target.port)
 
     async def listen(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter

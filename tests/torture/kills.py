@@ -31,19 +31,21 @@ async def _killed_until_done(
     """Begin the work and kill it, again and again, until it was quicker."""
     async with work.stage(world) as doing:
         losses: list[str] = []
-        while await _killed(doing, reference, chance, losses):
+        deaths = 0
+        while await _killed(doing, reference.seconds * (1 + deaths / 8), chance, losses):
+            deaths += 1  # it is given more time after each, so that there is an end
             figures.tried += 1
         return [*losses, *await doing.unlike(reference)]
 
 
-async def _killed(doing: Doing, reference: Reference, chance: Random, losses: list[str]) -> bool:
+async def _killed(doing: Doing, longest: float, chance: Random, losses: list[str]) -> bool:
     """Whether death came before the end of the work."""
     stage = doing.stage
     walked, filled = await doing.held()
     since = stage.simulator.api.book.count
     async with doing.under_way() as process:
         finishing = asyncio.ensure_future(doing.finish(process))
-        await asyncio.wait([finishing], timeout=chance.uniform(0, reference.seconds))
+        await asyncio.wait([finishing], timeout=chance.uniform(0, longest))
         is_done = finishing.done()
         if is_done:
             losses += await finishing

@@ -41,7 +41,8 @@ TELECOM = Target.of("KOSPI", "020", "KRX")
 
 
 _LONGEST = 60.0
-_BEFORE_LONG = 3.0
+_BEFORE_LONG = 0.5
+_ASKING = 3.0
 _TIME_PASSES = """
 UPDATE collector.lease SET expires_at = clock_timestamp();
 UPDATE collector.claim SET expires_at = '-infinity'
@@ -154,7 +155,7 @@ class Doing:
     async def _is_settled(self) -> bool:
         """Whether the books are beyond today's slot; not known as long as the server is in trouble."""
         with suppress(StoreError, *DRIVER_ERRORS):
-            async with asyncio.timeout(_BEFORE_LONG), connect(self.stage.database) as connection:
+            async with asyncio.timeout(_ASKING), connect(self.stage.database) as connection:
                 return bool(await connection.fetchval(_SETTLED))
         return False
 
