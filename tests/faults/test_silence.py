@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.postgres import connect
-from tests.torture.cluster import Cluster, running
+from tests.torture.cluster import Cluster, carried_out, running
 
 HERE, THERE = "10.213.77.1", "10.213.77.2"
 LIMIT = 40.0
@@ -43,26 +43,21 @@ pytestmark = [
 ]
 
 
-async def ip(*words: str) -> None:
-    process = await asyncio.create_subprocess_exec("ip", *words)
-    assert await process.wait() == 0, words
-
-
 @asynccontextmanager
 async def another_network() -> AsyncIterator[str]:
     """A network namespace whose only way out leads here."""
     name = f"lost{os.getpid()}"
-    await ip("netns", "add", name)
+    await carried_out("ip", "netns", "add", name)
     try:
-        await ip("link", "add", name, "type", "veth", "peer", "name", "out", "netns", name)
-        await ip("address", "add", f"{HERE}/24", "dev", name)
-        await ip("link", "set", name, "up")
-        await ip("-n", name, "address", "add", f"{THERE}/24", "dev", "out")
-        await ip("-n", name, "link", "set", "out", "up")
+        await carried_out("ip", "link", "add", name, "type", "veth", "peer", "name", "out", "netns", name)
+        await carried_out("ip", "address", "add", f"{HERE}/24", "dev", name)
+        await carried_out("ip", "link", "set", name, "up")
+        await carried_out("ip", "-n", name, "address", "add", f"{THERE}/24", "dev", "out")
+        await carried_out("ip", "-n", name, "link", "set", "out", "up")
         yield name
     finally:
-        await ip("link", "delete", name)  # at once; a namespace goes in its own time
-        await ip("netns", "delete", name)
+        await carried_out("ip", "link", "delete", name)  # at once; a namespace goes in its own time
+        await carried_out("ip", "netns", "delete", name)
 
 
 def trust(rules: Path) -> None:
@@ -87,7 +82,7 @@ async def test_the_locks_of_a_client_lost_in_mid_copy_are_free_within_half_a_min
         try:
             assert client.stdout
             assert await client.stdout.readline() == b"copying\n"
-            await ip("-n", network, "link", "set", "out", "down")
+            await carried_out("ip", "-n", network, "link", "set", "out", "down")
             async with (
                 asyncio.timeout(LIMIT),
                 connect(cluster.address, statement_timeout=LIMIT) as connection,

@@ -130,3 +130,9 @@ async def running(folder: Path, *settings: str) -> AsyncIterator[Cluster]:
 
 async def fetch(connection: Connection, query: str, *arguments: object) -> list[tuple[object, ...]]:
     return [tuple(row) for row in await connection.fetch(query, *arguments)]
+
+
+async def carried_out(*command: str | Path) -> None:
+    """A command of the system, which has to end well."""
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0, command

@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from collector.errors import StoreError
 from collector.postgres import Connection, connect
 from tests.cli.command import Process, ended
-from tests.torture.cluster import Cluster
+from tests.torture.cluster import Cluster, carried_out
 from tests.torture.figures import Figures
 from tests.torture.tap import Line
 from tests.torture.work import EVERY, Doing, Reference, Work, tail, undisturbed
@@ -272,7 +272,7 @@ async def _disk(world: World, cluster: Cluster, *, wanted: bool) -> AsyncIterato
         yield None, ""
         return
     folder = Path(mkdtemp(prefix="disk_", dir=world.folder))
-    await _run("mount", "-t", "tmpfs", "-o", "size=48m", "torture", folder)
+    await carried_out("mount", "-t", "tmpfs", "-o", "size=48m", "torture", folder)
     try:
         place = folder / "place"
         place.mkdir(mode=0o700)
@@ -281,9 +281,4 @@ async def _disk(world: World, cluster: Cluster, *, wanted: bool) -> AsyncIterato
         yield folder, f"TABLESPACE {name}"
         await cluster.execute(f"DROP TABLESPACE {name}")
     finally:
-        await _run("umount", "--lazy", folder)
-
-
-async def _run(*command: str | Path) -> None:
-    process = await asyncio.create_subprocess_exec(*command)
-    assert await process.wait() == 0, command
+        await carried_out("umount", "--lazy", folder)
