@@ -6,6 +6,7 @@ A file is written beside its place, forced to the disk and renamed; so is the fo
 meanwhile leaves a file that ends in `.part`, which nobody reads and the next writer replaces.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,8 @@ from collector.parquet import columns
 from collector.parquet.columns import Names, Reader, Table
 from collector.parquet.digest import Digest
 
-FORMAT = 1
+FORMAT = 2
+"""1 had no checksum of its facts."""
 GROUP = 131_072
 """Rows of a row group: what is read at least, and what is held in memory at once."""
 _KEY = b"collector"
@@ -45,15 +47,22 @@ class Facts:
     def text(self) -> str:
         known = {c.name: {"unit": c.unit, "meaning": c.meaning} for c in columns.COLUMNS}
         described = {"columns": known, "sorted_by": columns.SORTED_BY, "null": "no quote, or no trade"}
-        values = asdict(self) | {"day": self.day.isoformat()}
-        return json.dumps({"format": FORMAT, **values, **described}, ensure_ascii=False)
+        facts = {"format": FORMAT, **self._values(), "check": self.check()}
+        return json.dumps({**facts, **described}, ensure_ascii=False)
+
+    def check(self) -> str:
+        """A checksum of all that stands here: Parquet has them for its pages only."""
+        return hashlib.sha256(json.dumps(self._values()).encode()).hexdigest()
+
+    def _values(self) -> dict[str, Any]:
+        return asdict(self) | {"day": self.day.isoformat()}
 
     @classmethod
     def parse(cls, text: bytes) -> "Facts":
         found = json.loads(text)
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}, this program knows {FORMAT}")
-        return cls(
+        if found["format"] not in (1, FORMAT):
+            raise ValueError(f"its format is {found['format']}, this program knows 1 and {FORMAT}")
+        facts = cls(
             day=date.fromisoformat(found["day"]),
             exchange=found["exchange"],
             source=found["source"],
@@ -61,6 +70,9 @@ class Facts:
             digest=found["digest"],
             targets=[(market, sector) for market, sector in found["targets"]],
         )
+        if found["format"] == FORMAT and found["check"] != facts.check():
+            raise ValueError("what it says of itself is not what was written")
+        return facts
 
 
 def place(folder: Path, day: date, exchange: str) -> Path:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import ArchiveError
-from collector.parquet.files import Opened
+from collector.parquet.files import Facts, Opened
 from collector.postgres import Address
 from tests.cold.stand import DAY, archived, fill, restored, rows_of
 from tests.database import Server
@@ -50,6 +50,17 @@ async def test_rows_lie_as_the_indexes_of_a_day_want_them(database: Address, tmp
     assert await fetch(database, indexes) == before
     lying = await fetch(database, "SELECT slot FROM collector.snapshot WHERE target < 3 ORDER BY ctid")
     assert lying == sorted(lying)
+
+
+async def test_the_planner_knows_a_restored_day_at_once(database: Address, tmp_path: Path) -> None:
+    """Or a question for one slot reads the whole day, until autovacuum comes by."""
+    await fill(database)
+    paths = [file.path for file in await archived(database, tmp_path)]
+    await restored(database, paths)
+    known = await fetch(
+        database, "SELECT attname FROM pg_stats WHERE tablename = 'snapshot_20261119' ORDER BY 1"
+    )
+    assert [name for (name,) in known] == ["listing", "slot", "target"]
 
 
 async def test_a_day_without_one_of_its_files_is_refused(database: Address, tmp_path: Path) -> None:
@@ -102,6 +113,29 @@ async def test_rows_that_were_written_by_somebody_else_are_refused(database: Add
     pq.write_table(forged.replace_schema_metadata({b"collector": metadata[b"collector"]}), krx.path)
     with pytest.raises(ArchiveError, match="its rows are not those that were written"):
         await restored(database, [krx.path, nxt.path])
+
+
+FACTS = Facts(DAY, "KRX", "ours", 3, "00", [("KOSPI", "001")])
+
+
+@pytest.mark.parametrize(
+    ("said", "bent"),
+    [
+        pytest.param('"ours"', '"real"', id="whose"),
+        pytest.param("2026-11-19", "2026-11-18", id="day"),
+        pytest.param('"KRX"', '"NXT"', id="exchange"),
+        pytest.param('"rows": 3', '"rows": 4', id="rows"),
+        pytest.param('"001"', '"002"', id="target"),
+    ],
+)
+def test_a_file_that_tells_something_else_of_itself_is_refused(said: str, bent: str) -> None:
+    with pytest.raises(ValueError, match="not what was written"):
+        Facts.parse(FACTS.text().replace(said, bent, 1).encode())
+
+
+def test_files_of_before_the_facts_had_a_checksum_are_read() -> None:
+    text = FACTS.text().replace('"format": 2', '"format": 1').replace(f', "check": "{FACTS.check()}"', "")
+    assert Facts.parse(text.encode()) == FACTS
 
 
 @settings(max_examples=150, deadline=None)
