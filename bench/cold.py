@@ -117,7 +117,8 @@ async def _fill(address: Address, slots: int) -> None:
         await connection.execute("SELECT collector.make_days($1, 1)", DAY.date())
         for walk in walks(DAY, list(boards(known, slots)), known):
             await _enter(connection, walk)
-        await connection.execute("ANALYZE collector.snapshot; CHECKPOINT")
+        await connection.execute("SELECT collector.tend_day($1)", DAY.date())
+        await connection.execute("CHECKPOINT")
 
 
 async def _enter(connection: "asyncpg.Connection[asyncpg.Record]", walk: Walked) -> None:

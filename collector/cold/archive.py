@@ -6,16 +6,16 @@ its commit leaves the day in the database; files that are in place by then are w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from collector.cold import ledger
+from collector.cold.ahead import aside
 from collector.cold.copying import MOST, Listing, Stretch, copied, in_order, refuse_unless_all, stretches
 from collector.cold.ledger import Stored
 from collector.errors import ArchiveError
@@ -113,18 +113,8 @@ async def _written(
         wanted += await stretches(connection, each, filing.walks, filing.seen, most=most)
     async with aclosing(copied(connection, wanted)) as copies:
         async for stretch, rows in copies:
-            await _aside(filings[stretch.stored.exchange].add, stretch, rows)
+            await aside(filings[stretch.stored.exchange].add, stretch, rows)
     return [(filing.part, filing.facts()) for filing in filings.values()]
-
-
-async def _aside(work: Callable[..., None], *arguments: Any) -> None:
-    """Beside the event loop. Waited for to its end even when cancelled: it writes what would be discarded."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 class _Filing:

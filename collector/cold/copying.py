@@ -1,13 +1,14 @@
 """Rows out of the database in the order of a file, about half a million at a time."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collector.cold.ahead import ahead, evenly
 from collector.cold.ledger import Stored, bounds
 from collector.errors import ArchiveError
 from collector.parquet.columns import Array, Table, Walks, replaced, rows_of
@@ -65,18 +66,10 @@ async def copied(
     connection: Connection, wanted: Sequence[Stretch]
 ) -> AsyncGenerator[tuple[Stretch, Table], None]:
     """One stretch after the other as it lies in the table; the next is on its way while one is worked on."""
-    coming: asyncio.Task[Table] | None = None
-    try:
-        for number, stretch in enumerate(wanted, 1):
-            rows = await (coming or _copy(connection, stretch))
-            if number < len(wanted):
-                coming = asyncio.ensure_future(_copy(connection, wanted[number]))
-            yield stretch, rows
-    finally:
-        if coming is not None and not coming.done():
-            coming.cancel()
-            with suppress(asyncio.CancelledError):
-                await coming
+    async with aclosing(ahead([partial(_copy, connection, stretch) for stretch in wanted])) as copies:
+        places = iter(wanted)
+        async for rows in copies:
+            yield next(places), rows
 
 
 def in_order(stretch: Stretch, rows: Table) -> Iterator[tuple[Table, Array]]:
@@ -131,15 +124,8 @@ async def _parted(
     slot, there = stored.fullest()
     found = await connection.fetch(_BY_LISTING, slot, stored.numbers)
     rows = {line["listing"]: line["rows"] * stored.rows / there for line in found}
-    parts: list[list[int]] = [[]]
-    held = 0.0
-    for listing in sorted(known, key=lambda listing: _sort_key(known[listing])):
-        if parts[-1] and held + rows.get(listing, 0) > most:
-            parts.append([])
-            held = 0
-        parts[-1].append(listing)
-        held += rows.get(listing, 0)
-    return [*parts]
+    listings = sorted(known, key=lambda listing: _sort_key(known[listing]))
+    return [*evenly(((listing, rows.get(listing, 0)) for listing in listings), most)]
 
 
 async def _copy(connection: Connection, stretch: Stretch) -> Table:

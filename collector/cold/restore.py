@@ -4,15 +4,19 @@ The day's partition is filled in the order of slots, which is what its BRIN live
 listing, are read once for every half a million rows of that.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.cold import ledger
+from collector.cold.ahead import ahead, aside, evenly
 from collector.cold.archive import COUNT, LONGEST, PATIENT, TURN
 from collector.cold.ledger import Stored
 from collector.errors import ArchiveError
@@ -35,6 +39,8 @@ ORDER BY f.place
 _OPEN = "SELECT collector.open_day($1)"
 _ATTACH = "SELECT collector.attach_day($1)"
 _TEND = "SELECT collector.tend_day($1)"
+_ANALYZE = "ANALYZE collector.snapshot_{:%Y%m%d} (slot, target, listing)"
+"""Making its indexes tells the planner how many rows the day has, so that `tend_day` leaves it at that."""
 _NOTE = """
 INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest, restored_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
@@ -78,6 +84,7 @@ async def restore(
     if not was_there:
         async with database.session("tending the day's index", timeout=600) as connection:
             await connection.execute(_TEND, day)
+            await connection.execute(_ANALYZE.format(day))
     return [Restored(each.path, day, each.facts.exchange, each.facts.rows, was_there) for each in opened]
 
 
@@ -128,29 +135,22 @@ async def _load(
         raise ArchiveError(f"{opened.path}: a listing of it is not known to this database")
     targets = pa.array(stored.numbers, pa.int16())
     loaded = 0
-    for first, last in _stretches(stored, most):
-        rows = _between(opened, first, last)
-        rows = replaced(rows, "listing", ids.take(rows["listing"]))
-        rows = replaced(rows, "target", targets.take(rows["target"]))
-        loaded += await _copy(connection, opened.facts.day, rows, frozen=frozen)
+    wanted = [partial(aside, _between, opened, first, last) for first, last in _stretches(stored, most)]
+    async with aclosing(ahead(wanted)) as parts:
+        async for placed in parts:
+            rows = replaced(placed, "listing", ids.take(placed["listing"]))
+            rows = replaced(rows, "target", targets.take(placed["target"]))
+            loaded += await _copy(connection, opened.facts.day, rows, frozen=frozen)
     if loaded != opened.facts.rows:
         raise ArchiveError(f"{opened.path}: {loaded:,} of {opened.facts.rows:,} rows could be loaded")
 
 
 def _stretches(stored: Stored, most: int) -> list[tuple[int, int]]:
-    """The day's slots, first and last, in stretches of at most so many rows, if one slot has no more."""
-    rows: dict[int, int] = {}
+    """The day's slots, first and last, in stretches of about so many rows."""
+    rows = Counter[int]()
     for walk in sorted(stored.walks, key=lambda walk: walk.slot):
-        rows[ticks(walk.slot)] = rows.get(ticks(walk.slot), 0) + walk.rows
-    stretches: list[tuple[int, int]] = []
-    held = most + 1
-    for slot, count in rows.items():
-        if held + count > most:
-            stretches.append((slot, slot))
-            held = 0
-        stretches[-1] = (stretches[-1][0], slot)
-        held += count
-    return stretches
+        rows[ticks(walk.slot)] += walk.rows
+    return [(slots[0], slots[-1]) for slots in evenly(rows.items(), most)]
 
 
 def _between(opened: Opened, first: int, last: int) -> Table:
