@@ -39,8 +39,6 @@ ORDER BY f.place
 _OPEN = "SELECT collector.open_day($1)"
 _ATTACH = "SELECT collector.attach_day($1)"
 _TEND = "SELECT collector.tend_day($1)"
-_ANALYZE = "ANALYZE collector.snapshot_{:%Y%m%d} (slot, target, listing)"
-"""Making its indexes tells the planner how many rows the day has, so that `tend_day` leaves it at that."""
 _NOTE = """
 INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest, restored_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
@@ -84,7 +82,6 @@ async def restore(
     if not was_there:
         async with database.session("tending the day's index", timeout=600) as connection:
             await connection.execute(_TEND, day)
-            await connection.execute(_ANALYZE.format(day))
     return [Restored(each.path, day, each.facts.exchange, each.facts.rows, was_there) for each in opened]
 
 
