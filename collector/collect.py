@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 
 from collector.certify import certify
 from collector.claims import Alone, Claim, ClaimLost, Taken, Work, Worklist
-from collector.errors import ApiError, Denied, Rejected, TokenExpired, Unavailable, ungrouped
+from collector.errors import ApiError, Denied, Rejected, TokenExpired, Unavailable
 from collector.kiwoom import Kiwoom, Trace
 from collector.log import logger
 from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
 from collector.patience import WALK_ATTEMPTS
 from collector.plan import estimate
 from collector.store import Store
+from collector.together import together
 
 PAGE_CAP = 200
 ROW_CAP = 20_000
@@ -197,11 +198,10 @@ class _Pass:
                 await asyncio.sleep(_GLANCE)
 
     async def _walk_what_is_free(self, work: Work) -> None:
-        with ungrouped():
-            async with asyncio.TaskGroup() as group:
-                for kiwoom in self._keys:
-                    for _ in range(self._collector.concurrency):
-                        group.create_task(self._walk_on(work, kiwoom))
+        async with together() as group:
+            for kiwoom in self._keys:
+                for _ in range(self._collector.concurrency):
+                    group.create_task(self._walk_on(work, kiwoom))
 
     async def _walk_on(self, work: Work, kiwoom: Kiwoom) -> None:
         """Walk one target after the other, with one key, as long as there are any."""

@@ -15,12 +15,6 @@
 Whatever is not in this tree is a bug and ends in a traceback.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeVar
-
-E = TypeVar("E", bound=BaseException)
-
 
 class CollectorError(Exception):
     """The root. `str()` is one clear line, free of secrets; `hint` says what to do about it, or is empty."""
@@ -94,24 +88,3 @@ class StoreError(CollectorError):
 
 class ArchiveError(CollectorError):
     """A file of the cold tier cannot be written, or is not what it says; its path is in the message."""
-
-
-def first(group: BaseExceptionGroup[E]) -> E:
-    """One of a group, however deep it lies."""
-    one = group.exceptions[0]
-    return first(one) if isinstance(one, BaseExceptionGroup) else one
-
-
-@contextmanager
-def ungrouped() -> Iterator[None]:
-    """Let the first failure of a task group out as what it is; those that fell in the same moment say the same.
-
-    It is not raised within `except*`: Python before 3.11.4 makes a group of that once more.
-    """
-    failure: CollectorError | None = None
-    try:
-        yield
-    except* CollectorError as group:
-        failure = first(group)
-    if failure is not None:
-        raise failure from None

@@ -13,10 +13,11 @@ from collector.backfill.report import Report, Unfilled
 from collector.bar_store import BarStore, Stretch
 from collector.certify_bars import Sighting, certify_bars
 from collector.collect import Tally
-from collector.errors import ApiError, ungrouped
+from collector.errors import ApiError
 from collector.kiwoom import Kiwoom
 from collector.log import logger
 from collector.model import BarReading, Status
+from collector.together import together
 
 _CHUNK = 16
 """Listings that are looked up at once: so soon does one backfill notice what another one has stored."""
@@ -51,11 +52,10 @@ class Fetch:
             finally:
                 at_once.release()
 
-        with ungrouped():
-            async with asyncio.TaskGroup() as group:
-                async for stretch in self._todo(symbols):
-                    await at_once.acquire()
-                    group.create_task(one(stretch))
+        async with together() as group:
+            async for stretch in self._todo(symbols):
+                await at_once.acquire()
+                group.create_task(one(stretch))
 
     async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[Stretch]:
         """What is lacking, looked up a few listings ahead, because another backfill may have stored it."""

@@ -19,11 +19,12 @@ from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.collect import Collector
-from collector.errors import CollectorError, StoreError, ungrouped
+from collector.errors import CollectorError, StoreError
 from collector.lease import Lease, leased
 from collector.log import logger
 from collector.registry import Registry
 from collector.store import Store
+from collector.together import together
 
 LONGEST_GOODBYE = 4.5
 """Seconds after a signal until the process ends, come what may: a commit is whole or not there at any moment."""
@@ -144,11 +145,10 @@ async def _run(order: Order, notify: daemon.Notify, shown: Shown = nullcontext) 
     await order.refuse_infeasible()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     running = daemon.Daemon(lambda: assembled(order, holder, shown), daemon.SystemClock(), notify)
-    with ungrouped():
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_reread_on_hup(order, running))
-            group.create_task(_show_life(notify))
-            await running.run()
+    async with together() as group:
+        group.create_task(_reread_on_hup(order, running))
+        group.create_task(_show_life(notify))
+        await running.run()
 
 
 def _mind_signals(task: asyncio.Task[None], notify: daemon.Notify) -> None:

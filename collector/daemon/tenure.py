@@ -23,6 +23,7 @@ from collector.lease import Lease, LeaseLost
 from collector.log import logger
 from collector.model import KST, Status, Sweep, Target
 from collector.schedule import Schedule, Slot
+from collector.together import Group, together
 
 DAY = timedelta(days=1)
 FARTHEST = timedelta(days=400)
@@ -65,13 +66,13 @@ class Tenure:
         self._lanes = {schedule.name: Lane() for schedule in roster.schedules}
         self._walking: dict[Slot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
-        self._group: asyncio.TaskGroup
+        self._group: Group
         self._seen: datetime
         self._reached: dict[str, datetime] = {}
 
     async def run(self) -> None:
-        """Until told; a group of exceptions, LeaseLost or StoreError among them, if it cannot go on."""
-        async with asyncio.TaskGroup() as self._group:
+        """Until told; LeaseLost or StoreError if it cannot go on."""
+        async with together() as self._group:
             keeping = self._group.create_task(self._lease.keep())
             house = self._group.create_task(self._keep_house())
             await self._catch_up()

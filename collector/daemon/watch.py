@@ -19,9 +19,10 @@ from collector.daemon.notify import Notify
 from collector.daemon.outages import Outages
 from collector.daemon.roster import Roster
 from collector.daemon.tenure import Tenure
-from collector.errors import StoreError, first
+from collector.errors import StoreError
 from collector.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.log import logger
+from collector.together import together
 
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away: so soon is it known to be back."""
@@ -66,8 +67,8 @@ class Daemon:
             began = self._seconds()
             try:
                 await self._serve()
-            except* StoreError as group:
-                trouble = first(group)
+            except StoreError as error:
+                trouble = error
             _end_if_cancelled()
             if self._seconds() - began > _STEADY:
                 self._failures = 0
@@ -109,8 +110,8 @@ class Daemon:
         self._has_held = True
         try:
             await tenure.run()
-        except* LeaseLost as group:
-            logger.warning("lease.lost", reason=str(first(group)))
+        except LeaseLost as error:
+            logger.warning("lease.lost", reason=str(error))
 
     def _why(self) -> Callable[[datetime], Reason]:
         """Why slots were missed that passed while this daemon did not hold the lease."""
@@ -146,7 +147,7 @@ class Daemon:
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             helping = group.create_task(parts.helper.run(self._outages)) if parts.helper else None
             while not self.reload.is_set() and not await parts.lease.take():
                 with suppress(TimeoutError):
@@ -158,7 +159,7 @@ class Daemon:
 
 
 def _end_if_cancelled() -> None:
-    """A TaskGroup that is cancelled while a task of it fails tells of the failure alone (Python 3.11)."""
+    """Tasks that are cancelled together while one of them fails tell of the failure alone."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,0 +1,57 @@
+"""A group of tasks that fails as one of them did."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from collector.errors import CollectorError
+
+T = TypeVar("T")
+
+
+class Group:
+    """Where `together` is told what to run."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._group.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def end(self) -> None:
+        """Until no task is left, those included that come meanwhile."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[Group]:
+    """Run tasks as a TaskGroup does; the first CollectorError comes out as what it is.
+
+    Those that fell in the same moment say the same. Cancelled while a task fails, it tells of the failure alone;
+    `cancelling()` of the task tells of the other.
+
+    The tasks are waited for inside the TaskGroup: one that fails while it waits at its own end has the parent
+    cancelled, and that is never taken back (Python 3.11); a time limit of later on takes it for somebody's wish.
+    """
+    failure: CollectorError | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            group = Group(tasks)
+            yield group
+            await group.end()
+    except* CollectorError as found:
+        failure = _first(found)
+    if failure is not None:  # within `except*` Python before 3.11.4 would make a group of it once more
+        raise failure from None
+
+
+def _first(group: BaseExceptionGroup[CollectorError]) -> CollectorError:
+    """One of a group, however deep it lies."""
+    one = group.exceptions[0]
+    return _first(one) if isinstance(one, BaseExceptionGroup) else one
