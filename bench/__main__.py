@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> None:
     name, *rest = arguments or [""]
     name = name.removeprefix("--")
     if name and name not in NAMED:
-        raise SystemExit(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}")
+        print(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}", file=sys.stderr)
+        raise SystemExit(2)
     for each in [name] if name else EVERY:
         import_module(f"bench.{each}").main(rest)
 

@@ -48,6 +48,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--count", type=int, help="so many instead of the form's")
     asked = parser.parse_args()
+    if asked.count is not None and asked.count < 1:
+        parser.error(f"--count {asked.count}: nothing would be tried")
     for each in asked.scenarios:
         if each.partition("@")[0] not in SCENARIOS:
             parser.error(f"{each!r} is no scenario; there are {', '.join(SCENARIOS)}")
