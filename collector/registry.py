@@ -25,7 +25,9 @@ RETURNING kind
 _TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
 _NEW_TARGETS = """
 INSERT INTO collector.target (market, sector, exchange)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+SELECT *
+FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (market, sector, exchange)
+ORDER BY market, sector, exchange
 ON CONFLICT DO NOTHING
 """
 _LISTINGS = "SELECT id, symbol, name, board FROM collector.listing ORDER BY last_seen"

@@ -46,6 +46,15 @@ def no_raise_in_a_group(tree: ast.Module) -> Iterator[int]:
                 yield from (inner.lineno for inner in ast.walk(caught) if isinstance(inner, ast.Raise))
 
 
+def no_group_of_tasks(tree: ast.Module) -> Iterator[int]:
+    """A TaskGroup may leave its task's count of cancellations one too high; `together` does not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "TaskGroup" and _root(node) == "asyncio":
+            yield node.lineno
+        if isinstance(node, ast.ImportFrom) and any(name.name == "TaskGroup" for name in node.names):
+            yield node.lineno
+
+
 def no_built_sql(tree: ast.Module) -> Iterator[int]:
     """A statement is a text that stands in the source; what comes from outside is a bound value, never part of it."""
     for node in ast.walk(tree):
@@ -160,6 +169,7 @@ EVERYWHERE: Mapping[str, Callable[[ast.Module], Iterator[int]]] = {
     for rule in (
         no_wait_for,
         no_raise_in_a_group,
+        no_group_of_tasks,
         no_built_sql,
         no_blind_tls,
         no_code_from_data,
