@@ -48,11 +48,14 @@ async def connect(
 async def open_pool(
     address: Address, *, size: int = 4, timeout: float = 10.0, statement_timeout: float = 30.0
 ) -> AsyncIterator[Pool]:
-    """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once."""
+    """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once.
+
+    None of them is kept for its own sake: the driver would open it anew behind our back, without a limit in time.
+    """
     arguments = _arguments(address, statement_timeout)
     async with translated("connecting", address, timeout=timeout):
         pool = await asyncpg.create_pool(
-            min_size=1, max_size=size, connect=_opened, reset=_nothing_to_reset, **arguments
+            min_size=0, init_size=1, max_size=size, connect=_opened, reset=_nothing_to_reset, **arguments
         )
     try:
         yield pool
