@@ -181,14 +181,16 @@ def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark
     """Rows near the last complete walk's; within one day also the same symbols.
 
     Members change overnight. A change within the day is what a list that shifts between two pages looks
-    like, so it is suspect until a second walk shows the same members.
+    like, so it is suspect until a second walk shows the same members. So is another number of rows, until a
+    second day does: a venue may revise its list by a tenth, a broken server does not break alike for days.
     """
     assert known.rows is not None
+    members = members_digest(reading)
     if not _near(rows, known.rows):
-        yield Remark.ROW_COUNT
+        if members != known.members_before:
+            yield Remark.ROW_COUNT
         return
     if known.day != (reading.slot.astimezone(KST)).date() or known.members is None:
         return
-    members = members_digest(reading)
     if members not in (known.members, known.last_members):
         yield Remark.MEMBERSHIP

@@ -242,13 +242,15 @@ class Known:
     """What earlier walks tell of a target, for the certificate to judge a new one by."""
 
     rows: int | None = None
-    """Rows of the last complete walk of the same day or the trading day before; None if there is none."""
+    """Rows of the last complete walk of the last ten days; None if there is none."""
     day: date | None = None
-    """The trading day (KST) of that walk."""
+    """The day (KST) of that walk."""
     members: bytes | None = None
     """Its members digest, see `certify.members_digest`."""
     last_members: bytes | None = None
     """The members digest of the newest stored walk of the day, complete or not."""
+    members_before: bytes | None = None
+    """The same of the newest stored walk of an earlier day."""
     none_there: bool = False
     """On NXT: none of the sector's members on KRX trades there, as far as complete walks show."""
 

@@ -45,7 +45,7 @@ FROM collector.walk
 WHERE slot = $1
 """
 _KNOWN = """
-SELECT t.id, whole.rows, whole.slot, whole.members, newest.members AS last_members
+SELECT t.id, whole.rows, whole.slot, whole.members, newest.members AS last_members, before.members AS members_before
 FROM unnest($1::smallint[]) AS t (id)
 LEFT JOIN LATERAL (
     SELECT w.slot, w.rows, w.members
@@ -61,6 +61,13 @@ LEFT JOIN LATERAL (
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS newest ON true
+LEFT JOIN LATERAL (
+    SELECT w.members
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.slot < $3 AND w.slot > $2 - INTERVAL '10 days' AND w.members IS NOT NULL
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS before ON true
 """
 _NONE_THERE = """
 WITH here AS (
@@ -364,9 +371,13 @@ def _midnight(slot: datetime) -> datetime:
 
 
 def _known(row: Mapping[str, Any]) -> Known:
-    if row["slot"] is None:
-        return Known(last_members=row["last_members"])
-    return Known(row["rows"], row["slot"].astimezone(KST).date(), row["members"], row["last_members"])
+    return Known(
+        rows=row["rows"],
+        day=row["slot"] and row["slot"].astimezone(KST).date(),
+        members=row["members"],
+        last_members=row["last_members"],
+        members_before=row["members_before"],
+    )
 
 
 def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...]:

@@ -185,6 +185,16 @@ def test_a_second_walk_with_the_new_members_confirms_them():
     assert remarks(pages(changed), before) == ()
 
 
+def test_another_number_of_rows_is_believed_when_a_second_day_lists_the_same():
+    revised = listed(770)
+    before = known(listed(800), YESTERDAY)
+    agreeing = replace(before, members_before=members_digest(reading(pages(revised))))
+    others = replace(before, members_before=members_digest(reading(pages(listed(770, 2)))))
+    assert remarks(pages(revised), before) == (Remark.ROW_COUNT,)
+    assert remarks(pages(revised), others) == (Remark.ROW_COUNT,)
+    assert remarks(pages(revised), agreeing) == ()
+
+
 def test_the_day_is_koreas():
     """20:00 UTC is the next morning in Seoul, so yesterday's members may have changed."""
     late = replace(reading(pages(listed(50, 2))), slot=datetime(2026, 11, 20, 20, 0, tzinfo=UTC))

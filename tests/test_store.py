@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from collector.certify import members_digest
 from collector.errors import StoreError
 from collector.model import (
     KST,
@@ -351,6 +352,20 @@ async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(datab
         assert (known.rows, known.day) == (7, (SLOT - timedelta(days=2)).date())
         await store.enter(reading(KOSPI, SLOT, snapshots(8)), COMPLETE)
         assert (await store.known(SLOT, [KOSPI]))[KOSPI] == known
+
+
+async def test_what_the_day_before_listed_is_known_also_where_it_was_not_certified(database: Address) -> None:
+    async with storing(database, slot=SLOT - timedelta(days=2)) as store:
+        for days, rows in ((2, 100), (1, 90)):
+            walk = reading(KOSPI, SLOT - timedelta(days=days), snapshots(rows))
+            await store.enter(walk, COMPLETE if days == 2 else SUSPECT)
+        today = reading(KOSPI, SLOT, snapshots(90))
+        known = (await store.known(SLOT, [KOSPI]))[KOSPI]
+        assert (known.rows, known.last_members) == (100, None)
+        assert known.members_before == members_digest(today)
+        await store.enter(reading(KOSPI, SLOT, snapshots(80)), SUSPECT)
+        known = (await store.known(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI]
+        assert known.members_before == members_digest(today)
 
 
 async def test_the_members_of_last_evening_confirm_nothing_this_morning(database: Address) -> None:
