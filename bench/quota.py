@@ -3,7 +3,8 @@
     python -m bench quota [--seconds N] [--latency MS ...] [--processes N ...]
 
 The server keeps a strict sliding window of 5 requests a second over arrivals; half of the latency and of the
-jitter lies before the arrival. Every process asks as fast as it may, with four requests in flight.
+jitter lies before the arrival. Every process asks as fast as it may, with four requests in flight. A key's first
+answers are spent carefully, until its round trip is known: what is used from then on stands in a column of its own.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from collector.token import key_digest
 
 QUOTA = 5
 IN_FLIGHT = 4
+UNKNOWN = 15.0
+"""Seconds from the first request after which a round trip is certainly known, however far the server is."""
 _KEY = Secret("bench")
 
 
@@ -38,12 +42,14 @@ def main(arguments: list[str]) -> None:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(prog="bench quota", description=__doc__)
     parser.add_argument("--seconds", type=int, default=40)
-    parser.add_argument("--latency", type=int, nargs="+", default=[20, 100])
+    parser.add_argument("--latency", type=int, nargs="+", default=[20, 100, 300])
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 3])
     chosen = parser.parse_args(arguments)
     title = f"a strict window of {QUOTA}/s, {chosen.seconds} s each, jitter as large as half the latency"
     table = Table(
-        "latency", "processes", "requests", "quota used", "refused", title=title, title_justify="left"
+        *("latency", "processes", "requests", "quota used", "once known", "refused"),
+        title=title,
+        title_justify="left",
     )
     for latency in chosen.latency:
         for processes in chosen.processes:
@@ -51,7 +57,7 @@ def main(arguments: list[str]) -> None:
     Console().print(table)
 
 
-def _measure(latency: int, processes: int, seconds: int) -> tuple[str, str, str]:
+def _measure(latency: int, processes: int, seconds: int) -> tuple[str, ...]:
     with (
         tempfile.TemporaryDirectory() as home,
         simulator("--quota", str(QUOTA), "--latency", f"{latency}ms", "--jitter", f"{latency // 2}ms") as url,
@@ -63,9 +69,16 @@ def _measure(latency: int, processes: int, seconds: int) -> tuple[str, str, str]
         lines = arrivals(url)
     served = [line["arrived"] for line in lines if line["answer"] == "ok"]
     refused = sum(line["answer"] == "throttled" for line in lines)
-    # The first second may carry a whole window at once; from then on, N a second is all there is.
-    used = (len(served) - QUOTA) / (QUOTA * (served[-1] - served[0]))
-    return f"{len(lines)}", f"{used:.1%}", f"{refused} of {len(lines)}"
+    shares = (_used(served, served[0] + later) for later in (0.0, UNKNOWN))
+    return f"{len(lines)}", *shares, f"{refused} of {len(lines)}"
+
+
+def _used(served: Sequence[float], since: float) -> str:
+    """The share of the quota in the whole seconds from a moment on; none of them can hold more than it."""
+    seconds = int(served[-1] - since)
+    if seconds < 1:
+        return "–"
+    return f"{sum(since <= at < since + seconds for at in served) / (QUOTA * seconds):.1%}"
 
 
 async def _ask(url: str, home: str, seconds: int) -> None:
