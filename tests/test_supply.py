@@ -31,7 +31,9 @@ def test_no_version_is_below_the_one_that_mended_it(name, lock):
     assert versions(lock)[name] >= MENDED[name]
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "deploy/build.lock"])
+@pytest.mark.parametrize(
+    "lock", [*LOCKS, "deploy/build.lock", "deploy/archive.lock", "tests/cold/readers.lock"]
+)
 def test_everything_in_a_lock_is_pinned_by_hash(lock):
     text = (ROOT / lock).read_text()
     entries = re.split(r"^(?=[a-z0-9_-]+==)", text, flags=re.MULTILINE)[1:]
