@@ -348,13 +348,12 @@ class _Shared:
             await self._given_back([taken.claim.number])
 
     async def withdraw(self) -> None:
-        ready = [taken.claim.number for queue in self._ready.values() for taken in queue if taken.claim]
-        self._ready.clear()
-        await self._given_back(ready)
+        await self._give_back_unbegun()
         async with self._database.session("withdrawing walks") as connection:
             await connection.execute(_WITHDRAW, self._slot, list(self._targets))
 
     async def standing(self) -> Standing:
+        await self._give_back_unbegun()  # of a key that was denied: nobody else would look at its portion
         async with self._database.session("looking at what others walk") as connection:
             holders = [row["holder"] for row in await connection.fetch(_HOLDERS, self._slot, self._holder)]
             if gone := [holder for holder in holders if is_gone(holder)]:
@@ -388,6 +387,11 @@ class _Shared:
             Taken(self._targets[row["target"]], Claim(self._slot, row["target"], row["number"]))
             for row in sorted(rows, key=itemgetter("place"))
         ]
+
+    async def _give_back_unbegun(self) -> None:
+        unbegun = [taken.claim.number for queue in self._ready.values() for taken in queue if taken.claim]
+        self._ready.clear()
+        await self._given_back(unbegun)
 
     async def _given_back(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
         if numbers:

@@ -90,6 +90,21 @@ async def test_two_share_a_sweep_and_each_walk_is_taken_once(programs: list[Prog
     assert all(found.values())
 
 
+async def test_the_portion_of_a_key_that_is_denied_goes_to_the_others(programs: list[Program]) -> None:
+    """A key takes a sixteenth at a time; one that is refused at its first request has begun one walk of it."""
+    many = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 102)]
+    for program in programs:
+        await program.registry.number(many)
+    async with programs[0].claims("denied", "good").work(SLOT, many, STAY) as work:
+        refused = await work.take("denied")
+        assert refused is not None
+        await work.give_back(refused)
+        taken = await all_of(work, "good")
+        assert (await work.standing()).free == len(many) - len(taken) > 0
+        taken += await all_of(work, "good")
+        assert {one.target for one in taken} == set(many)
+
+
 async def test_walks_are_taken_in_their_order(programs: list[Program]) -> None:
     async with programs[0].claims().work(SLOT, TARGETS[::-1], STAY) as work:
         assert [taken.target for taken in await all_of(work)] == TARGETS[::-1]
