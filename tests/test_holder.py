@@ -1,6 +1,7 @@
 """A program's name tells others on its machine whether it still runs."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -21,14 +22,27 @@ def test_who_has_ended_is_gone():
 
 
 def test_a_number_that_somebody_else_has_by_now_does_not_deceive():
-    host, number, _, nonce = new_name().split("/")
-    assert is_gone(f"{host}/{number}/1/{nonce}")
+    host, number, began, nonce = new_name().split("/")
+    numbering = began.partition(".")[0]
+    assert is_gone(f"{host}/{number}/{numbering}.1/{nonce}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+def test_a_container_of_the_same_name_and_its_host_know_nothing_of_each_others_numbers():
+    apart = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c")
+    ask = "from collector.holder import is_gone, new_name; print(new_name(), is_gone({!r}))"
+    name, ours_is_gone = subprocess.run(
+        [*apart, ask.format(new_name())], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert name.split("/")[0] == new_name().split("/")[0]
+    assert ours_is_gone == "False"
+    assert not is_gone(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    [f"elsewhere/{os.getpid()}/1/a", "elsewhere", "", "a/b/c/d", f"{os.uname().nodename}/x/1/a"],
-    ids=["another host", "no number", "nothing", "no numbers", "no number of a process"],
+    [f"elsewhere/{os.getpid()}/1/a", "elsewhere", "", "a/b/c/d", f"{os.uname().nodename}/1/another.1/a"],
+    ids=["another host", "no number", "nothing", "no numbers", "another numbering"],
 )
 def test_of_others_nothing_is_known(name):
     assert not is_gone(name)
