@@ -15,7 +15,7 @@ from hashlib import blake2b, sha256
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from collector.errors import Denied, Rejected, TokenExpired, Unreadable
+from collector.errors import Denied, Rejected, TokenExpired, Unavailable, Unreadable
 from collector.postgres.database import Database
 from collector.secret import Secret
 from collector.wire import Token
@@ -31,8 +31,11 @@ INSERT INTO collector.token (key) VALUES ($1)
 ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
 RETURNING sealed, issued_at, expires_at
 """
-# Whoever holds the row is asking the API, which may take as long as three requests.
+ISSUED_WITHIN = 40.0
+"""Seconds in which the API gives a token or is taken to be away, whatever `api.timeout` allows a single request."""
+# Whoever holds the row is asking the API.
 _PATIENTLY = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
+_RENEWED_WITHIN = 60.0 + ISSUED_WITHIN + 10.0
 _NOT_ISSUED = (
     "see whether api.base_url leads to Kiwoom, and whether the key is in force"
     " / api.base_url이 키움을 가리키는지, 키가 유효한지 확인하세요"
@@ -66,7 +69,9 @@ class Tokens:
         *,
         issue: Callable[[], Awaitable[Token]],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        within: float = ISSUED_WITHIN,
     ) -> None:
+        self._within = within
         self._database = database
         self._key = key_digest(app_key)
         self._seal = SecretBox(_sealing_key(app_key, secret_key))
@@ -105,7 +110,7 @@ class Tokens:
 
     async def _issued(self, failed: Secret | None) -> _Held:
         """A new token, unless another program was quicker. The row is locked while the API is asked."""
-        async with self._database.transaction("renewing the token", timeout=60) as connection:
+        async with self._database.transaction("renewing the token", timeout=_RENEWED_WITHIN) as connection:
             await connection.execute(_PATIENTLY)
             row = await connection.fetchrow(_LOCK, self._key)
             found = self._opened(**row)
@@ -120,8 +125,11 @@ class Tokens:
     async def _new(self) -> Token:
         """A new token from the API. Denied where there is none to be had: it would be so for every target."""
         try:
-            token = await self._issue()
+            async with asyncio.timeout(self._within):
+                token = await self._issue()
             self._believable(token)
+        except TimeoutError:
+            raise Unavailable(f"no token within {self._within:g} s") from None
         except (Rejected, TokenExpired, Unreadable) as error:
             raise Denied(
                 f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED

@@ -14,7 +14,7 @@ from collector.errors import ApiError, Denied, Rejected, Throttled, Unavailable,
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
 from collector.secret import Secret
-from collector.token import Tokens
+from collector.token import ISSUED_WITHIN, Tokens
 from collector.wire import Token
 from tests.stand import fetch
 
@@ -49,10 +49,12 @@ async def program(
     *,
     secret_key: str = "secret",
     clock: Callable[[], datetime] = lambda: NOW,
+    within: float = ISSUED_WITHIN,
 ) -> AsyncIterator[Tokens]:
     """The tokens of a program of its own."""
     async with open_pool(address, size=3) as pool:
-        yield Tokens(Database(pool, address), Secret("key"), Secret(secret_key), issue=issuer, now=clock)
+        keys = Secret("key"), Secret(secret_key)
+        yield Tokens(Database(pool, address), *keys, issue=issuer, now=clock, within=within)
 
 
 async def test_a_token_is_issued_once_and_remembered(database: Address) -> None:
@@ -68,6 +70,16 @@ async def test_another_program_takes_the_token_that_is_there(database: Address) 
     async with program(database, issuer) as first, program(database, issuer) as second:
         assert await first.current() == await second.current()
     assert issuer.issued == 1
+
+
+async def test_a_token_that_takes_too_long_is_an_api_that_is_away_and_keeps_nobody_else(
+    database: Address,
+) -> None:
+    slow, quick = Issuer(takes=60.0), Issuer()
+    async with program(database, slow, within=0.1) as first, program(database, quick) as second:
+        with pytest.raises(Unavailable):
+            await first.current()
+        assert (await second.current()).reveal() == quick.live
 
 
 async def test_programs_that_start_together_share_one_issuance(database: Address) -> None:
