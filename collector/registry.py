@@ -27,6 +27,11 @@ _NEW_TARGETS = """
 INSERT INTO collector.target (market, sector, exchange)
 SELECT *
 FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (market, sector, exchange)
+WHERE NOT EXISTS (
+    SELECT
+    FROM collector.target AS t
+    WHERE t.market = wanted.market AND t.sector = wanted.sector AND t.exchange = wanted.exchange
+)
 ORDER BY market, sector, exchange
 ON CONFLICT DO NOTHING
 """
@@ -43,10 +48,17 @@ SELECT l.id, l.symbol, l.name
 FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
 JOIN collector.listing AS l USING (symbol, name)
 """
+# In one statement and in one order: others end the same sweep at this moment, and lock the same listings.
 _SEEN = """
 UPDATE collector.listing AS l
-SET last_seen = GREATEST(l.last_seen, $2), board = COALESCE($3, l.board)
-FROM (SELECT id FROM collector.listing WHERE id = ANY ($1::integer[]) ORDER BY id FOR UPDATE) AS locked
+SET last_seen = GREATEST(l.last_seen, $1), board = COALESCE(locked.board, l.board)
+FROM (
+    SELECT k.id, seen.board
+    FROM unnest($2::integer[], $3::text[]) AS seen (id, board)
+    JOIN collector.listing AS k USING (id)
+    ORDER BY k.id
+    FOR UPDATE OF k
+) AS locked
 WHERE l.id = locked.id
 """
 _SECTORS = """
@@ -111,9 +123,12 @@ class Registry:
 
     async def number(self, targets: Collection[Target]) -> None:
         """Give each target its number."""
-        if targets and not self.targets.keys() >= set(targets):
+        new = (
+            set(targets) - self.targets.keys()
+        )  # whatever is proposed costs a number, of which there are 32,767
+        if new:
             async with self._database.transaction("registering targets") as connection:
-                await connection.execute(_NEW_TARGETS, *map(list, zip(*targets, strict=True)))
+                await connection.execute(_NEW_TARGETS, *map(list, zip(*new, strict=True)))
             async with self._database.session("reading the targets") as connection:
                 await self._learn_targets(connection)
 
@@ -151,9 +166,11 @@ class Registry:
     async def keep_members(self, connection: Connection, slot: datetime) -> None:
         """Write down what `note_members` was told since the last time."""
         seen, self._seen = self._seen, {}
-        for home, pages in seen.items():
-            ids = set(chain.from_iterable(map(self._numbers.__getitem__, pages)))
-            await connection.execute(_SEEN, sorted(ids), slot, home)
+        boards: dict[int, Market | None] = {}
+        for home in sorted(seen, key=bool):  # no board first: it takes nothing from what another market tells
+            ids = chain.from_iterable(map(self._numbers.__getitem__, seen[home]))
+            boards |= dict.fromkeys(ids, home)
+        await connection.execute(_SEEN, slot, list(boards), list(boards.values()))
 
     async def sectors(self) -> dict[str, Sector]:
         """The sector table as last refreshed, by code; empty where it never was."""

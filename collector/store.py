@@ -69,35 +69,53 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS before ON true
 """
+# `there` may be any list of NXT. It speaks for a sector only if the same list on KRX holds all of the sector's members.
 _NONE_THERE = """
-WITH here AS (
-    SELECT w.slot, w.target
+WITH whole AS (
+    SELECT w.slot, w.target, w.rows, t.market, t.sector, t.exchange,
+           (w.slot AT TIME ZONE INTERVAL '9 hours')::date AS day
     FROM collector.walk AS w
     JOIN collector.target AS t ON t.id = w.target
-    WHERE t.market = $1 AND t.sector = $2 AND t.exchange = 'KRX'
+    WHERE t.market = $1 AND t.exchange IN ('KRX', 'NXT')
       AND w.status = 'complete' AND w.rows > 0 AND w.slot BETWEEN $3::timestamptz - INTERVAL '10 days' AND $3
-    ORDER BY w.slot DESC
+), here AS (
+    SELECT slot, target
+    FROM whole
+    WHERE sector = $2 AND exchange = 'KRX'
+    ORDER BY slot DESC
     LIMIT 1
 ), there AS (
-    SELECT w.slot, w.target
-    FROM collector.walk AS w
-    JOIN collector.target AS t ON t.id = w.target
-    WHERE t.market = $1 AND t.exchange = 'NXT'
-      AND w.status = 'complete' AND w.slot BETWEEN $3::timestamptz - INTERVAL '10 days' AND $3
-    ORDER BY w.slot::date DESC, w.rows DESC
+    SELECT slot, target, sector
+    FROM whole
+    WHERE exchange = 'NXT'
+    ORDER BY day DESC, rows DESC, slot DESC
     LIMIT 1
-)
-SELECT EXISTS (SELECT FROM here) AND EXISTS (SELECT FROM there) AND NOT EXISTS (
-    SELECT FROM here
+), twin AS (
+    SELECT whole.slot, whole.target
+    FROM whole
+    JOIN there USING (sector)
+    WHERE whole.exchange = 'KRX'
+    ORDER BY whole.slot DESC
+    LIMIT 1
+), members AS (
+    SELECT l.symbol
+    FROM here
     CROSS JOIN LATERAL collector.walked(here.slot, here.target) AS k
     JOIN collector.listing AS l ON l.id = k.listing
-    WHERE l.symbol IN (
-        SELECT m.symbol
-        FROM there
-        CROSS JOIN LATERAL collector.walked(there.slot, there.target) AS n
-        JOIN collector.listing AS m ON m.id = n.listing
-    )
+), trading AS (
+    SELECT l.symbol
+    FROM there
+    CROSS JOIN LATERAL collector.walked(there.slot, there.target) AS k
+    JOIN collector.listing AS l ON l.id = k.listing
+), candidates AS (
+    SELECT l.symbol
+    FROM twin
+    CROSS JOIN LATERAL collector.walked(twin.slot, twin.target) AS k
+    JOIN collector.listing AS l ON l.id = k.listing
 )
+SELECT EXISTS (SELECT FROM members)
+   AND NOT EXISTS (SELECT FROM members WHERE symbol IN (SELECT symbol FROM trading))
+   AND NOT EXISTS (SELECT FROM members WHERE symbol NOT IN (SELECT symbol FROM candidates))
 """
 _ENTER = """
 INSERT INTO collector.walk AS w (
@@ -188,12 +206,10 @@ class Store:
             # It only makes questions quicker, of which the first are ours; the next sweep tends it as well.
             async with self.database.session("tending the day's index") as connection:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
+        if others:
+            await self.keep_sight(slot, others)
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
-            if others:
-                await connection.execute(
-                    _SEEN_BY_OTHERS, slot, [self.registry.targets[one] for one in others]
-                )
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
 
@@ -214,7 +230,7 @@ class Store:
             return slot
 
     async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
-        """What the ledger holds of a slot."""
+        """What the ledger holds of a slot; a target that another program has brought meanwhile is not ours."""
         targets = {number: target for target, number in self.registry.targets.items()}
         async with self.database.session("reading the ledger") as connection:
             found = await connection.fetch(_LEDGER, slot)
@@ -230,6 +246,7 @@ class Store:
                 attempts=row["attempts"],
             )
             for row in found
+            if row["target"] in targets
         }
 
     async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
@@ -242,7 +259,8 @@ class Store:
     async def none_there(self, slot: datetime, target: Target) -> bool:
         """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
 
-        Both within ten days, and both needed: this is what makes an empty sector on NXT believable.
+        Both within ten days, and both needed, and the largest must be of a list to which all of the sector belongs
+        on KRX: this is what makes an empty sector on NXT believable.
         """
         async with self.database.session("comparing KRX with NXT") as connection:
             return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))

@@ -74,6 +74,15 @@ async def test_a_number_is_given_once(database: Address) -> None:
     assert len(set(second.targets.values())) == 3
 
 
+async def test_a_target_more_costs_one_number(database: Address) -> None:
+    """There are 32,767 of them, and what is proposed in vain costs one, too."""
+    many = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 202)]
+    async with registered(database) as first, registered(database) as second:
+        await first.number(many)
+        await second.number([*many, KRX100])
+        assert second.targets[KRX100] == max(first.targets.values()) + 1
+
+
 async def test_programs_that_meet_the_same_listings_give_them_the_same_numbers(database: Address) -> None:
     async with AsyncExitStack() as stack:
         rivals = [await stack.enter_async_context(registered(database)) for _ in range(4)]

@@ -378,6 +378,63 @@ async def test_the_members_of_last_evening_confirm_nothing_this_morning(database
         assert (await store.known(morning, [KOSPI]))[KOSPI].last_members is None
 
 
+async def test_the_ledger_leaves_out_what_only_another_program_knows(database: Address) -> None:
+    unknown = Target.of("KOSPI", "013", "KRX")
+    async with storing(database) as first, storing(database) as second:
+        await second.registry.number([unknown])
+        await second.enter(reading(unknown, SLOT, snapshots(3)), COMPLETE)
+        await first.enter(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
+        assert set(await first.ledger(SLOT)) == {KOSPI}
+        assert set(await second.ledger(SLOT)) == {KOSPI, unknown}
+
+
+async def test_an_empty_sector_of_nxt_is_believed_by_a_list_that_it_belongs_to_alone(
+    database: Address,
+) -> None:
+    def target(sector: str, exchange: str) -> Target:
+        return Target.of("KOSPI", sector, exchange)
+
+    asked = target("013", "NXT")
+    lists = {  # the sector has 0–9; 027 is another industry; 001 holds both, of which NXT trades 100–149
+        target("013", "KRX"): snapshots(10),
+        target("027", "KRX"): snapshots(100, first=100),
+        target("027", "NXT"): snapshots(50, first=100),
+    }
+    boards = {target("001", "KRX"): snapshots(200), target("001", "NXT"): snapshots(60, first=100)}
+    async with storing(database) as store:
+        await store.registry.number([*lists, *boards, asked])
+        for one, rows in lists.items():
+            await store.enter(reading(one, SLOT, rows), COMPLETE)
+        assert not await store.none_there(SLOT, asked)
+        for one, rows in boards.items():
+            await store.enter(reading(one, SLOT, rows), COMPLETE)
+        assert await store.none_there(SLOT, asked)
+        later = SLOT + timedelta(minutes=5)
+        await store.enter(reading(target("001", "NXT"), later, snapshots(60, first=9)), COMPLETE)
+        assert not await store.none_there(later, asked)
+
+
+async def test_programs_that_end_one_slot_at_one_moment_do_not_wait_for_each_other(database: Address) -> None:
+    """Each has seen listings of one board, and locks what the other has seen as well."""
+    slots = [SLOT + timedelta(seconds=number) for number in range(30)]
+    kosdaq = Target.of("KOSDAQ", "101", "KRX")
+    async with storing(database) as one, storing(database) as other:
+        await one.registry.number([kosdaq])
+        await other.registry.number([kosdaq])
+        for slot in slots:
+            await one.enter(reading(KOSPI, slot, snapshots(200)), COMPLETE)
+            await other.enter(reading(kosdaq, slot, snapshots(200, first=200)), COMPLETE)
+            await asyncio.gather(
+                one.end_sweep(slot, "all", [kosdaq]), other.end_sweep(slot, "everything", [KOSPI])
+            )
+    assert await fetch(
+        database, "SELECT DISTINCT board, last_seen FROM collector.listing ORDER BY board"
+    ) == [
+        ("KOSDAQ", slots[-1]),
+        ("KOSPI", slots[-1]),
+    ]
+
+
 async def test_the_newest_complete_walk_is_the_latest(database: Address) -> None:
     async with storing(database) as store:
         for minutes, certificate in ((0, COMPLETE), (1, COMPLETE), (2, SUSPECT)):
