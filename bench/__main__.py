@@ -1,34 +1,30 @@
 """Run the measurements by name; each is imported only when it is asked for."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
-EVERY = ("pipeline", "quota")
+EVERY = ("pipeline", "copying", "layout", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
-NAMED = (
-    *EVERY,
-    "copying",
-    "layout",
-    "backfill",
-    "scale",
-    "reads",
-    "cold",
-    "peers",
-    "keys",
-    "start",
-    "report",
-)
+NAMED = (*EVERY, "peers", "scale", "keys", "report")
 
 
 def main(arguments: list[str]) -> None:
     """Hand the arguments behind a name to `bench.NAME.main`."""
     name, *rest = arguments or [""]
-    name = name.removeprefix("--")
+    if name == "--peers":
+        return _all((*EVERY, "peers"), rest)
     if name and name not in NAMED:
         print(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}", file=sys.stderr)
         raise SystemExit(2)
-    for each in [name] if name else EVERY:
-        import_module(f"bench.{each}").main(rest)
+    return _all([name] if name else EVERY, rest)
+
+
+def _all(names: Sequence[str], arguments: list[str]) -> None:
+    for name in names:
+        if len(names) > 1:
+            print(f"bench: {name}", file=sys.stderr, flush=True)
+        import_module(f"bench.{name}").main(arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""How long the questions of docs/questions.md take, and the status page, in a database that `bench scale` filled.
+"""How long the questions of docs/questions.md take, and the status page, in a year of sweeps or a part of one.
 
-    python -m bench reads --home FOLDER [--calls N] [--pages]
+    python -m bench reads [--rows N ...] [--home FOLDER] [--calls N] [--pages]
+
+Ten million rows unless told otherwise; each number of them is a database of its own under `.bench`, made when it is
+first asked for (100 million: 9 GB). `--home` names one that `bench scale` filled.
 
 Each question is asked with other parameters every time, drawn from the whole year; all have been asked once before,
 so that everything is warm. The time ends when the last row has arrived as text. Beside it stands what the server's
@@ -26,8 +29,9 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table
 
+from bench import scale
 from bench.scale import CONFIG
-from collector import embedded
+from collector import embedded, log
 from collector.model import KST
 from collector.postgres import Address, connect
 from collector.postgres.session import Connection
@@ -136,15 +140,27 @@ PAGES = (
 def main(arguments: list[str]) -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(prog="bench reads", description=__doc__)
-    parser.add_argument("--home", type=Path, required=True, help="as `bench scale` had it")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000_000])
+    parser.add_argument("--home", type=Path, help="as `bench scale` had it")
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--pages", action="store_true", help="ask the page, too")
     parser.add_argument("--only", default="", help="questions whose name has this in it")
-    asyncio.run(_measure(parser.parse_args(arguments)))
+    chosen = parser.parse_args(arguments)
+    if chosen.home and not (chosen.home / "postgres").exists():
+        parser.error(
+            f"there is no database in {chosen.home}: python -m bench scale --home {chosen.home} makes one"
+        )
+    asyncio.run(_measure_all(chosen))
 
 
-async def _measure(chosen: argparse.Namespace) -> None:
-    async with embedded.running(chosen.home) as address:
+async def _measure_all(chosen: argparse.Namespace) -> None:
+    log.configure(level="error")
+    for rows in [0] if chosen.home else chosen.rows:
+        await _measure(chosen.home or await scale.home_of(rows), chosen)
+
+
+async def _measure(home: Path, chosen: argparse.Namespace) -> None:
+    async with embedded.running(home) as address:
         async with connect(address) as connection:
             title = f"PostgreSQL {await _title(connection)}, {chosen.calls} calls, milliseconds"
             known = await drawn_from(connection)
@@ -155,7 +171,7 @@ async def _measure(chosen: argparse.Namespace) -> None:
                     _add(table, question.name, found, question.goal)
         Console(width=120).print(table)
         if chosen.pages:
-            Console(width=120).print(await asyncio.to_thread(_pages, address, chosen.home, chosen.calls))
+            Console(width=120).print(await asyncio.to_thread(_pages, address, home, chosen.calls))
 
 
 async def _title(connection: Connection) -> str:

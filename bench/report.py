@@ -3,7 +3,8 @@
     python -m bench report [NAME ...]
 
 Each named measurement (all that the page shows, without a name) is run as a process of its own, and its section of
-the page is written anew; the others stay. `NAME:ARG,ARG` hands it arguments.
+the page is written anew; the others stay. `NAME:ARG,ARG` hands it other arguments than the page's own. What stands
+above a section's command is kept, what stands below it is replaced.
 """
 
 import argparse
@@ -27,6 +28,7 @@ SECTIONS = {
     "reads": "Questions over many rows",
     "start": "Start, and standing by",
 }
+ARGUMENTS = {"pipeline": "--rounds,5", "copying": "--rounds,5", "reads": "--pages,--rows,10000000,100000000"}
 
 
 def main(arguments: list[str]) -> None:
@@ -35,6 +37,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("measurements", nargs="*", metavar="NAME[:ARG,...]", default=list(SECTIONS))
     for each in parser.parse_args(arguments).measurements:
         name, _, more = each.partition(":")
+        more = more or ARGUMENTS.get(name, "")
         if name not in SECTIONS:
             parser.error(f"{name!r} has no section; there are {', '.join(SECTIONS)}")
         PAGE.write_text(

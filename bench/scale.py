@@ -5,14 +5,16 @@
 Every five minutes both boards on KRX and NXT, at the close every sector on all three exchanges: 100 million rows
 are 240 trading days. A day's rows lie as the sweeps wrote them, four walks at a time; other days repeat them at
 other prices. The database stays in the folder: COLLECTOR_HOME=FOLDER collector sql '…' asks it, and `bench reads`
-measures it. Called again, it adds what is missing. COLLECTOR_PG_BIN names another PostgreSQL to do it with.
+measures it, and makes its own where none is named. Called again, it adds what is missing. COLLECTOR_PG_BIN names
+another PostgreSQL to do it with.
 """
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from collector.schedule import timetable
 from collector.secret import Secret
 from collector.simulator import Options, Simulator
 
+MADE = Path(__file__).parents[1] / ".bench"
 DAY = date(2026, 11, 20)
 """The newest day, and the one that is really swept."""
 CONFIG = """
@@ -107,6 +110,19 @@ async def _made(home: Path, rows: int) -> None:
     async with embedded.running(home) as address:
         count = await fill(address, rows)
         print(f"{count:,} rows in {home}")
+
+
+async def home_of(rows: int) -> Path:
+    """The folder of a database of so many rows: made when it is first asked for, and kept."""
+    home = MADE / f"year-{rows}"
+    whole = home / "whole"
+    if not whole.exists():
+        print(f"bench: making {rows:,} rows in {home} (once)", file=sys.stderr, flush=True)
+        home.mkdir(parents=True, exist_ok=True)
+        with redirect_stdout(sys.stderr):
+            await _made(home, rows)
+        whole.touch()
+    return home
 
 
 async def tuned(home: Path) -> None:

@@ -29,10 +29,10 @@ from rich.table import Table
 
 from bench.contenders import EXPECTED
 from bench.pipeline import LATENCY, child, server, spread
+from bench.scale import MADE
 from collector.embedded import binaries, keeper
 
 HERE = Path(__file__).parent
-MADE = HERE.parents[1] / ".bench"
 PATIENCE = 600
 WHERE = "SELECT quote_ident(schemaname) || '.prices' FROM pg_tables WHERE tablename = 'prices'"
 
