@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from collector.cli.schedule import read_calendar, schedule, upcoming
 from collector.config import parse
+from collector.errors import ConfigError
 from collector.model import KST
 
 CONFIG = """
@@ -128,6 +129,17 @@ def test_a_wrong_calendar_is_refused_with_file_and_line(path):
     result = shown(path)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"collector: {beside}:1: '2026-02-30' is no date; allowed is YYYY-MM-DD")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(lambda path: path.symlink_to("nowhere"), "No such file"), (Path.mkdir, "Is a directory")],
+    ids=["leads nowhere", "folder"],
+)
+def test_a_calendar_that_cannot_be_read_is_refused_and_not_replaced_by_the_shipped_one(path, spoil, why):
+    spoil(path.with_name("calendar.yaml"))
+    with pytest.raises(ConfigError, match=rf"calendar.yaml: cannot be read \({why}"):
+        read_calendar(path)
 
 
 def test_a_wrong_schedule_is_refused_with_file_and_line(path):

@@ -76,10 +76,16 @@ def schedule(path: Path, count: int | None, first: date | None, last: date | Non
 
 
 def read_calendar(path: Path) -> Calendar:
-    """The calendar that goes with a configuration: `calendar.yaml` beside it, or else the shipped one."""
+    """The calendar that goes with a configuration: `calendar.yaml` beside it, or else the shipped one.
+
+    ConfigError for one that lies there and cannot be read: the shipped one may know other closures.
+    """
     beside = path.parent / "calendar.yaml"
-    found = beside if beside.is_file() else shipped.path("config", "calendar.yaml")
-    return calendar.load(found.read_bytes(), str(found))
+    found = beside if os.path.lexists(beside) else shipped.path("config", "calendar.yaml")
+    try:
+        return calendar.load(found.read_bytes(), str(found))
+    except OSError as error:
+        raise ConfigError(f"{found}: cannot be read ({error.strerror})") from None
 
 
 def between(schedules: Sequence[Schedule], known: Calendar, first: date, last: date) -> list[Slot | Skip]:
