@@ -32,13 +32,28 @@ def archiver(found: World) -> Callable[[date], Awaitable[None]]:
 
     async def archive(before: date) -> None:
         options = ("--force", "--keep-restored", "--config", found.config.origin)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "collector", "archive", "--before", before.isoformat(), *options),
-            env=_environment(found),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "collector",
+                    "archive",
+                    "--before",
+                    before.isoformat(),
+                    *options,
+                ),
+                env=_environment(found),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=PIPE,
+                stderr=PIPE,
+            )
+        except (
+            OSError
+        ) as error:  # a machine short of memory or of processes: sweeps go on, tomorrow is a night, too
+            logger.error("archive.failed", reason=f"it does not start: {error.strerror}", code=None)
+            return
         try:
             out, err = await process.communicate()
         finally:

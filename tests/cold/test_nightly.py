@@ -1,5 +1,6 @@
 """What the daemon does with old days at night."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,13 @@ async def test_a_night_that_fails_says_why(
     [line] = logs
     assert (line["event"], line["code"]) == ("archive.failed", 2)
     assert "home/archive cannot be written: Not a directory" in line["reason"]
+
+
+async def test_a_night_without_a_process_to_be_had_says_why_and_ends_nothing(
+    database: Address, tmp_path: Path
+) -> None:
+    too_long = replace(found(database, tmp_path), config=config.parse(CONFIG.encode(), "x" * 200_000))
+    with capture_logs() as logs:
+        await nightly.archiver(too_long)(date(2026, 11, 20))
+    [line] = logs
+    assert (line["event"], line["reason"]) == ("archive.failed", "it does not start: Argument list too long")
