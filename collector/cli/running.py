@@ -19,7 +19,7 @@ from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.collect import Collector
-from collector.errors import CollectorError, StoreError
+from collector.errors import CollectorError, ConfigError, StoreError
 from collector.lease import Lease, leased
 from collector.log import logger
 from collector.registry import Registry
@@ -39,11 +39,16 @@ def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> in
 
 
 class Order:
-    """The configuration in force, and how it is read anew."""
+    """The configuration in force with the keys and the calendar that it names, and how all that is read anew.
+
+    What is in force has been read: a file that goes or changes meanwhile counts from the next SIGHUP on, and
+    not when the database comes back.
+    """
 
     def __init__(self, config_path: Path | None, *, force: bool) -> None:
         self.world = world.read(config_path)
         self.calendar = read_calendar(Path(self.world.config.origin))
+        self.keys = configuration.keys(self.world.config, self.world.environment)
         self._force = force
         self._refuse(self.world, self.calendar)
 
@@ -53,12 +58,14 @@ class Order:
         try:
             config = configuration.load(path, base_url=self.world.environment.base_url)
             found, calendar = replace(self.world, config=config), read_calendar(path)
+            keys = configuration.keys(config, found.environment)
+            self._refuse_another_source(config)
             await asyncio.to_thread(self._refuse, found, calendar)
             await self._refuse_infeasible(found, calendar)
         except CollectorError as error:
             logger.error("config.refused", reason=str(error), hint=error.hint)
             return False
-        self.world, self.calendar = found, calendar
+        self.world, self.calendar, self.keys = found, calendar, keys
         logger.info("config.reread", digest=configuration.digest(config))
         return True
 
@@ -77,6 +84,16 @@ class Order:
                 raise
             logger.warning("plan.unchecked", reason=str(error))
 
+    def _refuse_another_source(self, config: configuration.Config) -> None:
+        """A database takes the data of one source only, and ours stays the one that we began with."""
+        old, new = self.world.config.api, config.api
+        if wiring.source(new) != wiring.source(old):
+            text = f"api.base_url: {new.base_url} is another source than {old.base_url}"
+            raise ConfigError(
+                config.complaint(("api", "base_url"), text),
+                hint="its data go into a database of their own: start another daemon on that",
+            )
+
     def _refuse(self, found: world.World, calendar: Calendar) -> None:
         timetable.refuse_complaints(found.config, calendar, datetime.now(UTC), force=self._force)
         nightly.refuse_without_parquet(found.config)
@@ -89,7 +106,7 @@ Shown = Callable[[Collector], AbstractContextManager[object]]
 @asynccontextmanager
 async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> AsyncIterator[daemon.Parts]:
     """All that the daemon works with, everything that it writes under the lease."""
-    async with wiring.collector(order.world) as plain:
+    async with wiring.collector(order.world, order.keys) as plain:
         lease = Lease(plain.store.database, holder)
         database = leased(plain.store.database, lease)
         registry = Registry(database)

@@ -1,6 +1,6 @@
 """Wires the parts together: the database, and on top of it everything that a sweep needs."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -65,15 +65,17 @@ async def _check(held: Database, *, private: bool) -> None:
 
 
 @asynccontextmanager
-async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Collector]:
+async def collector(
+    world: World, keys: Sequence[Key] | None = None, *, patient: bool = False
+) -> AsyncIterator[Collector]:
     """Everything that a sweep needs, opened in order: keys, database, session with the API.
 
-    `patient`: whatever else uses the key goes first.
+    `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
     """
 
     from collector.api import Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
-    keys = configuration.keys(world.config, world.environment)
+    keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
         database(world.environment, size=api.concurrency * len(keys) + 3) as held,
@@ -85,12 +87,17 @@ async def collector(world: World, *, patient: bool = False) -> AsyncIterator[Col
         ) as session,
     ):
         registry = Registry(held)
-        await registry.claim(hosts.base(api.base_url, api.trusted_hosts).kind.value)
+        await registry.claim(source(api))
         await registry.open()
         kiwoom, *others = (_kiwoom(session, held, key, api, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.shipped()
         plain = Collector(kiwoom, Store(held, registry), table, api.concurrency, others)
         yield replace(plain, worklist=worklist(plain))
+
+
+def source(api: ApiConfig) -> str:
+    """Whose data come from there, in the ledger's words."""
+    return hosts.base(api.base_url, api.trusted_hosts).kind.value
 
 
 def _kiwoom(session: "Api", held: Database, key: Key, api: ApiConfig, *, patient: bool) -> Kiwoom:

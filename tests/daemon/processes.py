@@ -86,18 +86,22 @@ def write(
 
 @asynccontextmanager
 async def started(
-    config: Path, database, *arguments: str, before: Sequence[str] = (), **environment: str
+    config: Path, database, *arguments: str, before: Sequence[str] = (), **environment: str | None
 ) -> AsyncIterator[Running]:
-    """`collector daemon` on a configuration; killed at the end of the block if it still runs."""
+    """`collector daemon` on a configuration; killed at the end of the block if it still runs.
+
+    A variable of the environment that is None is taken away.
+    """
     keys = {
         "KIWOOM_APP_KEY": "an app key",
         "KIWOOM_SECRET_KEY": "a secret key",
         "DATABASE_URL": url(database),
     }
+    given = {**os.environ, **keys, **environment}
     process = await asyncio.create_subprocess_exec(
         *before,
         *(sys.executable, "-m", "collector", "daemon", "--config", config, *arguments),
-        env={**os.environ, **keys, **environment},
+        env={name: value for name, value in given.items() if value is not None},
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

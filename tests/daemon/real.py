@@ -38,7 +38,7 @@ def order(address: Address, simulator: str, *, every: str = "5m", days: int = 0)
     config = configuration.parse(CONFIG.format(url=simulator, every=every).encode(), "c.yaml")
     keys = {"app_key": Secret("an app key"), "secret_key": Secret("a secret key")}
     world = World(Environment(database_url=Secret(url(address)), **keys), config)
-    return SimpleNamespace(world=world, calendar=CALENDAR)
+    return SimpleNamespace(world=world, calendar=CALENDAR, keys=configuration.keys(config, world.environment))
 
 
 class FastClock(SystemClock):

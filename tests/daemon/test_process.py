@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -151,6 +152,47 @@ async def test_a_hangup_takes_over_a_new_configuration_and_refuses_a_wrong_one(
     assert daemon.events("sweep.began")[1]["schedule"] == "another"
 
 
+def naming_keys(path):
+    path.write_text(path.read_text().replace("timeout: 5s", "timeout: 5s, keys: [main]"))
+
+
+def at_the_mock_host(path):
+    path.write_text(
+        re.sub("http://[^,]*, requests_per_second: 0", "https://mockapi.kiwoom.com", path.read_text())
+    )
+
+
+def with_a_calendar_that_leads_nowhere(path):
+    path.with_name("calendar.yaml").symlink_to("nowhere")
+
+
+UNUSABLE = {
+    "keys without files": (naming_keys, "api.keys names keys, but KIWOOM_KEYS is not set"),
+    "another source": (at_the_mock_host, "https://mockapi.kiwoom.com is another source than"),
+    "a calendar that leads nowhere": (with_a_calendar_that_leads_nowhere, "calendar.yaml: cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "complaint"), UNUSABLE.values(), ids=UNUSABLE.keys())
+async def test_a_configuration_that_cannot_be_carried_out_is_refused_at_a_hangup_and_sweeps_go_on(
+    database, simulator, tmp_path, spoil, complaint
+):
+    path = write(tmp_path, simulator.url)
+    async with started(path, database) as daemon:
+        await daemon.said("sweep.ended")
+        spoil(path)
+        daemon.signal(signal.SIGHUP)
+        refused = await daemon.said("config.refused")
+        path.with_name("calendar.yaml").unlink(missing_ok=True)
+        write(
+            tmp_path, simulator.url, more="  another: {universe: some, at: '00:01', days: all, grace: 1d}\n"
+        )
+        daemon.signal(signal.SIGHUP)
+        await daemon.said("sweep.ended", times=2)
+        assert (await daemon.stopped())[0] == 0
+    assert complaint in refused["reason"]
+
+
 async def test_it_tells_systemd_that_it_is_ready_alive_and_going(database, simulator, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(str(tmp_path / "notify"))
@@ -196,6 +238,26 @@ async def test_a_database_that_goes_and_comes_back_is_waited_for_without_a_call(
     assert {row["status"] for row in found} <= {"complete", "suspect"}
     assert sum(row["count"] for row in found) == len(ALL)
     assert len(daemon.events("outage.began")) == len(daemon.events("outage.ended"))
+
+
+async def test_key_files_are_not_read_again_when_the_database_comes_back(own, simulator, tmp_path):
+    home, address = own
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    for part in ("app_key", "secret_key"):
+        (keys / f"main.{part}").write_text(f"an {part}")
+        (keys / f"main.{part}").chmod(0o600)
+    path = write(tmp_path, simulator.url)
+    naming_keys(path)
+    named = {"KIWOOM_APP_KEY": None, "KIWOOM_SECRET_KEY": None, "KIWOOM_KEYS": str(keys)}
+    async with started(path, address, **named) as daemon:
+        async with embedded.running(home, durable=False):
+            await daemon.said("sweep.ended")
+        await daemon.said("outage.began")
+        shutil.rmtree(keys)
+        async with embedded.running(home, durable=False):
+            await daemon.said("lease.taken", times=2)
+            assert (await daemon.stopped())[0] == 0
 
 
 REFUSED = {
