@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from collector.backfill.period import Period
 from collector.calendar import Calendar
 from collector.calendar.shown import is_disturbed, shown_until
-from collector.model import KST, Exchange, Remark, Status, Target
+from collector.model import KST, Exchange, Outcome, Remark, Status, Target
 from collector.postgres.database import Database
 from collector.schedule import Schedule, Slot, timetable
 from collector.store import Store
@@ -97,19 +97,26 @@ async def lost(
 
 
 async def late(store: Store, wanted: Expected, calendar: Calendar, now: datetime) -> list[Late]:
-    """The slots that can be walked now as if then, with the targets that lack them, by when that ends."""
+    """The slots that can be walked now as if then, with the targets that lack them, by when that ends.
+
+    A walk that showed the session before is settled: on that day nothing was traded, and it would show the same.
+    """
     found = []
     for slot in wanted.slots:
         groups = _on_show(calendar, slot.at, wanted.targets[slot.universe], now)
         if groups:
             ledger = await store.ledger(slot.at)
-            whole = {target for target, outcome in ledger.items() if outcome.status is Status.COMPLETE}
+            settled = {target for target, outcome in ledger.items() if _is_settled(outcome)}
             found += [
                 Late(slot.at, slot.universe, lacking, until, remarks)
                 for (until, remarks), targets in groups.items()
-                if (lacking := tuple(target for target in targets if target not in whole))
+                if (lacking := tuple(target for target in targets if target not in settled))
             ]
     return found
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    return outcome.status is Status.COMPLETE or Remark.STALE in outcome.remarks
 
 
 _Group = tuple[datetime, tuple[Remark, ...]]

@@ -204,6 +204,15 @@ async def test_a_suspect_closing_slot_is_walked_again_and_a_complete_one_is_not(
     assert await fetch(database, "SELECT count(*) FROM snapshot") == [(5,)]
 
 
+async def test_a_closing_slot_of_a_day_that_nothing_traded_on_stays_suspect(database: Address) -> None:
+    async with market(database, TELECOM) as (_, collector):
+        await collector.sweep(CLOSE, "all", [TELECOM])
+        await execute(database, "UPDATE collector.walk SET status = 'suspect', remarks = '{stale}'")
+        planned = await work(collector, TELECOM, schedules=(closing(),)).plan()
+    assert planned.late == []
+    assert [(lost.status, lost.pairs) for lost in planned.lost] == [("suspect", 1)]
+
+
 async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(database: Address) -> None:
     thursday = date(2026, 11, 19)
     async with market(database, TELECOM) as (_, collector):
