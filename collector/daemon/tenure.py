@@ -151,14 +151,14 @@ class Tenure:
         return await self._accounts.has_run(slot.at, self._roster.targets[slot.universe])
 
     def _start(self, slot: Slot) -> None:
+        self._walking[slot] = self._free(slot)
         task = self._group.create_task(self._sweep(slot))
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
 
     async def _sweep(self, slot: Slot) -> None:
         """One slot from its beginning to its last line in the ledger."""
-        targets = self._free(slot)
-        self._walking[slot] = targets
+        targets = self._walking[slot]
         late = (self._clock.now() - slot.at).total_seconds()
         logger.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
         reason = await self._swept(slot, targets)
@@ -202,11 +202,12 @@ class Tenure:
             if not self._told.is_set():
                 self._start(action.slot)
 
-    def _free(self, slot: Slot) -> list[Target]:
+    def _free(self, slot: Slot) -> Sequence[Target]:
         """The slot's targets, but those that another schedule's sweep of the same instant walks."""
-        others = [targets for other, targets in self._walking.items() if other.at == slot.at]
-        taken = {target for targets in others for target in targets}
-        return [target for target in self._roster.targets[slot.universe] if target not in taken]
+        targets = self._roster.targets[slot.universe]
+        others = [walked for other, walked in self._walking.items() if other.at == slot.at]
+        taken = {target for walked in others for target in walked}
+        return [target for target in targets if target not in taken] if taken else targets
 
     def _note_api(self, sweep: Sweep) -> None:
         """The API is away when it answered nothing at all, and back when it answered anything."""
@@ -231,9 +232,13 @@ class Tenure:
                 await self._miss(list(group), reason)
 
     async def _miss(self, slots: Sequence[Slot], reason: Reason) -> None:
-        """Slots of one schedule: enter what the ledger lacks of them."""
+        """Slots of one schedule: enter what the ledger lacks of them, and no other sweep of their instant walks."""
+        for targets, alike in groupby(slots, self._free):
+            if targets:
+                await self._miss_alike(list(alike), targets, reason)
+
+    async def _miss_alike(self, slots: Sequence[Slot], targets: Sequence[Target], reason: Reason) -> None:
         first, last = slots[0], slots[-1]
-        targets = self._roster.targets[first.universe]
         missed = await self._accounts.miss([slot.at for slot in slots], first.universe, targets, reason)
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})

@@ -33,9 +33,9 @@ def url(address: Address) -> str:
     return f"postgresql://{address.user}@/{address.database}?host={address.host}&port={address.port}"
 
 
-def order(address: Address, simulator: str, *, every: str = "5m", days: int = 0) -> SimpleNamespace:
+def order(address: Address, simulator: str, *, every: str = "5m", text: str = CONFIG) -> SimpleNamespace:
     """What `collector.cli.running` makes of the arguments, the environment and the file."""
-    config = configuration.parse(CONFIG.format(url=simulator, every=every).encode(), "c.yaml")
+    config = configuration.parse(text.format(url=simulator, every=every).encode(), "c.yaml")
     keys = {"app_key": Secret("an app key"), "secret_key": Secret("a secret key")}
     world = World(Environment(database_url=Secret(url(address)), **keys), config)
     return SimpleNamespace(world=world, calendar=CALENDAR, keys=configuration.keys(config, world.environment))

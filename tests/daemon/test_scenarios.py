@@ -157,6 +157,36 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
     assert daily == members == walked > 0
 
 
+TWO_CADENCES = """
+api: {{base_url: {url}, requests_per_second: 0, timeout: 5s}}
+universes:
+  boards: [{{market: KOSPI, sectors: [005, 006]}}]
+  everything: [{{market: KOSPI, sectors: [005, 007]}}]
+schedules:
+  minute: {{universe: boards, every: 1m, during: KRX.regular}}
+  five: {{universe: everything, every: 5m, during: KRX.regular, grace: 1m}}
+"""
+
+
+async def test_a_slot_that_is_overrun_leaves_alone_what_another_schedule_walks_at_that_instant(
+    held, database
+):
+    start, shared = TEN + timedelta(seconds=65), TEN + timedelta(minutes=5)
+    slow = Options(quota=0, now=start, speed=100, latency=timedelta(seconds=1.8))
+    async with (
+        Simulator(slow) as simulator,
+        alive(order(database, simulator.url, text=TWO_CADENCES), FastClock(start, 100)),
+        asyncio.timeout(20),
+    ):
+        while not await has_ended(held, shared):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert [state[1:] for state in await states(held) if state[0] == shared] == [
+        ("005", "complete", ""),
+        ("006", "missed", "overrun"),
+        ("007", "complete", ""),
+    ]
+
+
 async def test_two_daemons_sweep_as_one(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock, "first"), alive(ordered, clock, "second"):
