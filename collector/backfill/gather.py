@@ -17,7 +17,7 @@ from collector.calendar.shown import closings, day_shown, trading_days
 from collector.certify_bars import Sighting
 from collector.collect import Collector, Tally
 from collector.log import logger
-from collector.model import KST, Sector, Status, Target
+from collector.model import KST, Sector, Target
 from collector.schedule import Schedule
 from collector.store import Store
 
@@ -106,7 +106,7 @@ class Backfill:
         members = await self._members()
         unknown = [target for target in self._targets() if target not in members]
         if unknown:
-            tally = Tally()
+            report.members.append(tally := Tally())
             slot = self.now().replace(microsecond=0)
             async with drawn("members", tally):
                 sweep = await collector.sweep(slot, "+".join(self.universes), unknown, tally)
@@ -127,7 +127,7 @@ class Backfill:
     ) -> None:
         kiwoom = collector.kiwoom
         kiwoom.refresh()
-        tally = Tally(units="listings", targets=len(stretches))
+        report.histories.append(tally := Tally(units="listings", targets=len(stretches)))
         tally.expected_pages = self._cost(stretches, 0).requests
         trading = self._trading(min(stretch.oldest for stretch in stretches.values()))
         async with drawn("daily bars", tally):
@@ -170,12 +170,11 @@ class Backfill:
 
 
 async def _walk_late(late: missing.Late, collector: Collector, report: Report, drawn: Drawn) -> None:
-    tally = Tally()
+    report.late.append(tally := Tally())
     when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
     async with drawn(f"slot {when}", tally):
         sweep = await collector.sweep(
             late.slot, late.universe, late.targets, tally, shown_until=late.until, remarks=late.remarks
         )
-    report.walks += sweep.count(Status.COMPLETE)
     report.requests += sweep.requests
     report.note(f"slot {when} ", sweep.outcomes)

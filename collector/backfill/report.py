@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from collector.collect import Tally
 from collector.model import Outcome, Status
 
 
@@ -20,15 +21,34 @@ class Unfilled:
 
 @dataclass
 class Report:
-    """Counts, and the list of what is not filled. `by_others`: another backfill had stored it meanwhile."""
+    """Counts, and the list of what is not filled. `by_others`: another backfill had stored it meanwhile.
+
+    `late`, `members` and `histories` are the tallies of what was begun: they tell how far it came, whatever ended it.
+    """
 
     listings: int = 0
     bars: int = 0
     by_others: int = 0
-    walks: int = 0
-    """Targets of closing slots that were walked late."""
     requests: int = 0
     unfilled: list[Unfilled] = field(default_factory=list)
+    late: list[Tally] = field(default_factory=list)
+    members: list[Tally] = field(default_factory=list)
+    histories: list[Tally] = field(default_factory=list)
+
+    @property
+    def has_fetched(self) -> bool:
+        """Whether the API gave anything at all."""
+        return any(tally.pages for tally in (*self.late, *self.members, *self.histories))
+
+    @property
+    def late_walks(self) -> int:
+        """Targets of closing slots that were walked late and are complete."""
+        return _complete(self.late)
+
+    @property
+    def member_walks(self) -> int:
+        """Targets that were walked for their members and are complete."""
+        return _complete(self.members)
 
     @property
     def is_whole(self) -> bool:
@@ -42,3 +62,7 @@ class Report:
             for each in outcomes
             if each.status is not Status.COMPLETE
         ]
+
+
+def _complete(tallies: Iterable[Tally]) -> int:
+    return sum(each.status is Status.COMPLETE for tally in tallies for each in tally.outcomes)

@@ -13,6 +13,7 @@ from collector import backfill as filling
 from collector import log, sectors
 from collector.backfill import Backfill, Cost, Plan, Report
 from collector.cli import drawing, wiring, world
+from collector.cli.main import complain
 from collector.cli.schedule import Day, read_calendar
 from collector.collect import Tally
 from collector.errors import CollectorError, Denied, StoreError
@@ -59,7 +60,7 @@ def backfill(
     quota.
 
     Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
-    wrongly asked or could not start.
+    wrongly asked or could not start, and nothing was fetched.
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     found = world.read(config_path)
@@ -130,10 +131,10 @@ class _Asked:
 
 
 def _give_up(error: CollectorError, report: Report) -> None:
-    """Nothing stored: the error is all there is to say. Else the exit status is 1, and the rest is for later."""
-    if not (report.listings or report.walks):
+    """Nothing fetched: the error is all there is to say. Else the exit status is 1, and the rest is for later."""
+    if not report.has_fetched:
         raise error
-    click.echo(f"collector: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+    complain(error)
     click.echo(f"{_stored(report)} before that; the same command takes up the rest", err=True)
     raise SystemExit(1)
 
@@ -154,8 +155,10 @@ def _report(report: Report, *, quiet: bool) -> None:
 
 def _stored(report: Report) -> str:
     parts = [f"{report.listings:,} listings with {report.bars:,} bars"]
-    if report.walks:
-        parts.append(f"{report.walks:,} late walks")
+    if report.late_walks:
+        parts.append(f"{report.late_walks:,} late walks")
+    if report.member_walks:
+        parts.append(f"{report.member_walks:,} walks for their members")
     if report.by_others:
         parts.append(f"{report.by_others:,} listings by another backfill")
     return f"stored {', '.join(parts)}"

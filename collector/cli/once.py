@@ -10,7 +10,7 @@ from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
 from collector.collect import Collector, Tally
 from collector.errors import ConfigError, Denied, StoreError
-from collector.model import KST, Sweep
+from collector.model import KST, Status, Sweep
 
 RESUMED = timedelta(minutes=10)
 """How old a slot may be and still be completed: what the API shows now is still what it stood for."""
@@ -88,11 +88,12 @@ async def sweep_now(
         async with drawing.progress(tally, shown=not quiet, title=name):
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
-        if not tally.outcomes:
+        if not tally.pages:
             raise
         complain(error)
+        failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)
         click.echo(
-            f"{tally.done} of {tally.targets} targets are stored;"
+            f"{tally.done - failed} of {tally.targets} targets are stored;"
             f" `collector once --slot {slot:%Y-%m-%dT%H:%M:%SZ}` takes up the rest",
             err=True,
         )

@@ -165,7 +165,7 @@ async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(datab
         shown = replace(planned, late=[(replace(late, until=far), cost)])
         report = Report()
         await filling.run(shown, collector, report)
-    assert (report.walks, report.is_whole) == (1, True)
+    assert (report.late_walks, report.is_whole) == (1, True)
     [(status, remarks, received_at)] = await fetch(
         database, "SELECT status, remarks, received_at FROM walk WHERE slot = $1", CLOSE
     )

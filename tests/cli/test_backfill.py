@@ -46,7 +46,7 @@ async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Address, t
         again = await run(*WEEK, env=env, cwd=tmp_path)
     assert (first.code, again.code) == (0, 0)
     assert re.search(r"members .* 1 targets never walked .* ka20002, now", first.out)
-    assert "stored 5 listings with 25 bars, 7 requests" in first.out
+    assert "stored 5 listings with 25 bars, 1 walks for their members, 7 requests" in first.out
     assert "who belonged to a sector on a past day" in first.out
     assert "nothing fillable is missing" in again.out
     assert "stored 0 listings with 0 bars, 0 requests" in again.out
@@ -137,23 +137,35 @@ async def test_two_at_once_store_everything_once(database: Address, tmp_path: Pa
     assert await count(database) == 22
 
 
+FULL = """
+CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF (SELECT count(*) FROM {table}) >= {rows} THEN
+        RAISE 'no space left on device' USING ERRCODE = '53100';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.fail()
+"""
+"""What has room for so many rows of a table."""
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "stored"),
+    [
+        ("collector.bar_walk", 10, r"stored 1\d listings with \d+ bars, 2 walks for their members"),
+        ("collector.bar_walk", 0, "stored 0 listings with 0 bars, 2 walks for their members"),
+        ("collector.walk", 1, "stored 0 listings with 0 bars, 1 walks for their members"),
+    ],
+    ids=["histories", "members", "one of the members' walks"],
+)
 async def test_a_database_that_goes_away_ends_it_with_what_is_stored_until_then(
-    database: Address, tmp_path: Path
+    database: Address, tmp_path: Path, table: str, rows: int, stored: str
 ) -> None:
-    config(tmp_path, MANY)
-    full = """
-    CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF (SELECT count(*) FROM collector.bar_walk) > 9 THEN
-            RAISE 'no space left on device' USING ERRCODE = '53100';
-        END IF;
-        RETURN NEW;
-    END $$;
-    CREATE TRIGGER fail BEFORE INSERT ON collector.bar_walk FOR EACH ROW EXECUTE FUNCTION public.fail()
-    """
-    await execute(database, full)
+    config(tmp_path, TELECOM, MANY, concurrency=1)
+    await execute(database, FULL.format(table=table, rows=rows))
     async with Simulator(SUNDAY) as simulator:
         found = await run(*WEEK, env=environment(simulator.url, database), cwd=tmp_path)
     assert found.code == 1
     assert "its disk is full" in found.err
-    assert "the same command takes up the rest" in found.err
+    assert re.search(f"{stored} before that; the same command takes up the rest", found.err)
     assert await fetch(database, TORN) == []

@@ -215,6 +215,17 @@ async def test_a_database_that_fails_in_the_middle_ends_it_with_the_rest_to_do(
     assert re.search(r"\d+ of 39 targets are stored; `collector once --slot", found.err)
 
 
+async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
+    database: Address, tmp_path: Path
+) -> None:
+    config(tmp_path, SOUND)
+    await execute(database, DISK_FULL)
+    async with Simulator(STILL) as simulator:
+        found = await run("once", "--quiet", env=environment(simulator.url, database), cwd=tmp_path)
+    assert found.code == 1
+    assert "0 of 1 targets are stored; `collector once --slot" in found.err
+
+
 @pytest.mark.parametrize("options", [("-X", "dev"), ()], ids=["development mode", "asyncio in debug mode"])
 async def test_no_secret_is_shown_when_python_tells_the_most(
     database: Address, tmp_path: Path, options: tuple[str, ...]
