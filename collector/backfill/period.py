@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from collector.calendar import Calendar, kst
 from collector.errors import ConfigError
+from collector.model import KST
 
 _DAY = timedelta(days=1)
 
@@ -50,8 +51,12 @@ def judged(first: date, last: date, calendar: Calendar, now: datetime) -> Period
 
 
 def over_at(calendar: Calendar, day: date) -> datetime:
-    """When a trading day's bar is final: at the end of KRX's last session of the day."""
-    return max(session.closes for session in calendar.sessions(day) if session.name.startswith("KRX."))
+    """When a trading day's bar is final: at the end of KRX's last session of the day.
+
+    At midnight where the calendar knows no hours, as before May 2000.
+    """
+    closes = (each.closes for each in calendar.sessions(day) if each.name.startswith("KRX."))
+    return max(closes, default=datetime.combine(day + _DAY, time(), KST))
 
 
 def newest_over(calendar: Calendar, now: datetime) -> date:

@@ -40,6 +40,11 @@ def test_before_there_was_an_after_market_a_day_was_over_at_its_close():
     assert over_at(CALENDAR, date(2025, 6, 2)) == datetime(2025, 6, 2, 15, 30, tzinfo=KST)
 
 
+def test_where_no_hours_are_known_a_day_is_over_at_midnight():
+    assert over_at(CALENDAR, date(2000, 2, 1)) == datetime(2000, 2, 2, tzinfo=KST)
+    assert len(judged(date(2000, 1, 2), date(2000, 1, 14), CALENDAR, NOW).days) == 10
+
+
 @pytest.mark.parametrize(
     ("first", "last", "words"),
     [
