@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from collector import config as configuration
 from collector import log, shipped
@@ -151,7 +152,7 @@ def _ranking(title: str, rows: Sequence[Any]) -> Table:
         table.add_column(name, justify="right")
     for market, code, name, mean, up, down, of in rows:
         style = "red" if mean > 0 else "blue"  # as in Korea: red is up
-        table.add_row(market, code, name, f"[{style}]{mean:+.2f} %[/]", str(up), str(down), str(of))
+        table.add_row(market, code, name, Text(f"{mean:+.2f} %", style), str(up), str(down), str(of))
     return table
 
 

@@ -20,9 +20,10 @@ _STYLE = {Status.COMPLETE: "green", Status.SUSPECT: "yellow", Status.FAILED: "re
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that honours NO_COLOR and does not fold lines where nobody looks."""
+    """A console that honours NO_COLOR, prints text as it is, and does not fold lines where nobody looks."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 1000)
+    width = None if stream.isatty() else 1000
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
 @asynccontextmanager

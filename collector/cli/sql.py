@@ -4,8 +4,10 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,13 @@ async def _ask(query: str, form: str) -> None:
         if not columns:
             raise ConfigError("the query returns no rows", hint="this command only reads: SELECT …")
         write = _writer(form, columns)
-        async for row in statement.cursor(prefetch=_BATCH):
-            write(tuple(row))
+        try:
+            async for row in statement.cursor(prefetch=_BATCH):
+                write(tuple(row))
+        except (OverflowError, ValueError) as error:  # the driver's
+            raise ConfigError(
+                "the query returns a date beyond the years 1 to 9999", hint="cast it to text: COLUMN::text"
+            ) from error
         write(None)
 
 
@@ -103,13 +110,31 @@ def shown(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, datetime):
-        return (value.astimezone(KST) if value.tzinfo else value).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
+        return _number(value)
+    if isinstance(value, date):  # an instant is one, too
+        return _moment(value)
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, float) and not isfinite(value):
+        return _plain(Decimal(value))
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    """JSON has no number without an end, so that is a text, as PostgreSQL writes it."""
+    if not value.is_finite():
+        return str(value)
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _moment(value: date) -> str:
+    """In Korea's time where there is one; `infinity` comes from the driver as the last moment that Python has."""
+    plain = value.replace(tzinfo=None) if isinstance(value, datetime) else value
+    if plain in (type(plain).min, type(plain).max):
+        return "infinity" if plain == type(plain).max else "-infinity"
+    if isinstance(value, datetime) and value.tzinfo:
+        with suppress(OverflowError):  # so near the end Korea's year has five digits already
+            value = value.astimezone(KST)
+    return value.isoformat()

@@ -181,6 +181,37 @@ async def test_sql_answers_as_a_table_csv_or_json(kept: Kept) -> None:
     assert name in table.out
 
 
+async def test_sql_shows_what_is_there_and_takes_none_of_it_for_markup(kept: Kept) -> None:
+    found = await kept.run("sql", "SELECT '[abc] x' AS a, '[/x]' AS b, ':smile:' AS \"[bold]c\"")
+    assert found.code == 0
+    assert all(text in found.out for text in ("[abc] x", "[/x]", ":smile:", "[bold]c"))
+
+
+ENDLESS = """
+SELECT 'Infinity'::numeric AS a, '-Infinity'::numeric AS b, 'NaN'::numeric AS c, 'Infinity'::float8 AS d,
+       'NaN'::float8 AS e, 'infinity'::timestamptz AS f, '-infinity'::timestamptz AS g, 'infinity'::timestamp AS h,
+       '-infinity'::date AS i, '9999-12-31 20:00+00'::timestamptz AS j, ARRAY['infinity'::date] AS k
+"""
+AS_TEXT = {
+    "a": "Infinity", "b": "-Infinity", "c": "NaN", "d": "Infinity", "e": "NaN", "f": "infinity", "g": "-infinity",
+    "h": "infinity", "i": "-infinity", "j": "9999-12-31T20:00:00+00:00", "k": ["infinity"],
+}  # fmt: skip
+
+
+async def test_sql_shows_what_has_no_end_as_postgresql_does(kept: Kept) -> None:
+    lines = await kept.run("sql", ENDLESS, "--format", "json")
+    table = await kept.run("sql", ENDLESS)
+    assert (lines.code, table.code) == (0, 0)
+    assert json.loads(lines.out, parse_constant=lambda name: f"no JSON: {name}") == AS_TEXT
+    assert "-infinity" in table.out
+
+
+async def test_sql_says_in_words_what_it_cannot_show(kept: Kept) -> None:
+    found = await kept.run("sql", "SELECT '0044-03-15 BC'::date")
+    assert found.code == 2
+    assert "cast it to text" in found.err
+
+
 async def test_sql_sees_a_table_that_is_wider_than_any_screen(kept: Kept) -> None:
     found = await kept.run("sql", "SELECT * FROM latest")
     assert found.code == 0
