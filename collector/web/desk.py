@@ -13,11 +13,14 @@ from collector.postgres.database import Database
 from collector.web.breadths import Breadths
 from collector.web.figures import Figures, Gatherer
 from collector.web.live import Live
-from collector.web.questions import Questions
+from collector.web.questions import Member, Questions
 from collector.web.recent import Recent
 from collector.web.wanted import Wanted, wanted
 
 T = TypeVar("T")
+
+MEMBERS = 8
+"""Lists of members that are kept at a time: a board's takes 1.7 MB, and a reader may leaf through a year of days."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Desk:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     breadths: Breadths = field(default_factory=Breadths)
     _recent: Recent = field(default_factory=Recent)
+    _members: Recent = field(default_factory=lambda: Recent(size=MEMBERS))
     _gatherer: Gatherer = field(default_factory=Gatherer)
 
     @property
@@ -43,6 +47,10 @@ class Desk:
     async def targets(self) -> Mapping[int, Target]:
         """Every target that was ever walked, by its number."""
         return await self.recent("targets", 5.0, self.questions.targets)
+
+    async def members(self, slot: datetime, number: int) -> list[Member]:
+        """A walk's rows, for who asks for them in another order or form a moment later."""
+        return await self._members.get((slot, number), 60.0, lambda: self.questions.members(slot, number))
 
     async def number(self, target: Target) -> int | None:
         """A target's number, None if it was never walked."""

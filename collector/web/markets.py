@@ -110,8 +110,7 @@ async def sector_view(desk: Desk, target: Target, day: date | None, order: str) 
     slots = await _slots(desk, number, day)
     if number is None or not slots:
         raise NotFound
-    key = ("members", slots[-1], number)
-    members = await desk.recent(key, 60.0, lambda: desk.questions.members(slots[-1], number))
+    members = await desk.members(slots[-1], number)
     course = await desk.breadths.course(desk.questions, number, slots)
     order = order if order in _ORDERS else "up"
     values = {

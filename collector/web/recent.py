@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Recent:
-    """The newest `size` answers; one that is being fetched is waited for, not asked for again."""
+    """The newest `size` answers, none longer than it may be given out; one being fetched is waited for."""
 
     def __init__(self, size: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -19,22 +19,25 @@ class Recent:
         self._asking: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, key: Hashable, age: float, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a question, at most `age` seconds old."""
+        """The answer to a question, at most `age` seconds old; the same age whenever it is asked."""
         lock = self._asking[key]
         try:
             async with lock:
-                at, answer = self._kept.get(key, (float("-inf"), None))
-                if self._clock() - at > age:
+                until, answer = self._kept.get(key, (float("-inf"), None))
+                if self._clock() > until:
                     answer = await ask()
-                    self._keep(key, answer)
+                    self._keep(key, self._clock() + age, answer)
                 found: T = answer
                 return found
         finally:
             if not lock.locked():
                 self._asking.pop(key, None)
 
-    def _keep(self, key: Hashable, answer: object) -> None:
-        self._kept[key] = (self._clock(), answer)
+    def _keep(self, key: Hashable, until: float, answer: object) -> None:
+        now = self._clock()
+        for old in [old for old, (end, _) in self._kept.items() if end < now]:
+            del self._kept[old]
+        self._kept[key] = (until, answer)
         self._kept.move_to_end(key)
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
