@@ -31,14 +31,22 @@ class Reader:
 
     def link(self, path: str, **query: str) -> str:
         """An address within the site, with the reader's choices."""
-        asked = {**self.chosen, **query}
-        return quote(path, safe="/:.") + (f"?{urlencode(asked)}" if asked else "")
+        return _address(path, {**self.chosen, **query})
+
+    def again(self, **choice: str) -> str:
+        """The address of what is shown, day and order and all, in another language or other colours."""
+        return _address(self.path, {**self.query, **choice})
 
     def named(self, sector: Sector | None, code: str) -> str:
         """A sector's name in the reader's language."""
         if sector is None:
             return code
         return (sector.name_ko if self.language == "ko" else sector.name_en) or sector.name_ko or code
+
+
+def _address(path: str, query: Mapping[str, str]) -> str:
+    """Of this site in any case: what begins with two slashes would be another's."""
+    return "/" + quote(path.lstrip("/"), safe="/:.") + (f"?{urlencode(query)}" if query else "")
 
 
 def reader_of(request: Request) -> Reader:

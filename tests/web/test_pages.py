@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -152,6 +154,32 @@ async def test_choices_are_carried_by_every_link(shown):
     links = [part.partition('"')[0] for part in found.split('href="')[1:]]
     inner = [link for link in links if not link.startswith(("/static/", "#"))]
     assert all("lang=" in link and "colours=" in link for link in inner)
+
+
+def switches(found: str) -> list[str]:
+    """The links in a page's head that change how it is shown."""
+    header = found.partition("<header>")[2].partition("</header>")[0]
+    return [unescape(part.partition('"')[0]) for part in header.split('href="')[2:]]
+
+
+@pytest.mark.parametrize(
+    "query", ["day=2026-11-20&order=down", "day=2026-11-20&order=down&lang=en&colours=western"]
+)
+async def test_another_language_or_other_colours_show_the_same(shown, query):
+    links = switches(await text(shown, f"/sector/KOSPI/001/KRX?{query}"))
+    assert len(links) == 4
+    for link in links:
+        path, _, asked = link.partition("?")
+        assert path == "/sector/KOSPI/001/KRX"
+        assert {"day": "2026-11-20", "order": "down"}.items() <= dict(parse_qsl(asked)).items()
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "/?path=/day&self=1", "/%22%3E?a=%00"])
+async def test_no_switch_leads_away_whatever_was_asked_for(shown, path):
+    _, _, body = await get(shown.url, path)
+    links = switches(body.decode())
+    assert len(links) == 4
+    assert all(link.startswith("/") and not link.startswith("//") for link in links)
 
 
 async def test_it_does_not_claim_to_be_ready_when_no_daemon_is_at_work(shown):
