@@ -36,6 +36,7 @@ OPEN_TO_ALL = ("/healthz", "/readyz")
 _LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2000}) HTTP/1\.[01]")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([ -~\t\x80-\xff]*?)[ \t]*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(:[0-9]{1,5})?")
+_FIELDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,11 @@ def parse(head: bytes) -> Request | Refusal:
     if len(headers) < len(lines):
         return Refusal(400, "a header is there twice", {})
     path, _, query = match[2].partition("?")
-    return Request(match[1], path, dict(parse_qsl(query, max_num_fields=20)), headers)
+    try:
+        asked = dict(parse_qsl(query, max_num_fields=_FIELDS))
+    except ValueError:
+        return Refusal(400, f"more than {_FIELDS} fields are asked for", {})
+    return Request(match[1], path, asked, headers)
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:

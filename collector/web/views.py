@@ -212,9 +212,11 @@ def _took(start: datetime | None, end: datetime | None) -> float | None:
 def slot_of(text: str) -> datetime:
     """A slot as it stands in an address; NotFound for what is none."""
     try:
-        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
+        slot = datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
     except ValueError:
         raise NotFound from None
+    _within(slot)
+    return slot
 
 
 def day_of(text: str) -> date:
@@ -223,9 +225,14 @@ def day_of(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise NotFound from None
+    _within(day)
+    return day
+
+
+def _within(day: date) -> None:
+    """NotFound for years that no ledger has, the ends of the calendar among them, where counting on fails."""
     if not 2000 <= day.year < 2100:
         raise NotFound
-    return day
 
 
 def target_of(market: str, sector: str, exchange: str) -> Target:

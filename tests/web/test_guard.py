@@ -77,6 +77,7 @@ def test_only_reading_is_possible(method):
         head("GET / HTTP/1.1", "Content-Length: 5"),
         head("GET / HTTP/1.1", "Transfer-Encoding: chunked"),
         head("GET /\xe9 HTTP/1.1"),
+        head(f"GET /?{'&'.join(f'a{number}=1' for number in range(21))} HTTP/1.1"),
     ],
     ids=lambda sent: repr(sent[:40]),
 )
