@@ -3,7 +3,7 @@
 import time as clock
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -88,7 +88,7 @@ class Figures:
     token_issued_at: datetime | None = None
     token_expires_at: datetime | None = None
     quotas: Sequence[Quota] = ()
-    schedules: Mapping[str, ScheduleFigures] | None = None
+    schedules: Mapping[str, ScheduleFigures] = field(default_factory=dict)
     database_bytes: int = 0
 
 

@@ -57,9 +57,9 @@ class _Scrape(Source):
     def collect(self) -> Iterator[Metric]:
         values = self._values
         yield from _process(values)
-        if values.figures is not None and values.wanted is not None:
+        if values.figures is not None:
             yield from _database(values.figures)
-            yield from _schedules(values.figures, values.wanted)
+            yield from _schedules(values.figures)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -133,9 +133,9 @@ def _database(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def _schedules(figures: Figures, wanted: Wanted) -> Iterator[Metric]:
-    names = [schedule.name for schedule in wanted.config.schedules][:SCHEDULES]
-    today = {name: figures.schedules[name] for name in names if figures.schedules}
+def _schedules(figures: Figures) -> Iterator[Metric]:
+    """Of the schedules as they were when the figures were gathered: there may be others by now."""
+    today = dict(list(figures.schedules.items())[:SCHEDULES])
     yield _by(
         "targets_today",
         "Slots x targets of today's slots so far, by how they ended; absent is not written down yet.",
@@ -149,7 +149,7 @@ def _schedules(figures: Figures, wanted: Wanted) -> Iterator[Metric]:
         "slots_without_complete_sweep",
         "Slots in a row, up to now, that should have been complete and are not.",
         "schedule",
-        (((name,), behind[name]) for name in names),
+        (((name,), behind[name]) for name in today),
     )
     yield _by(
         "schedule_open",

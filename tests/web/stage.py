@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from collector import calendar, config, shipped
@@ -91,7 +92,7 @@ class Page:
 
 @dataclass
 class Stand:
-    """What a test may set before a page is served."""
+    """What a test may set before a page is served; `yaml` also while it is, as a SIGHUP does."""
 
     yaml: bytes = YAML
     now: Callable[[], datetime] = lambda: NOW
@@ -103,7 +104,7 @@ class Stand:
 async def page(address: Address, stand: Stand | None = None) -> AsyncIterator[Page]:
     """The page over a database, ready to be asked."""
     stand = stand or Stand()
-    settings, days = config.parse(stand.yaml, "stage.yaml"), days_of()
+    parsed, days = lru_cache(lambda yaml: config.parse(yaml, "stage.yaml")), days_of()
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Database]:
@@ -112,7 +113,7 @@ async def page(address: Address, stand: Stand | None = None) -> AsyncIterator[Pa
 
     async with served(
         opened,
-        lambda: (settings, days),
+        lambda: (parsed(stand.yaml), days),
         live=Live(),
         guard=stand.guard,
         host="127.0.0.1",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.database import Server
-from tests.web.stage import Page, Stand, get, page
+from tests.web.stage import YAML, Page, Stand, get, page
 
 PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -75,6 +75,16 @@ async def test_the_figures_are_those_of_the_database(shown):
     assert told == {"complete": 13, "suspect": 1, "failed": 1, "missed": 1, "absent": 4}
     assert found['collector_complete_sweep_age_seconds{schedule="intraday"}'] == 12 * 60
     assert found["collector_rows_today"] == 3 * (240 + 30 + 60 + 40) + 240 + 30
+
+
+async def test_a_schedule_that_was_added_a_moment_ago_waits_for_the_next_figures(shown):
+    stand = Stand()
+    async with page(shown.address, stand) as changed:
+        await metrics(changed)
+        stand.yaml = YAML + b"  close: {universe: boards, at: KRX.regular.close + 10m}\n"
+        found = series(await metrics(changed))
+    told = [name for name in found if name.startswith("collector_slots_without_complete_sweep{")]
+    assert 'collector_slots_without_complete_sweep{schedule="intraday"}' in told
 
 
 async def test_there_are_never_more_than_500_series(server: Server, template: str):
