@@ -71,10 +71,13 @@ class Swept(NamedTuple):
 
 @dataclass(frozen=True)
 class ScheduleFigures:
-    """One schedule today: slots × targets by status, and its last sweep."""
+    """One schedule today: slots × targets by status, and its last sweep.
+
+    `absent`: how many have no line in the ledger although their sweep should be over.
+    """
 
     statuses: Mapping[str, int]
-    expected: int
+    absent: int
     last: Swept | None
 
 
@@ -114,7 +117,7 @@ class Gatherer:
             for schedule in wanted.config.schedules:
                 mine = [slot for slot in due if slot.schedule == schedule.name]
                 ledger = _Ledger(connection, wanted, numbers, schedule)
-                found.append(await self._schedule(ledger, mine, now))
+                found.append(await self._schedule(ledger, mine, now, state["since"]))
             size = await self._size(connection)
         courses = [course for course, _ in found]
         facts = Facts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"])
@@ -130,7 +133,7 @@ class Gatherer:
         )
 
     async def _schedule(
-        self, ledger: "_Ledger", due: Sequence[Slot], now: datetime
+        self, ledger: "_Ledger", due: Sequence[Slot], now: datetime, since: datetime | None
     ) -> tuple[Course, ScheduleFigures]:
         begun = [slot.at for slot in due if slot.at <= now]
         by_slot = await ledger.statuses(begun)
@@ -142,8 +145,10 @@ class Gatherer:
         totals: Counter[str] = Counter()
         for counts in by_slot.values():
             totals.update(counts)
-        figures = ScheduleFigures(totals, len(begun) * ledger.expected, await ledger.last_sweep(begun))
-        return Course(ledger.schedule, due, whole, newest), figures
+        course = Course(ledger.schedule, due, whole, newest)
+        written = [by_slot.get(slot.at, Counter()).total() for slot in course.over(now, since)]
+        absent = sum(ledger.expected - count for count in written)
+        return course, ScheduleFigures(totals, absent, await ledger.last_sweep(begun))
 
     async def _size(self, connection: Connection) -> int:
         at, size = self._bytes

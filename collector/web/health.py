@@ -35,8 +35,8 @@ class Course:
     newest: datetime | None
 
     def over(self, now: datetime, since: datetime | None) -> list[Slot]:
-        """Today's slots whose sweep should have ended; those before the ledger's first are nobody's."""
-        return [slot for slot in self.slots if _ends(slot) <= now and (since is None or slot.at >= since)]
+        """Today's slots whose sweep should have ended; those before the ledger's first (None: all) are nobody's."""
+        return [slot for slot in self.slots if since and since <= slot.at and _ends(slot) <= now]
 
     def behind(self, now: datetime, since: datetime | None) -> int:
         """How many slots have passed since the last complete one."""
@@ -73,8 +73,6 @@ class Facts:
 
     def behind(self) -> Mapping[str, int]:
         """Slots without a complete sweep, by schedule; an empty ledger still waits for its first."""
-        if self.since is None:
-            return {course.schedule.name: 0 for course in self.courses}
         return {course.schedule.name: course.behind(self.now, self.since) for course in self.courses}
 
 

@@ -138,7 +138,7 @@ def _schedules(figures: Figures) -> Iterator[Metric]:
     today = dict(list(figures.schedules.items())[:SCHEDULES])
     yield _by(
         "targets_today",
-        "Slots x targets of today's slots so far, by how they ended; absent is not written down yet.",
+        "Slots x targets of today's slots so far, by how they ended; absent: not written down, and overdue.",
         "schedule status",
         (((name, status), count) for name, one in today.items() for status, count in _statuses(one)),
     )
@@ -188,7 +188,7 @@ def _sweeps(today: Mapping[str, ScheduleFigures]) -> Iterator[Metric]:
 def _statuses(one: ScheduleFigures) -> Iterator[tuple[str, int]]:
     for status in Status:
         yield status, one.statuses.get(status, 0)
-    yield "absent", max(0, one.expected - sum(one.statuses.values()))
+    yield "absent", one.absent
 
 
 def _there(path: Path) -> Path:

@@ -7,12 +7,18 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from collector.postgres import open_pool
+from collector.postgres.database import Database
+from collector.registry import Registry
+from collector.store import Store
 from tests.database import Server
-from tests.web.stage import YAML, Page, Stand, get, page
+from tests.web import stage
+from tests.web.stage import KRX, YAML, Page, Stand, get, page
 
 PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -46,6 +52,13 @@ def promtool(*arguments: str, text: str = "") -> str:
     return found.stdout + found.stderr if found.returncode else ""
 
 
+def targets_today(found: dict[str, float]) -> dict[str, float]:
+    return {
+        status: found[f'collector_targets_today{{schedule="intraday",status="{status}"}}']
+        for status in STATUSES
+    }
+
+
 @with_promtool
 async def test_the_metrics_follow_the_conventions(shown):
     assert await asyncio.to_thread(promtool, "check", "metrics", text=await metrics(shown)) == ""
@@ -68,13 +81,46 @@ def test_what_is_shipped_for_prometheus_is_right(arguments):
 
 async def test_the_figures_are_those_of_the_database(shown):
     found = series(await metrics(shown))
-    told = {
-        status: found[f'collector_targets_today{{schedule="intraday",status="{status}"}}']
-        for status in STATUSES
-    }
-    assert told == {"complete": 13, "suspect": 1, "failed": 1, "missed": 1, "absent": 4}
+    assert targets_today(found) == {"complete": 13, "suspect": 1, "failed": 1, "missed": 1, "absent": 0}
     assert found['collector_complete_sweep_age_seconds{schedule="intraday"}'] == 12 * 60
     assert found["collector_rows_today"] == 3 * (240 + 30 + 60 + 40) + 240 + 30
+
+
+@pytest.mark.parametrize(
+    ("at", "absent"),
+    [
+        (stage.slot(3) + timedelta(seconds=30), 0),
+        (stage.slot(4) + timedelta(minutes=4), 0),
+        (stage.slot(4) + timedelta(minutes=5), 4),
+        (stage.slot(6), 8),
+    ],
+    ids=["amid a sweep", "may still end", "should be over", "two of them"],
+)
+async def test_absent_is_what_nobody_wrote_down_although_its_sweep_should_be_over(shown, at, absent):
+    async with page(shown.address, Stand(now=lambda: at)) as later:
+        found = series(await metrics(later))
+    assert targets_today(found)["absent"] == absent
+
+
+async def test_what_is_there_of_a_sweep_under_way_makes_up_for_no_gap(server, template):
+    async with server.database(template=template) as address, open_pool(address, size=3) as pool:
+        database = Database(pool, address)
+        await stage.fill(database)
+        store = Store(database, Registry(database))
+        await store.registry.open()
+        await store.enter_miss(stage.slot(5), KRX, reason="overrun")
+        async with page(address, Stand(now=lambda: stage.slot(5) + timedelta(minutes=1))) as later:
+            found = series(await metrics(later))
+    assert targets_today(found)["absent"] == 4
+
+
+async def test_slots_before_the_first_of_the_ledger_are_absent_to_nobody(server, template):
+    async with (
+        server.database(template=template) as address,
+        page(address, Stand(now=lambda: stage.slot(4))) as empty,
+    ):
+        found = series(await metrics(empty))
+    assert targets_today(found)["absent"] == 0
 
 
 async def test_a_schedule_that_was_added_a_moment_ago_waits_for_the_next_figures(shown):
