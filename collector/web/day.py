@@ -35,6 +35,10 @@ class Mark(StrEnum):
     NONE = "none"
 
 
+UNWRITTEN = frozenset({Mark.ABSENT, Mark.RUNNING, Mark.DUE, Mark.NONE})
+"""How something can stand of which the ledger has no line."""
+
+
 class Square(NamedTuple):
     """One place of the grid: a target, or all of a market on an exchange where `sector` is None."""
 
@@ -157,6 +161,19 @@ def ledger(
     by_target = {(cell.slot, names[cell.target]): Mark(cell.status) for cell in cells if cell.target in names}
     running = {sweep.slot for sweep in sweeps if sweep.ended_at is None and now - sweep.slot < _LONGEST}
     return Ledger(by_group, by_target, running, since, now)
+
+
+def lacking(
+    lanes: Iterable[Lane], slot: datetime, there: Collection[Target], found: Ledger
+) -> dict[Target, Mark]:
+    """What there should be at a slot beside what is there, and how it stands."""
+    return {
+        target: found.unwritten(slot, lane.deadlines[slot])
+        for lane in lanes
+        if slot in lane.deadlines
+        for target in lane.targets
+        if target not in there
+    }
 
 
 def section(lane: Lane, found: Ledger) -> Section:

@@ -52,7 +52,6 @@ SELECT t.market, t.sector, t.exchange, w.status, w.pages, w.rows, w.remarks, w.e
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot = $1
-ORDER BY t.market, t.exchange, t.sector
 """
 _WALK = """
 SELECT w.status, w.pages, w.rows, w.remarks, w.error, w.attempts, w.requested_at, w.received_at, w.committed_at,
@@ -174,7 +173,7 @@ class WalkLine(NamedTuple):
 
 
 class SlotLine(NamedTuple):
-    """One target of a slot."""
+    """One target of a slot; `status` also says how it stands where the ledger has no line."""
 
     market: str
     sector: str

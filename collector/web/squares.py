@@ -2,26 +2,27 @@
 
 from markupsafe import Markup, escape
 
-from collector.web.day import Mark, Square
+from collector.web.day import UNWRITTEN, Mark, Square
 from collector.web.reader import Reader, clock, compact
 
 _NOTHING = Markup('<span class="sq none"></span>')
 _LINK = Markup('<a class="sq {}" href="{}" aria-label="{}" title="{}"></a>')
 _SIGN = Markup('<span class="sq {}" role="img" aria-label="{}" title="{}"></span>')
-_UNWRITTEN = (Mark.DUE, Mark.RUNNING, Mark.ABSENT)
-"""What leads nowhere yet: the ledger has no line of it."""
 
 
 def square(reader: Reader, one: Square) -> Markup:
-    """A link to what is known of it, labelled for who does not see its colour."""
+    """A link to what is known of it, labelled for who does not see its colour.
+
+    A gap leads to its slot: there is no walk of it. What is still to come leads nowhere.
+    """
     mark = one.mark
     if mark is Mark.NONE:
         return _NOTHING
     label = escape(f"{clock(one.slot)} {one.label}: {_said(reader, one)}")
-    if one.sector is None:
+    if one.sector is None or mark is Mark.ABSENT:
         place = reader.link(f"/slot/{compact(one.slot)}", market=one.market, exchange=one.exchange)
         return _LINK.format(mark, place, label, label)
-    if mark in _UNWRITTEN:
+    if mark in UNWRITTEN:
         return _SIGN.format(mark, label, label)
     return _LINK.format(mark, reader.link(f"/walk/{compact(one.slot)}/{one.label}"), label, label)
 

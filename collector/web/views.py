@@ -10,7 +10,7 @@ from collector.plan import pages as requests_for
 from collector.schedule import Slot, next_slot
 from collector.web import day as grid
 from collector.web.desk import Desk
-from collector.web.questions import SweepLine
+from collector.web.questions import SlotLine, SweepLine
 from collector.web.tables import Table, table
 from collector.web.wanted import Wanted, span
 
@@ -163,17 +163,39 @@ def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None
 
 
 async def slot_view(desk: Desk, slot: datetime, market: str, exchange: str) -> View:
-    """All targets of a slot, or those of a market and an exchange."""
+    """All targets of a slot, or those of a market and an exchange; also those that are not written down."""
+    written = await desk.questions.slot(slot)
     lines = [
         line
-        for line in await desk.questions.slot(slot)
+        for line in [*written, *await _unwritten(desk, slot, written)]
         if market in ("", line.market) and exchange in ("", line.exchange)
     ]
     if not lines:
         raise NotFound
+    lines.sort(key=lambda line: (line.market, line.exchange, line.sector))
     columns = "market sector exchange status pages rows remarks error attempts"
-    values = {"slot": slot, "lines": lines, "sectors": await desk.sectors()}
+    values = {
+        "slot": slot,
+        "lines": lines,
+        "sectors": await desk.sectors(),
+        "unwritten": grid.UNWRITTEN,
+    }
     return View("slot.html", values, table(f"slot {columns}", [(slot, *line) for line in lines]))
+
+
+async def _unwritten(desk: Desk, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
+    """The targets that schedules and sweeps have at a slot and the ledger has not."""
+    wanted, names = await desk.wanted(), await desk.targets()
+    before, _ = await desk.questions.around(slot, slot)
+    sweeps = await desk.questions.sweeps(slot, slot + datetime.resolution)
+    lanes = grid.lanes(wanted, slot.astimezone(KST).date(), sweeps, list(names.values()))
+    since = None if before or written else desk.now()
+    ledger = grid.ledger((), (), sweeps, names=names, since=since, now=desk.now())
+    there = {Target.of(line.market, line.sector, line.exchange) for line in written}
+    return [
+        SlotLine(*target, mark, 0, 0, (), None, 0)
+        for target, mark in grid.lacking(lanes, slot, there, ledger).items()
+    ]
 
 
 async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:

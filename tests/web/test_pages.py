@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from collector.web import guard_for
 from tests.database import Server
 from tests.stand import fetch
 from tests.web import stage
-from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, Page, Stand, get, page
+from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, YAML, Page, Stand, get, page
 
 DAY = "/day/2026-11-20"
 WALK = "/walk/20261120T091500/KOSPI"
@@ -57,7 +58,7 @@ async def test_every_page_is_there_in_both_languages(shown, path, language):
         "/slot/00010101T000000",
         "/slot/99991231T235959",
         "/walk/00010101T000000/KOSPI/001/KRX",
-        "/slot/20261120T100000",
+        "/slot/20261120T100001",
         "/walk/20261120T090000/KOSPI/999/KRX",
         "/walk/20261120T090000/NASDAQ/001/KRX",
         "/sector/KOSPI/013/NXT",
@@ -94,6 +95,58 @@ async def test_a_slot_that_nobody_wrote_down_is_a_gap(shown):
     assert ended == ["due"] * 4
     coming = [row["status"] for row in told if row["slot"].startswith("2026-11-20T15:30")]
     assert coming == ["due"] * 4
+
+
+MANY = YAML.replace(
+    b"schedules:",
+    b"""  all:
+    - {market: KOSPI, sectors: all, exchanges: [KRX]}
+schedules:
+  rest: {universe: all, every: 30m, during: KRX.regular}
+  close: {universe: all, at: KRX.regular.close + 10m}""",
+)
+FEW = YAML.replace(
+    b"schedules:",
+    b"""  all:
+    - {market: KOSPI, sectors: all, exchanges: [KRX]}
+schedules:
+  open: {universe: all, at: KRX.regular.open + 20m}
+  close: {universe: all, at: KRX.regular.close + 10m}""",
+)
+
+
+@pytest.mark.parametrize("path", ["/", DAY, "/day/2026-11-19", "/slot/20261120T092000"])
+@pytest.mark.parametrize("minutes", [22, 40], ids=["amid the morning", "after gaps"])
+@pytest.mark.parametrize("yaml", [YAML, MANY, FEW], ids=["few targets", "many", "many at few times"])
+async def test_every_link_leads_somewhere(shown, path, minutes, yaml):
+    stand = Stand(yaml=yaml, now=lambda: stage.slot(0) + timedelta(minutes=minutes))
+    async with page(shown.address, stand) as other:
+        found = (await text(other, path)).partition("<main")[2]
+        links = {unescape(part.partition('"')[0]) for part in found.split('href="')[1:]}
+        inner = {link for link in links if not link.startswith("#")}
+        dead = [link for link in inner if (await get(other.url, link))[0] != 200]
+    assert (dead, len(inner) > 2) == ([], True)
+
+
+async def test_a_gap_leads_to_its_slot_which_says_what_is_not_there(shown):
+    async with page(shown.address, Stand(now=lambda: stage.slot(6))) as later:
+        grid = await text(later, f"{DAY}?lang=en")
+        slot = await rows(later, "/slot/20261120T092000.csv?market=KOSPI&exchange=KRX")
+        coming = await rows(later, "/slot/20261120T153000.csv")
+    assert 'class="sq absent" href="/slot/20261120T092000?lang=en&amp;market=KOSPI&amp;exchange=KRX"' in grid
+    assert [(row["sector"], row["status"]) for row in slot] == [
+        (sector, "absent") for sector in ("001", "008", "013")
+    ]
+    assert {row["status"] for row in coming} == {"due"}
+
+
+async def test_a_slot_of_which_a_part_was_written_down_shows_the_rest_as_well(shown):
+    async with page(shown.address, Stand(yaml=FEW, now=lambda: stage.slot(7))) as later:
+        told = await rows(later, "/slot/20261120T091500.csv")
+        added = await rows(later, "/slot/20261120T092000.csv?exchange=KRX")
+    assert sorted(row["status"] for row in told) == ["complete", "failed", "missed", "suspect"]
+    assert len(added) > 24
+    assert {row["status"] for row in added} == {"absent"}
 
 
 async def test_the_map_says_what_the_rows_say(shown):
