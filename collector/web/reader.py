@@ -29,6 +29,9 @@ class Reader:
     def meaning(self, code: str) -> str:
         return words.meaning(code, self.language)
 
+    def explained(self, error: str) -> list[str]:
+        return words.explained(error, self.language)
+
     def link(self, path: str, **query: str) -> str:
         """An address within the site, with the reader's choices."""
         return _address(path, {**self.chosen, **query})

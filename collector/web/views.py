@@ -206,7 +206,6 @@ async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:
         raise NotFound
     line, bad = found
     members = await desk.questions.members(slot, number) if line.rows else []
-    error = line.error or ""
     values = {
         "slot": slot,
         "target": target,
@@ -215,7 +214,6 @@ async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:
         "bad": bad,
         "members": members[:_SHOWN],
         "count": len(members),
-        "kind": error.partition(":")[0],
         "took": _took(line.requested_at, line.received_at),
     }
     return View("walk.html", values, members_table(members))

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from collector.wire import codes
+
 LANGUAGES = ("ko", "en")
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
@@ -165,6 +167,14 @@ def meaning(code: str, language: str) -> str:
     """What a remark, a reason or a class of errors means, "" where nothing is known."""
     found = _TEXTS.get(f"is_{code}")
     return found[LANGUAGES.index(language)] if found else ""
+
+
+def explained(error: str, language: str) -> list[str]:
+    """What an error or a reason in the ledger means: Kiwoom's code in it, and its class."""
+    code = codes.code_in(error)
+    said = codes.MEANINGS.get(code) if code is not None else None
+    of_code = f"{code}: {said[LANGUAGES.index(language)]}" if said else ""
+    return [line for line in (of_code, meaning(error.partition(":")[0], language)) if line]
 
 
 def language(accepted: str) -> str:

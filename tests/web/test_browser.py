@@ -118,7 +118,7 @@ async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, browser):
                 break
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/walk/20261120T091500/KOSPI/008/KRX*")
-        assert "Rejected: 1504" in await page.inner_text("main")
+        assert "[1504:해당 URI" in await page.inner_text("main")
 
 
 async def test_everything_that_can_be_focused_has_a_name(shown, browser):

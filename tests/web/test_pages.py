@@ -190,9 +190,11 @@ async def test_a_suspect_walk_is_on_no_map_and_in_no_course(shown):
 
 
 async def test_an_error_stands_there_as_it_came_and_as_it_is_meant(shown):
-    found = await text(shown, f"{WALK}/008/KRX?lang=en")
-    assert ERROR in found
-    assert "asking again will not help" in found
+    english, korean = [await text(shown, f"{WALK}/008/KRX?lang={language}") for language in ("en", "ko")]
+    assert (ERROR in english, ERROR in korean) == (True, True)
+    assert "1504: This address does not serve this API ID." in english
+    assert "asking again will not help" in english
+    assert "1504: 이 주소에서는" in korean
 
 
 async def test_a_miss_says_why(shown):

@@ -149,6 +149,35 @@ def test_every_remark_and_reason_has_its_meaning():
     assert all(words.meaning(code, "ko") for code in [*told, *Reason])
 
 
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_every_code_of_kiwooms_that_is_judged_has_its_meaning(language):
+    from collector.wire import codes
+
+    judged = codes.THROTTLED | codes.EXPIRED | codes.UNAVAILABLE | codes.DENIED
+    unknown = {8200}  # named by the official client, and nowhere explained
+    assert {code for code in judged if not words.explained(f"X: y[{code}:z]", language)} == unknown
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("Rejected: Kiwoom says: 입력 값 오류입니다[1511:필수 …]", ["1511", "Rejected"]),
+        ("TokenExpired: Kiwoom says: RETURN CODE=8005 까닭", ["8005", "TokenExpired"]),
+        ("Rejected: Kiwoom says: [9999:새 코드]", ["Rejected"]),
+        ("Unavailable: no answer within 10 s", ["Unavailable"]),
+        ("overrun", ["overrun"]),
+        ("Strange: what nobody knows", []),
+        ("", []),
+    ],
+)
+def test_an_error_is_explained_by_its_code_and_by_its_class(error, expected):
+    from collector.wire import codes
+
+    known = {key: f"{key}: {english}" for key, (_, english) in codes.MEANINGS.items()}
+    told = [known[int(key)] if key.isdigit() else words.meaning(key, "en") for key in expected]
+    assert words.explained(error, "en") == told
+
+
 def test_the_clock_is_koreas():
     from collector.web.reader import clock
 
