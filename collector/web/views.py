@@ -87,7 +87,7 @@ async def day_view(desk: Desk, day: date) -> View:
 
 def _day_values(found: DayFound | None) -> dict[str, Any]:
     sections = found.sections if found else []
-    return {"found": found, "totals": grid.totals(sections), "marks": grid.Mark}
+    return {"found": found, "totals": grid.totals(sections)}
 
 
 def _grid_table(sections: Sequence[grid.Section]) -> Table:
@@ -112,7 +112,6 @@ async def overview(desk: Desk) -> View:
         **_day_values(found),
         "underway": await underway(desk, wanted, found.sweeps if found else [], now),
         "next": slot,
-        "wait": (slot.at - now) if slot else None,
     }
     return View("overview.html", values)
 

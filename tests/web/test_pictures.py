@@ -1,13 +1,15 @@
 """The pure parts behind the pictures: tiles, lines, the grid, the reader's language."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model import KST, Target
-from collector.web import day, words
+from collector.model import KST, Status, Target
+from collector.web import day, markets, words
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
 from collector.web.day import Lane, Ledger, Mark
 from collector.web.treemap import tiles
@@ -138,6 +140,18 @@ def test_the_language_is_the_readers(accepted, expected):
 
 def test_every_text_is_there_in_both_languages():
     assert all(korean and english for korean, english in words._TEXTS.values())
+
+
+def test_every_text_is_said_somewhere():
+    here = Path(words.__file__).parent
+    sources = [*(here / "templates").glob("*.html"), here / "site.py"]
+    said = {
+        key
+        for path in sources
+        for key in re.findall(r"""\b(?:t|reader\.text)\("(\w+)"\)""", path.read_text())
+    }
+    by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *markets._ORDERS}
+    assert {key for key in words._TEXTS if not key.startswith("is_")} == said | by_value
 
 
 def test_every_remark_and_reason_has_its_meaning():
