@@ -60,3 +60,21 @@ def test_the_demo_asks_the_simulator_and_takes_the_targets_that_the_trial_counts
 
     assert demo.api.base_url == "http://simulator:8021"
     assert f"\nTARGETS = {len(targets)} " in text("deploy", "compose-test")
+
+
+def unit(key: str) -> list[str]:
+    """What the unit for systemd says of a setting, each time that it does."""
+    return re.findall(rf"^{key}=(.*)$", text("deploy", "collector.service"), re.MULTILINE)
+
+
+def test_under_systemd_days_are_archived_where_it_may_write() -> None:
+    [home] = [each for each in unit("Environment") if each.startswith("COLLECTOR_HOME=")]
+
+    assert unit("ProtectSystem") == ["strict"]
+    assert [f"COLLECTOR_HOME=/var/lib/{folder}" for folder in unit("StateDirectory")] == [home]
+
+
+def test_under_systemd_the_archiver_fits_in_beside_the_daemon() -> None:
+    [limit] = unit("MemoryMax")
+
+    assert int(limit.removesuffix("M")) >= 100 + 300  # what both may take, as docs/ have it
