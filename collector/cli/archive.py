@@ -116,7 +116,7 @@ async def _refuse_open(
     if why:
         raise ArchiveError(
             f"{day} stays in the database: {why}",
-            hint="" if wish.force else "`--force` takes it along, if that was abandoned more than a day ago",
+            hint="" if wish.force else "`--force` takes along what was abandoned more than a day ago",
         )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from collector.calendar import Calendar
+from collector.calendar import Calendar, kst
+from collector.calendar.shown import shown_until
 from collector.cold.ledger import bounds
-from collector.model import KST
+from collector.model import Exchange
 from collector.postgres.session import Connection
 from collector.schedule import Schedule, timetable
 
@@ -64,8 +65,11 @@ async def why_open(
 ) -> str:
     """Why something may still be written for a day, "" if nothing will.
 
-    `forgive`: what has not ended for a day is abandoned, not open.
+    `forgive`: what has not ended for a day is abandoned, not open. A day that is on show is not forgiven: a
+    late walk of it would leave a ledger that its files do not fit.
     """
+    if on_show := _why_on_show(day, schedules, calendar, now):
+        return on_show
     unended = await connection.fetch(_OPEN, *bounds(day))
     for row in unended:
         if not (forgive and row["slot"] < now - ABANDONED):
@@ -79,5 +83,18 @@ async def why_open(
     return ""
 
 
+def _why_on_show(day: date, schedules: Sequence[Schedule], calendar: Calendar, now: datetime) -> str:
+    """Which slot of a day may be walked late, as `backfill` does until the next session opens; "" if none."""
+    for slot in timetable(schedules, calendar, *bounds(day)):
+        ends = [end for each in Exchange if (end := shown_until(calendar, each, slot.at))]
+        until = max(ends, default=now)
+        if until > now:
+            return (
+                f"its slot {_kst(slot.at)} KST ({slot.schedule}) is on show until"
+                f" {kst(until):%Y-%m-%d %H:%M} KST, and may be walked again"
+            )
+    return ""
+
+
 def _kst(at: datetime) -> str:
-    return f"{at.astimezone(KST):%H:%M:%S}"
+    return f"{kst(at):%H:%M:%S}"
