@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from collector.calendar import Calendar, kst
 from collector.calendar.shown import shown_until
 from collector.cold.ledger import bounds
+from collector.errors import ArchiveError
 from collector.model import Exchange
+from collector.parquet.files import Opened
 from collector.postgres.session import Connection
 from collector.schedule import Schedule, timetable
 
@@ -24,7 +27,7 @@ WHERE i.inhparent = 'collector.snapshot'::regclass
 ORDER BY day
 """
 _RESTORED = "SELECT DISTINCT day FROM collector.archive WHERE restored_at IS NOT NULL"
-_FILES = "SELECT file FROM collector.archive WHERE day = $1 ORDER BY exchange"
+_NOTED = "SELECT exchange, file, digest FROM collector.archive WHERE day = $1 ORDER BY exchange"
 _OPEN = """
 SELECT slot, universe
 FROM collector.sweep
@@ -48,10 +51,36 @@ async def restored(connection: Connection) -> set[date]:
     return {row["day"] for row in await connection.fetch(_RESTORED)}
 
 
+class Noted(NamedTuple):
+    """What the database keeps of an archived file: where it was put, and the digest of its rows."""
+
+    exchange: str
+    path: Path
+    digest: str
+
+
+async def noted(connection: Connection, day: date) -> list[Noted]:
+    """The day's files as they were archived, by exchange."""
+    found = await connection.fetch(_NOTED, day)
+    return [Noted(row["exchange"], Path(row["file"]), row["digest"]) for row in found]
+
+
 async def files(connection: Connection, day: date) -> list[Path]:
     """Where the day's files were put, if all of them are still there."""
-    noted = [Path(row["file"]) for row in await connection.fetch(_FILES, day)]
-    return noted if all(path.is_file() for path in noted) else []
+    paths = [each.path for each in await noted(connection, day)]
+    return paths if all(path.is_file() for path in paths) else []
+
+
+def refuse_another(opened: Opened, day: date, digest: str | None) -> None:
+    """ArchiveError unless a file is of that day and holds the rows with this digest; None: none was noted."""
+    facts = opened.facts
+    if facts.day != day:
+        raise ArchiveError(f"{opened.path} holds rows of {facts.day}, not of {day}")
+    if digest not in (None, facts.digest):
+        raise ArchiveError(
+            f"{opened.path} holds other rows of {day} than were archived from this database",
+            hint="it may be the file of another collector",
+        )
 
 
 async def why_open(

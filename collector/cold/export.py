@@ -1,12 +1,13 @@
 """Any period in one file: from the database what is there, from the archived files the rest."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from datetime import date, timedelta
 
 from collector.cold import days, ledger
 from collector.cold.archive import LONGEST, PATIENT
 from collector.cold.copying import Listing, copied, in_order, refuse_unless_all, stretches
+from collector.cold.days import Noted
 from collector.errors import ArchiveError
 from collector.parquet import columns
 from collector.parquet.columns import Names, Reader, Table, Walks
@@ -33,7 +34,7 @@ async def exported(database: Database, first: date, last: date) -> AsyncIterator
                 async for shown in _from_database(connection, day):
                     yield shown
             elif await ledger.stored(connection, day):
-                for shown in _from_files(day, [Opened(path) for path in await days.files(connection, day)]):
+                for shown in _from_files(day, await days.noted(connection, day)):
                     yield shown
 
 
@@ -51,12 +52,16 @@ async def _from_database(connection: Connection, day: date) -> AsyncIterator[Tab
         refuse_unless_all(stored, copied_rows)
 
 
-def _from_files(day: date, files: list[Opened]) -> Iterator[Table]:
-    if not files:
+def _from_files(day: date, noted: Sequence[Noted]) -> Iterator[Table]:
+    """What the files show. Each is judged by the digest that was noted, and not by what it says of itself."""
+    if not (noted and all(each.path.is_file() for each in noted)):
         raise ArchiveError(
             f"the rows of {day} are archived, and their files are not where they were put",
             hint='see `collector sql "SELECT * FROM archive"`',
         )
+    files = [Opened(each.path) for each in noted]
+    for opened, each in zip(files, noted, strict=True):
+        days.refuse_another(opened, day, each.digest)
     for opened in files:
         reader, digest = Reader(opened.facts.targets), Digest()
         for shown, rows in opened.rows(reader):

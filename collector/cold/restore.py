@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.cold import ledger
+from collector.cold import days, ledger
 from collector.cold.ahead import ahead, aside, evenly
 from collector.cold.archive import COUNT, LONGEST, PATIENT, TURN
 from collector.cold.ledger import Stored
@@ -68,6 +68,9 @@ async def restore(
         await connection.execute(PATIENT)
         await connection.execute(TURN)
         stored = {each.exchange: each for each in await ledger.stored(connection, day)}
+        digests = {each.exchange: each.digest for each in await days.noted(connection, day)}
+        for each in opened:
+            days.refuse_another(each, day, digests.get(each.facts.exchange))
         await _refuse_foreign(connection, opened, stored)
         was_there = await _is_there(connection, day, stored.values())
         if not was_there:

@@ -47,7 +47,7 @@ def at(day: date, minute: int) -> datetime:
     return datetime(day.year, day.month, day.day, 9, 0, tzinfo=KST) + timedelta(minutes=minute)
 
 
-async def fill(address: Address, *days: date, walks: int = 3, rows: int = 150) -> None:
+async def fill(address: Address, *days: date, walks: int = 3, rows: int = 150, price: int = 1000) -> None:
     """Some sweeps of each day, with everything that rows can be: renamed, extreme, twice in a walk, on no page."""
     async with opened(address) as held:
         store = Store(held, Registry(held))
@@ -55,12 +55,12 @@ async def fill(address: Address, *days: date, walks: int = 3, rows: int = 150) -
         await store.registry.open()
         for day in days or (DAY,):
             for number in range(walks):
-                await _sweep(store, at(day, 5 * number), number, rows)
+                await _sweep(store, at(day, 5 * number), number, rows, price + number)
 
 
-async def _sweep(store: Store, slot: datetime, number: int, rows: int) -> None:
+async def _sweep(store: Store, slot: datetime, number: int, rows: int, price: int) -> None:
     await store.begin_sweep(slot, "all", ALL)
-    many = [*EXTREMES, *snapshots(rows, name=f"name {number // 2}", price=1000 + number)]
+    many = [*EXTREMES, *snapshots(rows, name=f"name {number // 2}", price=price)]
     await store.enter(reading(KOSPI, slot, many), COMPLETE)
     twice = snapshots(40) + snapshots(1, first=7)
     await store.enter(reading(KOSDAQ, slot, twice), SUSPECT)

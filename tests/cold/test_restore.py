@@ -1,6 +1,9 @@
 """Files back into the database: only whole ones, only where they belong, and never twice."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.cold.export import exported
 from collector.errors import ArchiveError
 from collector.parquet.files import Facts, Opened
 from collector.postgres import Address
-from tests.cold.stand import DAY, archived, fill, restored, rows_of
+from tests.cold.stand import DAY, archived, fill, opened, restored, rows_of
 from tests.database import Server
 from tests.stand import execute, fetch
 
@@ -209,6 +213,46 @@ async def test_a_file_of_another_database_is_refused(
         await execute(other, "UPDATE collector.origin SET kind = 'ours'")
         with pytest.raises(ArchiveError, match=r"does not tell of these"):
             await restored(other, paths)
+
+
+@asynccontextmanager
+async def two_collectors(
+    server: Server, template: str, folder: Path
+) -> AsyncIterator[tuple[Address, list[Path]]]:
+    """A database whose day is in files, and the files of another one: as many rows, and other prices."""
+    async with server.database(template=template) as ours, server.database(template=template) as theirs:
+        await fill(ours)
+        await fill(theirs, price=2000)
+        await archived(ours, folder / "ours")
+        yield ours, [file.path for file in await archived(theirs, folder / "theirs")]
+
+
+async def test_another_collectors_file_of_the_same_day_is_refused(
+    server: Server, template: str, tmp_path: Path
+) -> None:
+    async with two_collectors(server, template, tmp_path) as (ours, theirs):
+        with pytest.raises(
+            ArchiveError, match=r"KRX.parquet holds other rows of 2026-11-19 than were archived"
+        ):
+            await restored(ours, theirs)
+        assert await rows_of(ours) == []
+
+
+async def test_another_collectors_file_is_not_exported(server: Server, template: str, tmp_path: Path) -> None:
+    async with two_collectors(server, template, tmp_path) as (ours, [krx, _]):
+        shutil.copy(krx, tmp_path / "ours" / "snapshot" / f"date={DAY}" / krx.name)
+        async with opened(ours) as held:
+            with pytest.raises(ArchiveError, match=r"ours/.*KRX.parquet holds other rows of 2026-11-19"):
+                assert [len(table) async for table in exported(held, DAY, DAY)] == []
+
+
+async def test_another_days_file_is_refused(database: Address, tmp_path: Path) -> None:
+    before = DAY - timedelta(days=1)
+    await fill(database, before, DAY)
+    await archived(database, tmp_path)
+    theirs = [file.path for file in await archived(database, tmp_path, before)]
+    with pytest.raises(ArchiveError, match=r"KRX.parquet holds rows of 2026-11-18, not of 2026-11-19"):
+        await restored(database, theirs)
 
 
 async def test_a_restored_day_is_in_the_files_as_well(database: Address, tmp_path: Path) -> None:
