@@ -1,8 +1,12 @@
 """What holds between the files of the deployment, without an engine; `./dev compose-test` tries them for real."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
+import yaml
 
 from collector import config, sectors
 
@@ -60,6 +64,39 @@ def test_the_demo_asks_the_simulator_and_takes_the_targets_that_the_trial_counts
 
     assert demo.api.base_url == "http://simulator:8021"
     assert f"\nTARGETS = {len(targets)} " in text("deploy", "compose-test")
+
+
+@pytest.mark.parametrize(
+    ("password", "code", "said"),
+    [
+        pytest.param("secret\n", 0, "", id="a password"),
+        pytest.param("", 2, "the secret postgres_password is empty", id="nothing"),
+        pytest.param("\n", 2, "the secret postgres_password is empty", id="an empty line"),
+        pytest.param(None, 2, "the secret postgres_password is empty or cannot be read", id="no file"),
+    ],
+)
+def test_a_database_without_a_password_is_refused_and_not_started_over_and_over(
+    tmp_path: Path, password: str | None, code: int, said: str
+) -> None:
+    """The image ends at once where it is empty, and its policy would start it again for ever."""
+    services = yaml.safe_load(text("docker-compose.yml"))["services"]
+    check, secret = services["check"], tmp_path / "postgres_password"
+    if password is not None:
+        secret.write_text(password)
+    *shell, script, name = check["entrypoint"]
+    meant = (
+        script.replace("$$", "$")
+        .replace("/run/secrets", str(tmp_path))
+        .replace("exec collector", "exec echo")
+    )
+    done = subprocess.run(
+        [*shell, meant, name, *check["command"]], capture_output=True, text=True, check=False
+    )
+
+    assert services["postgres"]["depends_on"] == {"check": {"condition": "service_completed_successfully"}}
+    assert set(services["postgres"]["secrets"]) <= set(check["secrets"])
+    assert (done.returncode, done.stdout) == (code, "" if code else "check\n")
+    assert said in done.stderr
 
 
 def unit(key: str) -> list[str]:
