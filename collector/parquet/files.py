@@ -2,7 +2,7 @@
 
     FOLDER/snapshot/date=2026-11-20/KRX.parquet
 
-A file is written beside its place, forced to the disk and renamed; so is the folder's entry. Whoever is killed
+A file is written beside its place, forced to the disk and renamed; so are the entries of its folders. Whoever is killed
 meanwhile leaves a file that ends in `.part`, which nobody reads and the next writer replaces.
 """
 
@@ -133,8 +133,7 @@ class Part:
     def keep(self) -> int:
         """Give it its name, for good; its size in bytes."""
         self.part.rename(self.path)
-        for folder in (self.path.parent, *self.path.parent.parents[:2]):
-            _sync_folder(folder)
+        _sync_folders_of(self.path)
         return self.path.stat().st_size
 
     def discard(self) -> None:
@@ -159,6 +158,18 @@ def options() -> Mapping[str, Any]:
             columns.schema(), [(name, "ascending") for name in columns.SORTED_BY]
         ),
     }
+
+
+def _sync_folders_of(path: Path) -> None:
+    """Force the entries that lead to a file to the disk, up to where its file system begins.
+
+    Which of the folders are new is not known: who made one may have been killed before it was forced.
+    """
+    for folder in path.absolute().parents:
+        with suppress(PermissionError):  # one that we may not read is none that we made
+            _sync_folder(folder)
+        if folder.is_mount():
+            return
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Days into files and back: nothing changes on the way, and nothing leaves before it has arrived."""
 
 import asyncio
+import os
 from datetime import date
 from pathlib import Path
 
@@ -83,6 +84,24 @@ async def test_many_rows_are_copied_in_stretches(database: Address, tmp_path: Pa
     assert await rows_of(database) == before
     for one, other in zip(whole, parts, strict=True):
         assert pq.read_table(one.path) == pq.read_table(other.path)
+
+
+async def test_a_file_is_on_the_disk_and_so_are_the_folders_that_were_made_for_it(
+    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: forced.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
+    await fill(database)
+    [krx, _] = await archived(database, tmp_path / "new" / "cold")
+    part = krx.path.with_name(".KRX.parquet.part")
+    folders = [str(folder) for folder in krx.path.parents if folder.is_relative_to(tmp_path)]
+    assert len(folders) == 5
+    assert [each for each in forced if each in {str(part), *folders}][: 1 + len(folders)] == [
+        str(part),
+        *folders,
+    ]
 
 
 async def test_other_days_are_left_alone(database: Address, tmp_path: Path) -> None:
