@@ -25,7 +25,6 @@ from collector.parquet.columns import Names, Reader, Table
 from collector.parquet.digest import Digest
 
 FORMAT = 2
-"""1 had no checksum of its facts."""
 GROUP = 131_072
 """Rows of a row group: what is read at least, and what is held in memory at once."""
 _KEY = b"collector"
@@ -60,8 +59,8 @@ class Facts:
     @classmethod
     def parse(cls, text: bytes) -> "Facts":
         found = json.loads(text)
-        if found["format"] not in (1, FORMAT):
-            raise ValueError(f"its format is {found['format']}, this program knows 1 and {FORMAT}")
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']}, this program knows {FORMAT}")
         facts = cls(
             day=date.fromisoformat(found["day"]),
             exchange=found["exchange"],
@@ -70,7 +69,7 @@ class Facts:
             digest=found["digest"],
             targets=[(market, sector) for market, sector in found["targets"]],
         )
-        if found["format"] == FORMAT and found["check"] != facts.check():
+        if found["check"] != facts.check():
             raise ValueError("what it says of itself is not what was written")
         return facts
 

@@ -141,9 +141,16 @@ def test_a_file_that_tells_something_else_of_itself_is_refused(said: str, bent: 
         Facts.parse(FACTS.text().replace(said, bent, 1).encode())
 
 
-def test_files_of_before_the_facts_had_a_checksum_are_read() -> None:
-    text = FACTS.text().replace('"format": 2', '"format": 1').replace(f', "check": "{FACTS.check()}"', "")
-    assert Facts.parse(text.encode()) == FACTS
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_file_of_another_format_is_refused(number: int) -> None:
+    """Also of one that had no checksum of its facts: it would be the way around that of this one."""
+    text = (
+        FACTS.text()
+        .replace('"format": 2', f'"format": {number}')
+        .replace(f', "check": "{FACTS.check()}"', "")
+    )
+    with pytest.raises(ValueError, match=f"its format is {number}, this program knows 2"):
+        Facts.parse(text.encode())
 
 
 @settings(max_examples=150, deadline=None)
