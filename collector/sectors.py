@@ -5,8 +5,9 @@ it was refreshed, so every question here takes the table that is meant.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from collector.errors import Unreadable
 from collector.model import Exchange, Market, Sector
 from collector.shipped import path
 
@@ -40,8 +41,19 @@ def first_digits(market: Market) -> tuple[str, ...]:
     return tuple(digit for digit, owner in _MARKET_BY_DIGIT.items() if owner is market)
 
 
+def served(listed: Sequence[Sector], market: Market) -> list[Sector]:
+    """Those of a market's list whose codes it serves; Unreadable if none is, for then it is another's list.
+
+    Who refreshes a table from that would take the market's own for gone.
+    """
+    found = [sector for sector in listed if market_of(sector.code) is market]
+    if not found:
+        raise Unreadable(f"ka10101 lists no sector that {market} serves")
+    return found
+
+
 def of_market(sectors: Mapping[str, Sector], market: Market, exchange: Exchange) -> tuple[Sector, ...]:
-    """What `sectors: all` stands for: every sector of the market, in the table's order.
+    """What `sectors: all` stands for: every sector that the market serves, in the table's order.
 
     On NXT and CONSOLIDATED the index-only ones are left out: indices exist on KRX alone, and an empty answer
     would cost a request each time.
@@ -49,7 +61,8 @@ def of_market(sectors: Mapping[str, Sector], market: Market, exchange: Exchange)
     return tuple(
         sector
         for sector in sectors.values()
-        if sector.market is market and (exchange is Exchange.KRX or not sector.index_only)
+        if sector.market is market_of(sector.code) is market
+        and (exchange is Exchange.KRX or not sector.index_only)
     )
 
 

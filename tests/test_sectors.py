@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from collector import sectors
-from collector.model import Exchange, Market
+from collector.errors import Unreadable
+from collector.model import Exchange, Market, Sector
 
 TABLE = sectors.shipped()
 
@@ -32,6 +33,23 @@ def test_every_code_is_three_digits_and_the_key_of_its_row():
 
 def test_every_code_belongs_to_its_market():
     assert [code for code, sector in TABLE.items() if sectors.market_of(code) is not sector.market] == []
+
+
+def test_what_the_api_lists_under_a_market_that_does_not_serve_it_is_left_out():
+    ours, theirs = Sector("001", Market.KOSPI, "종합"), Sector("199", Market.KOSPI, "코스닥")
+    assert sectors.served([ours, theirs], Market.KOSPI) == [ours]
+
+
+def test_another_markets_whole_list_is_not_believed():
+    with pytest.raises(Unreadable, match="ka10101 lists no sector that KOSDAQ serves"):
+        sectors.served([Sector("001", Market.KOSDAQ, "종합")], Market.KOSDAQ)
+
+
+def test_all_sectors_of_a_market_are_those_that_it_serves_whatever_a_table_says():
+    wrong = {**TABLE, "199": Sector("199", Market.KOSPI, "코스닥")}
+    assert sectors.of_market(wrong, Market.KOSPI, Exchange.KRX) == sectors.of_market(
+        TABLE, Market.KOSPI, Exchange.KRX
+    )
 
 
 def test_every_sector_has_a_korean_and_an_english_name():

@@ -41,10 +41,14 @@ async def _known(found: Environment) -> Mapping[str, Sector]:
 async def _refreshed(found: world.World) -> Mapping[str, Sector]:
     """Ask the API, and add what only our own table knows: names in English, kinds, listings to expect."""
     async with wiring.collector(found) as collector:
-        fetched = [sector for market in Market for sector in await collector.kiwoom.sectors(market)]
+        listed = {market: await collector.kiwoom.sectors(market) for market in Market}
+        fetched = [sector for market in Market for sector in shipped.served(listed[market], market)]
         registry = collector.store.registry
         known = [_completed(sector, shipped.shipped().get(sector.code)) for sector in fetched]
         new, gone = await registry.refresh_sectors(known, datetime.now(KST).date())
+        if strays := [each for found in listed.values() for each in found if each not in fetched]:
+            codes = ", ".join(f"{each.market}/{each.code}" for each in strays)
+            click.echo(f"left out, since another market serves them: {codes}", err=True)
         click.echo(f"{len(fetched)} sectors, {new} of them new or renamed; {gone} are gone", err=True)
         return dict(await registry.sectors())
 

@@ -151,6 +151,18 @@ async def test_sectors_are_listed_and_refreshed(database: Address, tmp_path: Pat
     assert refreshed.out == again.out
 
 
+async def test_a_sector_listed_under_a_market_that_does_not_serve_it_is_left_out_with_a_word(
+    database: Address, tmp_path: Path
+) -> None:
+    config(tmp_path, SOUND)
+    async with Simulator(
+        replace(STILL, faults=("garbage_number:field=code,text=199,api=ka10101,first=1",))
+    ) as simulator:
+        refreshed = await run("sectors", "--refresh", env=environment(simulator.url, database), cwd=tmp_path)
+    assert (refreshed.code, "199" in refreshed.out) == (0, False)
+    assert "left out, since another market serves them: KOSPI/199" in refreshed.err
+
+
 QUERY = """
 SELECT slot, symbol, name, change_percent, remarks
 FROM snapshot
