@@ -31,7 +31,9 @@ NOW = OPENING + timedelta(minutes=22)
 KRX, NXT = Target.of("KOSPI", "001", "KRX"), Target.of("KOSPI", "001", "NXT")
 CHEMICALS, ELECTRONICS = Target.of("KOSPI", "008", "KRX"), Target.of("KOSPI", "013", "KRX")
 WICKED = "<script>alert(1)</script>"
-ERROR = "Rejected: Kiwoom says: 잘못된 요청입니다[1504:해당 URI에서는 지원하는 API ID가 아닙니다. API ID=ka20002]"
+ERROR = (
+    "Rejected: Kiwoom says: 잘못된 요청입니다[1504:해당 URI에서는 지원하는 API ID가 아닙니다. API ID=ka20002]"
+)
 
 
 def slot(number: int) -> datetime:
