@@ -15,15 +15,21 @@ from collector.registry import Registry
 from collector.schedule import Slot, next_slot
 
 _SWEEPS = """
-SELECT s.slot, s.universe, s.ended_at IS NOT NULL AS ended,
+SELECT s.slot, s.universe, s.ended,
        count(*) FILTER (WHERE w.status = 'complete') AS complete,
        count(*) FILTER (WHERE w.status = 'suspect') AS suspect,
        count(*) FILTER (WHERE w.status = 'failed') AS failed,
        count(*) FILTER (WHERE w.status = 'missed') AS missed,
        COALESCE(sum(w.rows), 0)::bigint AS rows
-FROM (SELECT * FROM collector.sweep ORDER BY slot DESC LIMIT 10) AS s
+FROM (
+    SELECT slot, string_agg(universe, ', ' ORDER BY universe) AS universe, bool_and(ended_at IS NOT NULL) AS ended
+    FROM collector.sweep
+    GROUP BY slot
+    ORDER BY slot DESC
+    LIMIT 10
+) AS s
 LEFT JOIN collector.walk AS w ON w.slot = s.slot
-GROUP BY s.slot, s.universe, s.ended_at
+GROUP BY s.slot, s.universe, s.ended
 ORDER BY s.slot DESC
 """
 _DATABASE = """

@@ -130,6 +130,17 @@ async def test_status_shows_the_newest_sweeps_and_that_one_is_not_whole(kept: Ke
     assert found["sweeps"][0]["slot"] == "2026-11-20T11:00:00+09:00"
 
 
+async def test_status_counts_a_slot_once_that_two_universes_share(database: Address, tmp_path: Path) -> None:
+    config(tmp_path, BENT, SOUND)
+    async with Simulator(STILL) as simulator:
+        async with collecting(database, simulator.url, BENT, SOUND) as collector:
+            await collector.sweep(OPEN, "one", [BENT])
+            await collector.sweep(OPEN, "other", [SOUND])
+        found = await run("status", "--json", env=environment(simulator.url, database), cwd=tmp_path)
+    [sweep] = json.loads(found.out)["sweeps"]
+    assert (sweep["universe"], sweep["complete"], sweep["rows"]) == ("one, other", 2, 380)
+
+
 async def test_status_of_an_empty_database_says_how_to_begin(database: Address, tmp_path: Path) -> None:
     found = await run("status", env=environment(None, database), cwd=tmp_path)
     assert found.code == 0
