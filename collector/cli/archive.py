@@ -122,9 +122,9 @@ async def _refuse_open(
 
 def _schedules(found: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
     """What is scheduled, where there is a configuration: without one nothing can be due."""
-    path = config_path or found.config
-    if config_path is None and not path.exists():
-        return (), read_calendar(path)
+    path = world.configured(found, config_path)
+    if path is None:
+        return (), read_calendar(found.config)
     return configuration.load(path, base_url=found.base_url).schedules, read_calendar(path)
 
 

@@ -54,10 +54,10 @@ def _is_whole(found: dict[str, Any]) -> bool:
 async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     """With the configuration where there is one: what is stored can be told without it."""
     found = world.environment()
-    path = config_path or found.config
-    config = configuration.load(path, base_url=found.base_url) if config_path or path.exists() else None
+    path = world.configured(found, config_path)
+    config = configuration.load(path, base_url=found.base_url) if path else None
     async with wiring.database(found) as held:
-        told = await standing.read(config, read_calendar(path), held, now)
+        told = await standing.read(config, read_calendar(path or found.config), held, now)
     names = wiring.key_names(config, found) if config and told["walking"] else {}
     for one in told["walking"]:
         one["key"] = names.get(one["key"], one["key"])

@@ -60,17 +60,24 @@ def environment() -> Environment:
     return found
 
 
+def configured(found: Environment, config_path: Path | None) -> Path | None:
+    """Where the configuration is to be found; None if nobody named one, and none lies in the usual place."""
+    named = config_path is not None or "COLLECTOR_CONFIG" in os.environ
+    return (config_path or found.config) if named or os.path.lexists(found.config) else None
+
+
 def read(config_path: Path | None, universe: str | None = None) -> World:
     """The environment and the configuration; ConfigError says what is wrong with either, or with what was asked.
 
     `universe` is the one that the command is about, None if it is about all of them.
     """
     found = environment()
-    path = config_path or found.config
-    if not path.exists() and config_path is None and "COLLECTOR_CONFIG" not in os.environ:
+    path = configured(found, config_path)
+    if path is None:
+        usual = found.config
         raise ConfigError(
-            f"there is no configuration at {path}",
-            hint=f"write one with `mkdir -p {path.parent} && collector check --example > {path}`",
+            f"there is no configuration at {usual}",
+            hint=f"write one with `mkdir -p {usual.parent} && collector check --example > {usual}`",
         )
     world = World(found, configuration.load(path, base_url=found.base_url))
     world.targets(universe, {})  # an unknown name is to be said before anything is opened

@@ -151,6 +151,14 @@ CLAIMED = "INSERT INTO collector.origin (kind) VALUES ('real')"
 CASES = {
     "no configuration": Case("there is no configuration at config/collector.yaml", spoil=unset("COLLECTOR_CONFIG")),
     "a configuration that is not there": Case(r"nowhere\.yaml", ("once", "--config", "nowhere.yaml")),
+    "a configuration in the environment that is not there": Case(
+        r"nowhere\.yaml: there is no such file", ("status",), setting(COLLECTOR_CONFIG="nowhere.yaml")
+    ),
+    "one that is not there for archiving": Case(
+        r"nowhere\.yaml: there is no such file",
+        ("archive", "--before", "2026-10-01"),
+        setting(COLLECTOR_CONFIG="nowhere.yaml"),
+    ),
     "YAML that is none": Case(r"yaml:3: not YAML", spoil=yaml_of("api: {\nuniverses: [\n")),
     "a wrong type": Case(r":1: api\.concurrency", spoil=yaml_of("api: {concurrency: many}\nuniverses: {}\n")),
     "an unknown key": Case(r":1: .*did you mean timeout", spoil=yaml_of("api: {timout: 5s}\nuniverses: {}\n")),
