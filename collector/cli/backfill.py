@@ -63,7 +63,7 @@ def backfill(
     wrongly asked or could not start, and nothing was fetched.
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
-    found = world.read(config_path)
+    found = world.read(config_path, universe)
     asked = _Asked(found, first, last, universe, adjusted=adjusted, quiet=quiet)
     if dry_run:
         world.run(asked.shown())
@@ -87,10 +87,9 @@ class _Asked:
         self._world = found
         self._calendar = read_calendar(Path(found.config.origin))
         self._period = filling.judged(first, last, self._calendar, datetime.now(UTC))
-        self._names = [universe] if universe else list(found.config.universes)
+        self._names = list(found.config.universes) if universe is None else [universe]
         self._adjusted = adjusted
         self._quiet = quiet
-        found.targets(universe, sectors.shipped())
 
     async def shown(self) -> None:
         """Print the plan; needs the database, but neither the key nor the API."""

@@ -35,7 +35,7 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     Exit status 0: all complete. 1: something is missing or suspect (listed on stderr). 2: could not start.
     """
     log.configure(level="warning" if quiet else "info")
-    at = parse_slot(slot, datetime.now(UTC)) if slot else None
+    at = None if slot is None else parse_slot(slot, datetime.now(UTC))
     sweep = world.run(_once(world.read(config_path, universe), universe, at, quiet=quiet))
     report(sweep, quiet=quiet)
 

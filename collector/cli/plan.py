@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from collector import log, sectors
+from collector import log
 from collector import plan as plans
 from collector.cli import drawing, timetable, wiring, world
 from collector.cli.schedule import read_calendar
@@ -40,15 +40,13 @@ def plan(universe: str | None, config_path: Path | None) -> None:
 
 
 async def _plan(found: world.World, universe: str | None) -> tuple[Sequence[Table], str | None]:
-    if universe is not None:
-        found.targets(universe, sectors.shipped())  # complains of a name that is not there
     calendar = read_calendar(Path(found.config.origin))
     async with wiring.database(found.environment) as held:
         forecast = await timetable.forecast(found.config, calendar, held, datetime.now(UTC))
-    tables = [_universes([universe] if universe else list(found.config.universes), forecast)]
-    if found.config.schedules and not universe:
+    tables = [_universes(list(found.config.universes) if universe is None else [universe], forecast)]
+    if found.config.schedules and universe is None:
         tables.append(_schedules(found, forecast))
-    return tables, None if universe else forecast.complaint
+    return tables, forecast.complaint if universe is None else None
 
 
 def _universes(names: Sequence[str], forecast: timetable.Forecast) -> Table:

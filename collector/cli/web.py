@@ -14,7 +14,7 @@ from collector import log
 from collector.calendar import Calendar
 from collector.cli import wiring, world
 from collector.cli.schedule import read_calendar
-from collector.config import Config
+from collector.config import Config, listen_place
 from collector.web import Live, guard_for, served
 
 SESSIONS = 3
@@ -38,6 +38,8 @@ def serve(listen: str | None, config_path: Path | None) -> None:
     elsewhere than on loopback takes a token: COLLECTOR_WEB_TOKEN_FILE.
     """
     log.configure()
+    if listen is not None:
+        listen = listen_place(listen, "--listen")
     found = world.read(config_path)
     calendar = read_calendar(Path(found.config.origin))
     world.run(_serve(found, calendar, listen))

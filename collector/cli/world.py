@@ -47,7 +47,7 @@ class World:
 
     def targets(self, universe: str | None, table: Mapping[str, Sector]) -> tuple[str, tuple[Target, ...]]:
         """A universe's label and targets; None: every universe of the file, each target once."""
-        names = [universe] if universe else list(self.config.universes)
+        names = list(self.config.universes) if universe is None else [universe]
         found = [configuration.universe_targets(self.config, name, table) for name in names]
         return "+".join(names), tuple(dict.fromkeys(target for targets in found for target in targets))
 

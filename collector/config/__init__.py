@@ -4,7 +4,7 @@
 place and what is allowed there, before anything is fetched.
 """
 
-from collector.config.environment import Environment, settings
+from collector.config.environment import Environment, listen_place, settings
 from collector.config.keys import Key, keys
 from collector.config.load import load, parse
 from collector.config.model import (
@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "digest",
     "keys",
+    "listen_place",
     "load",
     "parse",
     "settings",

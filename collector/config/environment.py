@@ -7,7 +7,7 @@ from pathlib import Path
 
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.yamltext import show
+from collector.yamltext import quote, show
 
 MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
 """Where Docker and systemd put secrets and guard them; Docker's files are often 0444 there."""
@@ -62,12 +62,17 @@ def _plain(name: str, environ: Mapping[str, str]) -> str | None:
     return None if name not in environ else _clean(environ[name], name)
 
 
+def listen_place(text: str, where: str) -> str:
+    """A HOST:PORT to listen on; ConfigError, opened by what named it, if it is none."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65_536):
+        raise ConfigError(f"{where}: {quote(text)} is no HOST:PORT; allowed is for example 127.0.0.1:8020")
+    return text
+
+
 def _listen(name: str, environ: Mapping[str, str]) -> str | None:
     text = _plain(name, environ)
-    host, _, port = (text or "").rpartition(":")
-    if text is not None and not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise ConfigError(f"{name}: {show(text)} is no HOST:PORT; allowed is for example 127.0.0.1:8020")
-    return text
+    return None if text is None else listen_place(text, name)
 
 
 def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:

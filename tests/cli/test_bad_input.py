@@ -163,6 +163,15 @@ CASES = {
     "a wrong type": Case(r":1: api\.concurrency", spoil=yaml_of("api: {concurrency: many}\nuniverses: {}\n")),
     "an unknown key": Case(r":1: .*did you mean timeout", spoil=yaml_of("api: {timout: 5s}\nuniverses: {}\n")),
     "an unknown universe": Case("there is no universe 'nope'; allowed: all", ("once", "--universe", "nope")),
+    "a universe without a name": Case("there is no universe ''; allowed: all", ("once", "--universe", "")),
+    "a slot that is empty": Case("'' is no instant", ("once", "--slot", "")),
+    "a configuration with a name too long": Case("cannot be read", ("check", "--config", "x" * 300)),
+    "a port too high to listen on": Case(
+        "--listen: '127.0.0.1:99999' is no HOST:PORT", ("web", "--listen", "127.0.0.1:99999")
+    ),
+    "a port to listen on that is none": Case("--listen: ':abc' is no HOST:PORT", ("web", "--listen", ":abc")),
+    "a host to listen on without a port": Case("--listen: 'foo' is no HOST:PORT", ("web", "--listen", "foo")),
+    "no place to listen on": Case("--listen: '' is no HOST:PORT", ("web", "--listen", "")),
     "no key": Case("KIWOOM_APP_KEY is not set", spoil=unset("KIWOOM_APP_KEY")),
     "a missing key file": Case(
         "KIWOOM_APP_KEY_FILE: .*is not there",
