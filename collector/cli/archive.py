@@ -1,5 +1,6 @@
 """`collector archive` and `collector restore`: days into Parquet files, and back."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,7 +221,7 @@ def _day(text: str) -> date | None:
     try:
         return Day().convert(text, None, None)
     except click.UsageError:
-        if not Path(text).is_file():
+        if not _is_file(text):
             raise ConfigError(f"{text} is neither a date (YYYY-MM-DD) nor a file") from None
         return None
 
@@ -235,4 +236,8 @@ def _day_of_file(path: Path) -> tuple[date, list[Path]]:
 
 def _beside(folder: Path) -> dict[str, Path]:
     paths = {str(exchange): folder / f"{exchange}.parquet" for exchange in Exchange}
-    return {exchange: path for exchange, path in paths.items() if path.is_file()}
+    return {exchange: path for exchange, path in paths.items() if _is_file(path)}
+
+
+def _is_file(path: Path | str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that is too long
