@@ -60,10 +60,12 @@ Examples:
 @click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--web", "with_page", is_flag=True, help="Then keep the status page open, until Ctrl+C.")
-def demo(seed: int, quiet: bool, with_page: bool) -> None:
+@world.config_option
+def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     """See it work: a simulated API, a private PostgreSQL under COLLECTOR_HOME, one whole sweep.
 
-    Needs no key, no database and no network. Nothing is left running; the data stays for the next run.
+    Needs no key, no database and no network, and takes a configuration of its own. Nothing is left running; the
+    data stays for the next run.
     """
     log.configure(level="warning")
     sweep, breadth = world.run(_demo(seed, quiet=quiet))

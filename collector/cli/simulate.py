@@ -13,6 +13,7 @@ import click
 import yaml
 
 from collector import duration
+from collector.cli import world
 from collector.errors import ConfigError
 from collector.model import KST
 from collector.simulator import Options, Simulator
@@ -132,6 +133,7 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults,
               help="Show all faults and conditions, and stop.")  # fmt: skip
 @click.option("--until-eof", is_flag=True, help="End when stdin is closed, as it is when the parent dies.")
+@world.config_option
 def simulate(
     *,
     keys: tuple[str, ...],
@@ -140,13 +142,15 @@ def simulate(
     faults_file: Path | None,
     throttle_status: str,
     until_eof: bool,
+    config_path: object,
     **chosen: Any,
 ) -> None:
     """Serve Kiwoom's REST API as far as it is known: tokens, sectors, quotes, daily bars, quota, and every
     oddity and fault that has been seen, each behind a switch.
 
     No key, no network; the same seed gives the same market. Any app key is taken unless --key or --keys says
-    otherwise; keys that begin with "mock" belong to --mock, keys that begin with "real" do not.
+    otherwise; keys that begin with "mock" belong to --mock, keys that begin with "real" do not. The options
+    say everything; no configuration is read.
     """
     options = Options(
         keys=_keys(keys, keys_file),

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 
+from collector.cli.main import VERBS, cli
 from collector.model import Target
 from collector.postgres import Address
 from collector.simulator import Simulator
@@ -278,6 +280,13 @@ async def test_help_has_examples_and_every_command_a_line(tmp_path: Path) -> Non
     ):
         assert re.search(rf"^  {verb} +\S", found.out, re.MULTILINE)
     assert "collector once --universe boards" in once.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_takes_a_configuration(verb: str) -> None:
+    command = cli.get_command(click.Context(cli), verb)
+    assert command
+    assert "--config" in {option for parameter in command.params for option in parameter.opts}
 
 
 @pytest.mark.slow
