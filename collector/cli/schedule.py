@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from heapq import merge
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from collector import calendar, config, shipped
+from collector import calendar, shipped
 from collector.calendar import Calendar
+from collector.cli import world
 from collector.errors import ConfigError
 from collector.model import KST
 from collector.schedule import HORIZON, Schedule, Skip, Slot, due, skipped, timetable
@@ -41,29 +41,19 @@ class Day(click.ParamType[date]):
 
 @click.command()
 @click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    envvar="COLLECTOR_CONFIG",
-    default="config/collector.yaml",
-    show_default=True,
-    help="The configuration.",
-)
-@click.option(
     "--next", "count", type=click.IntRange(1, 100_000), help="The next so many slots (default: 10)."
 )
 @click.option("--from", "first", type=Day(), help="All slots from this day, KST ...")
 @click.option("--to", "last", type=Day(), help="... to this one, both included.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one list.")
-def schedule(path: Path, count: int | None, first: date | None, last: date | None, as_json: bool) -> None:
+@world.config_option
+def schedule(
+    count: int | None, first: date | None, last: date | None, as_json: bool, config_path: Path | None
+) -> None:
     """Show when sweeps fall due, and the days that are passed over."""
     _refuse_contradictions(count, first, last)
-    try:
-        schedules = config.load(path, base_url=os.environ.get("KIWOOM_BASE_URL")).schedules
-        known = read_calendar(path)
-    except ConfigError as error:
-        click.echo(f"collector: {error}", err=True)
-        sys.exit(2)
+    config = world.read(config_path).config
+    schedules, known = config.schedules, read_calendar(Path(config.origin))
     if first and last:
         entries = between(schedules, known, first, last)
     else:

@@ -5,12 +5,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from collector.cli.schedule import read_calendar, schedule, upcoming
+from collector.cli.schedule import read_calendar, upcoming
 from collector.config import parse
 from collector.errors import ConfigError
 from collector.model import KST
+from tests.cli.command import Ended, environment, run
 
 CONFIG = """
 universes:
@@ -28,12 +28,12 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
-def shown(path: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(schedule, ["--config", str(path), *arguments])
+async def shown(path: Path, *arguments: str) -> Ended:
+    return await run("schedule", "--config", str(path), *arguments, env=environment(), cwd=path.parent)
 
 
-def test_json_is_one_list_of_slots_and_skipped_days_in_time_order(path):
-    result = shown(path, "--from", "2026-11-19", "--to", "2026-11-21", "--json")
+async def test_json_is_one_list_of_slots_and_skipped_days_in_time_order(path):
+    result = await shown(path, "--from", "2026-11-19", "--to", "2026-11-21", "--json")
     slots = [
         ("2026-11-19T10:00:00+09:00", "intraday", "KRX.regular"),
         ("2026-11-19T13:00:00+09:00", "intraday", "KRX.regular"),
@@ -46,19 +46,19 @@ def test_json_is_one_list_of_slots_and_skipped_days_in_time_order(path):
         ("2026-11-20T15:30:00+09:00", "intraday", "KRX.regular"),
         ("2026-11-20T22:00:00+09:00", "nightly", None),
     ]
-    assert json.loads(result.stdout) == [
+    assert json.loads(result.out) == [
         *(
             {"slot": at, "schedule": name, "universe": "boards", "session": session}
             for at, name, session in slots
         ),
         {"date": "2026-11-21", "skipped": "Saturday"},
     ]
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.code, result.err) == (0, "")
 
 
-def test_the_table_shows_slots_and_reasons(path):
-    result = shown(path, "--from", "2026-09-23", "--to", "2026-09-25")
-    assert result.stdout.splitlines()[-3:] == [
+async def test_the_table_shows_slots_and_reasons(path):
+    result = await shown(path, "--from", "2026-09-23", "--to", "2026-09-25")
+    assert result.out.splitlines()[-3:] == [
         "2026-09-23 Wed 22:00:00  nightly   boards    -",
         "2026-09-24 Thu           skipped: The day preceding Chuseok",
         "2026-09-25 Fri           skipped: Chuseok",
@@ -76,30 +76,30 @@ def test_the_next_slots_come_with_the_days_skipped_on_the_way(path):
     ]
 
 
-def test_next_shows_as_many_slots_as_asked_for(path):
-    entries = json.loads(shown(path, "--next", "7", "--json").stdout)
+async def test_next_shows_as_many_slots_as_asked_for(path):
+    entries = json.loads((await shown(path, "--next", "7", "--json")).out)
     assert sum("slot" in entry for entry in entries) == 7
 
 
-def test_days_past_the_calendars_knowledge_are_said_to_be_unsure(path):
-    result = shown(path, "--from", "2027-12-31", "--to", "2028-01-04", "--json")
-    assert result.stderr == "collector: 2028-01-01 is unsure; the calendar knows 2025-01-01 to 2027-12-31\n"
-    assert result.exit_code == 0
+async def test_days_past_the_calendars_knowledge_are_said_to_be_unsure(path):
+    result = await shown(path, "--from", "2027-12-31", "--to", "2028-01-04", "--json")
+    assert result.err == "collector: 2028-01-01 is unsure; the calendar knows 2025-01-01 to 2027-12-31\n"
+    assert result.code == 0
 
 
-def test_a_calendar_beside_the_config_wins_over_the_shipped_one(path):
+async def test_a_calendar_beside_the_config_wins_over_the_shipped_one(path):
     path.with_name("calendar.yaml").write_text(
         "known: {from: 2026-11-20, until: 2026-11-20}\n"
         "sessions: {KRX.regular: {2026-01-01: 09:00-15:30}}\n"
         "closed: {2026-11-20: National mourning}\n"
     )
-    result = shown(path, "--from", "2026-11-20", "--to", "2026-11-20", "--json")
-    assert json.loads(result.stdout) == [{"date": "2026-11-20", "skipped": "National mourning"}]
+    result = await shown(path, "--from", "2026-11-20", "--to", "2026-11-20", "--json")
+    assert json.loads(result.out) == [{"date": "2026-11-20", "skipped": "National mourning"}]
 
 
-def test_no_schedules_show_an_empty_list(path):
+async def test_no_schedules_show_an_empty_list(path):
     path.write_text(CONFIG.partition("schedules:")[0])
-    assert shown(path, "--json").stdout == "[]\n"
+    assert (await shown(path, "--json")).out == "[]\n"
 
 
 @pytest.mark.parametrize(
@@ -117,18 +117,18 @@ def test_no_schedules_show_an_empty_list(path):
     ],
     ids=" ".join,
 )
-def test_a_wrong_question_is_refused(path, arguments, says):
-    result = shown(path, *arguments)
-    assert result.exit_code == 2
-    assert says in result.stderr
+async def test_a_wrong_question_is_refused(path, arguments, says):
+    result = await shown(path, *arguments)
+    assert result.code == 2
+    assert says in result.err
 
 
-def test_a_wrong_calendar_is_refused_with_file_and_line(path):
+async def test_a_wrong_calendar_is_refused_with_file_and_line(path):
     beside = path.with_name("calendar.yaml")
     beside.write_text("known: {from: 2026-02-30, until: 2027-12-31}")
-    result = shown(path)
-    assert result.exit_code == 2
-    assert result.stderr.startswith(f"collector: {beside}:1: '2026-02-30' is no date; allowed is YYYY-MM-DD")
+    result = await shown(path)
+    assert result.code == 2
+    assert result.err.startswith(f"collector: {beside}:1: '2026-02-30' is no date; allowed is YYYY-MM-DD")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_a_calendar_that_cannot_be_read_is_refused_and_not_replaced_by_the_shipp
         read_calendar(path)
 
 
-def test_a_wrong_schedule_is_refused_with_file_and_line(path):
+async def test_a_wrong_schedule_is_refused_with_file_and_line(path):
     path.write_text(CONFIG.replace("22:00", "25:00"))
-    result = shown(path)
-    assert result.exit_code == 2
-    assert f"{path}:6: schedules.nightly.at: '25:00' is no instant" in result.stderr
+    result = await shown(path)
+    assert result.code == 2
+    assert f"{path}:6: schedules.nightly.at: '25:00' is no instant" in result.err
