@@ -295,27 +295,11 @@ class Store:
 
         ClaimLost as in `enter`.
         """
-        return await self._without_rows(slot, target, Status.FAILED, error, attempts, claim=claim)
-
-    async def enter_miss(self, slot: datetime, target: Target, *, reason: str) -> bool:
-        """Note that a target's slot passed untried; False as in `enter_failure`."""
-        return await self._without_rows(slot, target, Status.MISSED, reason, 0)
-
-    async def _without_rows(
-        self,
-        slot: datetime,
-        target: Target,
-        status: Status,
-        error: str,
-        attempts: int,
-        *,
-        claim: Claim | None = None,
-    ) -> bool:
         nothing: tuple[Any, ...] = (None, None, [], [], None, None)
         values: tuple[Any, ...] = (
             slot,
             self.registry.targets[target],
-            status,
+            Status.FAILED,
             0,
             0,
             [],
@@ -325,7 +309,7 @@ class Store:
         )
 
         async def write(_again: bool) -> bool:
-            async with self.database.transaction(f"noting that {target} {status}") as connection:
+            async with self.database.transaction(f"noting that {target} failed") as connection:
                 if claim is not None:
                     await claim.redeem(connection)
                 return await connection.fetchval(_ENTER, *values) is not None

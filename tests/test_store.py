@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from collector.certify import members_digest
+from collector.daemon import Accounts
 from collector.errors import StoreError
 from collector.model import (
     KST,
@@ -161,8 +162,8 @@ async def test_of_rivals_at_the_same_moment_one_stores(database: Address) -> Non
 @pytest.mark.parametrize("first", ["complete", "suspect", "failed", "missed"])
 async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: str, second: str) -> None:
     better = {
-        ("failed", "complete"), ("failed", "suspect"), ("failed", "failed"), ("failed", "missed"),
-        ("missed", "complete"), ("missed", "suspect"), ("missed", "failed"), ("missed", "missed"),
+        ("failed", "complete"), ("failed", "suspect"), ("failed", "failed"),
+        ("missed", "complete"), ("missed", "suspect"), ("missed", "failed"),
         ("suspect", "complete"),
     }  # fmt: skip
     rows = {1: snapshots(110), 2: snapshots(50, price=5)}
@@ -177,7 +178,9 @@ async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: s
                 case "failed":
                     await store.enter_failure(SLOT, KOSPI, error=f"try {number}", attempts=number)
                 case _:
-                    await store.enter_miss(SLOT, KOSPI, reason=f"reason {number}")
+                    await Accounts(store.database, store.registry).miss(
+                        [SLOT], "all", [KOSPI], f"reason {number}"
+                    )
     winner = 2 if (first, second) in better else 1
     held = (first, second)[winner - 1]
     assert (await ended(database))[0] == held

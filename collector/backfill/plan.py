@@ -25,10 +25,6 @@ class Cost:
     rows: int = 0
     bytes: int = 0
 
-    def seconds(self, per_second: int) -> float:
-        """How long the requests take at a quota; 0 where there is none."""
-        return self.requests / per_second if per_second else 0.0
-
 
 @dataclass(frozen=True)
 class Plan:

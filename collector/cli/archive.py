@@ -13,6 +13,7 @@ from collector import config as configuration
 from collector import log
 from collector.calendar import Calendar
 from collector.cli import wiring, world
+from collector.cli.main import complain
 from collector.cli.schedule import Day, read_calendar
 from collector.config import Environment
 from collector.errors import ArchiveError, ConfigError
@@ -90,7 +91,7 @@ async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule]
                     _say(file.day, file.exchange, file.rows, file.size, file.path)
             except ArchiveError as error:
                 left += 1
-                _complain(error)
+                complain(error)
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno:
                     break  # a disk that is full is so for the next day as well
     return left
@@ -146,12 +147,6 @@ def _say(day: date, exchange: str, rows: int, size: int, path: Path) -> None:
     click.echo(f"{day} {exchange:12} {rows:>9,} rows, {size / 1e6:.1f} MB{each}: {path}")
 
 
-def _complain(error: ArchiveError) -> None:
-    click.echo(f"collector: {error}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
-
-
 @click.command(
     epilog="""\b
 Examples:
@@ -196,7 +191,7 @@ async def _restore(found: Environment, what: Sequence[str], folder: Path | None)
                     click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
             except ArchiveError as error:
                 failed += 1
-                _complain(error)
+                complain(error)
     return failed
 
 

@@ -200,7 +200,7 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str, str, Cost]]:
 
 
 def _figures(cost: Cost, per_second: int) -> tuple[str, ...]:
-    seconds = f"{cost.seconds(per_second):,.0f}" if per_second else "-"
+    seconds = f"{cost.requests / per_second:,.0f}" if per_second else "-"
     return f"{cost.requests:,}", seconds, f"{cost.rows:,}", f"{cost.bytes / 1e6:,.1f}"
 
 

@@ -2,6 +2,6 @@
 
 from collector.simulator.market import Market
 from collector.simulator.options import Options
-from collector.simulator.server import Simulator, serve_forever
+from collector.simulator.server import Simulator
 
-__all__ = ["Market", "Options", "Simulator", "serve_forever"]
+__all__ = ["Market", "Options", "Simulator"]

@@ -1,7 +1,6 @@
 """The simulator as something that runs: one listening socket, the imitated API, and its control beside it."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -67,10 +66,3 @@ class Simulator:
         answer = await self.api(request)
         wants_gzip = self.options.gzip and "gzip" in request.headers.get("accept-encoding", "")
         return compressed(answer) if wants_gzip else answer
-
-
-async def serve_forever(options: Options, on_ready: Callable[[Simulator], None]) -> None:
-    """Serve until cancelled; `on_ready` is called once it listens."""
-    async with Simulator(options) as simulator:
-        on_ready(simulator)
-        await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from collector import calendar, config, shipped
 from collector.cli.schedule import read_calendar
+from collector.daemon import Accounts
 from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
@@ -75,7 +76,7 @@ async def fill(database: Database) -> None:
     await store.enter(reading(KRX, slot(3), krx), whole)
     await store.enter(reading(NXT, slot(3), nxt), Certificate(Status.SUSPECT, (Remark.ROW_COUNT,)))
     await store.enter_failure(slot(3), CHEMICALS, error=ERROR, attempts=1)
-    await store.enter_miss(slot(3), ELECTRONICS, reason="overrun")
+    await Accounts(database, registry).miss([slot(3)], "boards", [ELECTRONICS], "overrun")
     await store.end_sweep(slot(3), "boards")
 
 
