@@ -172,7 +172,7 @@ async def listing_view(desk: Desk, symbol: str, day: date | None) -> View:
     day = day or seen.astimezone(KST).date()
     start, end = span(day)
     ids = [name.id for name in names]
-    quotes = await desk.questions.course(ids, start, end)
+    quotes = await desk.questions.course(symbol, day)
     by_exchange = _by_exchange(quotes)
     values = {
         "symbol": symbol,

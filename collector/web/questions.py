@@ -7,7 +7,7 @@ and little of it.
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from collector.model import Sector, Target
@@ -111,15 +111,9 @@ ORDER BY last_seen DESC
 """
 _LAST_SEEN = "SELECT max(last_seen) FROM collector.listing WHERE symbol = $1"
 _COURSE = """
-SELECT DISTINCT ON (s.slot, t.exchange)
-       s.slot, t.exchange, NULLIF(s.price, 0) AS price, s.change,
-       ((s.rate >> 3) * 0.01)::numeric(9, 2) AS change_percent, s.volume,
-       NULLIF(s.bid, 0) AS bid, NULLIF(s.ask, 0) AS ask
-FROM collector.snapshot AS s
-JOIN collector.target AS t ON t.id = s.target
-JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target
-WHERE s.listing = ANY ($1::integer[]) AND s.slot >= $2 AND s.slot < $3 AND w.status = 'complete'
-ORDER BY s.slot, t.exchange, s.target
+SELECT slot, exchange, price, change, change_percent, volume, bid, ask
+FROM public.listing_day($1, $2)
+ORDER BY slot, exchange
 """
 _STANDS_IN = """
 SELECT DISTINCT t.market, t.sector, t.exchange
@@ -326,10 +320,10 @@ class Questions:
             seen = await connection.fetchval(_LAST_SEEN, symbol)
         return [Name(*row) for row in rows], seen
 
-    async def course(self, ids: Collection[int], start: datetime, end: datetime) -> list[Quote]:
+    async def course(self, symbol: str, day: date) -> list[Quote]:
         """A listing's day on each exchange, from complete walks."""
         async with self.asking("reading a listing's day") as connection:
-            return [Quote(*row) for row in await connection.fetch(_COURSE, list(ids), start, end)]
+            return [Quote(*row) for row in await connection.fetch(_COURSE, symbol, day)]
 
     async def stands_in(self, ids: Collection[int], start: datetime, end: datetime) -> list[Target]:
         """The targets that showed the listing."""

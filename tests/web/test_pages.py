@@ -10,10 +10,15 @@ from urllib.parse import parse_qsl
 import pytest
 
 from collector.cli import wiring  # noqa: F401 - the page is wired as the program wires it
+from collector.model import Certificate, Status
+from collector.postgres import open_pool
+from collector.postgres.database import Database
+from collector.registry import Registry
 from collector.secret import Secret
+from collector.store import Store
 from collector.web import guard_for
 from tests.database import Server
-from tests.stand import fetch
+from tests.stand import fetch, reading
 from tests.web import stage
 from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, YAML, Page, Stand, get, page
 
@@ -182,6 +187,31 @@ async def test_a_listings_day_has_both_exchanges_beside_each_other(shown):
     assert [(row["slot"][11:16], row["exchange"]) for row in told] == [
         (at, exchange) for at in ("09:00", "09:05", "09:10") for exchange in ("KRX", "NXT")
     ] + [("09:15", "KRX")]
+
+
+async def test_a_listing_that_several_sectors_show_is_told_as_the_newest_page_has_it(
+    server: Server, template: str
+):
+    at = stage.slot(5)
+    async with server.database(template=template) as address, open_pool(address, size=3) as pool:
+        database = Database(pool, address)
+        await stage.fill(database)
+        store = Store(database, Registry(database))
+        await store.registry.open()
+        for target, moved, seconds in ((KRX, 1, 2), (CHEMICALS, 2, 9), (ELECTRONICS, 3, 5)):
+            walked = reading(
+                target, at, stage.listed(10, moved), page_times=[at + timedelta(seconds=seconds)]
+            )
+            await store.enter(walked, Certificate(Status.COMPLETE))
+        async with page(address) as shown:
+            told = [
+                (row["slot"], row["price"]) for row in json.loads(await text(shown, "/listing/000002.json"))
+            ]
+        held = await fetch(
+            address, "SELECT price FROM listing_day('000002', '2026-11-20') ORDER BY slot, exchange"
+        )
+    assert told[-1] == (at.isoformat(), stage.listed(10, 2)[1].price)
+    assert [(price,) for _, price in told] == held
 
 
 async def test_a_suspect_walk_is_on_no_map_and_in_no_course(shown):
