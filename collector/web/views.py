@@ -173,8 +173,10 @@ async def slot_view(desk: Desk, slot: datetime, market: str, exchange: str) -> V
         raise NotFound
     lines.sort(key=lambda line: (line.market, line.exchange, line.sector))
     columns = "market sector exchange status pages rows remarks error attempts"
+    asked = {"market": market, "exchange": exchange}
     values = {
         "slot": slot,
+        "part": {name: value for name, value in asked.items() if value},
         "lines": lines,
         "sectors": await desk.sectors(),
         "unwritten": grid.UNWRITTEN,

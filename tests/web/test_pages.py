@@ -145,6 +145,12 @@ async def test_a_gap_leads_to_its_slot_which_says_what_is_not_there(shown):
     assert {row["status"] for row in coming} == {"due"}
 
 
+async def test_the_data_of_a_slots_part_is_that_part(shown):
+    found = await text(shown, "/slot/20261120T091500?market=KOSPI&exchange=NXT")
+    link = unescape(found.partition('class="data"')[2].partition('href="')[2].partition('"')[0])
+    assert [row["exchange"] for row in await rows(shown, link)] == ["NXT"]
+
+
 async def test_a_slot_of_which_a_part_was_written_down_shows_the_rest_as_well(shown):
     async with page(shown.address, Stand(yaml=FEW, now=lambda: stage.slot(7))) as later:
         told = await rows(later, "/slot/20261120T091500.csv")
