@@ -97,6 +97,15 @@ class Section:
     lane: Lane
     rows: Sequence[Row]
 
+    @property
+    def beside(self) -> list[tuple[Square, ...]]:
+        """Its tiles the other way round: the squares of each target, a place a slot."""
+        slots = [
+            [square for row in self.rows if row.slot == slot for square in row.squares]
+            for slot in self.lane.slots
+        ]
+        return list(zip(*slots, strict=True))
+
 
 @dataclass(frozen=True)
 class Ledger:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qsl
@@ -149,6 +150,20 @@ async def test_the_data_of_a_slots_part_is_that_part(shown):
     found = await text(shown, "/slot/20261120T091500?market=KOSPI&exchange=NXT")
     link = unescape(found.partition('class="data"')[2].partition('href="')[2].partition('"')[0])
     assert [row["exchange"] for row in await rows(shown, link)] == ["NXT"]
+
+
+async def test_tiles_have_a_table_that_says_the_same(shown):
+    async with page(shown.address, Stand(yaml=FEW, now=lambda: stage.slot(7))) as later:
+        found = await text(later, f"{DAY}?lang=en")
+    tiles = re.findall(r'class="sq \w+".*? aria-label="(\S+) (KOSPI/\d{3}/KRX): (\w+)"', found)
+    lines = re.findall(r'<tr><th scope="row">(KOSPI/\d{3}/KRX)</th><td>(\w+)</td><td>(\w+)</td></tr>', found)
+    told = {
+        (at, name): status
+        for name, *both in lines
+        for at, status in zip(("09:20", "15:40"), both, strict=True)
+    }
+    assert len(told) > 2 * 24
+    assert told == {(at, name): status for at, name, status in tiles if (at, name) in told}
 
 
 async def test_a_slot_of_which_a_part_was_written_down_shows_the_rest_as_well(shown):
