@@ -22,7 +22,13 @@ QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PATHS = ["/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/KRX", "/listing/000002"]
+PATHS = [
+    *("/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/KRX", "/listing/000002"),
+    *("/slot/20261120T091500", "/walk/20261120T091500/KOSPI/008/KRX", "/walk/20261120T091000/KOSPI/001/KRX"),
+]
+LOST = "/nothing"
+LEFT = "net::ERR_ABORTED"
+"""What becomes of an icon when its page is left before it is there."""
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no chromium here (apt-get install chromium)"
@@ -45,10 +51,10 @@ async def tab(
     context = await browser.new_context(viewport={"width": width, "height": 900}, **options)  # type: ignore[arg-type]
     found = await context.new_page()
     complaints: list[str] = []
-    found.on("console", lambda said: complaints.append(said.text))
+    found.on("console", lambda said: complaints.append(f"{said.text} {said.location['url']}"))
     found.on("pageerror", lambda error: complaints.append(str(error)))
     found.on("dialog", lambda dialog: complaints.append(dialog.message))
-    found.on("requestfailed", lambda request: complaints.append(request.url))
+    found.on("requestfailed", lambda request: request.failure == LEFT or complaints.append(request.url))
     yield found, complaints
     await context.close()
 
@@ -59,12 +65,15 @@ async def test_pages_speak_the_browsers_language_and_the_browser_has_no_complain
         for path in PATHS:
             await page.goto(shown.url + path)
             assert await page.get_attribute("html", "lang") == language[:2]
-    assert complaints == []
+        assert complaints == []
+        await page.goto(shown.url + LOST)
+        assert await page.get_attribute("html", "lang") == language[:2]
+    assert [said.rpartition(" ")[2] for said in complaints] == [shown.url + LOST]
 
 
 async def test_pages_fit_a_phone(shown, browser):
     async with tab(browser, width=360) as (page, _):
-        for path in PATHS:
+        for path in [*PATHS, LOST]:
             await page.goto(shown.url + path)
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
@@ -125,7 +134,7 @@ async def test_everything_that_can_be_focused_has_a_name(shown, browser):
     script = """all => all.filter(one => !(one.ariaLabel || one.getAttribute('aria-label') || one.textContent.trim()))
                 .map(one => one.outerHTML)"""
     async with tab(browser) as (page, _):
-        for path in PATHS:
+        for path in [*PATHS, LOST]:
             await page.goto(shown.url + path)
             assert await page.eval_on_selector_all("a, [tabindex='0'], summary", script) == []
 
@@ -149,7 +158,7 @@ CONTRAST = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_text_stands_out_in_light_and_dark(shown, browser, scheme):
     async with tab(browser, color_scheme=scheme) as (page, _):
-        for path in PATHS:
+        for path in [*PATHS, LOST]:
             await page.goto(shown.url + path)
             assert await page.evaluate(CONTRAST) == []
 
