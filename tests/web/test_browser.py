@@ -177,6 +177,21 @@ async def test_it_works_without_scripts(shown, browser):
         await page.wait_for_url("**/slot/20261120T091500*")
 
 
+@pytest.mark.parametrize("path", [*PATHS, LOST])
+async def test_every_page_renews_itself_with_scripts_and_without(shown, browser, path):
+    async with tab(browser, java_script_enabled=False) as (page, _):
+        await page.goto(shown.url + path)
+        assert await page.locator('noscript meta[http-equiv="refresh"]').count() == 1
+    async with tab(browser) as (page, _):
+        await page.clock.install()
+        await page.goto(shown.url + path)
+        async with page.expect_request(
+            lambda request: request.resource_type == "fetch", timeout=5_000
+        ) as asked:
+            await page.clock.run_for(11_000)
+        assert (await asked.value).url == shown.url + path
+
+
 @pytest.mark.slow
 async def test_it_renews_itself(server, template, browser):
     from collector.postgres import open_pool

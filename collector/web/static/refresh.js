@@ -40,4 +40,4 @@ for (const box of document.querySelectorAll("main .scroll:has(.grid)")) {
   const last = [...box.querySelectorAll("tbody tr:first-child .sq:not(.due):not(.none)")].pop();
   if (last) box.scrollLeft = last.offsetLeft - box.clientWidth + 60;
 }
-if (location.pathname === "/" || location.pathname.startsWith("/day/")) setTimeout(refresh, every());
+setTimeout(refresh, every());
