@@ -145,22 +145,35 @@ CONTRAST = """() => {
     .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, n) => sum + v * [.2126, .7152, .0722][n], 0);
   const behind = one => { for (; one; one = one.parentElement) {
+    const tile = one.matches("svg a") && one.querySelector("rect");
+    if (tile) return parse(getComputedStyle(tile).fill);
     const c = parse(getComputedStyle(one).backgroundColor);
     if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
-  return [...document.querySelectorAll("main *, header *")].filter(one => one.offsetParent && !one.closest("svg")
+  const ink = one => getComputedStyle(one)[one.matches("svg text") ? "fill" : "color"];
+  return [...document.querySelectorAll("main *, header *")].filter(one => one.getClientRects().length
       && [...one.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(one => {
-    const [a, b] = [light(parse(getComputedStyle(one).color)), light(behind(one))];
+    const [a, b] = [light(parse(ink(one))), light(behind(one))];
     return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), one.outerHTML.slice(0, 90)]; })
     .filter(([ratio]) => ratio < 4.5);
 }"""
 
 
+@pytest.mark.parametrize("colours", ["korean", "western"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_text_stands_out_in_light_and_dark(shown, browser, scheme):
+async def test_text_stands_out_in_light_and_dark(shown, browser, scheme, colours):
     async with tab(browser, color_scheme=scheme) as (page, _):
         for path in [*PATHS, LOST]:
-            await page.goto(shown.url + path)
+            await page.goto(f"{shown.url}{path}?colours={colours}")
             assert await page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("width", [1100, 360])
+async def test_the_names_on_the_map_are_looked_at(shown, browser, width):
+    """What is measured above is really there, on both maps."""
+    async with tab(browser, width=width) as (page, _):
+        await page.goto(shown.url + "/heat/KOSPI/KRX")
+        script = "all => all.filter(one => one.getClientRects().length).length"
+        assert await page.eval_on_selector_all(".map text", script) >= 4
 
 
 async def test_a_wicked_name_is_shown_and_does_nothing(shown, browser):
