@@ -1,10 +1,10 @@
 """Where the tapes of the simulated venues stand: at which second of which trading day.
 
-Outside its session a venue stands at the last second of the session before, because the API goes on showing that
+Outside its sessions a venue stands at the last second of the one before, because the API goes on showing that
 until the next session opens. KRX's tape is its regular session's; its after-market leaves no trace here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
@@ -20,13 +20,34 @@ def _shipped() -> Calendar:
     return load(file.read_bytes(), str(file))
 
 
-class Hours(NamedTuple):
-    """Seconds since midnight: when KRX opens and closes, and NXT from its first session to its last."""
+class Stretch(NamedTuple):
+    """A session, in seconds since midnight."""
 
-    krx_open: int
-    krx_close: int
-    nxt_open: int
-    nxt_close: int
+    opens: int
+    closes: int
+
+
+class Hours(NamedTuple):
+    """The sessions of a day in which each venue's prices move."""
+
+    krx: tuple[Stretch, ...]
+    nxt: tuple[Stretch, ...]
+
+    @property
+    def krx_open(self) -> int:
+        return self.krx[0].opens
+
+    @property
+    def krx_close(self) -> int:
+        return self.krx[0].closes
+
+    @property
+    def nxt_open(self) -> int:
+        return self.nxt[0].opens
+
+    @property
+    def nxt_close(self) -> int:
+        return self.nxt[-1].closes
 
 
 class Moment(NamedTuple):
@@ -99,27 +120,29 @@ class Sessions:
             return self.last(self.previous(day))
         hours = self.hours(day)
         before = self.last(self.previous(day))
-        krx = self._moment(day, second, hours.krx_open, hours.krx_close)
-        nxt = self._moment(day, second, hours.nxt_open, hours.nxt_close)
+        krx = self._moment(day, second, hours.krx)
+        nxt = self._moment(day, second, hours.nxt)
         return Moments(krx or before.krx, nxt or before.nxt)
 
     def last(self, day: int) -> Moments:
         """The final state of a trading day."""
         hours = self.hours(day)
-        return Moments(Moment(day, hours.krx_close), Moment(day, hours.nxt_close))
+        return Moments(Moment(day, hours.krx[-1].closes), Moment(day, hours.nxt[-1].closes))
 
-    def _moment(self, day: int, second: int, opens: int, closes: int) -> Moment | None:
-        if second < opens:
+    def _moment(self, day: int, second: int, sessions: Iterable[Stretch]) -> Moment | None:
+        """The last step of the last session that has opened; None before the first."""
+        opened = [session for session in sessions if session.opens <= second]
+        if not opened:
             return None
+        opens, closes = opened[-1]
         return Moment(day, min(closes, second - (second - opens) % self.step))
 
 
-def _hours(sessions: tuple[Session, ...]) -> Hours:
-    regular = next(session for session in sessions if session.name == "KRX.regular")
-    nxt = [session for session in sessions if session.name.startswith("NXT.")] or [regular]
-    return Hours(
-        _second(regular.opens), _second(regular.closes), _second(nxt[0].opens), _second(nxt[-1].closes)
-    )
+def _hours(sessions: Iterable[Session]) -> Hours:
+    stretches = {each.name: Stretch(_second(each.opens), _second(each.closes)) for each in sessions}
+    krx = (stretches["KRX.regular"],)
+    nxt = tuple(stretch for name, stretch in stretches.items() if name.startswith("NXT."))
+    return Hours(krx, nxt or krx)
 
 
 def _second(at: datetime) -> int:

@@ -228,6 +228,25 @@ def test_nxt_opens_an_hour_before_krx() -> None:
     assert moments.krx.day == date(2026, 11, 20).toordinal()
 
 
+FRIDAY = date(2026, 11, 20)
+
+
+@pytest.mark.parametrize(
+    ("closes", "before", "opens"),
+    [
+        (at(FRIDAY, 8, 50), at(FRIDAY, 9, 0, 29), at(FRIDAY, 9, 0, 30)),
+        (at(FRIDAY, 15, 20), at(FRIDAY, 15, 39, 59), at(FRIDAY, 15, 40)),
+        (at(FRIDAY, 20), at(date(2026, 11, 23), 7, 59, 59), at(date(2026, 11, 23), 8)),
+    ],
+    ids=["before noon", "at KRX's close", "overnight"],
+)
+def test_nxt_stands_between_its_sessions(closes: datetime, before: datetime, opens: datetime) -> None:
+    shown = MARKET.rows("013", Exchange.NXT, closes)
+    assert MARKET.rows("013", Exchange.NXT, closes + timedelta(minutes=1)) == shown
+    assert MARKET.rows("013", Exchange.NXT, before) == shown
+    assert MARKET.rows("013", Exchange.NXT, opens) != shown
+
+
 @given(st.integers(1, 3_000_000), st.booleans())
 def test_a_tick_up_and_a_tick_down_meet_again(price: int, fund: bool) -> None:
     legal = ticks.floor(price, fund=fund)
