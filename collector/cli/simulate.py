@@ -124,6 +124,9 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 )
 @click.option("--closed", is_flag=True, help="Today is a holiday that no calendar knows.")
 @click.option("--step", type=Span(), default="5s", show_default=True, help="How often prices move.")
+@click.option(
+    "--after-market-moves", is_flag=True, help="KRX's after-market moves prices too, from 2026-09-14 on."
+)
 @click.option("--gzip", is_flag=True, help="Compress for clients that ask for it.")
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="Switch a fault on; repeatable."

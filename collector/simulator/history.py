@@ -27,9 +27,7 @@ def bars(
         if day < listing.listed:
             return
         if day == current.day:
-            quote = (
-                market.tape.quote(listing, exchange, now) if market.tape.day(listing, exchange, day) else None
-            )
+            quote = market.tape.running(listing, exchange, now)
         else:
             quote = market.tape.day(listing, exchange, day)
         if quote is not None:

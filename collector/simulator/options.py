@@ -43,6 +43,8 @@ class Options:
     closed: bool = False
     """Today is a holiday that no calendar knows: the last session's final state stays."""
     step: timedelta = timedelta(seconds=5)
+    after_market_moves: bool = False
+    """Whether KRX's after-market (from 2026-09-14) moves what ka20002 shows, which nobody documents."""
     gzip: bool = False
     """Compress for clients that ask for it; off, because whether Kiwoom does is unknown."""
     faults: tuple[str, ...] = ()

@@ -11,6 +11,8 @@ from collector.simulator.noise import roll
 from collector.simulator.sessions import Hours, Moment, Moments, Sessions
 
 _KRX, _NXT = range(40, 42)
+_LATE_PACE = 500_000
+"""Seconds in which the after-market would trade as much as the day has: 3 % of it until eight."""
 
 
 class Quote(NamedTuple):
@@ -51,7 +53,7 @@ class Tape:
         now = moments.krx if exchange is Exchange.KRX else moments.nxt
         if self._closes_of(listing).is_suspended(now.day):
             return None
-        return self.quote(listing, exchange, moments)
+        return self.quote(listing, exchange, self._sessions.regular(moments))
 
     def day(self, listing: Listing, exchange: Exchange, day: int) -> Quote | None:
         """The final state of a trading day, for its daily bar; None if the listing was suspended."""
@@ -68,13 +70,14 @@ class Tape:
 
     def _krx(self, listing: Listing, course: Course, moment: Moment) -> Quote:
         hours = self._sessions.hours(moment.day)
-        passed = (moment.second - hours.krx_open) / (hours.krx_close - hours.krx_open)
+        late = max(0, moment.second - hours.krx_close)
+        passed = (moment.second - late - hours.krx_open) / (hours.krx_close - hours.krx_open)
         if passed < course.starts or course.starts >= 1.0:
             return _untraded(course)
         chance = roll(listing.key, _KRX, moment.day * 100_000 + moment.second)
         # The close and the opening are on the course, not beside it: tomorrow's base is today's close.
-        shift = chance % 3 - 1 if 0.0 < passed < 1.0 else 0
-        volume = max(1, int(course.volume * part_of_volume(passed)))
+        shift = chance % 3 - 1 if 0.0 < passed < 1.0 or late else 0
+        volume = max(1, int(course.volume * part_of_volume(passed))) + course.volume * late // _LATE_PACE
         now = stand(course, passed, fund=listing.is_fund)
         return _traded(listing, course, now, course.points[0], volume, shift=shift, chance=chance)
 

@@ -21,7 +21,10 @@ class Simulator:
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
-        sessions = Sessions(step=max(1, round(self.options.step.total_seconds())))
+        sessions = Sessions(
+            step=max(1, round(self.options.step.total_seconds())),
+            after_market_moves=self.options.after_market_moves,
+        )
         self.market = Market(self.options.seed, sessions)
         self.clock = clocks.start(self.options, sessions)
         self.api = Api(self.options, self.market, self.clock, sectors.shipped())

@@ -1,7 +1,8 @@
 """Where the tapes of the simulated venues stand: at which second of which trading day.
 
 Outside its sessions a venue stands at the last second of the one before, because the API goes on showing that
-until the next session opens. KRX's tape is its regular session's; its after-market leaves no trace here.
+until the next session opens. Whether KRX's after-market moves what ka20002 shows is unknown: its tape is its regular
+session's, unless it is asked to move.
 """
 
 from collections.abc import Iterable, Iterator
@@ -76,6 +77,7 @@ class Sessions:
 
     calendar: Calendar = field(default_factory=_shipped)
     step: int = 5
+    after_market_moves: bool = False
     _open: dict[int, bool] = field(default_factory=dict)
     _previous: dict[int, int] = field(default_factory=dict)
     _hours: dict[int, Hours] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Sessions:
         """A trading day's hours; where NXT does not trade, its hours are KRX's."""
         found = self._hours.get(day)
         if found is None:
-            found = self._hours[day] = _hours(self.calendar.sessions(date.fromordinal(day)))
+            found = self._hours[day] = self._hours_of(self.calendar.sessions(date.fromordinal(day)))
         return found
 
     def moments(self, at: datetime, *, closed: bool = False) -> Moments:
@@ -129,6 +131,17 @@ class Sessions:
         hours = self.hours(day)
         return Moments(Moment(day, hours.krx[-1].closes), Moment(day, hours.nxt[-1].closes))
 
+    def regular(self, moments: Moments) -> Moments:
+        """The same with KRX's tape no further than its closing, which is what its bars are made of."""
+        day, second = moments.krx
+        return moments._replace(krx=Moment(day, min(second, self.hours(day).krx_close)))
+
+    def _hours_of(self, sessions: Iterable[Session]) -> Hours:
+        stretches = {each.name: Stretch(_second(each.opens), _second(each.closes)) for each in sessions}
+        regular, after = (stretches["KRX.regular"],), stretches.get("KRX.after")
+        nxt = tuple(stretch for name, stretch in stretches.items() if name.startswith("NXT."))
+        return Hours((*regular, after) if after and self.after_market_moves else regular, nxt or regular)
+
     def _moment(self, day: int, second: int, sessions: Iterable[Stretch]) -> Moment | None:
         """The last step of the last session that has opened; None before the first."""
         opened = [session for session in sessions if session.opens <= second]
@@ -136,13 +149,6 @@ class Sessions:
             return None
         opens, closes = opened[-1]
         return Moment(day, min(closes, second - (second - opens) % self.step))
-
-
-def _hours(sessions: Iterable[Session]) -> Hours:
-    stretches = {each.name: Stretch(_second(each.opens), _second(each.closes)) for each in sessions}
-    krx = (stretches["KRX.regular"],)
-    nxt = tuple(stretch for name, stretch in stretches.items() if name.startswith("NXT."))
-    return Hours(krx, nxt or krx)
 
 
 def _second(at: datetime) -> int:

@@ -173,6 +173,27 @@ async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(datab
     assert received_at >= begun
 
 
+@pytest.mark.parametrize("moves", [False, True])
+async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_may_have_moved(
+    database: Address, *, moves: bool
+) -> None:
+    """Which of both readings is true nobody documents: the remark is what tells such a closing from another one."""
+    async with market(database, TELECOM, after_market_moves=moves) as (simulator, collector):
+        filling = work(collector, TELECOM, schedules=(closing(),))
+        planned = await filling.plan()
+        [(late, cost)] = planned.late
+        far = late.slot + timedelta(days=100_000)
+        await filling.run(replace(planned, late=[(replace(late, until=far), cost)]), collector, Report())
+        closed = simulator.rows(TELECOM, CLOSE)
+    found = await fetch(
+        database, "SELECT symbol, volume FROM snapshot WHERE slot = $1 ORDER BY position", CLOSE
+    )
+    assert (found != [(row["stk_cd"], int(row["now_trde_qty"])) for row in closed]) is moves
+    assert await fetch(database, "SELECT remarks FROM walk WHERE slot = $1", CLOSE) == [
+        (["late", "after_hours"],)
+    ]
+
+
 async def test_a_slot_within_the_session_is_not_to_be_had(database: Address) -> None:
     async with market(database, TELECOM) as (_, collector):
         planned = await work(collector, TELECOM, schedules=(intraday(),)).plan()

@@ -13,6 +13,7 @@ from collector.model import KST, Exchange
 from collector.sectors import shipped
 from collector.simulator import Market, ticks
 from collector.simulator.listings import Kind, Listing, universe
+from collector.simulator.sessions import Sessions
 
 MARKET = Market()
 OPEN = datetime(2026, 11, 20, 11, 3, 7, tzinfo=KST)
@@ -245,6 +246,49 @@ def test_nxt_stands_between_its_sessions(closes: datetime, before: datetime, ope
     assert MARKET.rows("013", Exchange.NXT, closes + timedelta(minutes=1)) == shown
     assert MARKET.rows("013", Exchange.NXT, before) == shown
     assert MARKET.rows("013", Exchange.NXT, opens) != shown
+
+
+LATE = Market(sessions=Sessions(after_market_moves=True))
+"""The market of those who believe that KRX's after-market moves what ka20002 shows."""
+
+
+def test_krxs_after_market_moves_nothing_unless_it_is_asked_to() -> None:
+    shown = MARKET.rows("013", Exchange.KRX, at(FRIDAY, 15, 30))
+    assert MARKET.rows("013", Exchange.KRX, at(FRIDAY, 18)) == shown
+    assert LATE.rows("013", Exchange.KRX, at(FRIDAY, 15, 59, 59)) == shown
+    assert LATE.rows("013", Exchange.KRX, at(FRIDAY, 18)) != shown
+    assert LATE.rows("013", Exchange.KRX, at(FRIDAY, 18)) != LATE.rows("013", Exchange.KRX, at(FRIDAY, 19))
+    assert LATE.rows("013", Exchange.KRX, at(FRIDAY, 20)) == LATE.rows(
+        "013", Exchange.KRX, at(date(2026, 11, 22), 9)
+    )
+
+
+def test_before_there_was_an_after_market_nothing_moves_after_the_close() -> None:
+    before = date(2026, 9, 11)
+    assert LATE.rows("013", Exchange.KRX, at(before, 18)) == MARKET.rows("013", Exchange.KRX, at(before, 18))
+
+
+@settings(max_examples=100, deadline=None)
+@given(listings, st.integers(16 * 3600, 20 * 3600), st.integers(1, 3600))
+def test_in_the_after_market_prices_keep_to_the_day_and_only_volume_grows(
+    listing: Listing, second: int, later: int
+) -> None:
+    closed, early, late = (
+        LATE.quote(listing, LATE.sessions.moments(at(FRIDAY, 0) + timedelta(seconds=when)))
+        for when in (15 * 3600 + 1800, second, second + later)
+    )
+    assert closed.volume <= early.volume <= late.volume
+    assert (late.base, late.open, late.high, late.low) == (closed.base, closed.open, closed.high, closed.low)
+
+
+@settings(max_examples=50, deadline=None)
+@given(listings)
+def test_what_the_after_market_moves_is_neither_the_days_bar_nor_tomorrows_base(listing: Listing) -> None:
+    evening, monday = (LATE.sessions.moments(at(day, 20)) for day in (FRIDAY, date(2026, 11, 23)))
+    assert LATE.tape.running(listing, Exchange.KRX, evening) == MARKET.tape.running(
+        listing, Exchange.KRX, MARKET.sessions.moments(at(FRIDAY, 20))
+    )
+    assert LATE.quote(listing, monday).base == MARKET.quote(listing, monday).base
 
 
 @given(st.integers(1, 3_000_000), st.booleans())
