@@ -113,6 +113,7 @@ ENDS = {
     "throttle_429": "failed Throttled",
     "throttle_200": "failed Throttled",
     "throttle_1701": "failed Throttled",
+    "throttle_1702": "failed Throttled",
     "throttle_bare_429": "failed Throttled",
     "too_many_codes_1634": "failed Rejected",
     "token_8005": "denied",

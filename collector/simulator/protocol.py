@@ -32,6 +32,11 @@ def throttled_in_total(total: int, status: int) -> Refusal:
     return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
 
 
+def throttled_in_group(quota: int, status: int) -> Refusal:
+    text = f"[1702:허용된 그룹 API 요청 개수를 초과하였습니다. 유량={quota}]"
+    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+
+
 TOO_MANY_CODES = Refusal(
     5, "허용된 요청 개수를 초과하였습니다[1634:조회 가능한 종목코드 개수를 초과하였습니다]"
 )

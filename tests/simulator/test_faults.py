@@ -45,6 +45,7 @@ REFUSED: list[tuple[str, int, int, str]] = [
     ("throttle_429", 429, 5, "1700"),
     ("throttle_200", 200, 5, "1700"),
     ("throttle_1701", 429, 5, "1701"),
+    ("throttle_1702", 429, 5, "1702"),
     ("too_many_codes_1634", 200, 5, "1634"),
     ("token_8005", 200, 3, "8005"),
     ("http_401", 401, 3, "8005"),

@@ -41,6 +41,11 @@ def throttle_1701(case: Case, args: Args) -> None:
     _refuse(case, protocol.throttled_in_total(args.number("quota"), args.number("status")))
 
 
+@fault(Stage.REFUSE, "1702: too many requests over the api-ids of a group", quota=5, status=429)
+def throttle_1702(case: Case, args: Args) -> None:
+    _refuse(case, protocol.throttled_in_group(args.number("quota"), args.number("status")))
+
+
 @fault(Stage.REFUSE, "HTTP 429 with an empty body, as a proxy in front would send it", retry_after="")
 def throttle_bare_429(case: Case, args: Args) -> None:
     _page(case, "", 429)
