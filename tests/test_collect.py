@@ -308,6 +308,14 @@ async def test_what_happens_once_is_made_good(plays: Mapping[str, asyncio.Task[P
     assert played.tokens == (2 if "token" in switch or "401" in switch else 1)
 
 
+@pytest.mark.parametrize("switch", ["firewall_html_400:agent=aiohttp"], ids=["firewall_html_400"])
+async def test_the_firewall_that_refuses_aiohttps_own_name_lets_ours_pass(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    played = await plays[switch]
+    assert (played.error, played.end(BENT), played.end(SOUND)) == (None, "complete", "complete")
+
+
 @pytest.mark.parametrize("switch", [passing("token_8005")], ids=["token_8005"])
 async def test_a_walk_whose_token_died_between_two_pages_begins_anew(
     plays: Mapping[str, asyncio.Task[Played]], switch: str

@@ -37,6 +37,8 @@ class Call:
     fields: dict[str, str]
     token: str
     key: str
+    agent: str = ""
+    """What the client says that it is."""
     place: Place | None = None
     """Where in a walk it stands; None for a key that was never given out for it."""
 
@@ -67,7 +69,14 @@ def read(request: Request, walk: int, *, bound_to_token: bool) -> Call:
     api_id = _BY_PATH.get(request.path) or headers.get("api-id", "")
     key = headers.get("next-key", "") if headers.get("cont-yn", "").upper() == "Y" else ""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    call = Call(api_id, request.path, _fields(request.body), token if scheme.lower() == "bearer" else "", key)
+    call = Call(
+        api_id,
+        request.path,
+        _fields(request.body),
+        token if scheme.lower() == "bearer" else "",
+        key,
+        headers.get("user-agent", ""),
+    )
     call.place = place_of(key, asked(call, bound_to_token)) if key else Place(walk, 1)
     return call
 

@@ -42,6 +42,16 @@ class Client:
         async with self.session.post(self.simulator.url + path, json=fields, headers=sent) as got:
             return Got(got.status, dict(got.headers), await got.json(content_type=None))
 
+    async def status(self, **headers: str) -> int:
+        """The HTTP status of a page, whatever the body is."""
+        fields = {"mrkt_tp": "0", "inds_cd": "402", "stex_tp": "1"}
+        sent = {"api-id": "ka20002", "authorization": f"Bearer {self.token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.post(
+            f"{self.simulator.url}/api/dostk/sect", json=fields, headers=sent
+        ) as got:
+            return got.status
+
     async def issue(self, app_key: str = "key", secret: str = "secret") -> Got:
         fields = {"grant_type": "client_credentials", "appkey": app_key, "secretkey": secret}
         got = await self.post("/oauth2/token", "au10001", fields)

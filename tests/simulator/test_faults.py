@@ -216,6 +216,19 @@ async def test_conditions_choose_the_requests_that_are_struck(conditions: str, s
         assert "".join("1" if code else "0" for code in got) == struck
 
 
+@pytest.mark.parametrize(
+    ("agent", "status"),
+    [(None, 400), ("collector/1.0", 200), ("", 200)],
+    ids=["aiohttp's own", "ours", "none"],
+)
+async def test_the_firewall_can_be_told_whom_to_refuse(agent: str | None, status: int) -> None:
+    """As aiohttp's default was seen to be: the client of these tests is aiohttp."""
+    headers = {} if agent is None else {"User_Agent": agent}
+    async with serving(freeze=OPEN) as client:
+        await client.control("PUT", "faults", ["firewall_html_400:agent=aiohttp"])
+        assert (await client.status(**headers)) == status
+
+
 async def test_probability_is_seeded() -> None:
     runs = []
     for seed in (1, 1, 2):

@@ -13,6 +13,7 @@ CONDITIONS: dict[str, str] = {
     "sector": "only this inds_cd",
     "exchange": "only KRX, NXT or CONSOLIDATED",
     "symbol": "only this stk_cd",
+    "agent": "only clients whose User-Agent holds this; Kiwoom's firewall was seen to refuse `aiohttp`",
     "page": "only this page of a walk: a number, `last`, or `middle` (neither first nor last)",
     "p": "with this probability (seeded)",
     "after": "not for the first N requests that fit",
@@ -50,7 +51,8 @@ class Switch:
         if not (call.api_id.startswith(self.fault.apis) if api is None else api in ("*", call.api_id)):
             return False
         facts = {"sector": call.sector, "exchange": call.exchange or "", "symbol": call.symbol}
-        return all(want.get(name, fact) == fact for name, fact in facts.items()) and self._fits_page(case)
+        fits = all(want.get(name, fact) == fact for name, fact in facts.items())
+        return fits and want.get("agent", "") in call.agent and self._fits_page(case)
 
     def _fits_page(self, case: Case) -> bool:
         page = self.conditions.get("page")
