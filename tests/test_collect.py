@@ -180,6 +180,7 @@ ENDS = {
     "minus_zero": "complete",
     "full_width_number": LACKING,
     "huge_number": LACKING,
+    "unsigned_number": LACKING,
     "missing_field": LACKING,
     "extra_field": "complete",
     "renamed_field": LACKING,

@@ -29,6 +29,8 @@ _KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
 _MOST_SHARES = 10**15 - 1
+_UNSIGNED = 2**32 - 1
+"""-1 without its sign, as other calls of the API were seen to send it: it may mean anything but so many shares."""
 _SIGN_OF = bytes(byte - ord("0") if byte in b"12345" else 0 for byte in range(256))
 _Numbers: TypeAlias = msgspec.json.Decoder[list[int]]
 _any = msgspec.json.Decoder(list[int])
@@ -97,6 +99,8 @@ def volume(text: str) -> int:
     number = _whole(text)
     if number < 0:
         raise FieldError("is a negative volume")
+    if number == _UNSIGNED:
+        raise FieldError("is an unsigned -1")
     return number
 
 
@@ -162,7 +166,7 @@ def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequ
 def volumes(column: Sequence[str]) -> Column:
     """`volume` for a column."""
     plain = plain_numbers(_shares, (column,))
-    return _array("q", plain[0] if plain else list(map(volume, column)))
+    return _array("q", plain[0] if plain and _UNSIGNED not in plain[0] else list(map(volume, column)))
 
 
 def signs(column: Sequence[str]) -> Column:
@@ -186,7 +190,9 @@ def _plain_amounts(
     if numbers is None or len(numbers) != length * (len(prices) + 2):
         return None
     shares = numbers[-length:]
-    if min(shares) < 0 or max(shares) > _MOST_SHARES or min(numbers[-2 * length : -length]) < -INT4:
+    if min(shares) < 0 or (most := max(shares)) > _MOST_SHARES or min(numbers[-2 * length : -length]) < -INT4:
+        return None
+    if most >= _UNSIGNED and _UNSIGNED in shares:
         return None
     try:
         won = _array("i", numbers[:-length])

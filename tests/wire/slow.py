@@ -159,7 +159,7 @@ def sign(row: Any) -> int:
 
 def volume(row: Any, field: str = "now_trde_qty") -> int:
     number = whole(text(row, field), 10**15)
-    if number < 0:
+    if number < 0 or number == 2**32 - 1:
         raise Wrong
     return number
 

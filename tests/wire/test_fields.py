@@ -124,7 +124,18 @@ def test_a_volume_is_never_negative_or_broken(text):
 
 
 def test_a_volume_may_pass_32_bits():
-    assert fields.volume("4294967295") == 2**32 - 1
+    assert fields.volume("4294967296") == 2**32
+
+
+@pytest.mark.parametrize("text", ["4294967295", "+4294967295", "0004294967295", "4,294,967,295"])
+def test_a_volume_that_is_minus_one_without_its_sign_is_refused(text):
+    """It is what other calls of the API were seen to send; alone, and among others, which take the quicker way."""
+    with pytest.raises(FieldError, match="unsigned"):
+        fields.volume(text)
+    with pytest.raises(FieldError, match="unsigned"):
+        fields.volumes(["1", text, "2"])
+    with pytest.raises(FieldError, match="unsigned"):
+        fields.amounts([["1", "1", "1"]], ["0", "0", "0"], ["1", text, "2"])
 
 
 @pytest.mark.parametrize("text", ["0", "6", "-3", "33", "3.0", ""])

@@ -65,6 +65,11 @@ def huge_number(row: Row, case: Case, args: Args) -> None:
     row[args.text("field")] = "9" * args.number("digits")
 
 
+@row_fault("a volume that is an unsigned -1", field="now_trde_qty")
+def unsigned_number(row: Row, case: Case, args: Args) -> None:
+    row[args.text("field")] = "4294967295"
+
+
 @row_fault("a field is not there", field="cur_prc")
 def missing_field(row: Row, case: Case, args: Args) -> None:
     row.pop(args.text("field"), None)
@@ -133,4 +138,4 @@ def long_name(row: Row, case: Case, args: Args) -> None:
 
 @row_fault("prices that cannot be: high below low, the price outside both, a zero price with a volume")
 def price_absurd(row: Row, case: Case, args: Args) -> None:
-    row.update(cur_prc="0", high_pric="-10", low_pric="+99999999", now_trde_qty="4294967295")
+    row.update(cur_prc="0", high_pric="-10", low_pric="+99999999", now_trde_qty="7")
