@@ -43,6 +43,8 @@ class Tally:
     expected_pages: int = 0
     surplus: int = 0
     """Fields that no document knows: they are not stored, and the API has changed."""
+    decorated: int = 0
+    """Numbers that are not written plainly: they are read, and the API may be about to write something else."""
     outcomes: list[Outcome] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
@@ -127,6 +129,10 @@ class Collector:
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         if tally.surplus:
             logger.warning("answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.surplus)
+        if tally.decorated:
+            logger.warning(
+                "answers.decorated", slot=slot.isoformat(), universe=universe, numbers=tally.decorated
+            )
         return sweep
 
     async def help(self, slot: datetime, targets: Sequence[Target], work: Work) -> Tally:
@@ -370,6 +376,7 @@ class _Walk:
         self.tally.pages += 1
         self.tally.rows += len(page.rows)
         self.tally.surplus += page.surplus
+        self.tally.decorated += page.decorated
         return page, arrived
 
 

@@ -142,6 +142,8 @@ class Page:
     """Symbols without the suffix of the exchange asked for (they are decoded all the same)."""
     surplus: int = 0
     """Fields that the API does not document; kept as a count, so that a change of schema is noticed."""
+    decorated: int = 0
+    """Numbers that are not written plainly (`--714`, `1,234`, blanks, zero padding) and were read all the same."""
     announced: int | None = None
     """Rows that the server says are in this page (resp-cnt); None if it does not say."""
     end_unsaid: bool = False

@@ -423,6 +423,16 @@ async def test_fields_that_no_document_knows_are_told_of_once_a_sweep(
     assert "fields=15" in line
 
 
+async def test_numbers_that_are_written_oddly_are_told_of_once_a_sweep(
+    database: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = replace(STILL, faults=("padded_number:sector=139,rows=5", "double_minus:sector=139,page=2"))
+    async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
+        assert (await collector.sweep(OPEN, "all", [BENT, SOUND])).is_whole
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "answers.decorated" in line]
+    assert "numbers=16" in line
+
+
 async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database: Address) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
         await collector.sweep(OPEN, "all", [BENT])

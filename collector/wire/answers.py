@@ -55,17 +55,18 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
     """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
     rows, bad, surplus = _price_rows(reply)
     try:
-        good, strangers = prices.columns(rows, exchange)
+        good = prices.columns(rows, exchange)
     except fields.FieldError:
         rows, wrong = _sorted_out(rows, prices.first_wrong)
-        good, strangers = prices.columns(rows, exchange)
+        good = prices.columns(rows, exchange)
         bad += wrong
     return Page(
-        good,
+        good.rows,
         reply.next_key(),
         bad,
-        wrong_suffix=strangers,
+        wrong_suffix=good.strangers,
         surplus=surplus,
+        decorated=good.decorated,
         announced=_announced(reply),
         end_unsaid=not reply.says_whether_more(),
     )

@@ -2,13 +2,13 @@
 
 Python's own `int()` takes full-width digits, underscores and any blank; this grammar takes ASCII only. It
 tolerates what has one reading (blanks around, zero padding, digit groups, one surplus sign as in `--714`,
-which other calls of the API were seen to send) and refuses the rest with `FieldError`.
+which other calls of the API were seen to send), counts it, and refuses the rest with `FieldError`.
 """
 
 import re
 import struct
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, NamedTuple, TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from collector.model import Column
 _BODY = r"[ \t]*(\+\+?|--?)?(0*[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})"
 _WHOLE = re.compile(_BODY + r"[ \t]*", re.ASCII)
 _RATE = re.compile(_BODY + r"(?:\.([0-9]{1,2}))?[ \t]*", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,2})?", re.ASCII)
 _SYMBOL = re.compile(r"([0-9A-Z]{6})((?:_NX|_AL)?)", re.ASCII)
 
 INT4 = 2**31 - 1
@@ -115,6 +116,29 @@ def basis_points(text: str) -> int:
     return -number if match[1] and match[1][0] == "-" else number
 
 
+def decorated(texts: Iterable[str]) -> int:
+    """How many of these numbers, all of which have a reading, are not written plainly."""
+    return sum(_PLAIN.fullmatch(text) is None for text in texts)
+
+
+class Rates(Memo[int]):
+    """`basis_points`, remembered."""
+
+    def __init__(self) -> None:
+        super().__init__(basis_points)
+        self._had_decorated = False
+        """Until one was met, which may never be, nobody's texts need a second look."""
+
+    def __missing__(self, text: str) -> int:
+        value = super().__missing__(text)
+        self._had_decorated = self._had_decorated or decorated([text]) > 0
+        return value
+
+    def decorated(self, texts: Sequence[str]) -> int:
+        """`decorated`, of texts that were looked up before."""
+        return decorated(texts) if self._had_decorated else 0
+
+
 def sign(text: str) -> int:
     """1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
     number = _whole(text)
@@ -152,6 +176,7 @@ class Amounts(NamedTuple):
     prices: Sequence[Column]
     change: Column
     volume: Column
+    decorated: int = 0
 
 
 def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]) -> Amounts:
@@ -160,6 +185,7 @@ def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequ
         [_array("i", [price(text) or 0 for text in texts]) for texts in prices],
         _array("i", list(map(signed, change))),
         volumes(volume),
+        decorated(chain(*prices, change, volume)),
     )
 
 
@@ -169,13 +195,13 @@ def volumes(column: Sequence[str]) -> Column:
     return _array("q", plain[0] if plain and _UNSIGNED not in plain[0] else list(map(volume, column)))
 
 
-def signs(column: Sequence[str]) -> Column:
-    """`sign` for a column."""
+def signs(column: Sequence[str]) -> tuple[Column, int]:
+    """`sign` for a column, and how many of its texts are decorated."""
     text = ",".join(column).encode("utf-8", "replace")
     digits = text[::2].translate(_SIGN_OF)
     if len(text) == 2 * len(column) - 1 and 0 not in digits:
-        return array("b", digits)
-    return array("b", map(sign, column))
+        return array("b", digits), 0
+    return array("b", map(sign, column)), decorated(column)
 
 
 def _plain_amounts(

@@ -49,7 +49,7 @@ _symbols = {
     exchange: fields.Memo(partial(fields.symbol, suffix=suffix)) for exchange, suffix in calls.SUFFIX.items()
 }
 _name = fields.Memo(fields.name)
-_rate = fields.Memo(fields.basis_points)
+_rate = fields.Rates()
 
 
 class _Listed(NamedTuple):
@@ -60,23 +60,32 @@ class _Listed(NamedTuple):
 _seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _Listed] = {}
 
 
-def columns(rows: Sequence[Row], exchange: Exchange) -> tuple[Snapshots, int]:
-    """The rows, and how many symbols lack the exchange's suffix; FieldError if a value does not decode."""
+class Columns(NamedTuple):
+    """The rows, how many symbols lack the exchange's suffix, and how many numbers are not written plainly."""
+
+    rows: Snapshots
+    strangers: int
+    decorated: int
+
+
+def columns(rows: Sequence[Row], exchange: Exchange) -> Columns:
+    """The rows as columns; FieldError if a value does not decode."""
     texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(Row.__struct_fields__)
     code, name, price, sign, change, rate, volume, *quotes = texts
     listings, strangers = _listed(exchange, code, name)
     amounts = fields.amounts((price, *quotes), change, volume)
     won, *depth = amounts.prices
+    signs, decorated = fields.signs(sign)
     found = Snapshots(
         listings,
         won,
         amounts.change,
         array("i", map(_rate.__getitem__, rate)),
-        fields.signs(sign),
+        signs,
         amounts.volume,
         *depth,
     )
-    return found, strangers
+    return Columns(found, strangers, amounts.decorated + decorated + _rate.decorated(rate))
 
 
 def _listed(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _Listed:

@@ -256,7 +256,7 @@ def amounts(*, price=None, change=None, volume=None):
         pytest.param(lambda column: amounts(price=column).prices[1], won, id="price"),
         pytest.param(lambda column: amounts(volume=column).volume, fields.volume, id="volume"),
         pytest.param(fields.volumes, fields.volume, id="volume alone"),
-        pytest.param(fields.signs, fields.sign, id="sign"),
+        pytest.param(lambda column: fields.signs(column)[0], fields.sign, id="sign"),
     ],
 )
 def test_a_column_reads_as_each_of_its_texts(whole, single, column):
