@@ -3,8 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -45,6 +45,19 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
 
 
 async def _ask(query: str, form: str) -> None:
+    async with aclosing(_rows(query)) as rows:
+        with _written():
+            write = _writer(form, await anext(rows))
+            async for row in rows:
+                write(row)
+            write(None)
+
+
+async def _rows(query: str) -> AsyncGenerator[tuple[Any, ...], None]:
+    """The names of the columns, then row after row.
+
+    What becomes of them is done outside of the session, for which every error of the system is the connection's.
+    """
     async with (
         wiring.database(world.environment()) as held,
         held.session("asking, read-only", timeout=330) as connection,
@@ -52,18 +65,28 @@ async def _ask(query: str, form: str) -> None:
     ):
         await connection.execute(_LIMIT)
         statement = await connection.prepare(query)
-        columns = [attribute.name for attribute in statement.get_attributes()]
+        columns = tuple(attribute.name for attribute in statement.get_attributes())
         if not columns:
             raise ConfigError("the query returns no rows", hint="this command only reads: SELECT …")
-        write = _writer(form, columns)
+        yield columns
         try:
             async for row in statement.cursor(prefetch=_BATCH):
-                write(tuple(row))
+                yield tuple(row)
         except (OverflowError, ValueError) as error:  # the driver's
             raise ConfigError(
                 "the query returns a date beyond the years 1 to 9999", hint="cast it to text: COLUMN::text"
             ) from error
-        write(None)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"the answer cannot be written: {error.strerror}") from error
 
 
 def _writer(form: str, columns: Sequence[str]) -> Any:

@@ -1,9 +1,13 @@
 """The other commands as processes: what they answer, and with which exit status."""
 
+import asyncio
 import csv
 import io
 import json
 import re
+import shlex
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -235,6 +239,28 @@ async def test_sql_says_in_words_what_it_cannot_show(kept: Kept) -> None:
     found = await kept.run("sql", "SELECT '0044-03-15 BC'::date")
     assert found.code == 2
     assert "cast it to text" in found.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        ("| head -1", 0, ""),
+        ("> /dev/full", 2, "collector: the answer cannot be written: No space left on device\n"),
+    ],
+    ids=["whoever reads has seen enough", "the disk is full"],
+)
+async def test_an_answer_that_goes_nowhere_is_no_trouble_of_the_database(
+    kept: Kept, where: str, code: int, said: str
+) -> None:
+    query = "SELECT repeat('x', 100) FROM generate_series(1, 20000)"
+    command = f"{shlex.quote(sys.executable)} -m collector sql {shlex.quote(query)} --format csv {where}"
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", command, env=environment(None, kept.address), stdout=PIPE, stderr=PIPE
+    )
+    _, err = await process.communicate()
+    complaints = "".join(line for line in err.decode().splitlines(keepends=True) if not line.startswith("{"))
+    assert (process.returncode, complaints) == (code, said)
 
 
 async def test_sql_sees_a_table_that_is_wider_than_any_screen(kept: Kept) -> None:
