@@ -33,8 +33,8 @@ class Group:
 async def together() -> AsyncIterator[Group]:
     """Run tasks as a TaskGroup does; the first CollectorError comes out as what it is.
 
-    Those that fell in the same moment say the same. Cancelled while a task fails, it tells of the failure alone;
-    `cancelling()` of the task tells of the other.
+    Those that fell in the same moment say the same. Cancelled while a task fails, it ends as cancelled: whoever wants
+    it to stop is not answered by an error that another try might be made after.
 
     The tasks are waited for inside the TaskGroup: one that fails while it waits at its own end has the parent
     cancelled, and that is never taken back (Python 3.11); a time limit of later on takes it for somebody's wish.
@@ -47,8 +47,12 @@ async def together() -> AsyncIterator[Group]:
             await group.end()
     except* CollectorError as found:
         failure = _first(found)
-    if failure is not None:  # within `except*` Python before 3.11.4 would make a group of it once more
-        raise failure from None
+    if failure is None:
+        return
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    raise failure from None  # within `except*` Python before 3.11.4 would make a group of it once more
 
 
 def _first(group: BaseExceptionGroup[CollectorError]) -> CollectorError:

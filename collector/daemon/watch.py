@@ -159,7 +159,7 @@ class Daemon:
 
 
 def _end_if_cancelled() -> None:
-    """Tasks that are cancelled together while one of them fails tell of the failure alone."""
+    """What is cancelled while it fails may tell of the failure alone."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
