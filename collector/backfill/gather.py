@@ -1,6 +1,6 @@
 """Planning a backfill and carrying it out: what is still on show first, then members, then the daily past."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -24,6 +24,14 @@ from collector.store import Store
 Drawn = Callable[[str, Tally], AbstractAsyncContextManager[None]]
 
 
+Judge = Callable[[datetime, Sequence[Target]], Awaitable[object]]
+"""Marks the walks of a slot in the ledger that show the session before: nothing was traded on that day."""
+
+
+async def unjudged(slot: datetime, targets: Sequence[Target]) -> None:
+    """For whoever is sure of the calendar."""
+
+
 def undrawn(title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
     """For whoever watches no progress."""
     return nullcontext()
@@ -33,7 +41,7 @@ def undrawn(title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
 class Backfill:
     """A period of some universes, by name with their targets, and what is known before anything is fetched.
 
-    `now` is asked for the time. `order` shuffles the listings, see `Fetch`.
+    `now` is asked for the time. `order` shuffles the listings, see `Fetch`. `judge` looks at each late sweep.
     """
 
     store: Store
@@ -45,6 +53,7 @@ class Backfill:
     adjusted: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     order: Random = field(default_factory=Random)
+    judge: Judge = unjudged
 
     async def plan(self) -> Plan:
         """What the period lacks, and what it takes to fill it; asks nobody but the database."""
@@ -78,12 +87,26 @@ class Backfill:
         one target's, and in the report.
         """
         for late, _ in planned.late:
-            await _walk_late(late, collector, report, drawn)
+            await self._walk_late(late, collector, report, drawn)
         members = await self._known_members(collector, report, drawn)
         await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
         stretches = await self._stretches(members)
         if stretches:
             await self._fetch(stretches, collector, report, drawn)
+
+    async def _walk_late(
+        self, late: missing.Late, collector: Collector, report: Report, drawn: Drawn
+    ) -> None:
+        report.late.append(tally := Tally())
+        when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
+        async with drawn(f"slot {when}", tally):
+            sweep = await collector.sweep(
+                late.slot, late.universe, late.targets, tally, shown_until=late.until, remarks=late.remarks
+            )
+        report.requests += sweep.requests
+        await self.judge(late.slot, late.targets)
+        judged = await self.store.ledger(late.slot)
+        report.note(f"slot {when} ", (judged.get(one.target, one) for one in sweep.outcomes))
 
     @property
     def _bars(self) -> BarStore:
@@ -167,14 +190,3 @@ class Backfill:
         return trading_days(
             self.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
         )
-
-
-async def _walk_late(late: missing.Late, collector: Collector, report: Report, drawn: Drawn) -> None:
-    report.late.append(tally := Tally())
-    when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
-    async with drawn(f"slot {when}", tally):
-        sweep = await collector.sweep(
-            late.slot, late.universe, late.targets, tally, shown_until=late.until, remarks=late.remarks
-        )
-    report.requests += sweep.requests
-    report.note(f"slot {when} ", sweep.outcomes)

@@ -1,7 +1,7 @@
 """`collector backfill`: what a past period still lacks, and what of it can honestly be filled."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,13 +11,17 @@ from rich.table import Table
 
 from collector import backfill as filling
 from collector import log, sectors
-from collector.backfill import Backfill, Cost, Plan, Report
+from collector.backfill import Backfill, Cost, Judge, Plan, Report
+from collector.calendar import Calendar, kst
 from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
 from collector.cli.schedule import Day, read_calendar
 from collector.collect import Tally
+from collector.daemon import Accounts
+from collector.daemon.stale import open_exchanges
 from collector.errors import CollectorError, Denied, StoreError
-from collector.model import KST, Sector
+from collector.log import logger
+from collector.model import KST, Sector, Target
 from collector.registry import Registry
 from collector.store import Store
 
@@ -123,10 +127,22 @@ class _Asked:
             universes={name: self._world.targets(name, table)[1] for name in self._names},
             period=self._period,
             adjusted=self._adjusted,
+            judge=judging(store, self._calendar),
         )
 
     def _drawn(self, title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
         return drawing.progress(tally, shown=not self._quiet, title=title)
+
+
+def judging(store: Store, calendar: Calendar) -> Judge:
+    """Finds a closure that the calendar does not know out as the daemon does, which was down on that day."""
+    accounts = Accounts(store.database, store.registry)
+
+    async def judge(slot: datetime, targets: Sequence[Target]) -> None:
+        if await accounts.judge(slot, targets, open_exchanges(calendar, slot)):
+            logger.error("calendar.closed_day", slot=slot.isoformat(), day=kst(slot).date().isoformat())
+
+    return judge
 
 
 def _give_up(error: CollectorError, report: Report) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from collector.backfill import Backfill, Plan, Report, judged
+from collector.cli.backfill import judging
 from collector.collect import Collector
 from collector.model import KST, Exchange, Target
 from collector.postgres import Address
@@ -192,6 +193,21 @@ async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_ma
     assert await fetch(database, "SELECT remarks FROM walk WHERE slot = $1", CLOSE) == [
         (["late", "after_hours"],)
     ]
+
+
+async def test_a_late_walk_that_shows_the_session_before_is_suspect(database: Address) -> None:
+    async with market(database, TELECOM) as (_, collector):
+        await collector.sweep(CLOSE - timedelta(days=1), "all", [TELECOM])
+        filling = work(collector, TELECOM, schedules=(closing(),), judge=judging(collector.store, CALENDAR))
+        planned = await filling.plan()
+        [(late, cost)] = planned.late
+        report = Report()
+        far = replace(late, until=CLOSE + timedelta(days=100_000))
+        await filling.run(replace(planned, late=[(far, cost)]), collector, report)
+        assert [str(each) for each in report.unfilled] == [
+            "slot 2026-11-20 15:40 KOSPI/020/KRX suspect: late, after_hours, stale"
+        ]
+        assert (await filling.plan()).late == []
 
 
 async def test_a_slot_within_the_session_is_not_to_be_had(database: Address) -> None:
