@@ -307,8 +307,8 @@ READING = (
     Mutant(
         "the suffix of the exchange is not checked",
         "collector/wire/answers.py",
-        "wrong_suffix=strangers",
-        "wrong_suffix=0 * strangers",
+        "wrong_suffix=good.strangers",
+        "wrong_suffix=0 * good.strangers",
         ("tests/wire/test_prices.py::test_symbols_without_the_suffix_of_their_exchange_are_counted",),
     ),
     Mutant(
@@ -379,8 +379,8 @@ READING = (
     Mutant(
         "a row that does not decode is dropped unseen",
         "collector/wire/answers.py",
-        "        good, strangers = prices.columns(rows, exchange)\n        bad += wrong\n",
-        "        good, strangers = prices.columns(rows, exchange)\n",
+        "        good = prices.columns(rows, exchange)\n        bad += wrong\n",
+        "        good = prices.columns(rows, exchange)\n",
         (
             "tests/wire/test_prices.py::test_a_row_that_does_not_decode_is_kept_as_it_was_sent_and_the_others_are_read",
         ),
