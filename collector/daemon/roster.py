@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from collector import schedule as slots
 from collector.calendar import Calendar, kst
+from collector.calendar.shown import day_shown
 from collector.model import Target
 from collector.schedule import Schedule, Slot
 
@@ -31,11 +32,14 @@ class Roster:
     """Moves the days before a date into files."""
 
     def archivable(self, now: datetime) -> date | None:
-        """The day before which all may be archived now; None by day, and where nothing is archived."""
+        """The day before which all may be archived now; None by day, and where nothing is archived.
+
+        That of which the closing is on show is not among them: over a weekend it would be refused each night.
+        """
         here = kst(now)
         if not self.archive_after_days or here.hour >= MORNING:
             return None
-        return here.date() - timedelta(days=self.archive_after_days)
+        return min(here.date() - timedelta(days=self.archive_after_days), day_shown(self.calendar, now))
 
     def due(self, after: datetime, until: datetime) -> Iterator[Slot]:
         """The slots later than `after` and not later than `until`, in time order."""

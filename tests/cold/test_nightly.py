@@ -16,11 +16,12 @@ from collector.daemon import Roster
 from collector.model import KST
 from collector.postgres import Address
 from collector.secret import Secret
+from tests.backfill.histories import CALENDAR
 from tests.cold.stand import DAY, fill, rows_of
 from tests.stand import execute, url
 
 CONFIG = "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\ndatabase:\n  archive_after_days: 30\n"
-NOTHING: dict[str, Any] = {"schedules": (), "calendar": None, "targets": {}}
+NOTHING: dict[str, Any] = {"schedules": (), "calendar": CALENDAR, "targets": {}}
 
 
 def found(address: Address, folder: Path) -> World:
@@ -36,6 +37,9 @@ def found(address: Address, folder: Path) -> World:
         pytest.param(30, datetime(2026, 11, 20, 0, 5, tzinfo=KST), date(2026, 10, 21), id="after midnight"),
         pytest.param(
             1, datetime(2026, 11, 20, 5, 59, tzinfo=KST), date(2026, 11, 19), id="until the morning"
+        ),
+        pytest.param(
+            1, datetime(2026, 11, 22, 0, 5, tzinfo=KST), date(2026, 11, 20), id="not what is on show"
         ),
         pytest.param(30, datetime(2026, 11, 20, 6, 0, tzinfo=KST), None, id="not by day"),
         pytest.param(0, datetime(2026, 11, 20, 0, 5, tzinfo=KST), None, id="never"),
