@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from collector.web import reader as readers
 from collector.web.reader import Reader
 from collector.web.squares import square
+from collector.web.treemap import fitted
 
 _HERE = Path(__file__).parent
 _PAGES = Environment(
@@ -27,7 +28,7 @@ _PAGES.filters |= {
     "level": readers.level,
     "whole": readers.whole,
 }
-_PAGES.globals["square"] = square
+_PAGES.globals |= {"square": square, "fitted": fitted}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
 """Compiled now, which takes a while, and not when somebody waits."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

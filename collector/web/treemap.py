@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+_NARROW, _WIDE = frozenset("ijlftrI.,;:'|!()[]/- "), frozenset("mwMW&%@—…")
+
 
 class Tile(NamedTuple):
     """A rectangle in the unit that the whole is given in."""
@@ -30,6 +32,20 @@ def tiles(weights: Sequence[float], width: float, height: float) -> list[Tile]:
             found += _stacked(row, x, y, thick, upright=False)
             y, height = y + thick, height - thick
     return found
+
+
+def fitted(text: str, width: float, size: float) -> str:
+    """As much of a text as `width` holds in letters of this size, shortened with …; "" if that is next to nothing."""
+    if _width(text) * size <= width:
+        return text
+    room = width / size - _width("…")
+    count = next((n for n in range(len(text), 0, -1) if _width(text[:n]) <= room), 0)
+    return text[:count].rstrip() + "…" if count > 1 else ""
+
+
+def _width(text: str) -> float:
+    """About how wide a text is in a broad font without serifs, in sizes of its letters: never too little."""
+    return sum(0.42 if char in _NARROW else 1.0 if char in _WIDE or char > "ᄀ" else 0.66 for char in text)
 
 
 def _row(areas: Sequence[float], side: float) -> int:

@@ -168,12 +168,16 @@ async def test_text_stands_out_in_light_and_dark(shown, browser, scheme, colours
 
 
 @pytest.mark.parametrize("width", [1100, 360])
-async def test_the_names_on_the_map_are_looked_at(shown, browser, width):
-    """What is measured above is really there, on both maps."""
+@pytest.mark.parametrize("language", ["ko", "en"])
+async def test_the_names_on_the_map_stay_on_their_tiles(shown, browser, width, language):
+    script = """all => all.filter(one => one.getClientRects().length).map(one => {
+        const [text, tile] = [one, one.parentElement.querySelector("rect")].map(n => n.getBoundingClientRect());
+        return tile.right - text.right })"""
     async with tab(browser, width=width) as (page, _):
-        await page.goto(shown.url + "/heat/KOSPI/KRX")
-        script = "all => all.filter(one => one.getClientRects().length).length"
-        assert await page.eval_on_selector_all(".map text", script) >= 4
+        await page.goto(f"{shown.url}/heat/KOSPI/KRX?lang={language}")
+        room = await page.eval_on_selector_all(".map text", script)
+    assert len(room) >= 4
+    assert min(room) >= 0
 
 
 async def test_a_wicked_name_is_shown_and_does_nothing(shown, browser):

@@ -12,7 +12,7 @@ from collector.model import KST, Status, Target
 from collector.web import day, markets, words
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
 from collector.web.day import Lane, Ledger, Mark
-from collector.web.treemap import tiles
+from collector.web.treemap import fitted, tiles
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=40).map(
@@ -51,6 +51,20 @@ def test_no_two_tiles_overlap(found):
         for number, a in enumerate(placed)
         for b in placed[number + 1 :]
     )
+
+
+names = st.text("가나다 ABCmwil&-…", max_size=20)
+
+
+@given(names, st.floats(0, 400))
+def test_a_name_on_a_tile_is_whole_or_shortened_with_an_ellipsis(name, width):
+    short = fitted(name, width, 15)
+    assert short in ("", name) or (short.endswith("…") and name.startswith(short[:-1]))
+
+
+def test_a_wider_tile_shows_more_of_its_name():
+    name = "Electrical & Electronic Equipment"
+    assert [fitted(name, width, 15) for width in (20, 100, 400)] == ["", "Electrical…", name]
 
 
 courses = st.lists(st.one_of(st.none(), st.floats(-1e7, 1e7)), min_size=1, max_size=30)
