@@ -1,6 +1,6 @@
 """The page in a real browser: what a person sees, by mouse, by keyboard, on a phone.
 
-With COLLECTOR_SCREENSHOTS=FOLDER the pages are photographed as well.
+COLLECTOR_SCREENSHOTS=docs/images ./dev test tests/web/test_browser.py -k pictures takes the pictures of the docs.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.stand import fetch
-from tests.web import stage
-from tests.web.stage import WICKED
+from tests.web import scene, stage
+from tests.web.stage import WICKED, Stand
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -45,10 +45,10 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def tab(
-    browser: Browser, *, width: int = 1100, **options: object
+    browser: Browser, *, width: int = 1100, height: int = 900, **options: object
 ) -> AsyncIterator[tuple[Page, list[str]]]:
     """A tab of a reader's own, and what the browser complains of."""
-    context = await browser.new_context(viewport={"width": width, "height": 900}, **options)  # type: ignore[arg-type]
+    context = await browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
     found = await context.new_page()
     complaints: list[str] = []
     found.on("console", lambda said: complaints.append(f"{said.text} {said.location['url']}"))
@@ -229,10 +229,32 @@ async def test_it_renews_itself(server, template, browser):
                 await page.clock.run_for(5_000)
 
 
+PICTURES = {
+    "overview": ("/", {"locale": "ko-KR", "width": 1100, "height": 1180}),
+    "map": ("/heat/KOSPI/KRX", {"locale": "en-US", "width": 1000, "height": 840, "color_scheme": "dark"}),
+    "sector": ("/sector/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 860}),
+    "listing": ("/listing/005930", {"locale": "ko-KR", "width": 1000, "height": 860}),
+    "failure": ("/walk/20261120T110000/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 500}),
+    "phone": ("/", {"locale": "ko-KR", "width": 390, "height": 844}),
+}
+
+
+def test_every_picture_is_taken_here_and_shown_in_the_docs():
+    docs = Path(__file__).parents[2] / "docs"
+    assert {path.stem for path in (docs / "images").iterdir()} == set(PICTURES)
+    shown = (docs / "page.md").read_text()
+    assert [name for name in PICTURES if f"](images/{name}.png)" not in shown] == []
+
+
 @pytest.mark.skipif("COLLECTOR_SCREENSHOTS" not in os.environ, reason="nobody asked for pictures")
-async def test_pictures_are_taken(shown, browser):
+async def test_pictures_are_taken(server, template, browser):
     folder = Path(os.environ["COLLECTOR_SCREENSHOTS"])
-    for path in PATHS:
-        async with tab(browser) as (page, _):
-            await page.goto(shown.url + path)
-            await page.screenshot(path=folder / f"{path.strip('/').replace('/', '-') or 'overview'}.png")
+    stand = Stand(yaml=scene.YAML, now=lambda: scene.NOW)
+    async with server.database(template=template) as address:
+        await scene.play(address)
+        async with stage.page(address, stand) as shown:
+            for name, (path, look) in PICTURES.items():
+                async with tab(browser, **look) as (page, complaints):
+                    await page.goto(shown.url + path)
+                    await page.screenshot(path=folder / f"{name}.png")
+                    assert complaints == []

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
@@ -17,7 +18,7 @@ from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.secret import Secret
 from collector.store import Store
-from collector.web import guard_for
+from collector.web import guard_for, site
 from tests.database import Server
 from tests.stand import fetch, reading
 from tests.web import stage
@@ -45,6 +46,13 @@ async def text(shown: Page, path: str) -> str:
 
 async def rows(shown: Page, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(await text(shown, path))))
+
+
+def test_the_docs_name_addresses_that_there_are():
+    told = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
+    named = re.findall(r"^\| `(/[^`]*)`", told, re.MULTILINE)
+    unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in site._ADDRESSES)]
+    assert (unknown, len(named)) == (["/metrics"], 8)
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
