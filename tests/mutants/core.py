@@ -26,7 +26,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "codes": ("collector/wire/codes.py", (ENVELOPE,)),
     "text": ("collector/wire/text.py", (ENVELOPE, PRICES)),
     "fields": ("collector/wire/fields.py", (FIELDS,)),
-    "calls": ("collector/wire/calls.py", (BARS, "tests/wire/test_token.py")),
+    "calls": ("collector/wire/calls.py", ("tests/wire/test_calls.py",)),
     "prices": ("collector/wire/prices.py", (PRICES,)),
     "bars": ("collector/wire/bars.py", (BARS, "tests/backfill/test_bar_pages.py")),
     "answers": ("collector/wire/answers.py", (ENVELOPE, PRICES, BARS, "tests/wire/test_token.py")),

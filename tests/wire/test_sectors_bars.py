@@ -6,9 +6,8 @@ from datetime import date
 import pytest
 
 from collector.errors import Unreadable
-from collector.model import Exchange, Market, Sector, Target
-from collector.secret import Secret
-from collector.wire import API_IDS, ask_bars, ask_prices, ask_sectors, ask_token, read_bars, read_sectors
+from collector.model import Market, Sector
+from collector.wire import read_bars, read_sectors
 from tests.wire.answers import reply, sample
 
 
@@ -86,47 +85,3 @@ def test_a_bar_that_does_not_decode_is_kept_as_it_was_sent(changed):
 def test_an_answer_without_a_list_is_unreadable():
     with pytest.raises(Unreadable):
         read_bars(reply(b'{"return_code":0,"return_msg":""}'), "005930")
-
-
-TARGET = Target(Market.KOSDAQ, "101", Exchange.CONSOLIDATED)
-
-
-@pytest.mark.parametrize(
-    ("request_", "api_id", "path", "body"),
-    [
-        (
-            ask_prices(TARGET),
-            "ka20002",
-            "/api/dostk/sect",
-            {"mrkt_tp": "1", "inds_cd": "101", "stex_tp": "3"},
-        ),
-        (ask_sectors(Market.KRX100), "ka10101", "/api/dostk/stkinfo", {"mrkt_tp": "7"}),
-        (
-            ask_bars("0126Z0", date(2026, 1, 2), adjusted=True),
-            "ka10081",
-            "/api/dostk/chart",
-            {"stk_cd": "0126Z0", "base_dt": "20260102", "upd_stkpc_tp": "1"},
-        ),
-        (
-            ask_token(Secret("a"), Secret('"\\s')),
-            "au10001",
-            "/oauth2/token",
-            {"grant_type": "client_credentials", "appkey": "a", "secretkey": '"\\s'},
-        ),
-    ],
-    ids=["prices", "sectors", "bars", "token"],
-)
-def test_a_request_is_as_documented(request_, api_id, path, body):
-    assert (request_.api_id, request_.path, json.loads(request_.body)) == (api_id, path, body)
-    assert request_.api_id in API_IDS
-
-
-def test_a_first_page_is_asked_without_continuation_and_the_next_with_the_body_repeated():
-    first, second = ask_prices(TARGET), ask_prices(TARGET, "k1")
-    assert first.body == second.body
-    assert second.headers(None) == first.headers(None) | {"cont-yn": "Y", "next-key": "k1"}
-
-
-def test_a_token_travels_as_a_bearer_and_only_where_there_is_one():
-    assert ask_prices(TARGET).headers(Secret("t"))["authorization"] == "Bearer t"
-    assert "authorization" not in ask_prices(TARGET).headers(None)
