@@ -37,5 +37,4 @@ def strict_json(body: bytes) -> Document:
 
 def as_sent(value: object) -> str:
     """A decoded value back as JSON text, for quarantine: whatever it holds, it becomes storable text."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=False)
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

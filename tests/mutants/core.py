@@ -24,7 +24,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "certify_bars": ("collector/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
     "reply": ("collector/wire/reply.py", ("tests/wire/test_reply.py", PRICES)),
     "codes": ("collector/wire/codes.py", (ENVELOPE,)),
-    "text": ("collector/wire/text.py", (ENVELOPE, PRICES)),
+    "text": ("collector/wire/text.py", ("tests/wire/test_text.py", ENVELOPE, PRICES)),
     "fields": ("collector/wire/fields.py", (FIELDS,)),
     "calls": ("collector/wire/calls.py", ("tests/wire/test_calls.py",)),
     "prices": ("collector/wire/prices.py", (PRICES,)),
