@@ -41,7 +41,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "schedule": ("collector/schedule/__init__.py", (SLOTS,)),
     "sanity": ("collector/schedule/sanity.py", (SLOTS,)),
-    "plan": ("collector/plan.py", ("tests/daemon/test_feasible.py", "tests/cli/test_schedule.py")),
+    "plan": ("collector/plan.py", ("tests/test_plan.py", "tests/daemon/test_feasible.py")),
     "rows": ("collector/rows.py", ("tests/test_rows.py",)),
 }
 _PARTS = ("collector", "tests", "migrations", "config", "pyproject.toml")
