@@ -66,7 +66,8 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
 
 def _print(found: dict[str, Any]) -> None:
     console = drawing.console()
-    console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {found['source']}")
+    source = found["source"] or "none yet"
+    console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {source}")
     for line in (*_about_daemon(found), *_about_key(found)):
         console.print(line)
     if not found["newest"]:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from socket import gaierror
 
 from collector.errors import ConfigError
 from collector.log import logger
@@ -47,6 +48,11 @@ async def serving(
     door = _Door(guard, respond, head_seconds)
     try:
         server = await asyncio.start_server(door.opened, host, port, limit=HEAD_BYTES, backlog=256)
+    except gaierror as error:
+        raise ConfigError(
+            f"web.listen: {host} is not known here: {error.strerror}",
+            hint="give it an address of this machine",
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"web.listen: {host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",

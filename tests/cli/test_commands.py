@@ -151,6 +151,7 @@ async def test_status_of_an_empty_database_says_how_to_begin(database: Address, 
     found = await run("status", env=environment(None, database), cwd=tmp_path)
     assert found.code == 0
     assert "nothing is stored yet" in found.out
+    assert "source: none yet" in found.out
 
 
 async def test_sectors_are_listed_and_refreshed(database: Address, tmp_path: Path) -> None:
