@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from collector import config, sectors
+from collector.daemon import Accounts
 from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
@@ -75,7 +76,7 @@ async def _swept(store: Store, market: Simulator, slot: Slot, targets: list[Targ
     await store.begin_sweep(slot.at, slot.universe, targets)
     for target in targets:
         if slot.at in MISSED:
-            await store.enter_miss(slot.at, target, reason="overrun")
+            await Accounts(store.database, store.registry).miss([slot.at], slot.universe, [target], "overrun")
         elif (slot.at, target) in FAILED:
             await store.enter_failure(slot.at, target, error=ERROR, attempts=1)
         elif (slot.at, target) != (UNDER_WAY, COMING):

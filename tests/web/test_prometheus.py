@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.daemon import Accounts
 from collector.postgres import open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
 from tests.database import Server
 from tests.web import stage
 from tests.web.stage import KRX, YAML, Page, Stand, get, page
@@ -106,9 +106,7 @@ async def test_what_is_there_of_a_sweep_under_way_makes_up_for_no_gap(server, te
     async with server.database(template=template) as address, open_pool(address, size=3) as pool:
         database = Database(pool, address)
         await stage.fill(database)
-        store = Store(database, Registry(database))
-        await store.registry.open()
-        await store.enter_miss(stage.slot(5), KRX, reason="overrun")
+        await Accounts(database, Registry(database)).miss([stage.slot(5)], "boards", [KRX], "overrun")
         async with page(address, Stand(now=lambda: stage.slot(5) + timedelta(minutes=1))) as later:
             found = series(await metrics(later))
     assert targets_today(found)["absent"] == 4
