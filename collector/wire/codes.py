@@ -14,7 +14,8 @@ _CODE = re.compile(r"\[(\d{3,5}):|CODE=(\d{3,5})", re.ASCII)
 _QUOTA = re.compile(r"유량=(\d{1,4})", re.ASCII)
 
 THROTTLED = frozenset({1700, 1701, 1702})
-_TOTAL = 1701  # its 유량=N is what all calls have together, which says nothing of one of them
+_OF_SEVERAL = frozenset({1701, 1702})
+"""Their 유량=N is what all calls have together, or a group of them, which says nothing of one."""
 EXPIRED = frozenset({8003, 8005, 8006, 8009, 8031, 8103})
 UNAVAILABLE = frozenset({1999})
 DENIED = frozenset({8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8104, 8200})
@@ -110,7 +111,7 @@ def refusal(text: str, *, return_code: int | None = None) -> CollectorError:
     code, quota, text = code_in(text), quota_in(text), one_line(text)
     line = f"Kiwoom says: {text}" if text else f"Kiwoom answers return_code {return_code} without a text"
     if code in THROTTLED or (code is None and return_code == TOO_MANY_REQUESTS):
-        return Throttled(line, code=code, text=text, quota=None if code == _TOTAL else quota)
+        return Throttled(line, code=code, text=text, quota=None if code in _OF_SEVERAL else quota)
     if code in DENIED:
         return Denied(line, code=code, text=text, hint=HINTS.get(code, _OPERATOR))
     kind: type[ApiError] = Rejected

@@ -92,8 +92,9 @@ def test_a_quota_is_a_positive_number_or_not_told(text, quota):
     assert error_of(reply(refusal(f"[1700:초과 {text}", 5))).quota == quota
 
 
-def test_what_all_calls_are_granted_together_is_no_quota_of_one():
-    assert error_of(reply(refusal("[1701:초과 유량=5]", 5))).quota is None
+@pytest.mark.parametrize("code", [1701, 1702], ids=["all calls", "a group"])
+def test_what_several_calls_are_granted_together_is_no_quota_of_one(code):
+    assert error_of(reply(refusal(f"[{code}:초과 유량=5]", 5))).quota is None
 
 
 @pytest.mark.parametrize(
