@@ -34,18 +34,24 @@ JOIN pg_stat_activity AS a ON a.application_name || ' ' LIKE 'collector ' || l.n
 WHERE l.name = $1 AND l.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
+# The first of all daemons makes the row, as nobody's. Two that are the first at one moment both may: an upsert would
+# fail for the second key of the table, by which a transaction holds on to an epoch.
+_MAKE = """
+INSERT INTO collector.lease (name, holder, epoch, taken_at, renewed_at, expires_at)
+SELECT $1, '', 0, at, at, at
+FROM clock_timestamp() AS at
+ON CONFLICT DO NOTHING
+"""
 # The clock is in the epoch, so that it grows even where the database was restored from an older backup. A lease
 # that ends later than any can was given before the clock was set back; its holder may be long dead.
 _TAKE = """
-INSERT INTO collector.lease AS l (name, holder, epoch, taken_at, renewed_at, expires_at)
-SELECT $1, $2, floor(extract(epoch FROM at)), at, at, at + $3
+UPDATE collector.lease AS l
+SET holder = $2, epoch = GREATEST(l.epoch + 1, floor(extract(epoch FROM at))::bigint),
+    taken_at = at, renewed_at = at, expires_at = at + $3
 FROM clock_timestamp() AS at
-ON CONFLICT (name) DO UPDATE
-SET holder = EXCLUDED.holder, epoch = GREATEST(l.epoch + 1, EXCLUDED.epoch),
-    taken_at = EXCLUDED.taken_at, renewed_at = EXCLUDED.renewed_at, expires_at = EXCLUDED.expires_at
-WHERE l.expires_at <= clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * $3::interval
-   OR l.holder = EXCLUDED.holder
-RETURNING epoch
+WHERE l.name = $1
+  AND (l.expires_at <= clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * $3::interval OR l.holder = $2)
+RETURNING l.epoch
 """
 _RENEW = """
 UPDATE collector.lease
@@ -87,6 +93,7 @@ class Lease:
         asked_at = time.monotonic()
         async with self._database.session("asking for the lease", timeout=_ANSWER) as connection:
             await connection.execute(_EVICT, self._name)
+            await connection.execute(_MAKE, self._name)
             self.epoch = await connection.fetchval(_TAKE, self._name, self.holder, self._ttl)
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None

@@ -49,11 +49,20 @@ def keepers(home: Path) -> list[int]:
 
 
 def servers(home: Path) -> list[int]:
-    return _running(lambda words: Path(words[0]).name == "postgres" and f"{home}/postgres/data" in words)
+    """A child that a server has forked this moment has its words, too, until it says what it is for."""
+    found = _running(lambda words: Path(words[0]).name == "postgres" and f"{home}/postgres/data" in words)
+    return [pid for pid in found if _parent(pid) not in found]
 
 
 def _running(wanted: Callable[[list[str]], bool]) -> list[int]:
     return [pid for pid in pids() if wanted(_words(pid))]
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def pids() -> list[int]:

@@ -196,8 +196,8 @@ SHARING = (
     Mutant(
         "a lease of somebody who may be alive is taken at once",
         "collector/lease.py",
-        "   OR l.holder = EXCLUDED.holder\nRETURNING epoch",
-        "   OR true\nRETURNING epoch",
+        "OR l.holder = $2)\nRETURNING l.epoch",
+        "OR true)\nRETURNING l.epoch",
         ("tests/daemon/test_lease.py::test_one_of_two_gets_it_and_the_other_one_does_not",),
     ),
     Mutant(
