@@ -9,8 +9,6 @@ from collector.web.questions import Breadth, Questions
 
 KEPT = 40_000
 """Walks that are remembered: two days of 250 targets every five minutes, some 10 MB."""
-_SPAN = 400
-"""Slots that one question is about: with a board, a million rows."""
 
 Walk = tuple[datetime, int]
 
@@ -37,9 +35,9 @@ class Breadths:
         """Of one target's walks at these slots of a day, in time order."""
         walks = [(slot, target) for slot in slots]
         found, lacking = self._known(walks)
-        for start in range(0, len(lacking), _SPAN):
-            asked = lacking[start : start + _SPAN]
-            found |= self._remembered(await questions.breadth(asked[0][0], asked[-1][0], [target]), asked)
+        if lacking:
+            first, last = lacking[0][0], lacking[-1][0]
+            found |= self._remembered(await questions.breadth(first, last, [target]), lacking)
         return [found[walk] for walk in walks]
 
     def _known(self, walks: Sequence[Walk]) -> tuple[dict[Walk, Breadth], list[Walk]]:
