@@ -58,7 +58,7 @@ class Hastened:
     def sizes(self) -> list[Size]:
         return [Size(**json.loads(line)) for line in self._lines(self._sizes)]
 
-    async def said(self, name: str, *, times: int = 1, seconds: float = 60.0) -> None:
+    async def said(self, name: str, *, times: int = 1, seconds: float = 180.0) -> None:
         """Wait until an event is in the log."""
         async with asyncio.timeout(seconds):
             while len(self.events(name)) < times:
