@@ -6,51 +6,24 @@ programs may take from as well; see `claims`.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from collector.certify import certify
-from collector.claims import Alone, Claim, ClaimLost, Taken, Work, Worklist
-from collector.errors import ApiError, Denied, Rejected, TokenExpired, Unavailable
-from collector.kiwoom import Kiwoom, Trace
+from collector.claims import Alone, ClaimLost, Work, Worklist
+from collector.errors import ApiError, Denied, Rejected, Unavailable
+from collector.kiwoom import Kiwoom
 from collector.log import logger
-from collector.model import Exchange, Known, Outcome, Page, Reading, Remark, Sector, Status, Sweep, Target
-from collector.patience import WALK_ATTEMPTS
+from collector.model import Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
 from collector.plan import estimate
 from collector.store import Store
+from collector.tally import Tally
 from collector.together import together
+from collector.walk import Late, Walk
 
-PAGE_CAP = 200
-ROW_CAP = 20_000
-EMPTY_PAGES = 2
-"""Empty pages with a next key that are followed before the walk is broken off."""
 _GLANCE = 0.2
 """Seconds between two looks at what others still walk, when nothing is left to take."""
-
-
-@dataclass
-class Tally:
-    """How far a sweep has come: written here, read by whoever draws it. `units` is what its targets are called."""
-
-    units: str = "targets"
-    targets: int = 0
-    done: int = 0
-    pages: int = 0
-    rows: int = 0
-    requests: int = 0
-    expected_pages: int = 0
-    surplus: int = 0
-    """Fields that no document knows: they are not stored, and the API has changed."""
-    decorated: int = 0
-    """Numbers that are not written plainly: they are read, and the API may be about to write something else."""
-    outcomes: list[Outcome] = field(default_factory=list)
-    _began: float = field(default_factory=time.monotonic)
-
-    def seconds(self) -> float:
-        """Since the sweep began."""
-        return time.monotonic() - self._began
 
 
 @dataclass(frozen=True)
@@ -95,7 +68,7 @@ class Collector:
         self.underway[slot, universe] = tally = tally or Tally()
         try:
             return await self._sweep(
-                slot, universe, targets, tally, may_begin=may_begin, late=_Late(shown_until, tuple(remarks))
+                slot, universe, targets, tally, may_begin=may_begin, late=Late(shown_until, tuple(remarks))
             )
         finally:
             del self.underway[slot, universe]
@@ -108,7 +81,7 @@ class Collector:
         tally: Tally,
         *,
         may_begin: Callable[[], bool],
-        late: "_Late",
+        late: Late,
     ) -> Sweep:
         self._refresh()
         await self.store.begin_sweep(slot, universe, targets)
@@ -173,7 +146,7 @@ class _Pass:
         known: Mapping[Target, Known],
         tally: Tally,
         *,
-        late: "_Late | None" = None,
+        late: Late | None = None,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._collector = collector
@@ -181,9 +154,9 @@ class _Pass:
         self._slot = slot
         self._known = known
         self._tally = tally
-        self._late = late or _Late(None, ())
+        self._late = late or Late(None, ())
         self._may_begin = may_begin
-        self._put_off: list[_Walk] = []
+        self._put_off: list[Walk] = []
         self._keys = list(collector.keys)
 
     async def run(self, work: Work, *, helping: bool = False) -> None:
@@ -212,7 +185,7 @@ class _Pass:
     async def _walk_on(self, work: Work, kiwoom: Kiwoom) -> None:
         """Walk one target after the other, with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key)):
-            walk = _Walk(kiwoom, self._slot, taken, self._tally, self._late)
+            walk = Walk(kiwoom, self._slot, taken, self._tally, self._late)
             try:
                 is_read = await self._read(walk)
             except Denied as error:
@@ -239,7 +212,7 @@ class _Pass:
             none_there = await self._store.none_there(self._slot, walk.target)
             await self._settle(walk, replace(self._known[walk.target], none_there=none_there))
 
-    async def _read(self, walk: "_Walk") -> bool:
+    async def _read(self, walk: Walk) -> bool:
         try:
             await walk.read()
         except ApiError as error:
@@ -249,7 +222,7 @@ class _Pass:
         walk.ended = walk.tally.seconds()
         return walk.error is None
 
-    async def _settle(self, walk: "_Walk", known: Known) -> None:
+    async def _settle(self, walk: Walk, known: Known) -> None:
         """Judge a walk that has ended, however, and write it down."""
         try:
             if walk.error is not None:
@@ -265,7 +238,7 @@ class _Pass:
         self._tally.outcomes.append(outcome)
         _log_walk(outcome)
 
-    async def _entered(self, reading: Reading, known: Known, walk: "_Walk") -> Outcome:
+    async def _entered(self, reading: Reading, known: Known, walk: Walk) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
@@ -281,7 +254,7 @@ class _Pass:
             attempts=reading.attempts,
         )
 
-    async def _failed(self, walk: "_Walk", error: ApiError) -> Outcome:
+    async def _failed(self, walk: Walk, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
         if not await self._store.enter_failure(
             walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
@@ -294,104 +267,6 @@ class _Pass:
     async def _standing(self, slot: datetime, target: Target) -> Outcome:
         """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
         return (await self._store.ledger(slot))[target]
-
-
-@dataclass(frozen=True, slots=True)
-class _Late:
-    """Until when a late sweep sees what it is to see (None: it is not late), and what to remark of its walks."""
-
-    until: datetime | None
-    remarks: tuple[Remark, ...]
-
-
-class _Walk:
-    """The reading of one target, page by page; started over once if the token dies between two pages."""
-
-    def __init__(self, kiwoom: Kiwoom, slot: datetime, taken: Taken, tally: Tally, late: "_Late") -> None:
-        self.slot = slot
-        self.late = late
-        self.target = taken.target
-        self.claim: Claim | None = taken.claim
-        self.began = self.ended = 0.0
-        self.reading: Reading | None = None
-        self.error: ApiError | None = None
-        self._trace = Trace()
-        self._kiwoom = kiwoom
-        self.tally = tally
-
-    @property
-    def attempts(self) -> int:
-        """Requests sent for this walk so far, retries included."""
-        return self._trace.sent
-
-    async def read(self) -> None:
-        """Read from the first page to the last; ApiError where a page is not to be had."""
-        self.began = self.tally.seconds()
-        for _ in range(WALK_ATTEMPTS - 1):
-            try:
-                self.reading = await self._pages()
-                return
-            except TokenExpired:
-                logger.info("walk.started_over", target=str(self.target), reason="token renewed")
-        self.reading = await self._pages()
-
-    def is_outlived(self) -> bool:
-        """Whether its last page may already show another session than it is to show."""
-        until = self.late.until
-        return self.reading is not None and until is not None and self.reading.page_times[-1] >= until
-
-    def is_doubtful(self, known: Known) -> bool:
-        """Whether it says that a sector has no member on NXT.
-
-        That is so for many small ones, and it is also what a glitch looks like: it is judged when the
-        sweep's other walks have shown who is listed on KRX, and who trades on NXT at all.
-        """
-        empty = self.reading is not None and not self.reading.row_count
-        return empty and self.target.exchange is Exchange.NXT and known.rows != 0
-
-    async def _pages(self) -> Reading:
-        requested_at = datetime.now(UTC)
-        pages: list[Page] = []
-        times: list[datetime] = []
-        keys: set[str] = set()
-        stopped: Remark | None = None
-        key: str | None = None
-        while True:
-            page, arrived = await self._page(key)
-            pages.append(page)
-            times.append(arrived)
-            key = page.next_key
-            stopped = _why_stop(pages, keys)
-            if key is None or stopped:
-                break
-            keys.add(key)
-        return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
-
-    async def _page(self, key: str | None) -> tuple[Page, datetime]:
-        before = self._trace.sent
-        try:
-            page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
-        finally:
-            self.tally.requests += self._trace.sent - before
-        self.tally.pages += 1
-        self.tally.rows += len(page.rows)
-        self.tally.surplus += page.surplus
-        self.tally.decorated += page.decorated
-        return page, arrived
-
-
-def _why_stop(pages: Sequence[Page], keys: set[str]) -> Remark | None:
-    """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
-    key = pages[-1].next_key
-    if key is None:
-        return None
-    if key in keys:
-        return Remark.REPEATED_KEY
-    if sum(page.size == 0 for page in pages) > EMPTY_PAGES:
-        return Remark.EMPTY_PAGE
-    if len(pages) >= PAGE_CAP or sum(page.size for page in pages) >= ROW_CAP:
-        return Remark.PAGE_CAP
-    return None
 
 
 def _log_walk(outcome: Outcome) -> None:

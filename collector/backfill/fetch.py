@@ -12,11 +12,11 @@ from collector.backfill.period import Period
 from collector.backfill.report import Report, Unfilled
 from collector.bar_store import BarStore, Stretch
 from collector.certify_bars import Sighting, certify_bars
-from collector.collect import Tally
 from collector.errors import ApiError
 from collector.kiwoom import Kiwoom
 from collector.log import logger
 from collector.model import BarReading, Status
+from collector.tally import Tally
 from collector.together import together
 
 _CHUNK = 16

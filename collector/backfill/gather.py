@@ -15,11 +15,12 @@ from collector.bar_store import BarStore, Members, Stretch
 from collector.calendar import Calendar
 from collector.calendar.shown import closings, day_shown, trading_days
 from collector.certify_bars import Sighting
-from collector.collect import Collector, Tally
+from collector.collect import Collector
 from collector.log import logger
 from collector.model import KST, Sector, Target
 from collector.schedule import Schedule
 from collector.store import Store
+from collector.tally import Tally
 
 Drawn = Callable[[str, Tally], AbstractAsyncContextManager[None]]
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from collector.bar_store import Stretch
-from collector.collect import Tally
 from collector.errors import TokenExpired
 from collector.kiwoom import Kiwoom, Trace
 from collector.log import logger
 from collector.model import BarPage, BarReading, Remark
 from collector.patience import WALK_ATTEMPTS
+from collector.tally import Tally
 
 PAGE_CAP = 50
 """Pages of one history: a hundred years."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from collector.collect import Tally
 from collector.model import Outcome, Status
+from collector.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from collector.calendar import Calendar, kst
 from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
 from collector.cli.schedule import Day, read_calendar
-from collector.collect import Tally
 from collector.daemon import Accounts
 from collector.daemon.stale import open_exchanges
 from collector.errors import CollectorError, Denied, StoreError
@@ -24,6 +23,7 @@ from collector.log import logger
 from collector.model import KST, Sector, Target
 from collector.registry import Registry
 from collector.store import Store
+from collector.tally import Tally
 
 _LISTED = 20
 """Lines on stderr for what is not filled; the ledger has them all."""

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from collector.collect import Tally
 from collector.model import Exchange, Market, Outcome, Status, Sweep
+from collector.tally import Tally
 
 _REFRESH = 5
 _STYLE = {Status.COMPLETE: "green", Status.SUSPECT: "yellow", Status.FAILED: "red", Status.MISSED: "magenta"}

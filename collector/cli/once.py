@@ -8,9 +8,10 @@ import click
 from collector import log
 from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
-from collector.collect import Collector, Tally
+from collector.collect import Collector
 from collector.errors import ConfigError, Denied, StoreError
 from collector.model import KST, Status, Sweep
+from collector.tally import Tally
 
 RESUMED = timedelta(minutes=10)
 """How old a slot may be and still be completed: what the API shows now is still what it stood for."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from collector.collect import Collector, Tally
+from collector.collect import Collector
 from collector.kiwoom import Kiwoom
+from collector.tally import Tally
 
 ANSWERS = ("ok", "Throttled", "Unavailable", "TokenExpired", "Rejected", "Unreadable", "Denied")
 """What can come of a request: a closed set."""

@@ -16,11 +16,11 @@ from collector.backfill.fetch import Fetch
 from collector.backfill.period import judged
 from collector.backfill.report import Report
 from collector.bar_store import BarStore
-from collector.collect import Tally
 from collector.errors import Denied
 from collector.model import BadRow, BarPage
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
+from collector.tally import Tally
 from tests.backfill.histories import CALENDAR, DAYS, NEWEST, NOW, Histories, closes, history
 from tests.stand import execute, fetch
 

@@ -233,7 +233,7 @@ ASKING = (
     ),
     Mutant(
         "a next key that came before is followed again",
-        "collector/collect.py",
+        "collector/walk.py",
         "    if key in keys:\n        return Remark.REPEATED_KEY\n",
         "",
         ("tests/test_collect.py::test_a_fault_ends_as_it_should[repeated_key]",),

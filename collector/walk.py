@@ -1,0 +1,116 @@
+"""The reading of one target, from its first page to its last: whole, or the error that kept it from being."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.claims import Claim, Taken
+from collector.errors import ApiError, TokenExpired
+from collector.kiwoom import Kiwoom, Trace
+from collector.log import logger
+from collector.model import Exchange, Known, Page, Reading, Remark
+from collector.patience import WALK_ATTEMPTS
+from collector.tally import Tally
+
+PAGE_CAP = 200
+ROW_CAP = 20_000
+EMPTY_PAGES = 2
+"""Empty pages with a next key that are followed before the walk is broken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Until when a late sweep sees what it is to see (None: it is not late), and what to remark of its walks."""
+
+    until: datetime | None
+    remarks: tuple[Remark, ...]
+
+
+class Walk:
+    """The reading of one target, page by page; started over once if the token dies between two pages."""
+
+    def __init__(self, kiwoom: Kiwoom, slot: datetime, taken: Taken, tally: Tally, late: Late) -> None:
+        self.slot = slot
+        self.late = late
+        self.target = taken.target
+        self.claim: Claim | None = taken.claim
+        self.began = self.ended = 0.0
+        self.reading: Reading | None = None
+        self.error: ApiError | None = None
+        self._trace = Trace()
+        self._kiwoom = kiwoom
+        self.tally = tally
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent for this walk so far, retries included."""
+        return self._trace.sent
+
+    async def read(self) -> None:
+        """Read from the first page to the last; ApiError where a page is not to be had."""
+        self.began = self.tally.seconds()
+        for _ in range(WALK_ATTEMPTS - 1):
+            try:
+                self.reading = await self._pages()
+                return
+            except TokenExpired:
+                logger.info("walk.started_over", target=str(self.target), reason="token renewed")
+        self.reading = await self._pages()
+
+    def is_outlived(self) -> bool:
+        """Whether its last page may already show another session than it is to show."""
+        until = self.late.until
+        return self.reading is not None and until is not None and self.reading.page_times[-1] >= until
+
+    def is_doubtful(self, known: Known) -> bool:
+        """Whether it says that a sector has no member on NXT.
+
+        That is so for many small ones, and it is also what a glitch looks like: it is judged when the
+        sweep's other walks have shown who is listed on KRX, and who trades on NXT at all.
+        """
+        empty = self.reading is not None and not self.reading.row_count
+        return empty and self.target.exchange is Exchange.NXT and known.rows != 0
+
+    async def _pages(self) -> Reading:
+        requested_at = datetime.now(UTC)
+        pages: list[Page] = []
+        times: list[datetime] = []
+        keys: set[str] = set()
+        stopped: Remark | None = None
+        key: str | None = None
+        while True:
+            page, arrived = await self._page(key)
+            pages.append(page)
+            times.append(arrived)
+            key = page.next_key
+            stopped = _why_stop(pages, keys)
+            if key is None or stopped:
+                break
+            keys.add(key)
+        return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
+
+    async def _page(self, key: str | None) -> tuple[Page, datetime]:
+        before = self._trace.sent
+        try:
+            page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
+        finally:
+            self.tally.requests += self._trace.sent - before
+        self.tally.pages += 1
+        self.tally.rows += len(page.rows)
+        self.tally.surplus += page.surplus
+        self.tally.decorated += page.decorated
+        return page, arrived
+
+
+def _why_stop(pages: Sequence[Page], keys: set[str]) -> Remark | None:
+    """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
+    key = pages[-1].next_key
+    if key is None:
+        return None
+    if key in keys:
+        return Remark.REPEATED_KEY
+    if sum(page.size == 0 for page in pages) > EMPTY_PAGES:
+        return Remark.EMPTY_PAGE
+    if len(pages) >= PAGE_CAP or sum(page.size for page in pages) >= ROW_CAP:
+        return Remark.PAGE_CAP
+    return None
