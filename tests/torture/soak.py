@@ -6,6 +6,7 @@ process holds is what it held at first.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -91,6 +92,8 @@ async def _disturb(stage: Stage, chance: Random, figures: Figures, seconds: floa
 def _grown(sizes: list[Size], began: int, figures: Figures) -> list[str]:
     """In what the process is larger than it was."""
     first, last = Size.least(sizes[began - 10 : began + 5]), Size.least(sizes[-20:])
+    # Sessions are opened when they are first needed, and kept: what it may hold is what it has held at most.
+    first = replace(first, descriptors=max(size.descriptors for size in sizes[: began + 5]))
     most = max(size.megabytes for size in sizes)
     figures.facts |= {
         "MB": f"{first.megabytes:.0f}-{last.megabytes:.0f} (most {most:.0f})",
