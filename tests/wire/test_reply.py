@@ -41,29 +41,35 @@ def test_a_key_of_1_to_50_visible_characters_is_taken_as_it_is(key):
     assert reply(("cont-yn", "Y"), ("next-key", key)).next_key() == key
 
 
+TWICE = "a continuation header came more than once"
+FLAG = "cont-yn is neither Y nor N"
+KEY = "cont-yn is Y but next-key is not 1 to 50 visible ASCII characters"
+
+
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "says"),
     [
-        pytest.param([("cont-yn", "Y")], id="Y without a key"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "")], id="Y with an empty key"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "N" * 51)], id="51 characters"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "다음")], id="Hangul"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "a b")], id="a blank inside"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "a\r\nx: 1")], id="a line end inside"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "a\x7f")], id="a control character"),
-        pytest.param([("cont-yn", "y"), ("next-key", "a")], id="lower case"),
-        pytest.param([("cont-yn", "YES"), ("next-key", "a")], id="another word"),
-        pytest.param([("next-key", "abc")], id="a key without a flag"),
-        pytest.param([("cont-yn", ""), ("next-key", "abc")], id="a key with an empty flag"),
-        pytest.param([("cont-yn", "Y"), ("Cont-Yn", "N"), ("next-key", "a")], id="Y and N"),
-        pytest.param([("cont-yn", "N"), ("cont-yn", "N")], id="N twice"),
-        pytest.param([("cont-yn", "Y"), ("next-key", "a"), ("NEXT-KEY", "b")], id="two keys"),
-        pytest.param([("cont-yn", "N"), ("next-key", ""), ("next-key", "")], id="two empty keys"),
+        pytest.param([("cont-yn", "Y")], KEY, id="Y without a key"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "")], KEY, id="Y with an empty key"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "N" * 51)], KEY, id="51 characters"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "다음")], KEY, id="Hangul"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "a b")], KEY, id="a blank inside"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "a\r\nx: 1")], KEY, id="a line end inside"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "a\x7f")], KEY, id="a control character"),
+        pytest.param([("cont-yn", "y"), ("next-key", "a")], FLAG, id="lower case"),
+        pytest.param([("cont-yn", "YES"), ("next-key", "a")], FLAG, id="another word"),
+        pytest.param([("next-key", "abc")], FLAG, id="a key without a flag"),
+        pytest.param([("cont-yn", ""), ("next-key", "abc")], FLAG, id="a key with an empty flag"),
+        pytest.param([("cont-yn", "Y"), ("Cont-Yn", "N"), ("next-key", "a")], TWICE, id="Y and N"),
+        pytest.param([("cont-yn", "N"), ("cont-yn", "N")], TWICE, id="N twice"),
+        pytest.param([("cont-yn", "Y"), ("next-key", "a"), ("NEXT-KEY", "b")], TWICE, id="two keys"),
+        pytest.param([("cont-yn", "N"), ("next-key", ""), ("next-key", "")], TWICE, id="two empty keys"),
     ],
 )
-def test_a_continuation_with_two_readings_is_refused(headers):
-    with pytest.raises(Unreadable):
+def test_a_continuation_with_two_readings_is_refused(headers, says):
+    with pytest.raises(Unreadable) as refusal:
         reply(*headers).next_key()
+    assert str(refusal.value) == says
 
 
 def test_a_header_that_repeats_with_one_value_has_one_reading():
