@@ -111,7 +111,7 @@ def _against_calendar(
     had = set(dates).intersection(days)
     if len(had) < _count_within(dates, days[0], days[-1]):
         yield Remark.CLOSED_DAY
-    missing = [day for day in days if day not in had] if len(had) < len(days) else []
+    missing = [day for day in days if day not in had]
     if not missing:
         return
     oldest, newest = dates[-1], dates[0]

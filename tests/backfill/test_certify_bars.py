@@ -32,11 +32,15 @@ def suspended(*idle: date) -> list[Bar]:
 
 
 def judged(
-    found: BarReading | Sequence[Bar], *, seen: Sighting | None = None, days: Sequence[date] = DAYS
+    found: BarReading | Sequence[Bar],
+    *,
+    seen: Sighting | None = None,
+    days: Sequence[date] = DAYS,
+    adjusted: bool = False,
 ) -> list[str]:
     """The remarks, behind a "!" if it is suspect."""
     walk = found if isinstance(found, BarReading) else reading(found, oldest=days[0])
-    certificate = certify_bars(walk, days, seen, adjusted=False)
+    certificate = certify_bars(walk, days, seen, adjusted=adjusted)
     marks = [] if certificate.status is Status.COMPLETE else ["!"]
     return [*marks, *certificate.remarks]
 
@@ -47,6 +51,9 @@ def test_a_bar_for_every_trading_day_is_complete():
 
 def test_bars_beyond_the_days_wanted_do_no_harm():
     assert judged(whole(), days=DAYS[5:20]) == []
+
+
+IDLE = {"open": None, "high": None, "low": None, "volume": 0}
 
 
 def altered(number: int, **changes: object) -> list[Bar]:
@@ -63,7 +70,11 @@ def altered(number: int, **changes: object) -> list[Bar]:
         pytest.param(altered(3, open=1), ["!", Remark.ABSURD], id="open below low"),
         pytest.param(altered(3, close=None), ["!", Remark.ABSURD], id="no close"),
         pytest.param(altered(3, open=None, high=None, low=None), ["!", Remark.ABSURD], id="trades without prices"),
-        pytest.param(altered(3, open=None, high=None, low=None, volume=0), [], id="a day without a trade"),
+        pytest.param(altered(3, **IDLE), [], id="a day without a trade"),
+        pytest.param(altered(3, **IDLE | {"volume": 1}), ["!", Remark.ABSURD], id="a single trade without prices"),
+        pytest.param(altered(3, high=None, low=None, volume=0), ["!", Remark.ABSURD], id="an opening alone"),
+        pytest.param(altered(3, open=None, low=None, volume=0), ["!", Remark.ABSURD], id="a high alone"),
+        pytest.param(altered(3, open=None, high=None, volume=0), ["!", Remark.ABSURD], id="a low alone"),
         pytest.param(altered(3, open=None, volume=0), ["!", Remark.ABSURD], id="a high without an opening"),
         pytest.param([whole()[0], *whole()], ["!", Remark.DATE_ORDER], id="a day twice"),
         pytest.param(whole()[::-1], ["!", Remark.DATE_ORDER], id="oldest first"),
@@ -73,6 +84,24 @@ def altered(number: int, **changes: object) -> list[Bar]:
     ],
 )  # fmt: skip
 def test_what_cannot_be_so_is_suspect(bars, remarks):
+    assert judged(bars) == remarks
+
+
+@pytest.mark.parametrize("beside", [{}, IDLE], ids=["all traded", "one idle"])
+@pytest.mark.parametrize(
+    ("prices", "remarks"),
+    [
+        pytest.param((9_000, 9_000, 9_000, 9_000), [], id="one price all day"),
+        pytest.param((8_999, 9_100, 9_000, 9_050), ["!", Remark.ABSURD], id="an opening below the low"),
+        pytest.param((9_101, 9_100, 9_000, 9_050), ["!", Remark.ABSURD], id="an opening above the high"),
+        pytest.param((9_050, 9_100, 9_000, 8_999), ["!", Remark.ABSURD], id="a close below the low"),
+        pytest.param((9_050, 9_100, 9_000, 9_101), ["!", Remark.ABSURD], id="a close above the high"),
+    ],
+)  # fmt: skip
+def test_prices_lie_within_high_and_low_whether_or_not_another_day_was_idle(prices, remarks, beside):
+    opened, high, low, close = prices
+    bars = altered(3, open=opened, high=high, low=low, close=close)
+    bars[10] = bars[10]._replace(**beside)
     assert judged(bars) == remarks
 
 
@@ -86,8 +115,10 @@ def test_a_bar_on_a_closed_day_is_suspect():
     ("bars", "remarks"),
     [
         pytest.param(without(DAYS[10]), ["!", Remark.ABSENT_DAYS], id="a day was lost"),
+        pytest.param(without(DAYS[1]), ["!", Remark.ABSENT_DAYS], id="the day after the oldest was lost"),
         pytest.param(without(*DAYS[10:14]), ["!", Remark.ABSENT_DAYS], id="four days were lost"),
         pytest.param(suspended(DAYS[10]), [Remark.SUSPENDED], id="a day's suspension"),
+        pytest.param(suspended(THURSDAY), [Remark.SUSPENDED], id="a suspension on the day before the newest"),
         pytest.param(suspended(*DAYS[10:14]), [Remark.SUSPENDED], id="four days' suspension"),
         pytest.param(
             without(*DAYS[10:15]), [Remark.SUSPENDED], id="a long suspension with a new price after it"
@@ -113,18 +144,87 @@ def test_shares_may_be_split_during_a_suspension(new, old):
     assert len(days) == len(before) + len(after)
 
 
+def over_a_gap(before: int | None, base: int, close: int | None = 20_000, **options: bool) -> list[str]:
+    """What is said of two bars with a day between them: what one closed at, and what the other counts from."""
+    bars = [
+        Bar(SYMBOL, DAYS[2], close, close, close, close, volume=1, change=(close or 0) - base),
+        Bar(SYMBOL, DAYS[0], before, before, before, before, volume=1, change=0),
+    ]
+    return judged(bars, days=DAYS[:3], **options)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_split"),
+    [
+        pytest.param(10_000, 5_000, True, id="two for one"),
+        pytest.param(500_000, 5_000, True, id="a hundred for one"),
+        pytest.param(505_000, 5_000, False, id="a hundred and one"),
+        pytest.param(100, 1, True, id="down to a single won"),
+        pytest.param(10_100, 5_000, True, id="a hundredth off"),
+        pytest.param(10_101, 5_000, False, id="more than a hundredth off"),
+        pytest.param(5_060, 100, True, id="nearer to the multiple above"),
+        pytest.param(10_000, 4_000, False, id="two and a half"),
+        pytest.param(10_000, 9_000, False, id="no multiple at all"),
+        pytest.param(10_000, 0, False, id="from nothing"),
+        pytest.param(10_000, -5_000, False, id="from less than nothing"),
+    ],
+)
+def test_a_split_is_a_whole_multiple_to_within_a_hundredth(before, after, is_split):
+    assert over_a_gap(before, after) == ([Remark.SUSPENDED] if is_split else ["!", Remark.ABSENT_DAYS])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "follows"),
+    [
+        pytest.param(150, 152, True, id="two won"),
+        pytest.param(150, 153, False, id="three won of few"),
+        pytest.param(10_000, 10_100, True, id="a hundredth above"),
+        pytest.param(10_000, 9_900, True, id="a hundredth below"),
+        pytest.param(10_000, 10_101, False, id="more than a hundredth"),
+    ],
+)
+def test_adjusted_prices_may_be_a_hundredth_or_two_won_off_over_a_suspension(before, after, follows):
+    assert over_a_gap(before, after, adjusted=True) == (
+        [Remark.SUSPENDED] if follows else ["!", Remark.ABSENT_DAYS]
+    )
+    assert over_a_gap(before, after) == ["!", Remark.ABSENT_DAYS]
+
+
+@pytest.mark.parametrize(("before", "close"), [(None, 20_000), (10_000, None), (None, None)], ids=str)
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_a_gap_beside_a_day_without_a_close_is_no_suspension(before, close, adjusted):
+    found = over_a_gap(before, 10_000, close, adjusted=adjusted)
+    assert found == ["!", Remark.ABSURD, Remark.ABSENT_DAYS]
+
+
 def test_history_that_begins_within_the_period_is_a_younger_listing():
     assert judged(whole(DAYS[12:])) == [Remark.YOUNGER]
 
 
-def test_history_cannot_begin_after_the_listing_was_seen():
-    seen = Sighting(since=DAYS[3], day=FRIDAY, base=None, traded=True)
-    assert judged(whole(DAYS[12:]), seen=seen) == ["!", Remark.ABSENT_DAYS]
+@pytest.mark.parametrize(
+    ("since", "remarks"),
+    [
+        pytest.param(DAYS[3], ["!", Remark.ABSENT_DAYS], id="long before"),
+        pytest.param(DAYS[10], ["!", Remark.ABSENT_DAYS], id="two days before"),
+        pytest.param(DAYS[11], [Remark.YOUNGER], id="on the eve of its first day"),
+        pytest.param(DAYS[12], [Remark.YOUNGER], id="on its first day"),
+    ],
+)
+def test_history_cannot_begin_after_the_listing_was_seen(since, remarks):
+    seen = Sighting(since=since, day=FRIDAY, base=None, traded=True)
+    assert judged(whole(DAYS[12:]), seen=seen) == remarks
 
 
-def test_a_listing_first_seen_after_the_newest_day_has_no_history_yet():
-    seen = Sighting(since=date(2026, 11, 22), day=FRIDAY, base=None, traded=False)
-    assert judged([], seen=seen) == [Remark.YOUNGER]
+@pytest.mark.parametrize(
+    ("since", "remarks"),
+    [
+        pytest.param(date(2026, 11, 22), [Remark.YOUNGER], id="after the newest day"),
+        pytest.param(NEWEST, ["!", Remark.EMPTY], id="on the newest day"),
+    ],
+)
+def test_a_listing_has_no_history_yet_only_if_it_was_first_seen_after_the_newest_day(since, remarks):
+    seen = Sighting(since=since, day=FRIDAY, base=None, traded=False)
+    assert judged([], seen=seen) == remarks
 
 
 def last_close(day: date) -> int:
@@ -159,6 +259,18 @@ def last_close(day: date) -> int:
             ["!", Remark.ABSENT_DAYS],
             id="it was last seen before the last of the days",
         ),
+        pytest.param(
+            WEDNESDAY,
+            Sighting(FIRST, THURSDAY, last_close(DAYS[-4]), traded=False),
+            ["!", Remark.ABSENT_DAYS],
+            id="it was last seen on the last day but one of three",
+        ),
+        pytest.param(
+            THURSDAY,
+            Sighting(FIRST, FRIDAY, None, traded=False),
+            ["!", Remark.ABSENT_DAYS],
+            id="its snapshots compare with nothing",
+        ),
     ],
 )
 def test_history_that_ends_early_is_a_suspension_if_a_snapshot_bears_it_out(until, seen, remarks):
@@ -192,7 +304,9 @@ def pages(*sizes: int, last_key: str | None = None, **changes: object) -> BarRea
     [
         pytest.param(pages(PAGE_BARS, 40), [], id="full pages, then the rest"),
         pytest.param(pages(PAGE_BARS - 1, 40), ["!", Remark.SHORT_PAGE], id="a short page before the last"),
+        pytest.param(pages(1, 40), ["!", Remark.SHORT_PAGE], id="a page of one bar before the last"),
         pytest.param(pages(PAGE_BARS, 0), ["!", Remark.EMPTY_PAGE], id="an empty page at the end"),
+        pytest.param(pages(PAGE_BARS, 0, 40), ["!", Remark.EMPTY_PAGE], id="an empty page before the last"),
         pytest.param(pages(PAGE_BARS), ["!", Remark.NO_END], id="a full page that says it is the last"),
         pytest.param(pages(40, end_unsaid=True), ["!", Remark.NO_END], id="an end that was not said"),
         pytest.param(pages(40, announced=41), ["!", Remark.PAGE_COUNT], id="fewer rows than announced"),
@@ -206,3 +320,16 @@ def pages(*sizes: int, last_key: str | None = None, **changes: object) -> BarRea
 )
 def test_pages_are_full_and_end_where_they_say(walk, remarks):
     assert judged(walk, days=[day for day in DAYS if day > WEDNESDAY]) == remarks
+
+
+@pytest.mark.parametrize(
+    ("wanted", "remarks"),
+    [
+        pytest.param(DAYS[1], [], id="passed"),
+        pytest.param(FIRST, [], id="reached"),
+        pytest.param(date(2026, 9, 30), ["!", Remark.NO_END], id="not reached"),
+    ],
+)
+def test_an_end_need_not_be_said_once_the_oldest_day_wanted_is_reached(wanted, remarks):
+    page = BarPage(whole(), None, end_unsaid=True)
+    assert judged(reading(whole(), oldest=wanted, pages=[page])) == remarks
