@@ -2,6 +2,7 @@
 
 import json
 import random
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -62,8 +63,32 @@ def test_an_empty_list_is_an_empty_page():
     ],
 )
 def test_symbols_without_the_suffix_of_their_exchange_are_counted(exchange, code, wrong):
-    found = read(page([row(stk_cd=code)]), exchange=exchange)
-    assert (found.rows.symbol[0], found.wrong_suffix) == (code[:6], wrong)
+    body = page([row(stk_cd=code), row(stk_cd=code, stk_nm=a_new_name())])
+    for _ in range(2):  # who is on a page is looked up when it comes again
+        found = read(body, exchange=exchange)
+        assert (found.rows.symbol[0], found.wrong_suffix) == (code[:6], 2 * wrong)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "suffix", "around"),
+    [
+        pytest.param(Exchange.KRX, "", "", id="texts as they are kept"),
+        pytest.param(Exchange.NXT, "_NX", "", id="a suffix"),
+        pytest.param(Exchange.KRX, "", " ", id="blanks around a name"),
+    ],
+)
+def test_pages_that_list_the_same_share_who_is_on_them(exchange, suffix, around):
+    names = [a_new_name(), a_new_name()]
+    rows = [row(stk_cd=f"00000{n}{suffix}", stk_nm=f"{around}{name}") for n, name in enumerate(names)]
+    first, again = (read(page(rows), exchange=exchange).rows.listings for _ in range(2))
+    assert (first.symbol, first.name) == (("000000", "000001"), tuple(names))
+    assert again is first
+    assert read(page(rows[::-1]), exchange=exchange).rows.listings.name == tuple(names[::-1])
+
+
+def a_new_name() -> str:
+    """One that no test has had, nor an earlier run of this one in the same process."""
+    return f"처음 {uuid4().hex}"
 
 
 @pytest.mark.parametrize(
