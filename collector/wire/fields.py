@@ -228,15 +228,10 @@ def _plain_amounts(
     return Amounts(found, changes, _array("q", shares))
 
 
-def plain_numbers(
-    decoder: _Numbers, columns: Sequence[Sequence[str]], *, ignored: bytes = b""
-) -> list[list[int]] | None:
-    """The numbers of columns of one length whose texts are digits behind a sign at most; None of any others.
-
-    Signs that are not to be `ignored` are read by JSON, as far as it takes them.
-    """
+def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[list[int]] | None:
+    """The numbers of columns of one length whose texts are digits, behind a minus at most; None of any others."""
     text = b"," + ",".join(chain.from_iterable(columns)).encode("utf-8", "replace")
-    numbers = _read(decoder, text, text[1:].translate(None, ignored))
+    numbers = _read(decoder, text, text[1:])
     length = len(columns[0])
     if numbers is None or len(numbers) != length * len(columns):
         return None
