@@ -32,8 +32,9 @@ def ended(plan, requests, per_second):
         (due("a", 0) + due("b", 0), {"a": 300, "b": 300}, 5, [("a", 2), ("b", 2)]),
         (due("a", 0) + due("b", 0.5), {"a": 300, "b": 75}, 5, [("b", 1), ("a", 1.25)]),
         (due("a", 0, 5), {"a": 300}, 0, [("a", 0), ("a", 5)]),
+        (due("a", 0) + due("b", 0), {"a": 300, "b": 75}, 0, [("a", 0), ("b", 0)]),
     ],
-    ids=["nothing", "one after the other", "two at once", "a short one meanwhile", "no quota"],
+    ids=["nothing", "in turn", "two at once", "a short one meanwhile", "no quota", "no quota, two at once"],
 )
 def test_sweeps_that_run_together_share_the_quota(plan, requests, per_second, expected):
     assert ended(plan, requests, per_second) == expected
@@ -69,6 +70,10 @@ def test_every_sweep_ends_once_and_the_quota_is_never_exceeded(starts, requests,
     if found:
         span = (max(end.at for end in found) - plan[0].at).total_seconds()
         assert len(plan) * requests <= span * per_second + 1e-3
+
+
+def test_a_million_rows_take_95_megabytes():
+    assert (megabytes(1_000_000, 1), megabytes(1_000, 10)) == (95.0, 0.95)
 
 
 def test_a_year_of_the_boards_every_five_minutes_is_thirteen_gigabytes():
