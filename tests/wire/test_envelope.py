@@ -23,13 +23,14 @@ from tests.wire.answers import page, refusal, refused, reply, row, sample
 
 unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
-READERS = [
-    pytest.param(lambda reply: read_prices(reply, Exchange.KRX), id="prices"),
-    pytest.param(read_token, id="token"),
-    pytest.param(read_revoked, id="revoked"),
-    pytest.param(lambda reply: read_sectors(reply, Market.KOSPI), id="sectors"),
-    pytest.param(lambda reply: read_bars(reply, "005930"), id="bars"),
-]
+READ = {
+    "prices": lambda reply: read_prices(reply, Exchange.KRX),
+    "token": read_token,
+    "revoked": read_revoked,
+    "sectors": lambda reply: read_sectors(reply, Market.KOSPI),
+    "bars": lambda reply: read_bars(reply, "005930"),
+}
+READERS = [pytest.param(read, id=call) for call, read in READ.items()]
 
 
 def error_of(reply) -> CollectorError:
@@ -123,11 +124,33 @@ def test_without_a_code_the_status_decides(status, body, kind):
     assert (type(error), error.code) == (kind, status)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "says", "text"),
+    [
+        (429, b"", "HTTP 429", ""),
+        (429, refusal("유량=3\n초과"), "HTTP 429, Kiwoom says: 유량=3 초과", "유량=3 초과"),
+        (401, refusal("토큰\n만료"), "HTTP 401, Kiwoom says: 토큰 만료", "토큰 만료"),
+        (500, refusal("점검 중"), "HTTP 500, Kiwoom says: 점검 중", "점검 중"),
+        (503, b"<html>", "HTTP 503", ""),
+        (404, refusal("없음"), "HTTP 404, Kiwoom says: 없음", "없음"),
+        (404, b"{}", "HTTP 404", ""),
+        (404, b'{"return_msg":["a list"]}', "HTTP 404", ""),
+    ],
+)
+def test_a_status_is_told_with_what_kiwoom_says(status, body, says, text):
+    error = error_of(reply(body, status=status))
+    assert (str(error), error.text) == (says, text)
+
+
+def test_a_quota_is_told_with_a_status_as_well_as_with_a_code():
+    assert error_of(reply(refusal("유량=3\n초과"), status=429)).quota == 3
+
+
 def test_return_code_5_without_a_code_is_a_throttle():
     assert isinstance(error_of(reply(refusal("요청이 너무 많습니다", 5))), Throttled)
 
 
-@pytest.mark.parametrize("return_code", [1, 2, 3, 20, -1, "1", "0020", 99_999])
+@pytest.mark.parametrize("return_code", [1, 2, 3, 20, -1, "1", "0020", 99_999, -99_999, "99999"])
 def test_any_other_return_code_without_a_code_is_not_asked_again(return_code):
     error = error_of(reply(refusal("", return_code)))
     assert isinstance(error, Rejected)
@@ -159,18 +182,21 @@ def test_zero_is_success_in_each_of_its_forms(return_code, extra):
         "٠",
         "０",
         "000000",
+        100_000,
+        -100_000,
         10**9,
         10**4000,
     ],
     ids=lambda value: ascii(value)[:12],
 )
 def test_what_is_no_return_code_is_unreadable(return_code):
-    body = page([row()], return_code=return_code)
-    assert isinstance(error_of(reply(body)), Unreadable)
+    error = error_of(reply(page([row()], return_code=return_code)))
+    assert (type(error), str(error)) == (Unreadable, "the answer has no return_code")
 
 
 def test_a_missing_return_code_is_unreadable():
-    assert isinstance(error_of(reply(b'{"inds_stkpc":[]}')), Unreadable)
+    error = error_of(reply(b'{"inds_stkpc":[]}'))
+    assert (type(error), str(error)) == (Unreadable, "the answer has no return_code")
 
 
 def test_success_beside_the_text_of_an_error_is_that_error():
@@ -221,9 +247,21 @@ def test_html_is_known_behind_blanks_and_a_byte_order_mark():
         assert isinstance(error_of(reply(body)), Unavailable)
 
 
-def test_the_firewalls_page_says_what_to_do_about_it():
-    error = error_of(reply(sample("firewall.html"), status=400))
+def test_html_is_looked_for_in_the_first_512_bytes():
+    assert isinstance(error_of(reply(b" " * 511 + b"<html>")), Unavailable)
+    assert isinstance(error_of(reply(b" " * 512 + b"<html>")), Unreadable)
+
+
+def test_a_page_instead_of_an_answer_may_be_maintenance():
+    says = "a page of HTML came instead of an answer; the API may be under maintenance"
+    assert str(error_of(reply(sample("maintenance.html")))) == says
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_the_firewalls_page_says_what_to_do_about_it(status):
+    error = error_of(reply(sample("firewall.html"), status=status))
     assert isinstance(error, Denied)
+    assert (str(error), error.code) == (f"HTTP {status} with a page of HTML", status)
     assert "api.user_agent" in error.hint
 
 
@@ -266,6 +304,23 @@ def test_the_answer_to_another_call_is_never_taken_for_ours(read, api_id):
     )
     with pytest.raises(Unreadable, match="another call"):
         read(reply(body.encode(), ("api-id", api_id), ("cont-yn", "N")))
+
+
+@pytest.mark.parametrize(
+    ("call", "api_id", "name"),
+    [
+        ("prices", "ka20002", "official_page.json"),
+        ("token", "au10001", "token.json"),
+        ("revoked", "au10002", "revoked.json"),
+        ("sectors", "ka10101", "sectors.json"),
+        ("bars", "ka10081", "bars.json"),
+    ],
+)
+def test_an_answer_that_names_the_call_it_is_of_is_read_for_that_one_alone(call, api_id, name):
+    READ[call](reply(sample(name), ("api-id", api_id), ("cont-yn", "N")))
+    with pytest.raises(Unreadable) as caught:
+        READ[call](reply(sample(name), ("api-id", "ka10001"), ("cont-yn", "N")))
+    assert str(caught.value) == f"asked {api_id}, the answer is of another call"
 
 
 STATUSES = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(

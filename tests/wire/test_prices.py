@@ -175,6 +175,10 @@ def test_a_row_that_does_not_decode_is_kept_as_it_was_sent_and_the_others_are_re
     assert found.size == 3
 
 
+def test_half_a_surrogate_pair_in_a_key_is_named():
+    assert read(page([row(**{"\ud800": "1"})])).bad[0].reason == "has a key with half a surrogate pair"
+
+
 @pytest.mark.parametrize(("broken", "reason"), BROKEN)
 def test_what_goes_to_quarantine_is_text_that_a_database_takes(broken, reason):
     raw = read(page([broken])).bad[0].raw

@@ -23,31 +23,43 @@ def test_the_sectors_of_a_market_come_in_the_order_served():
     ]
 
 
+PART = "ka10101 does not list a market's sectors in one page"
+CODE = "ka10101 has a row without a sector code of three digits"
+NAME = "ka10101: the name of sector 001 is no name of 1 to 40 printable characters"
+
+
 @pytest.mark.parametrize(
-    "rows",
+    ("rows", "says"),
     [
-        pytest.param([], id="none"),
-        pytest.param([{"code": "001", "name": "a"}, {"code": "001", "name": "b"}], id="one code twice"),
-        pytest.param([{"code": "01", "name": "a"}], id="two digits"),
-        pytest.param([{"code": "00A", "name": "a"}], id="a letter"),
-        pytest.param([{"code": "００１", "name": "a"}], id="full-width digits"),
-        pytest.param([{"code": 1, "name": "a"}], id="a number"),
-        pytest.param([{"code": "001"}], id="no name"),
-        pytest.param([{"code": "001", "name": " "}], id="a blank name"),
-        pytest.param([{"code": "001", "name": "a\0"}], id="a name that no text column takes"),
-        pytest.param([{"code": "001", "name": "\ud800"}], id="half a surrogate pair"),
-        pytest.param([["001", "a"]], id="a list"),
-        pytest.param([None], id="null"),
+        pytest.param([], PART, id="none"),
+        pytest.param(
+            [{"code": "001", "name": "a"}, {"code": "001", "name": "b"}],
+            "ka10101 lists a sector twice",
+            id="one code twice",
+        ),
+        pytest.param([{"code": "01", "name": "a"}], CODE, id="two digits"),
+        pytest.param([{"code": "0001", "name": "a"}], CODE, id="four digits"),
+        pytest.param([{"code": "00A", "name": "a"}], CODE, id="a letter"),
+        pytest.param([{"code": "００１", "name": "a"}], CODE, id="full-width digits"),
+        pytest.param([{"code": 1, "name": "a"}], CODE, id="a number"),
+        pytest.param([{"code": "001"}], CODE, id="no name"),
+        pytest.param([{"code": "001", "name": " "}], NAME, id="a blank name"),
+        pytest.param([{"code": "001", "name": "a\0"}], NAME, id="a name that no text column takes"),
+        pytest.param([{"code": "001", "name": "\ud800"}], NAME, id="half a surrogate pair"),
+        pytest.param([["001", "a"]], CODE, id="a list"),
+        pytest.param([None], CODE, id="null"),
     ],
 )
-def test_a_list_of_sectors_that_cannot_be_believed_is_refused_whole(rows):
-    with pytest.raises(Unreadable):
+def test_a_list_of_sectors_that_cannot_be_believed_is_refused_whole(rows, says):
+    with pytest.raises(Unreadable) as refusal:
         read_sectors(reply(sector_list(*rows)), Market.KOSPI)
+    assert str(refusal.value) == says
 
 
 def test_a_list_of_sectors_that_goes_on_is_refused():
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable) as refusal:
         read_sectors(reply(sample("sectors.json"), ("cont-yn", "Y"), ("next-key", "a")), Market.KOSPI)
+    assert str(refusal.value) == PART
 
 
 def test_bars_come_newest_first():
@@ -83,5 +95,5 @@ def test_a_bar_that_does_not_decode_is_kept_as_it_was_sent(changed):
 
 
 def test_an_answer_without_a_list_is_unreadable():
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable, match=r"^the answer has no list stk_dt_pole_chart_qry$"):
         read_bars(reply(b'{"return_code":0,"return_msg":""}'), "005930")
