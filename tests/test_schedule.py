@@ -14,7 +14,7 @@ from collector import calendar, schedule, shipped
 from collector.calendar import SESSIONS
 from collector.model import KST
 from collector.schedule import Schedule, ScheduleError, Skip, Slot
-from collector.schedule.sanity import complaints
+from collector.schedule.sanity import Complaint, complaints
 
 CALENDAR = calendar.load(shipped.path("config", "calendar.yaml").read_bytes(), "config/calendar.yaml")
 DAY = timedelta(days=1)
@@ -288,12 +288,26 @@ def test_sound_schedules_give_no_complaint():
 
 
 def test_an_interval_below_a_minute_gives_way_to_force_alone():
-    assert complained(made(every="59s", during="NXT.pre")) == [("s", "every", True)]
+    [found] = complaints([made(every="59s", during="NXT.pre")], CALENDAR, start=midnight("2026-11-20"))
+    says = "59s is below one minute; allowed is 1m and more, or less with --force"
+    assert found == Complaint("s", "every", says, forcible=True)
 
 
-def test_an_interval_longer_than_its_session_is_refused():
-    [found] = complaints([made(every="1h", during="NXT.pre")], CALENDAR, start=midnight("2026-11-20"))
-    assert found.message == "1h is longer than NXT.pre; allowed is up to 50m"
+def test_a_minute_is_no_interval_below_a_minute():
+    assert complained(made(every="1m", during="NXT.pre")) == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "session", "start", "says"),
+    [
+        ("1h", "NXT.pre", "2026-11-20", "1h is longer than NXT.pre; allowed is up to 50m"),
+        ("5h", "KRX.after", "2026-09-01", "5h is longer than KRX.after; allowed is up to 4h"),
+    ],
+    ids=["a session of today", "a session that begins in a fortnight"],
+)
+def test_an_interval_longer_than_its_session_is_refused(interval, session, start, says):
+    found = complaints([made(every=interval, during=session)], CALENDAR, start=midnight(start))
+    assert list(found) == [Complaint("s", "every", says)]
 
 
 def test_a_schedule_that_never_falls_due_is_refused():
@@ -303,7 +317,8 @@ def test_a_schedule_that_never_falls_due_is_refused():
     [found] = complaints(
         [made(every="1h", during="NXT.pre")], calendar.load(ended, "c.yaml"), start=midnight("2026-11-20")
     )
-    assert (found.field, found.message.partition(";")[0]) == ("during", "never falls due within 800 days")
+    says = "never falls due within 800 days; allowed is a session that opens"
+    assert found == Complaint("s", "during", says)
 
 
 @pytest.mark.parametrize(
@@ -316,6 +331,13 @@ def test_a_schedule_that_never_falls_due_is_refused():
 )
 def test_slots_that_two_schedules_of_one_universe_share_are_refused(other, key):
     assert complained(INTRADAY, other) == [("twin", key, False)]
+
+
+def test_a_slot_that_is_shared_is_told_with_the_day_it_first_is():
+    [found] = complaints([INTRADAY, made("twin", at="09:05")], CALENDAR, start=midnight("2026-11-20"))
+    assert found.message == (
+        "falls on 2026-11-20 09:05:00 like intraday, for the same universe; allowed is one of them"
+    )
 
 
 def test_sessions_that_touch_on_csat_day_only_are_no_mistake():
