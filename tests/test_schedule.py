@@ -182,6 +182,11 @@ def test_any_text_is_a_schedule_or_a_refusal(text, field):
             id="after a closing, until the other venue closes too",
         ),
         pytest.param(
+            {"every": "14h", "during": "NXT.main"},
+            {"09:00:30": "15:20"},
+            id="from the opening on to its own session's end",
+        ),
+        pytest.param(
             {"every": "1h", "during": "KRX.regular", "grace": "1h"}, {"15:30": "16:30"}, id="own grace"
         ),
         pytest.param({"at": "10:30"}, {"10:30": "10:40"}, id="ten minutes"),
@@ -263,6 +268,8 @@ def test_skipped_days_say_why():
         ({"at": "16:05", "days": "all"}, "2026-11-21", []),
         ({"at": "16:05", "days": "mon-fri"}, "2026-11-21", ["Saturday"]),
         ({"at": "16:05", "days": "mon-fri"}, "2026-09-25", []),
+        ({"at": "16:05"}, "2026-09-25", ["Chuseok"]),
+        ({"at": "16:05"}, "2026-11-20", []),
         ({"at": "NXT.pre.open", "days": "all"}, "2026-09-25", ["Chuseok"]),
         ({"at": "NXT.pre.open"}, "2026-11-19", ["NXT.pre: CSAT (college entrance exam)"]),
         ({"at": "NXT.pre.open"}, "2026-01-02", ["NXT.pre: first trading day of the year"]),
@@ -275,6 +282,35 @@ def test_skipped_days_say_why():
 def test_a_schedule_that_passes_over_a_day_says_why(keys, day, reasons):
     start = date.fromisoformat(day)
     found = schedule.skipped([made(**keys)], CALENDAR, start, start + DAY)
+    assert [skip.reason for skip in found] == reasons
+
+
+def test_a_day_that_two_schedules_pass_over_has_both_their_reasons():
+    early = [made("a", at="NXT.pre.open"), made("b", at="KRX.after.open"), made("c", at="NXT.pre.close")]
+    [found] = schedule.skipped(early, CALENDAR, date(2025, 2, 28), date(2025, 3, 1))
+    assert found.reason == "NXT.pre: not before 2025-03-04; KRX.after: not before 2026-09-14"
+
+
+ENDED = b"""
+known: {from: 2025-01-01, until: 2027-12-31}
+sessions:
+  KRX.regular: {2025-01-01: 09:00-15:30}
+  NXT.pre: {2025-03-04: 08:00-08:50, 2026-01-01: closed}
+"""
+
+
+@pytest.mark.parametrize(
+    ("session", "day", "reasons"),
+    [
+        ("NXT.pre", date(2025, 3, 4), []),
+        ("NXT.pre", date(2026, 11, 20), ["NXT.pre: closed"]),
+        ("NXT.main", date(2026, 11, 20), ["NXT.main: never open"]),
+    ],
+    ids=["while it opens", "since it ended", "which there never was"],
+)
+def test_a_session_that_is_no_more_or_never_was_is_told_as_such(session, day, reasons):
+    known = calendar.load(ENDED, "c.yaml")
+    found = schedule.skipped([made(at=f"{session}.open")], known, day, day + DAY)
     assert [skip.reason for skip in found] == reasons
 
 
