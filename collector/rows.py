@@ -75,8 +75,9 @@ def _blank(slot: datetime, target: int) -> bytes:
 def _columns(pages: Sequence[Snapshots], listings: Sequence[Column]) -> Sequence[bytes]:
     """From volume to low, each from the first row of the walk to its last."""
     rates = [_rates(page) for page in pages]
-    price, change, volume = zip(*((page.price, page.change, page.volume) for page in pages), strict=True)
-    quotes = zip(*(page.quotes() for page in pages), strict=True)
+    price, change, volume, *quotes = zip(
+        *((page.price, page.change, page.volume, *page.quotes()) for page in pages), strict=True
+    )
     return list(map(_big_endian, (volume, listings, price, change, rates, *quotes)))
 
 

@@ -159,6 +159,13 @@ def test_another_order_or_another_length_is_another_digest():
     assert len(digests) == 6
 
 
+def test_a_walk_has_no_more_rows_than_a_position_can_count():
+    most = [ROW] * (2**15 - 1)
+    assert pack(SLOT, 3, [columns(most)], [array("i", [7]) * len(most)]).copy.endswith(b"\x7f\xff\xff\xff")
+    with pytest.raises(OverflowError):
+        pack(SLOT, 3, [columns([*most, ROW])], [array("i", [7]) * (len(most) + 1)])
+
+
 @pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3]], ids=len)
 def test_no_row_is_lost_for_want_of_a_number(numbers):
     with pytest.raises(ValueError, match="extended slice"):
