@@ -24,7 +24,8 @@ LONG, SHORT = 600, 120
 """Seconds."""
 
 PER_SECOND = 5
-USED = 0.95
+USED, USED_SHORT = 0.95, 0.92
+"""Of the quota, at least. In two minutes a kill, or what else the machine does, weighs five times as much."""
 REFUSED = 0.001
 WARM_UP = 8.0
 """Seconds after which all of them have begun."""
@@ -96,7 +97,7 @@ async def run(world: World, count: int, chance: Random) -> Figures:
         ended = await asyncio.gather(disturbing, *tasks, return_exceptions=True)
     figures.tried = len(log)
     broken = [f"broken: {error!r}" for error in ended if isinstance(error, Exception)]
-    figures.lose(0, [*broken, *_judged(log, figures)])
+    figures.lose(0, [*broken, *_judged(log, figures, USED if count > SHORT else USED_SHORT)])
     return figures
 
 
@@ -131,7 +132,7 @@ async def _disturb(programs: Programs, chance: Random, figures: Figures) -> None
         programs.away.discard(name)
 
 
-def _judged(log: Sequence[dict[str, object]], figures: Figures) -> list[str]:
+def _judged(log: Sequence[dict[str, object]], figures: Figures, least: float) -> list[str]:
     """What the arrivals say against the quota, and against our use of it."""
     arrivals = [float(str(line["arrived"])) for line in log]
     calls = {str(line["api_id"]) for line in log}
@@ -141,7 +142,7 @@ def _judged(log: Sequence[dict[str, object]], figures: Figures) -> list[str]:
     used = (len(arrivals) - PER_SECOND) / (PER_SECOND * (arrivals[-1] - arrivals[0]))
     refused = sum(line["answer"] == "throttled" for line in log)
     figures.facts |= {"used": f"{used:.1%}", "refused": refused, "by call": _shares(log)}
-    if used < USED:
+    if used < least:
         found.append(f"unused: only {used:.1%} of the quota was used")
     if refused > REFUSED * len(log):
         found.append(f"refused: {refused} of {len(log)} requests")
