@@ -147,9 +147,14 @@ def test_rows_that_do_not_decode_do_not_make_a_page_short():
     )
 
 
-def test_codes_with_letters_may_stand_anywhere():
-    walked = pages([*listed(99), "0126Z0", *listed(50, 150), "00104K"])
+@pytest.mark.parametrize("last", [[], ["00104K"]], ids=["at the end of a page", "at the end of both"])
+def test_codes_with_letters_may_stand_anywhere(last):
+    walked = pages([*listed(99), "0126Z0", *listed(50, 150), *last])
     assert remarks(walked) == ()
+
+
+def test_a_page_that_begins_with_the_end_of_the_one_before_is_in_order():
+    assert remarks(pages([*listed(100), *listed(50, 100)])) == (Remark.DUPLICATE_SYMBOL,)
 
 
 def test_a_list_in_another_order_than_the_codes_is_not_judged_by_it():
@@ -271,8 +276,9 @@ def test_symbols_belong_to_the_market_asked_for(market, seen, expected):
     assert remarks(pages(listed(100)), target=target, boards=seen) == expected
 
 
-def test_two_strangers_in_a_small_sector_may_have_moved():
+def test_two_strangers_in_a_small_sector_may_have_moved_and_three_have_not():
     assert remarks(pages(listed(10)), boards=boards(listed(8, 3), listed(2))) == ()
+    assert remarks(pages(listed(10)), boards=boards(listed(7, 4), listed(3))) == (Remark.FOREIGN,)
 
 
 def test_members_are_alike_whatever_their_order_and_pages():
