@@ -42,6 +42,7 @@ ORDER BY mean DESC, s.sector
 """
 _NEXT = """
 Next:
+  {command} web                 the status page, at http://127.0.0.1:8020
   {command} status
   {command} sql "SELECT market, sector, exchange, status, rows FROM walk ORDER BY slot DESC LIMIT 20"
   {command} sql "SELECT * FROM latest WHERE symbol = '005930'"
