@@ -45,6 +45,15 @@ print(json.dumps(asyncio.run(main(json.loads(sys.argv[1])))))
 """Asks for a token at each URL, in a process of its own, since a process reads whom it trusts but once."""
 
 
+SIGNING = x509.KeyUsage(
+    **dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment"), False),
+    **dict.fromkeys(("data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False),
+    key_cert_sign=True,
+    crl_sign=True,
+)
+"""Python 3.13 asks of an authority that it says so."""
+
+
 class Authority:
     """Whom the client trusts; it signs whatever a test wants."""
 
@@ -55,6 +64,8 @@ class Authority:
         certificate = (
             x509.CertificateBuilder(self._name, self._name, self._key.public_key(), 1, NOW - DAY, NOW + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(SIGNING, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.file = folder / "ca.pem"
@@ -76,6 +87,9 @@ class Authority:
             x509.CertificateBuilder(issuer, subject, key.public_key(), 2, start, end)
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address))]), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )
             .sign(self._key if signed else key, hashes.SHA256())
         )
