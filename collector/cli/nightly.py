@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from importlib.util import find_spec
@@ -32,26 +32,10 @@ def archiver(found: World) -> Callable[[date], Awaitable[None]]:
 
     async def archive(before: date) -> None:
         options = ("--force", "--keep-restored", "--config", found.config.origin)
+        command = ("-P", "-m", "collector", "archive", "--before", before.isoformat(), *options)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "collector",
-                    "archive",
-                    "--before",
-                    before.isoformat(),
-                    *options,
-                ),
-                env=_environment(found),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=PIPE,
-                stderr=PIPE,
-            )
-        except (
-            OSError
-        ) as error:  # a machine short of memory or of processes: sweeps go on, tomorrow is a night, too
+            process = await _started(command, _environment(found))
+        except OSError as error:  # short of memory or of processes: sweeps go on, and there is another night
             logger.error("archive.failed", reason=f"it does not start: {error.strerror}", code=None)
             return
         try:
@@ -66,6 +50,12 @@ def archiver(found: World) -> Callable[[date], Awaitable[None]]:
             )
 
     return archive
+
+
+async def _started(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE
+    )
 
 
 def _environment(found: World) -> dict[str, str]:
