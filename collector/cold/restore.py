@@ -115,8 +115,14 @@ async def _refuse_foreign(
                 f"{each.path}: the ledger of this database does not tell of these {facts.rows:,} rows of"
                 f" {facts.day} on {facts.exchange}"
             )
-    for exchange in stored.keys() - {each.facts.exchange for each in opened}:
+    named = Counter(each.facts.exchange for each in opened)
+    for exchange in stored.keys() - named.keys():
         raise ArchiveError(f"the file {exchange}.parquet is missing: a day comes back whole or not at all")
+    for each in opened:
+        if named[each.facts.exchange] > 1:
+            raise ArchiveError(
+                f"{each.path}: more than one file holds the day's rows on {each.facts.exchange}"
+            )
 
 
 def _note(opened: Opened) -> tuple[date, str, str, int, int, str]:

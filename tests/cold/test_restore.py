@@ -71,6 +71,15 @@ async def test_the_planner_knows_a_restored_day_at_once(database: Address, tmp_p
     assert [name for (name,) in known] == ["listing", "slot", "target"]
 
 
+async def test_the_same_rows_from_two_files_are_refused(database: Address, tmp_path: Path) -> None:
+    await fill(database)
+    paths = [file.path for file in await archived(database, tmp_path)]
+    copy = Path(shutil.copy(paths[0], tmp_path / "CONSOLIDATED.parquet"))
+    with pytest.raises(ArchiveError, match=r"more than one file holds the day's rows on KRX"):
+        await restored(database, [*paths, copy])
+    assert await fetch(database, "SELECT count(*) FROM collector.snapshot") == [(0,)]
+
+
 async def test_a_day_without_one_of_its_files_is_refused(database: Address, tmp_path: Path) -> None:
     await fill(database)
     [krx, _] = await archived(database, tmp_path)
