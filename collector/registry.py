@@ -123,10 +123,8 @@ class Registry:
 
     async def number(self, targets: Collection[Target]) -> None:
         """Give each target its number."""
-        new = (
-            set(targets) - self.targets.keys()
-        )  # whatever is proposed costs a number, of which there are 32,767
-        if new:
+        # Whatever is proposed costs a number, of which there are 32,767.
+        if new := set(targets) - self.targets.keys():
             async with self._database.transaction("registering targets") as connection:
                 await connection.execute(_NEW_TARGETS, *map(list, zip(*new, strict=True)))
             async with self._database.session("reading the targets") as connection:

@@ -47,12 +47,16 @@ async def together() -> AsyncIterator[Group]:
             await group.end()
     except* CollectorError as found:
         failure = _first(found)
-    if failure is None:
-        return
+    if failure is not None:
+        end_if_cancelled()
+        raise failure from None  # within `except*` Python before 3.11.4 would make a group of it once more
+
+
+def end_if_cancelled() -> None:
+    """What is cancelled while it fails may tell of the failure alone: a wish to stop wins over an error."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-    raise failure from None  # within `except*` Python before 3.11.4 would make a group of it once more
 
 
 def _first(group: BaseExceptionGroup[CollectorError]) -> CollectorError:

@@ -22,7 +22,7 @@ from collector.daemon.tenure import Tenure
 from collector.errors import StoreError
 from collector.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.log import logger
-from collector.together import together
+from collector.together import end_if_cancelled, together
 
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away: so soon is it known to be back."""
@@ -69,7 +69,7 @@ class Daemon:
                 await self._serve()
             except StoreError as error:
                 trouble = error
-            _end_if_cancelled()
+            end_if_cancelled()
             if self._seconds() - began > _STEADY:
                 self._failures = 0
             if trouble is not None:
@@ -89,7 +89,7 @@ class Daemon:
         async with self._assemble() as parts:
             self._notify("READY=1")
             while not self.reload.is_set():
-                _end_if_cancelled()
+                end_if_cancelled()
                 async with self._held(parts) as is_held:
                     if is_held:
                         await self._sweep(parts)
@@ -156,10 +156,3 @@ class Daemon:
             if helping is not None:
                 helping.cancel()
         return parts.lease.epoch is not None
-
-
-def _end_if_cancelled() -> None:
-    """What is cancelled while it fails may tell of the failure alone."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
