@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from collector import wire
 from collector.errors import (
@@ -32,6 +32,7 @@ from collector.wire import Reply, Request
 
 if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
     from collector.api import Api
+    from collector.connections import Lease
 
 T = TypeVar("T")
 
@@ -47,9 +48,26 @@ _RIVAL = (
 
 @dataclass
 class Trace:
-    """Counts the requests that one piece of work takes, retries included."""
+    """One piece of work, such as a walk: counts its requests, retries included, and holds its connection."""
 
     sent: int = 0
+    lease: "Lease | None" = None
+
+    def release(self) -> None:
+        """Give the connection back: what is asked next is another walk, even of the same target."""
+        if self.lease is not None:
+            self.lease.release()
+
+    def distrust(self) -> None:
+        """The last answer belongs to an earlier request: what is asked next goes over a new connection."""
+        if self.lease is not None:
+            self.lease.distrust()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class Kiwoom:
@@ -90,7 +108,7 @@ class Kiwoom:
         self._budget = RetryBudget()
 
     async def prices(self, target: Target, key: str | None = None, *, trace: Trace) -> tuple[Page, datetime]:
-        """One page of a target, and when it arrived.
+        """One page of a target, and when it arrived. The pages of a walk come over one connection, that of `trace`.
 
         TokenExpired: the token died between two pages and has been renewed; nobody knows whether the key
         of the next page outlives it, so the walk is to be started over.
@@ -103,9 +121,10 @@ class Kiwoom:
 
     async def sectors(self, market: Market) -> list[Sector]:
         """The sectors of a market, as the API lists them now."""
-        answer, _ = await self._call(
-            wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), Trace()
-        )
+        with Trace() as trace:
+            answer, _ = await self._call(
+                wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), trace
+            )
         return answer
 
     async def bars(
@@ -123,7 +142,8 @@ class Kiwoom:
         return await self._tokens.current()
 
     async def _issue_token(self) -> wire.Token:
-        token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, Trace(), None)
+        with Trace() as trace:
+            token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, trace, None)
         return token
 
     async def _call(self, request: Request, read: Callable[[Reply], T], trace: Trace) -> tuple[T, datetime]:
@@ -177,11 +197,13 @@ class Kiwoom:
         async with self._quota.turn(request.api_id) as turn:
             self._budget.sent()
             trace.sent += 1
+            trace.lease = trace.lease or self._api.lease()
             try:
-                reply = await self._api.post(request, token, turn)
+                reply = await self._api.post(request, token, turn, trace.lease)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
+                trace.lease.drop()  # an answer that is an error may be one that nobody asked for
                 self.answers[type(error).__name__] += 1
                 self._breaker.note(self._clock(), away=isinstance(error, Unavailable))
                 raise
