@@ -6,7 +6,7 @@ cookies and proxies from the environment are off: a redirect would carry the key
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from types import TracebackType
@@ -55,12 +55,20 @@ class Api:
     """One host, and the connections to it. `async with Api(...) as api`, then `await api.post(request, token)`.
 
     `connections` is how many requests may be under way at once; `resting` is how many connections are kept beside
-    those.
+    those. `now` is a monotonic clock in seconds, that of the event loop unless another one is given.
     """
 
     def __init__(
-        self, base_url: str, *, timeout: float, user_agent: str, connections: int, resting: int = RESTING
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        user_agent: str,
+        connections: int,
+        resting: int = RESTING,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        self._now = now
         self._base = URL(base_url)
         self._urls: dict[str, URL] = {}
         self._timeout = aiohttp.ClientTimeout(
@@ -75,7 +83,7 @@ class Api:
         self._limit = connections + resting
 
     async def __aenter__(self) -> Self:
-        now = asyncio.get_running_loop().time
+        now = self._now or asyncio.get_running_loop().time
         self._pool = ConnectionPool(self._make_session, limit=self._limit, now=now)
         return self
 
@@ -159,7 +167,8 @@ class Api:
                     await _read(response.content), (*request.secrets, *([token] if token else ()))
                 )
         finally:
-            connection.handler = body.handler or connection.handler
+            if body.handler is not None:
+                connection.handler = body.handler
         assert body.handler is not None
         body.handler.end_exchange()
         return Reply(response.status, tuple(response.headers.items()), answer)

@@ -162,6 +162,11 @@ class ConnectionPool:
         self._distrusts_until = float("-inf")
 
     @property
+    def size(self) -> int:
+        """Connections in use, at rest, or closed and to be made again."""
+        return len(self._all)
+
+    @property
     def is_distrustful(self) -> bool:
         """Whether each request is to have a new connection."""
         return self._now() < self._distrusts_until

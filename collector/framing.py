@@ -104,9 +104,9 @@ class AnswerFrame:
         before = len(self._line)
         self._line += data[at:]
         where = self._line.find(end, max(0, before - len(end) + 1))
-        if where < 0:
-            if len(self._line) > longest:
-                self._part = _Part.LOST
+        if max(where, len(self._line) if where < 0 else 0) > longest:
+            self._part = _Part.LOST
+        if where < 0 or self._part is _Part.LOST:
             return len(data)
         line, self._line = self._line[:where], b""
         self._act(line)
