@@ -160,8 +160,6 @@ class Api:
                 ) as response,
             ):
                 body.note_answer()
-                if response.status == 408:
-                    _refuse_timeout(body, lease)
                 _refuse_frame(response)
                 answer = _unquoted(
                     await _read(response.content), (*request.secrets, *([token] if token else ()))
@@ -203,14 +201,9 @@ class _Body(aiohttp.BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-def _refuse_timeout(body: _Body, lease: Lease) -> None:
-    """A host says 408 to a connection on which it has waited in vain, so perhaps to no request at all."""
-    if body.handler is not None and body.handler.is_reused_soon:
-        lease.distrust()
-    raise Unavailable("HTTP 408: the host has waited for a request", code=408)
-
-
 def _refuse_frame(response: aiohttp.ClientResponse) -> None:
+    if response.status == 408:
+        raise Unavailable("HTTP 408: the host has waited for a request", code=408)
     if 300 <= response.status < 400:
         raise Rejected(
             f"HTTP {response.status}: the host redirects, which the API never does",

@@ -176,7 +176,7 @@ class ConnectionPool:
         if not self.is_distrustful:
             logger.warning(
                 "answers.out_of_step",
-                reason="more answers came than requests went out; each request has a new connection for now",
+                reason="an answer came that nobody had asked for; each request has a new connection for now",
                 seconds=DISTRUST,
             )
         self._distrusts_until = self._now() + DISTRUST
@@ -213,10 +213,13 @@ class Lease:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: PooledConnection | None = None
+        self.was_reused_soon = False
+        """Of the request after which the connection was dropped: whether it may have got an earlier one's answer."""
 
     @property
     def connection(self) -> PooledConnection:
         """The one for the next request."""
+        self.was_reused_soon = False
         if self._connection is None:
             self._connection = self._pool.take()
         if self._pool.is_distrustful:
@@ -230,7 +233,8 @@ class Lease:
 
     def drop(self) -> None:
         """Something went wrong on the connection: the walk goes on with a new one."""
-        if self._connection is not None:
+        if self._connection is not None and self._connection.handler is not None:
+            self.was_reused_soon = self._connection.handler.is_reused_soon
             self._connection.drop()
 
     def release(self) -> None:

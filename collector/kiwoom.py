@@ -16,6 +16,7 @@ from collector import wire
 from collector.errors import (
     CollectorError,
     Denied,
+    Rejected,
     Throttled,
     TokenExpired,
     Unavailable,
@@ -52,11 +53,22 @@ class Trace:
 
     sent: int = 0
     lease: "Lease | None" = None
+    doubt: bool = False
+    """Whether the last error came so soon after another answer on its connection that nobody may have asked for it."""
 
     def release(self) -> None:
         """Give the connection back: what is asked next is another walk, even of the same target."""
         if self.lease is not None:
             self.lease.release()
+
+    def judge(self, error: CollectorError) -> None:
+        """Drop the connection on which an error came; distrust all of them if nobody may have asked for it."""
+        if self.lease is None:
+            return
+        self.lease.drop()
+        self.doubt = self.lease.was_reused_soon and _may_be_unasked(error)
+        if self.doubt:
+            self.lease.distrust()
 
     def distrust(self) -> None:
         """The last answer belongs to an earlier request: what is asked next goes over a new connection."""
@@ -68,6 +80,15 @@ class Trace:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _may_be_unasked(error: CollectorError) -> bool:
+    """Whether an error may be what a server out of step says, rather than its answer.
+
+    Not: a refusal of the token or for quota, which is kept to in any case; a server that is away, or says so.
+    """
+    is_timeout = isinstance(error, Unavailable) and error.code == 408
+    return is_timeout or isinstance(error, Unreadable | Rejected | Denied)
 
 
 class Kiwoom:
@@ -175,7 +196,9 @@ class Kiwoom:
             await self._until_it_may_be_there()
             try:
                 return await self._sent_in_time(request, read, trace, token)
-            except (Throttled, Unavailable, Unreadable) as error:
+            except (Throttled, Unavailable, Unreadable, Rejected, Denied) as error:
+                if isinstance(error, Rejected | Denied) and not trace.doubt:
+                    raise
                 if isinstance(error, Throttled):
                     await self._quota.refused(request.api_id, error.quota)
                 if attempt == ATTEMPTS or not self._budget.spend():
@@ -203,7 +226,7 @@ class Kiwoom:
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
-                trace.lease.drop()  # an answer that is an error may be one that nobody asked for
+                trace.judge(error)
                 self.answers[type(error).__name__] += 1
                 self._breaker.note(self._clock(), away=isinstance(error, Unavailable))
                 raise
