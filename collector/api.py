@@ -5,10 +5,8 @@ cookies and proxies from the environment are off: a redirect would carry the key
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -26,6 +24,7 @@ from collector.connections import (
 )
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
 from collector.pace import Missed
+from collector.redact import Redactor
 from collector.secret import Secret
 from collector.wire import API_IDS, Reply, Request
 
@@ -33,7 +32,6 @@ BODY_LIMIT = 8 << 20
 """Bytes of one answer after decompression; a page has about 30,000."""
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _CHUNK = 1 << 16
-_SHORTEST = 12
 _UNSENT_TRIES = 3
 """Connections that are tried for one request as long as nothing of it was sent."""
 RESTING = 10
@@ -81,6 +79,7 @@ class Api:
         }
         self._at_once = asyncio.Semaphore(connections)
         self._limit = connections + resting
+        self._keys, self._secrets = Redactor(), Redactor()
 
     async def __aenter__(self) -> Self:
         now = self._now or asyncio.get_running_loop().time
@@ -161,15 +160,23 @@ class Api:
             ):
                 body.note_answer()
                 _refuse_frame(response)
-                answer = _unquoted(
-                    await _read(response.content), (*request.secrets, *([token] if token else ()))
-                )
+                answer = self._redact(await _read(response.content), response.status, request, token)
         finally:
             if body.handler is not None:
                 connection.handler = body.handler
         assert body.handler is not None
         body.handler.end_exchange()
         return Reply(response.status, tuple(response.headers.items()), answer)
+
+    def _redact(self, answer: bytes, status: int, request: Request, token: Secret | None) -> bytes:
+        """The answer without anything that was ever sent in confidence.
+
+        A token that is issued may be one that we have sent already: from such an answer only the keys are taken.
+        """
+        self._keys.learn(request.secrets)
+        self._secrets.learn((*request.secrets, *([token] if token else ())))
+        is_issued = bool(request.secrets) and status == 200 and b'"token"' in answer
+        return (self._keys if is_issued else self._secrets).redact(answer, is_error=status != 200)
 
 
 class _Body(aiohttp.BytesPayload):
@@ -226,24 +233,6 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
             raise Unreadable(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _unquoted(body: bytes, secrets: Sequence[Secret]) -> bytes:
-    """The answer without what was sent in confidence: a gateway's error may quote the request, and its text is
-    shown, logged and stored. What is shorter than any key or token of Kiwoom's is left, as it may be a price."""
-    for secret in secrets:
-        for form in _forms(secret.reveal()):
-            body = body.replace(form, b"***")
-    return body
-
-
-@lru_cache(maxsize=8)
-def _forms(value: str) -> frozenset[bytes]:
-    """How a secret may be written in JSON."""
-    if len(value) < _SHORTEST:
-        return frozenset()
-    forms = {value, json.dumps(value)[1:-1], value.replace("/", "\\/")}
-    return frozenset(form.encode() for form in forms)
 
 
 @asynccontextmanager
