@@ -1,6 +1,7 @@
 """A server that only hands out pages it made beforehand, so that what is measured is the client.
 
-300 targets of three pages of 100 rows, cut from the simulator's market, each after the same latency.
+300 targets of three pages of 100 rows, cut from the simulator's market, each after the same latency; the first answer
+of a connection comes later by what a new one costs.
 """
 
 import asyncio
@@ -51,9 +52,10 @@ def _token() -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, answers: dict[tuple[str, str], bytes], latency: float) -> None:
+    def __init__(self, answers: dict[tuple[str, str], bytes], latency: float, connecting: float) -> None:
         self._answers = answers
         self._latency = latency
+        self._more = connecting
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,7 +72,8 @@ class _Connection(asyncio.Protocol):
             return
         self._buffer = rest[length:]
         answer = self._answer(head, headers, rest[:length])
-        asyncio.get_running_loop().call_later(self._latency, self._write, answer)
+        asyncio.get_running_loop().call_later(self._latency + self._more, self._write, answer)
+        self._more = 0.0
 
     def _answer(self, head: bytes, headers: dict[bytes, bytes], body: bytes) -> bytes:
         if head.startswith(b"POST /oauth2"):
@@ -85,13 +88,13 @@ def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
     return line.partition(b":")
 
 
-async def _serve(latency: float) -> None:
+async def _serve(latency: float, connecting: float) -> None:
     answers = _pages()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(answers, latency), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Connection(answers, latency, connecting), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(*map(float, sys.argv[1:3])))

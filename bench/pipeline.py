@@ -1,6 +1,8 @@
 """The pipeline beside a bare loop that only fetches the same pages: wall time, CPU a row, peak memory.
 
-    python -m bench pipeline [--rounds N] [--in-flight N]
+    python -m bench pipeline [--rounds N] [--in-flight N] [--latency SECONDS] [--connecting SECONDS]
+
+`--latency 0.4 --connecting 1` is what Kiwoom's host was seen to take for a warm call and for a new connection.
 
 Both run as processes of their own, in turn, against the same server; PostgreSQL is on the same cores.
 """
@@ -27,8 +29,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench pipeline", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, default=32)
+    parser.add_argument("--latency", type=float, default=LATENCY)
+    parser.add_argument("--connecting", type=float, default=0.0)
     chosen = parser.parse_args(arguments)
-    with server() as url, tempfile.TemporaryDirectory() as home:
+    with server(chosen.latency, chosen.connecting) as url, tempfile.TemporaryDirectory() as home:
         runs: dict[str, list[dict[str, float]]] = {"bare": [], "ours": []}
         for _ in range(chosen.rounds + 1):
             for who, found in runs.items():
@@ -37,8 +41,8 @@ def main(arguments: list[str]) -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    command = (sys.executable, "-m", "bench.pages", str(LATENCY))
+def server(latency: float = LATENCY, connecting: float = 0.0) -> Iterator[str]:
+    command = (sys.executable, "-m", "bench.pages", str(latency), str(connecting))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -55,7 +59,8 @@ def child(who: str, url: str, home: str, in_flight: int) -> dict[str, float]:
 
 def _table(runs: dict[str, list[dict[str, float]]], chosen: argparse.Namespace) -> Table:
     title = (
-        f"{TARGETS} targets × {PAGES} pages × {ROWS} rows, {LATENCY * 1000:g} ms,"
+        f"{TARGETS} targets × {PAGES} pages × {ROWS} rows, {chosen.latency * 1000:g} ms,"
+        f" {chosen.connecting * 1000:g} ms for a new connection,"
         f" {chosen.in_flight} in flight, no quota; median (least–most) of {chosen.rounds}"
     )
     table = Table("", "wall s", "CPU µs a row", "peak MB", title=title, title_justify="left")

@@ -4,18 +4,27 @@ It knows how to send, not what an answer means (`wire` does) nor when to ask aga
 cookies and proxies from the environment are off: a redirect would carry the keys elsewhere.
 """
 
-import json
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import aiohttp
 from yarl import URL
 
+from collector.connections import (
+    KEPT,
+    ConnectionPool,
+    Lease,
+    NotSilent,
+    SilentHandler,
+    handler_of,
+    watch,
+)
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
 from collector.pace import Missed
+from collector.redact import Redactor
 from collector.secret import Secret
 from collector.wire import API_IDS, Reply, Request
 
@@ -23,7 +32,11 @@ BODY_LIMIT = 8 << 20
 """Bytes of one answer after decompression; a page has about 30,000."""
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _CHUNK = 1 << 16
-_SHORTEST = 12
+_UNSENT_TRIES = 3
+"""Connections that are tried for one request as long as nothing of it was sent."""
+RESTING = 10
+"""Connections that are kept beyond those in use, since each rests after a walk: at Kiwoom's five requests a second
+no more than ten walks can end within a rest of two seconds."""
 
 
 class Leg(Protocol):
@@ -37,9 +50,23 @@ class Leg(Protocol):
 
 
 class Api:
-    """One HTTP session with one host. `async with Api(...) as api`, then `await api.post(request, token)`."""
+    """One host, and the connections to it. `async with Api(...) as api`, then `await api.post(request, token)`.
 
-    def __init__(self, base_url: str, *, timeout: float, user_agent: str, connections: int) -> None:
+    `connections` is how many requests may be under way at once; `resting` is how many connections are kept beside
+    those. `now` is a monotonic clock in seconds, that of the event loop unless another one is given.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        user_agent: str,
+        connections: int,
+        resting: int = RESTING,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self._now = now
         self._base = URL(base_url)
         self._urls: dict[str, URL] = {}
         self._timeout = aiohttp.ClientTimeout(
@@ -50,46 +77,106 @@ class Api:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        self._connections = connections
+        self._at_once = asyncio.Semaphore(connections)
+        self._limit = connections + resting
+        self._keys, self._secrets = Redactor(), Redactor()
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15, ttl_dns_cache=10),
+        now = self._now or asyncio.get_running_loop().time
+        self._pool = ConnectionPool(self._make_session, limit=self._limit, now=now)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        """A session for one connection at a time."""
+        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT, ttl_dns_cache=10)
+        return aiohttp.ClientSession(
+            connector=watch(connector, self._pool.distrust),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             trust_env=False,
             headers=self._headers,
             read_bufsize=1 << 17,
         )
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
+    def lease(self) -> Lease:
+        """A connection for the requests of one walk."""
+        return Lease(self._pool)
 
-    async def post(self, request: Request, token: Secret | None = None, leg: Leg | None = None) -> Reply:
-        """Send one request and read its whole answer.
+    async def post(
+        self,
+        request: Request,
+        token: Secret | None = None,
+        leg: Leg | None = None,
+        lease: Lease | None = None,
+    ) -> Reply:
+        """Send one request and read its whole answer, on the connection of `lease` or on one of its own.
 
         Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
         `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `leg` has stopped it. Every other status
-        comes back as a Reply.
+        comes back as a Reply. A connection on which any of these errors occurred is closed.
         """
         if request.api_id not in API_IDS:
             raise ValueError("this program does not send such calls")
+        if lease is None:
+            with self.lease() as own:
+                return await self._post(request, token, leg, own)
+        return await self._post(request, token, leg, lease)
+
+    async def _post(self, request: Request, token: Secret | None, leg: Leg | None, lease: Lease) -> Reply:
+        """Send the request, on another connection as long as the one before closed and nothing had been sent."""
+        async with self._at_once:
+            for _ in range(_UNSENT_TRIES):
+                body = _Body(request.body, leg)
+                try:
+                    return await self._exchange(request, token, body, lease)
+                except NotSilent:
+                    lease.drop()
+                except BaseException:  # a request that is cancelled leaves its answer on the way
+                    lease.drop()
+                    raise
+        raise Unavailable("each connection was closed, or spoke unasked, before the request was sent")
+
+    async def _exchange(
+        self,
+        request: Request,
+        token: Secret | None,
+        body: "_Body",
+        lease: Lease,
+    ) -> Reply:
+        """One request and its answer. NotSilent: nothing was sent, and the connection is of no use."""
+        connection = lease.connection
         url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
-        body = _Body(request.body, leg)
-        async with (
-            _translated(body),
-            self._session.post(
-                url, data=body, headers=request.headers(token), allow_redirects=False
-            ) as response,
-        ):
-            if leg is not None:
-                leg.answered()
-            _refuse_frame(response)
-            answer = _unquoted(await _read(response.content), (*request.secrets, *([token] if token else ())))
-            return Reply(response.status, tuple(response.headers.items()), answer)
+        try:
+            async with (
+                _translated(body),
+                connection.session.post(
+                    url, data=body, headers=request.headers(token), allow_redirects=False
+                ) as response,
+            ):
+                body.note_answer()
+                _refuse_frame(response)
+                answer = self._redact(await _read(response.content), response.status, request, token)
+        finally:
+            if body.handler is not None:
+                connection.handler = body.handler
+        assert body.handler is not None
+        body.handler.end_exchange()
+        return Reply(response.status, tuple(response.headers.items()), answer)
+
+    def _redact(self, answer: bytes, status: int, request: Request, token: Secret | None) -> bytes:
+        """The answer without anything that was ever sent in confidence.
+
+        A token that is issued may be one that we have sent already: from such an answer only the keys are taken.
+        """
+        self._keys.learn(request.secrets)
+        self._secrets.learn((*request.secrets, *([token] if token else ())))
+        is_issued = bool(request.secrets) and status == 200 and b'"token"' in answer
+        return (self._keys if is_issued else self._secrets).redact(answer, is_error=status != 200)
 
 
 class _Body(aiohttp.BytesPayload):
@@ -98,19 +185,32 @@ class _Body(aiohttp.BytesPayload):
     def __init__(self, value: bytes, leg: Leg | None) -> None:
         super().__init__(value)
         self._leg = leg
-        self.was_stopped = False
+        self.handler: SilentHandler | None = None
+        """The connection that it went out on; None as long as nothing was sent."""
+        self.stopped_by: Exception | None = None
+        """Why nothing was sent."""
+
+    def note_answer(self) -> None:
+        """The headers of the answer are in."""
+        if self._leg is not None:
+            self._leg.answered()
 
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
-        if self._leg is not None:
-            try:
+        try:
+            handler = handler_of(writer.protocol)
+            handler.expect_answer()
+            if self._leg is not None:
                 self._leg.leave()
-            except Missed:
-                self.was_stopped = True
-                raise
+        except (NotSilent, Missed, RuntimeError) as error:
+            self.stopped_by = error
+            raise
+        self.handler = handler
         await super().write_with_length(writer, content_length)
 
 
 def _refuse_frame(response: aiohttp.ClientResponse) -> None:
+    if response.status == 408:
+        raise Unavailable("HTTP 408: the host has waited for a request", code=408)
     if 300 <= response.status < 400:
         raise Rejected(
             f"HTTP {response.status}: the host redirects, which the API never does",
@@ -135,24 +235,6 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _unquoted(body: bytes, secrets: Sequence[Secret]) -> bytes:
-    """The answer without what was sent in confidence: a gateway's error may quote the request, and its text is
-    shown, logged and stored. What is shorter than any key or token of Kiwoom's is left, as it may be a price."""
-    for secret in secrets:
-        for form in _forms(secret.reveal()):
-            body = body.replace(form, b"***")
-    return body
-
-
-@lru_cache(maxsize=8)
-def _forms(value: str) -> frozenset[bytes]:
-    """How a secret may be written in JSON."""
-    if len(value) < _SHORTEST:
-        return frozenset()
-    forms = {value, json.dumps(value)[1:-1], value.replace("/", "\\/")}
-    return frozenset(form.encode() for form in forms)
-
-
 @asynccontextmanager
 async def _translated(body: _Body) -> AsyncIterator[None]:
     """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
@@ -168,11 +250,19 @@ async def _translated(body: _Body) -> AsyncIterator[None]:
     except aiohttp.ClientConnectorError as error:
         reason = error.os_error.strerror or type(error.os_error).__name__
         raise Unavailable(f"cannot connect to {error.host}:{error.port}: {reason}") from None
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
-        raise Unavailable("the connection was closed before the answer") from None
-    except aiohttp.ClientPayloadError:
-        raise Unreadable("the answer was cut or its encoding is broken") from None
-    except aiohttp.ClientError as error:
-        if body.was_stopped:
-            raise Missed from None
-        raise Unreadable(f"the answer is not HTTP ({type(error).__name__})") from None
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise _failure(error, body) from None
+
+
+def _failure(error: Exception, body: _Body) -> Exception:
+    """What the end of a connection, or an answer that is none, means for the request."""
+    if body.stopped_by is not None:
+        return body.stopped_by
+    is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError)
+    if body.handler is None and (is_closed or isinstance(error, aiohttp.ClientResponseError)):
+        return NotSilent()
+    if is_closed:
+        return Unavailable("the connection was closed before the answer")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Unreadable("the answer was cut or its encoding is broken")
+    return Unreadable(f"the answer is not HTTP ({type(error).__name__})")

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from collector import wire
 from collector.errors import (
     CollectorError,
     Denied,
+    Rejected,
     Throttled,
     TokenExpired,
     Unavailable,
@@ -32,6 +33,7 @@ from collector.wire import Reply, Request
 
 if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
     from collector.api import Api
+    from collector.connections import Lease
 
 T = TypeVar("T")
 
@@ -47,9 +49,46 @@ _RIVAL = (
 
 @dataclass
 class Trace:
-    """Counts the requests that one piece of work takes, retries included."""
+    """One piece of work, such as a walk: counts its requests, retries included, and holds its connection."""
 
     sent: int = 0
+    lease: "Lease | None" = None
+    doubt: bool = False
+    """Whether the last error came so soon after another answer on its connection that nobody may have asked for it."""
+
+    def release(self) -> None:
+        """Give the connection back: what is asked next is another walk, even of the same target."""
+        if self.lease is not None:
+            self.lease.release()
+
+    def judge(self, error: CollectorError) -> None:
+        """Drop the connection on which an error came; distrust all of them if nobody may have asked for it."""
+        if self.lease is None:
+            return
+        self.lease.drop()
+        self.doubt = self.lease.was_reused_soon and _may_be_unasked(error)
+        if self.doubt:
+            self.lease.distrust()
+
+    def distrust(self) -> None:
+        """The last answer belongs to an earlier request: what is asked next goes over a new connection."""
+        if self.lease is not None:
+            self.lease.distrust()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _may_be_unasked(error: CollectorError) -> bool:
+    """Whether an error may be what a server out of step says, rather than its answer.
+
+    Not: a refusal of the token or for quota, which is kept to in any case; a server that is away, or says so.
+    """
+    is_timeout = isinstance(error, Unavailable) and error.code == 408
+    return is_timeout or isinstance(error, Unreadable | Rejected | Denied)
 
 
 class Kiwoom:
@@ -90,7 +129,7 @@ class Kiwoom:
         self._budget = RetryBudget()
 
     async def prices(self, target: Target, key: str | None = None, *, trace: Trace) -> tuple[Page, datetime]:
-        """One page of a target, and when it arrived.
+        """One page of a target, and when it arrived. The pages of a walk come over one connection, that of `trace`.
 
         TokenExpired: the token died between two pages and has been renewed; nobody knows whether the key
         of the next page outlives it, so the walk is to be started over.
@@ -103,9 +142,10 @@ class Kiwoom:
 
     async def sectors(self, market: Market) -> list[Sector]:
         """The sectors of a market, as the API lists them now."""
-        answer, _ = await self._call(
-            wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), Trace()
-        )
+        with Trace() as trace:
+            answer, _ = await self._call(
+                wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), trace
+            )
         return answer
 
     async def bars(
@@ -123,7 +163,8 @@ class Kiwoom:
         return await self._tokens.current()
 
     async def _issue_token(self) -> wire.Token:
-        token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, Trace(), None)
+        with Trace() as trace:
+            token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, trace, None)
         return token
 
     async def _call(self, request: Request, read: Callable[[Reply], T], trace: Trace) -> tuple[T, datetime]:
@@ -155,7 +196,9 @@ class Kiwoom:
             await self._until_it_may_be_there()
             try:
                 return await self._sent_in_time(request, read, trace, token)
-            except (Throttled, Unavailable, Unreadable) as error:
+            except (Throttled, Unavailable, Unreadable, Rejected, Denied) as error:
+                if isinstance(error, Rejected | Denied) and not trace.doubt:
+                    raise
                 if isinstance(error, Throttled):
                     await self._quota.refused(request.api_id, error.quota)
                 if attempt == ATTEMPTS or not self._budget.spend():
@@ -177,11 +220,13 @@ class Kiwoom:
         async with self._quota.turn(request.api_id) as turn:
             self._budget.sent()
             trace.sent += 1
+            trace.lease = trace.lease or self._api.lease()
             try:
-                reply = await self._api.post(request, token, turn)
+                reply = await self._api.post(request, token, turn, trace.lease)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
+                trace.judge(error)
                 self.answers[type(error).__name__] += 1
                 self._breaker.note(self._clock(), away=isinstance(error, Unavailable))
                 raise

@@ -72,6 +72,11 @@ class Walk:
         return empty and self.target.exchange is Exchange.NXT and known.rows != 0
 
     async def _pages(self) -> Reading:
+        """All pages, over one connection; a walk that is started over takes another one."""
+        with self._trace:
+            return await self._read_pages()
+
+    async def _read_pages(self) -> Reading:
         requested_at = datetime.now(UTC)
         pages: list[Page] = []
         times: list[datetime] = []
@@ -80,6 +85,8 @@ class Walk:
         key: str | None = None
         while True:
             page, arrived = await self._page(key)
+            if page.next_key in keys:
+                page, arrived = await self._ask_again(key)
             pages.append(page)
             times.append(arrived)
             key = page.next_key
@@ -88,6 +95,14 @@ class Walk:
                 break
             keys.add(key)
         return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
+
+    async def _ask_again(self, key: str | None) -> tuple[Page, datetime]:
+        """The page whose answer leads back to a page before it, as does an earlier answer that comes once more.
+
+        Over a new connection nothing of an earlier request can come.
+        """
+        self._trace.distrust()
+        return await self._page(key)
 
     async def _page(self, key: str | None) -> tuple[Page, datetime]:
         before = self._trace.sent

@@ -53,6 +53,11 @@ class History:
         return await self._pages(newest)
 
     async def _pages(self, newest: date) -> BarReading:
+        """All pages, over one connection; a history that is read again takes another one."""
+        with self._trace:
+            return await self._read_pages(newest)
+
+    async def _read_pages(self, newest: date) -> BarReading:
         requested_at = datetime.now(UTC)
         pages: list[BarPage] = []
         keys: set[str] = set()
@@ -60,6 +65,8 @@ class History:
         key: str | None = None
         while True:
             page, arrived = await self._page(newest, key)
+            if page.next_key in keys:
+                page, arrived = await self._ask_again(newest, key)
             pages.append(page)
             key = page.next_key
             if key is None or self._is_reached(page) or (stopped := _why_stop(pages, keys)):
@@ -67,6 +74,11 @@ class History:
             keys.add(key)
         symbol, oldest = self._stretch.symbol, self._stretch.oldest
         return BarReading(symbol, newest, oldest, pages, requested_at, arrived, self.attempts, stopped)
+
+    async def _ask_again(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
+        """The page whose answer leads back to a page before it: over a new connection, where none can be repeated."""
+        self._trace.distrust()
+        return await self._page(newest, key)
 
     async def _page(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
         page, arrived = await self._kiwoom.bars(

@@ -73,7 +73,7 @@ async def collector(
     `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
     """
 
-    from collector.api import Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
+    from collector.api import RESTING, Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
@@ -84,6 +84,7 @@ async def collector(
             timeout=api.timeout.total_seconds(),
             user_agent=api.user_agent,
             connections=(api.concurrency + 2) * len(keys),
+            resting=RESTING * len(keys),
         ) as session,
     ):
         registry = Registry(held)

@@ -38,6 +38,14 @@ class Ending(Enum):
     STALL = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """Bytes that nobody asked for, sent `wait` seconds after an answer; with 0 they share its segment."""
+
+    data: bytes
+    wait: float = 0.0
+
+
 class Framing(Enum):
     LENGTH = auto()
     CHUNKED = auto()
@@ -51,7 +59,8 @@ class Delivery:
 
     `cut_head` and `cut_body` are the bytes of either that are sent before `ending`. `surplus` is added to the
     Content-Length that is announced. `padding` blanks follow the body. `drip` is bytes at a time and the seconds
-    between. `wait` is the seconds before the first byte.
+    between. `wait` is the seconds before the first byte. `unasked` follows the answer, whatever else the connection
+    carries by then.
     """
 
     framing: Framing = Framing.LENGTH
@@ -62,6 +71,7 @@ class Delivery:
     padding: int = 0
     drip: tuple[int, float] | None = None
     wait: float = 0.0
+    unasked: Unasked | None = None
 
 
 WHOLE = Delivery()
@@ -163,6 +173,8 @@ class Connection(asyncio.Protocol):
         if how.framing is Framing.CHUNKED:
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
         sent = head[: how.cut_head] if how.cut_head is not None else head + body[: how.cut_body]
+        if how.unasked is not None:
+            sent += self._add_unasked(how.unasked)
         await self._send(sent, how.drip)
         await self._pad(how.padding)
         if how.ending is Ending.STALL:
@@ -171,6 +183,17 @@ class Connection(asyncio.Protocol):
             _reset(self._transport)
         elif how.ending is Ending.CLOSE or how.framing is Framing.NONE:
             self._transport.close()
+
+    def _add_unasked(self, unasked: Unasked) -> bytes:
+        """What is to be sent with the answer; later bytes go out by themselves."""
+        if unasked.wait <= 0:
+            return unasked.data
+        asyncio.get_running_loop().call_later(unasked.wait, self._write_unless_closed, unasked.data)
+        return b""
+
+    def _write_unless_closed(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     async def _send(self, data: bytes, drip: tuple[int, float] | None) -> None:
         if drip is None:
@@ -186,6 +209,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(b" " * min(size, 65_536))
             size -= 65_536
             await self._writable.wait()
+
+
+def to_bytes(answer: Answer) -> bytes:
+    """A whole answer with its length, as it stands on the wire."""
+    plain = replace(answer, delivery=WHOLE)
+    return _head(plain) + plain.body
 
 
 def _head(answer: Answer) -> bytes:

@@ -9,6 +9,6 @@ from pathlib import Path
 _ORDER = (
     *("kills", "points", "commits", "postgres", "sigterm"),
     *("quota", "tokens", "soak", "clocks", "outage"),
-    *("secrecy", "fuzz", "mutants"),
+    *("surplus", "secrecy", "fuzz", "mutants"),
 )
 SCENARIOS = tuple(name for name in _ORDER if (Path(__file__).parent / f"{name}.py").exists())

@@ -49,6 +49,8 @@ async def broken(*_, **__):
     raise RuntimeError("a bug")
 aiohttp.ClientSession._request = broken
 """
+PARTLY = ("first", "last", "most", "lines", "base64", "hex", "percent", "html")
+"""How a gateway may quote a secret beside the whole of it."""
 TROUBLES = (
     "[1517:",
     "Bearer ***",
@@ -127,8 +129,12 @@ class Trial:
 
     async def spoiled(self) -> None:
         """What goes wrong, each in its way."""
-        await self.troubled("quoted_request:api=ka20002", has_token=True)
-        for fault in ("quoted_request:api=au10001", "wrong_keys_8001", "http_5xx", "token_garbage"):
+        forms = ("plain", *PARTLY) if self._way == "files" else ("plain",)
+        for form in forms:
+            await self.troubled(f"quoted_request:api=ka20002,form={form}", has_token=True)
+        for form in forms:
+            await self.troubled(f"quoted_request:api=au10001,form={form}")
+        for fault in ("wrong_keys_8001", "http_5xx", "token_garbage"):
             await self.troubled(fault)
         await self.ran("once", *_slot(4), password=sentinels.PASSWORD[::-1][:9])
         await self.ran("once", *_slot(4), port=1)

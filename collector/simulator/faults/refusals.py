@@ -1,6 +1,9 @@
 """Faults that refuse: throttles, dead tokens, wrong keys and hosts, maintenance, the firewall."""
 
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from urllib.parse import quote
 
 from collector.simulator import protocol
 from collector.simulator.faults.case import Args, Case
@@ -154,7 +157,28 @@ def redirect_307(case: Case, args: Args) -> None:
     case.reply.instead = replace(case.reply.instead, headers=(("Location", args.text("location")),))
 
 
-@fault(Stage.REFUSE, "an error whose text quotes the request, keys and token and all", apis="", code=1517)
+_QUOTES: Mapping[str, Callable[[str], str]] = {
+    "plain": str,
+    "first": lambda text: text[: max(12, len(text) // 2)],
+    "last": lambda text: text[-max(12, len(text) // 2) :],
+    "most": lambda text: text[:-4],
+    "lines": lambda text: "\n".join(text[start : start + 6] for start in range(0, len(text), 6)),
+    "base64": lambda text: b64encode(f"x{text}".encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "percent": lambda text: quote(text, safe=""),
+    "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
+}
+"""How a gateway may quote a value."""
+
+
+@fault(
+    Stage.REFUSE,
+    "an error whose text quotes the request, keys and token and all; `form` is one of " + ", ".join(_QUOTES),
+    apis="",
+    code=1517,
+    form="plain",
+)
 def quoted_request(case: Case, args: Args) -> None:
-    quoted = " ".join((*case.call.fields.values(), f"Bearer {case.call.token}"))
-    _refuse(case, Refusal(2, f"[{args.number('code')}:{quoted}]"))
+    form = _QUOTES.get(args.text("form"), str)
+    fields = " ".join(map(form, case.call.fields.values()))
+    _refuse(case, Refusal(2, f"[{args.number('code')}:{fields} Bearer {form(case.call.token)}]"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from collector.simulator.faults.case import Args, Case
 from collector.simulator.faults.table import Stage, fault
-from collector.simulator.http import Delivery, Ending, Framing
+from collector.simulator.http import Answer, Delivery, Ending, Framing, Unasked, to_bytes
 
 
 def _cut(case: Case, at: int) -> int:
@@ -96,3 +96,43 @@ def huge_body(case: Case, args: Args) -> None:
 @fault(Stage.BYTES, "a body that announces no length and never ends")
 def endless_body(case: Case, args: Args) -> None:
     case.deliver(Delivery(framing=Framing.NONE, padding=1 << 50))
+
+
+@fault(
+    Stage.BYTES,
+    "the answer comes once more, `ms` milliseconds later (0: in the same segment); `bytes` cuts the repeat there",
+    apis="",
+    ms=1.0,
+    bytes=-1,
+)
+def surplus_answer(case: Case, args: Args) -> None:
+    size = args.number("bytes")
+    again = to_bytes(case.answer)
+    _say_unasked(case, again if size < 0 else again[:size], args)
+
+
+@fault(
+    Stage.BYTES,
+    "a whole answer that nobody asked for, `ms` milliseconds after the real one (0: in the same segment)",
+    apis="",
+    ms=1.0,
+    status=408,
+)
+def unasked_408(case: Case, args: Args) -> None:
+    status = args.number("status")
+    headers = (("Connection", "close"),) if status == 408 else ()
+    _say_unasked(case, to_bytes(Answer(status, headers, b"")), args)
+
+
+@fault(
+    Stage.BYTES,
+    "a chunked answer, and `ms` milliseconds after its last chunk another chunk (0: in the same segment)",
+    ms=1.0,
+)
+def surplus_chunk(case: Case, args: Args) -> None:
+    case.deliver(replace(case.answer.delivery, framing=Framing.CHUNKED))
+    _say_unasked(case, b"2\r\n{}\r\n0\r\n\r\n", args)
+
+
+def _say_unasked(case: Case, data: bytes, args: Args) -> None:
+    case.deliver(replace(case.answer.delivery, unasked=Unasked(data, args.seconds("ms") / 1000)))

@@ -1,0 +1,139 @@
+"""Where an HTTP answer ends: every byte after that is surplus, and nobody asked for it.
+
+HTTP/1.1 matches answers to requests by their order alone. A client that overlooks surplus bytes takes them for the
+answer to its next request. The arithmetic is pure; `connections` applies it to the bytes of a connection.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+_LONGEST_HEAD = 1 << 20
+"""Bytes of a head; the HTTP library refuses one long before that."""
+_LONGEST_LINE = 1 << 12
+"""Bytes of the line that announces a chunk, or of a trailer."""
+
+
+class Ending(Enum):
+    """How a head says where its body ends."""
+
+    LENGTH = auto()
+    CHUNKS = auto()
+    INTERIM = auto()
+    """An informational answer (1xx): it has no body, and the final answer follows."""
+    UNKNOWN = auto()
+    """Not at all, or in a way that two readers may understand differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a head says of its body; `length` counts bytes and is 0 unless `ending` is LENGTH."""
+
+    ending: Ending
+    length: int = 0
+
+
+def parse_head(head: bytes) -> Head:
+    """Read status and length from a head without its empty line; UNKNOWN where anything is odd."""
+    first, *lines = head.split(b"\r\n")
+    status = first[9:12]
+    if not first.startswith(b"HTTP/1.") or not status.isdigit():
+        return Head(Ending.UNKNOWN)
+    if status.startswith(b"1"):
+        return Head(Ending.UNKNOWN if status == b"101" else Ending.INTERIM)
+    if status in (b"204", b"304"):
+        return Head(Ending.LENGTH)
+    return _parse_length(lines)
+
+
+def _parse_length(lines: list[bytes]) -> Head:
+    headers = [line.partition(b":") for line in lines]
+    lengths = [value.strip() for name, _, value in headers if name.lower() == b"content-length"]
+    codings = [value.strip().lower() for name, _, value in headers if name.lower() == b"transfer-encoding"]
+    if codings == [b"chunked"] and not lengths:
+        return Head(Ending.CHUNKS)
+    if len(lengths) == 1 and not codings and lengths[0].isdigit() and len(lengths[0]) < 16:
+        return Head(Ending.LENGTH, int(lengths[0]))
+    return Head(Ending.UNKNOWN)
+
+
+class _Part(Enum):
+    HEAD = auto()
+    BODY = auto()
+    CHUNK_SIZE = auto()
+    CHUNK = auto()
+    TRAILER = auto()
+    OVER = auto()
+    LOST = auto()
+
+
+class AnswerFrame:
+    """Follows the bytes of one answer up to its last one, interim answers before it included.
+
+    An answer whose end cannot be known for certain never ends here: its connection serves no other request.
+    """
+
+    def __init__(self) -> None:
+        self._part = _Part.HEAD
+        self._line = b""
+        """The head, or the line, that is not whole yet."""
+        self._left = 0
+        """Bytes that the body or the chunk still has."""
+
+    @property
+    def is_over(self) -> bool:
+        return self._part is _Part.OVER
+
+    def feed(self, data: bytes) -> int:
+        """Take the next bytes; how many of them belong to the answer. The rest is surplus."""
+        at = 0
+        while at < len(data) and self._part not in (_Part.OVER, _Part.LOST):
+            at = self._skip(data, at) if self._left else self._read_line(data, at)
+        return len(data) if self._part is _Part.LOST else at
+
+    def _skip(self, data: bytes, at: int) -> int:
+        """Count bytes of a body or a chunk."""
+        size = min(self._left, len(data) - at)
+        self._left -= size
+        if not self._left:
+            self._part = _Part.OVER if self._part is _Part.BODY else _Part.CHUNK_SIZE
+        return at + size
+
+    def _read_line(self, data: bytes, at: int) -> int:
+        """Collect a head or a line up to its end, and act on it."""
+        end, longest = (b"\r\n\r\n", _LONGEST_HEAD) if self._part is _Part.HEAD else (b"\r\n", _LONGEST_LINE)
+        before = len(self._line)
+        self._line += data[at:]
+        where = self._line.find(end, max(0, before - len(end) + 1))
+        if max(where, len(self._line) if where < 0 else 0) > longest:
+            self._part = _Part.LOST
+        if where < 0 or self._part is _Part.LOST:
+            return len(data)
+        line, self._line = self._line[:where], b""
+        self._act(line)
+        return at + where + len(end) - before
+
+    def _act(self, line: bytes) -> None:
+        if self._part is _Part.HEAD:
+            self._begin_body(parse_head(line))
+        elif self._part is _Part.CHUNK_SIZE:
+            self._begin_chunk(line.partition(b";")[0].strip())
+        elif not line:  # the empty line after the trailers
+            self._part = _Part.OVER
+
+    def _begin_body(self, head: Head) -> None:
+        self._left = head.length
+        self._part = {
+            Ending.LENGTH: _Part.BODY if head.length else _Part.OVER,
+            Ending.CHUNKS: _Part.CHUNK_SIZE,
+            Ending.INTERIM: _Part.HEAD,
+            Ending.UNKNOWN: _Part.LOST,
+        }[head.ending]
+
+    def _begin_chunk(self, size: bytes) -> None:
+        """The line's number is hexadecimal; a chunk is followed by CR and LF, which are counted with it."""
+        if not size or len(size) > 15 or size.strip(b"0123456789abcdefABCDEF"):
+            self._part = _Part.LOST
+        elif number := int(size, 16):
+            self._part, self._left = _Part.CHUNK, number + 2
+        else:
+            self._part = _Part.TRAILER

@@ -1,0 +1,165 @@
+"""Taking secrets out of what a server says: whole, in part, and however they are written.
+
+A gateway's error may quote the request, and its text is shown, logged and stored. No eight characters in a row of a
+secret are left: plain, in other letters, escaped (JSON, percent, HTML), in base64 or hexadecimal, or with separators
+between. Nothing here knows what an answer means.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from html import unescape
+
+from collector.secret import Secret
+
+RUN = 8
+"""Characters in a row that show a secret."""
+_SHORTEST = 12
+"""Characters of a secret. A shorter one is a test's: no key or token of Kiwoom's is, and it may be a price."""
+_SMALL = 1024
+"""Bytes of an answer that is looked through as a whole, quotes and all."""
+_REMEMBERED = 50_000
+"""Pieces of text that are known to be clean; a day's pages have some 3,000 names and a few ten thousand volumes."""
+_MASK = "***"
+_PIECES = re.compile(rb'[^"]{%d,}' % RUN)
+_SYMBOLS = re.compile(
+    r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-f]{2}|&#x[0-9a-f]{1,6};|&#[0-9]{1,7};|&[a-z]{2,8};|.",
+    re.DOTALL | re.IGNORECASE,
+)
+_SEPARATORS = frozenset("-\"',.:;|\\")
+
+
+class Redactor:
+    """Takes secrets out of answers; it learns each secret that is sent."""
+
+    def __init__(self) -> None:
+        self._known: set[Secret] = set()
+        self._plain = _Windows()
+        self._letters = _Windows()
+        self._forms: list[bytes] = []
+        self._clean: set[bytes] = set()
+
+    def learn(self, secrets: Sequence[Secret]) -> None:
+        for secret in secrets:
+            if secret not in self._known and len(secret.reveal()) >= _SHORTEST:
+                self._known.add(secret)
+                self._clean.clear()
+                self._forms += [form.encode("utf-8", "surrogatepass") for form in _forms(secret.reveal())]
+                _add(secret.reveal(), self._plain, self._letters)
+
+    def redact(self, body: bytes, *, is_error: bool = False) -> bytes:
+        """The answer with `***` for each part of a secret; the very bytes if there is none.
+
+        A page is looked through by the pieces between its quotes. Nearly all of them were on an earlier page, so
+        most pages cost one pass of a regular expression. An error is looked through across quotes.
+        """
+        if not self._known:
+            return body
+        if is_error or len(body) < _SMALL:
+            return self._mask(body)
+        unknown = set(_PIECES.findall(body)) - self._clean
+        if not unknown:
+            return body
+        if any(self._mask(piece) != piece for piece in unknown):
+            return self._mask(body)
+        if len(self._clean) + len(unknown) > _REMEMBERED:
+            self._clean.clear()
+        self._clean |= unknown
+        return body
+
+    def _mask(self, body: bytes) -> bytes:
+        for form in self._forms:
+            body = body.replace(form, _MASK.encode())
+        text = body.decode("utf-8", "surrogateescape")
+        symbols = [symbol for symbol in _read_symbols(text) if not _is_separator(symbol[0])]
+        letters = [symbol for symbol in symbols if symbol[0].isalnum()]
+        spans = [*self._plain.find(symbols), *self._letters.find(letters)]
+        return _cover(text, spans).encode("utf-8", "surrogateescape") if spans else body
+
+
+Symbol = tuple[str, int, int]
+"""A character in small letters, and where in the text it begins and ends."""
+
+
+class _Windows:
+    """The runs of characters that show a secret, by their length."""
+
+    def __init__(self) -> None:
+        self._runs: defaultdict[int, set[str]] = defaultdict(set)
+
+    def add(self, text: str, size: int) -> None:
+        """Every run of this length; but for long ones, digits alone are left, since they may be a price."""
+        for start in range(len(text) - size + 1):
+            run = text[start : start + size]
+            if size > RUN or not run.isdigit():
+                self._runs[size].add(run)
+
+    def find(self, symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
+        """Where in the text each run stands, from its first byte to behind its last."""
+        text = "".join(symbol[0] for symbol in symbols)
+        for size, runs in self._runs.items():
+            for start in range(len(text) - size + 1):
+                if text[start : start + size] in runs:
+                    yield symbols[start][1], symbols[start + size - 1][2]
+
+
+def _forms(value: str) -> frozenset[str]:
+    """How a whole secret may be written in JSON."""
+    return frozenset({value, json.dumps(value)[1:-1], value.replace("/", "\\/")})
+
+
+def _add(value: str, plain: _Windows, letters: _Windows) -> None:
+    """Enter a secret: as it is, by its letters and digits alone, in hexadecimal, and in base64 at each alignment.
+
+    Eight characters are ten or eleven of base64, of which nine depend on them alone, and one may be a symbol.
+    """
+    small = value.lower()
+    plain.add("".join(char for char in small if not _is_separator(char)), RUN)
+    letters.add("".join(filter(str.isalnum, small)), RUN)
+    raw = value.encode("utf-8", "surrogatepass")
+    letters.add(raw.hex(), 2 * RUN)
+    for before in range(3):
+        first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        encoded = b64encode(b"\0" * before + raw).decode()[first:end].lower()
+        letters.add("".join(filter(str.isalnum, encoded)), RUN)
+
+
+def _is_separator(char: str) -> bool:
+    return char.isspace() or char in _SEPARATORS or not char.isprintable()
+
+
+def _read_symbols(text: str) -> Iterator[Symbol]:
+    for match in _SYMBOLS.finditer(text):
+        for char in _unescape(match[0]).lower():
+            yield char, match.start(), match.end()
+
+
+def _unescape(symbol: str) -> str:
+    """The character behind an escape of JSON, Python, a URL or HTML; that of a line's end is a separator."""
+    if len(symbol) == 1:
+        return symbol
+    if symbol[0] == "%":
+        return chr(int(symbol[1:], 16))
+    if symbol[0] == "&":
+        return unescape(symbol)
+    return (
+        chr(int(symbol[2:], 16))
+        if symbol[1] in "uUxX" and len(symbol) > 2
+        else _ESCAPED.get(symbol[1], symbol[1])
+    )
+
+
+_ESCAPED = dict.fromkeys("nrtbf", " ")
+
+
+def _cover(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with one mask for each stretch that spans cover."""
+    parts: list[str] = []
+    covered = 0
+    for start, end in sorted(spans):
+        if start > covered or not parts:
+            parts += [text[covered:start], _MASK]
+        covered = max(covered, end)
+    return "".join([*parts, text[covered:]])

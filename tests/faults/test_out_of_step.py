@@ -1,0 +1,72 @@
+"""Whole sweeps and histories of a server out of step with its requests: what is certified is what was asked for."""
+
+import asyncio
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from collector.backfill.history import History
+from collector.bar_store import Stretch
+from collector.model import Bar, Status, Target
+from collector.postgres import Address, connect
+from collector.simulator import Simulator
+from collector.tally import Tally
+from tests.stand import OPEN, STILL, collecting
+from tests.torture import judge
+
+TARGETS = [
+    Target.of(market, sector, exchange)
+    for market, sectors in (("KOSPI", ("001", "005", "006", "007", "008", "009")), ("KOSDAQ", ("106", "139")))
+    for sector in sectors
+    for exchange in ("KRX", "NXT")
+]
+CASES = [
+    *((f"surplus_answer:ms={ms}", at_once) for ms in (0, 0.2, 5, 50) for at_once in (1, 4)),
+    ("surplus_answer:ms=1", 4),
+    ("surplus_answer:ms=0.2,bytes=200", 1),
+    ("surplus_answer:ms=1,every=3", 4),
+    ("surplus_answer:ms=1,api=au10001", 1),
+    ("unasked_408:ms=0", 1),
+    ("unasked_408:ms=0.2", 1),
+    ("unasked_408:ms=0.2", 4),
+    ("unasked_408:ms=1,status=400", 1),
+    ("unasked_408:ms=1,status=200", 4),
+    ("surplus_chunk:ms=0", 4),
+    ("surplus_chunk:ms=1", 1),
+]
+
+
+@pytest.mark.parametrize(("switch", "at_once"), CASES)
+async def test_what_is_certified_is_no_other_requests(database: Address, switch: str, at_once: int) -> None:
+    async with Simulator(replace(STILL, faults=(switch,))) as simulator, connect(database) as connection:
+        async with collecting(database, simulator.url, *TARGETS, concurrency=at_once) as collector:
+            sweep = await collector.sweep(OPEN, "all", TARGETS)
+        assert await judge.altered(connection, simulator) == []
+    assert [str(outcome.status) for outcome in sweep.outcomes] == [Status.COMPLETE] * len(TARGETS), sweep
+
+
+SYMBOLS = ["005930", "000660", "035720", "069500", "035420", "051910"]
+OLDEST, NEWEST = date(2022, 11, 21), date(2026, 11, 19)
+
+
+async def histories(address: Address, *faults: str) -> list[list[Bar]]:
+    """The bars of each page: long histories of a few listings, three at a time."""
+    options = replace(STILL, faults=faults)
+    async with Simulator(options) as simulator, collecting(address, simulator.url) as collector:
+        at_once = asyncio.Semaphore(3)
+
+        async def read(symbol: str) -> list[list[Bar]]:
+            stretch = Stretch(symbol, OLDEST, NEWEST, 1000, OLDEST)
+            async with at_once:
+                history = History(collector.kiwoom, stretch, Tally(), adjusted=False)
+                return [list(page.bars) for page in (await history.read(NEWEST)).pages]
+
+        return await asyncio.gather(*map(read, SYMBOLS))
+
+
+@pytest.mark.parametrize("switch", ["surplus_answer:ms=0.2", "surplus_answer:ms=5", "unasked_408:ms=0.2"])
+async def test_a_history_is_no_other_listings(database: Address, switch: str) -> None:
+    expected = await histories(database)
+    assert await histories(database, switch) == expected
+    assert any(len(pages) > 1 for pages in expected)
