@@ -23,6 +23,8 @@ COMPARED_EVERY = 60.0
 Witness = Callable[[], Awaitable[datetime]]
 """Asks another clock what time it is."""
 
+_DATE_COUNTS = timedelta(minutes=1)
+
 _NOW = "SELECT clock_timestamp()"
 _WITNESSES = "SELECT clock_timestamp() AS shown, (SELECT max(received_at) FROM collector.walk) AS newest"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -88,6 +90,30 @@ def why_kept(witnesses: Witnesses) -> str:
     if age > IRREVOCABLE:
         return f"the newest stored walk is {length(age)} old; no day goes until a newer one is stored"
     return ""
+
+
+def why_wrong(host: datetime, database: datetime, api: datetime | None) -> str:
+    """Which clock is wrong, for `check --online`, "" if none is. `api`: the Date of an answer, None without one.
+
+    Two that agree bear each other out against the third. A Date has whole seconds and comes over the network, so
+    that it counts only beyond a minute.
+    """
+    off_database = abs(host - database) > APART
+    off_api = api is not None and abs(host - api) > _DATE_COUNTS
+    if not off_database and not off_api:
+        return ""
+    if not off_database:
+        return (
+            f"the clocks of this machine and the database are {apart(host - (api or host))} the answer's Date"
+        )
+    if api is not None and not off_api:
+        return f"the database's clock is {apart(database - host)} this machine's and the answer's Date"
+    of_both = api is not None and (host > database) == (host > api)
+    ahead = host - database
+    also = (
+        (" and of the answer's Date" if ahead > timedelta() else " and the answer's Date") if of_both else ""
+    )
+    return f"this machine's clock is {apart(ahead)} the database{also}"
 
 
 def apart(ahead: timedelta) -> str:

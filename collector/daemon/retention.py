@@ -6,7 +6,7 @@ own function (`collector.drop_old_day`) refuses once more what this asks for in 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +14,10 @@ from typing import NamedTuple
 from collector.calendar import kst
 from collector.clocks import Witnesses, why_kept, why_unsure, witnesses
 from collector.log import logger
+from collector.outlook import ANNOUNCED_FOR, MOST, first_kept
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
-MOST = 2
-"""Days that are dropped in one night: a mistake is seen before it has cost more."""
-ANNOUNCED_FOR = timedelta(days=1)
-"""How long a warning stands before the first day is dropped, and again after `keep_days` was changed."""
 _LOCKED_OUT = 3
 """Days in a row that a reader keeps from being dropped, after which the rest waits for the next night: each try makes
 other readers wait for a second."""
@@ -93,11 +90,6 @@ def decide(standing: Standing) -> tuple[Step, str]:
         return Step.WAIT, ""
     reason = why_kept(standing.witnesses)
     return (Step.KEEP, reason) if reason else (Step.DROP, "")
-
-
-def first_kept(today: date, keep_days: int) -> date:
-    """The oldest day that is kept; those before it are dropped."""
-    return today - timedelta(days=keep_days)
 
 
 class Retention:

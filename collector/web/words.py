@@ -12,6 +12,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "home": ("현황", "Overview"),
     "korean_time": ("한국 시간", "Korean time"),
     "now": ("지금", "Now"),
+    "retention": ("보관 기간", "Retention"),
     "idle": ("진행 중인 수집이 없습니다.", "No sweep is under way."),
     "next_slot": ("다음 수집", "Next sweep"),
     "no_next_slot": ("예정된 수집이 없습니다.", "No sweep is scheduled."),

@@ -7,9 +7,10 @@ from structlog.testing import capture_logs
 
 from collector.clocks import Witnesses
 from collector.daemon.outages import Outages
-from collector.daemon.retention import Day, Retention, Standing, Step, decide, first_kept
+from collector.daemon.retention import Day, Retention, Standing, Step, decide
 from collector.errors import StoreError
 from collector.model import KST
+from collector.outlook import first_kept
 from collector.registry import Registry
 from tests.daemon.test_accounts import ROWS, TARGETS
 

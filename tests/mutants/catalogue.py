@@ -76,7 +76,7 @@ STORING = (
     ),
     Mutant(
         "one day less is kept",
-        "collector/daemon/retention.py",
+        "collector/outlook.py",
         "return today - timedelta(days=keep_days)",
         "return today - timedelta(days=keep_days - 1)",
         ("tests/daemon/test_retention.py::test_a_day_is_kept_for_as_many_days_as_it_was_asked_for",),
