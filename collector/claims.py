@@ -49,6 +49,7 @@ _STRIKE = """
 DELETE FROM collector.claim AS c
 USING collector.walk AS w
 WHERE c.slot = $1 AND w.slot = c.slot AND w.target = c.target AND w.status = ANY ($2::text[])
+  AND 'ahead_of_time' <> ALL (w.remarks)
 """
 _HOLDERS = """
 SELECT DISTINCT holder

@@ -86,7 +86,12 @@ class Collector:
         self._refresh()
         await self.store.begin_sweep(slot, universe, targets)
         stay = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
-        stored = {at: one for at, one in (await self.store.ledger(slot)).items() if one.status in stay}
+        ledger = await self.store.ledger(slot)
+        stored = {
+            at: one
+            for at, one in ledger.items()
+            if one.status in stay and Remark.AHEAD_OF_TIME not in one.remarks
+        }
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.known(slot, todo)

@@ -182,6 +182,7 @@ class Remark(StrEnum):
     MEMBERSHIP = "membership"
     EMPTY = "empty"
     STALE = "stale"
+    AHEAD_OF_TIME = "ahead_of_time"
     DATE_ORDER = "date_order"
     CLOSED_DAY = "closed_day"
     ABSENT_DAYS = "absent_days"

@@ -130,6 +130,7 @@ SET status = EXCLUDED.status, pages = EXCLUDED.pages, rows = EXCLUDED.rows, rema
     page_starts = EXCLUDED.page_starts, page_times = EXCLUDED.page_times,
     members = EXCLUDED.members, digest = EXCLUDED.digest
 WHERE w.status IN ('failed', 'missed') OR (w.status = 'suspect' AND EXCLUDED.status = 'complete')
+   OR ('ahead_of_time' = ANY (w.remarks) AND EXCLUDED.status = 'suspect')
 RETURNING xmax = 0 AS fresh
 """
 _CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"

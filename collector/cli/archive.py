@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from collector import clocks, log
 from collector import config as configuration
-from collector import log
 from collector.calendar import Calendar
 from collector.cli import wiring, world
 from collector.cli.main import complain
@@ -84,6 +84,7 @@ async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule]
     _try_writing(wish.folder)
     left = 0
     async with wiring.database(found) as held:
+        await _refuse_wrong_clock(held, wish.now)
         for day in await _wanted(held, wish):
             try:
                 await _refuse_open(held, day, wish, schedules, calendar)
@@ -95,6 +96,16 @@ async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule]
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno:
                     break  # a disk that is full is so for the next day as well
     return left
+
+
+async def _refuse_wrong_clock(held: Database, now: datetime) -> None:
+    """ConfigError if it is not certain what day it is: what is over, and what has been, depends on it."""
+    async with held.session("comparing the clocks", timeout=60) as connection:
+        reason = clocks.why_unsure(await clocks.witnesses(connection, now))
+    if reason:
+        raise ConfigError(
+            f"nothing is archived: {reason}", hint="set the clock that is wrong, then try again"
+        )
 
 
 async def _wanted(held: Database, wish: Wish) -> list[date]:

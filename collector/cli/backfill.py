@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from collector import backfill as filling
-from collector import log, sectors
+from collector import clocks, log, sectors
 from collector.backfill import Backfill, Cost, Judge, Plan, Report
 from collector.calendar import Calendar, kst
 from collector.cli import drawing, wiring, world
@@ -108,6 +108,7 @@ class _Asked:
         """Carry it out. What ends it early is said, with what is stored until then."""
         report = Report()
         async with wiring.collector(self._world, patient=True) as collector:
+            await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
             work = self._work(collector.store, collector.sectors)
             planned = await work.plan()
             if not self._quiet:

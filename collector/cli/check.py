@@ -1,17 +1,17 @@
 """`collector check`: is the configuration right, and does what it names work?"""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from collector import clocks, log, outlook, sectors, shipped
 from collector import config as configuration
-from collector import log, sectors, shipped
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
-from collector.errors import CollectorError
+from collector.errors import CollectorError, ConfigError
 from collector.kiwoom import Trace
 from collector.model import KST
 
@@ -46,6 +46,7 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
         calendar = read_calendar(Path(found.config.origin))
         timetable.refuse_complaints(found.config, calendar, datetime.now(KST), force=False)
     nightly.refuse_without_parquet(found.config)
+    click.echo(f"# {outlook.in_words(datetime.now(KST).date(), found.config.database.keep_days)}")
     if online:
         world.run(_online(found))
 
@@ -71,11 +72,33 @@ async def _online(found: world.World) -> None:
             answer, at = await collector.kiwoom.prices(targets[0], trace=Trace())
             return f"{targets[0]} answered with {answer.size} rows at {_clock(at)}"
 
-    works = [
-        await _try(name, trial) for name, trial in (("database", database), ("token", token), ("page", page))
-    ]
+    async def clock() -> str:
+        async with wiring.database(found.environment) as held:
+            shown = await clocks.witness(held)()
+        return await _compared(found.config.api.base_url, shown)
+
+    works = [await _try("database", database), await _try("clock", clock)]
+    if all(works):  # a wrong clock makes tokens and certificates look wrong
+        works += [await _try("token", token), await _try("page", page)]
     if not all(works):
         raise SystemExit(2)
+
+
+async def _compared(base_url: str, database: datetime) -> str:
+    """This machine's clock beside the database's and the API's; ConfigError if it differs from either."""
+    from collector.httpdate import date_of  # noqa: PLC0415 - aiohttp takes half a second
+
+    host = datetime.now(UTC)
+    api = await date_of(base_url)
+    reason = clocks.why_wrong(host, database, api)
+    if reason:
+        raise ConfigError(reason, hint="set the clock that is wrong (`timedatectl`, `chronyc makestep`)")
+    seen = (
+        "and the Date of an answer"
+        if api
+        else f"(it shows {host:%Y-%m-%d %H:%M:%S} UTC; no answer's Date was to be had)"
+    )
+    return f"it agrees with the database {seen}"
 
 
 def _clock(at: datetime) -> str:

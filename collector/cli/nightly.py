@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from importlib.util import find_spec
+from pathlib import Path
 
 from collector.cli.world import World
 from collector.config import Config
@@ -50,6 +51,31 @@ def archiver(found: World) -> Callable[[date], Awaitable[None]]:
             )
 
     return archive
+
+
+def prover(found: World) -> Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]:
+    """Reads the files of an archived day whole; why they are not what was archived, "" if they are."""
+
+    async def prove(day: date, files: Sequence[tuple[Path, str]]) -> str:
+        if gone := [str(path) for path, _ in files if not path.is_file()]:
+            return f"{gone[0]} is not there"
+        listed = [text for path, digest in files for text in (str(path), digest)]
+        command = ("-P", "-m", "collector.cold.proof", day.isoformat(), *listed)
+        try:
+            process = await _started(command, _environment(found))
+        except OSError as error:
+            return f"its files cannot be read: {error.strerror}"
+        try:
+            out, err = await process.communicate()
+        finally:
+            await _ended(process)
+        if not process.returncode:
+            return ""
+        return (out or err).decode(
+            errors="replace"
+        ).strip() or f"reading its files ended with {process.returncode}"
+
+    return prove
 
 
 async def _started(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:

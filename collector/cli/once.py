@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from collector import log
+from collector import clocks, log
 from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
 from collector.collect import Collector
@@ -72,6 +72,7 @@ def parse_slot(text: str, now: datetime) -> datetime:
 
 async def _once(found: world.World, universe: str | None, at: datetime | None, *, quiet: bool) -> Sweep:
     async with wiring.collector(found) as collector:
+        await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
         return await sweep_now(found, collector, universe, at, quiet=quiet)
 
 

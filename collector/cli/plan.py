@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from collector import log
+from collector import log, outlook
 from collector import plan as plans
 from collector.cli import drawing, timetable, wiring, world
 from collector.cli.schedule import read_calendar
 from collector.config import ScheduleSpec
+from collector.model import KST
 
 
 @click.command(
@@ -31,9 +32,11 @@ def plan(universe: str | None, config_path: Path | None) -> None:
     schedules do not fit the quota; standard error says why, and what would.
     """
     log.configure(level="warning")
-    tables, complaint = world.run(_plan(world.read(config_path, universe), universe))
+    found = world.read(config_path, universe)
+    tables, complaint = world.run(_plan(found, universe))
     for table in tables:
         drawing.console().print(table)
+    click.echo(outlook.in_words(datetime.now(KST).date(), found.config.database.keep_days))
     if complaint:
         click.echo(complaint, err=True)
         raise SystemExit(1)

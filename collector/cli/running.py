@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from collector import clocks, daemon, log, postgres
 from collector import config as configuration
-from collector import daemon, log, postgres
 from collector.calendar import Calendar
 from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
+from collector.clocks import Witness
 from collector.collect import Collector
 from collector.errors import CollectorError, ConfigError, StoreError
 from collector.lease import Lease, leased
@@ -104,8 +105,13 @@ Shown = Callable[[Collector], AbstractContextManager[object]]
 
 
 @asynccontextmanager
-async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> AsyncIterator[daemon.Parts]:
-    """All that the daemon works with, everything that it writes under the lease."""
+async def assembled(
+    order: Order, holder: str, shown: Shown = nullcontext, *, witness: Witness | None = None
+) -> AsyncIterator[daemon.Parts]:
+    """All that the daemon works with, everything that it writes under the lease.
+
+    `witness` is the clock that the daemon's own is compared with, None for the database's.
+    """
     async with wiring.collector(order.world, order.keys) as plain:
         lease = Lease(plain.store.database, holder)
         database = leased(plain.store.database, lease)
@@ -122,10 +128,18 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
             config.database.keep_days,
             config.database.archive_after_days,
             nightly.archiver(order.world),
+            nightly.prover(order.world),
         )
         with shown(collector):
             helper = daemon.Helper(wiring.worklist(plain), partial(_helping, plain))
-            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
+            yield daemon.Parts(
+                roster,
+                collector,
+                daemon.Accounts(database, registry),
+                lease,
+                helper,
+                witness or clocks.witness(plain.store.database),
+            )
 
 
 @asynccontextmanager

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from collector import sectors
+from collector import outlook, sectors
 from collector.calendar import Calendar, kst
 from collector.cli.expected import Count, Expected
 from collector.config import Config, universe_targets
+from collector.outlook import Outlook
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
@@ -90,6 +91,7 @@ async def read(config: Config | None, calendar: Calendar, held: Database, now: d
     async with held.session("reading the status", timeout=60) as connection:
         found = await _stored(connection)
         found |= {
+            "clocks": _clocks(await outlook.look(connection, datetime.now(UTC))),
             "schedules": [],
             "calendar": _knowledge(calendar, now),
             "last_slot": None,
@@ -120,6 +122,23 @@ async def _stored(connection: Connection) -> dict[str, Any]:
         "walking": [dict(row) for row in await connection.fetch(_WALKING)],
         "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
         "sweeps": sweeps,
+    }
+
+
+def _clocks(found: Outlook) -> dict[str, Any]:
+    """The three clocks, and what was announced to be dropped."""
+    return {
+        "host": found.witnesses.host,
+        "database": found.witnesses.database,
+        "newest_received": found.witnesses.newest,
+        "ahead_seconds": round(found.ahead.total_seconds(), 3),
+        "agree": not found.is_apart,
+        "nothing_dropped_because": found.why_kept or None,
+        "keep_days_announced": found.keep_days,
+        "dropped_from": found.drops_from,
+        "days_to_drop": found.days,
+        "oldest_to_drop": found.oldest,
+        "notices": list(found.lines()),
     }
 
 

@@ -70,6 +70,8 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {source}")
     for line in (*_about_daemon(found), *_about_key(found)):
         console.print(line)
+    for notice in found["clocks"]["notices"]:
+        console.print(f"warning    {notice}")
     if not found["newest"]:
         console.print("nothing is stored yet; `collector once` takes a first snapshot")
         return

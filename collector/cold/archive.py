@@ -31,6 +31,15 @@ LONGEST = 4 * 3600.0
 _DROPPING = 60
 """How often the drop is tried: each waits a second for readers, and a second until the next."""
 
+_IN_THE_WAY = (
+    asyncpg.DependentObjectsStillExistError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.WrongObjectTypeError,
+    asyncpg.ObjectInUseError,
+    asyncpg.RaiseError,
+)
+"""What keeps one day's partition from being dropped, and no other's."""
+
 PATIENT = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
        set_config('idle_in_transaction_session_timeout', '0', true), set_config('work_mem', '32MB', true)
@@ -187,9 +196,20 @@ async def _drop(connection: Connection, day: date) -> None:
                 await connection.execute(_DROP, day)
         except asyncpg.LockNotAvailableError:
             await asyncio.sleep(1)
+        except _IN_THE_WAY as error:
+            raise ArchiveError(
+                f"{day} stays in the database: {_gist(error)}",
+                hint="drop what depends on the day's partition, or have the owner do this",
+            ) from error
         else:
             return
     raise ArchiveError(
         f"{day} stays in the database: somebody has been reading it for minutes",
         hint="look for a long transaction in pg_stat_activity",
     )
+
+
+def _gist(error: asyncpg.PostgresError) -> str:
+    """What the server said, with the first thing that is in the way."""
+    detail = (getattr(error, "detail", None) or "").partition("\n")[0]
+    return ": ".join(part for part in (str(error.args[0]), detail) if part)

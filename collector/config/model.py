@@ -77,7 +77,7 @@ class DatabaseConfig:
 
     keep_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (for ever) to 36500")
-    ] = 400
+    ] = 0
     archive_after_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (never) to 36500")
     ] = 0

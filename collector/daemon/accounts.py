@@ -7,12 +7,17 @@ here as missed, in bulk, and never over what is there.
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 
 from collector.bar_store import BarStore
 from collector.calendar import Calendar, kst
 from collector.calendar.shown import closings
+from collector.clocks import why_unsure, witnesses
+from collector.daemon.clock import DISCIPLINED
+from collector.daemon.outages import Outages
+from collector.daemon.retention import Retention
 from collector.daemon.stale import Seen, is_stale
-from collector.model import KST, Exchange, Target
+from collector.model import KST, Exchange, Remark, Target
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
@@ -54,6 +59,7 @@ _RUN_BEFORE = """
 SELECT EXISTS (
     SELECT FROM collector.walk
     WHERE slot = $1 AND target = ANY ($2::smallint[]) AND NOT (status = 'missed' AND error = 'late')
+      AND 'ahead_of_time' <> ALL (remarks)
 )
 """
 _SEEN = """
@@ -95,8 +101,44 @@ WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.st
   )
 """
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
-_DROP_DAYS = "SELECT collector.drop_days($1, $2)"
+# A walk of 15:23 that was committed at 06:23 does not show 15:23; the newest days are enough, since this is looked for
+# at every start.
+_SUSPECT_AHEAD = """
+WITH marked AS (
+    UPDATE collector.walk AS w
+    SET status = 'suspect', remarks = array_append(w.remarks, $2)
+    WHERE w.slot > $1::timestamptz - INTERVAL '7 days'
+      AND (w.slot > $1 OR w.slot > w.committed_at + $3::interval)
+      AND w.status IN ('complete', 'suspect') AND $2 <> ALL (w.remarks)
+    RETURNING 1
+)
+SELECT count(*) FROM marked
+"""
+_FORGET_LINES = """
+WITH forgotten AS (
+    DELETE FROM collector.walk WHERE slot > $1 AND status IN ('failed', 'missed') RETURNING 1
+)
+SELECT count(*) FROM forgotten
+"""
+_FORGET_SWEEPS = """
+DELETE FROM collector.sweep AS s
+WHERE s.slot > $1 AND NOT EXISTS (SELECT FROM collector.walk AS w WHERE w.slot = s.slot)
+"""
+_FORGET_ACCOUNTS = """
+WITH put_back AS (
+    UPDATE collector.accounted SET until = $1 WHERE until > $1::timestamptz + $2::interval RETURNING 1
+)
+SELECT count(*) FROM put_back
+"""
 _OLDEST = "SELECT min(slot) FROM collector.walk"
+
+
+class Forgotten(NamedTuple):
+    """How much was taken back: lines without rows, walks that are suspect now, schedules that were put back."""
+
+    lines: int = 0
+    walks: int = 0
+    schedules: int = 0
 
 
 class Accounts:
@@ -177,15 +219,28 @@ class Accounts:
         found = await asyncio.to_thread(lambda: list(closings(calendar, days)))
         await BarStore(self._database).keep_days(found)
 
-    async def drop_days(self, today: date, keep_days: int, *, archived: bool = False) -> int:
-        """Drop the rows of days that are older than `keep_days`; how many days that were.
+    def retention(self, outages: Outages) -> Retention:
+        """What drops old days; `outages` remembers which of its warnings were logged."""
+        return Retention(self._database, outages.is_news)
 
-        `archived`: only of those whose rows are in files as well.
+    async def forget_ahead(self, now: datetime) -> Forgotten:
+        """Take back what was written for a time that has not come, under a clock that was ahead.
+
+        Lines without rows go, and the schedules are accounted for up to `now` at most. Walks with rows are
+        observations, so they stay; they are suspect, and the sweep of their slot replaces them. So are walks of
+        earlier slots that were committed before their slot, by the database's clock.
+        Nothing is changed while the newest stored walk lies more than a day in the future: then it is not certain
+        which of the clocks was wrong.
         """
-        first = today - timedelta(days=keep_days)
-        async with self._database.transaction("dropping old days") as connection:
-            dropped: int = await connection.fetchval(_DROP_DAYS, first, archived)
-            return dropped
+        ahead = now + DISCIPLINED
+        async with self._database.transaction("looking for slots of the future") as connection:
+            if why_unsure(await witnesses(connection, now)):
+                return Forgotten()
+            walks = await connection.fetchval(_SUSPECT_AHEAD, ahead, Remark.AHEAD_OF_TIME, DISCIPLINED)
+            lines = await connection.fetchval(_FORGET_LINES, ahead)
+            await connection.execute(_FORGET_SWEEPS, ahead)
+            schedules = await connection.fetchval(_FORGET_ACCOUNTS, now, DISCIPLINED)
+        return Forgotten(lines, walks, schedules)
 
     async def _missed(
         self,

@@ -12,6 +12,9 @@ GLANCE = 1.0
 STEP = timedelta(seconds=1)
 """A wall that goes back by this much has been stepped; less is a clock being disciplined."""
 
+DISCIPLINED = timedelta(minutes=1)
+"""A wall that goes back by less only makes the next slot wait; by more, it was wrong before."""
+
 
 class Clock(Protocol):
     """The wall, and waiting for it to show a time."""

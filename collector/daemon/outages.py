@@ -11,6 +11,7 @@ class Outages:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since: dict[str, float] = {}
+        self._said: dict[str, str] = {}
 
     def begin(self, who: str, reason: str) -> None:
         """Somebody is away, or still is."""
@@ -23,3 +24,9 @@ class Outages:
         since = self._since.pop(who, None)
         if since is not None:
             logger.info("outage.ended", of=who, seconds=round(self._clock() - since, 1))
+
+    def is_news(self, what: str, text: str) -> bool:
+        """Whether `text` differs from the last one of `what`; so that a warning is logged once, not at every try."""
+        is_news = self._said.get(what) != text
+        self._said[what] = text
+        return is_news

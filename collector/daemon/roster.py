@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from collector import schedule as slots
 from collector.calendar import Calendar, kst
 from collector.calendar.shown import day_shown
+from collector.daemon.retention import Prove
 from collector.model import Target
 from collector.schedule import Schedule, Slot
 
@@ -16,6 +18,11 @@ MORNING = 6
 
 async def _nothing(_before: date) -> None:
     """No day is archived."""
+
+
+async def _unread(_day: date, _files: Sequence[tuple[Path, str]]) -> str:
+    """Nothing reads files here, so none is whole."""
+    return "its files cannot be read here"
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class Roster:
     archive_after_days: int = 0
     archive: Callable[[date], Awaitable[None]] = _nothing
     """Moves the days before a date into files."""
+    prove: Prove = _unread
+    """Reads the files of an archived day."""
 
     def archivable(self, now: datetime) -> date | None:
         """The day before which all may be archived now; None by day, and where nothing is archived.

@@ -13,7 +13,8 @@ from itertools import groupby, islice
 from collector.calendar import kst
 from collector.collect import Collector
 from collector.daemon.accounts import Accounts
-from collector.daemon.clock import Clock
+from collector.daemon.agreement import Agreement
+from collector.daemon.clock import DISCIPLINED, Clock
 from collector.daemon.lanes import Action, Lane, Miss, Reason, Start, ended, fall_due, in_time
 from collector.daemon.outages import Outages
 from collector.daemon.roster import Roster
@@ -28,8 +29,6 @@ from collector.together import Group, together
 DAY = timedelta(days=1)
 FARTHEST = timedelta(days=400)
 """How far back slots are accounted for, however long nothing ran."""
-DISCIPLINED = timedelta(minutes=1)
-"""A wall that goes back by less only makes the next slot wait; by more, it was wrong before."""
 _BATCH = 100
 _PAUSES = (1.0, 3.0)
 """Seconds before a sweep that the database broke off is taken up again, if its slot still may run."""
@@ -51,6 +50,7 @@ class Tenure:
         lease: Lease,
         *,
         clock: Clock,
+        agreement: Agreement,
         outages: Outages,
         why: Callable[[datetime], Reason],
         told: asyncio.Event,
@@ -60,6 +60,7 @@ class Tenure:
         self._accounts = accounts
         self._lease = lease
         self._clock = clock
+        self._agreement = agreement
         self._outages = outages
         self._why = why
         self._told = told
@@ -71,9 +72,10 @@ class Tenure:
         self._reached: dict[str, datetime] = {}
 
     async def run(self) -> None:
-        """Until told; LeaseLost or StoreError if it cannot go on."""
+        """Until told; LeaseLost, StoreError or ClocksApart if it cannot go on."""
         async with together() as self._group:
             keeping = self._group.create_task(self._lease.keep())
+            comparing = self._group.create_task(self._agreement.keep())
             house = self._group.create_task(self._keep_house())
             await self._catch_up()
             while not self._told.is_set():
@@ -83,17 +85,19 @@ class Tenure:
             while self._sweeps:
                 await asyncio.wait(self._sweeps)
             house.cancel()
+            comparing.cancel()
             keeping.cancel()
 
     async def _catch_up(self) -> None:
         """Account for what fell due since the books end, and begin what is still in time."""
-        now = self._clock.now()
+        now = await self._agreement.now()
+        await self._forget_ahead(now)
         until = await self._accounts.until(list(self._lanes))
         for schedule in self._roster.schedules:
             if schedule.name not in until:
                 until[schedule.name] = await self._opened(schedule, now)
                 await self._accounts.account(schedule.name, until[schedule.name])
-        self._reached = dict(until)
+        self._reached = {name: min(at, now) for name, at in until.items()}
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now
         due = self._roster.due(min(since.values(), default=now), now)
@@ -119,9 +123,10 @@ class Tenure:
 
     async def _look(self) -> None:
         """What has fallen due since the last look?"""
-        now = self._clock.now()
+        now = await self._agreement.now()
         if now < self._seen - DISCIPLINED:
             logger.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
+            await self._forget_ahead(now)
             self._seen = now
         if now <= self._seen:
             return
@@ -131,6 +136,17 @@ class Tenure:
         await self._begin(runnable.values())
         await self._pass_over(passed, lambda _: Reason.LATE)
         self._reached = {name: max(at, now) for name, at in self._reached.items()}
+
+    async def _forget_ahead(self, now: datetime) -> None:
+        forgotten = await self._accounts.forget_ahead(now)
+        if any(forgotten):
+            logger.warning(
+                "slots.ahead_of_time",
+                removed=forgotten.lines,
+                suspect=forgotten.walks,
+                schedules_put_back=forgotten.schedules,
+                hint="they were written under a clock that was ahead; suspect walks keep their rows",
+            )
 
     async def _begin(self, slots: Iterable[Slot]) -> None:
         """These slots have come; one that comes a second time, because the wall was stepped back, has run."""
@@ -248,15 +264,14 @@ class Tenure:
         """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
         never = asyncio.Event()
         while True:
-            today = kst(self._clock.now()).date()
+            now = await self._agreement.now()
+            today = kst(now).date()
             again = datetime.combine(today + DAY, time(), KST) + _AFTER_MIDNIGHT
             self._say_if_unsure(today)
             try:
                 await self._accounts.make_days(today)
                 await self._accounts.keep_closings(self._roster.calendar, today)
-                if first := self._roster.archivable(self._clock.now()):
-                    await self._roster.archive(first)
-                await self._drop_days(today)
+                await self._retain(now)
             except LeaseLost:
                 raise
             except StoreError as error:
@@ -264,11 +279,18 @@ class Tenure:
                 again = self._clock.now() + _AGAIN
             await self._clock.reach(again, never)
 
-    async def _drop_days(self, today: date) -> None:
-        """Where days are archived, one that could not be is not dropped for its age."""
-        keep, archived = self._roster.keep_days, self._roster.archive_after_days > 0
-        if keep and (dropped := await self._accounts.drop_days(today, keep, archived=archived)):
-            logger.info("days.dropped", days=dropped, keep_days=keep)
+    async def _retain(self, now: datetime) -> None:
+        """Archive what may be archived, and take the next step towards dropping what is too old.
+
+        Where days are archived, one that is not in whole files is not dropped for its age.
+        """
+        roster, retention = self._roster, self._accounts.retention(self._outages)
+        first = roster.archivable(now)
+        if first and not await retention.why_kept(now, first):
+            await roster.archive(first)
+        await retention.enforce(
+            now, roster.keep_days, roster.prove if roster.archive_after_days > 0 else None
+        )
 
     def _say_if_unsure(self, today: date) -> None:
         calendar = self._roster.calendar

@@ -10,8 +10,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from datetime import datetime
 
+from collector.clocks import ClocksApart, Witness
 from collector.collect import Collector
 from collector.daemon.accounts import Accounts
+from collector.daemon.agreement import Agreement
 from collector.daemon.clock import Clock
 from collector.daemon.help import Helper
 from collector.daemon.lanes import Reason
@@ -41,6 +43,8 @@ class Parts:
     accounts: Accounts
     lease: Lease
     helper: Helper | None = None
+    witness: Witness | None = None
+    """The database's clock, without which (None) this machine's is believed."""
 
 
 class Daemon:
@@ -88,13 +92,24 @@ class Daemon:
         self.reload.clear()
         async with self._assemble() as parts:
             self._notify("READY=1")
+            agreement = Agreement(self._clock, parts.witness)
             while not self.reload.is_set():
                 end_if_cancelled()
-                async with self._held(parts) as is_held:
-                    if is_held:
-                        await self._sweep(parts)
+                await self._reach_agreement(agreement)
+                with suppress(ClocksApart):  # logged; another daemon may have the lease meanwhile
+                    async with self._held(parts, agreement) as is_held:
+                        if is_held:
+                            await self._sweep(parts, agreement)
 
-    async def _sweep(self, parts: Parts) -> None:
+    async def _reach_agreement(self, agreement: Agreement) -> None:
+        """Wait, without the lease, until this machine's clock and the database's agree."""
+        if await agreement.is_apart():
+            self._outages.end("database")
+            self._failures = 0
+            self._notify("STATUS=waiting: this machine's clock is not the database's")
+            await agreement.reach(self.reload)
+
+    async def _sweep(self, parts: Parts, agreement: Agreement) -> None:
         self._outages.end("database")
         self._notify("STATUS=sweeping")
         tenure = Tenure(
@@ -103,6 +118,7 @@ class Daemon:
             parts.accounts,
             parts.lease,
             clock=self._clock,
+            agreement=agreement,
             outages=self._outages,
             why=self._why(),
             told=self.reload,
@@ -128,10 +144,10 @@ class Daemon:
         return why
 
     @asynccontextmanager
-    async def _held(self, parts: Parts) -> AsyncIterator[bool]:
+    async def _held(self, parts: Parts, agreement: Agreement) -> AsyncIterator[bool]:
         """The lease from its taking to its release; False if there is a new configuration before."""
         lease = parts.lease
-        if not await lease.take() and not await self._stand_by(parts):
+        if not await lease.take() and not await self._stand_by(parts, agreement):
             yield False
             return
         logger.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
@@ -141,18 +157,20 @@ class Daemon:
             with suppress(StoreError):
                 await lease.release()
 
-    async def _stand_by(self, parts: Parts) -> bool:
+    async def _stand_by(self, parts: Parts, agreement: Agreement) -> bool:
         """Help until the lease is to be had; False if there is a new configuration before."""
         logger.info("lease.awaited", holder=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0
         async with together() as group:
+            comparing = group.create_task(agreement.keep())
             helping = group.create_task(parts.helper.run(self._outages)) if parts.helper else None
             while not self.reload.is_set() and not await parts.lease.take():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ASKED_EVERY):
                         await self.reload.wait()
+            comparing.cancel()
             if helping is not None:
                 helping.cancel()
         return parts.lease.epoch is not None

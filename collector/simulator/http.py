@@ -9,6 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from enum import Enum, auto
 from gzip import compress
 from http import HTTPStatus
@@ -221,6 +222,7 @@ def _head(answer: Answer) -> bytes:
     how = answer.delivery
     lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
+    lines.append(f"Date: {formatdate(usegmt=True)}")
     if how.framing is Framing.LENGTH:
         lines.append(f"Content-Length: {len(answer.body) + how.surplus + how.padding}")
     elif how.framing is Framing.CHUNKED:

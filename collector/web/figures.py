@@ -4,9 +4,10 @@ import time as clock
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from collector import outlook
 from collector.calendar import kst
 from collector.model import Status, Target
 from collector.postgres.session import Connection
@@ -119,8 +120,9 @@ class Gatherer:
                 ledger = _Ledger(connection, wanted, numbers, schedule)
                 found.append(await self._schedule(ledger, mine, now, state["since"]))
             size = await self._size(connection)
+            clocks = await outlook.look(connection, datetime.now(UTC))
         courses = [course for course, _ in found]
-        facts = Facts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"])
+        facts = Facts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"], clocks)
         return Figures(
             facts,
             state["rows"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from collector.outlook import Outlook
 from collector.schedule import Every, Schedule, Slot
 
 ENOUGH = 2
@@ -70,6 +71,8 @@ class Facts:
     courses: Sequence[Course] = ()
     since: datetime | None = None
     """The ledger's first slot; None: it is empty."""
+    outlook: Outlook | None = None
+    """The clocks and what is about to be dropped, None where that was not looked at."""
 
     def behind(self) -> Mapping[str, int]:
         """Slots without a complete sweep, by schedule; an empty ledger still waits for its first."""
@@ -82,6 +85,8 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield Check("database", False, facts.trouble)
         return
     yield Check("database", True, "it answers, and its schema fits")
+    if facts.outlook:
+        yield from _clocks(facts.outlook)
     if facts.courses:
         yield _lease(facts)
     behind = facts.behind()
@@ -89,6 +94,15 @@ def checks(facts: Facts) -> Iterator[Check]:
         if isinstance(course.schedule.when, Every) and course.is_open(facts.now):
             name = course.schedule.name
             yield Check(name, behind[name] < ENOUGH, _since_when(behind[name], course.newest))
+
+
+def _clocks(found: Outlook) -> Iterator[Check]:
+    """Clocks that differ stop the sweeps; days that are to be dropped, or kept, stop nothing."""
+    notices = list(found.lines())
+    agree = "this machine's clock and the database's agree"
+    yield Check("clocks", not found.is_apart, notices.pop(0) if found.is_apart else agree)
+    if notices:
+        yield Check("retention", True, "; ".join(notices))
 
 
 def _lease(facts: Facts) -> Check:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector as Source
 
 from collector import __version__
 from collector.model import Status
+from collector.outlook import Outlook
 from collector.web.figures import Figures, ScheduleFigures
 from collector.web.health import Check
 from collector.web.wanted import Wanted
@@ -113,6 +114,8 @@ def _database(figures: Figures) -> Iterator[Metric]:
         yield _gauge(
             "lease_epoch", "The lease's epoch; it grows whenever it changes hands.", facts.lease.epoch
         )
+    if facts.outlook is not None:
+        yield from _clocks(facts.outlook)
     if figures.token_issued_at and figures.token_expires_at:
         age = (facts.now - figures.token_issued_at).total_seconds()
         left = (figures.token_expires_at - facts.now).total_seconds()
@@ -130,6 +133,18 @@ def _database(figures: Figures) -> Iterator[Metric]:
         "The quota that the server has said it grants.",
         "api_id",
         (((quota.api_id,), quota.granted) for quota in quotas if quota.granted is not None),
+    )
+
+
+def _clocks(found: Outlook) -> Iterator[Metric]:
+    ahead = found.ahead.total_seconds()
+    yield _gauge("clock_ahead_seconds", "How far this machine's clock is ahead of the database's.", ahead)
+    yield _gauge("retention_announced", "Days that were announced to be dropped for their age.", found.days)
+    kept = bool(found.days and found.why_kept)
+    yield _gauge(
+        "retention_blocked",
+        "Whether these days are kept since three clocks do not agree to within a day.",
+        kept,
     )
 
 

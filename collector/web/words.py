@@ -12,6 +12,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "home": ("현황", "Overview"),
     "korean_time": ("한국 시간", "Korean time"),
     "now": ("지금", "Now"),
+    "retention": ("보관 기간", "Retention"),
     "idle": ("진행 중인 수집이 없습니다.", "No sweep is under way."),
     "next_slot": ("다음 수집", "Next sweep"),
     "no_next_slot": ("예정된 수집이 없습니다.", "No sweep is scheduled."),
@@ -138,6 +139,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "is_row_count": ("이전과 행 수가 많이 다릅니다.", "Far more or fewer rows than before."),
     "is_membership": ("구성 종목이 많이 바뀌었습니다.", "Its members changed too much."),
     "is_empty": ("비어 있을 업종이 아닙니다.", "Empty, and should not be."),
+    "is_ahead_of_time": (
+        "시계가 앞서 있을 때 받아, 실제로는 이 시각의 값이 아닙니다.",
+        "It was fetched while a clock was ahead, so it does not show this time.",
+    ),
     "is_stale": ("이전 거래일의 값입니다.", "It shows the session before."),
     "is_after_hours": (
         "정규장이 끝난 뒤의 체결이 섞였을 수 있습니다.",

@@ -87,7 +87,9 @@ async def test_check_online_tries_everything(kept: Kept) -> None:
     found = await kept.run("check", "--online")
     assert found.code == 0
     assert re.search(
-        r"database +ok: .*\ntoken +ok: .*\npage +ok: KOSDAQ/139/KRX answered with 100 rows", found.out
+        r"database +ok: .*\nclock +ok: it agrees with the database and the Date of an answer\n"
+        r"token +ok: .*\npage +ok: KOSDAQ/139/KRX answered with 100 rows",
+        found.out,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from collector.model import KST
 from collector.postgres import Address, connect
 from tests.cli.command import Ended, environment, run, run_cold, started, until
-from tests.cold.stand import DAY, EVERY_ROW, NARROW, PARTITIONS, files_in, fill, rows_of
+from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, files_in, fill, rows_of
 from tests.stand import execute, fetch
 
 BEFORE = "2026-11-20"
@@ -350,17 +350,3 @@ async def test_an_export_that_lacks_a_file_leaves_none(database: Address, tmp_pa
         found
     )
     assert [path for path in files_in(tmp_path) if "snapshot-" in path] == []
-
-
-async def test_rows_of_an_unarchived_day_are_not_dropped_for_their_age(
-    database: Address, tmp_path: Path
-) -> None:
-    await fill(database, date(2026, 11, 18), DAY)
-    env = environment(None, database)
-    await run("archive", "--before", "2026-11-19", env=env, cwd=tmp_path)
-    await run("restore", "2026-11-18", env=env, cwd=tmp_path)
-    dropped = await fetch(database, "SELECT collector.drop_days('2026-11-20', true)")
-    assert dropped == [(1,)]
-    assert (await fetch(database, PARTITIONS))[0] == ("snapshot_20261119",)
-    assert await fetch(database, "SELECT count(*) FROM archive WHERE restored_at IS NOT NULL") == [(0,)]
-    assert len(await fetch(database, NARROW)) == 687

@@ -1,5 +1,6 @@
 """What the daemon does with old days at night."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -11,14 +12,16 @@ from structlog.testing import capture_logs
 from collector import config
 from collector.cli import nightly
 from collector.cli.world import World
+from collector.cold.archive import archive
+from collector.cold.restore import restore
 from collector.config import Environment
 from collector.daemon import Roster
 from collector.model import KST
 from collector.postgres import Address
 from collector.secret import Secret
 from tests.backfill.histories import CALENDAR
-from tests.cold.stand import DAY, fill, rows_of
-from tests.stand import execute, url
+from tests.cold.stand import DAY, fill, opened, rows_of
+from tests.stand import execute, fetch, url
 
 CONFIG = "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\ndatabase:\n  archive_after_days: 30\n"
 NOTHING: dict[str, Any] = {"schedules": (), "calendar": CALENDAR, "targets": {}}
@@ -98,3 +101,74 @@ async def test_a_night_without_a_process_to_be_had_says_why_and_ends_nothing(
         await nightly.archiver(too_long)(date(2026, 11, 20))
     [line] = logs
     assert (line["event"], line["reason"]) == ("archive.failed", "it does not start: Argument list too long")
+
+
+@pytest.fixture
+async def archived(database: Address, tmp_path: Path) -> Path:
+    """A day that is in files and was brought back; where its file of KRX is."""
+    await fill(database)
+    async with opened(database) as held:
+        filed = await archive(held, DAY, tmp_path)
+        await restore(held, DAY, [file.path for file in filed])
+    return next(file.path for file in filed if file.exchange == "KRX")
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x55
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
+    "untouched": (lambda path: None, None),
+    "moved away": (lambda path: path.rename(path.with_suffix(".away")), "is not there"),
+    "cut off": (_cut, "parquet"),
+    "a byte": (_flip, "parquet"),
+    "empty": (lambda path: path.write_bytes(b""), "parquet"),
+    "another day's": (lambda path: None, "holds rows of"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
+    database: Address, tmp_path: Path, archived: Path, damage: str
+) -> None:
+    noted = await fetch(database, "SELECT file, digest FROM archive ORDER BY exchange")
+    spoil, reason = DAMAGES[damage]
+    spoil(archived)
+    day = date(2026, 11, 18) if damage == "another day's" else DAY
+    prove = nightly.prover(found(database, tmp_path))
+    said = await prove(day, [(Path(file), digest) for file, digest in noted])
+    assert (said == "") if reason is None else (reason in said)
+
+
+async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
+    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database, date(2026, 11, 18), DAY)
+    await execute(database, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
+    with capture_logs() as logs:
+        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+    assert [line["event"] for line in logs] == ["archive.said"] * 2 + ["archive.failed"]
+    assert "2026-11-18 stays in the database" in logs[-1]["reason"]
+    assert "view mine depends on" in logs[-1]["reason"]
+    days = await fetch(database, "SELECT DISTINCT (slot + INTERVAL '9 hours')::date FROM snapshot")
+    assert days == [(date(2026, 11, 18),)]
+
+
+async def test_nothing_is_archived_while_a_walk_of_the_future_is_stored(
+    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database)
+    before = await rows_of(database)
+    await execute(database, "UPDATE collector.walk SET received_at = clock_timestamp() + INTERVAL '2 days'")
+    with capture_logs() as logs:
+        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+    assert "2 days in the future" in logs[-1]["reason"]
+    assert await rows_of(database) == before

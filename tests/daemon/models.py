@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from collector.calendar import Calendar, kst
 from collector.collect import Collector
 from collector.daemon import Parts, Roster
+from collector.daemon.accounts import Forgotten
 from collector.daemon.stale import Seen, is_stale
 from collector.errors import StoreError
 from collector.lease import LeaseLost
@@ -211,8 +212,21 @@ class ModelAccounts:
     async def keep_closings(self, calendar: Calendar, today: date) -> None:
         self._lease.check()
 
-    async def drop_days(self, today: date, keep_days: int, *, archived: bool = False) -> int:
-        return 0
+    async def forget_ahead(self, now: datetime) -> Forgotten:
+        return Forgotten()
+
+    def retention(self, outages):
+        return ModelRetention()
+
+
+class ModelRetention:
+    """Keeps everything."""
+
+    async def why_kept(self, host: datetime, before: date) -> str:
+        return ""
+
+    async def enforce(self, host: datetime, keep_days: int, prove) -> None:
+        pass
 
 
 class ModelKiwoom:

@@ -61,8 +61,12 @@ class FastClock(SystemClock):
 
 
 def daemon(ordered: SimpleNamespace, clock: FastClock, name: str = "one") -> Daemon:
-    """A daemon in this process, on the real database and a real HTTP server."""
-    return Daemon(lambda: running.assembled(ordered, name), clock, lambda _: None)
+    """A daemon in this process, on the real database and a real HTTP server; the database shows its clock's time."""
+
+    async def shown() -> datetime:
+        return clock.now()
+
+    return Daemon(lambda: running.assembled(ordered, name, witness=shown), clock, lambda _: None)
 
 
 def expected(ordered: SimpleNamespace) -> Expected:

@@ -1,4 +1,4 @@
-"""The books in a real database: misses in bulk, never over what is there; holidays found out; days dropped."""
+"""The books in a real database: misses in bulk, never over what is there; holidays found out."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -170,23 +170,64 @@ async def test_before_a_venue_must_have_traded_nothing_is_judged(accounts, holid
     assert not await accounts.judge(MONDAY, TARGETS, frozenset())
 
 
-async def test_old_days_go_as_a_whole_and_the_ledger_stays(held, accounts, store):
-    for first in (date(2026, 1, 1), date(2026, 11, 20)):
-        await accounts.make_days(first)
-    await store(datetime(2026, 1, 2, 10, tzinfo=KST), "001")
-    assert await accounts.drop_days(date(2026, 11, 20), 30) == 9
-    names = await fetched(
-        held,
-        "SELECT relname::text FROM pg_class WHERE relname LIKE 'snapshot_2%' AND relkind = 'r' ORDER BY 1",
-    )
-    assert [name for (name,) in names] == [f"snapshot_202611{day}" for day in range(20, 29)]
-    assert len(await states(held)) == 1
+async def test_slots_that_have_not_come_are_forgotten_and_what_was_stored_under_them_is_suspect(
+    held, accounts, store
+):
+    """Nine hours ahead: lines of the future, one of them with rows; and one that has come since."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    past, ahead, later = now - timedelta(hours=3), now + timedelta(hours=9), now + timedelta(days=3)
+    await store(past, "001")
+    await accounts.miss([past, ahead, later], "boards", TARGETS, "down")
+    await store(ahead + timedelta(minutes=5), "005")
+    async with held.session("storing") as connection:
+        await connection.execute("UPDATE collector.walk SET committed_at = slot WHERE slot = $1", past)
+        await connection.execute(
+            "INSERT INTO collector.sweep (slot, universe) VALUES ($1, 'boards'), ($2, 'boards')", past, later
+        )
+    await accounts.account("intraday", later)
+    await accounts.account("close", past)
+    assert await accounts.forget_ahead(now) == (4, 1, 1)
+    assert await states(held) == [
+        (past, "001", "complete", ""),
+        (past, "005", "missed", "down"),
+        (ahead + timedelta(minutes=5), "005", "suspect", "ahead_of_time"),
+    ]
+    assert await accounts.until(["intraday", "close"]) == {"intraday": now, "close": past}
+    assert await fetched(held, "SELECT slot FROM collector.sweep") == [(past,)]
+    assert not await accounts.has_run(ahead + timedelta(minutes=5), TARGETS)
+    assert await accounts.forget_ahead(now) == (0, 0, 0)
 
 
-async def test_a_day_is_kept_for_as_many_days_as_it_was_asked_for(held, accounts):
-    await accounts.make_days(date(2026, 11, 20))
-    assert await accounts.drop_days(date(2026, 11, 21), 1) == 0
-    assert await accounts.drop_days(date(2026, 11, 22), 1) == 1
+async def test_a_walk_that_was_stored_before_its_slot_is_suspect_when_the_slot_has_passed(
+    held, accounts, store
+):
+    now = datetime.now(UTC).replace(microsecond=0)
+    slots = [now - timedelta(hours=hours) for hours in (2, 3)]
+    for slot in slots:
+        await store(slot, "001")
+    async with held.session("storing") as connection:
+        await connection.execute(
+            "UPDATE collector.walk SET committed_at = slot + CASE WHEN slot = $1 THEN 1 ELSE -1 END * $2::interval",
+            slots[0],
+            timedelta(hours=9),
+        )
+    assert await accounts.forget_ahead(now) == (0, 1, 0)
+    assert [(slot, status) for slot, _, status, _ in await states(held)] == [
+        (slots[1], "suspect"),
+        (slots[0], "complete"),
+    ]
+
+
+async def test_a_clock_that_fell_behind_takes_nothing_back(held, accounts, store):
+    """The newest walk was received a week after what both clocks show: they may be the ones that are wrong."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    await store(now, "001")
+    await accounts.miss([now], "boards", TARGETS, "down")
+    async with held.session("storing") as connection:
+        await connection.execute("UPDATE collector.walk SET received_at = $1 WHERE status = 'complete'", now)
+    before = await states(held)
+    assert await accounts.forget_ahead(now - timedelta(days=7)) == (0, 0, 0)
+    assert await states(held) == before
 
 
 async def test_days_are_made_a_week_ahead(held, accounts):
@@ -212,14 +253,6 @@ async def test_a_corrected_calendar_corrects_the_closings(held, accounts):
         await connection.execute("UPDATE collector.trading_day SET closes = closes - INTERVAL '1 hour'")
     await accounts.keep_closings(CALENDAR, MONDAY.date())
     assert await fetched(held, "SELECT * FROM collector.trading_day ORDER BY 1") == before
-
-
-async def test_a_long_reader_is_not_waited_for_when_days_are_dropped(held, accounts):
-    await accounts.make_days(date(2026, 1, 1))
-    async with held.transaction("reading") as reader:
-        await reader.fetch("SELECT * FROM snapshot")
-        with pytest.raises(Exception, match="lock"):
-            await accounts.drop_days(date(2026, 11, 20), 30)
 
 
 async def test_without_the_lease_nothing_is_entered(held, registry):

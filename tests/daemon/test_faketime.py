@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from collector.model import KST
+from collector.postgres import connect
 from collector.simulator import Options, Simulator
 from tests.cold.stand import DAY, files_in, fill, rows_of
 from tests.daemon.processes import started
 from tests.daemon.real import CONFIG
+from tests.torture.cluster import running
 from tests.wall import LIBRARY, Wall
 
 EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
@@ -20,9 +22,14 @@ pytestmark = [
 ]
 
 
-async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(held, database, tmp_path):
+async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(tmp_path):
+    """The database is on the same machine, so that its clock is stepped as well."""
     wall, path = Wall(tmp_path, TEN), tmp_path / "collector.yaml"
-    async with Simulator(Options(quota=0)) as simulator:
+    async with (
+        running(tmp_path / "server", wall=wall) as cluster,
+        cluster.database() as database,
+        Simulator(Options(quota=0, now=TEN)) as simulator,
+    ):
         path.write_text(CONFIG.format(url=simulator.url, every="5m"))
         async with started(path, database, **wall.environment) as daemon:
             await daemon.said("lease.taken")
@@ -32,24 +39,33 @@ async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(held, d
             missed = await daemon.said("slot.missed")
             await daemon.said("sweep.ended", times=2)
             wall.show(TEN + timedelta(minutes=20))
-            await daemon.said("clock.stepped_back")
+            await daemon.said("slots.ahead_of_time")
             await daemon.said("sweep.ended", times=3)
             wall.show(TEN + timedelta(hours=1, minutes=5))
             await daemon.said("sweep.ended", times=4)
             assert (await daemon.stopped())[0] == 0
+        async with connect(database) as connection:
+            found = await connection.fetchval("SELECT count(DISTINCT slot) FROM walk")
+            statuses = await connection.fetch(
+                "SELECT DISTINCT slot, status, remarks FROM walk WHERE rows > 0"
+            )
     began = [line["slot"][11:16] for line in daemon.events("sweep.began")]
     assert missed["reason"] == "late"
     assert len(began) == len(set(began))
     assert began == ["10:05", "11:05", "10:25", "11:10"]
-    async with held.session("looking") as connection:
-        found = await connection.fetchval("SELECT count(DISTINCT slot) FROM walk")
     assert found == 14
+    marked = {row["slot"].astimezone(KST).strftime("%H:%M"): tuple(row["remarks"]) for row in statuses}
+    assert marked == {"10:05": (), "11:05": ("ahead_of_time",), "10:25": (), "11:10": ()}
 
 
-async def test_a_night_of_the_daemon_moves_old_days_into_files(database, tmp_path):
+async def test_a_night_of_the_daemon_moves_old_days_into_files(tmp_path):
     wall, path, home = Wall(tmp_path, EVENING), tmp_path / "collector.yaml", tmp_path / "home"
-    await fill(database, DAY, DAY + timedelta(days=1))
-    async with Simulator(Options(quota=0)) as simulator:
+    async with (
+        running(tmp_path / "server", wall=wall) as cluster,
+        cluster.database() as database,
+        Simulator(Options(quota=0)) as simulator,
+    ):
+        await fill(database, DAY, DAY + timedelta(days=1))
         path.write_text(
             CONFIG.format(url=simulator.url, every="5m") + "database: {archive_after_days: 1, keep_days: 0}\n"
         )
@@ -60,8 +76,8 @@ async def test_a_night_of_the_daemon_moves_old_days_into_files(database, tmp_pat
             wall.show(EVENING + timedelta(minutes=10))
             await daemon.said("archive.said", times=2)
             assert (await daemon.stopped())[0] == 0
+        kept = await rows_of(database)
     assert files_in(home / "archive") == [f"snapshot/date={DAY}/{venue}.parquet" for venue in ("KRX", "NXT")]
-    kept = await rows_of(database)
     assert kept
     assert kept == [row for row in before if row in kept]
     assert len(kept) * 2 == len(before)

@@ -46,7 +46,7 @@ async def test_what_nobody_touched_is_whole_and_a_day_that_is_dropped_is_no_dama
         await store.enter(reading(KOSPI, later, []), COMPLETE)
         await store.enter_failure(later, KOSDAQ, error="Rejected: no", attempts=1)
     assert await verified(database) == ([], Findings(walks=3, rows=280))
-    await execute(database, "SELECT collector.drop_days('2026-11-21')")
+    await execute(database, "SELECT collector.drop_day('2026-11-20')")
     assert await verified(database) == ([], Findings(not_kept=3))
 
 

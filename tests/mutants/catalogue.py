@@ -76,10 +76,10 @@ STORING = (
     ),
     Mutant(
         "one day less is kept",
-        "collector/daemon/accounts.py",
-        "first = today - timedelta(days=keep_days)",
-        "first = today - timedelta(days=keep_days - 1)",
-        ("tests/daemon/test_accounts.py::test_a_day_is_kept_for_as_many_days_as_it_was_asked_for",),
+        "collector/outlook.py",
+        "return today - timedelta(days=keep_days)",
+        "return today - timedelta(days=keep_days - 1)",
+        ("tests/daemon/test_retention.py::test_a_day_is_kept_for_as_many_days_as_it_was_asked_for",),
     ),
     Mutant(
         "misses are not recorded",

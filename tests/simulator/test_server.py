@@ -33,6 +33,7 @@ async def test_an_answer_has_the_headers_of_the_real_one() -> None:
             "next-key",
             "resp-cnt",
             "Content-Type",
+            "Date",
             "Content-Length",
         ]
         assert got.headers["Content-Type"] == "application/json;charset=UTF-8"

@@ -15,6 +15,7 @@ from uuid import uuid4
 from collector import migrate, shipped
 from collector.embedded import binaries, keeper
 from collector.postgres import Address, Connection, connect
+from tests.wall import Wall
 
 SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "autovacuum_naptime=5s")
 """Safe as long as the machine itself does not crash: what was committed has left the server's memory."""
@@ -26,12 +27,14 @@ class Cluster:
 
     template = "torture_template"
 
-    def __init__(self, folder: Path, settings: Sequence[str]) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str], wall: Wall | None = None) -> None:
+        """`wall` is the clock that the server shows, None for the machine's."""
         folder.mkdir(parents=True)
         self._run = Path(mkdtemp(prefix="torture-", dir="/tmp"))  # a socket's path must be short
         self._server = keeper.Server(folder, self._run, binaries.find(os.environ), [*SETTINGS, *settings])
         self._log = (folder / "server.log").open("ab")
         self._child: subprocess.Popen[bytes]
+        self._environment = {**os.environ, **(wall.environment if wall else {})}
         self.address = Address(host=str(self._run), database="postgres", user="postgres")
 
     async def start(self) -> None:
@@ -45,7 +48,11 @@ class Cluster:
         """From this thread: a server dies with the thread that started it."""
         self._server._clear()
         self._child = subprocess.Popen(  # noqa: ASYNC220 - it takes milliseconds, and the thread matters
-            self._server._command(), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            self._server._command(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environment,
         )
         while self._child.poll() is None:
             if self._server._is_ready(self._child.pid):
@@ -114,9 +121,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(folder: Path, *settings: str) -> AsyncIterator[Cluster]:
+async def running(folder: Path, *settings: str, wall: Wall | None = None) -> AsyncIterator[Cluster]:
     """A cluster with its template, as long as the block runs; `settings` are NAME=VALUE."""
-    cluster = Cluster(folder, settings)
+    cluster = Cluster(folder, settings, wall)
     cluster._server._init()
     await cluster.start()
     try:

@@ -21,6 +21,7 @@ from tests.torture import cluster as clusters
 from tests.torture.cluster import Cluster
 from tests.torture.figures import Figures
 from tests.torture.tap import Tap, tapped
+from tests.wall import Wall
 
 TODAY = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
 """Its slot has been today, and may still run: a sweep begins whenever a daemon does."""
@@ -119,10 +120,12 @@ class World:
             yield Stage(folder, targets, simulator, address, connection, tap, config, cluster, env)
         rmtree(folder)
 
-    def another_cluster(self, name: str, *settings: str) -> AbstractAsyncContextManager[Cluster]:
-        """A server that a scenario may break."""
+    def another_cluster(
+        self, name: str, *settings: str, wall: Wall | None = None
+    ) -> AbstractAsyncContextManager[Cluster]:
+        """A server that a scenario may break, or that lives by a clock of its own."""
         self._stages += 1
-        return clusters.running(self.folder / f"{name}{self._stages}", *settings)
+        return clusters.running(self.folder / f"{name}{self._stages}", *settings, wall=wall)
 
     async def rounds(
         self,

@@ -1,0 +1,62 @@
+"""Whether the daemon's clock is the database's: looked at before every slot and every minute."""
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+
+from collector import clocks
+from collector.clocks import COMPARED_EVERY, ClocksApart, Comparison, Witness
+from collector.daemon.clock import GLANCE, Clock
+from collector.log import logger
+
+
+class Agreement:
+    """Compares the host's clock with a witness; without one the host's clock is believed."""
+
+    def __init__(self, clock: Clock, witness: Witness | None) -> None:
+        self._clock = clock
+        self._witness = witness
+        self._was_apart = False
+
+    async def now(self) -> datetime:
+        """What the host's clock shows, once the witness has borne it out. ClocksApart if it does not."""
+        comparison = await self._compare()
+        if comparison.is_apart:
+            raise ClocksApart(comparison.in_words())
+        return comparison.asked
+
+    async def is_apart(self) -> bool:
+        """Whether the clocks differ by more than a few seconds."""
+        return (await self._compare()).is_apart
+
+    async def keep(self) -> None:
+        """Compare every minute until they differ: ClocksApart."""
+        while self._witness is not None:
+            await asyncio.sleep(COMPARED_EVERY)
+            await self.now()
+
+    async def reach(self, unless: asyncio.Event) -> None:
+        """Return when the clocks agree, at once if they do, or when `unless` is set."""
+        while await self.is_apart() and not unless.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GLANCE):
+                    await unless.wait()
+
+    async def _compare(self) -> Comparison:
+        """Look once; what has changed since the last look is logged."""
+        if self._witness is None:
+            now = self._clock.now()
+            return Comparison(now, now, now)
+        comparison = await clocks.compare(self._witness, self._clock.now)
+        if comparison.is_apart != self._was_apart:
+            self._was_apart = comparison.is_apart
+            _log(comparison)
+        return comparison
+
+
+def _log(comparison: Comparison) -> None:
+    shown = {"host": comparison.asked.isoformat(), "database": comparison.shown.isoformat()}
+    if comparison.is_apart:
+        logger.error("clocks.apart", difference=comparison.in_words(), **shown)
+    else:
+        logger.warning("clocks.agree", **shown)
