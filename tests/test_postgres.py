@@ -414,7 +414,10 @@ async def test_behind_pgbouncer_nothing_is_kept_in_the_session(database: Address
     async with connect(replace(database, pgbouncer=True), statement_timeout=7) as connection:
         await connection.fetchval("SELECT 1")
         kept = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
-        assert (kept, await connection.fetchval("SHOW statement_timeout")) == (0, "0")
+        assert kept == 0
+        assert await connection.fetchval("SHOW statement_timeout") == "7s"
+        async with transaction(connection):
+            assert await connection.fetchval("SHOW statement_timeout") == "7s"
 
 
 BOUNCER = """
