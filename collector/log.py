@@ -40,7 +40,7 @@ logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:
     """Set up structlog for the whole program; `color` None: where a person reads it and NO_COLOR is not set."""
-    stream = stream or sys.stderr
+    stream = stream or getattr(sys.stderr, "stream", sys.stderr)  # lines that are lost are counted here
     pretty = stream.isatty()
     structlog.configure(
         processors=[

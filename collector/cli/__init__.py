@@ -2,8 +2,9 @@
 
 import sys
 
-from collector.cli.early import prepare_daemon
+from collector.cli.early import open_standard_streams, prepare_daemon
 
+open_standard_streams()
 if sys.argv[1:2] == ["daemon"]:
     prepare_daemon()
 
