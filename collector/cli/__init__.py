@@ -8,6 +8,6 @@ open_standard_streams()
 if sys.argv[1:2] == ["daemon"]:
     prepare_daemon()
 
-from collector.cli.main import main  # it imports for a tenth of a second and more
+from collector.cli.main import main  # noqa: E402 - it imports for a tenth of a second and more
 
 __all__ = ["main"]

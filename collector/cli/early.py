@@ -16,7 +16,7 @@ def open_standard_streams() -> None:
         if not _is_open(number):
             _open_null(number)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115, PTH123
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def lose_unwritable_lines() -> None:
