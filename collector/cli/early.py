@@ -21,7 +21,7 @@ def open_standard_streams() -> None:
 
 def lose_unwritable_lines() -> None:
     """Let stderr lose what nobody takes, so that what is told of goes on."""
-    sys.stderr = LossyStream(sys.stderr)  # type: ignore[assignment]
+    sys.stderr = LossyStream(sys.stderr)
 
 
 def discard_output() -> None:
