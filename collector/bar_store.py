@@ -11,9 +11,7 @@ from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
 
-import asyncpg
-
-from collector.errors import StoreError
+from collector.errors import StoreError, StoreFailure
 from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
 from collector.postgres.database import Database
 
@@ -208,7 +206,7 @@ class BarStore:
             try:
                 return await write(number > 0)
             except StoreError as error:
-                if isinstance(error.__cause__, asyncpg.DiskFullError):
+                if error.kind is StoreFailure.DISK_FULL:
                     raise
                 await asyncio.sleep(pause)
         return await write(True)

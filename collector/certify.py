@@ -60,6 +60,11 @@ def members_digest(reading: Reading) -> bytes:
     return _listed(reading).digest
 
 
+def names_digest(reading: Reading) -> bytes:
+    """Eight bytes that are equal exactly where two walks list the same symbols and names in the same order."""
+    return _listed(reading).names_digest
+
+
 class _Listed(NamedTuple):
     """What there is to know of who is on a walk's pages, in their order."""
 
@@ -67,6 +72,7 @@ class _Listed(NamedTuple):
     repeats: bool
     out_of_order: bool
     digest: bytes
+    names_digest: bytes
 
 
 def _listed(reading: Reading) -> _Listed:
@@ -82,7 +88,13 @@ def _looked_through(pages: Sequence[Listings]) -> _Listed:
         repeats=len(distinct) < len(symbols),
         out_of_order=_out_of_order([page.symbol for page in pages]),
         digest=blake2b(",".join(distinct).encode(), digest_size=8).digest(),
+        names_digest=blake2b("\n".join(_name_lines(pages)).encode(), digest_size=8).digest(),
     )
+
+
+def _name_lines(pages: Sequence[Listings]) -> Iterator[str]:
+    for page in pages:
+        yield from (f"{symbol}\t{name}" for symbol, name in zip(page.symbol, page.name, strict=True))
 
 
 def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:

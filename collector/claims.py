@@ -300,6 +300,7 @@ class Claims:
             row = await connection.fetchrow(_WANTED, self._keys)
         if row is None:
             return None
+        await self._registry.refresh()
         if not set(self._registry.targets.values()) >= set(row["targets"]):
             await self._registry.open()
         names = {number: target for target, number in self._registry.targets.items()}

@@ -15,6 +15,8 @@
 Whatever is not in this tree is a bug and ends in a traceback.
 """
 
+from enum import StrEnum
+
 
 class CollectorError(Exception):
     """The root. `str()` is one clear line, free of secrets; `hint` says what to do about it, or is empty."""
@@ -82,8 +84,30 @@ class Denied(CollectorError):
         self.text = text
 
 
+class StoreFailure(StrEnum):
+    """The kind of a StoreError, as far as the program acts on it."""
+
+    CONFLICT = "conflict"
+    """A serialization failure or a deadlock: the same transaction may succeed at once."""
+    DISK_FULL = "disk_full"
+    LOGIN_REFUSED = "login_refused"
+    MISSING_NAME = "missing_name"
+    """A table, column, function or schema that the statement names does not exist."""
+    MISSING_TABLE = "missing_table"
+    POOLER = "pooler"
+    """A connection pooler stands between, and the address does not say so."""
+    STALE_IDS = "stale_ids"
+    """The database has other ids than those that the program has read."""
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
 class StoreError(CollectorError):
-    """The database refused, is away, or did not answer in time."""
+    """The database refused, is away, or did not answer in time; `kind` says how the program may react."""
+
+    def __init__(self, message: str, *, hint: str = "", kind: StoreFailure = StoreFailure.OTHER) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class ArchiveError(CollectorError):

@@ -4,6 +4,7 @@ A wrong answer costs a walk that is fetched twice, no more: whoever is taken for
 """
 
 import os
+import re
 import secrets
 import socket
 from functools import cache
@@ -11,6 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 _PROC = Path("/proc")
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_STARTED = 19
+"""Where the start is among the fields behind the state (proc(5): starttime is the 22nd, the state the 3rd)."""
 _DEAD = "ZX"
 """States of one that has ended, and that nobody has asked how."""
 
@@ -22,12 +26,32 @@ def new_name() -> str:
 
 
 def is_gone(name: str) -> bool:
-    """Whether a program of this machine has certainly ended; False for one of another machine, or another container."""
+    """Whether a program of this machine has certainly ended; False for one of another machine, or another container.
+
+    What cannot be read proves nothing: with `hidepid` other users' programs are not in /proc.
+    """
     _, number, began, _ = (name.split("/") + [""] * 4)[:4]
     numbering, _, started = began.partition(".")
-    if numbering != _numbering() or not number.isdecimal() or not started:
+    if not numbering or numbering != _numbering() or not _NUMBER.fullmatch(number) or not started:
         return False
-    return _started(int(number)) != started
+    now = _started(int(number))
+    return now != started if now else _is_absent(int(number))
+
+
+def _is_absent(number: int) -> bool:
+    """Whether there certainly is no such program, or none that still runs.
+
+    The kernel answers for every user's programs, unlike /proc; with 0 it only looks whether there is one.
+    """
+    if _is_dead(number):
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 @cache
@@ -42,10 +66,21 @@ def _numbering() -> str:
 
 
 def _started(number: int) -> str:
-    """Ticks from the machine's start to the program's; "" where the system does not tell, or there is none."""
+    """Ticks from the machine's start to the program's; "" where the system does not tell, or it has ended."""
+    state, *rest = _stat(number)
+    return "" if state in _DEAD or len(rest) < _STARTED else rest[_STARTED - 1]
+
+
+def _is_dead(number: int) -> bool:
+    """Whether the program is there and has ended: nobody has asked yet how."""
+    state, *_ = _stat(number)
+    return bool(state) and state in _DEAD
+
+
+def _stat(number: int) -> list[str]:
+    """The state and what follows it in /proc/N/stat; one empty text where that cannot be read."""
     try:
         text = (_PROC / str(number) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    state, *rest = text.rpartition(")")[2].split()
-    return "" if state in _DEAD else rest[18]
+        return [""]
+    return text.rpartition(")")[2].split() or [""]

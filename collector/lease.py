@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from collector.errors import StoreError
 from collector.postgres.database import TIMEOUT, Database
@@ -51,13 +51,16 @@ SET holder = $2, epoch = GREATEST(l.epoch + 1, floor(extract(epoch FROM at))::bi
 FROM clock_timestamp() AS at
 WHERE l.name = $1
   AND (l.expires_at <= clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * $3::interval OR l.holder = $2)
-RETURNING l.epoch
+RETURNING l.epoch, l.renewed_at, collector.identity()
 """
+# A database that fell back to an older state has an older renewal than the one that we were told was committed, or
+# it is on another server or timeline: what is remembered of it ends here.
 _RENEW = """
-UPDATE collector.lease
-SET renewed_at = clock_timestamp(), expires_at = clock_timestamp() + $3
-WHERE name = $1 AND epoch = $2 AND expires_at > clock_timestamp()
-RETURNING true
+UPDATE collector.lease AS l
+SET renewed_at = at, expires_at = at + $3
+FROM clock_timestamp() AS at
+WHERE l.name = $1 AND l.epoch = $2 AND l.expires_at > at AND l.renewed_at >= $4 AND collector.identity() = $5
+RETURNING l.renewed_at
 """
 _CHECK = """
 SELECT set_config('application_name', 'collector ' || name || ' ' || epoch, true)
@@ -87,6 +90,8 @@ class Lease:
         self._name = name
         self._ttl = ttl
         self._certain_until = 0.0
+        self._renewed_at: datetime | None = None
+        self._identity = ""
 
     async def take(self) -> bool:
         """Take the lease if nobody holds it, or if it is ours already; whether it is ours now."""
@@ -94,7 +99,8 @@ class Lease:
         async with self._database.session("asking for the lease", timeout=_ANSWER) as connection:
             await connection.execute(_EVICT, self._name)
             await connection.execute(_MAKE, self._name)
-            self.epoch = await connection.fetchval(_TAKE, self._name, self.holder, self._ttl)
+            row = await connection.fetchrow(_TAKE, self._name, self.holder, self._ttl)
+        self.epoch, self._renewed_at, self._identity = row or (None, None, "")
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None
 
@@ -114,8 +120,14 @@ class Lease:
         """Hold it for another while; LeaseLost if it is not ours any more."""
         asked_at = time.monotonic()
         async with self._database.session("renewing the lease", timeout=_ANSWER) as connection:
-            if not await connection.fetchval(_RENEW, self._name, self.epoch, self._ttl):
-                raise LeaseLost("the lease is lost: it ran out, or another daemon took it")
+            renewed_at = await connection.fetchval(
+                _RENEW, self._name, self.epoch, self._ttl, self._renewed_at, self._identity
+            )
+        if renewed_at is None:
+            raise LeaseLost(
+                "the lease is lost: it ran out, another daemon took it, or the database is another"
+            )
+        self._renewed_at = renewed_at
         self._certain_until = asked_at + self._ttl.total_seconds()
 
     async def release(self) -> None:

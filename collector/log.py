@@ -40,7 +40,9 @@ logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:
     """Set up structlog for the whole program; `color` None: where a person reads it and NO_COLOR is not set."""
-    stream = stream or sys.stderr
+    if stream is None:
+        stream = getattr(sys.stderr, "stream", sys.stderr)  # lines that are lost are counted here
+    assert stream is not None
     pretty = stream.isatty()
     structlog.configure(
         processors=[

@@ -26,6 +26,8 @@ LATEST = 0.5
 within a second of whoever has the place next. Who was held up for so long has to book again."""
 _FARTHEST = timedelta(seconds=10)
 """No booking ends later than this from now."""
+_REOPEN = 5.0
+"""Seconds after which places that do not come free are made again, if there are none."""
 _URGENCY = timedelta(seconds=0.35)
 """How long word of somebody who waits counts from its start on: by then it asks for its next page."""
 _LONGEST_WORD = timedelta(seconds=4)
@@ -178,7 +180,7 @@ class Places:
     def __init__(self, key: str, per_second: int) -> None:
         self._key = key
         self._per_second = per_second
-        self._opened: set[str] = set()
+        self._opened: dict[str, float] = {}
         self._there = pace.Offset()
 
     async def book(self, connection: Connection, api_id: str, ahead: timedelta) -> Place | float | None:
@@ -194,6 +196,7 @@ class Places:
             starts = row["starts"] if row else None
             await connection.execute(_URGENT, self._key, api_id, starts, _URGENCY, _LONGEST_WORD)
         if row is None:
+            self._reopen_later([api_id])
             return None
         if row["number"] is None:
             return self._there.ours(row["starts"])
@@ -208,6 +211,8 @@ class Places:
         rows = await connection.fetch(_TAKE, self._key, api_ids, self._per_second, LASTS, *limits)
         self._there.note(sent, rows[0]["now"], now())
         places = [self._place(row["api_id"], row["now"], row) for row in rows if row["number"] is not None]
+        if not places:
+            self._reopen_later(api_ids)
         return rows[0]["opens"] - rows[0]["now"], places
 
     async def keep(self, connection: Connection, place: Place) -> None:
@@ -241,7 +246,13 @@ class Places:
     async def _open(self, connection: Connection, api_id: str) -> None:
         if api_id not in self._opened:
             await connection.execute(_OPEN, self._key, api_id, self._per_second, None)
-            self._opened.add(api_id)
+            self._opened[api_id] = now()
+
+    def _reopen_later(self, api_ids: Sequence[str]) -> None:
+        """None is free: all are booked, or a database that fell back to an older state has none at all."""
+        for api_id in api_ids:
+            if now() - self._opened.get(api_id, now()) > _REOPEN:
+                del self._opened[api_id]
 
     async def _asked(self, connection: Connection, query: str, *arguments: object) -> Any:
         """The row of a query, which also tells what the database's clock shows."""

@@ -6,13 +6,16 @@ are given once and never change; they are learnt when the program starts and kep
 
 import asyncio
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain
+from typing import Any
+from uuid import UUID
 from weakref import WeakKeyDictionary, WeakSet
 
 from collector.certify import Boards
 from collector.errors import ConfigError
+from collector.log import logger
 from collector.model import Column, Listings, Market, Sector, Target
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
@@ -23,6 +26,8 @@ ON CONFLICT (one) DO UPDATE SET kind = collector.origin.kind
 RETURNING kind
 """
 _TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
+_GENERATION = "SELECT generation FROM collector.registry_state"
+_NEXT_GENERATION = "SELECT generation FROM collector.registry_state FOR UPDATE"
 _NEW_TARGETS = """
 INSERT INTO collector.target (market, sector, exchange)
 SELECT *
@@ -92,6 +97,8 @@ class Registry:
         self._seen: dict[Market | None, set[Listings]] = {}
         self._placed: WeakSet[Listings] = WeakSet()
         self._numbers: WeakKeyDictionary[Listings, Column] = WeakKeyDictionary()
+        self.generation: UUID | None = None
+        """The generation of the ids in the database that those in memory were read under."""
         self.targets: dict[Target, int] = {}
         self.listings: dict[tuple[str, str], int] = {}
         """(symbol, name) → number: a renamed listing has two, so that a snapshot keeps the name it was seen with."""
@@ -99,13 +106,36 @@ class Registry:
         """symbol → the board it is listed on, as far as complete walks have shown."""
 
     async def open(self) -> None:
-        """Learn what is there."""
-        async with self._database.session("reading targets and listings") as connection:
-            await self._learn_targets(connection)
-            for row in await connection.fetch(_LISTINGS):
-                self.listings[row["symbol"], row["name"]] = row["id"]
-                if row["board"]:
-                    self.boards[row["symbol"]] = Market(row["board"])
+        """Read every id anew. If one that is remembered is another now, all that is remembered is dropped."""
+        async with (
+            self._database.session("reading targets and listings") as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            generation = await connection.fetchval(_GENERATION)
+            targets = {
+                Target.of(row["market"], row["sector"], row["exchange"]): row["id"]
+                for row in await connection.fetch(_TARGETS)
+            }
+            rows = await connection.fetch(_LISTINGS)
+        listings = {(row["symbol"], row["name"]): row["id"] for row in rows}
+        if not (_agree(self.targets, targets) and _agree(self.listings, listings)):
+            logger.warning("database.replaced", database=str(self._database.address))
+            self._forget()
+        self.generation = generation
+        self.targets |= targets
+        self.listings |= listings
+        self.boards |= {row["symbol"]: Market(row["board"]) for row in rows if row["board"]}
+
+    async def refresh(self) -> None:
+        """Read every id anew if any may have changed in the database since."""
+        async with self._database.session("comparing the ids") as connection:
+            generation = await connection.fetchval(_GENERATION)
+        if generation != self.generation:
+            await self.open()
+
+    def _forget(self) -> None:
+        for memory in (self.targets, self.listings, self.boards, self._seen, self._placed, self._numbers):
+            memory.clear()
 
     async def claim(self, kind: str) -> None:
         """Say whose data is coming: `real`, `mock` or `ours`; ConfigError if the database holds another's.
@@ -127,8 +157,7 @@ class Registry:
         if new := set(targets) - self.targets.keys():
             async with self._database.transaction("registering targets") as connection:
                 await connection.execute(_NEW_TARGETS, *map(list, zip(*new, strict=True)))
-            async with self._database.session("reading the targets") as connection:
-                await self._learn_targets(connection)
+            await self.open()
 
     async def numbers(self, listings: Listings, slot: datetime) -> Column:
         """The number of each listing; one seen under a name for the first time is given its own."""
@@ -146,9 +175,15 @@ class Registry:
             if not new:
                 return
             symbols, titles = map(list, zip(*new, strict=True))
-            async with self._database.session("registering listings") as connection:
+            async with self._database.transaction("registering listings") as connection:
+                before = await connection.fetchval(_NEXT_GENERATION)
                 await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
                 found = await connection.fetch(_IDS, symbols, titles)
+                generation = await connection.fetchval(_GENERATION)
+            if before != self.generation:
+                await self.open()
+                return
+            self.generation = generation
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
 
     def note_members(self, market: Market, pages: Iterable[Listings]) -> None:
@@ -166,7 +201,7 @@ class Registry:
         seen, self._seen = self._seen, {}
         boards: dict[int, Market | None] = {}
         for home in sorted(seen, key=bool):  # no board first: it takes nothing from what another market tells
-            ids = chain.from_iterable(map(self._numbers.__getitem__, seen[home]))
+            ids = chain.from_iterable(self._numbers.get(listings, ()) for listings in seen[home])
             boards |= dict.fromkeys(ids, home)
         await connection.execute(_SEEN, slot, list(boards), list(boards.values()))
 
@@ -190,9 +225,10 @@ class Registry:
             await connection.executemany(_NEW_SECTOR, [_sector_row(sector, today) for sector in new])
         return len(new), len(gone)
 
-    async def _learn_targets(self, connection: Connection) -> None:
-        for row in await connection.fetch(_TARGETS):
-            self.targets[Target.of(row["market"], row["sector"], row["exchange"])] = row["id"]
+
+def _agree(remembered: Mapping[Any, int], read: Mapping[Any, int]) -> bool:
+    """Whether every id that is remembered is still the same."""
+    return remembered.items() <= read.items()
 
 
 def _named(sector: Sector | None) -> tuple[Market, str] | None:

@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
-from typing import Any, TypeVar
-
-import asyncpg
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from collector import rows
-from collector.certify import members_digest
+from collector.certify import members_digest, names_digest
 from collector.claims import Claim
-from collector.errors import StoreError
+from collector.errors import StoreError, StoreFailure
 from collector.lease import LeaseLost
 from collector.model import (
     KST,
@@ -38,6 +37,8 @@ AHEAD = 8
 """Days from a slot's own for which partitions are made."""
 _TRIES = (0.2, 1.0, 3.0)
 """Seconds before what could not be written, or may have been, is looked up and tried again."""
+_ID_TRIES = 20
+"""Tries with ids read anew: in the first sweep, several programs register listings at the same time."""
 
 _LEDGER = """
 SELECT target, status, pages, rows, remarks, error, attempts
@@ -117,21 +118,28 @@ SELECT EXISTS (SELECT FROM members)
    AND NOT EXISTS (SELECT FROM members WHERE symbol IN (SELECT symbol FROM trading))
    AND NOT EXISTS (SELECT FROM members WHERE symbol NOT IN (SELECT symbol FROM candidates))
 """
+# A row in any case: `fresh` is NULL where the ledger has a walk as good. The trouble with a partition matters only to
+# rows, so a walk without any ($5) does not ask.
 _ENTER = """
+WITH entered AS (
 INSERT INTO collector.walk AS w (
     slot, target, status, pages, rows, remarks, error, attempts,
-    requested_at, received_at, page_starts, page_times, members, digest
+    requested_at, received_at, page_starts, page_times, members, digest, names
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (slot, target) DO UPDATE
 SET status = EXCLUDED.status, pages = EXCLUDED.pages, rows = EXCLUDED.rows, remarks = EXCLUDED.remarks,
     error = EXCLUDED.error, attempts = w.attempts + EXCLUDED.attempts, requested_at = EXCLUDED.requested_at,
     received_at = EXCLUDED.received_at, committed_at = clock_timestamp(),
     page_starts = EXCLUDED.page_starts, page_times = EXCLUDED.page_times,
-    members = EXCLUDED.members, digest = EXCLUDED.digest
+    members = EXCLUDED.members, digest = EXCLUDED.digest, names = EXCLUDED.names
 WHERE w.status IN ('failed', 'missed') OR (w.status = 'suspect' AND EXCLUDED.status = 'complete')
    OR ('ahead_of_time' = ANY (w.remarks) AND EXCLUDED.status = 'suspect')
 RETURNING xmax = 0 AS fresh
+)
+SELECT (SELECT fresh FROM entered) AS fresh, r.generation,
+       CASE WHEN $5 > 0 THEN collector.partition_trouble($1) ELSE '' END AS trouble
+FROM collector.registry_state AS r
 """
 _CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
 _CLEAR_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
@@ -193,6 +201,7 @@ class Store:
 
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         """Note that a sweep begins, and make sure that its targets and its day are there."""
+        await self.registry.refresh()
         await self.registry.number(targets)
         async with self.database.transaction("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
@@ -252,6 +261,7 @@ class Store:
 
     async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
         """What walks before a slot tell of each target."""
+        await self.registry.refresh()
         ids = [self.registry.targets[target] for target in targets]
         async with self.database.session("reading earlier walks") as connection:
             found = await connection.fetch(_KNOWN, ids, slot, _midnight(slot))
@@ -273,21 +283,33 @@ class Store:
         An error while committing does not tell whether it was committed, so the ledger is read before
         anything is done again.
         """
-        pages = [page.rows for page in reading.pages]
-        numbers = [await self.registry.numbers(page.listings, reading.slot) for page in pages]
-        target = self.registry.targets[reading.target]
-        packed = rows.pack(reading.slot, target, pages, numbers)
-        values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
+        packed: _Packed | None = None
 
         async def write(again: bool) -> bool:
+            nonlocal packed
             if again and await self._is_there(reading, certificate.status):
                 return True
-            return await self._written(reading, target, certificate, values, packed, claim=claim)
+            if packed is None or packed.generation != self.registry.generation:
+                packed = await self._pack(reading)
+            return await self._written(reading, certificate, packed, claim=claim)
 
         entered = await self._repeated(reading.slot, write)
         if certificate.status is Status.COMPLETE:
-            self.registry.note_members(reading.target.market, [page.listings for page in pages])
+            listings = [page.rows.listings for page in reading.pages]
+            self.registry.note_members(reading.target.market, listings)
         return entered
+
+    async def _pack(self, reading: Reading) -> "_Packed":
+        """The rows with the ids of this moment. New listings are registered first, which changes the generation."""
+        pages = [page.rows for page in reading.pages]
+        for page in pages:
+            await self.registry.numbers(page.listings, reading.slot)
+        generation = self.registry.generation
+        numbers = [await self.registry.numbers(page.listings, reading.slot) for page in pages]
+        if reading.target not in self.registry.targets:
+            await self.registry.number([reading.target])
+        target = self.registry.targets[reading.target]
+        return _Packed(generation, target, *rows.pack(reading.slot, target, pages, numbers))
 
     async def enter_failure(
         self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
@@ -296,48 +318,46 @@ class Store:
 
         ClaimLost as in `enter`.
         """
-        nothing: tuple[Any, ...] = (None, None, [], [], None, None)
-        values: tuple[Any, ...] = (
-            slot,
-            self.registry.targets[target],
-            Status.FAILED,
-            0,
-            0,
-            [],
-            error,
-            attempts,
-            *nothing,
-        )
+        nothing: tuple[Any, ...] = (None, None, [], [], None, None, None)
+        values: tuple[Any, ...] = (Status.FAILED, 0, 0, [], error, attempts, *nothing)
 
         async def write(_again: bool) -> bool:
+            await self.registry.number([target])
+            generation, number = self.registry.generation, self.registry.targets[target]
             async with self.database.transaction(f"noting that {target} failed") as connection:
                 if claim is not None:
                     await claim.redeem(connection)
-                return await connection.fetchval(_ENTER, *values) is not None
+                row = await connection.fetchrow(_ENTER, slot, number, *values)
+                _refuse_stale(row, generation)
+                return row["fresh"] is not None
 
         return await self._repeated(slot, write)
 
     async def _written(
         self,
         reading: Reading,
-        target: int,
         certificate: Certificate,
-        values: Sequence[Any],
-        packed: rows.Packed,
+        packed: "_Packed",
         *,
         claim: Claim | None,
     ) -> bool:
+        target = packed.target
+        digests = (members_digest(reading), packed.digest, names_digest(reading))
+        values = (certificate.status, *_ledger_values(reading, certificate), *digests)
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
                 await claim.redeem(connection)
-            fresh = await connection.fetchval(_ENTER, reading.slot, target, certificate.status, *values)
-            if fresh is None:
+            row = await connection.fetchrow(_ENTER, reading.slot, target, *values)
+            _refuse_stale(row, packed.generation)
+            if row["fresh"] is None:
                 return False
-            if not fresh:
+            if row["trouble"]:
+                raise StoreError(row["trouble"], kind=StoreFailure.MISSING_TABLE)
+            if not row["fresh"]:
                 await connection.execute(_CLEAR, reading.slot, target)
                 await connection.execute(_CLEAR_QUARANTINE, reading.slot, target)
             if reading.row_count:
-                await _copy(connection, reading.slot, packed.copy)
+                await _copy(connection, reading.slot, packed.copy, reading.row_count)
             await _quarantine(connection, reading, target)
             return True
 
@@ -345,16 +365,27 @@ class Store:
         """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
         for number, pause in enumerate(_TRIES):
             try:
-                return await work(number > 0)
+                return await self._with_fresh_ids(work, again=number > 0)
             except LeaseLost:
                 raise
             except StoreError as error:
-                if isinstance(error.__cause__, asyncpg.DiskFullError):
+                if error.kind is StoreFailure.DISK_FULL:
                     raise
-                if isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                if error.kind is StoreFailure.MISSING_TABLE:
                     await self._make_day(slot)
             await asyncio.sleep(pause)
-        return await work(True)
+        return await self._with_fresh_ids(work, again=True)
+
+    async def _with_fresh_ids(self, work: Callable[[bool], Awaitable[T]], *, again: bool) -> T:
+        """Carry out `work`, again with ids read anew as long as somebody changes them meanwhile."""
+        for _ in range(_ID_TRIES):
+            try:
+                return await work(again)
+            except StoreError as error:
+                if error.kind is not StoreFailure.STALE_IDS:
+                    raise
+                await self.registry.open()
+        return await work(again)
 
     async def _is_there(self, reading: Reading, status: Status) -> bool:
         """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""
@@ -367,6 +398,22 @@ class Store:
     async def _make_day(self, slot: datetime) -> None:
         async with self.database.transaction("making a partition") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
+
+
+class _Packed(NamedTuple):
+    """A walk's rows with the ids of one generation."""
+
+    generation: UUID | None
+    target: int
+    copy: bytes
+    digest: bytes
+
+
+def _refuse_stale(row: Mapping[str, Any], generation: UUID | None) -> None:
+    if row["generation"] != generation:
+        raise StoreError(
+            "the ids of targets and listings have changed in the database", kind=StoreFailure.STALE_IDS
+        )
 
 
 def _midnight(slot: datetime) -> datetime:
@@ -399,17 +446,24 @@ def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...
     )
 
 
-async def _copy(connection: Connection, slot: datetime, data: bytes) -> None:
+async def _copy(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
+    """StoreError unless all rows got in: a trigger may keep some out without a word."""
+
     async def source() -> AsyncIterator[bytes]:
         yield data
 
-    await connection.copy_to_table(
+    status = await connection.copy_to_table(
         f"snapshot_{slot.astimezone(KST):%Y%m%d}",
         source=source(),
         columns=rows.COLUMNS,
         schema_name="collector",
         format="binary",
     )
+    if status != f"COPY {count}":
+        raise StoreError(
+            f"{count} rows were sent and the table took {status.removeprefix('COPY ')}",
+            hint="look for a trigger on collector.snapshot or its partitions, and drop it",
+        )
 
 
 async def _quarantine(connection: Connection, reading: Reading, target: int) -> None:

@@ -23,7 +23,7 @@ _ROW = Struct(">iq" + "ii" * 9 + "ih")
 _SPAN = "SELECT min(slot), max(slot) FROM collector.walk"
 _IS_KEPT = "SELECT to_regclass('collector.snapshot_' || to_char($1::date, 'YYYYMMDD')) IS NOT NULL"
 _WALKS = """
-SELECT w.slot, w.target, t.market, t.sector, t.exchange, w.rows, w.digest, w.members
+SELECT w.slot, w.target, t.market, t.sector, t.exchange, w.rows, w.digest, w.members, w.names
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot >= $1 AND w.slot < $2 AND w.status IN ('complete', 'suspect')
@@ -42,7 +42,9 @@ SELECT count(*) AS rows,
        array_agg(s.high ORDER BY s.position) AS high,
        array_agg(s.low ORDER BY s.position) AS low,
        array_agg(s.position ORDER BY s.position) AS position,
-       array_agg(DISTINCT l.symbol) AS symbols
+       array_agg(DISTINCT l.symbol) AS symbols,
+       count(*) FILTER (WHERE l.id IS NULL) AS nameless,
+       string_agg(l.symbol || E'\t' || l.name, E'\n' ORDER BY s.position) AS names
 FROM collector.snapshot AS s
 LEFT JOIN collector.listing AS l ON l.id = s.listing
 WHERE s.slot = $1 AND s.target = $2
@@ -141,8 +143,17 @@ def _wrong(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
         return "rows have changed places"
     if walk["digest"] not in _digests(stored):
         return "values have changed"
-    if walk["rows"] and walk["members"] != _digest(",".join(_known(stored["symbols"])).encode()):
+    return _wrong_listings(walk, stored) if walk["rows"] else ""
+
+
+def _wrong_listings(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """What is wrong with the listings that the rows name; walks before `names` was kept tell of symbols alone."""
+    if stored["nameless"]:
+        return f"{stored['nameless']} rows name a listing that is not there"
+    if walk["members"] != _digest(",".join(_known(stored["symbols"])).encode()):
         return "listings have changed their symbols"
+    if walk["names"] not in (None, _digest(stored["names"].encode())):
+        return "listings have changed their symbols or names"
     return ""
 
 

@@ -46,3 +46,31 @@ def test_a_container_of_the_same_name_and_its_host_know_nothing_of_each_others_n
 )
 def test_of_others_nothing_is_known(name):
     assert not is_gone(name)
+
+
+APART = """
+import os, subprocess, sys
+from pathlib import Path
+from collector.holder import is_gone, new_name
+one = [sys.executable, "-c", "from collector.holder import new_name; print(new_name(), flush=True); input()"]
+other = subprocess.Popen(one, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+name = other.stdout.readline().strip()
+new_name()  # what it imports for that is out of reach later
+if sys.argv[1] == "ended":
+    other.communicate("\\n")
+subprocess.run(["mount", "-o", "remount,hidepid=2", "/proc"], check=True)
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+print(is_gone(name), Path("/proc", str(other.pid)).exists(), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+@pytest.mark.parametrize(("state", "gone"), [("running", "False"), ("ended", "True")])
+def test_a_program_of_another_user_that_proc_hides_is_not_taken_for_dead(state, gone):
+    """With `hidepid=2` the folder of the other user's program is not there, whether it runs or not."""
+    apart = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", APART, state)
+    run = subprocess.run(apart, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == [gone, "False"], run.stderr

@@ -68,6 +68,22 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
             id="TLS",
         ),
         pytest.param(
+            '  "postgresql+asyncpg://kim@db/p"\n', Address("db", "p", "kim"), id="quotes, white space, driver"
+        ),
+        pytest.param("'postgres+psycopg://kim@db/p'", Address("db", "p", "kim"), id="another driver"),
+        pytest.param("\ufeffPostgreSQL://kim@db/p", Address("db", "p", "kim"), id="a mark, capitals"),
+        pytest.param(
+            "postgresql://kim@db/p?connect_timeout=10&application_name=x&target_session_attrs=read-write"
+            "&channel_binding=prefer&gssencmode=disable&schema=public&connection_limit=5&keepalives=1",
+            Address("db", "p", "kim"),
+            id="parameters that do not matter",
+        ),
+        pytest.param(
+            "postgresql://kim@db/p?sslrootcert=system",
+            Address("db", "p", "kim", sslmode="verify-full"),
+            id="the system's authorities",
+        ),
+        pytest.param(
             "postgresql://db/p?user=kim&password=pw&port=1&pgbouncer=true",
             Address("db", "p", "kim", Secret("pw"), 1, pgbouncer=True),
             id="all as parameters",
@@ -95,6 +111,34 @@ def test_a_url_is_read(url: str, address: Address) -> None:
         pytest.param("postgresql://kim:hunter2@/p", "names no host", id="no host"),
         pytest.param("postgresql://kim:hunter2@a,b/p", "more than one host", id="two hosts"),
         pytest.param("postgresql://kim:hunter2@db/p?sslmod=require", "allowed are host", id="parameter"),
+        pytest.param(
+            "postgresql://kim:hunter2@db/p?sslmod=require", "parameter sslmod is not", id="its name"
+        ),
+        pytest.param(
+            "postgresql://kim:hunter2@db/p?channel_binding=require",
+            "channel_binding asks for what the driver cannot do; take it out",
+            id="channel binding",
+        ),
+        pytest.param(
+            "postgresql://kim:hunter2@db/p?schema=prices", "schema is another program's", id="schema"
+        ),
+        pytest.param(
+            "postgresql://kim:hunter2@db/p?options=-csearch_path", "options would change", id="options"
+        ),
+        pytest.param("postgresql://kim:hunter2@db/p?ssl=true", "write sslmode=require", id="ssl"),
+        pytest.param("postgresql://kim:hunter2@db/p?target_session_attrs=standby", "read-only", id="standby"),
+        pytest.param(
+            "postgresql://kim:hunter2@db/p?sslcert=/a", "client certificates", id="client certificate"
+        ),
+        pytest.param(
+            "postgresql://kim@db/p?hunter2", "one of its parameters is not known", id="no parameter"
+        ),
+        pytest.param("jdbc:postgresql://kim:hunter2@db/p", "begins with jdbc:; leave that out", id="jdbc"),
+        pytest.param("psql 'postgresql://kim:hunter2@db/p'", "begins with psql; leave", id="psql"),
+        pytest.param(
+            "DATABASE_URL=postgresql://kim:hunter2@db/p", "begins with DATABASE_URL=", id="the name"
+        ),
+        pytest.param('""', "it is empty", id="empty quotes"),
         pytest.param("postgresql://kim:hunter2@db/p?sslmode=on", "sslmode is none of disable", id="sslmode"),
     ],
 )
@@ -414,7 +458,10 @@ async def test_behind_pgbouncer_nothing_is_kept_in_the_session(database: Address
     async with connect(replace(database, pgbouncer=True), statement_timeout=7) as connection:
         await connection.fetchval("SELECT 1")
         kept = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
-        assert (kept, await connection.fetchval("SHOW statement_timeout")) == (0, "0")
+        assert kept == 0
+        assert await connection.fetchval("SHOW statement_timeout") == "7s"
+        async with transaction(connection):
+            assert await connection.fetchval("SHOW statement_timeout") == "7s"
 
 
 BOUNCER = """
@@ -431,13 +478,13 @@ default_pool_size = 1
 
 
 @asynccontextmanager
-async def bounced(target: Address, folder: Path) -> AsyncIterator[Address]:
+async def bounced(target: Address, folder: Path, more: str = "") -> AsyncIterator[Address]:
     """A real PgBouncer in transaction mode, with one session for all of its clients."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         here = free.getsockname()[1]
     config = folder / "pgbouncer.ini"
-    config.write_text(BOUNCER.format(there=target.port, user=target.user, here=here))
+    config.write_text(BOUNCER.format(there=target.port, user=target.user, here=here) + more)
     disguise = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     with config.open() as content:
         process = await asyncio.create_subprocess_exec(
@@ -451,11 +498,151 @@ async def bounced(target: Address, folder: Path) -> AsyncIterator[Address]:
 
 
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
+@pytest.mark.parametrize("lenient", [False, True], ids=["refuses settings", "drops settings"])
+async def test_a_pooler_that_the_address_does_not_name_is_named(
+    database: Address, tmp_path: Path, lenient: bool
+) -> None:
+    """One refuses the settings of a session; one that was told to ignore them does not keep them."""
+    more = "ignore_startup_parameters = " + ",".join(SETTINGS) if lenient else ""
+    async with proxied(database) as proxy, bounced(proxy.address, tmp_path, more) as address:
+        await listening(address)
+        with pytest.raises((StoreError, ConfigError)) as caught:
+            async with connect(replace(address, pgbouncer=False)) as connection:
+                await check_server(connection, address)
+    assert "a connection pooler stands between" in str(caught.value)
+    assert "add ?pgbouncer=true to DATABASE_URL" in caught.value.hint
+
+
+SETTINGS = (
+    *(
+        "default_transaction_isolation",
+        "default_transaction_deferrable",
+        "lock_timeout",
+        "jit",
+        "search_path",
+    ),
+    *("idle_in_transaction_session_timeout", "datestyle", "intervalstyle", "row_security"),
+    *("statement_timeout", "idle_session_timeout", "tcp_keepalives_idle", "tcp_keepalives_interval"),
+    *("tcp_keepalives_count", "tcp_user_timeout"),
+)
+
+
+@pytest.mark.parametrize("code", ["26000", "42P05"])
+async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Address, code: str) -> None:
+    async with connect(database) as connection:
+        with pytest.raises(StoreError, match="a connection pooler stands between"):
+            async with translated("storing", database, timeout=5):
+                await connection.execute(f"DO $$ BEGIN RAISE 'said' USING ERRCODE = '{code}'; END $$")
+
+
+async def listening(address: Address) -> None:
+    async with asyncio.timeout(5):
+        while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def role(server: Server, database: Address) -> AsyncIterator[Address]:
+    """A role of one's own, which owns nothing and may log in."""
+    name = f"{database.database}_Kim"
+    await server.connection.execute(f'CREATE ROLE "{name}" LOGIN')
+    yield replace(database, user=name)
+    async with connect(database) as connection:
+        await connection.execute(f'DROP OWNED BY "{name}" CASCADE')
+    await server.connection.execute(f'DROP ROLE "{name}"')
+
+
+HABITS = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "statement_timeout": "12345",
+    "lock_timeout": "12345",
+    "idle_session_timeout": "12345",
+    "idle_in_transaction_session_timeout": "12345",
+    "search_path": "elsewhere",
+    "timezone": "America/St_Johns",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "sql_standard",
+    "row_security": "on",
+    "jit": "on",
+}
+
+
+@pytest.mark.parametrize("pgbouncer", [False, True], ids=["a session", "a transaction of a pooler"])
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+async def test_what_a_role_is_used_to_does_not_count(role: Address, isolation: str, pgbouncer: bool) -> None:
+    """Whatever ALTER ROLE set, a session of ours has what we rely on, in a transaction and outside of one."""
+    async with connect(replace(role, user="postgres")) as connection:
+        for name, text in (HABITS | {"default_transaction_isolation": isolation}).items():
+            quoted = text if name == "datestyle" else f"'{text}'"
+            await connection.execute(f'ALTER ROLE "{role.user}" SET {name} = {quoted}')
+    names = [*HABITS, "transaction_isolation"]
+    async with connect(replace(role, pgbouncer=pgbouncer)) as connection:
+        single = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in names}
+        async with transaction(connection):
+            inside = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in names}
+        async with connection.transaction(readonly=True):
+            is_read_only = await connection.fetchval("SHOW transaction_read_only")
+    for settings in (single, inside):
+        assert settings["transaction_isolation"] == "read committed"
+        assert (settings["statement_timeout"], settings["lock_timeout"]) == ("30s", "5s")
+        assert (settings["search_path"], settings["timezone"], settings["row_security"]) == (
+            "public",
+            "UTC",
+            "off",
+        )
+        assert (settings["datestyle"], settings["intervalstyle"]) == ("ISO, MDY", "postgres")
+        assert (settings["idle_session_timeout"], settings["jit"]) == ("0", "off")
+    assert is_read_only == "on"
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("CREATE TABLE public.t (i int)", 'GRANT USAGE, CREATE ON SCHEMA public TO "{user}"'),
+        ("SELECT FROM collector.walk", 'GRANT USAGE, CREATE ON SCHEMA collector TO "{user}"'),
+        ("SELECT FROM public.walk", 'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE walk TO "{user}"'),
+        ("CREATE SCHEMA mine", 'GRANT CREATE, CONNECT ON DATABASE {database} TO "{user}"'),
+        ("DROP VIEW public.latest", 'ALTER VIEW latest OWNER TO "{user}"'),
+    ],
+)
+async def test_a_right_that_is_lacking_comes_with_the_statement_that_grants_it(
+    role: Address, statement: str, hint: str
+) -> None:
+    async with connect(role) as connection:
+        with pytest.raises(StoreError, match="lacks a permission") as caught:
+            async with translated("asking", role, timeout=5):
+                await connection.execute(statement)
+    assert hint.format(user=role.user, database=role.database) in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE collector.walk (i int)", "CREATE FUNCTION collector.identity() RETURNS int RETURN 1"],
+)
+async def test_a_name_that_another_program_uses_asks_for_a_database_of_ones_own(
+    database: Address, statement: str
+) -> None:
+    async with connect(database) as connection:
+        with pytest.raises(StoreError, match="in use by another program") as caught:
+            async with translated("migrating", database, timeout=5):
+                await connection.execute(statement)
+    assert "give collector a database of its own: CREATE DATABASE" in caught.value.hint
+
+
+async def test_a_private_server_whose_folder_is_gone_is_not_looked_for_in_the_url(tmp_path: Path) -> None:
+    gone = Address(str(tmp_path / "gone"), "postgres", "postgres", is_private=True)
+    with pytest.raises(StoreError, match="the folder of the private PostgreSQL is gone") as caught:
+        async with connect(gone):
+            pass
+    assert "restart collector" in caught.value.hint
+    assert "DATABASE_URL" not in caught.value.hint
+
+
+@pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
 async def test_pgbouncer_in_transaction_mode_may_stand_between(database: Address, tmp_path: Path) -> None:
     async with proxied(database) as proxy, bounced(proxy.address, tmp_path) as address:
-        async with asyncio.timeout(5):
-            while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
-                await asyncio.sleep(0.02)
+        await listening(address)
         async with connect(address) as one, connect(address) as other:
             for connection in (one, other, one, other):
                 async with translated("storing", address, timeout=5), transaction(connection):

@@ -185,6 +185,18 @@ async def test_a_slow_answer_of_the_database_makes_no_start_later(database: Addr
     assert found.is_void()
 
 
+async def test_places_that_a_database_lost_are_made_again(database: Address) -> None:
+    """It fell back to a state in which the key had never been used."""
+    async with sharing(database) as quota, quota._database.session("looking") as connection:
+        places = Places("fallen back", 2)
+        assert isinstance(await places.book(connection, API, timedelta(seconds=1)), Place)
+        await connection.execute("DELETE FROM collector.place WHERE key = 'fallen back'")
+        await connection.execute("DELETE FROM collector.quota WHERE key = 'fallen back'")
+        async with asyncio.timeout(60):
+            while not isinstance(await places.book(connection, API, timedelta(seconds=1)), Place):
+                await asyncio.sleep(0.1)
+
+
 async def test_who_waits_holds_no_place_that_would_die_with_it(database: Address) -> None:
     async with sharing(database, per_second=1) as quota:
         await ask(quota)

@@ -1,7 +1,70 @@
-"""What the daemon needs done before the rest is imported."""
+"""What has to be done before the rest is imported."""
 
 import os
 import signal
+import sys
+from contextlib import suppress
+from typing import Any, TextIO
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null for each standard stream that is closed.
+
+    Otherwise the next socket or file would get the descriptor, and receive what is printed.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if not _is_open(number):
+            _open_null(number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def lose_unwritable_lines() -> None:
+    """Let stderr lose what nobody takes, so that what is told of goes on."""
+    sys.stderr = LossyStream(sys.stderr)
+
+
+def discard_output() -> None:
+    """Send stdout to /dev/null from here on: what is left in its buffer would fail again at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+class LossyStream:
+    """A text stream that loses what a full disk, or a reader that is gone, does not take."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _open_null(number: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)
+    os.set_inheritable(number, True)
 
 
 def prepare_daemon() -> None:

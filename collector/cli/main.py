@@ -1,13 +1,17 @@
 """The command `collector`: each verb lives in its own module and is imported only when it is asked for."""
 
+import errno
 import gc
-import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
-from collector.errors import CollectorError
+from collector.cli.early import discard_output, lose_unwritable_lines
+from collector.errors import CollectorError, ConfigError
+
+_UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 VERBS = {
     "demo": "collector.cli.demo:demo",
@@ -88,15 +92,43 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; expected failures become one clear line and exit status 2."""
     tune_garbage_collection()
+    lose_unwritable_lines()
     try:
         cli(prog_name="collector")
     except CollectorError as error:
         complain(error)
-        sys.exit(2)
-    except BrokenPipeError:
+        _end(2)
+    except SystemExit as ended:
+        _end(ended.code)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _end_unwritten(error)
+
+
+def _end(code: object) -> NoReturn:
+    """End with this status, unless what stands in the buffer of stdout cannot be written: then no success is said."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not code:
+            _end_unwritten(error)
+        discard_output()
+    raise SystemExit(code)
+
+
+def _end_unwritten(error: OSError) -> NoReturn:
+    discard_output()
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone (`| head`): not an error, and nothing is left to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        raise SystemExit(1)
+    complain(ConfigError(f"the answer cannot be written: {error.strerror}"))
+    raise SystemExit(2)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether writing to stdout failed: whatever else fails has become one of our errors, or names a file."""
+    return error.errno in _UNWRITABLE and error.filename is None
 
 
 def tune_garbage_collection() -> None:

@@ -1,5 +1,6 @@
 """`collector once`: one snapshot of the configured targets, now."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from collector import clocks, log
 from collector.cli import drawing, wiring, world
+from collector.cli.early import discard_output
 from collector.cli.main import complain
 from collector.collect import Collector
 from collector.errors import ConfigError, Denied, StoreError
@@ -44,11 +46,24 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
 def report(sweep: Sweep, *, quiet: bool) -> None:
     """The table on stdout, what is not whole on stderr, and the exit status."""
     if not quiet:
-        drawing.console().print(drawing.sweep_table(sweep))
+        _show(sweep)
     for line in drawing.not_whole(sweep):
         click.echo(line, err=True)
     if not sweep.is_whole:
         raise SystemExit(1)
+
+
+def _show(sweep: Sweep) -> None:
+    """The table, as far as it can be written: the exit status tells of the sweep."""
+    console = drawing.console()
+    with console.capture() as drawn:
+        console.print(drawing.sweep_table(sweep))
+    try:
+        sys.stdout.write(drawn.get())
+        sys.stdout.flush()
+    except OSError as error:
+        discard_output()
+        click.echo(f"collector: the table cannot be written: {error.strerror}", err=True)
 
 
 def parse_slot(text: str, now: datetime) -> datetime:

@@ -1,7 +1,9 @@
 """`collector sql`: ask the database, read-only, so that nobody needs psql."""
 
 import csv
+import difflib
 import json
+import re
 import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
@@ -16,10 +18,38 @@ from rich.table import Table
 
 from collector import log
 from collector.cli import drawing, wiring, world
-from collector.errors import ConfigError
+from collector.errors import ConfigError, StoreError, StoreFailure
 from collector.model import KST
 
 _BATCH = 1000
+_RELATIONS = """
+SELECT c.relname AS name
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND $1::text[] IS NOT NULL
+ORDER BY 1
+"""
+_COLUMNS = """
+SELECT DISTINCT a.attname AS name
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND a.attnum > 0 AND NOT a.attisdropped
+  AND c.relname = ANY ($1::text[])
+ORDER BY 1
+"""
+_FUNCTIONS = """
+SELECT DISTINCT p.proname AS name
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace AND $1::text[] IS NOT NULL
+ORDER BY 1
+"""
+# By the first word of the server's message that names what it lacks.
+_KINDS = {
+    "function": (_FUNCTIONS, "the functions of collector are"),
+    "column": (_COLUMNS, "the columns are"),
+    "relation": (_RELATIONS, "the tables and views are"),
+}
+_NAMES = re.compile(r'"([^"]+)"|(?:column|function) ([\w.]+)')
 _LIMIT = "SET LOCAL statement_timeout = '300s'"
 
 
@@ -45,6 +75,38 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
 
 
 async def _ask(query: str, form: str) -> None:
+    try:
+        await _show_answer(query, form)
+    except StoreError as error:
+        if error.kind not in (StoreFailure.MISSING_TABLE, StoreFailure.MISSING_NAME):
+            raise
+        raise ConfigError(str(error), hint=await _what_there_is(str(error), query)) from error
+
+
+async def _what_there_is(message: str, query: str) -> str:
+    """The nearest name to the one that is not there, and all names of its kind that are."""
+    async with (
+        wiring.database(world.environment()) as held,
+        held.session("looking what there is", timeout=30) as connection,
+    ):
+        kind = next((kind for kind in _KINDS if f"{kind} " in message), "relation")
+        names_of, noun = _KINDS[kind]
+        rows = await connection.fetch(names_of, re.findall(r"\w+", query.lower()))
+    names = [row["name"] for row in rows]
+    wrong = [(match[1] or match[2]).rpartition(".")[2] for match in _NAMES.finditer(message)]
+    return f"{_nearest(wrong, names, query)}{noun} {', '.join(names)}"
+
+
+def _nearest(wrong: Sequence[str], names: Sequence[str], query: str) -> str:
+    for name in wrong:
+        if near := difflib.get_close_matches(name.lower(), names, n=1):
+            return f"did you mean {near[0]}? "
+        if f'"{name}"' in query:
+            return f"a text stands in single quotes: '{name}'; "
+    return ""
+
+
+async def _show_answer(query: str, form: str) -> None:
     async with aclosing(_rows(query)) as rows:
         with _written():
             write = _writer(form, await anext(rows))

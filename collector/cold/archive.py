@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import asyncpg
-
 from collector.cold import ledger
 from collector.cold.ahead import aside
 from collector.cold.copying import MOST, Listing, Stretch, copied, in_order, refuse_unless_all, stretches
@@ -23,6 +21,7 @@ from collector.parquet import columns, files
 from collector.parquet.columns import Names, Reader, Table, Walks
 from collector.parquet.digest import Digest
 from collector.parquet.files import Facts, Opened, Part
+from collector.postgres import LockNotGranted
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
@@ -194,7 +193,7 @@ async def _drop(connection: Connection, day: date) -> None:
         try:
             async with connection.transaction():
                 await connection.execute(_DROP, day)
-        except asyncpg.LockNotAvailableError:
+        except LockNotGranted:
             await asyncio.sleep(1)
         except _IN_THE_WAY as error:
             raise ArchiveError(

@@ -1,6 +1,7 @@
 """Reads the environment: the secrets, each as such or as the path of a file, and where things lie."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
 _CONFIG = Path("config/collector.yaml")
 _HOME = Path(".collector")
 _MAX_BYTES = 16 * 1024
-_DATABASES = ("postgresql://", "postgres://")
+# What is wrong beside the scheme is said where the address is read.
+_DATABASE = re.compile(r"\W*(?:\w+[:=\s]\W*|export\s+\w+=\W*)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
     others may read.
     """
     database_url = _secret("DATABASE_URL", environ, mounts)
-    if database_url is not None and not database_url.reveal().startswith(_DATABASES):
+    if database_url is not None and not _DATABASE.match(database_url.reveal()):
         raise ConfigError(
             "DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://USER:PASSWORD@HOST/NAME"
         )

@@ -150,6 +150,7 @@ class Accounts:
 
     async def until(self, schedules: Sequence[str]) -> dict[str, datetime]:
         """How far each schedule is accounted for; those that never ran are not there."""
+        await self._registry.refresh()
         async with self._database.session("reading the accounts") as connection:
             rows = await connection.fetch(_UNTIL, schedules)
         return {row["schedule"]: row["until"] for row in rows}
@@ -177,6 +178,7 @@ class Accounts:
         self, schedule: str, slot: datetime, universe: str, targets: Collection[Target], reason: str
     ) -> int:
         """A sweep has ended: what it left out is missed, and the schedule accounted for up to its slot."""
+        await self._registry.refresh()
         async with self._database.transaction("settling a slot") as connection:
             missed = await self._missed(connection, [slot], universe, targets, reason)
             await connection.execute(_ACCOUNT, schedule, slot)

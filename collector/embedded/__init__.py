@@ -41,7 +41,7 @@ async def running(
     command = [sys.executable, "-I", "-S", keeper.__file__, folder, run / "line", programs, *settings]
     reader, writer = await _line(run / "line", command, folder)
     try:
-        yield Address(host=str(run), database="postgres", user="postgres")
+        yield Address(host=str(run), database="postgres", user="postgres", is_private=True)
     finally:
         await _leave(reader, writer)
 

@@ -22,6 +22,42 @@ _URL = re.compile(r"postgres(?:ql)?://([^/?#]*)(?:/([^?#]*))?(?:\?([^#]*))?", re
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00", re.ASCII)
 _PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "pgbouncer")
+# Other clients' parameters without which the same database is reached with the same safety.
+_IGNORED = (
+    *("application_name", "fallback_application_name", "client_encoding", "connect_timeout"),
+    *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),
+    *("statement_cache_size", "prepared_statement_cache_size", "prepare_threshold"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
+    *("sslcompression", "sslsni", "krbsrvname", "gsslib", "load_balance_hosts", "uselibpqcompat"),
+    *("max_idle_connection_lifetime", "server_version"),
+)
+_HARMLESS = {
+    "channel_binding": ("prefer", "disable"),
+    "gssencmode": ("prefer", "disable"),
+    "schema": ("public",),
+    "target_session_attrs": ("any", "read-write", "primary", "prefer-standby"),
+}
+_REFUSED = {
+    "channel_binding": "asks for what the driver cannot do; take it out, and write sslmode=verify-full instead",
+    "gssencmode": "asks for what the driver cannot do; take it out, and write sslmode=require instead",
+    "hostaddr": "is not supported; write the address as the host",
+    "options": "would change settings that collector sets itself; take it out",
+    "passfile": "is not supported; take it out, and name the file in PGPASSFILE",
+    "schema": "is another program's; take it out: the tables are in the schemas public and collector",
+    "search_path": "would change a setting that collector sets itself; take it out",
+    "service": "is not supported; write host, port, user and dbname instead",
+    "ssl": "is another driver's; write sslmode=require, or sslmode=verify-full, instead",
+    "sslcert": "is not supported, and neither are client certificates; take it out, and use a password",
+    "sslkey": "is not supported, and neither are client certificates; take it out, and use a password",
+    "target_session_attrs": "asks for a server that is read-only; take it out, and name the primary",
+}
+# The driver's name after the scheme is SQLAlchemy's.
+_DRIVER = re.compile(r"(postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?=://)", re.ASCII | re.IGNORECASE)
+# What was copied along with the URL.
+_BEFORE = re.compile(r"(jdbc:|psql\s|(?:export\s+)?DATABASE_URL\s*=)", re.ASCII)
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
+_INVISIBLE = "\ufeff\u200b\u2060"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +67,8 @@ class Address:
     `host` is a name, an address, or (with a leading `/`) the folder of a socket. Without a `password` the
     driver looks where every PostgreSQL client looks: PGPASSWORD, then ~/.pgpass. `sslrootcert` is the file
     of the authority to trust with the two verify modes, "" for the system's. `pgbouncer`: a pooler in
-    transaction mode stands between, so nothing may be kept in the session.
+    transaction mode stands between, so nothing may be kept in the session. `is_private`: the program itself
+    runs the server.
     """
 
     host: str
@@ -42,6 +79,7 @@ class Address:
     sslmode: str = "prefer"
     sslrootcert: str = ""
     pgbouncer: bool = False
+    is_private: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -54,7 +92,8 @@ class Address:
 
 def parse(url: str) -> Address:
     """Read a DATABASE_URL; ConfigError says what is wrong with it, never what its password is."""
-    match = _URL.fullmatch(url.strip())
+    url = _bare(url)
+    match = _URL.fullmatch(url)
     if match is None or "@" in (match[2] or "") + (match[3] or ""):
         raise _wrong(_why_not(url))
     credentials, _, place = match[1].rpartition("@")
@@ -65,8 +104,20 @@ def parse(url: str) -> Address:
     return _address({name: _decoded(name, text) for name, text in given.items() if text})
 
 
+def _bare(url: str) -> str:
+    """Without the white space, the quotes and the driver's name that other programs' settings carry."""
+    url = url.strip().strip(_INVISIBLE).strip()
+    if len(url) > 1 and _QUOTES.get(url[0]) == url[-1]:
+        url = url[1:-1].strip()
+    return _DRIVER.sub(lambda match: match[1].lower(), url, count=1) if _DRIVER.match(url) else url
+
+
 def _why_not(url: str) -> str:
-    if not re.match(r"postgres(ql)?://", url.strip()):
+    if not url:
+        return "it is empty"
+    if before := _BEFORE.match(url):
+        return f"it begins with {before[1].strip()}; leave that out"
+    if not re.match(r"postgres(ql)?://", url):
         return f"it does not start with postgresql:// (its form is {FORM})"
     return (
         "a character of the user or password must be percent-encoded: "
@@ -86,9 +137,22 @@ def _place(text: str) -> tuple[str, str]:
 def _parameters(query: str) -> Iterator[tuple[str, str]]:
     for pair in filter(None, query.split("&")):
         name, _, text = pair.partition("=")
-        if name not in _PARAMETERS:
-            raise _wrong(f"it has a parameter that is not known; allowed are {', '.join(_PARAMETERS)}")
-        yield name, text
+        if name in _PARAMETERS:
+            yield name, text
+        elif not _is_harmless(name, text):
+            raise _wrong(_why_refused(name, text))
+
+
+def _is_harmless(name: str, text: str) -> bool:
+    """Whether leaving the parameter out changes neither which database is reached nor how safely."""
+    return name in _IGNORED or text in _HARMLESS.get(name, ())
+
+
+def _why_refused(name: str, text: str) -> str:
+    if name in _REFUSED:
+        return f"its parameter {name} {_REFUSED[name]}"
+    shown = f"its parameter {name}" if text and _NAME.fullmatch(name) else "one of its parameters"
+    return f"{shown} is not known; allowed are {', '.join(_PARAMETERS)}"
 
 
 def _decoded(name: str, text: str) -> str:
@@ -106,14 +170,16 @@ def _address(given: dict[str, str]) -> Address:
     if "," in given["host"]:
         raise _wrong("it names more than one host; one is possible")
     user = given.get("user") or getpass.getuser()
+    authority = given.get("sslrootcert", "")
+    default = "verify-full" if authority == "system" else "prefer"
     return Address(
         host=given["host"],
         port=_port(given.get("port", "5432")),
         user=user,
         password=Secret(given["password"]) if "password" in given else None,
         database=given.get("dbname", user),
-        sslmode=_one_of("sslmode", SSL_MODES, given.get("sslmode", "prefer")),
-        sslrootcert=given.get("sslrootcert", ""),
+        sslmode=_one_of("sslmode", SSL_MODES, given.get("sslmode", default)),
+        sslrootcert="" if authority == "system" else authority,
         pgbouncer=_one_of("pgbouncer", ("true", "false"), given.get("pgbouncer", "false")) == "true",
     )
 

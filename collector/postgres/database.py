@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from collector.errors import StoreError
+from collector.errors import StoreError, StoreFailure
 from collector.postgres.address import Address
 from collector.postgres.failure import translated
 from collector.postgres.session import Connection, Pool, transaction
@@ -56,4 +56,4 @@ class Database:
 
 def _was_given_up(error: StoreError) -> bool:
     """Whether the time for it was over, here or in a part of it that had a limit of its own."""
-    return isinstance(error.__cause__, TimeoutError)
+    return error.kind is StoreFailure.TIMEOUT

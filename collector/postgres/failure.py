@@ -2,15 +2,21 @@
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
+from asyncpg import LockNotAvailableError as LockNotGranted
 
-from collector.errors import StoreError
+from collector.errors import StoreError, StoreFailure
 from collector.postgres.address import Address
+
+__all__ = ["DRIVER_ERRORS", "OWN_DATABASE", "POOLER_HINT", "LockNotGranted", "is_refusal", "translated"]
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -21,39 +27,95 @@ DRIVER_ERRORS = (
 )
 """Everything the driver raises, and what the socket under it raises. A TimeoutError is an OSError."""
 
+POOLER_HINT = "add ?pgbouncer=true to DATABASE_URL (&pgbouncer=true after other parameters)"
+OWN_DATABASE = (
+    "give collector a database of its own: CREATE DATABASE collector ENCODING 'UTF8' TEMPLATE template0, "
+    "and name it in DATABASE_URL"
+)
+
+
+class _Meaning(NamedTuple):
+    """The reason, what to do about it, and the kind."""
+
+    reason: str
+    hint: str
+    kind: StoreFailure = StoreFailure.OTHER
+
+
+_TABLE = _Meaning("a table is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_TABLE)
+_POOLER = _Meaning(
+    "a connection pooler stands between, and it keeps no session: {message}", POOLER_HINT, StoreFailure.POOLER
+)
+_TAKEN = _Meaning("a name is in use by another program: {message}", OWN_DATABASE)
 _STATES = {
-    "28P01": ("the password for {user} is wrong", "correct the password in DATABASE_URL"),
-    "28000": ("{user} may not log in", "create the role, or let it in with pg_hba.conf"),
-    "3D000": ("there is no database {database}", "create it: CREATE DATABASE ... ENCODING 'UTF8'"),
-    "42501": ("{user} lacks a permission: {message}", "grant it, or let the owner run `collector migrate`"),
-    "42P01": ("a table is missing: {message}", "run `collector migrate`"),
-    "42703": ("a column is missing: {message}", "run `collector migrate`"),
-    "53100": (
+    "28P01": _Meaning(
+        "the password for {user} is wrong",
+        "correct the password in DATABASE_URL",
+        StoreFailure.LOGIN_REFUSED,
+    ),
+    "28000": _Meaning(
+        "{user} may not log in", "create the role, or let it in with pg_hba.conf", StoreFailure.LOGIN_REFUSED
+    ),
+    "3D000": _Meaning(
+        "there is no database {database}",
+        "create it: CREATE DATABASE ... ENCODING 'UTF8'",
+        StoreFailure.LOGIN_REFUSED,
+    ),
+    "42P01": _TABLE,
+    "42703": _Meaning("a column is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_NAME),
+    "42883": _Meaning(
+        "a function is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_NAME
+    ),
+    "3F000": _Meaning("a schema is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_NAME),
+    "42P07": _TAKEN,
+    "42710": _TAKEN,
+    "42723": _TAKEN,
+    "23503": _Meaning("an id is not there: {message}", "", StoreFailure.STALE_IDS),
+    "26000": _POOLER,
+    "42P05": _POOLER,
+    "53100": _Meaning(
         "its disk is full",
         "free space; what was stored is whole, the rest is taken up by the next run",
+        StoreFailure.DISK_FULL,
     ),
-    "53200": ("it is out of memory", "look into the server's log"),
-    "53300": ("it has no connection left", "raise max_connections, or close other clients"),
-    "25006": ("it is read-only", "point DATABASE_URL at the primary"),
-    "55P03": ("a lock was not granted in time", "look for a long ALTER or VACUUM FULL in pg_stat_activity"),
-    "57014": ("it cancelled the statement, which took too long", "look into pg_stat_activity"),
-    "57P01": ("it closed the connection: it shuts down, or an administrator ended it", "try again"),
-    "57P02": ("it closed the connection: one of its processes crashed", "look into the server's log"),
-    "57P03": ("it is starting up or shutting down", "try again in a moment"),
-    "57P05": ("it closed an idle connection", "try again"),
-    "25P03": ("it closed a transaction that stood idle", "try again"),
-    "40001": ("another transaction was in the way", "try again"),
-    "40P01": ("it broke a deadlock", "try again"),
+    "53200": _Meaning("it is out of memory", "look into the server's log"),
+    "53300": _Meaning("it has no connection left", "raise max_connections, or close other clients"),
+    "25006": _Meaning(
+        "it is read-only",
+        "point DATABASE_URL at the primary; or see why default_transaction_read_only is on for the role or database",
+    ),
+    "55P03": _Meaning(
+        "a lock was not granted in time", "look for a long ALTER or VACUUM FULL in pg_stat_activity"
+    ),
+    "57014": _Meaning("it cancelled the statement, which took too long", "look into pg_stat_activity"),
+    "57P01": _Meaning("it closed the connection: it shuts down, or an administrator ended it", "try again"),
+    "57P02": _Meaning("it closed the connection: one of its processes crashed", "look into the server's log"),
+    "57P03": _Meaning("it is starting up or shutting down", "try again in a moment"),
+    "57P05": _Meaning("it closed an idle connection", "try again"),
+    "58P01": _Meaning(
+        "a file of its data folder is gone: {message}",
+        "restart collector if its home was deleted; else restore the server from a backup",
+    ),
+    "25P03": _Meaning("it closed a transaction that stood idle", "try again"),
+    "40001": _Meaning("another transaction was in the way", "try again", StoreFailure.CONFLICT),
+    "40P01": _Meaning("it broke a deadlock", "try again", StoreFailure.CONFLICT),
 }
-_LOST = ("the connection was lost", "see whether the server still runs, then try again")
+_LOST = _Meaning("the connection was lost", "see whether the server still runs, then try again")
+_LATE = _Meaning(
+    "no answer in time", "see whether the server still runs and the network is up", StoreFailure.TIMEOUT
+)
 
-
-_REFUSALS = ("28P01", "28000", "3D000")
+# PgBouncer's and Odyssey's own words, which are in English whatever the server speaks.
+_POOLER_WORDS = re.compile(
+    r"unsupported startup parameter|unknown startup parameter|pgbouncer", re.IGNORECASE
+)
+_DENIED = re.compile(r"permission denied for (schema|database|table|view|relation|sequence|function) (\S+)")
+_OWNER = re.compile(r"must be owner of (schema|table|view|relation|sequence|function) (\S+)")
 
 
 def is_refusal(error: StoreError) -> bool:
     """Whether the server answered and let nobody in, so that waiting will not help."""
-    return getattr(error.__cause__, "sqlstate", None) in _REFUSALS
+    return error.kind in (StoreFailure.LOGIN_REFUSED, StoreFailure.POOLER)
 
 
 @asynccontextmanager
@@ -74,26 +136,25 @@ async def translated(what: str, address: Address, *, timeout: float) -> AsyncIte
     except DRIVER_ERRORS as error:
         if task.cancelling() > already:
             raise asyncio.CancelledError from error
-        late = limit.expired()
-        reason, hint = _late(timeout) if late else _meaning(error, address)
-        raise StoreError(f"{what}: {reason} (database {address})", hint=hint) from error
+        reason, hint, kind = _late(timeout) if limit.expired() else _meaning(error, address)
+        raise StoreError(f"{what}: {reason} (database {address})", hint=hint, kind=kind) from error
 
 
-def _late(timeout: float) -> tuple[str, str]:
-    return f"no answer within {timeout:g} s", "see whether the server still runs and the network is up"
+def _late(timeout: float) -> _Meaning:
+    return _LATE._replace(reason=f"no answer within {timeout:g} s")
 
 
-def _meaning(error: BaseException, address: Address) -> tuple[str, str]:
+def _meaning(error: BaseException, address: Address) -> _Meaning:
     """The reason and what to do, from the first in the chain of causes that tells more than "broken off"."""
     for cause in _chain(error):
         if isinstance(cause, asyncpg.PostgresError):
             return _state(cause, address)
         if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-            return _network(cause)
+            return _network(cause, address)
         if isinstance(cause, TimeoutError):
-            return "no answer in time", "see whether the server still runs and the network is up"
+            return _LATE
     if isinstance(error, asyncpg.InterfaceError) and not _is_broken_off(error):
-        return f"the driver refused: {type(error).__name__}", "this is a bug; please report it"
+        return _Meaning(f"the driver refused: {type(error).__name__}", "this is a bug; please report it")
     return _LOST
 
 
@@ -108,24 +169,78 @@ def _is_broken_off(error: asyncpg.InterfaceError) -> bool:
     return not isinstance(error, ValueError | asyncpg.UnsupportedClientFeatureError)
 
 
-def _state(error: asyncpg.PostgresError, address: Address) -> tuple[str, str]:
+def _state(error: asyncpg.PostgresError, address: Address) -> _Meaning:
     code = error.sqlstate or ""
+    message = " ".join(str(error.args[0]).split())
+    if code.startswith("08") and _POOLER_WORDS.search(message) and not address.pgbouncer:
+        return _filled(_POOLER, address, message)
     if isinstance(error, asyncpg.PostgresConnectionError):
         return _LOST
-    message = " ".join(str(error.args[0]).split())
-    reason, hint = _STATES.get(code, (f"{{message}} [{code}]", ""))
-    return reason.format(user=address.user, database=address.database, message=message), hint
+    if code == "42501":
+        return _filled(_denied(message, address), address, message)
+    unknown = _Meaning(f"{{message}} [{code}]", getattr(error, "hint", None) or "")
+    return _filled(_STATES.get(code, unknown), address, message)
 
 
-def _network(error: OSError) -> tuple[str, str]:
+def _filled(meaning: _Meaning, address: Address, message: str) -> _Meaning:
+    reason = meaning.reason.format(user=address.user, database=address.database, message=message)
+    return meaning._replace(reason=reason)
+
+
+def _denied(message: str, address: Address) -> _Meaning:
+    """The statement that gives the right which the server's message names, as far as it names one."""
+    role, hint = _identifier(address.user), "grant it, or let the owner run `collector migrate`"
+    if match := _DENIED.search(message):
+        hint = f"let its owner or a superuser run: {_grant(match[1], match[2], role)}"
+    elif match := _OWNER.search(message):
+        kind = "TABLE" if match[1] == "relation" else match[1].upper()
+        hint = f"let its owner or a superuser run: ALTER {kind} {match[2]} OWNER TO {role}"
+    return _Meaning("{user} lacks a permission: {message}", hint)
+
+
+def _grant(kind: str, name: str, role: str) -> str:
+    if kind == "schema":
+        return f"GRANT USAGE, CREATE ON SCHEMA {name} TO {role}"
+    if kind == "database":
+        return f"GRANT CREATE, CONNECT ON DATABASE {name} TO {role}"
+    if kind in ("sequence", "function"):
+        return f"GRANT ALL ON {kind.upper()} {name} TO {role}"
+    return f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {name} TO {role}"
+
+
+def _identifier(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _network(error: OSError, address: Address) -> _Meaning:
     if isinstance(error, socket.gaierror):
-        return "the host name is not known", "correct the host in DATABASE_URL, or the name service"
+        return _Meaning("the host name is not known", "correct the host in DATABASE_URL, or the name service")
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or 'unknown'}", "correct sslmode and sslrootcert in DATABASE_URL"
+        return _Meaning(
+            f"TLS failed: {error.reason or 'unknown'}", "correct sslmode and sslrootcert in DATABASE_URL"
+        )
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return _LOST
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "no file descriptor is left to reach it", "raise the limit of open files (ulimit -n)"
+        return _Meaning("no file descriptor is left to reach it", "raise the limit of open files (ulimit -n)")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError) or error.errno is None:
-        return "nothing answers there", "start the server, or correct host and port in DATABASE_URL"
-    return f"it cannot be reached: {error.strerror}", "correct DATABASE_URL, or the network"
+        return _nothing_there(address)
+    return _Meaning(f"it cannot be reached: {error.strerror}", "correct DATABASE_URL, or the network")
+
+
+def _nothing_there(address: Address) -> _Meaning:
+    is_gone = address.is_socket and not Path(address.host).is_dir()
+    if not address.is_private:
+        reason = (
+            f"the folder of its socket is not there: {address.host}" if is_gone else "nothing answers there"
+        )
+        return _Meaning(reason, "start the server, or correct host and port in DATABASE_URL")
+    if is_gone:
+        return _Meaning(
+            f"the folder of the private PostgreSQL is gone: {address.host}",
+            "restart collector: it begins a new, empty one, unless the folder is put back before",
+        )
+    return _Meaning(
+        "the private PostgreSQL has ended", "restart collector; server.log in its folder says why"
+    )

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from asyncpg.transaction import Transaction
 
 from collector.errors import ConfigError
 from collector.postgres.address import Address
-from collector.postgres.failure import DRIVER_ERRORS, translated
+from collector.postgres.failure import DRIVER_ERRORS, POOLER_HINT, translated
 
 __all__ = ["Connection", "Pool", "check_server", "connect", "open_pool", "transaction"]
 
@@ -24,6 +24,10 @@ UNDOING = 1.0
 """Seconds that a ROLLBACK may take; the server does the same when the session is dropped."""
 
 _PROMISE = ("fsync", "full_page_writes", "synchronous_commit")
+_SEEN = """
+SELECT current_setting('lock_timeout') AS lock_timeout,
+       current_setting('session_replication_role') AS replication_role
+"""
 _COLLATION = """
 SELECT datcollversion <> pg_database_collation_actual_version(oid)
 FROM pg_database
@@ -118,6 +122,48 @@ _THERE = {
 }
 
 
+class PooledConnection(Connection):  # type: ignore[misc]  # the driver has no types
+    """A session through a pooler, which may give each transaction another session of the server.
+
+    So every statement is in a transaction, and every transaction begins with the settings that a session of
+    our own would have from its start.
+    """
+
+    transaction_settings = ""
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        if self._is_outside():
+            async with transaction(self):
+                return await super().execute(query, *args, timeout=timeout)
+        if query.startswith("BEGIN"):
+            isolation = "" if "ISOLATION" in query else "SET LOCAL transaction_isolation = 'read committed'; "
+            query = f"{query} {isolation}{self.transaction_settings}"
+        return await super().execute(query, *args, timeout=timeout)
+
+    async def executemany(self, command: str, args: Any, *, timeout: float | None = None) -> Any:
+        async with self._in_transaction():
+            return await super().executemany(command, args, timeout=timeout)
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        async with self._in_transaction():
+            return await super().fetch(query, *args, **options)
+
+    async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        async with self._in_transaction():
+            return await super().fetchval(query, *args, **options)
+
+    async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        async with self._in_transaction():
+            return await super().fetchrow(query, *args, **options)
+
+    def _in_transaction(self) -> AbstractAsyncContextManager[None]:
+        return transaction(self) if self._is_outside() else nullcontext()
+
+    def _is_outside(self) -> bool:
+        """Both: the driver forgets its transaction before the COMMIT, and knows it before the BEGIN."""
+        return self._top_xact is None and not self.is_in_transaction()
+
+
 def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:
     """What the driver is told, field by field: the rest it would take from the environment."""
     password = address.password.reveal() if address.password else None
@@ -130,23 +176,50 @@ def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:
         "ssl": _ssl(address),
         "statement_cache_size": 0 if address.pgbouncer else 100,
         "server_settings": _settings(address, statement_timeout),
+        "statement_timeout": statement_timeout,
+        "connection_class": PooledConnection if address.pgbouncer else Connection,
     }
+
+
+# What a role or a database may have set otherwise (ALTER ROLE ... SET), and what the program relies on. That writing is
+# forbidden is not among it: providers do so before a disk is full.
+_NEEDED = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "lock_timeout": "5000",
+    "idle_in_transaction_session_timeout": "60000",
+    "jit": "off",
+    # By default a role finds a schema of its own name first; ours hides the views from a role `collector`.
+    "search_path": "public",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    # A row that a policy hides would be missing without a word; with `off` the server says so.
+    "row_security": "off",
+}
 
 
 def _settings(address: Address, statement_timeout: float) -> dict[str, str]:
-    """PgBouncer refuses start-up settings that it does not track, so behind it the limits are asyncio's."""
+    """The settings of a session from its start; PgBouncer refuses those that it does not track."""
     tracked = {"application_name": "collector", "timezone": "UTC"}
     if address.pgbouncer:
         return tracked
-    return tracked | {
-        "statement_timeout": f"{statement_timeout * 1000:.0f}",
-        "lock_timeout": "5000",
-        "idle_in_transaction_session_timeout": "60000",
-        **_THERE,
-        "jit": "off",
-        # By default a role finds a schema of its own name first; ours hides the views from a role `collector`.
-        "search_path": "public",
-    }
+    return tracked | _limits(statement_timeout) | _NEEDED | _THERE
+
+
+def _limits(statement_timeout: float) -> dict[str, str]:
+    return {"statement_timeout": f"{statement_timeout * 1000:.0f}", "idle_session_timeout": "0"}
+
+
+def _transaction_settings(statement_timeout: float) -> str:
+    """The same for one transaction: a pooler's next client finds the session as it was."""
+    settings = {"timezone": "UTC", **_limits(statement_timeout), **_NEEDED}
+    per_transaction = {name: text for name, text in settings.items() if not name.startswith("default_")}
+    return " ".join(f"SET LOCAL {name} = {_literal(text, name)};" for name, text in per_transaction.items())
+
+
+def _literal(text: str, name: str) -> str:
+    """A list of names or keywords stays one: quoted as a whole, it would be one name."""
+    return text if name in ("search_path", "datestyle") else f"'{text}'"
 
 
 def _ssl(address: Address) -> str | ssl.SSLContext | bool:
@@ -164,9 +237,13 @@ def _ssl(address: Address) -> str | ssl.SSLContext | bool:
     return context
 
 
-async def _opened(*dsn: None, **arguments: Any) -> Connection:
+async def _opened(*dsn: None, statement_timeout: float, **arguments: Any) -> Connection:
     """Also what the pool calls, which passes a DSN that is always None first."""
     connection = await asyncpg.connect(*dsn, **arguments)
+    if (
+        type(connection) is PooledConnection
+    ):  # isinstance says yes to every connection: the driver's metaclass
+        connection.transaction_settings = _transaction_settings(statement_timeout)
     _notice_a_dead_peer(connection._transport.get_extra_info("socket"))
     return connection
 
@@ -198,6 +275,7 @@ async def check_server(connection: Connection, address: Address) -> list[str]:
         encoding = await connection.fetchval("SHOW server_encoding")
         rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _PROMISE)
         has_moved = version.major >= OLDEST and await connection.fetchval(_COLLATION)
+        lock_timeout, replication_role = await connection.fetchrow(_SEEN)
     if version.major < OLDEST:
         raise ConfigError(
             f"the server is PostgreSQL {version.major}; {OLDEST} or newer is needed (database {address})",
@@ -207,6 +285,16 @@ async def check_server(connection: Connection, address: Address) -> list[str]:
         raise ConfigError(
             f"the database is encoded in {encoding}, UTF8 is needed (database {address})",
             hint="create one: CREATE DATABASE collector ENCODING 'UTF8' TEMPLATE template0",
+        )
+    if lock_timeout != "5s":
+        raise ConfigError(
+            f"a connection pooler stands between: it does not pass settings on (database {address})",
+            hint=POOLER_HINT,
+        )
+    if replication_role != "origin":
+        raise ConfigError(
+            f"session_replication_role is {replication_role}: no foreign key would be checked (database {address})",
+            hint=f'run: ALTER ROLE "{address.user}" RESET session_replication_role (or ALTER DATABASE ...)',
         )
     moved = (
         "the system's collation has changed under the database: indexes of text may not find what is there"

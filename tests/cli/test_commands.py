@@ -244,6 +244,26 @@ async def test_sql_says_in_words_what_it_cannot_show(kept: Kept) -> None:
     assert "cast it to text" in found.err
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT * FROM snapshots", "did you mean snapshot? the tables and views are"),
+        ("SELECT * FROM lates", "did you mean latest?"),
+        ("SELECT * FROM collector.walks", "did you mean walk?"),
+        ("SELECT * FROM nowhere_near", "the tables and views are"),
+        ("SELECT symbl FROM latest", "did you mean symbol? the columns are"),
+        ("SELECT l.prices FROM latest AS l", "did you mean price?"),
+        ('SELECT price FROM latest WHERE sector = "001"', "a text stands in single quotes: '001'"),
+        ("SELECT * FROM mover(1)", "did you mean movers? the functions of collector are"),
+    ],
+)
+async def test_sql_names_what_was_probably_meant(kept: Kept, query: str, hint: str) -> None:
+    found = await kept.run("sql", query)
+    assert found.code == 2
+    assert hint in found.err
+    assert "migrate" not in found.err
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 @pytest.mark.parametrize(
     ("where", "code", "said"),

@@ -1,0 +1,118 @@
+"""Standard streams that are closed, full or without a reader: what was asked for is done all the same."""
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from collector.model import Target
+from collector.postgres import Address
+from collector.simulator import Simulator
+from tests.cli.command import config, environment
+from tests.stand import STILL, fetch
+
+TARGETS = [Target.of("KOSPI", code, "KRX") for code in ("005", "006")]
+STREAMS = {
+    "stdout closed": ">&-",
+    "stderr closed": "2>&-",
+    "both closed": ">&- 2>&-",
+    "stdin closed": "<&-",
+    "all closed": "<&- >&- 2>&-",
+    "stdout full": ">/dev/full",
+    "stderr full": "2>/dev/full",
+    "no reader of stdout": ">&{broken}",
+    "no reader of stderr": "2>&{broken}",
+}
+whatever_they_are = pytest.mark.parametrize("streams", STREAMS.values(), ids=STREAMS.keys())
+SCHEDULE = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
+STATUS = "SELECT status, count(*) FROM walk GROUP BY 1"
+
+
+@asynccontextmanager
+async def started(streams: str, *words: str, env: Mapping[str, str], cwd: Path) -> AsyncIterator[Process]:
+    """A command behind redirections of the shell; `{broken}` is a pipe whose reader is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = shlex.join([sys.executable, "-m", "collector", *words])
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f"exec {command} {streams.format(broken=writer)}"),
+        env=env,
+        cwd=cwd,
+        pass_fds=(writer,),
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+    )
+    os.close(writer)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def ended(streams: str, *words: str, env: Mapping[str, str], cwd: Path) -> int:
+    async with started(streams, *words, env=env, cwd=cwd) as process, asyncio.timeout(60):
+        return await process.wait()
+
+
+@whatever_they_are
+async def test_once_stores_everything_and_says_so(database: Address, tmp_path: Path, streams: str) -> None:
+    config(tmp_path, *TARGETS)
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, database)
+        assert await ended(streams, "once", env=env, cwd=tmp_path) == 0
+    assert await fetch(database, STATUS) == [("complete", 2)]
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&{broken}"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status"], 0),
+        (["sql", "SELECT 1"], 0),
+        (["sql", "SELECT FROM nothing"], 2),
+        (["check"], 0),
+        (["--help"], 0),
+        (["plan"], 0),
+        (["verify"], 0),
+        (["gaps", "--day", "never"], 2),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+async def test_other_commands_keep_their_exit_status(
+    database: Address, tmp_path: Path, words: list[str], code: int, streams: str
+) -> None:
+    config(tmp_path, *TARGETS)
+    env = environment("http://127.0.0.1:9", database)
+    assert await ended(streams, *words, env=env, cwd=tmp_path) == code
+
+
+@pytest.mark.parametrize("words", [["status"], ["check"], ["--help"], ["plan"], ["sql", "SELECT 1"]])
+async def test_an_answer_that_cannot_be_written_is_no_success(
+    database: Address, tmp_path: Path, words: list[str]
+) -> None:
+    config(tmp_path, *TARGETS)
+    env = environment("http://127.0.0.1:9", database)
+    assert await ended(">/dev/full", *words, env=env, cwd=tmp_path) == 2
+
+
+@whatever_they_are
+async def test_a_daemon_sweeps_whatever_they_are(database: Address, tmp_path: Path, streams: str) -> None:
+    path = config(tmp_path, *TARGETS)
+    path.write_text(path.read_text(encoding="utf-8") + SCHEDULE, encoding="utf-8")
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, database)
+        async with started(streams, "daemon", env=env, cwd=tmp_path) as process, asyncio.timeout(60):
+            while await fetch(database, STATUS) != [("complete", 2)]:
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
