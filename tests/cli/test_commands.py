@@ -83,6 +83,24 @@ async def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     assert "# universe boards: " in found.out
 
 
+async def test_the_example_of_a_calendar_lies_over_the_shipped_one(tmp_path: Path) -> None:
+    for example, file in (("config", "collector.yaml"), ("calendar", "calendar.yaml")):
+        printed = await run("check", "--example", example, env=environment(), cwd=tmp_path)
+        (tmp_path / file).write_text(printed.out, encoding="utf-8")
+    asked = ("schedule", "--config", "collector.yaml", "--from", "2028-11-03", "--to", "2028-11-03")
+    found = await run(*asked, env=environment(), cwd=tmp_path)
+    assert "2028-11-03 Fri           skipped: Announced by KRX after" in found.out
+
+
+async def test_check_reads_the_calendar_beside_the_configuration(tmp_path: Path) -> None:
+    """Also where no schedule asks it: `backfill` and the page do."""
+    (tmp_path / "collector.yaml").write_text("universes: {b: [{market: KOSPI, sectors: [001]}]}\n")
+    (tmp_path / "calendar.yaml").write_text("closed: {2026-02-28: A day off}\n", encoding="utf-8")
+    found = await run("check", "--config", "collector.yaml", env=environment(), cwd=tmp_path)
+    assert found.code == 2
+    assert "calendar.yaml:1: 2026-02-28 is a Saturday and closed anyway" in found.err
+
+
 async def test_check_online_tries_everything(kept: Kept) -> None:
     found = await kept.run("check", "--online")
     assert found.code == 0
