@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,8 +123,8 @@ class Part:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.part = path.with_name(f".{path.name}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.part.open("wb")
+        _make_private_folders(path.parent)
+        self._file = _open_private(self.part)
         self._writer = pq.ParquetWriter(self._file, columns.schema(), **options())
 
     def write(self, shown: Table) -> None:
@@ -151,6 +151,22 @@ class Part:
         with suppress(OSError):
             self._file.close()
         self.part.unlink(missing_ok=True)
+
+
+def _make_private_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner alone; others stay as they are."""
+    if not folder.is_dir():
+        _make_private_folders(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    """A new file that its owner alone may read, whatever the umask says.
+
+    One that was left there by a killed archiver may have another mode; it is replaced.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def options() -> Mapping[str, Any]:

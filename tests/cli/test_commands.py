@@ -101,6 +101,15 @@ async def test_check_reads_the_calendar_beside_the_configuration(tmp_path: Path)
     assert "calendar.yaml:1: 2026-02-28 is a Saturday and closed anyway" in found.err
 
 
+async def test_csv_quotes_texts_that_a_spreadsheet_would_run_and_leaves_numbers(kept: Kept) -> None:
+    query = (
+        "SELECT '=HYPERLINK(1)' AS name, -1.5 AS change, '-7' AS text, -3 AS sign, '-infinity'::date AS day"
+    )
+    found = await kept.run("sql", query, "--format", "csv")
+    assert found.out == "name,change,text,sign,day\n'=HYPERLINK(1),-1.5,-7,-3,-infinity\n"
+    assert '"=HYPERLINK(1)"' in (await kept.run("sql", query, "--format", "json")).out
+
+
 async def test_check_online_tries_everything(kept: Kept) -> None:
     found = await kept.run("check", "--online")
     assert found.code == 0

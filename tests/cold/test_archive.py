@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.errors import ArchiveError
+from collector.parquet import files
 from collector.postgres import Address, connect
 from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, archived, files_in, fill, restored, rows_of
 from tests.stand import execute, fetch
@@ -190,3 +192,26 @@ async def test_a_reader_is_waited_for(database: Address, tmp_path: Path) -> None
                 assert not archiving.done()
             assert await reader.fetchval("SELECT count(*) FROM snapshot") > 0
         assert len(await archiving) == 2
+
+
+async def test_files_and_new_folders_are_their_owners_alone(database: Address, tmp_path: Path) -> None:
+    """Whatever the umask says, and whatever a killed archiver left behind; a folder that was there stays."""
+    await fill(database)
+    there = tmp_path / "there"
+    there.mkdir(mode=0o755)
+    left = files.place(there / "cold", DAY, "KRX").with_name(".KRX.parquet.part")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"left")
+    left.chmod(0o644)
+    umask = os.umask(0)
+    try:
+        stored = await archived(database, there / "cold")
+        elsewhere = there / "new" / "cold"
+        await restored(database, [each.path for each in stored])
+        await archived(database, elsewhere)
+    finally:
+        os.umask(umask)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in there.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {modes[path] for path in (there / "new", elsewhere, elsewhere / "snapshot")} == {0o700}
+    assert stat.S_IMODE(there.stat().st_mode) == 0o755
