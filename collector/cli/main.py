@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from collector.errors import CollectorError
+from collector.yamltext import show
 
 VERBS = {
     "demo": "collector.cli.demo:demo",
@@ -66,6 +67,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own, and a command that does not exist gets the nearest that does."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            from collector.config.complaints import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
+
+            raise click.UsageError(f"there is no command {show(name)}{nearest(name, VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(ONE_LINE.items()))
@@ -89,7 +101,16 @@ def main() -> None:
     """Run the command line; expected failures become one clear line and exit status 2."""
     tune_garbage_collection()
     try:
-        cli(prog_name="collector")
+        sys.exit(cli(prog_name="collector", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        complain_of_usage(error)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(1)
     except CollectorError as error:
         complain(error)
         sys.exit(2)
@@ -102,6 +123,13 @@ def main() -> None:
 def tune_garbage_collection() -> None:
     """A sweep makes many short-lived tuples and no cycles: the default would look through them all too often."""
     gc.set_threshold(50_000, 20, 50)
+
+
+def complain_of_usage(error: click.ClickException) -> None:
+    """One line that says what is wrong with the command line, and one that says where the help is."""
+    context = getattr(error, "ctx", None)
+    click.echo(f"collector: {error.format_message()}", err=True)
+    click.echo(f"  see `{context.command_path if context else 'collector'} --help`", err=True)
 
 
 def complain(error: CollectorError) -> None:

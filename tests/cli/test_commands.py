@@ -353,3 +353,27 @@ async def test_the_demo_shows_a_whole_sweep_and_leaves_nothing_running(tmp_path:
     assert "Next:" in found.out
     counted = await run("sql", "SELECT count(*) FROM snapshot", "--format", "csv", env=env, cwd=tmp_path)
     assert int(counted.out.splitlines()[1]) > 25_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["staus"], "there is no command staus (did you mean status?)", id="staus"),
+        pytest.param(["shedule"], "there is no command shedule (did you mean schedule?)", id="shedule"),
+        pytest.param(["ONCE"], "there is no command ONCE (did you mean once?)", id="ONCE"),
+        pytest.param(["qqq"], "there is no command qqq", id="nothing near"),
+        pytest.param(
+            ["once", "--unverse", "x"], "No such option '--unverse'. Did you mean '--universe'?", id="option"
+        ),
+        pytest.param(["sql"], "Missing argument 'QUERY'.", id="argument"),
+    ],
+)
+async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    found = await run(*arguments, env=environment(), cwd=tmp_path)
+    command = (
+        "collector" if len(arguments) == 1 and arguments[0] not in VERBS else f"collector {arguments[0]}"
+    )
+    assert (found.code, found.out) == (2, "")
+    assert found.err.splitlines() == [f"collector: {says}", f"  see `{command} --help`"]
