@@ -183,6 +183,21 @@ async def test_old_days_go_as_a_whole_and_the_ledger_stays(held, accounts, store
     assert len(await states(held)) == 1
 
 
+async def test_what_was_in_quarantine_goes_with_its_day(held, accounts, store):
+    days = (date(2026, 11, 18), date(2026, 11, 20))
+    await store(datetime(2026, 11, 18, 10, tzinfo=KST), "001")
+    async with held.session("storing") as connection:
+        for day in days:
+            await connection.execute(
+                "INSERT INTO collector.quarantine (slot, target, page, raw, reason)"
+                " SELECT $1, min(id), 1, '{}', 'no price' FROM collector.target",
+                datetime(day.year, day.month, day.day, 10, tzinfo=KST),
+            )
+    await accounts.drop_days(date(2026, 11, 21), 2)
+    left = await fetched(held, "SELECT slot FROM collector.quarantine")
+    assert left == [(datetime(2026, 11, 20, 10, tzinfo=KST),)]
+
+
 async def test_a_day_is_kept_for_as_many_days_as_it_was_asked_for(held, accounts):
     await accounts.make_days(date(2026, 11, 20))
     assert await accounts.drop_days(date(2026, 11, 21), 1) == 0
