@@ -289,8 +289,10 @@ async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(
     )
     await execute(
         database,
-        "INSERT INTO collector.snapshot SELECT slot, 999, volume, listing, price, change, rate, ask, bid, open,"
-        " high, low, position FROM collector.snapshot WHERE position = 3",
+        "WITH strange AS (SELECT * FROM collector.snapshot WHERE position = 3)"
+        " INSERT INTO collector.snapshot (slot, target, volume, listing, price, change, rate, ask, bid, open, high,"
+        " low, position) SELECT slot, 999, volume, listing, price, change, rate, ask, bid, open, high, low,"
+        " position FROM strange",
     )
     before = await rows_of(database)
     with pytest.raises(ArchiveError, match=r"2026-11-19 is not as its ledger says: it holds"):
