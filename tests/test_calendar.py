@@ -1,8 +1,9 @@
-"""The trading days and hours of 2025 to 2027 as they are known, and what a table of them may say."""
+"""The trading days and hours of 2000 to 2027 as they are known, and what a table of them may say."""
 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -36,7 +37,76 @@ FIRST_DAY_2026 = {"KRX.regular": "10:00-15:30", "NXT.main": "10:00:30-15:20", "N
 CSAT = {"KRX.regular": "10:00-16:30", "NXT.main": "10:00-16:20", "NXT.after": "16:30-20:00"}
 
 unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
-days = st.dates(date(2024, 6, 1), date(2028, 6, 1))
+days = st.dates(date(2000, 1, 1), date(2028, 6, 1))
+
+
+TRADING_DAYS = {
+    2000: 241, 2001: 246, 2002: 244, 2003: 247, 2004: 249, 2005: 249, 2006: 247, 2007: 246, 2008: 248,
+    2009: 253, 2010: 251, 2011: 248, 2012: 248, 2013: 247, 2014: 245, 2015: 248, 2016: 246, 2017: 243,
+    2018: 244, 2019: 246, 2020: 248, 2021: 248, 2022: 246, 2023: 245, 2024: 244,
+}  # fmt: skip
+"""As many days as KRX's index has closing prices of in each year."""
+FIRST_DAYS = sorted(
+    [
+        "2000-01-04",
+        "2001-01-02",
+        "2002-01-02",
+        "2003-01-02",
+        "2004-01-02",
+        "2005-01-03",
+        "2006-01-02",
+        "2007-01-02",
+        "2008-01-02",
+        "2009-01-02",
+        "2010-01-04",
+        "2011-01-03",
+        "2012-01-02",
+        "2013-01-02",
+        "2014-01-02",
+        "2015-01-02",
+        "2016-01-04",
+        "2017-01-02",
+        "2018-01-02",
+        "2019-01-02",
+        "2020-01-02",
+        "2021-01-04",
+        "2022-01-03",
+        "2023-01-02",
+        "2024-01-02",
+    ]
+)
+EXAM_DAYS = sorted(
+    [
+        "2000-11-15",
+        "2001-11-07",
+        "2002-11-06",
+        "2003-11-05",
+        "2004-11-17",
+        "2005-11-23",
+        "2006-11-16",
+        "2007-11-15",
+        "2008-11-13",
+        "2009-11-12",
+        "2010-11-18",
+        "2011-11-10",
+        "2012-11-08",
+        "2013-11-07",
+        "2014-11-13",
+        "2015-11-12",
+        "2016-11-17",
+        "2017-11-16",
+        "2017-11-23",
+        "2018-11-15",
+        "2019-11-14",
+        "2020-12-03",
+        "2021-11-18",
+        "2022-11-17",
+        "2023-11-16",
+        "2024-11-14",
+    ]
+)
+LONG_CLOSE = "2016-08-01"
+"""From then on the market closes half an hour later."""
 
 
 def days_of(year: int) -> list[date]:
@@ -59,6 +129,94 @@ def hours(day: date) -> dict[str, str]:
 def test_every_weekday_of_the_year_is_as_krx_has_it(year):
     closed = {day for day in days_of(year) if day.weekday() < 5 and not CALENDAR.is_trading(day)}
     assert closed == {date.fromisoformat(f"{year}-{day}") for day in CLOSED_WEEKDAYS[year].split()}
+
+
+@pytest.mark.parametrize("year", TRADING_DAYS)
+def test_a_year_before_has_as_many_trading_days_as_it_had(year):
+    assert sum(map(CALENDAR.is_trading, days_of(year))) == TRADING_DAYS[year]
+
+
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [
+        ("1999-12-28", "2000-01-04"),
+        ("2000-12-26", "2001-01-02"),
+        ("2001-12-28", "2002-01-02"),
+        ("2005-12-29", "2006-01-02"),
+        ("2007-12-28", "2008-01-02"),
+        ("2011-12-29", "2012-01-02"),
+        ("2015-12-30", "2016-01-04"),
+        ("2016-12-29", "2017-01-02"),
+        ("2022-12-29", "2023-01-02"),
+        ("2023-12-28", "2024-01-02"),
+    ],
+)
+def test_a_year_ends_and_begins_as_it_did(last, first):
+    assert CALENDAR.next_trading_day(date.fromisoformat(last)) == date.fromisoformat(first)
+    assert CALENDAR.previous_trading_day(date.fromisoformat(first)) == date.fromisoformat(last)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2000-01-03",  # the year 2000 problem
+        "2000-12-27",
+        "2000-12-28",
+        "2002-07-01",  # after the World Cup
+        "2006-05-31",  # local election
+        "2012-04-11",  # election of the National Assembly
+        "2015-08-14",  # named for one year
+        "2016-05-06",  # named for one year
+        "2017-05-09",  # the president's election, two months after it was called
+        "2017-10-02",  # named for one year
+        "2020-08-17",  # named for one year
+        "2024-04-10",  # election of the National Assembly
+        "2024-10-01",  # named for one year
+    ],
+)
+def test_days_closed_once_are_closed(day):
+    assert CALENDAR.closed_reason(date.fromisoformat(day))
+
+
+@pytest.mark.parametrize("day", FIRST_DAYS[1:])
+def test_the_first_trading_day_of_a_year_before_opened_late_and_closed_as_always(day):
+    assert hours(date.fromisoformat(day)) == {
+        "KRX.regular": "10:00-15:30" if day >= LONG_CLOSE else "10:00-15:00"
+    }
+
+
+@pytest.mark.parametrize("day", EXAM_DAYS)
+def test_the_hours_of_an_exam_day_before_were_an_hour_later(day):
+    """Also on 2017-11-16, when the exam had been put off the evening before."""
+    assert hours(date.fromisoformat(day)) == {
+        "KRX.regular": "10:00-16:30" if day >= LONG_CLOSE else "10:00-16:00"
+    }
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        ("2000-01-04", "10:00-13:00"),
+        ("2000-01-05", "09:00-15:00"),
+        ("2000-05-22", "09:00-15:00"),
+        ("2001-09-12", "12:00-15:00"),
+        ("2001-09-13", "09:00-15:00"),
+        ("2016-07-29", "09:00-15:00"),
+        ("2016-08-01", "09:00-15:30"),
+        ("2024-12-30", "09:00-15:30"),
+    ],
+)
+def test_the_hours_of_a_day_before_are_as_they_were(day, expected):
+    assert hours(date.fromisoformat(day)) == {"KRX.regular": expected}
+
+
+@pytest.mark.parametrize("year", TRADING_DAYS)
+def test_all_other_days_before_had_ordinary_hours(year):
+    special = {*FIRST_DAYS, *EXAM_DAYS, "2001-09-12"}
+    for day in filter(CALENDAR.is_trading, days_of(year)):
+        if day.isoformat() not in special:
+            ends = "15:30" if day.isoformat() >= LONG_CLOSE else "15:00"
+            assert hours(day) == {"KRX.regular": f"09:00-{ends}"}, day
 
 
 @pytest.mark.parametrize("year", CLOSED_WEEKDAYS)
@@ -262,6 +420,107 @@ def test_the_first_day_of_the_year_changes_only_what_is_said_and_opens_nothing_t
 def test_a_table_may_know_a_single_day_and_have_sections_with_nothing_in_them():
     made = made_of(f"known: {{from: 2026-11-20, until: 2026-11-20}}\n{TWO}closed:\nopen:\nhours:\n")
     assert made.sure(date(2026, 11, 20))
+
+
+def test_the_first_trading_day_may_have_other_hours_from_a_date_on():
+    text = f"{KNOWN}{SESSION}first_trading_day: {{KRX.regular: {{2026-01-01: 11:00-15:30}}}}"
+    made = made_of(text, d20250101="New Year", d20260101="New Year")
+    assert [made.sessions(date(year, 1, 2))[0].opens.hour for year in (2025, 2026)] == [9, 11]
+
+
+def over(text: str) -> Calendar:
+    """A partial table of one's own over the shipped one."""
+    return calendar.load(text.encode(), "own.yaml", CALENDAR)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "closed:\nopen:\nhours:\nsessions:\nknown:\n"])
+def test_a_partial_table_with_nothing_in_it_changes_nothing(text):
+    assert over(text).table == CALENDAR.table
+
+
+def test_one_closure_of_ones_own_is_enough():
+    made = over("closed: {2026-11-23: National mourning}")
+    assert made.closed_reason(date(2026, 11, 23)) == "National mourning"
+    assert made.sessions(date(2026, 11, 24)) == CALENDAR.sessions(date(2026, 11, 24))
+    assert (made.known_from, made.known_until) == (CALENDAR.known_from, CALENDAR.known_until)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "expected"),
+    [
+        pytest.param("closed: {2026-11-19: Moved}", "2026-11-19", {}, id="a day with hours of its own"),
+        pytest.param("open: {2027-05-03: Open}", "2027-05-03", ORDINARY, id="a closure of the shipped table"),
+        pytest.param("open: {2026-09-25: Open}", "2026-09-25", ORDINARY, id="a holiday of the package"),
+        pytest.param(
+            "hours: {2026-11-19: {reason: exam, NXT.pre: closed}}",
+            "2026-11-19",
+            {name: span for name, span in ORDINARY.items() if name != "NXT.pre"},
+            id="a day's hours as a whole",
+        ),
+        pytest.param(
+            "sessions: {KRX.regular: {2026-11-23: 08:00-15:30}}",
+            "2026-11-23",
+            ORDINARY | {"KRX.regular": "08:00-15:30"},
+            id="other hours from a date on",
+        ),
+        pytest.param(
+            "sessions: {KRX.regular: {2026-11-23: 08:00-15:30}}",
+            "2026-11-20",
+            ORDINARY,
+            id="and not before",
+        ),
+        pytest.param(
+            "first_trading_day: {KRX.regular: 11:00-15:30}",
+            "2026-01-02",
+            FIRST_DAY_2026 | {"KRX.regular": "11:00-15:30"},
+            id="another first day",
+        ),
+        pytest.param(
+            "first_trading_day: {KRX.regular: {2027-01-01: 09:30-15:30}}",
+            "2026-01-02",
+            FIRST_DAY_2026,
+            id="another first day from next year on",
+        ),
+    ],
+)
+def test_ones_own_table_wins_where_it_says_something(text, day, expected):
+    made = over(text)
+    found = {
+        session.name: f"{session.opens:%H:%M:%S}-{session.closes:%H:%M:%S}".replace(":00-", "-").removesuffix(
+            ":00"
+        )
+        for session in made.sessions(date.fromisoformat(day))
+    }
+    assert found == expected
+
+
+def test_ones_own_table_may_know_further():
+    assert over("known: {until: 2028-12-31}").sure(date(2028, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("known: {until: 1999-12-31}", "own.yaml:1: `until` lies before `from`"),
+        ("closed: {2026-02-28: A day off}", "own.yaml:1: 2026-02-28 is a Saturday"),
+        ("hours: {2026-02-27: {NXT.pre: closed}}", "own.yaml:1: `reason` is missing"),
+        ("closure: {2026-02-27: A day off}", "own.yaml:1: 'closure'; allowed is known, sessions"),
+    ],
+)
+def test_a_partial_table_is_held_to_the_same_rules(text, complaint):
+    with pytest.raises(ConfigError) as refusal:
+        over(text)
+    assert str(refusal.value).startswith(complaint)
+
+
+def test_the_example_of_ones_own_table_closes_one_day_and_says_nothing_else():
+    made = over(shipped.path("config", "calendar.example.yaml").read_text(encoding="utf-8"))
+    day = date(2028, 11, 3)
+    assert (CALENDAR.is_trading(day), made.is_trading(day)) == (True, False)
+    assert made.table == replace(CALENDAR.table, closed=made.table.closed)
+    assert made.table.closed.items() - CALENDAR.table.closed.items() == {
+        (day, "Announced by KRX after this program was released")
+    }
 
 
 @pytest.mark.parametrize(

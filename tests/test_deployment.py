@@ -58,6 +58,18 @@ def test_every_secret_of_the_compose_file_is_explained_and_has_a_demo():
     assert used == {file.name for file in (ROOT / "deploy" / "demo" / "secrets").iterdir()}
 
 
+def test_the_secrets_of_the_demo_are_taken():
+    environ = {}
+    for file in (ROOT / "deploy" / "demo" / "secrets").iterdir():
+        variable = {"app_key": "KIWOOM_APP_KEY", "secret_key": "KIWOOM_SECRET_KEY"}.get(
+            file.name, {"web_token": "COLLECTOR_WEB_TOKEN", "database_url": "DATABASE_URL"}.get(file.name)
+        )
+        if variable:
+            environ[variable] = file.read_text(encoding="utf-8")
+    assert len(environ) == 4
+    assert config.settings(environ).web_token
+
+
 def test_the_demo_asks_the_simulator_and_takes_the_targets_that_the_trial_counts():
     demo = config.load(ROOT / "deploy" / "demo" / "collector.yaml")
     targets = config.universe_targets(demo, "demo", sectors.shipped())

@@ -96,6 +96,85 @@ def test_a_key_file_that_will_not_do_is_refused(tmp_path, text, mode, expected):
     assert complaint == f"KIWOOM_APP_KEY_FILE: {path}{expected.format(path=path)}"
 
 
+UNLIKE_KEYS = [
+    pytest.param('"S3NTinel+key"', "holds quotation marks", id="quotes"),
+    pytest.param("'S3NTinel+key'", "holds quotation marks", id="single quotes"),
+    pytest.param("“S3NTinel+key”", "holds quotation marks", id="printed quotes"),
+    pytest.param('S3NTinel+key"', "holds quotation marks", id="half a quotation"),
+    pytest.param("KIWOOM_APP_KEY=S3NTinel", "holds NAME=value", id="NAME=value"),
+    pytest.param("export KEY=S3NTinel", "holds NAME=value", id="export"),
+    pytest.param('appkey="S3NTinel"', "holds NAME=value", id="a quoted value"),
+    pytest.param("appkey: S3NTinel", "holds NAME=value", id="YAML"),
+    pytest.param("앱키=S3NTinel", "holds NAME=value", id="a Korean name"),
+    pytest.param("S3NTinel key", "holds a blank inside", id="blank"),
+    pytest.param("여기에 앱키를 넣으세요", "holds a blank inside", id="an instruction"),
+    pytest.param("S3NTinel키", "holds letters that no key has", id="Hangul"),
+    pytest.param("Ｓ３ＮＴinel", "holds letters that no key has", id="full-width letters"),
+    pytest.param("<S3NTinel>", "holds a character that no key has", id="brackets"),
+    pytest.param("S3NTinel,S3NTinel", "holds a character that no key has", id="two keys"),
+    pytest.param('{"appkey":"S3NTinel"}', "holds a character that no key has", id="JSON"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), UNLIKE_KEYS)
+@pytest.mark.parametrize("name", ["KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY"])
+def test_a_text_that_cannot_be_a_key_is_refused_and_not_repeated(tmp_path, name, text, reason):
+    path = write(tmp_path / "key", f"\ufeff{text}\r\n")
+    for environ, where in (
+        ({name: text}, name),
+        ({f"{name}_FILE": path}, f"{name}_FILE: {path}"),
+    ):
+        complaint = complaint_about(environ)
+        assert complaint.startswith(f"{where} {reason}")
+        assert "S3NT" not in complaint
+        assert "넣으" not in complaint
+
+
+@pytest.mark.parametrize("text", ["a", "Ab9_-c", "kW7/mQ2xV9+tR4bN6yHj", "YWJj" * 20 + "YQ==", "a.b~c"])
+def test_a_text_that_can_be_a_key_is_taken(text):
+    assert config.settings({"KIWOOM_APP_KEY": text}).app_key == Secret(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_key_file_in_utf_16_says_so(tmp_path, encoding):
+    data = ("" if encoding == "utf-16" else "\ufeff") + "S3NTinel"
+    path = write(tmp_path / "key", data.encode(encoding))
+    assert "is UTF-16; save it anew as UTF-8" in complaint_about({"KIWOOM_APP_KEY_FILE": path})
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("1", "is shorter than 16 characters"),
+        ("123456789012345", "is shorter than 16 characters"),
+        ("1 2 3 4 5 6 7 8 9", "holds a blank"),
+        ("            S3NTinel", "is shorter than 16 characters"),
+        ("S3NTinel 토큰 S3NTinel", "holds a blank"),
+        ("토큰토큰토큰토큰토큰토큰토큰토큰토큰", "holds a blank or a letter beyond ASCII"),
+        ("0" * 40, "repeats fewer than 5 characters"),
+        ("1234" * 8, "repeats fewer than 5 characters"),
+    ],
+    ids=str,
+)
+def test_a_token_of_the_page_that_can_be_guessed_is_refused_and_not_repeated(tmp_path, token, reason):
+    path = write(tmp_path / "token", token)
+    for environ, where in (
+        ({"COLLECTOR_WEB_TOKEN": token}, "COLLECTOR_WEB_TOKEN"),
+        ({"COLLECTOR_WEB_TOKEN_FILE": path}, f"COLLECTOR_WEB_TOKEN_FILE: {path}"),
+    ):
+        complaint = complaint_about(environ)
+        assert complaint.startswith(f"{where} {reason}")
+        assert "allowed are at least 16 characters" in complaint
+        assert "S3NT" not in complaint
+
+
+@pytest.mark.parametrize(
+    "token", ["0123456789abcdef", "qS1+wE6/fA9dU3gHx7Oc", "it's-a-long-one:with-a-colon"]
+)
+def test_a_token_of_the_page_of_sixteen_characters_is_taken(token):
+    assert config.settings({"COLLECTOR_WEB_TOKEN": token}).web_token == Secret(token)
+
+
 def test_a_key_file_that_is_not_there_is_refused(tmp_path):
     complaint = complaint_about({"KIWOOM_APP_KEY_FILE": str(tmp_path / "key")})
     assert (

@@ -216,6 +216,32 @@ async def test_a_lost_answer_to_commit_is_looked_up(database: Address, heard: bo
     assert (await ended(database))[0] == "complete"
 
 
+async def test_a_walk_that_another_program_stored_is_not_taken_for_ours(database: Address) -> None:
+    """It has our slot and target, and other rows: only the time of its first request tells it from ours."""
+    async with storing(database) as ours, storing(database) as theirs:
+        mine = reading(KOSPI, SLOT, snapshots(150))
+        other = reading(KOSPI, SLOT, snapshots(120), requested_at=SLOT + timedelta(seconds=1, microseconds=1))
+        await ours.registry.number([KOSPI])
+        await theirs.enter(other, COMPLETE)
+        assert not await ours._is_there(mine, Status.COMPLETE)
+        assert await ours._is_there(other, Status.COMPLETE)
+
+
+async def test_a_listing_stays_seen_when_an_older_slot_is_stored_after_a_newer_one(database: Address) -> None:
+    later, rows = SLOT + timedelta(minutes=5), snapshots(3)
+    async with storing(database) as store:
+        for slot in (later, SLOT):
+            await store.begin_sweep(slot, "all", [KOSPI])
+            await store.enter(reading(KOSPI, slot, rows), COMPLETE)
+            await store.end_sweep(slot, "all")
+        assert await fetch(database, "SELECT DISTINCT last_seen FROM listing") == [(later,)]
+        await execute(database, "UPDATE collector.listing SET board = NULL")
+        await store.keep_sight(SLOT, [KOSPI])
+    assert await fetch(database, "SELECT DISTINCT last_seen, board FROM collector.listing") == [
+        (later, "KOSPI")
+    ]
+
+
 async def test_a_connection_cut_in_mid_copy_is_made_good(database: Address) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
         proxy.last_words, proxy.are_heard = b"PGCOPY", False

@@ -108,16 +108,23 @@ class Calendar:
         hours = {name: _in_force(steps, day) for name, steps in self.table.sessions.items()}
         if self._first_of_year(day):
             # A session that does not exist yet has no other hours either.
-            hours |= {name: other for name, other in self.table.first_day.items() if hours.get(name)}
+            hours |= {
+                name: _in_force(steps, day)
+                for name, steps in self.table.first_day.items()
+                if hours.get(name) and any(since <= day for since in steps)
+            }
         if day in self.table.special:
             hours |= self.table.special[day].hours
         found = (_session(name, day, times) for name, times in hours.items() if times)
         return tuple(sorted(found, key=lambda session: (session.opens, session.name)))
 
 
-def load(data: bytes, origin: str) -> Calendar:
-    """The calendar in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean."""
-    return Calendar(read(data, origin))
+def load(data: bytes, origin: str, base: Calendar | None = None) -> Calendar:
+    """The calendar in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
+
+    With a `base` the file may be partial, such as a single closure: it lies over that calendar.
+    """
+    return Calendar(read(data, origin, base.table if base else None))
 
 
 def kst(at: datetime) -> datetime:

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from collector import yamltext
 from collector.errors import ConfigError
 
 SESSIONS = ("KRX.regular", "KRX.after", "NXT.pre", "NXT.main", "NXT.after")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_T = TypeVar("_T")
 _HOURS = re.compile(r"\d\d:\d\d(:\d\d)?-\d\d:\d\d(:\d\d)?", re.ASCII)
 
 
@@ -37,20 +38,28 @@ class Table:
     known_until: date
     sessions: Mapping[str, Mapping[date, Hours | None]]
     """A session's ordinary hours from each date on, in the order of the dates."""
-    first_day: Mapping[str, Hours | None]
-    """What is different on the first trading day of every year."""
+    first_day: Mapping[str, Mapping[date, Hours | None]]
+    """What is different on the first trading day of a year, from each date on."""
     closed: Mapping[date, str]
     open: Mapping[date, str]
     special: Mapping[date, Special]
 
 
-def read(data: bytes, origin: str) -> Table:
-    """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean."""
+def read(data: bytes, origin: str, base: Table | None = None) -> Table:
+    """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
+
+    With a `base` the file may be partial: it lies over that table.
+    """
     root = yamltext.read(data, origin)
     try:
-        return _table(root)
+        return _table(root, base or _NOTHING, is_partial=base is not None)
     except _WrongError as wrong:
         raise ConfigError(yamltext.complaint(origin, wrong.line, str(wrong))) from None
+
+
+_NOTHING = Table(
+    known_from=date.min, known_until=date.max, sessions={}, first_day={}, closed={}, open={}, special={}
+)
 
 
 class _WrongError(Exception):
@@ -61,28 +70,56 @@ class _WrongError(Exception):
         self.line = line
 
 
-def _table(root: yamltext.Mapping) -> Table:
+def _table(root: yamltext.Mapping, base: Table, *, is_partial: bool) -> Table:
     _only(root, "known", "sessions", "first_trading_day", "closed", "open", "hours")
     known = _only(_section(root, "known"), "from", "until")
-    table = Table(
-        known_from=_date(*_entry(known, "from")),
-        known_until=_date(*_entry(known, "until")),
-        sessions={name: _steps(node, line) for name, node, line in _by_session(_section(root, "sessions"))},
-        first_day=_hours_by_session(_section(root, "first_trading_day")),
-        closed=_reasons(_section(root, "closed")),
-        open=_reasons(_section(root, "open")),
-        special=_specials(_section(root, "hours")),
-    )
-    if table.known_until < table.known_from:
-        raise _WrongError(known.lines["until"], "`until` lies before `from`; allowed is a later date")
-    if not table.sessions:
-        raise _WrongError(root.line, f"no hours under `sessions`; allowed is {_names()}")
-    for day in table.closed.keys() & (table.open.keys() | table.special.keys()):
+    closed, opened = _reasons(_section(root, "closed")), _reasons(_section(root, "open"))
+    special = _specials(_section(root, "hours"))
+    for day in closed.keys() & (opened.keys() | special.keys()):
         line = _section(root, "closed").lines[day.isoformat()]
         raise _WrongError(
             line, f"{day} is closed here and open elsewhere in the file; allowed is one of them"
         )
+    table = Table(
+        known_from=_known(known, "from", base.known_from if is_partial else None),
+        known_until=_known(known, "until", base.known_until if is_partial else None),
+        sessions=_merge_steps(base.sessions, _steps_by_session(_section(root, "sessions"))),
+        first_day=_merge_steps(base.first_day, _first_day(_section(root, "first_trading_day"))),
+        closed=_without(base.closed, opened, special) | closed,
+        open=_without(base.open, closed) | opened,
+        special=_without(base.special, closed) | special,
+    )
+    if table.known_until < table.known_from:
+        line = known.lines.get("until", known.lines.get("from", root.line))
+        raise _WrongError(line, "`until` lies before `from`; allowed is a later date")
+    if not table.sessions:
+        raise _WrongError(root.line, f"no hours under `sessions`; allowed is {_names()}")
     return table
+
+
+def _known(node: yamltext.Mapping, key: str, default: date | None) -> date:
+    if default is not None and key not in node.entries:
+        return default
+    return _date(*_entry(node, key))
+
+
+def _merge_steps(
+    base: Mapping[str, Mapping[date, Hours | None]], own: Mapping[str, Mapping[date, Hours | None]]
+) -> dict[str, dict[date, Hours | None]]:
+    """Each session's steps of both, in the order of their dates; the own hours win on the same date.
+
+    Own hours without a date, which count from `date.min` on, replace all steps of their session.
+    """
+    merged = {name: dict(steps) for name, steps in base.items()}
+    for name, steps in own.items():
+        earlier = {} if date.min in steps else merged.get(name, {})
+        merged[name] = dict(sorted((earlier | dict(steps)).items()))
+    return merged
+
+
+def _without(base: Mapping[date, _T], *own: Mapping[date, object]) -> dict[date, _T]:
+    """The base's days, but for those of which the own file says the opposite."""
+    return {day: value for day, value in base.items() if not any(day in days for days in own)}
 
 
 def _section(root: yamltext.Mapping, key: str) -> yamltext.Mapping:
@@ -159,6 +196,18 @@ def _steps(node: yamltext.Node, line: int) -> dict[date, Hours | None]:
     if list(steps) != sorted(steps):
         raise _WrongError(line, "dates out of order; allowed is the earliest first")
     return steps
+
+
+def _steps_by_session(node: yamltext.Mapping) -> dict[str, dict[date, Hours | None]]:
+    return {name: _steps(value, line) for name, value, line in _by_session(node)}
+
+
+def _first_day(node: yamltext.Mapping) -> dict[str, dict[date, Hours | None]]:
+    """Hours from a date on, as under `sessions`, or hours that always were so."""
+    return {
+        name: _steps(value, line) if isinstance(value, yamltext.Mapping) else {date.min: _hours(value, line)}
+        for name, value, line in _by_session(node)
+    }
 
 
 def _hours_by_session(node: yamltext.Mapping) -> dict[str, Hours | None]:

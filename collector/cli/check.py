@@ -15,6 +15,8 @@ from collector.errors import CollectorError, ConfigError
 from collector.kiwoom import Trace
 from collector.model import KST
 
+_EXAMPLES = {"config": "collector.yaml", "calendar": "calendar.example.yaml"}
+
 
 @click.command(
     epilog="""\b
@@ -22,15 +24,22 @@ Examples:
   collector check                                 read, judge and show the configuration
   collector check --online                        also try the database, the key and one page
   collector check --example > config/collector.yaml
+  collector check --example calendar > config/calendar.yaml     closures of your own, over the shipped ones
 """
 )
 @click.option("--online", is_flag=True, help="Also try the database, the token and one page.")
-@click.option("--example", is_flag=True, help="Print an example configuration and do nothing else.")
+@click.option(
+    "--example",
+    type=click.Choice(list(_EXAMPLES)),
+    is_flag=False,
+    flag_value="config",
+    help="Print an example (config unless it is named) and do nothing else.",
+)
 @world.config_option
-def check(online: bool, example: bool, config_path: Path | None) -> None:
+def check(online: bool, example: str | None, config_path: Path | None) -> None:
     """Say whether the configuration is right, and show what is in force (secrets as ***)."""
     if example:
-        click.echo(shipped.path("config", "collector.yaml").read_text(encoding="utf-8"), nl=False)
+        click.echo(shipped.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
     log.configure(level="warning")
     found = world.read(config_path)
@@ -42,8 +51,8 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
     for name in found.config.universes:
         _, targets = found.targets(name, sectors.shipped())
         click.echo(f"# universe {name}: {len(targets)} targets")
+    calendar = read_calendar(Path(found.config.origin))
     if found.config.schedules:
-        calendar = read_calendar(Path(found.config.origin))
         timetable.refuse_complaints(found.config, calendar, datetime.now(KST), force=False)
     nightly.refuse_without_parquet(found.config)
     click.echo(f"# {outlook.in_words(datetime.now(KST).date(), found.config.database.keep_days)}")

@@ -35,8 +35,9 @@ def export(first: date, last: date, form: str, output: Path | None, config_path:
     """Write the rows of a period to one file, archived days included.
 
     The columns are those of the view snapshot and the status of the walk: `status = 'complete'` is what was
-    certified. Sorted by day, exchange, listing and slot. Exit status 2: it could not be written, and no file
-    is there that was not before.
+    certified. Sorted by day, exchange, listing and slot. In CSV a text that a spreadsheet would run as a formula
+    has an apostrophe in front. The file has the mode that the umask leaves. Exit status 2: it could not be
+    written, and no file is there that was not before.
     """
     log.configure(level="warning")
     if last < first:

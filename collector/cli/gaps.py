@@ -1,6 +1,5 @@
 """`collector gaps`: which slots and targets are missing, and why."""
 
-import csv
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from collector.config import universe_targets
 from collector.errors import ConfigError
 from collector.model import KST
 from collector.registry import Registry
+from collector.spreadsheet import CsvWriter
 
 _LONG = 300.0
 
@@ -85,11 +85,11 @@ def _plain(gap: Gap) -> Gap:
 
 class _Csv:
     def __init__(self) -> None:
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        self._writer.writerow(Gap._fields)
+        self._writer = CsvWriter(sys.stdout)
+        self._writer.write(Gap._fields)
 
     def write(self, gap: Gap) -> None:
-        self._writer.writerow(_plain(gap))
+        self._writer.write(_plain(gap))
 
     def end(self) -> None:
         """All is written."""

@@ -10,6 +10,7 @@ import click
 
 from collector.cli.early import discard_output, lose_unwritable_lines
 from collector.errors import CollectorError, ConfigError
+from collector.yamltext import show
 
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -70,6 +71,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own, and a command that does not exist gets the nearest that does."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            from collector.config.complaints import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
+
+            raise click.UsageError(f"there is no command {show(name)}{nearest(name, VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(ONE_LINE.items()))
@@ -94,7 +106,16 @@ def main() -> None:
     tune_garbage_collection()
     lose_unwritable_lines()
     try:
-        cli(prog_name="collector")
+        sys.exit(cli(prog_name="collector", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        _end(error.exit_code)
+    except click.ClickException as error:
+        complain_of_usage(error)
+        _end(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        _end(1)
     except CollectorError as error:
         complain(error)
         _end(2)
@@ -134,6 +155,13 @@ def _is_of_output(error: OSError) -> bool:
 def tune_garbage_collection() -> None:
     """A sweep makes many short-lived tuples and no cycles: the default would look through them all too often."""
     gc.set_threshold(50_000, 20, 50)
+
+
+def complain_of_usage(error: click.ClickException) -> None:
+    """One line that says what is wrong with the command line, and one that says where the help is."""
+    context = getattr(error, "ctx", None)
+    click.echo(f"collector: {error.format_message()}", err=True)
+    click.echo(f"  see `{context.command_path if context else 'collector'} --help`", err=True)
 
 
 def complain(error: CollectorError) -> None:

@@ -24,7 +24,7 @@ def refuse_without_parquet(config: Config) -> None:
         text = "database.archive_after_days needs the package pyarrow, which is not installed"
         raise ConfigError(
             config.complaint(("database", "archive_after_days"), text),
-            hint='pip install "collector[archive]", or set it to 0',
+            hint="pip install pyarrow, or set it to 0",
         )
 
 

@@ -66,16 +66,22 @@ def schedule(
 
 
 def read_calendar(path: Path) -> Calendar:
-    """The calendar that goes with a configuration: `calendar.yaml` beside it, or else the shipped one.
+    """The calendar that goes with a configuration: the shipped one, and over it the `calendar.yaml` beside it.
 
-    ConfigError for one that lies there and cannot be read: the shipped one may know other closures.
+    ConfigError for one that lies there and cannot be read: it may close days that the shipped one has open.
     """
-    beside = path.parent / "calendar.yaml"
-    found = beside if os.path.lexists(beside) else shipped.path("config", "calendar.yaml")
+    shipped_file, beside = shipped.path("config", "calendar.yaml"), path.parent / "calendar.yaml"
+    base = _load_calendar(shipped_file, None)
+    if not os.path.lexists(beside) or (beside.exists() and beside.samefile(shipped_file)):
+        return base
+    return _load_calendar(beside, base)
+
+
+def _load_calendar(path: Path, base: Calendar | None) -> Calendar:
     try:
-        return calendar.load(found.read_bytes(), str(found))
+        return calendar.load(path.read_bytes(), str(path), base)
     except OSError as error:
-        raise ConfigError(f"{found}: cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def between(schedules: Sequence[Schedule], known: Calendar, first: date, last: date) -> list[Slot | Skip]:

@@ -1,6 +1,5 @@
 """`collector sql`: ask the database, read-only, so that nobody needs psql."""
 
-import csv
 import difflib
 import json
 import re
@@ -20,6 +19,7 @@ from collector import log
 from collector.cli import drawing, wiring, world
 from collector.errors import ConfigError, StoreError, StoreFailure
 from collector.model import KST
+from collector.spreadsheet import CsvWriter
 
 _BATCH = 1000
 _RELATIONS = """
@@ -69,6 +69,7 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
     """Ask the database in SQL, in a read-only transaction.
 
     The tables are snapshot, walk, latest, quarantine, sector, listing and bar. JSON is one object a line.
+    In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
     """
     log.configure(level="warning")
     world.run(_ask(query, form))
@@ -158,12 +159,17 @@ def _writer(form: str, columns: Sequence[str]) -> Any:
 
 class _Csv:
     def __init__(self, columns: Sequence[str]) -> None:
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        self._writer.writerow(columns)
+        self._writer = CsvWriter(sys.stdout)
+        self._writer.write(columns)
 
     def __call__(self, row: tuple[Any, ...] | None) -> None:
         if row is not None:
-            self._writer.writerow(["" if value is None else shown(value) for value in row])
+            self._writer.write(_cell(value) for value in row)
+
+
+def _cell(value: Any) -> object:
+    """A value as CSV has it; NULL is empty."""
+    return "" if value is None else shown(value)
 
 
 class _Json:

@@ -21,7 +21,7 @@ from collector.parquet import columns, files
 from collector.parquet.columns import Names, Reader, Table, Walks
 from collector.parquet.digest import Digest
 from collector.parquet.files import Facts, Opened, Part
-from collector.postgres import LockNotGranted
+from collector.postgres import DROP_REFUSED, LockNotGranted, describe_refusal
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
@@ -29,15 +29,6 @@ LONGEST = 4 * 3600.0
 """Seconds that one day may take, waiting for its turn included."""
 _DROPPING = 60
 """How often the drop is tried: each waits a second for readers, and a second until the next."""
-
-_IN_THE_WAY = (
-    asyncpg.DependentObjectsStillExistError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.WrongObjectTypeError,
-    asyncpg.ObjectInUseError,
-    asyncpg.RaiseError,
-)
-"""What keeps one day's partition from being dropped, and no other's."""
 
 PATIENT = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
@@ -195,9 +186,9 @@ async def _drop(connection: Connection, day: date) -> None:
                 await connection.execute(_DROP, day)
         except LockNotGranted:
             await asyncio.sleep(1)
-        except _IN_THE_WAY as error:
+        except DROP_REFUSED as error:
             raise ArchiveError(
-                f"{day} stays in the database: {_gist(error)}",
+                f"{day} stays in the database: {describe_refusal(error)}",
                 hint="drop what depends on the day's partition, or have the owner do this",
             ) from error
         else:
@@ -206,9 +197,3 @@ async def _drop(connection: Connection, day: date) -> None:
         f"{day} stays in the database: somebody has been reading it for minutes",
         hint="look for a long transaction in pg_stat_activity",
     )
-
-
-def _gist(error: asyncpg.PostgresError) -> str:
-    """What the server said, with the first thing that is in the way."""
-    detail = (getattr(error, "detail", None) or "").partition("\n")[0]
-    return ": ".join(part for part in (str(error.args[0]), detail) if part)

@@ -1,5 +1,6 @@
 """Reads the environment: the secrets, each as such or as the path of a file, and where things lie."""
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,13 @@ _HOME = Path(".collector")
 _MAX_BYTES = 16 * 1024
 # What is wrong beside the scheme is said where the address is read.
 _DATABASE = re.compile(r"\W*(?:\w+[:=\s]\W*|export\s+\w+=\W*)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
+_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""The characters of a key or a token in HTTP (RFC 9110, token68); Kiwoom's keys are letters, digits, - and _."""
+_ASSIGNMENT = re.compile(r"(export\s+)?\w+\s*[=:]\s*[^=\s]")
+_WEB_TOKEN = re.compile(r"[!-~]+")
+_WEB_TOKEN_LENGTH = 16
+_WEB_TOKEN_VARIETY = 5
+"""Different characters that a token has at least: of 16 random hex digits, 4 or fewer come once in a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +56,13 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
             "DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://USER:PASSWORD@HOST/NAME"
         )
     return Environment(
-        app_key=_secret("KIWOOM_APP_KEY", environ, mounts),
-        secret_key=_secret("KIWOOM_SECRET_KEY", environ, mounts),
+        app_key=_key("KIWOOM_APP_KEY", environ, mounts),
+        secret_key=_key("KIWOOM_SECRET_KEY", environ, mounts),
         database_url=database_url,
         base_url=_plain("KIWOOM_BASE_URL", environ),
         config=Path(_plain("COLLECTOR_CONFIG", environ) or _CONFIG),
         home=Path(_plain("COLLECTOR_HOME", environ) or _HOME),
-        web_token=_secret("COLLECTOR_WEB_TOKEN", environ, mounts),
+        web_token=_web_token("COLLECTOR_WEB_TOKEN", environ, mounts),
         web_listen=_listen("COLLECTOR_WEB_LISTEN", environ),
         keys=Path(folder) if (folder := _plain("KIWOOM_KEYS", environ)) else None,
     )
@@ -92,6 +100,69 @@ def secret_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Sec
     return Secret(_clean(_read(path, variable, mounts), f"{variable}: {show(str(path))}"))
 
 
+def key_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
+    """The key in a file; ConfigError as in `secret_of`, and for a text that cannot be a key."""
+    key = secret_of(path, variable, mounts)
+    refuse_unlike_key(key, f"{variable}: {show(str(path))}")
+    return key
+
+
+def refuse_unlike_key(key: Secret, where: str) -> None:
+    """ConfigError, opened by `where`, for a text that cannot be an app key or a secret key; it is not repeated."""
+    if reason := _why_no_key(key.reveal()):
+        raise ConfigError(f"{where} {reason}; allowed is the key alone, as Kiwoom shows it")
+
+
+def _why_no_key(text: str) -> str | None:
+    """Why a text cannot be a key; the frequent slips first, None if it can."""
+    if _KEY.fullmatch(text):
+        return None
+    if _ASSIGNMENT.match(text):
+        return "holds NAME=value"
+    if {text[0], text[-1]} & set("\"'`\u2018\u2019\u201c\u201d"):
+        return "holds quotation marks"
+    if any(mark.isspace() for mark in text):
+        return "holds a blank inside"
+    if not text.isascii():
+        return "holds letters that no key has, such as Hangul or full-width ones"
+    return "holds a character that no key has (a key has letters, digits and - _ . ~ + / =)"
+
+
+def _key(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
+    key = _secret(name, environ, mounts)
+    if key is not None:
+        refuse_unlike_key(key, _origin(name, environ))
+    return key
+
+
+def _web_token(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
+    """The token of the page; ConfigError for one that can be guessed, or that a header cannot carry."""
+    token = _secret(name, environ, mounts)
+    if token is not None and (reason := _why_no_web_token(token.reveal())):
+        raise ConfigError(
+            f"{_origin(name, environ)} {reason}; allowed are at least {_WEB_TOKEN_LENGTH} characters of ASCII"
+            " without a blank",
+            hint="`openssl rand -hex 24` makes one",
+        )
+    return token
+
+
+def _why_no_web_token(text: str) -> str | None:
+    if len(text) < _WEB_TOKEN_LENGTH:
+        return f"is shorter than {_WEB_TOKEN_LENGTH} characters and can be guessed"
+    if not _WEB_TOKEN.fullmatch(text):
+        return "holds a blank or a letter beyond ASCII"
+    if len(set(text)) < _WEB_TOKEN_VARIETY:
+        return f"repeats fewer than {_WEB_TOKEN_VARIETY} characters and can be guessed"
+    return None
+
+
+def _origin(name: str, environ: Mapping[str, str]) -> str:
+    """How a message names a variable's value: by the variable, or by the variable and the file."""
+    file = f"{name}_FILE"
+    return f"{file}: {show(environ[file].strip())}" if file in environ else name
+
+
 def _clean(text: str, where: str) -> str:
     text = text.strip()
     if not text:
@@ -124,4 +195,6 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
+        if len(data) > len(codecs.BOM_UTF16) and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ConfigError(f"{where} is UTF-16; save it anew as UTF-8, one line of plain text") from None
         raise ConfigError(f"{where} is not UTF-8; a key is one line of plain text") from None

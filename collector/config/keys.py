@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.config.complaints import nearest
-from collector.config.environment import MOUNTS, Environment, secret_of
+from collector.config.environment import MOUNTS, Environment, key_of
 from collector.config.model import Config
 from collector.errors import ConfigError
 from collector.secret import Secret
@@ -70,7 +70,7 @@ def _named(config: Config, environment: Environment, mounts: Iterable[Path]) -> 
     for place, name in enumerate(config.api.keys):
         _refuse_unknown(config, place, folder)
         app_key, secret_key = (
-            secret_of(folder / f"{name}.{part}", f"api.keys[{place}]", mounts) for part in Key._fields[1:]
+            key_of(folder / f"{name}.{part}", f"api.keys[{place}]", mounts) for part in Key._fields[1:]
         )
         yield Key(name, app_key, secret_key)
 

@@ -15,5 +15,5 @@ try:
 except ImportError:
     raise ConfigError(
         "Parquet files need the package pyarrow, which is not installed",
-        hint='pip install "collector[archive]"',
+        hint="pip install pyarrow",
     ) from None

@@ -63,6 +63,8 @@ COLUMNS = (
 _NAMED = ("market", "sector", "symbol", "name")
 TEXTS = (*_NAMED, "exchange", "status")
 TIMES = ("slot", "received_at")
+_NULLABLE = ("price", *_PRICES)
+"""The columns that may hold a null: there was no trade, or no quote."""
 
 
 def schema() -> Any:
@@ -75,6 +77,27 @@ def schema() -> Any:
             for c in COLUMNS
         ]
     )
+
+
+def schema_as_read() -> Any:
+    """The schema of a batch that is read with the texts left in their dictionaries."""
+    dictionary = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([(c.name, dictionary if c.name in TEXTS else c.type) for c in COLUMNS])
+
+
+def refuse_invalid(batch: Any) -> None:
+    """ValueError if a batch holds values that no writer of ours writes.
+
+    pyarrow decodes some damage without a word: an index that points outside its dictionary, a text that is no
+    UTF-8, a null where none can be. What works on such a batch fails anywhere, with any error.
+    """
+    batch.validate(full=True)
+    for name in batch.schema.names:
+        column = batch[name]
+        if name not in _NULLABLE and column.null_count:
+            raise ValueError(f"the column {name} holds a null")
+        if name in TEXTS and column.dictionary.null_count:
+            raise ValueError(f"the dictionary of the column {name} holds a null")
 
 
 @dataclass(frozen=True)

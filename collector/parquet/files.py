@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,8 @@ GROUP = 131_072
 """Rows of a row group: what is read at least, and what is held in memory at once."""
 _KEY = b"collector"
 _BATCH = 65_536
+_DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
+"""Every error that a damaged file may cause. MemoryError: a bent length asks for more than there is."""
 _DELTA = [c.name for c in columns.COLUMNS if c.name not in (*columns.TEXTS, "sign")]
 
 
@@ -58,18 +60,25 @@ class Facts:
 
     @classmethod
     def parse(cls, text: bytes) -> "Facts":
-        found = json.loads(text)
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}, this program knows {FORMAT}")
+        """What a file's metadata says. ValueError or KeyError: it is not what this program writes."""
+        try:
+            return cls._parse(json.loads(text))
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("what it says of itself has another form than this program writes") from error
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> "Facts":
+        if values["format"] != FORMAT:
+            raise ValueError(f"its format is {values['format']}, this program knows {FORMAT}")
         facts = cls(
-            day=date.fromisoformat(found["day"]),
-            exchange=found["exchange"],
-            source=found["source"],
-            rows=found["rows"],
-            digest=found["digest"],
-            targets=[(market, sector) for market, sector in found["targets"]],
+            day=date.fromisoformat(values["day"]),
+            exchange=values["exchange"],
+            source=values["source"],
+            rows=values["rows"],
+            digest=values["digest"],
+            targets=[(market, sector) for market, sector in values["targets"]],
         )
-        if found["check"] != facts.check():
+        if values["check"] != facts.check():
             raise ValueError("what it says of itself is not what was written")
         return facts
 
@@ -95,10 +104,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """As `writing`. Whatever a reader trips over within a file is damage."""
+    """As `writing`. Everything that pyarrow, or the decoding of a batch, raises within a file is damage."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno:
             raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
         raise ArchiveError(f"{path} is damaged: {_first_line(error)}") from error
@@ -114,8 +123,8 @@ class Part:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.part = path.with_name(f".{path.name}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.part.open("wb")
+        _make_private_folders(path.parent)
+        self._file = _open_private(self.part)
         self._writer = pq.ParquetWriter(self._file, columns.schema(), **options())
 
     def write(self, shown: Table) -> None:
@@ -142,6 +151,22 @@ class Part:
         with suppress(OSError):
             self._file.close()
         self.part.unlink(missing_ok=True)
+
+
+def _make_private_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner alone; others stay as they are."""
+    if not folder.is_dir():
+        _make_private_folders(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    """A new file that its owner alone may read, whatever the umask says.
+
+    One that was left there by a killed archiver may have another mode; it is replaced.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def options() -> Mapping[str, Any]:
@@ -191,6 +216,8 @@ class Opened:
             self._file = pq.ParquetFile(
                 path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
             )
+            if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
+                raise ValueError("its columns are not those that this program writes")
 
     def rows(self, reader: Reader) -> Iterator[tuple[Any, Table]]:
         """Each batch as it is shown, and taken apart."""
@@ -198,7 +225,7 @@ class Opened:
         while True:
             with reading(self.path):
                 batch = next(batches, None)
-                rows = None if batch is None else reader.rows(batch)
+                rows = None if batch is None else _decode(batch, reader)
             if batch is None:
                 return
             yield batch, rows
@@ -220,6 +247,11 @@ class Opened:
             )
         if digest.hexdigest(names) != self.facts.digest:
             raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
+
+
+def _decode(batch: Any, reader: Reader) -> Table:
+    columns.refuse_invalid(batch)
+    return reader.rows(batch)
 
 
 def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> Facts:

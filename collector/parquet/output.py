@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from collector import spreadsheet
 from collector.parquet import columns, files
 from collector.parquet.columns import Table
 
@@ -54,10 +55,22 @@ class _Csv:
         values["slot"] = shown["slot"].cast(pa.timestamp("s", columns.ZONE))
         for name in columns.TIMES:
             values[name] = pc.strftime(values[name], format="%Y-%m-%dT%H:%M:%S+09:00")
+        for name in columns.TEXTS:
+            values[name] = _escape_formulas(values[name])
         self._writer.write_table(pa.table(values, schema=self._types))
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _escape_formulas(texts: Any) -> Any:
+    """As `escape_formula`, for a whole column of texts."""
+    texts = texts.cast(pa.string())
+    is_formula = pc.and_not(
+        pc.match_substring_regex(texts, spreadsheet.FORMULA),
+        pc.match_substring_regex(texts, spreadsheet.NUMBER),
+    )
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
 _FORMATS: dict[str, Any] = {"parquet": _Parquet, "csv": _Csv}
@@ -74,7 +87,10 @@ def to_stream(form: str, stream: IO[bytes]) -> Iterator[Output]:
 
 @contextmanager
 def to_file(form: str, path: Path) -> Iterator[Output]:
-    """A file that takes its name when the block ends; if it raises, nothing is there that was not before."""
+    """A file that takes its name when the block ends; if it raises, nothing is there that was not before.
+
+    It has the mode that the umask leaves: an export is for others to read, an archive is not.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:

@@ -1,16 +1,18 @@
 """The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
 
 from collector.postgres.address import Address, parse
-from collector.postgres.failure import LockNotGranted, is_refusal, translated
+from collector.postgres.failure import DROP_REFUSED, LockNotGranted, describe_refusal, is_refusal, translated
 from collector.postgres.session import Connection, Pool, check_server, connect, open_pool, transaction
 
 __all__ = [
+    "DROP_REFUSED",
     "Address",
     "Connection",
     "LockNotGranted",
     "Pool",
     "check_server",
     "connect",
+    "describe_refusal",
     "is_refusal",
     "open_pool",
     "parse",

@@ -16,7 +16,16 @@ from asyncpg import LockNotAvailableError as LockNotGranted
 from collector.errors import StoreError, StoreFailure
 from collector.postgres.address import Address
 
-__all__ = ["DRIVER_ERRORS", "OWN_DATABASE", "POOLER_HINT", "LockNotGranted", "is_refusal", "translated"]
+__all__ = [
+    "DRIVER_ERRORS",
+    "DROP_REFUSED",
+    "OWN_DATABASE",
+    "POOLER_HINT",
+    "LockNotGranted",
+    "describe_refusal",
+    "is_refusal",
+    "translated",
+]
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -26,6 +35,15 @@ DRIVER_ERRORS = (
     EOFError,
 )
 """Everything the driver raises, and what the socket under it raises. A TimeoutError is an OSError."""
+
+DROP_REFUSED = (
+    asyncpg.DependentObjectsStillExistError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.WrongObjectTypeError,
+    asyncpg.ObjectInUseError,
+    asyncpg.RaiseError,
+)
+"""The errors that keep one partition from being dropped, and no other partition."""
 
 POOLER_HINT = "add ?pgbouncer=true to DATABASE_URL (&pgbouncer=true after other parameters)"
 OWN_DATABASE = (
@@ -116,6 +134,12 @@ _OWNER = re.compile(r"must be owner of (schema|table|view|relation|sequence|func
 def is_refusal(error: StoreError) -> bool:
     """Whether the server answered and let nobody in, so that waiting will not help."""
     return error.kind in (StoreFailure.LOGIN_REFUSED, StoreFailure.POOLER)
+
+
+def describe_refusal(error: asyncpg.PostgresError) -> str:
+    """The server's message, with the first line of its detail."""
+    detail = (getattr(error, "detail", None) or "").partition("\n")[0]
+    return ": ".join(part for part in (str(error.args[0]), detail) if part)
 
 
 @asynccontextmanager

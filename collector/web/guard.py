@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import parse_qsl
 
@@ -31,7 +31,7 @@ HEADERS = {
 """On every answer."""
 
 OPEN_TO_ALL = ("/healthz", "/readyz")
-"""What whoever minds the process asks, without a token: the answers hold no data."""
+"""What a monitor of the process asks. Without the token the answer is good or not, and nothing else."""
 
 _LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2000}) HTTP/1\.[01]")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([ -~\t\x80-\xff]*?)[ \t]*")
@@ -47,6 +47,8 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    is_trusted: bool = False
+    """Whether it carries the token, or none is asked for: then it may see everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Guard:
         request = parse(head)
         if isinstance(request, Refusal):
             return request
-        return self._refused(request) or request
+        trusted = replace(request, is_trusted=self._is_known(request.headers.get("authorization", "")))
+        return self._refused(trusted) or trusted
 
     def _refused(self, request: Request) -> Refusal | None:
         if request.method not in ("GET", "HEAD"):
@@ -82,7 +85,7 @@ class Guard:
             return Refusal(403, "this host name is not served here", {})
         if _is_foreign(request.headers):
             return Refusal(403, "another site may not read this", {})
-        if request.path not in OPEN_TO_ALL and not self._is_known(request.headers.get("authorization", "")):
+        if request.path not in OPEN_TO_ALL and not request.is_trusted:
             return Refusal(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="collector"'})
         return None
 

@@ -110,7 +110,7 @@ class Site:
             case "/healthz":
                 return Answer(b"the loop turns\n")
             case "/readyz":
-                return await self._readiness()
+                return await self._readiness(request)
             case "/metrics":
                 return Answer(await self._metrics(), metrics.KIND)
         if request.path.startswith("/static/"):
@@ -167,10 +167,13 @@ class Site:
             return list(health.checks(health.Facts(now, str(error)))), None
         return list(health.checks(figures.facts)), figures
 
-    async def _readiness(self) -> Answer:
+    async def _readiness(self, request: Request) -> Answer:
+        """Whether data arrives. The reasons name hosts, databases and schedules: only the token shows them."""
         checks, _ = await self._gathered()
         ready = all(check.is_good for check in checks)
-        body = {"ready": ready, "checks": {check.name: check.reason for check in checks}}
+        body: dict[str, Any] = {"ready": ready}
+        if request.is_trusted:
+            body["checks"] = {check.name: check.reason for check in checks}
         text = json.dumps(body, ensure_ascii=False, indent=1).encode() + b"\n"
         return Answer(text, "application/json", 200 if ready else 503)
 

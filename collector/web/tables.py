@@ -1,6 +1,5 @@
 """A picture's data as rows, written as CSV or JSON; instants in Korea's time."""
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from collector.model import KST
+from collector.spreadsheet import CsvWriter
 
 KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
@@ -33,9 +33,9 @@ def written(found: Table, form: str) -> bytes:
         rows = [dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(found.columns)
-    writer.writerows([plain(value) for value in row] for row in found.rows)
+    writer = CsvWriter(text)
+    for row in (found.columns, *found.rows):
+        writer.write(map(plain, row))
     return text.getvalue().encode()
 
 

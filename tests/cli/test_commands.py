@@ -83,6 +83,33 @@ async def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     assert "# universe boards: " in found.out
 
 
+async def test_the_example_of_a_calendar_lies_over_the_shipped_one(tmp_path: Path) -> None:
+    for example, file in (("config", "collector.yaml"), ("calendar", "calendar.yaml")):
+        printed = await run("check", "--example", example, env=environment(), cwd=tmp_path)
+        (tmp_path / file).write_text(printed.out, encoding="utf-8")
+    asked = ("schedule", "--config", "collector.yaml", "--from", "2028-11-03", "--to", "2028-11-03")
+    found = await run(*asked, env=environment(), cwd=tmp_path)
+    assert "2028-11-03 Fri           skipped: Announced by KRX after" in found.out
+
+
+async def test_check_reads_the_calendar_beside_the_configuration(tmp_path: Path) -> None:
+    """Also where no schedule asks it: `backfill` and the page do."""
+    (tmp_path / "collector.yaml").write_text("universes: {b: [{market: KOSPI, sectors: [001]}]}\n")
+    (tmp_path / "calendar.yaml").write_text("closed: {2026-02-28: A day off}\n", encoding="utf-8")
+    found = await run("check", "--config", "collector.yaml", env=environment(), cwd=tmp_path)
+    assert found.code == 2
+    assert "calendar.yaml:1: 2026-02-28 is a Saturday and closed anyway" in found.err
+
+
+async def test_csv_quotes_texts_that_a_spreadsheet_would_run_and_leaves_numbers(kept: Kept) -> None:
+    query = (
+        "SELECT '=HYPERLINK(1)' AS name, -1.5 AS change, '-7' AS text, -3 AS sign, '-infinity'::date AS day"
+    )
+    found = await kept.run("sql", query, "--format", "csv")
+    assert found.out == "name,change,text,sign,day\n'=HYPERLINK(1),-1.5,-7,-3,-infinity\n"
+    assert '"=HYPERLINK(1)"' in (await kept.run("sql", query, "--format", "json")).out
+
+
 async def test_check_online_tries_everything(kept: Kept) -> None:
     found = await kept.run("check", "--online")
     assert found.code == 0
@@ -348,3 +375,27 @@ async def test_the_demo_shows_a_whole_sweep_and_leaves_nothing_running(tmp_path:
     assert "Next:" in found.out
     counted = await run("sql", "SELECT count(*) FROM snapshot", "--format", "csv", env=env, cwd=tmp_path)
     assert int(counted.out.splitlines()[1]) > 25_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["staus"], "there is no command staus (did you mean status?)", id="staus"),
+        pytest.param(["shedule"], "there is no command shedule (did you mean schedule?)", id="shedule"),
+        pytest.param(["ONCE"], "there is no command ONCE (did you mean once?)", id="ONCE"),
+        pytest.param(["qqq"], "there is no command qqq", id="nothing near"),
+        pytest.param(
+            ["once", "--unverse", "x"], "No such option '--unverse'. Did you mean '--universe'?", id="option"
+        ),
+        pytest.param(["sql"], "Missing argument 'QUERY'.", id="argument"),
+    ],
+)
+async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    found = await run(*arguments, env=environment(), cwd=tmp_path)
+    command = (
+        "collector" if len(arguments) == 1 and arguments[0] not in VERBS else f"collector {arguments[0]}"
+    )
+    assert (found.code, found.out) == (2, "")
+    assert found.err.splitlines() == [f"collector: {says}", f"  see `{command} --help`"]

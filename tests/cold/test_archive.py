@@ -1,14 +1,20 @@
 """Days into files and back: nothing changes on the way, and nothing leaves before it has arrived."""
 
 import asyncio
+import io
 import os
+import stat
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from collector.errors import ArchiveError
+from collector.parquet import files
 from collector.postgres import Address, connect
 from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, archived, files_in, fill, restored, rows_of
 from tests.stand import execute, fetch
@@ -190,3 +196,128 @@ async def test_a_reader_is_waited_for(database: Address, tmp_path: Path) -> None
                 assert not archiving.done()
             assert await reader.fetchval("SELECT count(*) FROM snapshot") > 0
         assert len(await archiving) == 2
+
+
+async def test_files_and_new_folders_are_their_owners_alone(database: Address, tmp_path: Path) -> None:
+    """Whatever the umask says, and whatever a killed archiver left behind; a folder that was there stays."""
+    await fill(database)
+    there = tmp_path / "there"
+    there.mkdir(mode=0o755)
+    left = files.place(there / "cold", DAY, "KRX").with_name(".KRX.parquet.part")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"left")
+    left.chmod(0o644)
+    umask = os.umask(0)
+    try:
+        stored = await archived(database, there / "cold")
+        elsewhere = there / "new" / "cold"
+        await restored(database, [each.path for each in stored])
+        await archived(database, elsewhere)
+    finally:
+        os.umask(umask)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in there.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {modes[path] for path in (there / "new", elsewhere, elsewhere / "snapshot")} == {0o700}
+    assert stat.S_IMODE(there.stat().st_mode) == 0o755
+
+
+def _other_times(content: bytes) -> bytes:
+    """The same rows under the same digest, shown as if they had come a minute later."""
+    table = pq.read_table(io.BytesIO(content))
+    place = table.schema.get_field_index("received_at")
+    later = pc.add(table["received_at"], pa.scalar(60_000_000, pa.duration("us")))
+    return _written(table.set_column(place, table.schema.field(place), later), content)
+
+
+def _other_status(content: bytes) -> bytes:
+    table = pq.read_table(io.BytesIO(content))
+    place = table.schema.get_field_index("status")
+    other = pa.array(["suspect"] * len(table), pa.string())
+    return _written(table.set_column(place, table.schema.field(place), other), content)
+
+
+def _other_rows(content: bytes) -> bytes:
+    table = pq.read_table(io.BytesIO(content))
+    return _written(table.slice(1), content)
+
+
+def _written(table: pa.Table, original: bytes) -> bytes:
+    """A whole file with the metadata of another."""
+    metadata = pq.read_metadata(io.BytesIO(original)).metadata
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({b"collector": metadata[b"collector"]}), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda content: content[:-100], _other_rows, _other_times, _other_status],
+    ids=["cut", "a row less", "other times", "another status"],
+)
+async def test_a_day_stays_when_what_is_read_back_is_not_what_was_written(
+    database: Address, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    """A disk that loses what it was given: while the archiver waits, another file takes the place of its part."""
+    await fill(database)
+    sound = {each.exchange: each.path.read_bytes() for each in await archived(database, tmp_path / "sound")}
+    await restored(database, [files.place(tmp_path / "sound", DAY, exchange) for exchange in sound])
+    before = await rows_of(database)
+    part = files.place(tmp_path / "cold", DAY, "KRX").with_name(".KRX.parquet.part")
+    async with connect(database) as other:
+        async with other.transaction():
+            await other.execute("LOCK TABLE collector.listing IN ACCESS EXCLUSIVE MODE")
+            archiving = asyncio.ensure_future(archived(database, tmp_path / "cold"))
+            while not part.exists():  # noqa: ASYNC110 - the archiver makes it and then waits for the lock
+                await asyncio.sleep(0.01)
+            part.unlink()
+            part.write_bytes(change(sound["KRX"]))
+        with pytest.raises(ArchiveError, match="is damaged"):
+            await archiving
+    assert await rows_of(database) == before
+    assert files_in(tmp_path / "cold") == []
+
+
+async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(
+    database: Address, tmp_path: Path
+) -> None:
+    """Rows of an exchange without any walk would be copied into no file, and dropped with the day."""
+    await fill(database)
+    await execute(
+        database,
+        "INSERT INTO collector.target (id, market, sector, exchange) OVERRIDING SYSTEM VALUE"
+        " VALUES (999, 'KOSPI', '001', 'CONSOLIDATED')",
+    )
+    await execute(
+        database,
+        "WITH strange AS (SELECT * FROM collector.snapshot WHERE position = 3)"
+        " INSERT INTO collector.snapshot (slot, target, volume, listing, price, change, rate, ask, bid, open, high,"
+        " low, position) SELECT slot, 999, volume, listing, price, change, rate, ask, bid, open, high, low,"
+        " position FROM strange",
+    )
+    before = await rows_of(database)
+    with pytest.raises(ArchiveError, match=r"2026-11-19 is not as its ledger says: it holds"):
+        await archived(database, tmp_path)
+    assert await rows_of(database) == before
+
+
+async def test_a_row_that_is_missing_here_and_too_many_there_keeps_its_day(
+    database: Address, tmp_path: Path
+) -> None:
+    """The day as a whole has as many rows as its ledger tells of, and each exchange has not."""
+    await fill(database)
+    one = "(SELECT min(target) FROM collector.snapshot)"
+    await execute(
+        database,
+        f"DELETE FROM collector.snapshot WHERE position = 3 AND target = {one}"
+        " AND slot = (SELECT min(slot) FROM collector.snapshot)",
+    )
+    await execute(
+        database,
+        "INSERT INTO collector.snapshot SELECT s.* FROM collector.snapshot AS s"
+        " JOIN collector.target AS t ON t.id = s.target AND t.exchange = 'NXT'"
+        " WHERE s.position = 3 ORDER BY s.slot LIMIT 1",
+    )
+    before = await rows_of(database)
+    with pytest.raises(ArchiveError, match=r"2026-11-19 on (KRX|NXT) is not as its ledger says"):
+        await archived(database, tmp_path)
+    assert await rows_of(database) == before

@@ -148,7 +148,7 @@ async def test_without_pyarrow_one_line_says_what_to_install(
     assert found.code == 2
     assert complaints(found).splitlines() == [
         "collector: Parquet files need the package pyarrow, which is not installed",
-        '  pip install "collector[archive]"',
+        "  pip install pyarrow",
     ]
 
 

@@ -66,6 +66,19 @@ async def test_the_epoch_grows_past_one_that_a_restored_backup_has_forgotten(hel
         assert await connection.fetchval("SELECT epoch FROM collector.lease") > before
 
 
+async def test_the_epoch_grows_past_one_of_a_clock_that_was_ahead(held):
+    """The clock is only a lower bound: a fencing token that became smaller would let an old holder write."""
+    lease = Lease(held, "only")
+    await lease.take()
+    ahead = 10**12
+    async with held.session("a clock that was ahead") as connection:
+        await connection.execute("UPDATE collector.lease SET epoch = $1", ahead)
+    await ended(held, lease)
+    heir = Lease(held, "heir")
+    assert await heir.take()
+    assert heir.epoch > ahead
+
+
 async def test_the_epoch_stays_while_a_transaction_of_its_holder_is_under_way(held):
     async def take_over():
         async with held.transaction("taking it over") as connection:

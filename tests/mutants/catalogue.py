@@ -495,4 +495,106 @@ JUDGING = (
     ),
 )
 
-MUTANTS = (*STORING, *SHARING, *ASKING, *READING, *JUDGING)
+SURVIVORS = (
+    Mutant(
+        "what was archived is not read back",
+        "collector/cold/archive.py",
+        "            _verify(self.part.part, self.walks)\n",
+        "",
+        ("tests/cold/test_archive.py::test_a_day_stays_when_what_is_read_back_is_not_what_was_written",),
+    ),
+    Mutant(
+        "the times and the status that a file shows are not compared with the ledger",
+        "collector/cold/archive.py",
+        "if not columns.agrees(shown, rows, walks):",
+        "if False:",
+        ("tests/cold/test_archive.py::test_a_day_stays_when_what_is_read_back_is_not_what_was_written",),
+    ),
+    Mutant(
+        "rows of which the ledger tells nothing are dropped with their day",
+        "collector/cold/archive.py",
+        "    if found != known:\n",
+        "    if False:\n",
+        ("tests/cold/test_archive.py::test_rows_of_which_the_ledger_tells_nothing_keep_their_day",),
+    ),
+    Mutant(
+        "the rows of an exchange are not counted against the ledger",
+        "collector/cold/copying.py",
+        "    if copied_rows != stored.rows:\n",
+        "    if False:\n",
+        ("tests/cold/test_archive.py::test_a_row_that_is_missing_here_and_too_many_there_keeps_its_day",),
+    ),
+    Mutant(
+        "any walk of the slot is taken for ours",
+        "collector/store.py",
+        "return bool(found == reading.requested_at)",
+        "return bool(found)",
+        ("tests/test_store.py::test_a_walk_that_another_program_stored_is_not_taken_for_ours",),
+    ),
+    Mutant(
+        "a page that arrives as the next session opens is in time",
+        "collector/walk.py",
+        "self.reading.page_times[-1] >= until",
+        "self.reading.page_times[-1] > until",
+        ("tests/test_walk.py::test_a_page_that_arrives_as_the_next_session_opens_is_too_late",),
+    ),
+    Mutant(
+        "an older slot takes back when a listing was last seen",
+        "collector/registry.py",
+        "SET last_seen = GREATEST(l.last_seen, $1), board",
+        "SET last_seen = $1, board",
+        ("tests/test_store.py::test_a_listing_stays_seen_when_an_older_slot_is_stored_after_a_newer_one",),
+    ),
+    Mutant(
+        "an older slot of another program takes back when a listing was last seen",
+        "collector/store.py",
+        "SET last_seen = GREATEST(l.last_seen, $1), board",
+        "SET last_seen = $1, board",
+        ("tests/test_store.py::test_a_listing_stays_seen_when_an_older_slot_is_stored_after_a_newer_one",),
+    ),
+    Mutant(
+        "the epoch is the clock alone",
+        "collector/lease.py",
+        "epoch = GREATEST(l.epoch + 1, floor(extract(epoch FROM at))::bigint)",
+        "epoch = floor(extract(epoch FROM at))::bigint",
+        ("tests/daemon/test_lease.py::test_the_epoch_grows_past_one_of_a_clock_that_was_ahead",),
+    ),
+    Mutant(
+        "quarantine is kept for ever",
+        "migrations/0006_cold.sql",
+        "    DELETE FROM collector.quarantine WHERE slot < first::timestamp AT TIME ZONE INTERVAL '9 hours';\n",
+        "",
+        ("tests/daemon/test_accounts.py::test_what_was_in_quarantine_goes_with_its_day",),
+    ),
+    Mutant(
+        "a damaged batch is decoded",
+        "collector/parquet/files.py",
+        "    columns.refuse_invalid(batch)\n",
+        "",
+        ("tests/cold/test_restore.py::test_a_file_of_another_form_is_refused",),
+    ),
+    Mutant(
+        "a file with other columns is read",
+        "collector/parquet/files.py",
+        "if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():",
+        "if False:",
+        ("tests/cold/test_restore.py::test_a_file_of_another_form_is_refused",),
+    ),
+    Mutant(
+        "readiness tells strangers why",
+        "collector/web/site.py",
+        "        if request.is_trusted:\n",
+        "        if True:\n",
+        ("tests/web/test_pages.py::test_without_the_token_readiness_is_good_or_not_and_nothing_else",),
+    ),
+    Mutant(
+        "archived files are everybody's",
+        "collector/parquet/files.py",
+        "os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)",
+        "os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)",
+        ("tests/cold/test_archive.py::test_files_and_new_folders_are_their_owners_alone",),
+    ),
+)
+"""Bugs that passed every test once, and those of the faults that were found with them."""
+
+MUTANTS = (*STORING, *SHARING, *ASKING, *READING, *JUDGING, *SURVIVORS)

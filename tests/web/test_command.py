@@ -95,8 +95,9 @@ async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
         ({"COLLECTOR_WEB_LISTEN": "0.0.0.0:0"}, "no token guards it"),
         ({"COLLECTOR_WEB_LISTEN": "here"}, "is no HOST:PORT"),
         ({"COLLECTOR_WEB_TOKEN": ""}, "COLLECTOR_WEB_TOKEN is empty"),
+        ({"COLLECTOR_WEB_TOKEN": "1"}, "COLLECTOR_WEB_TOKEN is shorter than 16 characters"),
     ],
-    ids=["beyond loopback", "no place", "no token"],
+    ids=["beyond loopback", "no place", "no token", "a token of one character"],
 )
 async def test_what_would_not_be_safe_is_refused_in_one_line(tmp_path, database, environ, said):
     async with web(tmp_path, database, **environ) as process:

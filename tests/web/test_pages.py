@@ -326,6 +326,23 @@ async def test_a_database_that_is_gone_is_said_and_does_not_end_the_page(server:
     assert statuses == [503, 503, 200]
 
 
+async def test_without_the_token_readiness_is_good_or_not_and_nothing_else(shown):
+    """The reasons, which the token shows, may name the database's host, port and name, and the daemon's."""
+    stand = Stand(guard=guard_for("0.0.0.0", Secret("t0ken"), []))
+    async with page(shown.address, stand) as guarded:
+        host = f"Host: {guarded.url.removeprefix('http://')}"
+        strangers = [
+            await get(guarded.url, "/readyz", headers=[host, *more])
+            for more in ([], ["Authorization: Bearer other"])
+        ]
+        known = await get(guarded.url, "/readyz", headers=[host, "Authorization: Bearer t0ken"])
+        loop = await get(guarded.url, "/healthz", headers=[host])
+    for status, _, body in strangers:
+        assert (status, json.loads(body)) == (503, {"ready": False})
+    assert "no daemon holds it" in json.loads(known[2])["checks"]["lease"]
+    assert (loop[0], loop[2]) == (200, b"the loop turns\n")
+
+
 async def test_a_token_is_asked_for_where_one_is_set(shown):
     stand = Stand(guard=guard_for("0.0.0.0", Secret("t0ken"), []))
     async with page(shown.address, stand) as guarded:
