@@ -288,6 +288,28 @@ async def test_schedules_that_cannot_be_kept_are_refused_and_nothing_is_fetched(
     assert simulator.control.stats()["requests"] == 0
 
 
+async def test_a_rate_that_was_learned_does_not_keep_the_daemon_from_starting(
+    held, database, simulator, tmp_path
+):
+    path = write(tmp_path, simulator.url, quota=5)
+    text = path.read_text().partition("schedules:")[0]
+    everything = "  all: [{market: KOSPI, sectors: all}, {market: KOSDAQ, sectors: all}]\n"
+    path.write_text(
+        f"{text}{everything}schedules: {{a: {{universe: all, every: 2m, during: KRX.regular}}}}\n"
+    )
+    async with held.session("learning") as connection:
+        await connection.execute(
+            "INSERT INTO collector.quota (key, api_id, granted, granted_at)"
+            " VALUES ('any', 'ka20002', 1, clock_timestamp())"
+        )
+    async with started(path, database) as daemon:
+        warning = await daemon.said("plan.slow")
+        await daemon.said("lease.taken")
+        assert (await daemon.stopped())[0] == 0
+    assert "at 1/s" in warning["reason"]
+    assert "collector quota --forget" in warning["hint"]
+
+
 @pytest.mark.slow
 async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url)
