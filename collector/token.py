@@ -190,7 +190,7 @@ class Tokens:
         """What a failed token call is to whoever wanted the token; an answer that is none is everybody's affair."""
         self.is_failing = True
         seconds = int(pause.total_seconds())
-        logger.warning("token.unavailable", key=self._key, reason=str(failure), again_in=seconds)
+        logger.info("token.unavailable", key=self._key, reason=str(failure), again_in=seconds)
         if isinstance(failure, Unreadable):
             return _denied(failure)
         text = f"no token: {failure}; asked for again in {seconds} s"

@@ -51,7 +51,10 @@ def check(online: bool, example: bool, config_path: Path | None) -> None:
 
 
 async def _online(found: world.World) -> None:
-    """Try each thing that a sweep needs; what fails is said with what to do, and the rest is tried all the same."""
+    """Try each thing that a sweep needs, in this order; what fails is said once, with what to do.
+
+    What needs the thing that failed is not tried: it would fail for the same reason.
+    """
 
     async def database() -> str:
         async with wiring.database(found.environment) as held:
@@ -60,10 +63,9 @@ async def _online(found: world.World) -> None:
     async def token() -> str:
         async with wiring.collector(found) as collector:
             for kiwoom in collector.keys:
-                await kiwoom.token()
-            return (
-                f"{found.config.api.base_url} knows {' and '.join(kiwoom.name for kiwoom in collector.keys)}"
-            )
+                await kiwoom.token(ignore_pause=True)
+            names = " and ".join(kiwoom.name for kiwoom in collector.keys)
+            return f"{found.config.api.base_url} gives a token for the key {names}"
 
     async def page() -> str:
         async with wiring.collector(found) as collector:
@@ -71,10 +73,13 @@ async def _online(found: world.World) -> None:
             answer, at = await collector.kiwoom.prices(targets[0], trace=Trace())
             return f"{targets[0]} answered with {answer.size} rows at {_clock(at)}"
 
-    works = [
-        await _try(name, trial) for name, trial in (("database", database), ("token", token), ("page", page))
-    ]
-    if not all(works):
+    failed = ""
+    for name, trial in (("database", database), ("token", token), ("page", page)):
+        if failed:
+            click.echo(f"{name:9} not tried: it needs the {failed}", err=True)
+        elif not await _try(name, trial):
+            failed = name
+    if failed:
         raise SystemExit(2)
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from collector.cli.words import in_plain_words
 from collector.errors import CollectorError
 
 VERBS = {
@@ -108,6 +109,6 @@ def tune_garbage_collection() -> None:
 
 def complain(error: CollectorError) -> None:
     """The error on stderr: what happened, then what to do."""
-    click.echo(f"collector: {error}", err=True)
+    click.echo(f"collector: {in_plain_words(str(error))}", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from collector import config as configuration
 from collector import log
-from collector.cli import drawing, standing, wiring, world
+from collector.cli import drawing, standing, wiring, words, world
 from collector.cli.schedule import read_calendar
 from collector.cli.sql import shown
 from collector.model import KST
@@ -67,7 +67,7 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
 
 def _print(found: dict[str, Any]) -> None:
     console = drawing.console()
-    source = found["source"] or "none yet"
+    source = words.source(found["source"])
     console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {source}")
     for line in (*_about_daemon(found), *_about_key(found)):
         console.print(line)
