@@ -207,7 +207,7 @@ class _Pass:
             raise error
         if kiwoom in self._keys:
             self._keys.remove(kiwoom)
-            logger.error("key.denied", key=kiwoom.name, reason=str(error))
+            logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
 
     def _goes_on_without_token(self, kiwoom: Kiwoom, walk: Walk) -> bool:
         """Whether a walk failed for want of a token, and keys are left that may have one."""

@@ -18,6 +18,7 @@ from collector.calendar import Calendar
 from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
+from collector.cli.start_check import checking
 from collector.collect import Collector
 from collector.errors import CollectorError, ConfigError, StoreError
 from collector.lease import Lease, leased
@@ -49,6 +50,8 @@ class Order:
         self.world = world.read(config_path)
         self.calendar = read_calendar(Path(self.world.config.origin))
         self.keys = configuration.keys(self.world.config, self.world.environment)
+        self.is_checked = False
+        """Whether the keys in force were tried."""
         self._force = force
         self._refuse(self.world, self.calendar)
 
@@ -65,7 +68,7 @@ class Order:
         except CollectorError as error:
             logger.error("config.refused", reason=str(error), hint=error.hint)
             return False
-        self.world, self.calendar, self.keys = found, calendar, keys
+        self.world, self.calendar, self.keys, self.is_checked = found, calendar, keys, False
         logger.info("config.reread", digest=configuration.digest(config))
         return True
 
@@ -123,9 +126,12 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
             config.database.archive_after_days,
             nightly.archiver(order.world),
         )
+        order.is_checked, is_checked = True, order.is_checked
+        checked = () if is_checked else plain.keys
         with shown(collector):
             helper = daemon.Helper(wiring.worklist(plain), partial(_helping, plain))
-            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
+            async with checking(checked, config.api.base_url):
+                yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
 
 
 @asynccontextmanager
