@@ -43,8 +43,8 @@ LONGEST = timedelta(days=8)
 
 FIRST_PAUSE = timedelta(seconds=60)
 """How long nobody asks after the token call has failed; it doubles with each failure in a row."""
-LONGEST_PAUSE = timedelta(minutes=5)
-"""The most that it grows to: the usual distance of two slots, so that an API that is back is missed by one at most."""
+LONGEST_PAUSE = timedelta(minutes=4)
+"""The most that it grows to: less than the usual distance of two slots, five minutes, so that each slot tries."""
 
 _READ = "SELECT sealed, issued_at, expires_at FROM collector.token WHERE key = $1"
 _LOCK = """

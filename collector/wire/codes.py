@@ -131,7 +131,7 @@ def one_line(text: str) -> str:
 
 _MAINTENANCE = re.compile(
     r"(시스템|서버|서비스|정기|긴급|임시|전산)\s{0,3}점검|점검\s{0,3}(중|시간|안내|작업|으로|을\s{0,3}위|때문|진행|공지)"
-    r"|(서비스|시스템|이용|접속|거래).{0,20}(중단|중지|일시\s{0,3}정지)|잠시\s{0,3}후\s{0,3}(다시|재시도|이용)"
+    r"|(서비스|시스템|접속)(?!.{0,40}(고객|계좌|계정|종목|키|사용자)).{0,20}(중단|중지|일시\s{0,3}정지)|잠시\s{0,3}후\s{0,3}(다시|재시도|이용)"
     r"|maintenance|(temporarily|currently|service|server)\W{0,3}(is\s+)?(temporarily\s+|currently\s+)?(unavailable|offline|down\b)"
     r"|scheduled\s+(downtime|outage)|be\s+(right\s+)?back\s+(soon|shortly|at|later)|try\s+again\s+later",
     re.IGNORECASE,

@@ -206,6 +206,9 @@ def test_the_servers_own_words_are_shown_on_one_short_line(body, words):
         ("[1511:입력 값을 점검 중]", Rejected),
         ("[8001:시스템 점검 중]", Denied),
         ("거래정지 종목입니다", Rejected),
+        ("거래가 중지된 종목입니다", Rejected),
+        ("서비스 이용이 중지된 계좌입니다", Rejected),
+        ("이용이 중지된 고객입니다", Rejected),
     ],
 )
 def test_not_every_check_is_maintenance(text, kind):
