@@ -23,11 +23,11 @@ Examples:
   collector quota                                 what each key keeps to, and what the server said
   collector quota --json
   collector quota --forget                        go back to the configured rate at once
-  collector quota --forget --key second           the same for one of api.keys
+  collector quota --forget --name second          the same for one of api.keys
 """
 )
 @click.option("--forget", is_flag=True, help="Forget every lower rate that the server named.")
-@click.option("--key", "name", metavar="NAME", help="Only this one of api.keys (default: all).")
+@click.option("--name", metavar="NAME", help="Only the key of this name in api.keys (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
 @world.config_option
 def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | None) -> None:
@@ -75,7 +75,7 @@ def _digest(names: Mapping[str, str], name: str) -> str:
         if known == name:
             return digest
     known_names = ", ".join(sorted(names.values())) or "none that can be read"
-    raise ConfigError(f"--key: no key is called {name!r}", hint=f"the keys are: {known_names}")
+    raise ConfigError(f"--name: no key is called {name!r}", hint=f"the keys are: {known_names}")
 
 
 def _table(lines: list[dict[str, Any]]) -> Table:

@@ -6,7 +6,13 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -126,12 +132,21 @@ async def assembled(order: Order, holder: str, shown: Shown = nullcontext) -> As
             config.database.archive_after_days,
             nightly.archiver(order.world),
         )
-        order.is_checked, is_checked = True, order.is_checked
-        checked = () if is_checked else plain.keys
         with shown(collector):
             helper = daemon.Helper(wiring.worklist(plain), partial(_helping, plain))
-            async with checking(checked, config.api.base_url):
-                yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
+            yield daemon.Parts(roster, collector, daemon.Accounts(database, registry), lease, helper)
+
+
+@asynccontextmanager
+async def _checking_keys(
+    order: Order, assembly: AbstractAsyncContextManager[daemon.Parts]
+) -> AsyncIterator[daemon.Parts]:
+    """The same, with each key tried once beside it, unless those in force were tried before."""
+    async with assembly as parts:
+        keys = () if order.is_checked else parts.collector.keys
+        order.is_checked = True
+        async with checking(keys, order.world.config.api.base_url):
+            yield parts
 
 
 @asynccontextmanager
@@ -167,7 +182,9 @@ async def _run_with_page(order: Order, notify: daemon.Notify) -> None:
 async def _run(order: Order, notify: daemon.Notify, shown: Shown = nullcontext) -> None:
     await order.refuse_infeasible()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    running = daemon.Daemon(lambda: assembled(order, holder, shown), daemon.SystemClock(), notify)
+    running = daemon.Daemon(
+        lambda: _checking_keys(order, assembled(order, holder, shown)), daemon.SystemClock(), notify
+    )
     async with together() as group:
         group.create_task(_reread_on_hup(order, running))
         group.create_task(_show_life(notify))

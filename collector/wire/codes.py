@@ -170,6 +170,7 @@ class Rule(NamedTuple):
 _FAILURES = frozenset(range(500, 600))
 _PAGES = frozenset({Content.HTML, Content.TEXT})
 _NO_JSON = frozenset({Content.HTML, Content.TEXT, Content.EMPTY, Content.OTHER})
+_AWAY = "the API may be under maintenance"
 _MOCK = "the mock host does not offer this"
 RULES = (
     # A code that is known decides, whatever the status.
@@ -185,13 +186,13 @@ RULES = (
     Rule(Rejected, code={2000}),
     Rule(Unavailable, status={400, 403}, content=_PAGES, is_maintenance=True, hint=FIREWALL, remark=_EITHER),
     Rule(Throttled, return_code={TOO_MANY_REQUESTS}),
-    Rule(Unavailable, is_maintenance=True),
+    Rule(Unavailable, is_maintenance=True, remark=_AWAY),
     Rule(TokenExpired, return_code={AUTHENTICATION}, hint=_UNAUTHENTICATED),
     Rule(TokenExpired, status={401}, hint=_UNAUTHENTICATED),
     Rule(TokenExpired, status={403}, content={Content.JSON}, hint=_UNAUTHENTICATED),
     Rule(Denied, status={400}, content={Content.HTML}, hint=FIREWALL, remark=_EITHER),
     Rule(Denied, status={403}, content=_PAGES, hint=FIREWALL, remark=_EITHER),
-    Rule(Unavailable, status={200}, content=_PAGES, remark="the API may be under maintenance"),
+    Rule(Unavailable, status={200}, content=_PAGES, remark=_AWAY),
     Rule(Unreadable, status={200}, content=_NO_JSON),
     Rule(Rejected),
 )

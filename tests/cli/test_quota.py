@@ -54,7 +54,7 @@ async def test_a_rate_that_is_not_below_the_configured_one_is_no_news(
 @pytest.mark.parametrize(
     ("arguments", "left"),
     [((), [("another", 2), (KEY, 1)]), (("--forget",), [("another", None), (KEY, None)]),
-     (("--forget", "--key", "main"), [("another", 2), (KEY, None)])],
+     (("--forget", "--name", "main"), [("another", 2), (KEY, None)])],
     ids=["shown", "all", "one"],
 )  # fmt: skip
 async def test_a_rate_is_forgotten_by_one_command(
@@ -73,7 +73,7 @@ async def test_a_key_that_nobody_named_is_refused_with_those_there_are(
 ) -> None:
     config(tmp_path, ONE, requests_per_second=5)
     ended = await run(
-        "quota", "--forget", "--key", "mian", cwd=tmp_path, env=environment("http://127.0.0.1:9", database)
+        "quota", "--forget", "--name", "mian", cwd=tmp_path, env=environment("http://127.0.0.1:9", database)
     )
     assert ended.code == 2
     assert "no key is called 'mian'" in ended.err

@@ -79,7 +79,7 @@ async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database
         sweep = await collector.sweep(OPEN, "all", [ONE])
     [[status, error]] = await fetch(database, "SELECT status, error FROM walk")
     assert (status, sweep.requests) == ("failed", 3)
-    assert error.startswith("Unavailable: cannot connect to 127.0.0.1:9")
+    assert error.startswith("Unavailable: no token: cannot connect to 127.0.0.1:9")
 
 
 async def test_an_answer_reset_after_any_byte_is_never_taken_for_a_whole_one() -> None:
