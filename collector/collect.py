@@ -197,6 +197,9 @@ class _Pass:
                 self._go_on_without(kiwoom, error)
                 await work.give_back(taken)
                 return
+            if self._goes_on_without_token(kiwoom, walk):
+                await work.give_back(taken)
+                return
             if is_read and walk.is_doubtful(self._known[walk.target]):
                 self._put_off.append(walk)
                 await work.put_off(taken)
@@ -209,7 +212,18 @@ class _Pass:
             raise error
         if kiwoom in self._keys:
             self._keys.remove(kiwoom)
-            logger.error("key.denied", key=kiwoom.name, reason=str(error))
+            logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
+
+    def _goes_on_without_token(self, kiwoom: Kiwoom, walk: Walk) -> bool:
+        """Whether a walk failed for want of a token, and keys are left that may have one."""
+        if not (isinstance(walk.error, Unavailable) and kiwoom.lacks_token):
+            return False
+        if self._keys == [kiwoom]:
+            return False
+        if kiwoom in self._keys:
+            self._keys.remove(kiwoom)
+            logger.warning("key.without_token", key=kiwoom.name, reason=str(walk.error))
+        return True
 
     async def _judge_the_rest(self) -> None:
         while self._put_off:

@@ -30,6 +30,7 @@ from collector.quota import Quota
 from collector.secret import Secret
 from collector.token import Tokens, key_digest
 from collector.wire import Reply, Request
+from collector.wire.codes import EXPIRED
 
 if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
     from collector.api import Api
@@ -41,6 +42,8 @@ PATIENCE = 60.0
 """Seconds that an outage may last before the walks that wait for its end are given up."""
 RENEWALS = 2
 """Tokens that may turn out to be dead before one request is given up, and the sweep with it."""
+UNSAID_RENEWALS = 1
+"""The same where no code says that it is the token: then a second new one would hardly help."""
 _RIVAL = (
     "another program may use the same key: each new token seems to kill the one before it, so give each its own"
     " / 같은 앱키를 쓰는 다른 프로그램이 있으면 토큰이 서로 무효화됩니다. 앱키를 따로 쓰세요"
@@ -52,6 +55,8 @@ class Trace:
     """One piece of work, such as a walk: counts its requests, retries included, and holds its connection."""
 
     sent: int = 0
+    renewals: int = 0
+    """Tokens that were renewed between two pages."""
     lease: "Lease | None" = None
     doubt: bool = False
     """Whether the last error came so soon after another answer on its connection that nobody may have asked for it."""
@@ -158,9 +163,14 @@ class Kiwoom:
             trace,
         )
 
-    async def token(self) -> Secret:
-        """The live token, for whoever only wants to know that there is one."""
-        return await self._tokens.current()
+    async def token(self, *, ignore_pause: bool = False) -> Secret:
+        """The live token, for whoever only wants to know that there is one; see `Tokens.current`."""
+        return await self._tokens.current(ignore_pause=ignore_pause)
+
+    @property
+    def lacks_token(self) -> bool:
+        """Whether the last try to get a token with this key failed."""
+        return self._tokens.is_failing
 
     async def _issue_token(self) -> wire.Token:
         with Trace() as trace:
@@ -171,22 +181,24 @@ class Kiwoom:
         """Ask with the live token; renew a dead one, and ask again unless a walk was under way.
 
         A second new one that is dead as well is everybody's affair: issuing more would help nobody. (One may
-        be: it was another program's, and died before we had used it.)
+        be: it was another program's, and died before we had used it.) Of a walk that is refused between two
+        pages again and again, page 1 being answered, the token is not renewed any more.
         """
         token = await self._tokens.current()
-        for _ in range(RENEWALS):
+        renewals = 0
+        while True:
             try:
                 return await self._asked(request, read, trace, token)
-            except TokenExpired:
-                token = await self._tokens.renewed(token)
-                if request.key is not None:
+            except TokenExpired as error:
+                if (renewals if request.key is None else trace.renewals) >= _renewals(error):
+                    if request.key is None:
+                        raise _denied(error) from error
                     raise
-        try:
-            return await self._asked(request, read, trace, token)
-        except TokenExpired as error:
-            raise Denied(
-                f"a new token is refused as well: {error}", code=error.code, text=error.text, hint=_RIVAL
-            ) from error
+                token = await self._tokens.renewed(token)
+                renewals += 1
+                if request.key is not None:
+                    trace.renewals += 1
+                    raise
 
     async def _asked(
         self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
@@ -241,3 +253,14 @@ class Kiwoom:
             if wait is None:
                 raise Unavailable(f"the API has been away for more than {PATIENCE:g} s; not asked")
             await asyncio.sleep(wait)
+
+
+def _renewals(error: TokenExpired) -> int:
+    """How often a token that is refused like this is renewed before the refusal is taken for another thing."""
+    return RENEWALS if error.code in EXPIRED else UNSAID_RENEWALS
+
+
+def _denied(error: TokenExpired) -> Denied:
+    """A refusal that no new token has cured."""
+    hint = _RIVAL if error.code in EXPIRED else error.hint
+    return Denied(f"a new token is refused as well: {error}", code=error.code, text=error.text, hint=hint)

@@ -7,10 +7,12 @@ load it fails under. And when failures come in a row, everybody stops and one re
 
 from dataclasses import dataclass
 
+from collector.errors import ApiError, Rejected, TokenExpired
+
 ATTEMPTS = 3
 """Requests for one page, the first one included."""
 WALK_ATTEMPTS = 2
-"""Whole walks of one target in one sweep: a token that dies under way starts the walk over once."""
+"""Whole walks of one target in one sweep: a key of the next page that is not good any more starts it over once."""
 _BASE, _LONGEST = 0.5, 20.0
 _FLOOR, _EVERY = 10, 10
 _IN_A_ROW = 5
@@ -20,6 +22,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 def backoff(attempt: int, chance: float) -> float:
     """Seconds before attempt number `attempt` + 1, with full jitter: `chance` is uniform in [0, 1)."""
     return chance * float(min(_LONGEST, _BASE * 2**attempt))
+
+
+def is_cured_by_first_page(error: ApiError, *, key: str | None) -> bool:
+    """Whether a walk that was refused at the page of this next-key may go well if it begins anew.
+
+    The token may have died, which nobody knows a key to outlive; the list may have changed since page 1; or the
+    key is unknown or has expired. A server that is away, a quota or a denial is no affair of the key.
+    """
+    return isinstance(error, TokenExpired) or (key is not None and isinstance(error, Rejected))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from collector import pace
+from collector.log import logger
 from collector.postgres.session import Connection
 
 LASTS = timedelta(seconds=2)
@@ -36,15 +37,47 @@ _LONGEST_FREE = pace.WINDOW + pace.ASTRAY
 _POLL = timedelta(seconds=0.05)
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
+RETESTED_EVERY = timedelta(hours=1)
+"""How long a rate that the server named is kept before twice as much is tried. Where the server still grants no
+more, that costs one refused request an hour, 1.3 seconds each; where it does, five a second are back in three hours."""
+_LOOKED_AT_EVERY = 60.0
+"""Seconds between two looks at whether a retest is due: a sweep books hundreds of requests."""
+
+# As many places as are configured; a lower rate leaves the last ones alone.
 _OPEN = """
 WITH known AS (
     INSERT INTO collector.quota (key, api_id) VALUES ($1, $2)
-    ON CONFLICT (key, api_id) DO UPDATE SET granted = COALESCE($4, collector.quota.granted)
-    RETURNING granted
+    ON CONFLICT (key, api_id) DO NOTHING
 )
 INSERT INTO collector.place (key, api_id, number)
-SELECT $1, $2, number FROM known, generate_series(1, COALESCE(known.granted, $3)) AS number
+SELECT $1, $2, number FROM generate_series(1, $3) AS number
 ON CONFLICT DO NOTHING
+"""
+
+# What the server grants is kept only where it is less than what is configured: that is the ceiling.
+_LEARN = """
+UPDATE collector.quota
+SET granted = CASE WHEN $4::integer < $3 THEN $4 END,
+    granted_at = CASE WHEN $4::integer < $3 THEN clock_timestamp() END
+WHERE key = $1 AND api_id = $2
+"""
+
+# Of several programs that look at the same moment, one raises it: the others find it raised. A time that lies ahead of
+# the clock is not believed.
+_RETEST = """
+UPDATE collector.quota
+SET granted = CASE WHEN granted * 2 < $3 THEN granted * 2 END,
+    granted_at = CASE WHEN granted * 2 < $3 THEN clock_timestamp() END
+WHERE key = $1 AND api_id = $2 AND granted IS NOT NULL
+  AND (granted_at <= clock_timestamp() - $4::interval OR granted_at > clock_timestamp() + $4::interval)
+RETURNING COALESCE(granted, $3) AS granted
+"""
+
+_FORGET = """
+UPDATE collector.quota
+SET granted = NULL, granted_at = NULL
+WHERE granted IS NOT NULL AND ($1::text[] IS NULL OR key = ANY ($1::text[]))
+RETURNING key, api_id
 """
 
 # The place that comes free first, booked if that is soon; else when to ask again, without a number. Where a time
@@ -57,7 +90,7 @@ WITH free AS (
            p.free_at > clock_timestamp() + $4 OR q.hold_until > clock_timestamp() + $5 AS is_absurd
     FROM collector.quota AS q
     JOIN collector.place AS p ON p.key = q.key AND p.api_id = q.api_id
-    WHERE q.key = $1 AND q.api_id = $2 AND p.number <= COALESCE(q.granted, $3)
+    WHERE q.key = $1 AND q.api_id = $2 AND p.number <= LEAST(q.granted, $3)
       AND (NOT p.booked OR p.free_at <= clock_timestamp() OR p.free_at > clock_timestamp() + $7)
     ORDER BY p.free_at
     LIMIT 1
@@ -94,7 +127,7 @@ WITH lane AS (
     LEFT JOIN LATERAL (
         SELECT p.number, LEAST(p.free_at, clock_timestamp() + $5) AS free_at
         FROM collector.place AS p
-        WHERE p.key = q.key AND p.api_id = q.api_id AND p.number <= COALESCE(q.granted, $3)
+        WHERE p.key = q.key AND p.api_id = q.api_id AND p.number <= LEAST(q.granted, $3)
           AND (NOT p.booked OR p.free_at <= clock_timestamp() OR p.free_at > clock_timestamp() + $9)
         ORDER BY p.free_at
         LIMIT 1
@@ -149,6 +182,11 @@ _GRANTED = (
 )
 
 
+async def forget(connection: Connection, keys: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Forget what the server said it grants, of these keys or of all: the (key, api-id) that were changed."""
+    return [(row["key"], row["api_id"]) for row in await connection.fetch(_FORGET, keys)]
+
+
 def now() -> float:
     """Seconds by a clock of ours that is never set, and goes on while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
@@ -175,12 +213,12 @@ class Place:
 
 
 class Places:
-    """The places of one key. `per_second` is how many there are, until the server says otherwise."""
+    """The places of one key. `per_second` is how many there are at most; the server may say that it grants less."""
 
     def __init__(self, key: str, per_second: int) -> None:
         self._key = key
         self._per_second = per_second
-        self._opened: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
         self._there = pace.Offset()
 
     async def book(self, connection: Connection, api_id: str, ahead: timedelta) -> Place | float | None:
@@ -232,27 +270,32 @@ class Places:
     async def hold(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
         await connection.execute(_HOLD, self._key, api_id, pace.HOLD)
-        if granted is not None:
-            await connection.execute(_OPEN, self._key, api_id, self._per_second, granted)
+        if granted is not None and granted > 0:
+            await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)
 
     async def found(self, connection: Connection, api_id: str, round_trip: float) -> None:
         """What a round trip takes at least, for everybody."""
         await connection.execute(_FOUND, self._key, api_id, round_trip)
 
     async def granted(self, connection: Connection) -> dict[str, int]:
-        """What the server has said it grants, by api-id; empty where it never refused."""
+        """What the server has said it grants, by api-id, where that is less than what is configured."""
         return {row["api_id"]: row["granted"] for row in await connection.fetch(_GRANTED, self._key)}
 
     async def _open(self, connection: Connection, api_id: str) -> None:
-        if api_id not in self._opened:
-            await connection.execute(_OPEN, self._key, api_id, self._per_second, None)
-            self._opened[api_id] = now()
+        """Have the places there, and see now and then whether a higher rate is to be tried again."""
+        if now() - self._looked_at.get(api_id, float("-inf")) < _LOOKED_AT_EVERY:
+            return
+        await connection.execute(_OPEN, self._key, api_id, self._per_second)
+        raised = await connection.fetchval(_RETEST, self._key, api_id, self._per_second, RETESTED_EVERY)
+        if raised is not None:
+            logger.info("quota.retested", api_id=api_id, requests_per_second=raised)
+        self._looked_at[api_id] = now()
 
     def _reopen_later(self, api_ids: Sequence[str]) -> None:
         """None is free: all are booked, or a database that fell back to an older state has none at all."""
         for api_id in api_ids:
-            if now() - self._opened.get(api_id, now()) > _REOPEN:
-                del self._opened[api_id]
+            if now() - self._looked_at.get(api_id, now()) > _REOPEN:
+                del self._looked_at[api_id]
 
     async def _asked(self, connection: Connection, query: str, *arguments: object) -> Any:
         """The row of a query, which also tells what the database's clock shows."""

@@ -89,8 +89,8 @@ class Unlimited:
 class SharedQuota:
     """The quota of one app key, shared with every other program through the database.
 
-    `key` is a digest of the app key; `per_second` is where to start, until the server says otherwise
-    (유량=N), which is remembered.
+    `key` is a digest of the app key; `per_second` is the ceiling. A lower rate that the server names (유량=N) is
+    kept to and remembered, and tried again upwards after a while.
     """
 
     def __init__(self, database: Database, key: str, *, per_second: int) -> None:

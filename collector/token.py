@@ -4,6 +4,10 @@ Issuing a token seems to kill the one before, so two programs that each renewed 
 each other's for ever. The row is locked while a token is issued, and one that was replaced meanwhile is
 taken instead. It is kept sealed with a key that only the secret key yields: a dump of the database does
 not show it.
+
+A token call that fails without being a refusal (429, 5xx, a timeout, garbage) is everybody's failure: it is noted
+in the row, and nobody asks again before the time that stands there. So a sweep costs a few token calls, not a few
+for each of its targets, and so do all the sweeps that come while it lasts.
 """
 
 import asyncio
@@ -11,11 +15,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b, sha256
+from math import ceil
+from typing import Any
 
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from collector.errors import Denied, Rejected, TokenExpired, Unavailable, Unreadable
+from collector.errors import (
+    ApiError,
+    CollectorError,
+    Denied,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
+from collector.log import logger
 from collector.postgres.database import Database
 from collector.secret import Secret
 from collector.wire import Token
@@ -25,11 +41,17 @@ MARGIN = timedelta(minutes=10)
 LONGEST = timedelta(days=8)
 """No token lasts longer (documented: 24 hours); one that says so is not believed."""
 
+FIRST_PAUSE = timedelta(seconds=60)
+"""How long nobody asks after the token call has failed; it doubles with each failure in a row."""
+LONGEST_PAUSE = timedelta(minutes=4)
+"""The most that it grows to: less than the usual distance of two slots, five minutes, so that each slot tries."""
+
 _READ = "SELECT sealed, issued_at, expires_at FROM collector.token WHERE key = $1"
 _LOCK = """
 INSERT INTO collector.token (key) VALUES ($1)
 ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
-RETURNING sealed, issued_at, expires_at
+RETURNING sealed, issued_at, expires_at, failures, failure,
+          extract(epoch FROM retry_at - clock_timestamp())::float8 AS wait
 """
 ISSUED_WITHIN = 40.0
 """Seconds in which the API gives a token or is taken to be away, whatever `api.timeout` allows a single request."""
@@ -42,7 +64,12 @@ _NOT_ISSUED = (
 )
 _KEEP = """
 UPDATE collector.token
-SET sealed = $2, issued_at = $3, expires_at = $4
+SET sealed = $2, issued_at = $3, expires_at = $4, failures = 0, retry_at = NULL, failure = NULL
+WHERE key = $1
+"""
+_FAIL = """
+UPDATE collector.token
+SET failures = failures + 1, failure = $2, retry_at = clock_timestamp() + $3::interval
 WHERE key = $1
 """
 
@@ -56,6 +83,13 @@ def key_digest(app_key: Secret) -> str:
 class _Held:
     value: Secret
     renew_at: datetime
+    expires_at: datetime
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long nobody asks for a token after so many failures in a row."""
+    doubled: int = 2 ** min(failures - 1, 10)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * doubled)
 
 
 class Tokens:
@@ -79,13 +113,18 @@ class Tokens:
         self._now = now
         self._held: _Held | None = None
         self._one_at_a_time = asyncio.Lock()
+        self.is_failing = False
+        """Whether the last try to get a token failed, ours or, while we may not try, another program's."""
 
-    async def current(self) -> Secret:
-        """The live token: the one held, the one that another program got, or a new one."""
+    async def current(self, *, ignore_pause: bool = False) -> Secret:
+        """The live token: the one held, the one that another program got, or a new one.
+
+        Unavailable: the token call fails, or failed a moment ago; `ignore_pause` asks all the same.
+        """
         if self._is_live(self._held):
             assert self._held is not None
             return self._held.value
-        return await self._fetched(failed=None)
+        return await self._fetched(failed=None, ignore_pause=ignore_pause)
 
     async def renewed(self, failed: Secret) -> Secret:
         """The token after `failed` was refused: another program's newer one, or else a new one."""
@@ -93,53 +132,87 @@ class Tokens:
             return await self.current()
         return await self._fetched(failed=failed)
 
-    async def _fetched(self, failed: Secret | None) -> Secret:
+    async def _fetched(self, failed: Secret | None, *, ignore_pause: bool = False) -> Secret:
         async with self._one_at_a_time:
             if self._is_usable(self._held, failed):
                 assert self._held is not None
                 return self._held.value
             self._held = await self._read() if failed is None else None
             if not self._is_live(self._held):
-                self._held = await self._issued(failed)
+                self._held = await self._issued_or_old(failed, ignore_pause=ignore_pause)
+            self.is_failing = False
             return self._held.value if self._held else Secret("")
 
     async def _read(self) -> _Held | None:
         async with self._database.session("reading the token") as connection:
             row = await connection.fetchrow(_READ, self._key)
-        return self._opened(**row) if row else None
+        return self._opened(row) if row else None
 
-    async def _issued(self, failed: Secret | None) -> _Held:
-        """A new token, unless another program was quicker. The row is locked while the API is asked."""
+    async def _issued_or_old(self, failed: Secret | None, *, ignore_pause: bool) -> _Held:
+        """A new token; while none is to be had, one that is due for renewal is used until its end."""
+        old = self._held
+        try:
+            return await self._issued(failed, ignore_pause=ignore_pause)
+        except Unavailable:
+            if old is None or old.expires_at <= self._now():
+                raise
+            return old
+
+    async def _issued(self, failed: Secret | None, *, ignore_pause: bool) -> _Held:
+        """A new token, unless another program was quicker. The row is locked while the API is asked.
+
+        A failure is committed with the row, and raised after that.
+        """
         async with self._database.transaction("renewing the token", timeout=_RENEWED_WITHIN) as connection:
             await connection.execute(_PATIENTLY)
             row = await connection.fetchrow(_LOCK, self._key)
-            found = self._opened(**row)
+            found = self._opened(row)
             if found is not None and self._is_usable(found, failed):
                 return found
-            token = await self._new()
-            sealed = self._seal.encrypt(token.value.reveal().encode())
-            issued_at = self._now()
-            await connection.execute(_KEEP, self._key, sealed, issued_at, token.expires_at)
-            return _held(token.value, issued_at, token.expires_at)
+            wait = row["wait"]
+            if not ignore_pause and wait is not None and 0 < wait <= LONGEST_PAUSE.total_seconds():
+                self.is_failing = True
+                raise Unavailable(f"no token: {row['failure']}; asked for again in {ceil(wait)} s")
+            try:
+                token = await self._new()
+            except (Unavailable, Unreadable) as error:
+                failure: Unavailable | Unreadable = error
+            else:
+                sealed = self._seal.encrypt(token.value.reveal().encode())
+                issued_at = self._now()
+                await connection.execute(_KEEP, self._key, sealed, issued_at, token.expires_at)
+                return _held(token.value, issued_at, token.expires_at)
+            pause = pause_after(row["failures"] + 1)
+            await connection.execute(_FAIL, self._key, str(failure), pause)
+        raise self._failed(failure, pause)
+
+    def _failed(self, failure: Unavailable | Unreadable, pause: timedelta) -> CollectorError:
+        """What a failed token call is to whoever wanted the token; an answer that is none is everybody's affair."""
+        self.is_failing = True
+        seconds = int(pause.total_seconds())
+        logger.info("token.unavailable", key=self._key, reason=str(failure), again_in=seconds)
+        if isinstance(failure, Unreadable):
+            return _denied(failure)
+        text = f"no token: {failure}; asked for again in {seconds} s"
+        return Unavailable(text, code=failure.code, text=failure.text)
 
     async def _new(self) -> Token:
-        """A new token from the API. Denied where there is none to be had: it would be so for every target."""
+        """A new token from the API. Denied where it is refused: it would be so for every target."""
         try:
             async with asyncio.timeout(self._within):
                 token = await self._issue()
-            self._believable(token)
         except TimeoutError:
             raise Unavailable(f"no token within {self._within:g} s") from None
-        except (Rejected, TokenExpired, Unreadable) as error:
-            raise Denied(
-                f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED
-            ) from error
+        except Throttled as error:
+            raise Unavailable(str(error), code=error.code, text=error.text) from error
+        except (Rejected, TokenExpired) as error:
+            raise _denied(error) from error
+        self._believable(token)
         return token
 
-    def _opened(
-        self, sealed: bytes | None, issued_at: datetime | None, expires_at: datetime | None
-    ) -> _Held | None:
+    def _opened(self, row: Any) -> _Held | None:
         """The token in the database, None if there is none or another secret key sealed it."""
+        sealed, issued_at, expires_at = row["sealed"], row["issued_at"], row["expires_at"]
         if sealed is None or issued_at is None or expires_at is None:
             return None
         try:
@@ -160,7 +233,11 @@ class Tokens:
 
 
 def _held(value: Secret, issued_at: datetime, expires_at: datetime) -> _Held:
-    return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10))
+    return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)
+
+
+def _denied(error: ApiError) -> Denied:
+    return Denied(f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED)
 
 
 def _sealing_key(app_key: Secret, secret_key: Secret) -> bytes:

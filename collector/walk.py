@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.claims import Claim, Taken
-from collector.errors import ApiError, TokenExpired
+from collector.errors import ApiError
 from collector.kiwoom import Kiwoom, Trace
 from collector.log import logger
 from collector.model import Exchange, Known, Page, Reading, Remark
-from collector.patience import WALK_ATTEMPTS
+from collector.patience import WALK_ATTEMPTS, is_cured_by_first_page
 from collector.tally import Tally
 
 PAGE_CAP = 200
@@ -27,7 +27,7 @@ class Late:
 
 
 class Walk:
-    """The reading of one target, page by page; started over once if the token dies between two pages."""
+    """The reading of one target, page by page; started over once if the next-key is not good any more."""
 
     def __init__(self, kiwoom: Kiwoom, slot: datetime, taken: Taken, tally: Tally, late: Late) -> None:
         self.slot = slot
@@ -38,6 +38,7 @@ class Walk:
         self.reading: Reading | None = None
         self.error: ApiError | None = None
         self._trace = Trace()
+        self._key: str | None = None
         self._kiwoom = kiwoom
         self.tally = tally
 
@@ -53,8 +54,10 @@ class Walk:
             try:
                 self.reading = await self._pages()
                 return
-            except TokenExpired:
-                logger.info("walk.started_over", target=str(self.target), reason="token renewed")
+            except ApiError as error:
+                if not is_cured_by_first_page(error, key=self._key):
+                    raise
+                logger.info("walk.started_over", target=str(self.target), reason=str(error))
         self.reading = await self._pages()
 
     def is_outlived(self) -> bool:
@@ -106,6 +109,7 @@ class Walk:
 
     async def _page(self, key: str | None) -> tuple[Page, datetime]:
         before = self._trace.sent
+        self._key = key
         try:
             page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
         finally:

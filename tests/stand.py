@@ -56,11 +56,16 @@ def yaml(targets: Iterable[Target] = (), **api: Any) -> str:
 
 @asynccontextmanager
 async def collecting(
-    address: Address, base_url: str, *targets: Target, secret_key: str = SECRET_KEY, **api: Any
+    address: Address,
+    base_url: str,
+    *targets: Target,
+    secret_key: str = SECRET_KEY,
+    app_key: str = APP_KEY,
+    **api: Any,
 ) -> AsyncIterator[Collector]:
     """Everything that a sweep of these targets needs, wired as the program wires it."""
     environment = Environment(
-        app_key=Secret(APP_KEY), secret_key=Secret(secret_key), database_url=Secret(url(address))
+        app_key=Secret(app_key), secret_key=Secret(secret_key), database_url=Secret(url(address))
     )
     text = yaml(targets or [Target.of("KOSPI", "001", "KRX")], **api)
     settings = config.parse(text.encode(), "stand.yaml", base_url=base_url)

@@ -124,6 +124,16 @@ ENDS = {
     "wrong_keys_8001": "denied",
     "firewall_html_400": "denied",
     "maintenance_html_200": "failed Unavailable",
+    "maintenance_text": "failed Unavailable",
+    "maintenance_json": "failed Unavailable",
+    "gateway_json": "failed Unavailable",
+    "unavailable_html_403": "failed Unavailable",
+    "auth_without_code": "denied",
+    "http_403": "denied",
+    "changed_list": "failed Rejected",
+    "expired_key": "failed Rejected",
+    "not_offered_8104": "failed Rejected",
+    "not_offered_rc9000": "failed Rejected",
     "http_5xx": "failed Unavailable",
     "http_4xx": "failed Rejected",
     "error_1999": "failed Unavailable",
@@ -135,6 +145,8 @@ ENDS = {
     "redirect_307": "failed Rejected",
     "token_500": "failed Unavailable",
     "token_slow": "failed Unavailable",
+    "token_429": "failed Unavailable",
+    "token_empty": "denied",
     "token_no_expires": "denied",
     "token_odd_expiry": "denied",
     "token_far_expiry": "denied",
@@ -251,9 +263,13 @@ SMALLER = {"gzip_bomb": "bytes=20000000", "huge_body": "bytes=20000000"}
 PASSING = [
     "throttle_429", "throttle_200", "throttle_bare_429", "maintenance_html_200", "http_5xx", "error_1999",
     "wrong_api_id", "truncated_json", "reset_before", "reset_headers", "reset_body", "cut_chunk", "stall_body",
-    "close_delimited", "latency_spike", "token_8005", "http_401",
+    "close_delimited", "latency_spike", "token_8005", "http_401", "http_403", "auth_without_code",
+    "maintenance_text", "maintenance_json", "gateway_json", "unavailable_html_403", "changed_list", "expired_key",
 ]  # fmt: skip
 """What is made good if it happens once, in the middle of a walk."""
+RENEWS = {"token_8005", "http_401", "http_403", "auth_without_code"}
+BEGINS_ANEW = {"changed_list", "expired_key"}
+"""What costs the walk its first page once more, with another token or with the same."""
 
 
 def spec(fault: str) -> str:
@@ -308,8 +324,9 @@ async def test_what_happens_once_is_made_good(plays: Mapping[str, asyncio.Task[P
     played = await plays[switch]
     assert (played.end(BENT), played.end(SOUND)) == ("complete", "complete")
     assert played.rows == played.served
-    assert played.ledger[BENT].attempts == (5 if "token" in switch or "401" in switch else 4)
-    assert played.tokens == (2 if "token" in switch or "401" in switch else 1)
+    fault = switch.partition(":")[0]
+    assert played.ledger[BENT].attempts == (5 if fault in RENEWS | BEGINS_ANEW else 4)
+    assert played.tokens == (2 if fault in RENEWS else 1)
 
 
 @pytest.mark.parametrize("switch", ["firewall_html_400:agent=aiohttp"], ids=["firewall_html_400"])
@@ -331,7 +348,17 @@ async def test_a_walk_whose_token_died_between_two_pages_begins_anew(
 
 MOST = {
     **dict.fromkeys(
-        ["too_many_codes_1634", "rejected_15xx", "http_4xx", "unknown_code", "no_data_20", "redirect_307"], 1
+        [
+            "not_offered_8104",
+            "not_offered_rc9000",
+            "too_many_codes_1634",
+            "rejected_15xx",
+            "http_4xx",
+            "unknown_code",
+            "no_data_20",
+            "redirect_307",
+        ],
+        1,
     ),
     **dict.fromkeys(["throttle_429", "http_5xx", "maintenance_html_200", "reset_before", "stall_body"], 3),
     "repeated_key": 3,
@@ -399,6 +426,98 @@ async def test_a_list_that_moves_under_the_walk_is_suspect_whichever_way_it_move
     plays: Mapping[str, asyncio.Task[Played]], switch: str, end: str
 ) -> None:
     assert (await plays[switch]).end(BENT) == end
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        f"{fault}:sector=139,page={page},times=2"
+        for fault in ("changed_list", "expired_key", "rejected_15xx", "unknown_code", "http_4xx")
+        for page in (2, "last")
+    ],
+)
+async def test_a_key_that_is_refused_twice_fails_the_walk_with_the_servers_words(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    played = await plays[switch]
+    assert (played.end(BENT), played.end(SOUND)) == ("failed Rejected", "complete")
+    assert played.ledger[BENT].attempts == (6 if "last" in switch else 4)
+    assert ("HTTP 404" if "4xx" in switch else "Kiwoom says: ") in played.ledger[BENT].error
+    assert played.tokens == 1
+
+
+@pytest.mark.parametrize(
+    "switch", ["auth_without_code:sector=139,page=2", "http_403:sector=139,page=2,kills=0"]
+)
+async def test_a_key_that_is_always_refused_as_a_token_is_costs_one_token(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    played = await plays[switch]
+    assert (played.end(BENT), played.end(SOUND)) == ("failed TokenExpired", "complete")
+    assert (played.ledger[BENT].attempts, played.tokens) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "switch", ["auth_without_code", "http_403", "auth_without_code:status=403,return_code=1"]
+)
+async def test_an_authentication_that_fails_without_a_code_renews_once_and_ends_the_sweep_with_a_hint(
+    plays: Mapping[str, asyncio.Task[Played]], switch: str
+) -> None:
+    played = await plays[switch]
+    assert isinstance(played.error, Denied)
+    assert "앱키" in played.error.hint
+    assert played.tokens == 2
+    assert played.requests <= 2 + 2 * 2  # two tokens, and each target asks at most twice
+
+
+TOKEN_FAILURES = [
+    "token_429", "token_500", "token_500:status=503", "token_slow:seconds=30", "token_no_expires", "token_empty",
+    "token_odd_expiry", "token_odd_expiry:value=tomorrow", "token_far_expiry", "token_garbage", "token_missing",
+    "token_long", "maintenance_text:api=au10001", "maintenance_json:api=au10001", "maintenance_html_200:api=au10001",
+    "gateway_json:api=au10001", "http_5xx:api=au10001", "throttle_bare_429:api=au10001",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TOKEN_FAILURES)
+async def test_a_failing_token_call_costs_three_calls_a_sweep_and_none_in_the_next(
+    database: Address, fault: str
+) -> None:
+    targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 22)]
+    options = replace(STILL, faults=(fault,))
+    async with (
+        Simulator(options) as simulator,
+        collecting(database, simulator.url, *targets, timeout="1s") as one,
+        collecting(database, simulator.url, *targets, timeout="1s") as other,
+    ):
+        for _ in range(2):
+            sweeps = await asyncio.gather(
+                *(each.sweep(OPEN, "all", targets) for each in (one, other)), return_exceptions=True
+            )
+            assert 1 <= simulator.api.book.count <= 3
+            for sweep in sweeps:
+                if isinstance(sweep, BaseException):
+                    assert isinstance(sweep, Denied), sweep
+                else:
+                    assert {outcome.status for outcome in sweep.outcomes} <= {Status.FAILED, Status.MISSED}
+        await execute(database, "UPDATE collector.token SET retry_at = retry_at - interval '61 seconds'")
+        simulator.api.faults.put(())
+        assert (await one.sweep(OPEN, "all", targets)).is_whole
+    errors = await fetch(database, "SELECT DISTINCT error FROM walk WHERE error IS NOT NULL")
+    assert errors == []
+
+
+async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: Address) -> None:
+    targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 12)]
+    async with (
+        Simulator(replace(STILL, faults=("token_500",))) as away,
+        Simulator(STILL) as good,
+        collecting(database, good.url, *targets) as collector,
+        collecting(database, away.url, *targets, app_key="another") as other,
+    ):
+        both = replace(collector, others=[other.kiwoom])
+        with pytest.raises(CollectorError, match="no token"):
+            await other.kiwoom.token()
+        assert (await both.sweep(OPEN, "all", targets)).is_whole
 
 
 async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> None:

@@ -14,8 +14,8 @@ from collector.api import Api
 from collector.errors import Throttled
 from collector.kiwoom import Kiwoom, Trace
 from collector.model import Target
-from collector.places import LASTS, LATEST, Place, Places, now
-from collector.postgres import Address, open_pool
+from collector.places import LASTS, LATEST, Place, Places, forget, now
+from collector.postgres import Address, connect, open_pool
 from collector.postgres.database import Database
 from collector.quota import SharedQuota, Turn, Unlimited
 from collector.secret import Secret
@@ -137,6 +137,89 @@ async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(dat
         async with timed() as third:
             await asyncio.gather(*(ask(another) for _ in range(3)))
         assert third.seconds < 0.9
+
+
+@pytest.mark.parametrize("granted", [3, 4, 50, 100, 9999])
+async def test_what_is_configured_is_the_ceiling(database: Address, granted: int) -> None:
+    async with sharing(database, per_second=3) as quota:
+        await ask(quota)
+        await quota.refused(API, granted)
+        assert await quota.granted() == {}
+        await later(database, 5)
+        async with timed() as fourth:
+            await asyncio.gather(*(ask(quota) for _ in range(4)))
+    assert fourth.seconds > 0.7
+
+
+@pytest.mark.parametrize("granted", [0, -1, None])
+async def test_what_cannot_be_a_quota_is_not_learned(database: Address, granted: int | None) -> None:
+    async with sharing(database, per_second=3) as quota:
+        await ask(quota)
+        await quota.refused(API, 2)
+        await quota.refused(API, granted)
+        assert await quota.granted() == {API: 2}
+
+
+async def aged(address: Address, hours: float) -> None:
+    """Let a learned rate be older."""
+    age = timedelta(hours=hours)
+    await execute(address, "UPDATE collector.quota SET granted_at = granted_at - $1::interval", age)
+
+
+async def test_a_learned_rate_is_doubled_every_hour_until_it_is_the_configured_one(database: Address) -> None:
+    rates = []
+    async with sharing(database, per_second=5) as quota:
+        await ask(quota)
+        await quota.refused(API, 1)
+    for hours in (0.9, 0.2, 1.1, 1.1):
+        await aged(database, hours)
+        await later(database, 5)
+        async with sharing(database, per_second=5) as one, sharing(database, per_second=5) as other:
+            await asyncio.gather(ask(one), ask(other))
+            assert await one.granted() == await other.granted()
+            rates.append((await one.granted()).get(API))
+    assert rates == [1, 2, 4, None]
+
+
+async def test_a_rate_learned_at_a_time_that_has_not_come_is_tried_again_at_once(database: Address) -> None:
+    async with sharing(database, per_second=5) as quota:
+        await ask(quota)
+        await quota.refused(API, 1)
+    await aged(database, -48)
+    async with sharing(database, per_second=5) as another:
+        await ask(another)
+        assert await another.granted() == {API: 2}
+
+
+async def test_a_refusal_after_a_retest_is_believed_again(database: Address) -> None:
+    async with sharing(database, per_second=5) as quota:
+        await ask(quota)
+        await quota.refused(API, 2)
+    await aged(database, 2)
+    async with sharing(database, per_second=5) as another:
+        await ask(another)
+        assert await another.granted() == {API: 4}
+        await another.refused(API, 2)
+        assert await another.granted() == {API: 2}
+
+
+async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(database: Address) -> None:
+    async with (
+        sharing(database, per_second=3) as quota,
+        sharing(database, per_second=3, key="another") as other,
+        connect(database) as connection,
+    ):
+        for each in (quota, other):
+            await ask(each)
+            await each.refused(API, 1)
+        assert await forget(connection, ["another"]) == [("another", API)]
+        assert (await quota.granted(), await other.granted()) == ({API: 1}, {})
+        assert await forget(connection, None) == [("key", API)]
+        assert await forget(connection, None) == []
+        await later(database, 5)
+        async with timed() as three:
+            await asyncio.gather(*(ask(quota) for _ in range(3)))
+    assert three.seconds < 0.9
 
 
 async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: Address) -> None:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.errors import ApiError, Denied, Rejected, Throttled, Unavailable, Unreadable
+from collector.errors import ApiError, CollectorError, Denied, Rejected, Throttled, Unavailable, Unreadable
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
 from collector.secret import Secret
 from collector.token import ISSUED_WITHIN, Tokens
 from collector.wire import Token
-from tests.stand import fetch
+from tests.stand import execute, fetch
 
 NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -29,7 +29,7 @@ class Issuer:
     life: timedelta = DAY
     takes: float = 0.0
     issued: int = 0
-    fails: list[ApiError] = field(default_factory=list)
+    fails: list[CollectorError] = field(default_factory=list)
     live: str = ""
     clock: Callable[[], datetime] = lambda: NOW
 
@@ -72,13 +72,18 @@ async def test_another_program_takes_the_token_that_is_there(database: Address) 
     assert issuer.issued == 1
 
 
-async def test_a_token_that_takes_too_long_is_an_api_that_is_away_and_keeps_nobody_else(
-    database: Address,
-) -> None:
+async def later(address: Address, seconds: float) -> None:
+    """Let time pass, as far as the pause after a failed token call can tell."""
+    back = timedelta(seconds=seconds)
+    await execute(address, "UPDATE collector.token SET retry_at = retry_at - $1::interval", back)
+
+
+async def test_a_token_that_takes_too_long_is_an_api_that_is_away(database: Address) -> None:
     slow, quick = Issuer(takes=60.0), Issuer()
     async with program(database, slow, within=0.1) as first, program(database, quick) as second:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="no token within"):
             await first.current()
+        await later(database, 61)
         assert (await second.current()).reveal() == quick.live
 
 
@@ -190,15 +195,96 @@ async def test_a_token_that_is_not_to_be_had_is_everybodys_affair(database: Addr
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "error", [Unavailable("away"), Throttled("slower")], ids=lambda error: type(error).__name__
-)
-async def test_an_api_that_is_away_is_asked_again_by_the_next_one(database: Address, error: ApiError) -> None:
+FAILURES = [
+    Unavailable("HTTP 503"),
+    Unavailable("no answer in time"),
+    Throttled("HTTP 429"),
+    Unreadable("the token is not a text of 1 to 1,000 characters"),
+    Unreadable("expires_dt is not fourteen digits"),
+    Unreadable("the answer is no JSON"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=str)
+async def test_while_the_token_call_fails_one_program_asks_for_everybody(
+    database: Address, error: ApiError
+) -> None:
+    """60, 120 and then 240 seconds: nobody else asks meanwhile, and everybody hears why."""
+    issuer = Issuer(fails=[error] * 5)
+    async with program(database, issuer) as one, program(database, issuer) as other:
+        for number, pause in enumerate((60, 120, 240, 240, 240), start=1):
+            with pytest.raises((Unavailable, Denied), match=str(error)):
+                await one.current()
+            for _ in range(3):
+                for waiting in (one, other):
+                    with pytest.raises(Unavailable, match=rf"no token: {error}; asked for again in \d+ s"):
+                        await waiting.current()
+            await later(database, pause - 20)
+            with pytest.raises(Unavailable, match="asked for again in"):
+                await other.current()
+            assert len(issuer.fails) == 5 - number
+            assert one.is_failing
+            assert other.is_failing
+            await later(database, 20)
+        assert (await other.current()).reveal() == issuer.live
+        assert await one.current() == await other.current()
+        assert not other.is_failing
+    assert await fetch(database, "SELECT failures, retry_at, failure FROM collector.token") == [
+        (0, None, None)
+    ]
+
+
+async def test_many_who_want_a_token_at_once_cost_one_failed_issuance(database: Address) -> None:
+    issuer = Issuer(fails=[Unavailable("away")] * 50, takes=0.02)
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
+        results = await asyncio.gather(*(one.current() for one in programs * 8), return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)
+    assert len(issuer.fails) == 49
+
+
+async def test_who_tries_on_purpose_does_not_wait(database: Address) -> None:
+    issuer = Issuer(fails=[Unavailable("away")])
+    async with program(database, issuer) as one:
+        with pytest.raises(Unavailable):
+            await one.current()
+        assert (await one.current(ignore_pause=True)).reveal() == issuer.live
+
+
+@pytest.mark.parametrize("ahead", ["5 minutes", "400 days"])
+async def test_a_pause_that_no_failure_makes_is_not_believed(database: Address, ahead: str) -> None:
+    issuer = Issuer(fails=[Unavailable("away")])
+    async with program(database, issuer) as one:
+        with pytest.raises(Unavailable):
+            await one.current()
+        await execute(
+            database, "UPDATE collector.token SET retry_at = clock_timestamp() + $1::text::interval", ahead
+        )
+        assert (await one.current()).reveal() == issuer.live
+
+
+@pytest.mark.parametrize("error", [Rejected("no"), Denied("wrong keys")], ids=str)
+async def test_a_refusal_makes_nobody_wait(database: Address, error: CollectorError) -> None:
+    """The operator mends it, and then it is to work at once."""
     issuer = Issuer(fails=[error])
-    async with program(database, issuer) as tokens:
-        with pytest.raises(type(error)):
+    async with program(database, issuer) as one:
+        with pytest.raises(Denied):
+            await one.current()
+        assert (await one.current()).reveal() == issuer.live
+
+
+async def test_a_token_is_used_to_its_end_while_no_new_one_is_to_be_had(database: Address) -> None:
+    clock = [NOW]
+    issuer = Issuer(clock=lambda: clock[0])
+    async with program(database, issuer, clock=lambda: clock[0]) as tokens:
+        first = await tokens.current()
+        issuer.fails = [Unavailable("away")] * 2
+        clock[0] += DAY - timedelta(minutes=5)
+        assert [await tokens.current() for _ in range(3)] == [first] * 3
+        assert len(issuer.fails) == 1
+        clock[0] += timedelta(minutes=5)
+        with pytest.raises(Unavailable):
             await tokens.current()
-        assert (await tokens.current()).reveal() == issuer.live
 
 
 async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(database: Address) -> None:

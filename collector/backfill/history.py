@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from collector.bar_store import Stretch
-from collector.errors import TokenExpired
+from collector.errors import ApiError
 from collector.kiwoom import Kiwoom, Trace
 from collector.log import logger
 from collector.model import BarPage, BarReading, Remark
-from collector.patience import WALK_ATTEMPTS
+from collector.patience import WALK_ATTEMPTS, is_cured_by_first_page
 from collector.tally import Tally
 
 PAGE_CAP = 50
@@ -26,6 +26,7 @@ class History:
         self._tally = tally
         self._adjusted = adjusted
         self._trace = Trace()
+        self._key: str | None = None
 
     @property
     def attempts(self) -> int:
@@ -48,8 +49,10 @@ class History:
         for _ in range(WALK_ATTEMPTS - 1):
             try:
                 return await self._pages(newest)
-            except TokenExpired:
-                logger.info("history.started_over", symbol=self._stretch.symbol, reason="token renewed")
+            except ApiError as error:
+                if not is_cured_by_first_page(error, key=self._key):
+                    raise
+                logger.info("history.started_over", symbol=self._stretch.symbol, reason=str(error))
         return await self._pages(newest)
 
     async def _pages(self, newest: date) -> BarReading:
@@ -81,6 +84,7 @@ class History:
         return await self._page(newest, key)
 
     async def _page(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
+        self._key = key
         page, arrived = await self._kiwoom.bars(
             self._stretch.symbol, newest, adjusted=self._adjusted, key=key, trace=self._trace
         )

@@ -61,7 +61,10 @@ def check(online: bool, example: str | None, config_path: Path | None) -> None:
 
 
 async def _online(found: world.World) -> None:
-    """Try each thing that a sweep needs; what fails is said with what to do, and the rest is tried all the same."""
+    """Try each thing that a sweep needs, in this order; what fails is said once, with what to do.
+
+    What needs the thing that failed is not tried: it would fail for the same reason.
+    """
 
     async def database() -> str:
         async with wiring.database(found.environment) as held:
@@ -70,10 +73,9 @@ async def _online(found: world.World) -> None:
     async def token() -> str:
         async with wiring.collector(found) as collector:
             for kiwoom in collector.keys:
-                await kiwoom.token()
-            return (
-                f"{found.config.api.base_url} knows {' and '.join(kiwoom.name for kiwoom in collector.keys)}"
-            )
+                await kiwoom.token(ignore_pause=True)
+            names = " and ".join(kiwoom.name for kiwoom in collector.keys)
+            return f"{found.config.api.base_url} gives a token for the key {names}"
 
     async def page() -> str:
         async with wiring.collector(found) as collector:
@@ -86,10 +88,14 @@ async def _online(found: world.World) -> None:
             shown = await clocks.witness(held)()
         return await _compared(found.config.api.base_url, shown)
 
-    works = [await _try("database", database), await _try("clock", clock)]
-    if all(works):  # a wrong clock makes tokens and certificates look wrong
-        works += [await _try("token", token), await _try("page", page)]
-    if not all(works):
+    # A wrong clock makes tokens and certificates look wrong, so it is looked at before them.
+    failed = ""
+    for name, trial in (("database", database), ("clock", clock), ("token", token), ("page", page)):
+        if failed:
+            click.echo(f"{name:9} not tried: it needs the {failed}", err=True)
+        elif not await _try(name, trial):
+            failed = name
+    if failed:
         raise SystemExit(2)
 
 

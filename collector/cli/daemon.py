@@ -25,7 +25,8 @@ def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
 
     Any number may run on one database: one sweeps, the others stand by and take over within 17 seconds of
     its end. SIGTERM and SIGINT end it within 5 seconds, exit status 0; a second one at once. SIGHUP reads
-    the configuration anew; one that is wrong is reported and the old one stays. Exit status 2: it cannot
-    start, and nothing was fetched.
+    the configuration anew; one that is wrong is reported and the old one stays. At its start it asks for the
+    token of each key, and logs what is wrong (`key.denied`, `api.unavailable`) or that all is well
+    (`api.checked`); it runs on in any case. Exit status 2: it cannot start, and nothing was fetched.
     """
     sys.exit(running.run(config_path, force=force, with_page=with_page))

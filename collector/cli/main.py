@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from collector.cli.early import discard_output, lose_unwritable_lines
+from collector.cli.words import in_plain_words
 from collector.errors import CollectorError, ConfigError
 from collector.yamltext import show
 
@@ -25,6 +26,7 @@ VERBS = {
     "web": "collector.cli.web:serve",
     "status": "collector.cli.status:status",
     "gaps": "collector.cli.gaps:gaps",
+    "quota": "collector.cli.quota:quota",
     "verify": "collector.cli.verify:verify",
     "archive": "collector.cli.archive:archive",
     "restore": "collector.cli.archive:restore",
@@ -45,6 +47,7 @@ ONE_LINE = {
     "web": "Serve the status page, the metrics and the health beside whatever sweeps.",
     "status": "Show what is stored: the newest sweeps and what is missing of them.",
     "gaps": "List what the schedules asked for and is not stored complete, with the reason.",
+    "quota": "Show the rate that each key keeps to; forget one that the server named.",
     "verify": "Hold what is stored against its digests: find what was changed by hand.",
     "archive": "Move old days into Parquet files; each is verified before it leaves the database.",
     "restore": "Bring archived days back, equal row by row.",
@@ -166,6 +169,6 @@ def complain_of_usage(error: click.ClickException) -> None:
 
 def complain(error: CollectorError) -> None:
     """The error on stderr: what happened, then what to do."""
-    click.echo(f"collector: {error}", err=True)
+    click.echo(f"collector: {in_plain_words(str(error))}", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)

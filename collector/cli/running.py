@@ -6,7 +6,13 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +24,7 @@ from collector.calendar import Calendar
 from collector.claims import Wanted
 from collector.cli import nightly, timetable, wiring, world
 from collector.cli.schedule import read_calendar
+from collector.cli.start_check import checking
 from collector.clocks import Witness
 from collector.collect import Collector
 from collector.errors import CollectorError, ConfigError, StoreError
@@ -50,6 +57,8 @@ class Order:
         self.world = world.read(config_path)
         self.calendar = read_calendar(Path(self.world.config.origin))
         self.keys = configuration.keys(self.world.config, self.world.environment)
+        self.is_checked = False
+        """Whether the keys in force were tried."""
         self._force = force
         self._refuse(self.world, self.calendar)
 
@@ -66,7 +75,7 @@ class Order:
         except CollectorError as error:
             logger.error("config.refused", reason=str(error), hint=error.hint)
             return False
-        self.world, self.calendar, self.keys = found, calendar, keys
+        self.world, self.calendar, self.keys, self.is_checked = found, calendar, keys, False
         logger.info("config.reread", digest=configuration.digest(config))
         return True
 
@@ -143,6 +152,18 @@ async def assembled(
 
 
 @asynccontextmanager
+async def _checking_keys(
+    order: Order, assembly: AbstractAsyncContextManager[daemon.Parts]
+) -> AsyncIterator[daemon.Parts]:
+    """The same, with each key tried once beside it, unless those in force were tried before."""
+    async with assembly as parts:
+        keys = () if order.is_checked else parts.collector.keys
+        order.is_checked = True
+        async with checking(keys, order.world.config.api.base_url):
+            yield parts
+
+
+@asynccontextmanager
 async def _helping(plain: Collector, wanted: Wanted) -> AsyncIterator[Collector]:
     """The same for a while under another daemon's lease, with the keys that this one has not."""
     lease = Lease(plain.store.database, "")
@@ -175,7 +196,9 @@ async def _run_with_page(order: Order, notify: daemon.Notify) -> None:
 async def _run(order: Order, notify: daemon.Notify, shown: Shown = nullcontext) -> None:
     await order.refuse_infeasible()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    running = daemon.Daemon(lambda: assembled(order, holder, shown), daemon.SystemClock(), notify)
+    running = daemon.Daemon(
+        lambda: _checking_keys(order, assembled(order, holder, shown)), daemon.SystemClock(), notify
+    )
     async with together() as group:
         group.create_task(_reread_on_hup(order, running))
         group.create_task(_show_life(notify))

@@ -10,6 +10,7 @@ from collector.calendar import Calendar, kst
 from collector.cli.expected import Count, Expected
 from collector.config import Config, universe_targets
 from collector.outlook import Outlook
+from collector.places import RETESTED_EVERY
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
@@ -56,12 +57,18 @@ SELECT min(day) AS oldest_archived, max(day) AS newest_archived,
 FROM collector.archive
 WHERE restored_at IS NULL
 """
-_QUOTA = "SELECT api_id, granted FROM collector.quota WHERE granted IS NOT NULL ORDER BY api_id"
-_IN_USE = """
-SELECT api_id, count(*) FILTER (WHERE free_at > clock_timestamp()) AS in_use, count(*) AS places
-FROM collector.place
-GROUP BY api_id
-ORDER BY api_id
+# A learned rate that is not below what is configured has no effect, so it is not shown.
+_QUOTA = """
+SELECT q.key, q.api_id, $1::integer AS configured, q.granted AS learned, q.granted_at AS learned_at,
+       q.granted_at + $2::interval AS retested_at,
+       (SELECT count(*) FROM collector.place AS p
+        WHERE p.key = q.key AND p.api_id = q.api_id AND p.free_at > clock_timestamp()) AS in_use
+FROM (
+    SELECT key, api_id, CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted END AS granted,
+           CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted_at END AS granted_at
+    FROM collector.quota
+) AS q
+ORDER BY q.api_id, q.key
 """
 _ISSUED = """
 SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
@@ -89,7 +96,7 @@ async def read(config: Config | None, calendar: Calendar, held: Database, now: d
     """Everything at once; without a configuration, or schedules in it, only what the database knows."""
     table = await Registry(held).sectors() or sectors.shipped()
     async with held.session("reading the status", timeout=60) as connection:
-        found = await _stored(connection)
+        found = await _stored(connection, config.api.requests_per_second if config else None)
         found |= {
             "clocks": _clocks(await outlook.look(connection, datetime.now(UTC))),
             "schedules": [],
@@ -107,16 +114,25 @@ async def read(config: Config | None, calendar: Calendar, held: Database, now: d
     return {"address": str(held.address), **found}
 
 
-async def _stored(connection: Connection) -> dict[str, Any]:
+async def quotas(connection: Connection, configured: int | None) -> list[dict[str, Any]]:
+    """The rate of each key and call: the one configured, the lower one learned, and when a higher one is tried."""
+    return [dict(row) for row in await connection.fetch(_QUOTA, configured, RETESTED_EVERY)]
+
+
+async def _stored(connection: Connection, configured: int | None) -> dict[str, Any]:
     sweeps = [dict(row) for row in await connection.fetch(_SWEEPS)]
-    quotas = {row["api_id"]: row["granted"] for row in await connection.fetch(_QUOTA)}
-    in_use = {row["api_id"]: row["in_use"] for row in await connection.fetch(_IN_USE)}
+    rates = await quotas(connection, configured)
+    in_use: Counter[str] = Counter()
+    for rate in rates:
+        in_use[rate["api_id"]] += rate["in_use"]
+    learned = [rate for rate in rates if rate["learned"] is not None]
     return {
         **dict(await connection.fetchrow(_DATABASE)),
         **dict(await connection.fetchrow(_DAYS)),
         **dict(await connection.fetchrow(_ARCHIVED)),
-        "quota_learnt": quotas,
-        "quota_in_use": in_use,
+        "quota": rates,
+        "quota_learnt": {rate["api_id"]: rate["learned"] for rate in learned},
+        "quota_in_use": dict(in_use),
         "token": _or_none(await connection.fetchrow(_ISSUED)),
         "lease": _or_none(await connection.fetchrow(_LEASE)),
         "walking": [dict(row) for row in await connection.fetch(_WALKING)],

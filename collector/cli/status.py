@@ -10,7 +10,7 @@ from rich.table import Table
 
 from collector import config as configuration
 from collector import log
-from collector.cli import drawing, standing, wiring, world
+from collector.cli import drawing, standing, wiring, words, world
 from collector.cli.schedule import read_calendar
 from collector.cli.sql import shown
 from collector.model import KST
@@ -58,15 +58,16 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     config = configuration.load(path, base_url=found.base_url) if path else None
     async with wiring.database(found) as held:
         told = await standing.read(config, read_calendar(path or found.config), held, now)
-    names = wiring.key_names(config, found) if config and told["walking"] else {}
-    for one in told["walking"]:
+    needed = told["walking"] or told["quota_learnt"]
+    names = wiring.key_names(config, found) if config and needed else {}
+    for one in (*told["walking"], *told["quota"]):
         one["key"] = names.get(one["key"], one["key"])
     return told
 
 
 def _print(found: dict[str, Any]) -> None:
     console = drawing.console()
-    source = found["source"] or "none yet"
+    source = words.source(found["source"])
     console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {source}")
     for line in (*_about_daemon(found), *_about_key(found)):
         console.print(line)
@@ -115,13 +116,20 @@ def _about_daemon(found: dict[str, Any]) -> list[str]:
 def _about_key(found: dict[str, Any]) -> list[str]:
     lines = []
     for api_id, in_use in found["quota_in_use"].items():
-        granted = found["quota_learnt"].get(api_id)
-        learnt = f"the server grants {granted}/s" if granted else "not learnt yet"
-        lines.append(f"quota      {api_id}: {in_use} in use, {learnt}")
+        lines.append(f"quota      {api_id}: {in_use} in use")
+    lines += [_about_learned(rate) for rate in found["quota"] if rate["learned"] is not None]
     if token := found["token"]:
         age = token["age_seconds"] / 3600
         lines.append(f"token      {age:.1f} h old, until {_kst(token['expires_at'])} KST")
     return lines
+
+
+def _about_learned(rate: dict[str, Any]) -> str:
+    of = f" of {rate['configured']}/s configured" if rate["configured"] else ""
+    return (
+        f"slower     {rate['api_id']}: the server grants {rate['learned']}/s{of} to key {rate['key']}; a higher"
+        f" rate is tried after {_kst(rate['retested_at'])} KST, or at once: `collector quota --forget`"
+    )
 
 
 def _table(sweeps: list[dict[str, Any]]) -> Table:

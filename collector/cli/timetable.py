@@ -9,6 +9,7 @@ from collector import duration, plan
 from collector.calendar import Calendar
 from collector.config import Config, universe_targets
 from collector.errors import ConfigError
+from collector.log import logger
 from collector.model import Known, Target
 from collector.postgres.database import Database
 from collector.registry import Registry
@@ -20,7 +21,14 @@ _WEEK = timedelta(days=7)
 _YEAR = timedelta(days=365)
 _CADENCES = [timedelta(minutes=n) for n in (1, 2, 3, 5, 10, 13, 15, 26, 30, 39, 65, 78, 130, 195, 390)]
 """Intervals to offer: round ones, and those that divide a session of six hours and a half."""
+# The lowest of several keys stands for all: a forecast may be too slow, never too quick.
 _GRANTED = "SELECT min(granted) FROM collector.quota WHERE api_id = 'ka20002'"
+
+
+_LEARNED = (
+    "the server once granted less than is configured; a higher rate is tried every hour, or at once after"
+    " `collector quota --forget`"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Forecast:
     """How long the longest sweep of the coming week will take, with the others that run beside it."""
     complaint: str | None
     """Why it does not fit, with the arithmetic and the nearest cadence that does; None if it fits."""
+    fits_configured: bool = True
+    """Whether it would fit the configured rate, whatever lower one was learned from the server."""
 
 
 def refuse_complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
@@ -56,9 +66,14 @@ def complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool
 
 
 async def refuse_infeasible(config: Config, calendar: Calendar, held: Database, now: datetime) -> None:
-    """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule."""
+    """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule.
+
+    A rate that was learned from the server keeps nobody from starting: it may be higher again by then.
+    """
     found = await forecast(config, calendar, held, now)
-    if found.complaint:
+    if found.complaint and found.fits_configured:
+        logger.warning("plan.slow", reason=found.complaint, learned=found.per_second, hint=_LEARNED)
+    elif found.complaint:
         raise ConfigError(found.complaint, hint="or start it all the same with --force")
 
 
@@ -67,15 +82,19 @@ async def forecast(config: Config, calendar: Calendar, held: Database, now: date
     registry = Registry(held)
     await registry.open()
     sectors = await registry.sectors() or shipped()
-    per_second = config.api.requests_per_second
-    if per_second:
+    configured = learned = config.api.requests_per_second
+    if configured:
         async with held.session("reading the quota") as connection:
-            per_second = await connection.fetchval(_GRANTED) or per_second
-        per_second *= max(1, len(config.api.keys))
+            learned = min(await connection.fetchval(_GRANTED) or configured, configured)
+    keys = max(1, len(config.api.keys))
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
     known = await _known(Store(held, registry), {one for found in targets.values() for one in found}, now)
     costs = {name: plan.estimate(found, sectors, known) for name, found in targets.items()}
-    return _forecast(config, _Load(calendar, costs, per_second, now))
+    found = _forecast(config, _Load(calendar, costs, learned * keys, now))
+    if found.complaint is None or learned == configured:
+        return replace(found, fits_configured=found.complaint is None)
+    clash = _Load(calendar, costs, configured * keys, now).clash(config.schedules)
+    return replace(found, fits_configured=clash is None)
 
 
 async def _known(store: Store, targets: Collection[Target], now: datetime) -> Mapping[Target, Known]:

@@ -47,7 +47,7 @@ class Helper:
             ):
                 tally = await collector.help(wanted.slot, wanted.targets, work)
         except Denied as error:
-            outages.begin("api", f"{type(error).__name__}: {error}")
+            outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
             return AGAIN
         except LeaseLost:
             return 0.0  # whoever has it now has shared out what is left

@@ -13,11 +13,11 @@ class Outages:
         self._since: dict[str, float] = {}
         self._said: dict[str, str] = {}
 
-    def begin(self, who: str, reason: str) -> None:
-        """Somebody is away, or still is."""
+    def begin(self, who: str, reason: str, *, hint: str = "") -> None:
+        """Somebody is away, or still is; `hint` says what to do about it, where that is known."""
         if who not in self._since:
             self._since[who] = self._clock()
-            logger.error("outage.began", of=who, reason=reason)
+            logger.error("outage.began", of=who, reason=reason, **({"hint": hint} if hint else {}))
 
     def end(self, who: str) -> None:
         """Somebody answers, perhaps for the first time in a while."""

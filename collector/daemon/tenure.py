@@ -195,7 +195,7 @@ class Tenure:
                     may_begin=lambda: not self._lanes[slot.schedule].is_cut,
                 )
             except Denied as error:
-                self._outages.begin("api", f"{type(error).__name__}: {error}")
+                self._outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
                 return Reason.DENIED
             except LeaseLost:
                 raise

@@ -100,7 +100,9 @@ def _process(values: Values) -> Iterator[Metric]:
         left = (values.wanted.calendar.known_until - values.now.date()).days
         yield _gauge("calendar_left_seconds", "Time until the calendar's knowledge ends.", left * 86_400)
         quota = values.wanted.config.api.requests_per_second
-        yield _gauge("quota_configured_requests_per_second", "The quota to start with; 0 is none.", quota)
+        yield _gauge(
+            "quota_configured_requests_per_second", "The quota that is kept to at most; 0 is none.", quota
+        )
 
 
 def _database(figures: Figures) -> Iterator[Metric]:
@@ -130,7 +132,7 @@ def _database(figures: Figures) -> Iterator[Metric]:
     )
     yield _by(
         "quota_learnt_requests_per_second",
-        "The quota that the server has said it grants.",
+        "A lower quota that the server has said it grants; absent where it said none.",
         "api_id",
         (((quota.api_id,), quota.granted) for quota in quotas if quota.granted is not None),
     )

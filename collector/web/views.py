@@ -10,6 +10,7 @@ from collector.plan import pages as requests_for
 from collector.schedule import Slot, next_slot
 from collector.web import day as grid
 from collector.web.desk import Desk
+from collector.web.figures import Quota
 from collector.web.questions import SlotLine, SweepLine
 from collector.web.tables import Table, table
 from collector.web.wanted import Wanted, span
@@ -112,8 +113,15 @@ async def overview(desk: Desk) -> View:
         **_day_values(found),
         "underway": await underway(desk, wanted, found.sweeps if found else [], now),
         "next": slot,
+        "slower": _slower((await desk.figures()).quotas, wanted.config.api.requests_per_second),
+        "configured_rate": wanted.config.api.requests_per_second,
     }
     return View("overview.html", values)
+
+
+def _slower(quotas: Sequence[Quota], configured: int) -> list[Quota]:
+    """The calls for which the server granted less than is configured."""
+    return [quota for quota in quotas if quota.granted is not None and quota.granted < configured]
 
 
 async def _next(wanted: Wanted, now: datetime) -> Slot | None:

@@ -16,6 +16,12 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "idle": ("진행 중인 수집이 없습니다.", "No sweep is under way."),
     "next_slot": ("다음 수집", "Next sweep"),
     "no_next_slot": ("예정된 수집이 없습니다.", "No sweep is scheduled."),
+    "slower": ("서버가 허용한 요청 속도", "Rate that the server granted"),
+    "configured": ("설정값", "configured"),
+    "slower_hint": (
+        "한 시간마다 높여 봅니다. 바로 되돌리려면:",
+        "A higher one is tried every hour; to go back at once:",
+    ),
     "underway": ("수집 중", "Sweeping"),
     "targets": ("대상", "targets"),
     "left": ("남음", "left"),

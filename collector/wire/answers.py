@@ -13,16 +13,12 @@ import msgspec
 
 from collector.errors import (
     CollectorError,
-    Denied,
-    Rejected,
-    Throttled,
-    TokenExpired,
-    Unavailable,
     Unreadable,
 )
 from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector
 from collector.secret import Secret
-from collector.wire import bars, calls, codes, fields, prices
+from collector.wire import bars, calls, codes, fields, pages, prices
+from collector.wire.pages import Content
 from collector.wire.reply import Reply
 from collector.wire.text import Document, as_sent, strict_json
 
@@ -103,7 +99,7 @@ def _price_rows(reply: Reply) -> tuple[list[prices.Row], list[BadRow], int]:
             plain = reply.body.count(b'"') == prices.ENVELOPE_QUOTES + prices.ROW_QUOTES * len(
                 answer.inds_stkpc
             )
-            if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
+            if plain and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
                 _same_call(reply, calls.PRICES)
                 return _bounded(answer.inds_stkpc), [], 0
     document = _document(reply, calls.PRICES)
@@ -111,6 +107,11 @@ def _price_rows(reply: Reply) -> tuple[list[prices.Row], list[BadRow], int]:
     rows = [row for row in sent if isinstance(row, prices.Row)]
     bad = [row for row in sent if isinstance(row, BadRow)]
     return rows, bad, _surplus(document, "inds_stkpc", len(prices.Row.__struct_fields__))
+
+
+def _is_success(return_code: int, text: str, rows: Sequence[object]) -> bool:
+    """Whether the quick way may be taken; an empty list beside word of maintenance takes the strict one."""
+    return return_code == 0 and codes.code_in(text) is None and (bool(rows) or not codes.is_maintenance(text))
 
 
 def _convert(row: object, kind: type[T]) -> T | BadRow:
@@ -198,7 +199,7 @@ def _bar_rows(reply: Reply, symbol: str) -> tuple[list[bars.Row], list[BadRow]]:
         else:
             rows = answer.stk_dt_pole_chart_qry
             plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.ROW_QUOTES * len(rows)
-            if plain and answer.return_code == 0 and codes.code_in(answer.return_msg) is None:
+            if plain and _is_success(answer.return_code, answer.return_msg, rows):
                 _same_call(reply, calls.BARS)
                 _same_symbol(answer.stk_cd, symbol)
                 return _bounded(rows), []
@@ -232,57 +233,81 @@ def _document(reply: Reply, api_id: str) -> Document:
     """The body of an answer that says it succeeded; raises what it is otherwise."""
     if reply.status != 200:
         raise _refused(reply)
-    if _is_html(reply.body):
-        raise Unavailable(
-            "a page of HTML came instead of an answer; the API may be under maintenance", code=200
-        )
-    document = strict_json(reply.body)
+    document = _json_of(reply)
     code, text = _return_code(document), document.get("return_msg")
     text = text if isinstance(text, str) else ""
-    if code != 0 or codes.code_in(text) is not None:
+    if code != 0 or codes.code_in(text) is not None or _is_notice(document, text):
         raise codes.refusal(text, return_code=code)
     _same_call(reply, api_id)
     return document
 
 
+def _json_of(reply: Reply) -> Document:
+    """The body of a 200 as JSON; a page or a text in its place is refused with its own words."""
+    try:
+        return strict_json(reply.body)
+    except Unreadable:
+        content = pages.content_of(reply.body)
+        if content in (Content.HTML, Content.TEXT):
+            raise codes.refusal(pages.words_of(reply.body), content=content) from None
+        raise
+
+
+def _is_notice(document: Document, text: str) -> bool:
+    """Whether a success brings nothing but word of maintenance."""
+    brings = any(value for name, value in document.items() if name not in ("return_code", "return_msg"))
+    return not brings and codes.is_maintenance(text)
+
+
 def _return_code(document: Document) -> int:
-    """0 is success; it comes as a number or as text ("0", "0000"). Absent or of another type: Unreadable."""
-    code = document.get("return_code")
-    if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 100_000:
+    """0 is success; it comes as a number or as text ("0", "0000"). Absent or of another type: Unreadable.
+
+    JSON without one that tells of maintenance is Unavailable.
+    """
+    code = _number(document.get("return_code"))
+    if code is not None:
         return code
-    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 5:
-        return int(code)
+    text = _text_of(document)
+    if codes.is_maintenance(text) or codes.code_in(text) is not None:
+        raise codes.refusal(text)
     raise Unreadable("the answer has no return_code")
 
 
+def _number(code: object) -> int | None:
+    if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 100_000:
+        return code
+    if isinstance(code, str) and code.isascii() and len(code) <= 6:
+        digits = code.removeprefix("-")
+        if 1 <= len(digits) <= 5 and digits.isdigit() and (digits == code or int(digits)):
+            return int(code)
+    return None
+
+
 def _refused(reply: Reply) -> CollectorError:
-    """The error that an answer with a status other than 200 is. A code of Kiwoom's wins over the status."""
-    status, text = reply.status, _message(reply.body)
-    if codes.code_in(text) is not None:
-        return codes.refusal(text)
-    quota, text = codes.quota_in(text), codes.one_line(text)
-    line = f"HTTP {status}" + (f", Kiwoom says: {text}" if text else "")
-    if status == 429:
-        return Throttled(line, code=status, text=text, quota=quota)
-    if status == 401:
-        return TokenExpired(line, code=status, text=text)
-    if status >= 500:
-        return Unavailable(line, code=status, text=text)
-    if status in (400, 403) and _is_html(reply.body):
-        return Denied(f"{line} with a page of HTML", code=status, hint=codes.FIREWALL)
-    return Rejected(line, code=status, text=text)
-
-
-def _message(body: bytes) -> str:
+    """The error that an answer with a status other than 200 is."""
     try:
-        text = strict_json(body).get("return_msg")
+        document = strict_json(reply.body)
     except Unreadable:
-        return ""
-    return text if isinstance(text, str) else ""
+        content = pages.content_of(reply.body)
+        # What begins like JSON and is none says nothing that could be believed.
+        content = Content.OTHER if content is Content.JSON else content
+        return codes.refusal(pages.words_of(reply.body), status=reply.status, content=content)
+    code = _number(document.get("return_code"))
+    return codes.refusal(_text_of(document), status=reply.status, return_code=code)
 
 
-def _is_html(body: bytes) -> bool:
-    return body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+_MESSAGES = ("message", "msg", "error", "error_description", "error_message", "detail", "title", "reason")
+"""What gateways call their message; other fields are not looked at, since a token may stand there."""
+
+
+def _text_of(document: Document) -> str:
+    """The message of a JSON answer: return_msg, else what a gateway has in its place."""
+    text = document.get("return_msg")
+    if isinstance(text, str):
+        return text
+    inner = [value for value in document.values() if isinstance(value, dict)]
+    texts = [part.get(name) for part in (document, *inner) for name in _MESSAGES]
+    return codes.one_line(" ".join(text for text in texts if isinstance(text, str)))
 
 
 def _same_call(reply: Reply, api_id: str) -> None:

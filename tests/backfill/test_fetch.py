@@ -16,7 +16,15 @@ from collector.backfill.fetch import Fetch
 from collector.backfill.period import judged
 from collector.backfill.report import Report
 from collector.bar_store import BarStore
-from collector.errors import Denied
+from collector.errors import (
+    CollectorError,
+    Denied,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
 from collector.model import BadRow, BarPage
 from collector.postgres import Address, open_pool
 from collector.postgres.database import Database
@@ -133,6 +141,48 @@ async def test_a_listing_that_the_api_does_not_know_is_recorded_and_the_rest_goe
     )
     assert "1902" in error
     assert rows == 0
+
+
+class Moved(Histories):
+    """Refuses the next-key `times` times, as after the list has changed."""
+
+    def __init__(self, error: CollectorError, times: int) -> None:
+        super().__init__(KNOWN, page=10)
+        self._refusals = [error] * times
+
+    async def bars(self, symbol: str, *arguments: Any, key: str | None = None, **options: Any) -> Any:
+        answer = await super().bars(symbol, *arguments, key=key, **options)
+        if key is not None and self._refusals:
+            raise self._refusals.pop()
+        return answer
+
+
+CHANGED = Rejected("Kiwoom says: 조회 이후에 자료가 변경되었습니다.(다시 조회하세요)")
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "keys", "status"),
+    [
+        (CHANGED, 1, [None, "10", None, "10"], "suspect"),
+        (CHANGED, 2, [None, "10", None, "10"], "failed"),
+        (TokenExpired("HTTP 401"), 1, [None, "10", None, "10"], "suspect"),
+        (Unavailable("HTTP 503"), 1, [None, "10"], "failed"),
+        (Throttled("HTTP 429"), 1, [None, "10"], "failed"),
+        (Unreadable("the answer is no JSON"), 1, [None, "10"], "failed"),
+    ],
+    ids=["changed", "changed twice", "token", "away", "throttled", "unreadable"],
+)
+async def test_a_history_whose_key_is_refused_begins_anew_once(
+    database: Address, error: CollectorError, times: int, keys: list[str | None], status: str
+) -> None:
+    api = Moved(error, times)
+    async with storing(database) as bars:
+        report = await backfill(bars, api, DAYS[-15], NEWEST, symbols=[PLAIN])
+    assert [key for *_, key in api.asked] == keys
+    # A history that was read to its end is suspect here for one thing only: pages of ten rows are short.
+    assert [(each.status, each.reason == "short_page") for each in report.unfilled] == [
+        (status, status == "suspect")
+    ]
 
 
 class Bent(Histories):

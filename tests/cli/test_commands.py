@@ -129,6 +129,30 @@ async def test_check_online_says_what_does_not_work_and_tries_the_rest(
     assert found.code == 2
     assert re.search(r"database +ok", found.out)
     assert re.search(r"token +does not work\ncollector: .*8001.*\n  check KIWOOM_APP_KEY", found.err)
+    assert found.err.count("8001") == 1
+    assert re.search(r"page +not tried: it needs the token", found.err)
+
+
+async def test_check_online_says_once_and_in_plain_words_that_nobody_is_there(
+    database: Address, tmp_path: Path
+) -> None:
+    config(tmp_path, SOUND)
+    found = await run("check", "--online", env=environment("http://127.0.0.1:9", database), cwd=tmp_path)
+    assert found.code == 2
+    assert found.err.count("cannot connect to 127.0.0.1:9: nobody accepts connections there") == 1
+    assert "Connect call failed" not in found.err
+    assert "Errno" not in found.err
+
+
+async def test_check_online_without_a_database_says_so_once(tmp_path: Path) -> None:
+    config(tmp_path, SOUND)
+    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none?sslmode=disable"}
+    found = await run("check", "--online", env=environment("http://127.0.0.1:9", **nowhere), cwd=tmp_path)
+    assert found.code == 2
+    assert found.err.count("127.0.0.1:9") == 1
+    assert re.search(
+        r"token +not tried: it needs the database\npage +not tried: it needs the database", found.err
+    )
 
 
 async def test_plan_tells_the_cost_from_what_was_there(kept: Kept) -> None:
@@ -156,7 +180,7 @@ async def test_status_shows_the_newest_sweeps_and_that_one_is_not_whole(kept: Ke
     shown = await kept.run("status")
     assert shown.code == 1
     assert "2026-11-20 11:00:00" in shown.out
-    assert "source: ours" in shown.out
+    assert "source: a simulator" in shown.out
     found = json.loads((await kept.run("status", "--json")).out)
     assert [(sweep["complete"], sweep["failed"], sweep["rows"]) for sweep in found["sweeps"]] == [
         (1, 1, 81),

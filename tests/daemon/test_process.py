@@ -7,12 +7,13 @@ import re
 import shutil
 import signal
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collector import embedded, migrate, shipped
+from collector.model import KST
 from collector.postgres import connect
 from collector.simulator import Options, Simulator
 from tests.daemon.processes import started, write
@@ -286,6 +287,90 @@ async def test_schedules_that_cannot_be_kept_are_refused_and_nothing_is_fetched(
     assert complaint in daemon.text
     assert f"{path}:" in daemon.text
     assert simulator.control.stats()["requests"] == 0
+
+
+async def test_a_rate_that_was_learned_does_not_keep_the_daemon_from_starting(
+    held, database, simulator, tmp_path
+):
+    path = write(tmp_path, simulator.url, quota=5)
+    text = path.read_text().partition("schedules:")[0]
+    everything = "  all: [{market: KOSPI, sectors: all}, {market: KOSDAQ, sectors: all}]\n"
+    path.write_text(
+        f"{text}{everything}schedules: {{a: {{universe: all, every: 2m, during: KRX.regular}}}}\n"
+    )
+    async with held.session("learning") as connection:
+        await connection.execute(
+            "INSERT INTO collector.quota (key, api_id, granted, granted_at)"
+            " VALUES ('any', 'ka20002', 1, clock_timestamp())"
+        )
+    async with started(path, database) as daemon:
+        warning = await daemon.said("plan.slow")
+        await daemon.said("lease.taken")
+        assert (await daemon.stopped())[0] == 0
+    assert "at 1/s" in warning["reason"]
+    assert "collector quota --forget" in warning["hint"]
+
+
+def write_idle(folder, url):
+    """A configuration whose slots are hours away."""
+    path = write(folder, url)
+    at = f"{datetime.now(KST) + timedelta(hours=6):%H:%M}"
+    text = path.read_text().partition("schedules:")[0]
+    path.write_text(f"{text}schedules: {{later: {{universe: some, at: '{at}', days: all, grace: 1m}}}}\n")
+    return path
+
+
+def calls_of(simulator):
+    return [line["api_id"] for line in simulator.api.book.since(0)]
+
+
+async def test_the_key_is_tried_once_at_the_start_and_a_second_daemon_shares_the_token(
+    database, simulator, tmp_path
+):
+    path = write_idle(tmp_path, simulator.url)
+    async with started(path, database) as first:
+        line = await first.said("api.checked")
+        assert (line["key"], line["base_url"]) == ("main", simulator.url)
+        async with started(path, database) as second:
+            await second.said("api.checked")
+            assert calls_of(simulator) == ["au10001"]
+            assert (await second.stopped())[0] == 0
+        assert (await first.stopped())[0] == 0
+
+
+BAD_KEYS = {
+    "wrong keys": ("wrong_keys_8001", "key.denied", "8001", "KIWOOM_APP_KEY"),
+    "wrong host": ("wrong_host_8030", "key.denied", "8030", "KIWOOM_BASE_URL"),
+    "wrong address": ("ip_8050", "key.denied", "8050", "IP address"),
+    "firewall": ("firewall_html_400", "key.denied", "Request Rejected", "firewall"),
+    "maintenance": ("maintenance_text", "api.unavailable", "서비스 점검 중입니다", "first slot"),
+    "failing": ("token_500", "api.unavailable", "HTTP 500", "first slot"),
+    "throttled": ("token_429", "api.unavailable", "HTTP 429", "first slot"),
+    "garbage": ("token_missing", "key.denied", "the token is not a text", "api.base_url"),
+}
+
+
+@pytest.mark.parametrize(("fault", "event", "reason", "hint"), BAD_KEYS.values(), ids=BAD_KEYS.keys())
+async def test_what_is_wrong_with_the_key_or_the_host_is_said_at_once_and_it_runs_on(
+    database, tmp_path, fault, event, reason, hint
+):
+    async with (
+        Simulator(Options(quota=0, faults=(fault,))) as simulator,
+        started(write_idle(tmp_path, simulator.url), database) as daemon,
+    ):
+        line = await daemon.said(event)
+        assert reason in line["reason"]
+        assert hint in line["hint"]
+        assert set(calls_of(simulator)) == {"au10001"}
+        assert len(calls_of(simulator)) <= 3
+        assert (await daemon.stopped())[0] == 0
+
+
+async def test_an_api_that_is_away_at_the_start_is_said_at_once_and_it_runs_on(database, tmp_path):
+    async with started(write_idle(tmp_path, "http://127.0.0.1:9"), database) as daemon:
+        line = await daemon.said("api.unavailable")
+        assert "nobody accepts connections there" in line["reason"]
+        assert (await daemon.stopped())[0] == 0
 
 
 @pytest.mark.slow

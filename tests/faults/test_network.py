@@ -79,7 +79,7 @@ async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database
         sweep = await collector.sweep(OPEN, "all", [ONE])
     [[status, error]] = await fetch(database, "SELECT status, error FROM walk")
     assert (status, sweep.requests) == ("failed", 3)
-    assert error.startswith("Unavailable: cannot connect to 127.0.0.1:9")
+    assert error.startswith("Unavailable: no token: cannot connect to 127.0.0.1:9")
 
 
 async def test_an_answer_reset_after_any_byte_is_never_taken_for_a_whole_one() -> None:
@@ -208,16 +208,29 @@ async def test_a_page_of_html_with_status_200_is_an_api_that_is_away(name: str) 
         wire.read_prices(reply, ONE.exchange)
 
 
+AWAY = {
+    "HTML": "maintenance_html_200:",
+    "text": "maintenance_text:",
+    "text with 503": "maintenance_text:status=503,",
+    "JSON": "maintenance_json:",
+    "JSON with return code 3": "maintenance_json:return_code=3,",
+    "JSON of a gateway": "gateway_json:",
+    "a page with 403": "unavailable_html_403:",
+    "a page with 503": "http_5xx:",
+}
+
+
+@pytest.mark.parametrize("form", AWAY)
 async def test_maintenance_stops_everybody_and_one_request_asks_whether_it_is_over(
-    database: Address, simulator: Simulator
+    database: Address, simulator: Simulator, form: str
 ) -> None:
     before = simulator.api.book.count
-    simulator.api.faults.put(["maintenance_html_200:api=ka20002,first=5"])
+    simulator.api.faults.put([f"{AWAY[form]}api=ka20002,first=5"])
     random.seed(1)  # none of the five waits so short a while that it asks again before the fifth was answered
     async with collecting(database, simulator.url, *MANY, concurrency=5) as collector:
         sweep = await collector.sweep(OPEN, "all", MANY)
     arrivals = arrivals_of(simulator, before)
-    assert [said for _, said in arrivals[:6]] == ["maintenance_html_200"] * 5 + ["ok"]
+    assert [said for _, said in arrivals[:6]] == [AWAY[form].partition(":")[0]] * 5 + ["ok"]
     assert arrivals[5][0] - arrivals[4][0] > 0.9
     assert sweep.is_whole
 

@@ -117,14 +117,14 @@ SHARING = (
     Mutant(
         "one request a second too many",
         "collector/places.py",
-        "generate_series(1, COALESCE(known.granted, $3))",
-        "generate_series(0, COALESCE(known.granted, $3))",
+        "FROM generate_series(1, $3) AS number",
+        "FROM generate_series(0, $3) AS number",
         ("tests/test_quota.py::test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits",),
     ),
     Mutant(
         "what the server grants is not heeded",
         "collector/places.py",
-        "if granted is not None:",
+        "if granted is not None and granted > 0:",
         "if granted == 0:",
         ("tests/test_quota.py::test_what_the_server_grants_holds_at_once_and_for_programs_to_come",),
     ),
@@ -182,8 +182,8 @@ SHARING = (
     Mutant(
         "a token is used to its very end",
         "collector/token.py",
-        "return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10))",
-        "return _Held(value, expires_at)",
+        "return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)",
+        "return _Held(value, expires_at, expires_at)",
         ("tests/test_token.py::test_a_token_is_renewed_ten_minutes_before_its_end",),
     ),
     Mutant(
@@ -241,8 +241,8 @@ ASKING = (
     Mutant(
         "a walk goes on after its token died",
         "collector/kiwoom.py",
-        "                if request.key is not None:\n                    raise\n",
-        "",
+        "                    trace.renewals += 1\n                    raise\n",
+        "                    trace.renewals += 1\n",
         ("tests/test_collect.py::test_a_walk_whose_token_died_between_two_pages_begins_anew",),
     ),
     Mutant(
@@ -564,7 +564,7 @@ SURVIVORS = (
         "migrations/0006_cold.sql",
         "    DELETE FROM collector.quarantine WHERE slot < first::timestamp AT TIME ZONE INTERVAL '9 hours';\n",
         "",
-        ("tests/daemon/test_accounts.py::test_what_was_in_quarantine_goes_with_its_day",),
+        ("tests/daemon/test_retention.py::test_a_quarantine_without_rows_goes_with_its_day",),
     ),
     Mutant(
         "a damaged batch is decoded",

@@ -20,7 +20,7 @@ from collector.secret import Secret
 from collector.store import Store
 from collector.web import guard_for, site
 from tests.database import Server
-from tests.stand import fetch, reading
+from tests.stand import execute, fetch, reading
 from tests.web import stage
 from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, YAML, Page, Stand, get, page
 
@@ -314,6 +314,26 @@ async def test_an_empty_database_has_a_page_that_says_so(server: Server, templat
         page(address, Stand(yaml=b"universes: {a: [{market: KOSPI, sectors: ['001']}]}")) as empty,
     ):
         assert "Nothing is stored yet" in await text(empty, "/?lang=en")
+
+
+@pytest.mark.parametrize(("granted", "is_shown"), [(1, True), (4, True), (5, False), (100, False)])
+async def test_a_rate_below_the_configured_one_is_shown_with_the_way_back(
+    server: Server, template: str, granted: int, is_shown: bool
+):
+    async with server.database(template=template) as address:
+        await execute(
+            address,
+            "INSERT INTO collector.quota (key, api_id, granted, granted_at)"
+            " VALUES ('any', 'ka20002', $1, clock_timestamp())",
+            granted,
+        )
+        async with page(address) as served:
+            for language, words in (
+                ("en", f"ka20002 {granted}/s (configured 5/s)"),
+                ("ko", "서버가 허용한 요청 속도"),
+            ):
+                shown = await text(served, f"/?lang={language}")
+                assert (words in shown, "collector quota --forget" in shown) == (is_shown, is_shown)
 
 
 async def test_a_database_that_is_gone_is_said_and_does_not_end_the_page(server: Server, template: str):

@@ -42,8 +42,8 @@ def error_of(reply) -> CollectorError:
 CLASSES = {
     Throttled: [1700, 1701, 1702],
     TokenExpired: [8003, 8005, 8006, 8009, 8031, 8103],
-    Denied: [8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8104, 8200],
-    Rejected: [1501, 1504, 1505, *range(1511, 1518), 1634, 1687, 1901, 1902, 1903, 2000, 9999, 123, 12345],
+    Denied: [8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8200],
+    Rejected: [1501, 1504, 1505, *range(1511, 1518), 1634, 1687, 1901, 1902, 1903, 8104],
     Unavailable: [1999],
 }
 CODES = [(code, kind) for kind, codes in CLASSES.items() for code in codes]
@@ -55,6 +55,211 @@ CODES = [(code, kind) for kind, codes in CLASSES.items() for code in codes]
 def test_a_code_of_kiwooms_decides_whatever_else_is_said(code, kind, form, status, return_code):
     error = error_of(reply(refusal(form.format(code), return_code), status=status))
     assert (type(error), error.code) == (kind, code)
+
+
+UNKNOWN = [2000, 7777, 8999, 123, 12345]
+
+
+@pytest.mark.parametrize("code", UNKNOWN)
+@pytest.mark.parametrize("form", ["오류입니다[{}:까닭]", "RETURN CODE={} 까닭"])
+@pytest.mark.parametrize(
+    ("status", "return_code", "kind"),
+    [
+        (200, 0, Rejected),
+        (200, 1, Rejected),
+        (200, 2, Rejected),
+        (200, -100, Rejected),
+        (200, 3, TokenExpired),
+        (200, "3", TokenExpired),
+        (200, "0003", TokenExpired),
+        (401, 1, TokenExpired),
+        (403, 2, TokenExpired),
+        (403, 0, TokenExpired),
+        (200, 5, Throttled),
+        (429, 3, Throttled),
+        (500, "1", Unavailable),
+        (502, 3, Unavailable),
+        (503, 5, Unavailable),
+        (504, 0, Unavailable),
+        (400, 1, Rejected),
+    ],
+)
+def test_a_code_that_nobody_knows_leaves_it_to_the_class_and_the_status(
+    code, form, status, return_code, kind
+):
+    if code == 2000 and status < 429:
+        kind = Rejected  # no data: the one code whose class says nothing of keys or quotas
+    error = error_of(reply(refusal(form.format(code), return_code), status=status))
+    assert (type(error), error.code) == (kind, code)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["인증에 실패했습니다", "", "Token expired", "인증 토큰이 없습니다", "[인증오류] 다시 로그인하세요"],
+)
+@pytest.mark.parametrize(
+    ("status", "return_code"), [(200, 3), (200, "3"), (401, 1), (401, 3), (403, 3), (403, 9)]
+)
+def test_an_authentication_that_failed_without_a_code_is_a_token_to_renew(text, status, return_code):
+    error = error_of(reply(refusal(text, return_code), status=status))
+    assert isinstance(error, TokenExpired)
+    assert "앱키" in error.hint
+
+
+AWAY = [
+    "시스템 점검 중입니다",
+    "서비스 점검 중입니다",
+    "정기점검으로 이용하실 수 없습니다",
+    "서버 점검 시간입니다(05:05~05:10)",
+    "현재 서비스가 일시 중단되었습니다",
+    "점검 안내",
+    "일시적인 오류입니다. 잠시 후 다시 시도해 주세요",
+    "Scheduled maintenance in progress",
+    "Service Unavailable",
+    "The service is temporarily unavailable.",
+    "We will be back soon",
+]
+
+
+@pytest.mark.parametrize("text", AWAY)
+@pytest.mark.parametrize(
+    ("status", "return_code"),
+    [(200, -100), (200, "-100"), (200, 1), (200, 3), (200, 9), (200, 20), (200, None), (400, 1), (403, 1), (401, 3),
+     (404, 1), (503, 1), (503, None)],
+)  # fmt: skip
+def test_maintenance_in_json_is_an_api_that_is_away_and_its_words_are_shown(text, status, return_code):
+    error = error_of(reply(refusal(text, return_code), status=status))
+    assert isinstance(error, Unavailable)
+    assert text in str(error)
+
+
+@pytest.mark.parametrize("text", AWAY)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500, 503])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}",
+        "  {}\r\n",
+        "<html><body>{}</body></html>",
+        "<!doctype html><title>x</title><style>p {{}}</style><h1>{}</h1>",
+    ],
+    ids=["text", "blanks", "html", "title"],
+)
+def test_maintenance_in_any_form_is_an_api_that_is_away_and_its_words_are_shown(text, encoding, status, form):
+    error = error_of(reply(form.format(text).encode(encoding), status=status))
+    assert isinstance(error, Unavailable)
+    assert text in str(error)
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_maintenance_is_known_to_every_call(read):
+    for body in (refusal("시스템 점검 중입니다", 0), "시스템 점검 중입니다".encode(), refusal("점검 중", -1)):
+        with pytest.raises(Unavailable, match="점검 중"):
+            read(reply(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"OK",
+        b"<html></html>",
+        b"\x00\xff",
+        refusal("알 수 없는 오류", 7),
+        refusal("[7777:x]", 2),
+        b'{"message":"upstream connect error"}',
+        b'{"error":{"message":"no healthy upstream"}}',
+    ],
+)
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 599])
+def test_a_server_that_fails_is_an_api_that_is_away_whatever_the_body(body, status):
+    assert isinstance(error_of(reply(body, status=status)), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"message":"upstream connect error"}', "upstream connect error"),
+        (b'{"error":{"message":"no healthy upstream"}}', "no healthy upstream"),
+        (b'{"error":"bad_gateway","detail":"later"}', "bad_gateway later"),
+        (b"<html><head><title>502 Bad Gateway</title></head><hr>nginx</html>", "502 Bad Gateway: nginx"),
+        (b"<h1>Sorry&nbsp;&amp; \n bye&#33;</h1><script>x < 1</script>", "Sorry & bye"),
+        (b"Bad\r\ngateway \x0b", "Bad gateway"),
+        (b"<p>" + b"long " * 9000, ("long " * 40).strip()),
+    ],
+)
+def test_the_servers_own_words_are_shown_on_one_short_line(body, words):
+    error = error_of(reply(body, status=502))
+    assert error.text == words
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("입력 값을 점검하세요", Rejected),
+        ("점검 대상 종목이 없습니다", Rejected),
+        ("[1511:입력 값을 점검 중]", Rejected),
+        ("[8001:시스템 점검 중]", Denied),
+        ("거래정지 종목입니다", Rejected),
+        ("거래가 중지된 종목입니다", Rejected),
+        ("서비스 이용이 중지된 계좌입니다", Rejected),
+        ("이용이 중지된 고객입니다", Rejected),
+    ],
+)
+def test_not_every_check_is_maintenance(text, kind):
+    assert type(error_of(reply(refusal(text, 2)))) is kind
+
+
+def test_rows_beside_word_of_maintenance_are_rows():
+    notice = "정상적으로 처리되었습니다. 시스템 점검 안내: 일요일 04:00"
+    assert read_prices(reply(page([row()], return_msg=notice)), Exchange.KRX).size == 1
+    assert isinstance(error_of(reply(page([], return_msg=notice))), Unavailable)
+
+
+def test_a_token_in_an_answer_without_a_message_is_not_shown():
+    body = b'{"token":"s3ntinel-token","access_token":{"value":"s3ntinel-token"},"return_code":7}'
+    for status in (200, 500, 404):
+        assert "s3ntinel" not in str(error_of(reply(body, status=status)))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html><body>Service unavailable</body></html>", Unavailable),
+        (b"<title>Request Rejected</title>", Denied),
+        (b"<h1>403 Forbidden</h1>", Denied),
+        (b"Access denied by policy", Denied),
+    ],
+)
+def test_a_page_with_403_is_shown_with_both_readings_and_its_words_decide(body, kind):
+    error = error_of(reply(body, status=403))
+    assert isinstance(error, kind)
+    assert error.text in str(error)
+    for reading in ("firewall", "maintenance"):
+        assert reading in str(error)
+        assert reading in error.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "오류[8104:모의투자에서는 지원하지 않는 API입니다]",
+        "[2000](RC9000:모의투자에서는 해당업무가 제공되지 않습니다.)",
+        "RC9000",
+        "[2000](RC9000) 조회된 내역이 없습니다",
+        "모의투자에서는 제공하지 않는 서비스입니다",
+    ],
+)
+def test_what_the_mock_host_does_not_offer_is_one_targets_affair(text):
+    error = error_of(reply(refusal(text, 20)))
+    assert isinstance(error, Rejected)
+    assert "the mock host does not offer this" in str(error)
+    assert "refuses" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +355,7 @@ def test_return_code_5_without_a_code_is_a_throttle():
     assert isinstance(error_of(reply(refusal("요청이 너무 많습니다", 5))), Throttled)
 
 
-@pytest.mark.parametrize("return_code", [1, 2, 3, 20, -1, "1", "0020", 99_999, -99_999, "99999"])
+@pytest.mark.parametrize("return_code", [1, 2, 4, 20, -1, "1", "0020", 99_999, -99_999, "99999"])
 def test_any_other_return_code_without_a_code_is_not_asked_again(return_code):
     error = error_of(reply(refusal("", return_code)))
     assert isinstance(error, Rejected)
@@ -253,15 +458,20 @@ def test_html_is_looked_for_in_the_first_512_bytes():
 
 
 def test_a_page_instead_of_an_answer_may_be_maintenance():
-    says = "a page of HTML came instead of an answer; the API may be under maintenance"
-    assert str(error_of(reply(sample("maintenance.html")))) == says
+    error = error_of(reply(sample("maintenance.html")))
+    assert str(error).startswith("a page of HTML came instead of an answer, the page says: ")
+    assert "점검" in error.text
+    assert str(error_of(reply(b"<p>"))) == (
+        "a page of HTML came instead of an answer (the API may be under maintenance)"
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403])
 def test_the_firewalls_page_says_what_to_do_about_it(status):
     error = error_of(reply(sample("firewall.html"), status=status))
     assert isinstance(error, Denied)
-    assert (str(error), error.code) == (f"HTTP {status} with a page of HTML", status)
+    assert str(error).startswith(f"HTTP {status}, the page says: Request Rejected")
+    assert error.code == status
     assert "api.user_agent" in error.hint
 
 

@@ -20,11 +20,11 @@ def _refuse(case: Case, refusal: Refusal) -> None:
     case.reply.refuse(refusal, "")
 
 
-def _page(case: Case, html: str, status: int) -> None:
-    """An HTML page in place of JSON: no Kiwoom header, no envelope."""
+def _page(case: Case, text: str, status: int, content_type: str = "text/html; charset=utf-8") -> None:
+    """A page in place of Kiwoom's JSON: no Kiwoom header, no envelope."""
     case.reply.refuse(Refusal(0, "", status), "")
-    headers = (("Content-Type", "text/html; charset=utf-8"),)
-    case.reply.instead = replace(case.answer, status=status, headers=headers, body=html.encode())
+    headers = (("Content-Type", content_type),)
+    case.reply.instead = replace(case.answer, status=status, headers=headers, body=text.encode())
 
 
 @fault(Stage.REFUSE, "1700 with HTTP 429; retry_after adds that header", quota=1, retry_after="")
@@ -111,6 +111,67 @@ def firewall_html_400(case: Case, args: Args) -> None:
 @fault(Stage.REFUSE, "the maintenance page: HTML with HTTP 200", apis="")
 def maintenance_html_200(case: Case, args: Args) -> None:
     _page(case, _MAINTENANCE, 200)
+
+
+@fault(Stage.REFUSE, "maintenance as plain text, with this HTTP status", apis="", status=200)
+def maintenance_text(case: Case, args: Args) -> None:
+    _page(case, "서비스 점검 중입니다", args.number("status"), "text/plain; charset=utf-8")
+
+
+@fault(
+    Stage.REFUSE,
+    "maintenance as JSON with a return code that nobody knows",
+    apis="",
+    return_code=-100,
+    status=200,
+)
+def maintenance_json(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(args.number("return_code"), "시스템 점검 중입니다", args.number("status")))
+
+
+@fault(Stage.REFUSE, "JSON of a gateway in front, with this HTTP status", status=503)
+def gateway_json(case: Case, args: Args) -> None:
+    _page(case, '{"message":"no healthy upstream","code":9999}', args.number("status"), "application/json")
+
+
+@fault(Stage.REFUSE, "an authentication that failed, without a code in brackets", return_code=3, status=200)
+def auth_without_code(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(args.number("return_code"), "인증에 실패했습니다", args.number("status")))
+
+
+@fault(Stage.REFUSE, "a token that is refused with HTTP 403 and JSON", kills=1)
+def http_403(case: Case, args: Args) -> None:
+    if args.number("kills"):
+        case.tokens.revoke(case.call.token)
+    _refuse(case, Refusal(1, "접근 권한이 없습니다", 403))
+
+
+@fault(Stage.REFUSE, "HTTP 403 with a page that leaves open whether it is maintenance or a firewall", apis="")
+def unavailable_html_403(case: Case, args: Args) -> None:
+    _page(case, "<html><body><h1>Service unavailable</h1></body></html>", 403)
+
+
+@fault(
+    Stage.REFUSE,
+    "return code 1: the list has changed since the first page, ask anew (strike page 2 or later)",
+)
+def changed_list(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(1, "조회 이후에 자료가 변경되었습니다.(다시 조회하세요)"))
+
+
+@fault(Stage.REFUSE, "return code 2: the next-key is not known any more (strike page 2 or later)", code=1517)
+def expired_key(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(2, f"입력 값 오류입니다[{args.number('code')}:연속조회 키가 유효하지 않습니다]"))
+
+
+@fault(Stage.REFUSE, "8104: the mock host does not offer this call")
+def not_offered_8104(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(3, "인증에 실패했습니다[8104:모의투자에서는 지원하지 않는 API입니다]"))
+
+
+@fault(Stage.REFUSE, "RC9000: the mock host does not offer this")
+def not_offered_rc9000(case: Case, args: Args) -> None:
+    _refuse(case, Refusal(20, "[2000](RC9000:모의투자에서는 해당업무가 제공되지 않습니다)"))
 
 
 @fault(Stage.REFUSE, "an HTML error page with this HTTP status", status=503)

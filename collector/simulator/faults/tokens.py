@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from collector.simulator.faults.case import Args, Case
 from collector.simulator.faults.table import Stage, fault
-from collector.simulator.protocol import Refusal
+from collector.simulator.protocol import Refusal, throttled
 
 _API = "au10001"
 
@@ -12,6 +12,16 @@ _API = "au10001"
 @fault(Stage.REFUSE, "the token call fails with this HTTP status", apis=_API, status=500)
 def token_500(case: Case, args: Args) -> None:
     case.reply.refuse(Refusal(1, "시스템 오류가 발생했습니다", args.number("status")), "")
+
+
+@fault(Stage.REFUSE, "the token call is throttled: HTTP 429 with 1700", apis=_API, quota=1)
+def token_429(case: Case, args: Args) -> None:
+    case.reply.refuse(throttled(_API, args.number("quota"), 429), "")
+
+
+@fault(Stage.REPLY, "a token of no characters", apis=_API)
+def token_empty(case: Case, args: Args) -> None:
+    case.reply.fields["token"] = ""
 
 
 @fault(Stage.BYTES, "a token that takes this many seconds", apis=_API, seconds=30.0)

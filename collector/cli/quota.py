@@ -1,0 +1,96 @@
+"""`collector quota`: the rate that each key keeps to, and how a rate learned from the server is forgotten."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from collector import config as configuration
+from collector import log, places
+from collector.cli import drawing, standing, wiring, world
+from collector.cli.sql import shown
+from collector.config import Config
+from collector.errors import ConfigError
+from collector.model import KST
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector quota                                 what each key keeps to, and what the server said
+  collector quota --json
+  collector quota --forget                        go back to the configured rate at once
+  collector quota --forget --name second          the same for one of api.keys
+"""
+)
+@click.option("--forget", is_flag=True, help="Forget every lower rate that the server named.")
+@click.option("--name", metavar="NAME", help="Only the key of this name in api.keys (default: all).")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
+@world.config_option
+def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | None) -> None:
+    """Show the requests a second that each key keeps to, per call of the API.
+
+    api.requests_per_second is the ceiling. A lower rate that the server names when it refuses (유량=N) is kept
+    to and doubled every hour until it is the configured one again; --forget does that at once, also for a
+    daemon that runs.
+    """
+    log.configure(level="warning")
+    lines = world.run(_quota(config_path, name, forget=forget))
+    if as_json:
+        click.echo(json.dumps(lines, ensure_ascii=False, default=shown))
+    elif lines:
+        drawing.console().print(_table(lines))
+    else:
+        click.echo("no request was sent yet")
+
+
+async def _quota(config_path: Path | None, name: str | None, *, forget: bool) -> list[dict[str, Any]]:
+    environment = world.environment()
+    path = world.configured(environment, config_path)
+    config = configuration.load(path, base_url=environment.base_url) if path else None
+    names = wiring.key_names(config, environment) if config else {}
+    keys = None if name is None else [_digest(names, name)]
+    async with wiring.database(environment) as database, database.session("reading the quota") as connection:
+        if forget:
+            forgotten = await places.forget(connection, keys)
+            click.echo(f"forgotten: {len(forgotten)} learned rates", err=True)
+        lines = await standing.quotas(connection, _configured(config))
+    return [
+        {**line, "key": names.get(line["key"], line["key"])}
+        for line in lines
+        if keys is None or line["key"] in keys
+    ]
+
+
+def _configured(config: Config | None) -> int | None:
+    return config.api.requests_per_second if config else None
+
+
+def _digest(names: Mapping[str, str], name: str) -> str:
+    """What stands for the key of this name in the database."""
+    for digest, known in names.items():
+        if known == name:
+            return digest
+    known_names = ", ".join(sorted(names.values())) or "none that can be read"
+    raise ConfigError(f"--name: no key is called {name!r}", hint=f"the keys are: {known_names}")
+
+
+def _table(lines: list[dict[str, Any]]) -> Table:
+    table = Table("key", "call", title="requests a second", title_justify="left")
+    for title in ("configured", "learned", "in use"):
+        table.add_column(title, justify="right")
+    table.add_column("tried higher at (KST)")
+    for line in lines:
+        figures = [_figure(line[name]) for name in ("configured", "learned", "in_use")]
+        at = line["retested_at"]
+        table.add_row(
+            line["key"], line["api_id"], *figures, f"{at.astimezone(KST):%m-%d %H:%M}" if at else ""
+        )
+    return table
+
+
+def _figure(value: int | None) -> str:
+    return "" if value is None else f"{value}"

@@ -1,0 +1,42 @@
+"""What a daemon tries at its start: one token for each key, so that what is wrong is said before the first slot."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from collector.cli.words import in_plain_words
+from collector.errors import ApiError, Denied, StoreError
+from collector.kiwoom import Kiwoom
+from collector.log import logger
+
+AWAY = (
+    "it is tried again at the first slot; see whether api.base_url is right and this machine reaches it"
+    " / 첫 슬롯에 다시 시도합니다. api.base_url과 네트워크를 확인하세요"
+)
+
+
+@asynccontextmanager
+async def checking(keys: Sequence[Kiwoom], base_url: str) -> AsyncIterator[None]:
+    """Check the keys beside the block, which does not wait for it; given up with the block."""
+    task = asyncio.ensure_future(check_keys(keys, base_url))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def check_keys(keys: Sequence[Kiwoom], base_url: str) -> None:
+    """Get the token of each key, and log what comes of it; a live one that is shared costs no request."""
+    for kiwoom in keys:
+        try:
+            await kiwoom.token()
+        except Denied as error:
+            logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
+        except ApiError as error:
+            reason = in_plain_words(str(error))
+            logger.warning("api.unavailable", key=kiwoom.name, base_url=base_url, reason=reason, hint=AWAY)
+        except StoreError:
+            return  # the daemon meets it as well, and says it
+        else:
+            logger.info("api.checked", key=kiwoom.name, base_url=base_url)
