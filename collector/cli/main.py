@@ -8,7 +8,6 @@ from importlib import import_module
 import click
 
 from collector.errors import CollectorError
-from collector.yamltext import show
 
 VERBS = {
     "demo": "collector.cli.demo:demo",
@@ -75,7 +74,7 @@ class LazyGroup(click.Group):
         if name not in VERBS and not name.startswith("-"):
             from collector.config.complaints import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
 
-            raise click.UsageError(f"there is no command {show(name)}{nearest(name, VERBS)}", ctx)
+            raise click.UsageError(f"No such command {name!r}{nearest(name, VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
