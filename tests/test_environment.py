@@ -120,10 +120,10 @@ UNLIKE_KEYS = [
 @pytest.mark.parametrize("name", ["KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY"])
 def test_a_text_that_cannot_be_a_key_is_refused_and_not_repeated(tmp_path, name, text, reason):
     path = write(tmp_path / "key", f"\ufeff{text}\r\n")
-    for environ, where in (
-        ({name: text}, name),
-        ({f"{name}_FILE": path}, f"{name}_FILE: {path}"),
-    ):
+    given = [({f"{name}_FILE": path}, f"{name}_FILE: {path}")]
+    if " " not in text:
+        given.append(({name: text}, name))
+    for environ, where in given:
         complaint = complaint_about(environ)
         assert complaint.startswith(f"{where} {reason}")
         assert "S3NT" not in complaint

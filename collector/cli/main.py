@@ -11,7 +11,6 @@ import click
 from collector.cli.early import discard_output, lose_unwritable_lines
 from collector.cli.words import in_plain_words
 from collector.errors import CollectorError, ConfigError
-from collector.yamltext import show
 
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -82,7 +81,7 @@ class LazyGroup(click.Group):
         if name not in VERBS and not name.startswith("-"):
             from collector.config.complaints import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
 
-            raise click.UsageError(f"there is no command {show(name)}{nearest(name, VERBS)}", ctx)
+            raise click.UsageError(f"No such command {name!r}{nearest(name, VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -129,9 +129,12 @@ def _why_no_key(text: str) -> str | None:
 
 
 def _key(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
+    """A key; in a variable, blanks inside are the operator's, in a file they are what was copied along."""
     key = _secret(name, environ, mounts)
     if key is not None:
-        refuse_unlike_key(key, _origin(name, environ))
+        text = key.reveal()
+        is_file = f"{name}_FILE" in environ
+        refuse_unlike_key(key if is_file else Secret(text.replace(" ", "")), _origin(name, environ))
     return key
 
 

@@ -404,10 +404,10 @@ async def test_the_demo_shows_a_whole_sweep_and_leaves_nothing_running(tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(["staus"], "there is no command staus (did you mean status?)", id="staus"),
-        pytest.param(["shedule"], "there is no command shedule (did you mean schedule?)", id="shedule"),
-        pytest.param(["ONCE"], "there is no command ONCE (did you mean once?)", id="ONCE"),
-        pytest.param(["qqq"], "there is no command qqq", id="nothing near"),
+        pytest.param(["staus"], "No such command 'staus' (did you mean status?)", id="staus"),
+        pytest.param(["shedule"], "No such command 'shedule' (did you mean schedule?)", id="shedule"),
+        pytest.param(["ONCE"], "No such command 'ONCE' (did you mean once?)", id="ONCE"),
+        pytest.param(["qqq"], "No such command 'qqq'", id="nothing near"),
         pytest.param(
             ["once", "--unverse", "x"], "No such option '--unverse'. Did you mean '--universe'?", id="option"
         ),

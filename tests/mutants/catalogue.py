@@ -561,8 +561,10 @@ SURVIVORS = (
     ),
     Mutant(
         "quarantine is kept for ever",
-        "migrations/0006_cold.sql",
-        "    DELETE FROM collector.quarantine WHERE slot < first::timestamp AT TIME ZONE INTERVAL '9 hours';\n",
+        "migrations/0010_retention.sql",
+        "    DELETE FROM collector.quarantine\n"
+        "    WHERE slot >= day::timestamp AT TIME ZONE INTERVAL '9 hours'\n"
+        "      AND slot < (day + 1)::timestamp AT TIME ZONE INTERVAL '9 hours';\n",
         "",
         ("tests/daemon/test_retention.py::test_a_quarantine_without_rows_goes_with_its_day",),
     ),
