@@ -1,26 +1,32 @@
 """The Date of the API's answers: a third clock beside the host's and the database's."""
 
+import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-
-import aiohttp
-from yarl import URL
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
 
 PATIENCE = 5.0
-"""Seconds for one answer; it is only needed for a hint."""
+"""Seconds for each step of one answer; it is only needed for a hint."""
 
 
 async def date_of(base_url: str) -> datetime | None:
     """The Date of an answer, in whole seconds, None if there is none to be had.
 
-    Nothing secret is sent. Under a clock that is far off a good certificate looks wrong, and there is no answer.
+    Nothing secret is sent, and no redirect is followed. Under a clock that is far off a good certificate looks wrong,
+    and there is no answer.
     """
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    return await asyncio.to_thread(_date_of, base_url)
+
+
+def _date_of(base_url: str) -> datetime | None:
+    parts = urlsplit(base_url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-            session.get(URL(base_url), allow_redirects=False) as answer,
-        ):
-            return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
+            connection.request("GET", parts.path or "/")
+            shown = connection.getresponse().getheader("Date", "")
+        return parsedate_to_datetime(shown).astimezone(UTC)
+    except (HTTPException, OSError, ValueError):
         return None

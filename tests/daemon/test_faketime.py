@@ -16,6 +16,9 @@ from tests.wall import LIBRARY, Wall
 EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
 
+PATIENT = 150.0
+"""Seconds for what the daemon says: libfaketime reads a file at each look at a clock."""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed"),
@@ -32,17 +35,17 @@ async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(tmp_pat
     ):
         path.write_text(CONFIG.format(url=simulator.url, every="5m"))
         async with started(path, database, **wall.environment) as daemon:
-            await daemon.said("lease.taken")
+            await daemon.said("lease.taken", seconds=PATIENT)
             wall.show(TEN)
-            await daemon.said("sweep.ended")
+            await daemon.said("sweep.ended", seconds=PATIENT)
             wall.show(TEN + timedelta(hours=1))
-            missed = await daemon.said("slot.missed")
-            await daemon.said("sweep.ended", times=2)
+            missed = await daemon.said("slot.missed", seconds=PATIENT)
+            await daemon.said("sweep.ended", times=2, seconds=PATIENT)
             wall.show(TEN + timedelta(minutes=20))
-            await daemon.said("slots.ahead_of_time")
-            await daemon.said("sweep.ended", times=3)
+            await daemon.said("slots.ahead_of_time", seconds=PATIENT)
+            await daemon.said("sweep.ended", times=3, seconds=PATIENT)
             wall.show(TEN + timedelta(hours=1, minutes=5))
-            await daemon.said("sweep.ended", times=4)
+            await daemon.said("sweep.ended", times=4, seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
         async with connect(database) as connection:
             found = await connection.fetchval("SELECT count(DISTINCT slot) FROM walk")
@@ -70,11 +73,11 @@ async def test_a_night_of_the_daemon_moves_old_days_into_files(tmp_path):
             CONFIG.format(url=simulator.url, every="5m") + "database: {archive_after_days: 1, keep_days: 0}\n"
         )
         async with started(path, database, COLLECTOR_HOME=str(home), **wall.environment) as daemon:
-            await daemon.said("lease.taken")
+            await daemon.said("lease.taken", seconds=PATIENT)
             before = await rows_of(database)
             assert files_in(home) == []
             wall.show(EVENING + timedelta(minutes=10))
-            await daemon.said("archive.said", times=2)
+            await daemon.said("archive.said", times=2, seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
         kept = await rows_of(database)
     assert files_in(home / "archive") == [f"snapshot/date={DAY}/{venue}.parquet" for venue in ("KRX", "NXT")]

@@ -18,11 +18,22 @@ pytestmark = [
     pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed"),
 ]
 EVERYTHING = "SELECT (SELECT count(*) FROM collector.snapshot), (SELECT count(*) FROM collector.walk)"
+PATIENT = 150.0
+"""Seconds for what a daemon says: libfaketime reads a file at each look at a clock, and slows everything down."""
+OFTEN = "often: {universe: some, every: 1m, during: day}"
 FUTURE = "SELECT count(*) FROM collector.walk WHERE slot > clock_timestamp()"
 
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def every_minute(folder, simulator, more=""):
+    """A configuration whose one schedule sweeps at every minute of the day."""
+    path = write(folder, simulator, more=more)
+    text = path.read_text().replace('today: {universe: some, at: "00:00", days: all, grace: 1d}', OFTEN)
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture
@@ -50,13 +61,13 @@ async def test_a_daemon_under_a_wrong_clock_waits_and_goes_on_at_once_when_it_is
     async with Simulator(Options(quota=0)) as simulator:
         path = write(tmp_path, simulator.url, more="database: {keep_days: 400}\n")
         async with started(path, database, "--force", **wall.environment) as daemon:
-            said = await daemon.said("clocks.apart")
+            said = await daemon.said("clocks.apart", seconds=PATIENT)
             assert (await fetch(database, EVERYTHING))[0] == before
             assert simulator.control.stats()["requests"] == 0
             wall.show(now())
-            await daemon.said("clocks.agree")
-            await daemon.said("sweep.ended")
-            await daemon.said("days.will_be_dropped")
+            await daemon.said("clocks.agree", seconds=PATIENT)
+            await daemon.said("sweep.ended", seconds=PATIENT)
+            await daemon.said("days.will_be_dropped", seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
     assert ("ahead of" if shift > timedelta() else "behind") in said["difference"]
     assert (await fetch(database, FUTURE)) == [(0,)]
@@ -71,20 +82,16 @@ async def test_a_clock_that_is_stepped_while_the_daemon_runs_costs_no_row_and_no
 ):
     wall = Wall(tmp_path, now())
     async with Simulator(Options(quota=0)) as simulator:
-        path = write(
-            tmp_path,
-            simulator.url,
-            more="  often: {universe: some, every: 1s, during: day}\ndatabase: {keep_days: 400}\n",
-        )
+        path = every_minute(tmp_path, simulator.url, "database: {keep_days: 400}\n")
         async with started(path, database, "--force", **wall.environment) as daemon:
-            await daemon.said("sweep.ended", times=2)
+            await daemon.said("sweep.ended", seconds=PATIENT)
             wall.show(now() + shift)
-            await daemon.said("clocks.apart")
+            await daemon.said("clocks.apart", seconds=PATIENT)
             assert (await fetch(database, FUTURE)) == [(0,)]
             wall.show(now())
-            await daemon.said("clocks.agree")
+            await daemon.said("clocks.agree", seconds=PATIENT)
             seen = len(daemon.events("sweep.ended"))
-            await daemon.said("sweep.ended", times=seen + 2)
+            await daemon.said("sweep.ended", times=seen + 1, seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
     assert (await fetch(database, FUTURE)) == [(0,)]
     rows = await fetch(
@@ -103,10 +110,10 @@ async def test_lines_of_the_future_are_removed_with_a_word_and_sweeps_start_at_o
             "INSERT INTO collector.accounted VALUES ('often', now() + INTERVAL '3 days')"
         )
     async with Simulator(Options(quota=0)) as simulator:
-        path = write(tmp_path, simulator.url, more="  often: {universe: some, every: 1s, during: day}\n")
+        path = every_minute(tmp_path, simulator.url)
         async with started(path, database, "--force") as daemon:
-            said = await daemon.said("slots.ahead_of_time")
-            await daemon.said("sweep.ended", times=2)
+            said = await daemon.said("slots.ahead_of_time", seconds=PATIENT)
+            await daemon.said("sweep.ended", seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
     assert said["removed"] >= 2 * 4_300
     assert said["schedules_put_back"] == 1

@@ -1,5 +1,8 @@
 """Walls that are set while the daemon runs, machines that were asleep, and hosts that live by other clocks.
 
+In most rounds the database is on the same machine and lives by the same wall. In two it does not: the daemon's wall is
+wrong at the start, or is stepped while old days wait to be dropped; then nothing is written, and no row goes.
+
 A slot is an instant of Korea's time, whatever the host thinks of it: none is swept twice or forgotten when the
 wall is set, and the same sweep leaves the same bytes under any TZ and LANG, in the nights of a change too.
 """
@@ -19,7 +22,7 @@ from tests.daemon.processes import Running, started
 from tests.stand import STILL
 from tests.torture import judge
 from tests.torture.figures import Figures
-from tests.torture.world import Stage, World
+from tests.torture.world import TODAY, Stage, World
 from tests.wall import LIBRARY, Wall
 
 NAME = "clocks"
@@ -34,6 +37,20 @@ STEPS = (1, 300, 1_200, 3_600, 7_200, -2, -300, -1_200, -3_300)
 """Seconds by which a wall is set, forward and back."""
 ZONES = ("America/New_York", "Pacific/Kiritimati", "Europe/London", "Asia/Seoul", "No/Such_Place")
 TONGUES = ("C", "ko_KR.UTF-8", "tr_TR.UTF-8", "POSIX")
+OFF = (39_400_000, 259_200, 32_400, 60, -60, -32_400, -259_200)
+"""Seconds by which a wall is wrong: a year and a quarter, days, a hardware clock in local time, a minute."""
+LONGEST = 150.0
+"""Seconds for what a daemon says under libfaketime, which reads a file at each look at a clock."""
+_LEDGER = "SELECT count(*) FROM collector.walk"
+_AHEAD = "SELECT count(*) FROM collector.walk WHERE slot > clock_timestamp()"
+_OLD = (
+    "SELECT collector.make_days('2025-01-06', 5)",
+    (
+        "INSERT INTO collector.retention (keep_days, first, announced_at)"
+        " VALUES (30, '2025-02-01', clock_timestamp() - INTERVAL '2 days')"
+    ),
+)
+_OLD_DAYS = "SELECT count(*) FROM collector.days_before('2025-02-01')"
 _LINES = "SELECT slot, count(*) FROM walk GROUP BY slot HAVING count(*) <> $1"
 _SLOTS = "SELECT string_agg(DISTINCT extract(epoch FROM slot)::text, ' ') FROM walk"
 
@@ -41,8 +58,8 @@ _SLOTS = "SELECT string_agg(DISTINCT extract(epoch FROM slot)::text, ' ') FROM w
 async def run(world: World, count: int, chance: Random) -> Figures:
     if LIBRARY is None:
         return Figures(skipped="libfaketime is not installed")
-    figures = Figures(facts={"steps": 0, "sleeps": 0, "hosts": 0})
-    rounds = (_stepped, _asleep, _elsewhere)
+    figures = Figures(facts={"steps": 0, "sleeps": 0, "hosts": 0, "wrong starts": 0, "retained": 0})
+    rounds = (_stepped, _asleep, _elsewhere, _wrong_at_start, _retained)
 
     async def one(number: int, chance: Random) -> Sequence[str]:
         figures.tried += 1
@@ -81,14 +98,65 @@ async def _asleep(world: World, chance: Random, figures: Figures) -> Sequence[st
 @asynccontextmanager
 async def _alive(world: World) -> AsyncIterator[tuple[Stage, Wall, Running]]:
     """A daemon by a wall of its own, which shows a moment shortly before a slot once the lease is taken."""
-    async with world.stage(*TARGETS, more=OFTEN) as stage:
-        wall = Wall(stage.folder, TEN)
+    wall = Wall(world.own_folder("wall"), TEN)
+    options = replace(STILL, now=TEN)
+    async with (
+        world.another_cluster("walled", wall=wall) as cluster,
+        world.stage(*TARGETS, options=options, cluster=cluster, more=OFTEN) as stage,
+        started(stage.config, stage.database, "--force", **stage.env, **wall.environment) as daemon,
+    ):
+        await daemon.said("lease.taken", seconds=LONGEST)
+        wall.show(TEN)
+        yield stage, wall, daemon
+
+
+async def _wrong_at_start(world: World, chance: Random, figures: Figures) -> Sequence[str]:
+    """Start by a wall that is off, which is set right a moment later; the database's was right all the time."""
+    figures.count("wrong starts")
+    shift = timedelta(seconds=chance.choice(OFF))
+    async with world.stage(*TARGETS) as stage:
+        wall = Wall(stage.folder, datetime.now(UTC) + shift)
         async with started(
             stage.config, stage.database, "--force", **stage.env, **wall.environment
         ) as daemon:
-            await daemon.said("lease.taken")
-            wall.show(TEN)
-            yield stage, wall, daemon
+            await daemon.said("clocks.apart", seconds=LONGEST)
+            early = await stage.connection.fetchval(_LEDGER)
+            await asyncio.sleep(chance.uniform(0, 2.0))
+            wall.show(datetime.now(UTC))
+            await daemon.said("sweep.ended", seconds=LONGEST)
+            status, _ = await daemon.stopped()
+        losses = [f"early: {early} lines were written while the clocks were {shift} apart"] if early else []
+        losses += [f"broken: it ended with {status}"] if status else []
+        ahead = await stage.connection.fetchval(_AHEAD)
+        losses += [f"early: {ahead} lines of the future"] if ahead else []
+        return [
+            *losses,
+            *await judge.torn(stage.connection),
+            *await judge.altered(stage.connection, stage.simulator),
+        ]
+
+
+async def _retained(world: World, chance: Random, figures: Figures) -> Sequence[str]:
+    """Old days were announced to be dropped, and daemons start by walls that are wrong. At most two days go."""
+    figures.count("retained")
+    async with world.stage(*TARGETS, more=TODAY + "database: {keep_days: 30}\n") as stage:
+        for query in _OLD:
+            await stage.connection.execute(query)
+        wall = Wall(stage.folder, datetime.now(UTC) + timedelta(seconds=chance.choice(OFF)))
+        ends = []
+        for _ in range(3):
+            wall.show(datetime.now(UTC) + timedelta(seconds=chance.choice(OFF)))
+            async with started(
+                stage.config, stage.database, "--force", **stage.env, **wall.environment
+            ) as daemon:
+                await daemon.said("clocks.apart", seconds=LONGEST)
+                wall.show(datetime.now(UTC))
+                await daemon.said("lease.taken", seconds=LONGEST)
+                await asyncio.sleep(chance.uniform(0, 2.0))
+                ends.append((await daemon.stopped())[0])
+        left = await stage.connection.fetchval(_OLD_DAYS)
+        losses = [f"lost: {left} of 5 old days are left"] if left < 3 else []
+        return [*losses, *(f"broken: it ended with {status}" for status in ends if status)]
 
 
 def _before_a_slot(at: datetime) -> datetime:
@@ -113,7 +181,9 @@ async def _kept(daemon: Running, stage: Stage) -> list[str]:
     """What is wrong in the end: slots swept twice, or without a line for each target."""
     status, _ = await daemon.stopped()
     began = [line["slot"] for line in daemon.events("sweep.began")]
-    losses = [f"doubled: {slot} was swept twice" for slot in sorted({*began}) if began.count(slot) > 1]
+    taken_back = sum(line["suspect"] for line in daemon.events("slots.ahead_of_time"))
+    doubled = [slot for slot in sorted({*began}) if began.count(slot) > 1]
+    losses = [f"doubled: {slot} was swept twice" for slot in doubled[taken_back // len(TARGETS) :]]
     rows = await stage.connection.fetch(_LINES, len(TARGETS))
     losses += [f"lost: {row['slot']} has {row['count']} lines" for row in rows]
     losses += [*await judge.torn(stage.connection), *await judge.altered(stage.connection, stage.simulator)]
@@ -158,8 +228,12 @@ def _odd(chance: Random) -> dict[str, str]:
 async def _swept(world: World, at: datetime, environment: dict[str, str]) -> tuple[Counter[str], str]:
     """What one sweep leaves behind."""
     life = at - datetime.now(UTC) + timedelta(days=1)
-    async with world.stage(*TARGETS, options=replace(STILL, token_life=life)) as stage:
-        wall = Wall(stage.folder, at)
+    wall = Wall(world.own_folder("wall"), at)
+    options = replace(STILL, token_life=life)
+    async with (
+        world.another_cluster("walled", wall=wall) as cluster,
+        world.stage(*TARGETS, options=options, cluster=cluster) as stage,
+    ):
         before = ("env", *(f"{name}={value}" for name, value in (environment | wall.environment).items()))
         slot = at.replace(microsecond=0) - timedelta(seconds=3)
         async with stage.start_cold("once", "--slot", slot.isoformat(), before=before) as process:

@@ -120,6 +120,13 @@ class World:
             yield Stage(folder, targets, simulator, address, connection, tap, config, cluster, env)
         rmtree(folder)
 
+    def own_folder(self, name: str) -> Path:
+        """A folder that nobody else uses."""
+        self._stages += 1
+        folder = self.folder / f"{name}{self._stages}"
+        folder.mkdir()
+        return folder
+
     def another_cluster(
         self, name: str, *settings: str, wall: Wall | None = None
     ) -> AbstractAsyncContextManager[Cluster]:
