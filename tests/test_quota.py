@@ -193,7 +193,7 @@ async def test_places_that_a_database_lost_are_made_again(database: Address) -> 
         await connection.execute("DELETE FROM collector.place WHERE key = 'fallen back'")
         await connection.execute("DELETE FROM collector.quota WHERE key = 'fallen back'")
         async with asyncio.timeout(60):
-            while not isinstance(await places.book(connection, API, timedelta(seconds=1)), Place):
+            while not isinstance(await places.book(connection, API, timedelta(seconds=1)), Place):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 
