@@ -13,7 +13,8 @@ from collector.wire import Reply, read_bars
 
 DAY = date(2026, 11, 20)
 PLAIN = st.integers(0, 2**31 - 1).map(str)
-DECORATED = st.sampled_from(["", " 12 ", "007", "--5", "1,234", "+7", "-7", "x", "１", "2147483648", "-0"])
+SATURATED = ["2147483648", "2147483647", "2147483", "4294967295"]
+DECORATED = st.sampled_from(["", " 12 ", "007", "--5", "1,234", "+7", "-7", "x", "１", "-0", *SATURATED])
 CHANGE = st.integers(-(2**31) + 1, 2**31 - 1).map(lambda won: f"{won:+}") | DECORATED
 ROW = st.fixed_dictionaries(
     {
