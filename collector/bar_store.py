@@ -22,20 +22,28 @@ _TRIES = (0.2, 1.0, 3.0)
 _PLANNING = 120.0
 _DAY_OF = itemgetter(1)
 
+# A listing whose row did not decode is a member; a walk with a row of which not even the code does tells nothing.
 _MEMBERS = """
 SELECT w.target, w.slot, w.rows, held.symbols
 FROM unnest($1::smallint[]) AS t (id)
 CROSS JOIN LATERAL (
-    SELECT w.target, w.slot, w.rows
+    SELECT w.target, w.slot, w.rows + w.bad AS rows
     FROM collector.walk AS w
-    WHERE w.target = t.id AND w.status = 'complete'
+    WHERE w.target = t.id AND w.status = 'complete' AND (w.bad = 0 OR w.members IS NOT NULL)
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS w
 CROSS JOIN LATERAL (
-    SELECT COALESCE(array_agg(l.symbol ORDER BY s.position), '{}') AS symbols
-    FROM collector.walked(w.slot, w.target) AS s
-    JOIN collector.listing AS l ON l.id = s.listing
+    SELECT COALESCE(array_agg(present.symbol ORDER BY present.position), '{}') AS symbols
+    FROM (
+        SELECT l.symbol, s.position
+        FROM collector.walked(w.slot, w.target) AS s
+        JOIN collector.listing AS l ON l.id = s.listing
+        UNION ALL
+        SELECT q.symbol, NULL
+        FROM collector.quarantine AS q
+        WHERE q.slot = w.slot AND q.target = w.target AND q.symbol <> ''
+    ) AS present
 ) AS held
 """
 _SIGHTINGS = """
@@ -250,5 +258,5 @@ def _array(numbers: Iterable[int]) -> str:
 
 
 def _bad_rows(pages: Sequence[BarPage]) -> Sequence[Sequence[Any]]:
-    bad = [(number, *row) for number, page in enumerate(pages, 1) for row in page.bad]
+    bad = [(number, row.raw, row.reason) for number, page in enumerate(pages, 1) for row in page.bad]
     return list(zip(*bad, strict=True)) if bad else _NO_BAD_ROWS

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from collector.certify import certify
+from collector.certify import Verdict, bear_out, certify, is_doubtful
 from collector.claims import Alone, ClaimLost, Work, Worklist
 from collector.errors import ApiError, Denied, Rejected, Unavailable
 from collector.kiwoom import Kiwoom
 from collector.log import logger
-from collector.model import Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
+from collector.model import Certificate, Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
 from collector.plan import estimate
 from collector.store import Store
 from collector.tally import Tally
@@ -241,9 +241,14 @@ class _Pass:
     async def _entered(self, reading: Reading, known: Known, walk: Walk) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        verdict = await self._judge_doubt(reading, certificate)
+        certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
-        if not await self._store.enter(reading, certificate, walk.claim):
+        if not await self._store.enter(
+            reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
+        ):
             return await self._standing(reading.slot, reading.target)
+        _log_borne_out(reading.target, verdict.borne_out)
         return Outcome(
             target=reading.target,
             slot=reading.slot,
@@ -252,7 +257,14 @@ class _Pass:
             rows=reading.row_count,
             remarks=certificate.remarks,
             attempts=reading.attempts,
+            expected=known.rows,
+            bad=reading.bad_count,
         )
+
+    async def _judge_doubt(self, reading: Reading, certificate: Certificate) -> Verdict:
+        if not is_doubtful(reading, certificate):
+            return Verdict(certificate)
+        return bear_out(reading, certificate, await self._store.history(reading.slot, reading.target))
 
     async def _failed(self, walk: Walk, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
@@ -288,6 +300,11 @@ def _log_walk(outcome: Outcome) -> None:
         logger.warning("walk.stored", **facts)
     else:
         logger.info("walk.stored", **facts)
+
+
+def _log_borne_out(target: Target, slots: Sequence[datetime]) -> None:
+    if slots:
+        logger.warning("walks.borne_out", target=str(target), count=len(slots), since=slots[0].isoformat())
 
 
 def _log_sweep(sweep: Sweep, universe: str, *, resumed: int) -> None:

@@ -22,6 +22,9 @@ from collector.lease import LeaseLost
 from collector.model import (
     KST,
     Certificate,
+    EarlierWalk,
+    Exchange,
+    History,
     Known,
     Outcome,
     Reading,
@@ -36,39 +39,67 @@ T = TypeVar("T")
 
 AHEAD = 8
 """Days from a slot's own for which partitions are made."""
+_LISTS = 40
+"""Different lists of one target that are compared at most: one that differs in each walk is not borne out anyway."""
 _TRIES = (0.2, 1.0, 3.0)
 """Seconds before what could not be written, or may have been, is looked up and tried again."""
 
 _LEDGER = """
-SELECT target, status, pages, rows, remarks, error, attempts
+SELECT target, status, pages, rows, remarks, error, attempts, expected, bad
 FROM collector.walk
 WHERE slot = $1
 """
 _KNOWN = """
-SELECT t.id, whole.rows, whole.slot, whole.members, newest.members AS last_members, before.members AS members_before
+SELECT t.id, whole.rows, whole.slot, whole.members
 FROM unnest($1::smallint[]) AS t (id)
 LEFT JOIN LATERAL (
-    SELECT w.slot, w.rows, w.members
+    SELECT w.slot, w.rows + w.bad AS rows, w.members
     FROM collector.walk AS w
     WHERE w.target = t.id AND w.slot < $2 AND w.slot > $2 - INTERVAL '10 days' AND w.status = 'complete'
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS whole ON true
-LEFT JOIN LATERAL (
-    SELECT w.members
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.slot < $2 AND w.slot >= $3 AND w.members IS NOT NULL
-    ORDER BY w.slot DESC
-    LIMIT 1
-) AS newest ON true
-LEFT JOIN LATERAL (
-    SELECT w.members
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.slot < $3 AND w.slot > $2 - INTERVAL '10 days' AND w.members IS NOT NULL
-    ORDER BY w.slot DESC
-    LIMIT 1
-) AS before ON true
 """
+# Page starts that stand twice: a page before the last was empty.
+_EARLIER = """
+SELECT w.slot, w.status, w.remarks, w.members, w.bad,
+       cardinality(w.page_starts) > (SELECT count(DISTINCT start) FROM unnest(w.page_starts) AS start) AS has_gap
+FROM collector.walk AS w
+WHERE w.target = $1 AND w.slot < $2 AND w.members IS NOT NULL AND w.status IN ('complete', 'suspect')
+  AND w.slot >= COALESCE((
+      SELECT max(c.slot)
+      FROM collector.walk AS c
+      WHERE c.target = $1 AND c.slot < $2 AND c.slot > $2 - INTERVAL '10 days' AND c.status = 'complete'
+  ), $2 - INTERVAL '10 days')
+ORDER BY w.slot DESC
+"""
+_SYMBOLS = """
+SELECT w.slot, present.symbols
+FROM unnest($2::timestamptz[]) AS w (slot)
+CROSS JOIN LATERAL (
+    SELECT array_agg(p.symbol ORDER BY p.position, p.symbol) AS symbols
+    FROM (
+        SELECT l.symbol, s.position
+        FROM collector.walked(w.slot, $1) AS s
+        JOIN collector.listing AS l ON l.id = s.listing
+        UNION ALL
+        SELECT q.symbol, NULL
+        FROM collector.quarantine AS q
+        WHERE q.slot = w.slot AND q.target = $1 AND q.symbol <> ''
+    ) AS p
+) AS present
+WHERE present.symbols IS NOT NULL
+"""
+_ON_KRX = """
+SELECT w.target, w.slot
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+WHERE t.market = $1 AND t.sector = $2 AND t.exchange = 'KRX' AND w.slot <= $3 AND w.slot >= $4 AND w.rows > 0
+  AND (w.status = 'complete' OR (w.status = 'suspect' AND w.remarks <@ '{row_count,membership}'))
+ORDER BY w.slot DESC
+LIMIT 1
+"""
+_BEAR_OUT = "SELECT collector.judge_again($1, $2::timestamptz[], 'suspect', 'complete', 'borne_out', $3)"
 # `there` may be any list of NXT. It speaks for a sector only if the same list on KRX holds all of the sector's members.
 _NONE_THERE = """
 WITH whole AS (
@@ -120,24 +151,24 @@ SELECT EXISTS (SELECT FROM members)
 _ENTER = """
 INSERT INTO collector.walk AS w (
     slot, target, status, pages, rows, remarks, error, attempts,
-    requested_at, received_at, page_starts, page_times, members, digest
+    requested_at, received_at, page_starts, page_times, bad, expected, members, digest
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (slot, target) DO UPDATE
 SET status = EXCLUDED.status, pages = EXCLUDED.pages, rows = EXCLUDED.rows, remarks = EXCLUDED.remarks,
     error = EXCLUDED.error, attempts = w.attempts + EXCLUDED.attempts, requested_at = EXCLUDED.requested_at,
     received_at = EXCLUDED.received_at, committed_at = clock_timestamp(),
     page_starts = EXCLUDED.page_starts, page_times = EXCLUDED.page_times,
-    members = EXCLUDED.members, digest = EXCLUDED.digest
+    bad = EXCLUDED.bad, expected = EXCLUDED.expected, members = EXCLUDED.members, digest = EXCLUDED.digest
 WHERE w.status IN ('failed', 'missed') OR (w.status = 'suspect' AND EXCLUDED.status = 'complete')
 RETURNING xmax = 0 AS fresh
 """
 _CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
 _CLEAR_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
 _QUARANTINE = """
-INSERT INTO collector.quarantine (slot, target, page, raw, reason)
-SELECT $1, $2, page, raw, reason
-FROM unnest($3::integer[], $4::text[], $5::text[]) AS bad (page, raw, reason)
+INSERT INTO collector.quarantine (slot, target, page, raw, reason, symbol)
+SELECT $1, $2, page, raw, reason, symbol
+FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[]) AS bad (page, raw, reason, symbol)
 """
 _FOUND = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
@@ -244,6 +275,8 @@ class Store:
                 remarks=tuple(row["remarks"]),
                 error=row["error"] or "",
                 attempts=row["attempts"],
+                expected=row["expected"],
+                bad=row["bad"],
             )
             for row in found
             if row["target"] in targets
@@ -253,8 +286,16 @@ class Store:
         """What walks before a slot tell of each target."""
         ids = [self.registry.targets[target] for target in targets]
         async with self.database.session("reading earlier walks") as connection:
-            found = await connection.fetch(_KNOWN, ids, slot, _midnight(slot))
+            found = await connection.fetch(_KNOWN, ids, slot)
         return {target: _known(row) for target, row in zip(targets, found, strict=True)}
+
+    async def history(self, slot: datetime, target: Target) -> History:
+        """The walks of a target before a slot, back to the last complete one, with the symbols of each.
+
+        Walks whose rows are not in the database any more are left out.
+        """
+        async with self.database.session("reading the history of a list") as connection:
+            return await _read_history(connection, slot, target, self.registry.targets[target])
 
     async def none_there(self, slot: datetime, target: Target) -> bool:
         """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
@@ -265,8 +306,19 @@ class Store:
         async with self.database.session("comparing KRX with NXT") as connection:
             return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
-    async def enter(self, reading: Reading, certificate: Certificate, claim: Claim | None = None) -> bool:
+    async def enter(
+        self,
+        reading: Reading,
+        certificate: Certificate,
+        claim: Claim | None = None,
+        *,
+        borne_out: Sequence[datetime] = (),
+        expected: int | None = None,
+    ) -> bool:
         """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
+
+        Suspect walks of the target at the slots `borne_out` become complete in the same transaction. `expected`:
+        rows of the complete walk that this one was judged by.
 
         ClaimLost: the walk is somebody else's by now, and nothing was written.
         An error while committing does not tell whether it was committed, so the ledger is read before
@@ -276,14 +328,18 @@ class Store:
         numbers = [await self.registry.numbers(page.listings, reading.slot) for page in pages]
         target = self.registry.targets[reading.target]
         packed = rows.pack(reading.slot, target, pages, numbers)
-        values = (*_ledger_values(reading, certificate), members_digest(reading), packed.digest)
+        values = (*_ledger_values(reading, certificate, expected), members_digest(reading), packed.digest)
 
         async def write(again: bool) -> bool:
             if again and await self._is_there(reading, certificate.status):
                 return True
-            return await self._written(reading, target, certificate, values, packed, claim=claim)
+            return await self._written(
+                reading, target, certificate, values, packed, claim=claim, borne_out=borne_out
+            )
 
         entered = await self._repeated(reading.slot, write)
+        if entered and borne_out:
+            await self._keep_memberships(borne_out)
         if certificate.status is Status.COMPLETE:
             self.registry.note_members(reading.target.market, [page.listings for page in pages])
         return entered
@@ -295,7 +351,7 @@ class Store:
 
         ClaimLost as in `enter`.
         """
-        nothing: tuple[Any, ...] = (None, None, [], [], None, None)
+        nothing: tuple[Any, ...] = (None, None, [], [], 0, None, None, None)
         values: tuple[Any, ...] = (
             slot,
             self.registry.targets[target],
@@ -325,6 +381,7 @@ class Store:
         packed: rows.Packed,
         *,
         claim: Claim | None,
+        borne_out: Sequence[datetime],
     ) -> bool:
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
@@ -338,7 +395,16 @@ class Store:
             if reading.row_count:
                 await _copy(connection, reading.slot, packed.copy)
             await _quarantine(connection, reading, target)
+            if borne_out:
+                await connection.fetchval(_BEAR_OUT, target, borne_out, f"walk of {reading.slot.isoformat()}")
             return True
+
+    async def _keep_memberships(self, slots: Sequence[datetime]) -> None:
+        """Note who the walks of earlier slots showed, oldest first, one slot a day: lists change overnight."""
+        days = {slot.astimezone(KST).date(): slot for slot in slots}
+        async with self.database.transaction("keeping the members of earlier walks") as connection:
+            for slot in sorted(days.values()):
+                await connection.execute(_KEEP_MEMBERSHIP, slot)
 
     async def _repeated(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
         """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
@@ -377,13 +443,42 @@ def _known(row: Mapping[str, Any]) -> Known:
         rows=row["rows"],
         day=row["slot"] and row["slot"].astimezone(KST).date(),
         members=row["members"],
-        last_members=row["last_members"],
-        members_before=row["members_before"],
     )
 
 
-def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...]:
-    """pages … page_times, in the order of `_ENTER`."""
+async def _read_history(connection: Connection, slot: datetime, target: Target, number: int) -> History:
+    walks = await connection.fetch(_EARLIER, number, slot)
+    newest = {row["members"]: row["slot"] for row in reversed(walks)}
+    wanted = {*sorted(newest.values())[-_LISTS:], *(newest[row["members"]] for row in walks[-1:])}
+    lists = await _read_lists(connection, number, list(wanted))
+    earlier = [
+        EarlierWalk(
+            slot=row["slot"],
+            status=Status(row["status"]),
+            remarks=row["remarks"],
+            symbols=lists[newest[row["members"]]],
+            bad=row["bad"],
+            has_gap=row["has_gap"],
+        )
+        for row in walks
+        if newest[row["members"]] in lists
+    ]
+    krx = await connection.fetchrow(_ON_KRX, target.market, target.sector, slot, _midnight(slot))
+    if krx is None or target.exchange is Exchange.KRX:
+        return History(earlier)
+    on_krx = await _read_lists(connection, krx["target"], [krx["slot"]])
+    return History(earlier, on_krx.get(krx["slot"]))
+
+
+async def _read_lists(
+    connection: Connection, number: int, slots: Sequence[datetime]
+) -> dict[datetime, tuple[str, ...]]:
+    """The symbols of walks, in the order served; those of undecoded rows last."""
+    return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, number, slots)}
+
+
+def _ledger_values(reading: Reading, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
+    """pages … expected, in the order of `_ENTER`."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
         len(reading.pages),
@@ -395,6 +490,8 @@ def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...
         reading.page_times[-1],
         starts,
         list(reading.page_times),
+        reading.bad_count,
+        expected,
     )
 
 

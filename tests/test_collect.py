@@ -106,8 +106,8 @@ async def stage(server: Server, template: str) -> AsyncIterator[Stage]:
         yield Stage(zip(copies, simulators, strict=True))
 
 
-LACKING = "suspect undecoded membership"
-"""One row in a hundred went to quarantine."""
+LACKING = "suspect undecoded"
+"""More than one row in a hundred went to quarantine."""
 
 ENDS = {
     "throttle_429": "failed Throttled",

@@ -75,7 +75,7 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
 def _sorted_out(rows: Sequence[R], first_wrong: Callable[[R], str | None]) -> tuple[list[R], list[BadRow]]:
     """The rows that decode, and the others with the reason."""
     reasons = [(row, first_wrong(row)) for row in rows]
-    wrong = [BadRow(as_sent(msgspec.structs.asdict(row)), reason) for row, reason in reasons if reason]
+    wrong = [_bad_row(msgspec.structs.asdict(row), reason) for row, reason in reasons if reason]
     return [row for row, reason in reasons if reason is None], wrong
 
 
@@ -117,9 +117,19 @@ def _convert(row: object, kind: type[T]) -> T | BadRow:
     try:
         return msgspec.convert(row, kind)
     except msgspec.ValidationError as error:
-        return BadRow(as_sent(row), str(error))
+        return _bad_row(row, str(error))
     except UnicodeEncodeError:
-        return BadRow(as_sent(row), "has a key with half a surrogate pair")
+        return _bad_row(row, "has a key with half a surrogate pair")
+
+
+def _bad_row(sent: object, reason: str) -> BadRow:
+    """A row for quarantine, under its symbol where that decodes."""
+    code = sent.get("stk_cd") if isinstance(sent, dict) else None
+    try:
+        symbol = fields.symbol(code, "")[0] if isinstance(code, str) else ""
+    except fields.FieldError:
+        symbol = ""
+    return BadRow(as_sent(sent), reason, symbol)
 
 
 def _surplus(document: Document, name: str, documented: int) -> int:
