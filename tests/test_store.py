@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -418,6 +418,18 @@ async def test_the_history_on_nxt_comes_with_the_list_of_krx(database: Address) 
         await store.enter(reading(krx, SLOT, snapshots(5)), COMPLETE)
         assert (await store.history(SLOT, KOSDAQ)).krx == tuple(row.symbol for row in snapshots(5))
         assert (await store.history(SLOT, krx)).krx is None
+
+
+async def test_the_list_of_krx_last_evening_says_nothing_this_morning(database: Address) -> None:
+    """Both lie on one day of UTC, and on two of Korea."""
+    morning = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
+    evening = morning - timedelta(hours=12)
+    krx = KOSDAQ._replace(exchange=Exchange.KRX)
+    async with storing(database, slot=evening) as store:
+        await store.registry.number([krx])
+        await store.enter(reading(krx, evening, snapshots(5)), COMPLETE)
+        assert (await store.history(evening + timedelta(minutes=5), KOSDAQ)).krx is not None
+        assert (await store.history(morning, KOSDAQ)).krx is None
 
 
 async def test_walks_that_are_borne_out_become_complete_with_the_walk_that_does_so(database: Address) -> None:

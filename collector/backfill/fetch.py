@@ -13,6 +13,7 @@ from collector.backfill.report import Report, Unfilled
 from collector.bar_store import BarStore, Stretch
 from collector.certify_bars import Sighting, certify_bars
 from collector.errors import ApiError
+from collector.explain import Numbers, explain
 from collector.kiwoom import Kiwoom
 from collector.log import logger
 from collector.model import BarReading, Status
@@ -91,7 +92,10 @@ class Fetch:
             self.report.bars += rows
             logger.info("history.stored", **facts)
         else:
-            reason = ", ".join(certificate.remarks)
+            numbers = Numbers(
+                len(reading.pages), len(reading.bars), sum(len(page.bad) for page in reading.pages)
+            )
+            reason = explain(certificate.remarks, numbers)
             self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
             logger.warning("history.suspect", **facts)
 
