@@ -35,9 +35,7 @@ def test_another_number_of_rows_names_both_numbers():
         " if the list is right, collector accept does so at once"
     )
     assert "1,653" in explain(["row_count"], NUMBERS, "ko")
-    assert "1,716" in explain(
-        ["row_count"], NUMBERS, "ko"
-    )
+    assert "1,716" in explain(["row_count"], NUMBERS, "ko")
 
 
 def test_a_walk_that_is_complete_but_for_a_row_says_how_many():
