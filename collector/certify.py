@@ -46,6 +46,9 @@ DAYS_THAT_AGREE = 2
 DAYS_OF_A_CUT = 3
 """The same for a list that lacks whole pages of the earlier list, or is another list: walks of one day never do."""
 
+FEWEST_TRADED = 3
+"""Listings that must have traded on both exchanges before their rows are compared: one or two may agree by chance."""
+
 _NOTES = frozenset(
     {Remark.LATE, Remark.AFTER_HOURS, Remark.SUSPENDED, Remark.YOUNGER, Remark.BORNE_OUT, Remark.ACCEPTED}
 )
@@ -242,6 +245,17 @@ def _ends_with_full_page(pages: Sequence[Page]) -> bool:
     """Whether the last page that holds rows is as full as pages are."""
     sizes = [page.size for page in pages if page.size]
     return bool(sizes) and sizes[-1] >= max(PAGE_ROWS, sizes[0])
+
+
+def is_copy(traded: int, equal: int) -> bool:
+    """Whether a walk of NXT or CONSOLIDATED holds the rows of KRX: `equal` of `traded` in price and volume.
+
+    `traded` counts listings with a volume on KRX and in the walk; for CONSOLIDATED also one on NXT, since without
+    one it equals KRX rightly. Volumes of two exchanges hardly ever agree, so four in five are enough: between two
+    walks of an open market the busiest listings trade on. Before KRX opens nothing has traded there, and nothing
+    is judged.
+    """
+    return traded >= FEWEST_TRADED and equal * 5 >= traded * 4
 
 
 def board(market: Market) -> Market | None:

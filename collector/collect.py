@@ -6,7 +6,7 @@ programs may take from as well; see `claims`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -94,6 +94,8 @@ class Collector:
         if todo:
             async with self.worklist.work(slot, todo, stay) as work:
                 await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+        copies = await self.store.suspect_copies(slot, targets)
+        tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
         ours = {outcome.target for outcome in tally.outcomes}
         await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
         outcomes = await self._outcomes(slot, targets, stored, tally)
@@ -300,6 +302,14 @@ def _log_walk(outcome: Outcome) -> None:
         logger.warning("walk.stored", **facts)
     else:
         logger.info("walk.stored", **facts)
+
+
+def _as_judged(outcome: Outcome, copies: Collection[Target]) -> Outcome:
+    """The outcome after the comparison with KRX."""
+    if outcome.target not in copies or outcome.status is not Status.COMPLETE:
+        return outcome
+    logger.warning("walk.suspected", target=str(outcome.target), remarks=str(Remark.SAME_AS_KRX))
+    return replace(outcome, status=Status.SUSPECT, remarks=(*outcome.remarks, Remark.SAME_AS_KRX))
 
 
 def _log_borne_out(target: Target, slots: Sequence[datetime]) -> None:

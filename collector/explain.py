@@ -120,6 +120,16 @@ _TABLE: dict[Remark, tuple[tuple[str, str], tuple[str, str]]] = {
             "if the day was a closure, enter it in calendar.yaml",
         ),
     ),
+    Remark.SAME_AS_KRX: (
+        (
+            "{rows}행이 KRX의 가격·거래량과 거의 모두 같음",
+            "nearly all of {rows} rows have the price and the volume of KRX",
+        ),
+        (
+            "다른 거래소의 답으로 보입니다. 다음 슬롯에서 사라지지 않으면 collector check --online을 실행하십시오",
+            "it looks like the answer for another exchange; if it stays, run collector check --online",
+        ),
+    ),
     Remark.DATE_ORDER: (
         ("{rows}개 봉의 날짜 순서가 어긋남", "the dates of {rows} bars are out of order"),
         _AGAIN,

@@ -187,6 +187,7 @@ class Remark(StrEnum):
     MEMBERSHIP = "membership"
     EMPTY = "empty"
     STALE = "stale"
+    SAME_AS_KRX = "same_as_krx"
     DATE_ORDER = "date_order"
     CLOSED_DAY = "closed_day"
     ABSENT_DAYS = "absent_days"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from collector import rows
-from collector.certify import members_digest
+from collector.certify import is_copy, members_digest
 from collector.claims import Claim
 from collector.errors import StoreError
 from collector.lease import LeaseLost
@@ -148,6 +148,37 @@ SELECT EXISTS (SELECT FROM members)
    AND NOT EXISTS (SELECT FROM members WHERE symbol IN (SELECT symbol FROM trading))
    AND NOT EXISTS (SELECT FROM members WHERE symbol NOT IN (SELECT symbol FROM candidates))
 """
+# The newest complete walks of half an hour, of one day: an exchange may be walked by another schedule.
+_BESIDE_KRX = """
+WITH recent AS (
+    SELECT DISTINCT ON (t.market, t.sector, t.exchange)
+           t.market, t.sector, t.exchange, w.target, w.slot, w.remarks
+    FROM collector.walk AS w
+    JOIN collector.target AS t ON t.id = w.target
+    WHERE (t.market, t.sector) IN (
+          SELECT a.market, a.sector FROM collector.target AS a WHERE a.id = ANY ($1::smallint[])
+      )
+      AND w.status = 'complete' AND w.rows > 0
+      AND w.slot <= $2 AND w.slot > $2 - INTERVAL '30 minutes' AND w.slot >= $3
+    ORDER BY t.market, t.sector, t.exchange, w.slot DESC
+)
+SELECT o.market, o.sector, o.exchange, o.target, o.slot, k.slot AS krx_slot, c.traded, c.equal
+FROM recent AS o
+JOIN recent AS k ON k.market = o.market AND k.sector = o.sector AND k.exchange = 'KRX'
+LEFT JOIN recent AS n ON n.market = o.market AND n.sector = o.sector AND n.exchange = 'NXT'
+CROSS JOIN LATERAL (
+    SELECT count(*) AS traded, count(*) FILTER (WHERE a.price = b.price AND a.volume = b.volume) AS equal
+    FROM collector.walked(o.slot, o.target) AS a
+    JOIN collector.walked(k.slot, k.target) AS b ON b.listing = a.listing AND b.volume > 0
+    LEFT JOIN collector.walked(n.slot, n.target) AS x ON x.listing = a.listing
+    WHERE a.volume > 0 AND (o.exchange = 'NXT' OR x.volume > 0)
+) AS c
+WHERE o.exchange <> 'KRX' AND NOT o.remarks @> '{accepted}'
+ORDER BY o.exchange DESC, o.target
+"""
+_SUSPECT_COPY = (
+    "SELECT collector.judge_again($1, ARRAY[$2::timestamptz], 'complete', 'suspect', 'same_as_krx', $3)"
+)
 _ENTER = """
 INSERT INTO collector.walk AS w (
     slot, target, status, pages, rows, remarks, error, attempts,
@@ -243,6 +274,26 @@ class Store:
             await self.registry.keep_members(connection, slot)
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
+
+    async def suspect_copies(self, slot: datetime, targets: Collection[Target]) -> set[Target]:
+        """Make walks of NXT and CONSOLIDATED suspect that hold the rows of KRX; those of this slot.
+
+        The newest walks of each exchange within half an hour are compared, whichever came first. CONSOLIDATED is not
+        judged by an NXT that is a copy itself.
+        """
+        if all(target.exchange is Exchange.KRX for target in self.registry.targets):
+            return set()
+        ids = [self.registry.targets[target] for target in targets]
+        copies: dict[Target, datetime] = {}
+        async with self.database.transaction("comparing with KRX") as connection:
+            for row in await connection.fetch(_BESIDE_KRX, ids, slot, _midnight(slot)):
+                target = Target.of(row["market"], row["sector"], row["exchange"])
+                is_judged = target._replace(exchange=Exchange.NXT) not in copies
+                if is_judged and is_copy(row["traded"], row["equal"]):
+                    copies[target] = row["slot"]
+                    by = f"walk of KRX of {row['krx_slot'].isoformat()}"
+                    await connection.fetchval(_SUSPECT_COPY, row["target"], row["slot"], by)
+        return {target for target, at in copies.items() if at == slot}
 
     async def keep_sight(self, slot: datetime, targets: Iterable[Target]) -> None:
         """Note which listings complete walks of a slot showed, and where: who walked them may have died before."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.certify import PAGE_ROWS, bear_out, certify, is_doubtful, members_digest
+from collector.certify import PAGE_ROWS, bear_out, certify, is_copy, is_doubtful, members_digest
 from collector.model import (
     BadRow,
     Certificate,
@@ -647,3 +647,19 @@ def test_the_page_of_another_target_is_flagged_with_nothing_known():
         stray = pages(listed(100))[0]
         mixed = [*walked[:number], replace(stray, next_key=walked[number].next_key), *walked[number + 1 :]]
         assert Remark.PAGE_ORDER in remarks(mixed)
+
+
+@pytest.mark.parametrize(
+    ("traded", "equal", "expected"),
+    [
+        (600, 600, True),
+        (600, 480, True),
+        (600, 479, False),
+        (3, 3, True),
+        (2, 2, False),
+        (600, 6, False),
+        (0, 0, False),
+    ],
+)
+def test_rows_are_those_of_krx_where_nearly_all_that_traded_are_equal(traded, equal, expected):
+    assert is_copy(traded, equal) is expected

@@ -636,3 +636,102 @@ async def test_a_query_touches_its_own_day_only_and_by_an_index(
     text = "\n".join(line for [line] in lines)
     assert "snapshot_20261119" not in text
     assert f"snapshot_20261120_{index}" in text
+
+
+def traded(count: int, *, price: int = 1000, volume: int = 5000, still: int = 0) -> list[Snapshot]:
+    """Rows of which the first `still` have not traded."""
+    return [
+        row._replace(price=price + number, volume=0 if number < still else volume + number)
+        for number, row in enumerate(snapshots(count))
+    ]
+
+
+async def judged(
+    database: Address, walks: Sequence[tuple[str, timedelta, Sequence[Snapshot]]]
+) -> tuple[set[str], dict[tuple[str, timedelta], str]]:
+    """Which exchanges are reported as copies of KRX, and how each walk stands afterwards."""
+    targets = {exchange: KOSPI._replace(exchange=Exchange(exchange)) for exchange in Exchange}
+    async with storing(database) as store:
+        await store.registry.number(targets.values())
+        for exchange, ago, rows in walks:
+            await store.enter(reading(targets[Exchange(exchange)], SLOT - ago, rows), COMPLETE)
+        copies = await store.suspect_copies(SLOT, list(targets.values()))
+        assert await store.suspect_copies(SLOT, list(targets.values())) == set()
+    lines = await fetch(database, "SELECT exchange, slot, status, remarks FROM walk")
+    assert all((status == "suspect") is ("same_as_krx" in remarks) for *_, status, remarks in lines)
+    return {str(target.exchange) for target in copies}, {
+        (exchange, SLOT - slot): status for exchange, slot, status, _ in lines
+    }
+
+
+NOW, EARLIER = timedelta(0), timedelta(minutes=5)
+ON_KRX, ON_NXT, ON_BOTH = traded(60), traded(40, volume=70), traded(60, volume=5070)
+
+
+@pytest.mark.parametrize(
+    ("walks", "copies"),
+    [
+        pytest.param([("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT)], set(), id="its own rows"),
+        pytest.param([("KRX", NOW, ON_KRX), ("NXT", NOW, ON_KRX)], {"NXT"}, id="the rows of KRX"),
+        pytest.param([("NXT", NOW, ON_KRX[:40]), ("KRX", NOW, ON_KRX)], {"NXT"}, id="KRX comes later"),
+        pytest.param(
+            [("KRX", EARLIER, ON_KRX), ("NXT", NOW, ON_KRX)], {"NXT"}, id="KRX came at another slot"
+        ),
+        pytest.param(
+            [("KRX", timedelta(hours=1), ON_KRX), ("NXT", NOW, ON_KRX)], set(), id="too long ago to compare"
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, [*ON_KRX[:50], *traded(60, volume=9)[50:]])],
+            {"NXT"},
+            id="some have traded on in between",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=60)), ("NXT", NOW, traded(60, still=60))],
+            set(),
+            id="nothing traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=58)), ("NXT", NOW, traded(60, still=58))],
+            set(),
+            id="too few traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_KRX)],
+            {"CONSOLIDATED"},
+            id="CONSOLIDATED lacks what NXT traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_BOTH)],
+            set(),
+            id="both together",
+        ),
+        pytest.param([("KRX", NOW, ON_KRX), ("CONSOLIDATED", NOW, ON_KRX)], set(), id="NXT is not known"),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, traded(40, still=40)), ("CONSOLIDATED", NOW, ON_KRX)],
+            set(),
+            id="NXT has not traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=60)), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_NXT)],
+            set(),
+            id="before KRX opens",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_KRX), ("CONSOLIDATED", NOW, ON_KRX)],
+            {"NXT"},
+            id="NXT is a copy",
+        ),
+    ],
+)
+async def test_a_walk_with_the_rows_of_krx_is_suspect(
+    database: Address, walks: list[tuple[str, timedelta, list[Snapshot]]], copies: set[str]
+) -> None:
+    found, states = await judged(database, walks)
+    assert found == copies
+    assert {exchange for (exchange, _), status in states.items() if status == "suspect"} == copies
+
+
+async def test_a_walk_of_nxt_is_judged_by_a_later_slot_of_krx(database: Address) -> None:
+    copies, states = await judged(database, [("NXT", EARLIER, ON_KRX), ("KRX", NOW, ON_KRX)])
+    assert copies == set()
+    assert states == {("NXT", EARLIER): "suspect", ("KRX", NOW): "complete"}

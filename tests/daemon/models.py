@@ -128,6 +128,9 @@ class ModelStore:
     async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
         return dict.fromkeys(targets, Known())
 
+    async def suspect_copies(self, slot: datetime, targets: Sequence[Target]) -> set[Target]:
+        return set()
+
     async def none_there(self, slot: datetime, target: Target) -> bool:
         return False
 
