@@ -316,7 +316,8 @@ class Sector:
 class Bar(NamedTuple):
     """One listing's day: won as integers, volume in shares; None where nothing traded.
 
-    `change` is won against the close of the trading day before, or what stands for it after a split.
+    `change` is won against the close of the trading day before, or what stands for it after a split; None where the
+    API does not say it.
     """
 
     symbol: str
@@ -326,7 +327,7 @@ class Bar(NamedTuple):
     low: int | None
     close: int | None
     volume: int
-    change: int
+    change: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,3 +121,9 @@ BEGIN
     RETURN kept;
 END
 $$;
+
+-- What a bar changed by is not always said, and not always to be computed.
+ALTER TABLE collector.bar ALTER COLUMN change DROP NOT NULL;
+ALTER TABLE collector.bar_suspect ALTER COLUMN change DROP NOT NULL;
+COMMENT ON COLUMN public.daily.change IS
+    'pred_pre, won against the close before; where ka10081 leaves it out, the difference to the bar before; NULL: not known';

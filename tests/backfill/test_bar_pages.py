@@ -22,9 +22,13 @@ ROW = st.fixed_dictionaries(
         "trde_qty": st.integers(0, 10**15 - 1).map(str) | DECORATED,
         "dt": st.integers(0, 9_000).map(lambda days: f"{DAY - timedelta(days):%Y%m%d}")
         | st.sampled_from(["", "20261301", "2026-1-1", "２０２６１１２０", "19000229"]),
+    },
+    optional={
         "pred_pre": CHANGE,
-        **dict.fromkeys(("trde_prica", "pred_pre_sig", "trde_tern_rt"), st.just("1")),
-    }
+        **dict.fromkeys(
+            ("trde_prica", "pred_pre_sig", "trde_tern_rt"), st.just("1") | st.none() | st.just(1)
+        ),
+    },
 )
 
 

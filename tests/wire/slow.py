@@ -197,8 +197,7 @@ def names_an_error(message: str) -> bool:
     return any(len(piece) >= 3 and set(piece[:3]) <= DIGITS for piece in message.split("CODE=")[1:])
 
 
-BAR_FIELDS = ["cur_prc", "trde_qty", "trde_prica", "dt", "open_pric", "high_pric", "low_pric"]
-BAR_FIELDS += ["pred_pre", "pred_pre_sig", "trde_tern_rt"]
+BAR_FIELDS = ["cur_prc", "trde_qty", "dt", "open_pric", "high_pric", "low_pric"]
 
 
 def days(body: bytes, symbol: str) -> Iterator[Values | None]:
@@ -220,8 +219,16 @@ def day_values(row: Any, symbol: str) -> Values:
         price(row, "low_pric"),
         price(row, "cur_prc"),
         volume(row, "trde_qty"),
-        won(text(row, "pred_pre")),
+        change(row),
     )
+
+
+def change(row: Any) -> int | None:
+    """Absent, null and blank alike: the API does not say what the day changed by."""
+    written = row.get("pred_pre")
+    if written is None or (isinstance(written, str) and not written.strip(" \t")):
+        return None
+    return won(text(row, "pred_pre"))
 
 
 def day(row: Any) -> date:
