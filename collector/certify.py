@@ -127,10 +127,11 @@ def bear_out(reading: Reading, certificate: Certificate, history: History) -> Ve
     - other members in about the same number, or an empty last page after full ones: 2 that list exactly the same;
     - another number of rows: 3 of one day, or walks of 2 days;
     - fewer rows, and the last page is full: 4 of one day, or walks of 2 days;
-    - fewer rows, and most of what is gone are whole pages of the earlier list; or a list that shares less than half
-      of its members with the earlier one; or fewer than half of the rows that the sector table expects, if the last
-      page is full: walks of 3 days. That is what a list that broke off, or another sector's list, looks like, and
-      a server may repeat it all day. `collector accept` is the short way.
+    - fewer rows, and most of what is gone are whole pages of the earlier list or stood at the borders of the pages;
+      or a list that shares less than half of its members with the earlier one; or fewer than half of the rows that
+      the sector table expects, if the last page is full: walks of 3 days. That is what a list that broke off, pages
+      that do not join, or another sector's list look like, and a server may repeat it all day. `collector accept`
+      is the short way.
 
     No number of walks bears out a list on NXT with members that KRX does not list on that day, nor one of
     CONSOLIDATED with other members than KRX; nor an empty list.
@@ -170,10 +171,10 @@ def _is_borne_out(
         return has_twin
     today = _day(reading.slot)
     days = len({today, *(_day(walk.slot) for walk in run)})
-    is_at_border = _ends_with_full_page(reading.pages)
     earlier = baseline.symbols if baseline else None
-    if _looks_cut(symbols, earlier, is_at_border=is_at_border):
+    if _looks_cut(reading.pages, symbols, earlier):
         return days >= DAYS_OF_A_CUT
+    is_at_border = _ends_with_full_page(reading.pages)
     has_shrunk = earlier is not None and len(symbols) < len(earlier)
     needed = WALKS_AT_A_BORDER if is_at_border and has_shrunk else WALKS_THAT_AGREE
     walks = 1 + sum(_day(walk.slot) == today for walk in run)
@@ -201,16 +202,35 @@ def _is_sound(walk: EarlierWalk) -> bool:
     return walk.status is Status.COMPLETE or (bool(walk.symbols) and against <= _DOUBTS and not walk.has_gap)
 
 
-def _looks_cut(symbols: Sequence[str], earlier: Sequence[str] | None, *, is_at_border: bool) -> bool:
-    """Whether a list lacks pages of the earlier one, or is hardly the same list at all."""
+def _looks_cut(pages: Sequence[Page], symbols: Sequence[str], earlier: Sequence[str] | None) -> bool:
+    """Whether a list lacks what stood around its page borders, or pages, or is hardly the same list at all."""
+    is_at_border = _ends_with_full_page(pages)
     if earlier is None:
         return is_at_border
     present = set(symbols)
-    parts = [earlier[start : start + PAGE_ROWS] for start in range(0, len(earlier), PAGE_ROWS)]
-    whole = sum(len(part) for part in parts if present.isdisjoint(part))
     lost = len(earlier) - len(present.intersection(earlier))
     is_another = (len(earlier) - lost) * 2 < min(len(earlier), len(present))
-    return is_another or (len(present) < len(earlier) and whole > 0 and whole * 4 >= lost * 3)
+    if is_another or len(present) >= len(earlier):
+        return is_another
+    parts = [earlier[start : start + PAGE_ROWS] for start in range(0, len(earlier), PAGE_ROWS)]
+    in_pages = sum(len(part) for part in parts if present.isdisjoint(part))
+    at_borders = _count_lost_at_borders(pages, earlier, is_at_border=is_at_border)
+    return max(in_pages, at_borders) * 4 >= lost * 3
+
+
+def _count_lost_at_borders(pages: Sequence[Page], earlier: Sequence[str], *, is_at_border: bool) -> int:
+    """How many lost members stood between the last row of a page and the first row of the next one."""
+    page_of = {symbol: number for number, page in enumerate(pages) for symbol in page.rows.symbol}
+    count = run = 0
+    before: int | None = None
+    for symbol in earlier:
+        page = page_of.get(symbol)
+        if page is None:
+            run += 1
+            continue
+        count += run if before is not None and page != before else 0
+        before, run = page, 0
+    return count + (run if is_at_border else 0)
 
 
 def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] | None) -> bool:

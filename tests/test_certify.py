@@ -388,6 +388,10 @@ CUTS = [
     pytest.param([*listed(1000), *listed(1377, 1101)], id="a page in the middle is missing"),
     pytest.param(listed(2377, 101), id="the first page is missing"),
     pytest.param(listed(1000, 5000), id="another list"),
+    pytest.param(
+        [code for start in range(0, 2477, 140) for code in listed(2477)[start : start + 100]],
+        id="each page begins forty rows late",
+    ),
 ]
 
 
