@@ -11,6 +11,7 @@ from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
 
+from collector.certify_bars import Suspected, fill_changes
 from collector.errors import StoreError, StoreFailure
 from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
 from collector.postgres.database import Database
@@ -20,20 +21,28 @@ _TRIES = (0.2, 1.0, 3.0)
 _PLANNING = 120.0
 _DAY_OF = itemgetter(1)
 
+# A listing whose row did not decode is a member; a walk with a row of which not even the code does tells nothing.
 _MEMBERS = """
 SELECT w.target, w.slot, w.rows, held.symbols
 FROM unnest($1::smallint[]) AS t (id)
 CROSS JOIN LATERAL (
-    SELECT w.target, w.slot, w.rows
+    SELECT w.target, w.slot, w.rows + w.bad AS rows
     FROM collector.walk AS w
-    WHERE w.target = t.id AND w.status = 'complete'
+    WHERE w.target = t.id AND w.status = 'complete' AND (w.bad = 0 OR w.members IS NOT NULL)
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS w
 CROSS JOIN LATERAL (
-    SELECT COALESCE(array_agg(l.symbol ORDER BY s.position), '{}') AS symbols
-    FROM collector.walked(w.slot, w.target) AS s
-    JOIN collector.listing AS l ON l.id = s.listing
+    SELECT COALESCE(array_agg(present.symbol ORDER BY present.position), '{}') AS symbols
+    FROM (
+        SELECT l.symbol, s.position
+        FROM collector.walked(w.slot, w.target) AS s
+        JOIN collector.listing AS l ON l.id = s.listing
+        UNION ALL
+        SELECT q.symbol, NULL
+        FROM collector.quarantine AS q
+        WHERE q.slot = w.slot AND q.target = w.target AND q.symbol <> ''
+    ) AS present
 ) AS held
 """
 _SIGHTINGS = """
@@ -51,6 +60,17 @@ CROSS JOIN LATERAL collector.walked(w.slot, w.target) AS s
 JOIN collector.listing AS l ON l.id = s.listing
 JOIN (SELECT symbol, min(first_seen) AS since FROM collector.listing GROUP BY symbol) AS o ON o.symbol = l.symbol
 ORDER BY l.symbol, w.slot DESC
+"""
+_SUSPECTED = """
+SELECT w.from_date, w.to_date, ARRAY(
+    SELECT s.trading_date
+    FROM collector.bar_suspect AS s
+    WHERE s.symbol = w.symbol AND s.adjusted = w.adjusted AND s.trading_date BETWEEN w.from_date AND w.to_date
+) AS dates
+FROM collector.bar_walk AS w
+WHERE w.symbol = $1 AND w.adjusted = $2 AND w.status = 'suspect' AND 'absent_days' = ANY (w.remarks)
+ORDER BY w.id DESC
+LIMIT 1
 """
 _KEEP_MEMBERS = """
 INSERT INTO collector.membership (target, as_of, symbols)
@@ -181,6 +201,12 @@ class BarStore:
             lacking[symbol] = Stretch(symbol, first, row["last"], row["days"], oldest)
         return lacking
 
+    async def suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
+        """The newest suspect walk of a history that lacked days, None if there is none."""
+        async with self._database.session("reading what was suspect") as connection:
+            row = await connection.fetchrow(_SUSPECTED, symbol, adjusted)
+        return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
+
     async def enter(
         self, stretch: Stretch, reading: BarReading, certificate: Certificate, *, adjusted: bool
     ) -> int | None:
@@ -195,7 +221,7 @@ class BarStore:
             *(certificate.status, list(certificate.remarks), None, reading.attempts),
             *(len(reading.pages), wanted, reading.requested_at, reading.received_at),
         )
-        values = (*walk, *_columns(bars), *_bad_rows(reading.pages))
+        values = (*walk, *_columns(fill_changes(bars)), *_bad_rows(reading.pages))
 
         async def write(again: bool) -> int | None:
             if again and await self._is_there(stretch.symbol, reading, adjusted=adjusted):
@@ -243,10 +269,10 @@ def _columns(bars: Sequence[Bar]) -> Sequence[str]:
     return [_array(column) for column in (map(date.toordinal, days), *won, volumes, changes)]
 
 
-def _array(numbers: Iterable[int]) -> str:
-    return f"{{{str(list(numbers))[1:-1]}}}"
+def _array(numbers: Iterable[int | None]) -> str:
+    return f"{{{str(list(numbers))[1:-1].replace('None', 'NULL')}}}"
 
 
 def _bad_rows(pages: Sequence[BarPage]) -> Sequence[Sequence[Any]]:
-    bad = [(number, *row) for number, page in enumerate(pages, 1) for row in page.bad]
+    bad = [(number, row.raw, row.reason) for number, page in enumerate(pages, 1) for row in page.bad]
     return list(zip(*bad, strict=True)) if bad else _NO_BAD_ROWS

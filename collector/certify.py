@@ -1,10 +1,15 @@
 """The certificate: is this walk whole? A pure function of what was read and of what earlier walks tell.
 
 A walk is complete only if nothing speaks against it; what does is named in the remarks. Its rows are stored
-all the same (status suspect), and views of certified data leave them out.
+all the same (status suspect), and views of certified data leave them out. Two things are judged less strictly:
+
+- A walk of which few rows do not decode is complete with the remark `undecoded`, see `is_few`.
+- A walk against which only its difference from earlier walks speaks is judged a second time, by the walks between
+  the last complete one and it: `bear_out` holds that rule.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -13,7 +18,9 @@ from typing import NamedTuple
 from collector.model import (
     KST,
     Certificate,
+    EarlierWalk,
     Exchange,
+    History,
     Known,
     Listings,
     Market,
@@ -27,6 +34,26 @@ from collector.model import (
 
 PAGE_ROWS = 100
 """Rows of a full page of ka20002, in stock-code order (several public clients measured it)."""
+
+MOST_BAD = 10
+"""Undecoded rows of a complete walk: an odd cell or two are the listings' own; more is a change of the format."""
+WALKS_THAT_AGREE = 3
+"""Walks of one day that bear out another number of rows. A glitch was never seen to repeat over three sweeps."""
+WALKS_AT_A_BORDER = 4
+"""The same for a list that shrank and ends with a full page, as a list that broke off between two pages does."""
+DAYS_THAT_AGREE = 2
+"""Days that bear out another number of rows where a day has fewer walks: a fault does not break alike for days."""
+DAYS_OF_A_CUT = 3
+"""The same for a list that lacks whole pages of the earlier list, or is another list: walks of one day never do."""
+
+FEWEST_TRADED = 3
+"""Listings that must have traded on both exchanges before their rows are compared: one or two may agree by chance."""
+
+_NOTES = frozenset(
+    {Remark.LATE, Remark.AFTER_HOURS, Remark.SUSPENDED, Remark.YOUNGER, Remark.BORNE_OUT, Remark.ACCEPTED}
+)
+_DOUBTS = frozenset({Remark.ROW_COUNT, Remark.MEMBERSHIP, Remark.EMPTY_PAGE})
+"""What later walks can bear out: the list differs from the earlier one, or ends with an empty page."""
 
 _BOARD = {
     Market.KOSPI: Market.KOSPI,
@@ -47,7 +74,208 @@ def certify(reading: Reading, known: Known, *, sector: Sector | None, boards: Bo
     `boards` where symbols were seen before. Remarks come in the order of the checks, each once.
     """
     remarks = tuple(dict.fromkeys(_remarks(reading, known, sector, boards)))
-    return Certificate(Status.SUSPECT if remarks else Status.COMPLETE, remarks)
+    return _certificate(remarks, reading)
+
+
+def _certificate(remarks: tuple[Remark, ...], reading: Reading) -> Certificate:
+    is_few_bad = is_few(reading.bad_count, reading.row_count + reading.bad_count)
+    is_complete = all(is_note(remark, is_few_bad=is_few_bad) for remark in remarks)
+    return Certificate(Status.COMPLETE if is_complete else Status.SUSPECT, remarks)
+
+
+def is_note(remark: str, *, is_few_bad: bool) -> bool:
+    """Whether a complete walk may carry the remark; `is_few_bad`: few of its rows do not decode."""
+    return remark in _NOTES or (remark == Remark.UNDECODED and is_few_bad)
+
+
+def is_few(bad: int, rows: int) -> bool:
+    """Whether so few of a walk's rows do not decode that the others are certified without them.
+
+    One in a hundred and ten at most; of a short list one row, as long as nine others decode.
+    """
+    return bad <= MOST_BAD and (bad * 100 <= rows or (bad == 1 and rows >= 10))
+
+
+class Verdict(NamedTuple):
+    """What a second judgement by earlier walks came to."""
+
+    certificate: Certificate
+    borne_out: Sequence[datetime] = ()
+    """Slots of suspect walks that are complete now, oldest first."""
+
+
+def is_doubtful(reading: Reading, certificate: Certificate) -> bool:
+    """Whether only its difference from earlier walks, or an empty last page, speaks against a walk."""
+    few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
+    against = {remark for remark in certificate.remarks if not is_note(remark, is_few_bad=few)}
+    return (
+        bool(against)
+        and against <= _DOUBTS
+        and (Remark.EMPTY_PAGE not in against or _has_empty_last_page(reading.pages))
+        and all(row.symbol for page in reading.pages for row in page.bad)
+    )
+
+
+def bear_out(reading: Reading, certificate: Certificate, history: History) -> Verdict:
+    """Judge a doubtful walk by the earlier ones: several that list the same are believed, and so is it.
+
+    The one rule for a list that changes for good. Walks count, newest first, until one lists something else;
+    walks with another fault are passed over. Lists agree if no more than 2 % of their members (at least three)
+    differ; of the walks of one day two must list exactly the same, since a list that moves under a walk loses
+    a different row each time. So many walks are needed, the judged one included:
+
+    - other members in about the same number, or an empty last page after full ones: 2 that list exactly the same;
+    - another number of rows: 3 of one day, or walks of 2 days;
+    - fewer rows, and the last page is full: 4 of one day, or walks of 2 days;
+    - fewer rows, and most of what is gone are whole pages of the earlier list or stood at the borders of the pages;
+      or a list that shares less than half of its members with the earlier one; or fewer than half of the rows that
+      the sector table expects, if the last page is full: walks of 3 days. That is what a list that broke off, pages
+      that do not join, or another sector's list look like, and a server may repeat it all day. `collector accept`
+      is the short way.
+
+    No number of walks bears out a list on NXT with members that KRX does not list on that day, nor one of
+    CONSOLIDATED with other members than KRX; nor an empty list.
+
+    Suspect walks among those that agree become complete as well: of the same day if they list exactly the
+    same, of other days if they agree.
+    """
+    symbols = _members(reading)
+    members = frozenset(symbols)
+    run = list(_agreeing(members, history.walks))
+    baseline = next((walk for walk in history.walks if walk.status is Status.COMPLETE), None)
+    if not symbols or _is_contradicted(reading.target, symbols, history.krx):
+        return Verdict(certificate)
+    twins = {walk.slot for walk in run if _difference(members, walk.symbols) == 0}
+    if not _is_borne_out(reading, certificate, run, baseline, has_twin=bool(twins)):
+        return Verdict(certificate)
+    notes = tuple(remark for remark in certificate.remarks if remark not in _DOUBTS)
+    today = _day(reading.slot)
+    slots = [
+        walk.slot
+        for walk in reversed(run)
+        if walk.status is Status.SUSPECT and (_day(walk.slot) != today or walk.slot in twins)
+    ]
+    return Verdict(Certificate(Status.COMPLETE, notes), slots)
+
+
+def _is_borne_out(
+    reading: Reading,
+    certificate: Certificate,
+    run: Sequence[EarlierWalk],
+    baseline: EarlierWalk | None,
+    *,
+    has_twin: bool,
+) -> bool:
+    symbols = _members(reading)
+    if Remark.ROW_COUNT not in certificate.remarks:
+        return has_twin
+    today = _day(reading.slot)
+    days = len({today, *(_day(walk.slot) for walk in run)})
+    earlier = baseline.symbols if baseline else None
+    if _looks_cut(reading.pages, symbols, earlier):
+        return days >= DAYS_OF_A_CUT
+    is_at_border = _ends_with_full_page(reading.pages)
+    has_shrunk = earlier is not None and len(symbols) < len(earlier)
+    needed = WALKS_AT_A_BORDER if is_at_border and has_shrunk else WALKS_THAT_AGREE
+    walks = 1 + sum(_day(walk.slot) == today for walk in run)
+    return days >= DAYS_THAT_AGREE or (walks >= needed and has_twin)
+
+
+def _agreeing(symbols: frozenset[str], walks: Iterable[EarlierWalk]) -> Iterator[EarlierWalk]:
+    """The earlier walks that list about the same, newest first, up to one that does not."""
+    for walk in filter(_is_sound, walks):
+        if _difference(symbols, walk.symbols) > _tolerance(len(symbols)):
+            return
+        yield walk
+
+
+@lru_cache(maxsize=64)  # walks of a day share their lists
+def _difference(members: frozenset[str], listed: tuple[str, ...]) -> int:
+    """How many symbols are in one of two lists only."""
+    return len(members ^ set(listed))
+
+
+def _is_sound(walk: EarlierWalk) -> bool:
+    """Whether nothing but doubts speaks against an earlier walk."""
+    few = is_few(walk.bad, len(walk.symbols))
+    against = {remark for remark in walk.remarks if not is_note(remark, is_few_bad=few)}
+    return walk.status is Status.COMPLETE or (bool(walk.symbols) and against <= _DOUBTS and not walk.has_gap)
+
+
+def _looks_cut(pages: Sequence[Page], symbols: Sequence[str], earlier: Sequence[str] | None) -> bool:
+    """Whether a list lacks what stood around its page borders, or pages, or is hardly the same list at all."""
+    is_at_border = _ends_with_full_page(pages)
+    if earlier is None:
+        return is_at_border
+    present = set(symbols)
+    lost = len(earlier) - len(present.intersection(earlier))
+    is_another = (len(earlier) - lost) * 2 < min(len(earlier), len(present))
+    if is_another or len(present) >= len(earlier):
+        return is_another
+    parts = [earlier[start : start + PAGE_ROWS] for start in range(0, len(earlier), PAGE_ROWS)]
+    in_pages = sum(len(part) for part in parts if present.isdisjoint(part))
+    at_borders = _count_lost_at_borders(pages, earlier, is_at_border=is_at_border)
+    return max(in_pages, at_borders) * 4 >= lost * 3
+
+
+def _count_lost_at_borders(pages: Sequence[Page], earlier: Sequence[str], *, is_at_border: bool) -> int:
+    """How many lost members stood between the last row of a page and the first row of the next one."""
+    page_of = {symbol: number for number, page in enumerate(pages) for symbol in page.rows.symbol}
+    count = run = 0
+    before: int | None = None
+    for symbol in earlier:
+        page = page_of.get(symbol)
+        if page is None:
+            run += 1
+            continue
+        count += run if before is not None and page != before else 0
+        before, run = page, 0
+    return count + (run if is_at_border else 0)
+
+
+def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] | None) -> bool:
+    """Whether the list of KRX on the same day says otherwise: NXT's is a part of it, CONSOLIDATED's the same."""
+    if krx is None or target.exchange is Exchange.KRX:
+        return False
+    there, here = set(symbols), set(krx)
+    strangers = there - here if target.exchange is Exchange.NXT else there ^ here
+    return len(strangers) > _tolerance(len(krx))
+
+
+def _members(reading: Reading) -> Sequence[str]:
+    """Symbols in the order served, those of undecoded rows at the end as far as they can be read."""
+    return (*_listed(reading).symbols, *_bad_symbols(reading))
+
+
+def _bad_symbols(reading: Reading) -> Sequence[str]:
+    return [row.symbol for page in reading.pages for row in page.bad if row.symbol]
+
+
+def _day(slot: datetime) -> date:
+    return slot.astimezone(KST).date()
+
+
+def _has_empty_last_page(pages: Sequence[Page]) -> bool:
+    """Whether the list ends with an empty page after full ones, and says that it ends there."""
+    *before, last = pages
+    return bool(before) and not last.size and min(page.size for page in before) >= PAGE_ROWS
+
+
+def _ends_with_full_page(pages: Sequence[Page]) -> bool:
+    """Whether the last page that holds rows is as full as pages are."""
+    sizes = [page.size for page in pages if page.size]
+    return bool(sizes) and sizes[-1] >= max(PAGE_ROWS, sizes[0])
+
+
+def is_copy(traded: int, equal: int) -> bool:
+    """Whether a walk of NXT or CONSOLIDATED holds the rows of KRX: `equal` of `traded` in price and volume.
+
+    `traded` counts listings with a volume on KRX and in the walk; for CONSOLIDATED also one on NXT, since without
+    one it equals KRX rightly. Volumes of two exchanges hardly ever agree, so four in five are enough: between two
+    walks of an open market the busiest listings trade on. Before KRX opens nothing has traded there, and nothing
+    is judged.
+    """
+    return traded >= FEWEST_TRADED and equal * 5 >= traded * 4
 
 
 def board(market: Market) -> Market | None:
@@ -55,9 +283,19 @@ def board(market: Market) -> Market | None:
     return _BOARD.get(market)
 
 
-def members_digest(reading: Reading) -> bytes:
-    """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision)."""
-    return _listed(reading).digest
+def members_digest(reading: Reading) -> bytes | None:
+    """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision).
+
+    A listing whose row does not decode is a member. None where not even its symbol can be read.
+    """
+    bad = [row.symbol for page in reading.pages for row in page.bad]
+    if not bad:
+        return _listed(reading).digest
+    return _digest({*_listed(reading).symbols, *bad}) if all(bad) else None
+
+
+def _digest(symbols: Iterable[str]) -> bytes:
+    return blake2b(",".join(sorted(symbols)).encode(), digest_size=8).digest()
 
 
 def names_digest(reading: Reading) -> bytes:
@@ -82,12 +320,12 @@ def _listed(reading: Reading) -> _Listed:
 @lru_cache(maxsize=1024)  # walks list the same all day
 def _looked_through(pages: Sequence[Listings]) -> _Listed:
     symbols = tuple(chain.from_iterable(page.symbol for page in pages))
-    distinct = sorted(set(symbols))
+    distinct = set(symbols)
     return _Listed(
         symbols,
         repeats=len(distinct) < len(symbols),
         out_of_order=_out_of_order([page.symbol for page in pages]),
-        digest=blake2b(",".join(distinct).encode(), digest_size=8).digest(),
+        digest=_digest(distinct),
         names_digest=blake2b("\n".join(_name_lines(pages)).encode(), digest_size=8).digest(),
     )
 
@@ -102,21 +340,27 @@ def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boar
     listed = _listed(reading)
     yield from _shape(reading.pages, out_of_order=listed.out_of_order)
     symbols = listed.symbols
-    if any(page.bad for page in reading.pages):
+    if reading.bad_count:
         yield Remark.UNDECODED
-    if listed.repeats:
+    if listed.repeats or _repeats_a_bad_row(reading):
         yield Remark.DUPLICATE_SYMBOL
     if any(page.wrong_suffix for page in reading.pages):
         yield Remark.WRONG_SUFFIX
     if _foreign(symbols, board(reading.target.market), boards):
         yield Remark.FOREIGN
+    rows = len(symbols) + reading.bad_count
     if not symbols:
         if not _may_be_empty(known, sector):
             yield Remark.EMPTY
     elif known.rows is not None:
-        yield from _against_known(reading, len(symbols), known)
-    elif _far_below(len(symbols), reading.target, sector):
+        yield from _against_known(reading, rows, known)
+    elif _far_below(rows, reading.target, sector):
         yield Remark.ROW_COUNT
+
+
+def _repeats_a_bad_row(reading: Reading) -> bool:
+    bad = _bad_symbols(reading)
+    return len({*bad}) < len(bad) or not set(bad).isdisjoint(_listed(reading).symbols)
 
 
 def _end(reading: Reading) -> Iterator[Remark]:
@@ -147,15 +391,14 @@ def _shape(pages: Sequence[Page], *, out_of_order: bool) -> Iterator[Remark]:
 def _out_of_order(pages: Sequence[Sequence[str]]) -> bool:
     """Whether a page begins before its predecessor ended, although each is in stock-code order in itself.
 
-    That is what the page of another target or another walk looks like. A list in any other order has pages
-    that are not in order themselves and is not judged; nor are codes with letters, whose place among the
-    digits nobody documents.
+    That is what the page of another target or another walk looks like. Codes come in plain ASCII order, letters
+    included (000087 < 0000D0 < 000100). A list in any other order has pages that are not in order themselves
+    and is not judged.
     """
-    codes = [list(filter(str.isdigit, page)) for page in pages]
-    if any(page != sorted(page) for page in codes):
+    if any(list(page) != sorted(page) for page in pages):
         return False
-    held = [page for page in codes if page]
-    return any(later[0] < earlier[-1] for earlier, later in pairwise(held))
+    full = [page for page in pages if page]
+    return any(later[0] < earlier[-1] for earlier, later in pairwise(full))
 
 
 def _foreign(symbols: Sequence[str], home: Market | None, boards: Boards) -> bool:
@@ -177,7 +420,12 @@ def _may_be_empty(known: Known, sector: Sector | None) -> bool:
 
 
 def _near(rows: int, known: int) -> bool:
-    return abs(rows - known) <= max(3, known // 50)
+    return abs(rows - known) <= _tolerance(known)
+
+
+def _tolerance(rows: int) -> int:
+    """By how many rows a list may differ from one day to the next."""
+    return max(3, rows // 50)
 
 
 def _far_below(rows: int, target: Target, sector: Sector | None) -> bool:
@@ -193,16 +441,12 @@ def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark
     """Rows near the last complete walk's; within one day also the same symbols.
 
     Members change overnight. A change within the day is what a list that shifts between two pages looks
-    like, so it is suspect until a second walk shows the same members. So is another number of rows, until a
-    second day does: a venue may revise its list by a tenth, a broken server does not break alike for days.
+    like. Where a symbol cannot be read, the number of rows stands for the members.
     """
     assert known.rows is not None
-    members = members_digest(reading)
     if not _near(rows, known.rows):
-        if members != known.members_before:
-            yield Remark.ROW_COUNT
-        return
-    if known.day != (reading.slot.astimezone(KST)).date() or known.members is None:
-        return
-    if members not in (known.members, known.last_members):
-        yield Remark.MEMBERSHIP
+        yield Remark.ROW_COUNT
+    elif known.day == _day(reading.slot) and known.members is not None:
+        members = members_digest(reading)
+        if members != known.members and (members is not None or rows != known.rows):
+            yield Remark.MEMBERSHIP

@@ -23,8 +23,13 @@ _LONG = 5
 """Trading days without a bar that a new price may follow: mergers and capital reductions take weeks."""
 _MOST = 100
 """The largest split or consolidation that is taken for one, shares for a share."""
+_HALVES = (2.5, 12.5)
+"""Ratios of the par values in use (100, 200, 500, 1,000, 2,500 and 5,000 won) that are no whole numbers."""
 
+_LIMIT = 30
+"""Percent by which a price moves in a day at most (since 2015-06-15; 15 before)."""
 _date_of = itemgetter(1)
+_change_of = itemgetter(7)
 _prices_of = itemgetter(2, 3, 4, 5, 6)  # open, high, low, close, volume
 
 
@@ -39,6 +44,30 @@ class Sighting(NamedTuple):
     day: date
     base: int | None
     traded: bool
+
+
+class Suspected(NamedTuple):
+    """An earlier suspect walk of a history: the stretch that was wanted, and the days that had a bar."""
+
+    first: date
+    last: date
+    dates: frozenset[date]
+
+
+def is_gap_alone(certificate: Certificate) -> bool:
+    """Whether only missing days speak against a history."""
+    return certificate.status is Status.SUSPECT and set(certificate.remarks) - _NOTES == {Remark.ABSENT_DAYS}
+
+
+def is_settled_gap(reading: BarReading, days: Sequence[date], before: Suspected) -> bool:
+    """Whether the trading days without a bar are the same as at an earlier fetch, so that asking again is no use.
+
+    Days after the newest bar are not settled: their bars may still come.
+    """
+    dates = set(map(_date_of, reading.bars))
+    missing = {day for day in days if day not in dates}
+    missing_before = {day for day in days if before.first <= day <= before.last and day not in before.dates}
+    return bool(dates) and missing == missing_before and max(missing, default=min(dates)) < max(dates)
 
 
 def certify_bars(
@@ -155,12 +184,33 @@ def _gaps(bars: Sequence[Bar], missing: Sequence[date], adjusted: bool) -> Itera
             yield Remark.SUSPENDED if follows else Remark.ABSENT_DAYS
 
 
+def fill_changes(bars: Sequence[Bar]) -> Sequence[Bar]:
+    """Bars (newest first) with the changes that the API left out, by the close of the bar before.
+
+    A change beyond the daily limit of 30 % is left unknown: after a split the close before stands for another price.
+    """
+    if None not in map(_change_of, bars):
+        return bars
+    befores = [*bars[1:], None]
+    return [
+        bar if bar.change is not None else _filled(bar, before)
+        for bar, before in zip(bars, befores, strict=True)
+    ]
+
+
+def _filled(bar: Bar, before: Bar | None) -> Bar:
+    if before is None or not bar.close or not before.close:
+        return bar
+    change = bar.close - before.close
+    return bar._replace(change=change) if abs(change) * 100 <= before.close * _LIMIT else bar
+
+
 def _follows(earlier: Bar, later: Bar, adjusted: bool) -> bool:
     """Whether nothing was traded between two bars: the later one counts from the earlier one's close.
 
     Adjusted prices and changes are rounded each for itself, so there a hundredth is let pass.
     """
-    if earlier.close is None or later.close is None:
+    if earlier.close is None or later.close is None or later.change is None:
         return False
     base = later.close - later.change
     if adjusted:
@@ -169,9 +219,10 @@ def _follows(earlier: Bar, later: Bar, adjusted: bool) -> bool:
 
 
 def _is_split(before: int, after: int) -> bool:
-    """Whether one price is a whole multiple of the other, but for a tick: shares were split or put together."""
+    """Whether one price is a multiple of the other, but for a tick: shares were split or put together."""
     low, high = sorted((before, after))
     if low <= 0:
         return False
     times = (high + low // 2) // low
-    return 2 <= times <= _MOST and abs(high - times * low) * 100 <= times * low
+    whole = (times,) if 2 <= times <= _MOST else ()
+    return any(abs(high - ratio * low) * 100 <= ratio * low for ratio in (*whole, *_HALVES))

@@ -6,16 +6,16 @@ programs may take from as well; see `claims`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from collector.certify import certify
+from collector.certify import Verdict, bear_out, certify, is_doubtful
 from collector.claims import Alone, ClaimLost, Work, Worklist
 from collector.errors import ApiError, Denied, Rejected, Unavailable
 from collector.kiwoom import Kiwoom
 from collector.log import logger
-from collector.model import Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
+from collector.model import Certificate, Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
 from collector.plan import estimate
 from collector.store import Store
 from collector.tally import Tally
@@ -99,6 +99,8 @@ class Collector:
         if todo:
             async with self.worklist.work(slot, todo, stay) as work:
                 await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+        copies = await self.store.suspect_copies(slot, targets)
+        tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
         ours = {outcome.target for outcome in tally.outcomes}
         await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
         outcomes = await self._outcomes(slot, targets, stored, tally)
@@ -260,9 +262,14 @@ class _Pass:
     async def _entered(self, reading: Reading, known: Known, walk: Walk) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        verdict = await self._judge_doubt(reading, certificate)
+        certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
-        if not await self._store.enter(reading, certificate, walk.claim):
+        if not await self._store.enter(
+            reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
+        ):
             return await self._standing(reading.slot, reading.target)
+        _log_borne_out(reading.target, verdict.borne_out)
         return Outcome(
             target=reading.target,
             slot=reading.slot,
@@ -271,7 +278,14 @@ class _Pass:
             rows=reading.row_count,
             remarks=certificate.remarks,
             attempts=reading.attempts,
+            expected=known.rows,
+            bad=reading.bad_count,
         )
+
+    async def _judge_doubt(self, reading: Reading, certificate: Certificate) -> Verdict:
+        if not is_doubtful(reading, certificate):
+            return Verdict(certificate)
+        return bear_out(reading, certificate, await self._store.history(reading.slot, reading.target))
 
     async def _failed(self, walk: Walk, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
@@ -307,6 +321,19 @@ def _log_walk(outcome: Outcome) -> None:
         logger.warning("walk.stored", **facts)
     else:
         logger.info("walk.stored", **facts)
+
+
+def _as_judged(outcome: Outcome, copies: Collection[Target]) -> Outcome:
+    """The outcome after the comparison with KRX."""
+    if outcome.target not in copies or outcome.status is not Status.COMPLETE:
+        return outcome
+    logger.warning("walk.suspected", target=str(outcome.target), remarks=str(Remark.SAME_AS_KRX))
+    return replace(outcome, status=Status.SUSPECT, remarks=(*outcome.remarks, Remark.SAME_AS_KRX))
+
+
+def _log_borne_out(target: Target, slots: Sequence[datetime]) -> None:
+    if slots:
+        logger.warning("walks.borne_out", target=str(target), count=len(slots), since=slots[0].isoformat())
 
 
 def _log_sweep(sweep: Sweep, universe: str, *, resumed: int) -> None:

@@ -129,6 +129,8 @@ class BadRow(NamedTuple):
 
     raw: str
     reason: str
+    symbol: str = ""
+    """The listing that the row is about, without the exchange's suffix; "" where its code does not decode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,10 @@ class Status(StrEnum):
 
 
 class Remark(StrEnum):
-    """Why a walk is not certified (or, from LATE to YOUNGER, what a reader must know of one that is)."""
+    """Why a walk is not certified (or, from LATE on, what a reader must know of a walk that is).
+
+    UNDECODED stands beside both: see `certify.is_note`.
+    """
 
     REPEATED_KEY = "repeated_key"
     SHORT_PAGE = "short_page"
@@ -183,6 +188,7 @@ class Remark(StrEnum):
     EMPTY = "empty"
     STALE = "stale"
     AHEAD_OF_TIME = "ahead_of_time"
+    SAME_AS_KRX = "same_as_krx"
     DATE_ORDER = "date_order"
     CLOSED_DAY = "closed_day"
     ABSENT_DAYS = "absent_days"
@@ -191,6 +197,8 @@ class Remark(StrEnum):
     AFTER_HOURS = "after_hours"
     SUSPENDED = "suspended"
     YOUNGER = "younger"
+    BORNE_OUT = "borne_out"
+    ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +229,10 @@ class Reading:
     def row_count(self) -> int:
         return sum(len(page.rows) for page in self.pages)
 
+    @property
+    def bad_count(self) -> int:
+        return sum(len(page.bad) for page in self.pages)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -238,6 +250,15 @@ class Outcome:
     began: float = 0.0
     ended: float = 0.0
     """Seconds since the sweep began; both 0 for a walk that was there before."""
+    expected: int | None = None
+    """Rows of the complete walk that it was judged by; None: there was no such walk."""
+    bad: int = 0
+    """Rows that did not decode; they lie in quarantine."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Stored complete, and every row of it decoded."""
+        return self.status is Status.COMPLETE and not self.bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,17 +266,37 @@ class Known:
     """What earlier walks tell of a target, for the certificate to judge a new one by."""
 
     rows: int | None = None
-    """Rows of the last complete walk of the last ten days; None if there is none."""
+    """Rows of the last complete walk of the last ten days, undecoded ones included; None if there is none."""
     day: date | None = None
     """The day (KST) of that walk."""
     members: bytes | None = None
     """Its members digest, see `certify.members_digest`."""
-    last_members: bytes | None = None
-    """The members digest of the newest stored walk of the day, complete or not."""
-    members_before: bytes | None = None
-    """The same of the newest stored walk of an earlier day."""
     none_there: bool = False
     """On NXT: none of the sector's members on KRX trades there, as far as complete walks show."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierWalk:
+    """A stored walk (complete or suspect) before the walk that is judged, as `certify.bear_out` needs it."""
+
+    slot: datetime
+    status: Status
+    remarks: Sequence[str]
+    symbols: tuple[str, ...]
+    """Its members in the order served; those of undecoded rows stand at the end."""
+    bad: int = 0
+    """Rows that did not decode."""
+    has_gap: bool = False
+    """Whether a page before the last was empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The earlier walks of a target, newest first: those of ten days, back to the last complete walk."""
+
+    walks: Sequence[EarlierWalk] = ()
+    krx: tuple[str, ...] | None = None
+    """Members of the newest walk of the same sector on KRX on the day; None where there is no such walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +317,8 @@ class Sector:
 class Bar(NamedTuple):
     """One listing's day: won as integers, volume in shares; None where nothing traded.
 
-    `change` is won against the close of the trading day before, or what stands for it after a split.
+    `change` is won against the close of the trading day before, or what stands for it after a split; None where the
+    API does not say it.
     """
 
     symbol: str
@@ -286,7 +328,7 @@ class Bar(NamedTuple):
     low: int | None
     close: int | None
     volume: int
-    change: int
+    change: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +385,7 @@ class Sweep:
     @property
     def is_whole(self) -> bool:
         """Everything asked for is stored and complete."""
-        return all(outcome.status is Status.COMPLETE for outcome in self.outcomes)
+        return all(outcome.is_whole for outcome in self.outcomes)
 
     def count(self, status: Status) -> int:
         return sum(outcome.status is status for outcome in self.outcomes)

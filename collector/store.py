@@ -14,13 +14,16 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from collector import rows
-from collector.certify import members_digest, names_digest
+from collector.certify import is_copy, members_digest, names_digest
 from collector.claims import Claim
 from collector.errors import StoreError, StoreFailure
 from collector.lease import LeaseLost
 from collector.model import (
     KST,
     Certificate,
+    EarlierWalk,
+    Exchange,
+    History,
     Known,
     Outcome,
     Reading,
@@ -35,41 +38,69 @@ T = TypeVar("T")
 
 AHEAD = 8
 """Days from a slot's own for which partitions are made."""
+_LISTS = 40
+"""Different lists of one target that are compared at most: one that differs in each walk is not borne out anyway."""
 _TRIES = (0.2, 1.0, 3.0)
 """Seconds before what could not be written, or may have been, is looked up and tried again."""
 _ID_TRIES = 20
 """Tries with ids read anew: in the first sweep, several programs register listings at the same time."""
 
 _LEDGER = """
-SELECT target, status, pages, rows, remarks, error, attempts
+SELECT target, status, pages, rows, remarks, error, attempts, expected, bad
 FROM collector.walk
 WHERE slot = $1
 """
 _KNOWN = """
-SELECT t.id, whole.rows, whole.slot, whole.members, newest.members AS last_members, before.members AS members_before
+SELECT t.id, whole.rows, whole.slot, whole.members
 FROM unnest($1::smallint[]) AS t (id)
 LEFT JOIN LATERAL (
-    SELECT w.slot, w.rows, w.members
+    SELECT w.slot, w.rows + w.bad AS rows, w.members
     FROM collector.walk AS w
     WHERE w.target = t.id AND w.slot < $2 AND w.slot > $2 - INTERVAL '10 days' AND w.status = 'complete'
     ORDER BY w.slot DESC
     LIMIT 1
 ) AS whole ON true
-LEFT JOIN LATERAL (
-    SELECT w.members
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.slot < $2 AND w.slot >= $3 AND w.members IS NOT NULL
-    ORDER BY w.slot DESC
-    LIMIT 1
-) AS newest ON true
-LEFT JOIN LATERAL (
-    SELECT w.members
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.slot < $3 AND w.slot > $2 - INTERVAL '10 days' AND w.members IS NOT NULL
-    ORDER BY w.slot DESC
-    LIMIT 1
-) AS before ON true
 """
+# Page starts that stand twice: a page before the last was empty.
+_EARLIER = """
+SELECT w.slot, w.status, w.remarks, w.members, w.bad,
+       cardinality(w.page_starts) > (SELECT count(DISTINCT start) FROM unnest(w.page_starts) AS start) AS has_gap
+FROM collector.walk AS w
+WHERE w.target = $1 AND w.slot < $2 AND w.members IS NOT NULL AND w.status IN ('complete', 'suspect')
+  AND w.slot >= COALESCE((
+      SELECT max(c.slot)
+      FROM collector.walk AS c
+      WHERE c.target = $1 AND c.slot < $2 AND c.slot > $2 - INTERVAL '10 days' AND c.status = 'complete'
+  ), $2 - INTERVAL '10 days')
+ORDER BY w.slot DESC
+"""
+_SYMBOLS = """
+SELECT w.slot, present.symbols
+FROM unnest($2::timestamptz[]) AS w (slot)
+CROSS JOIN LATERAL (
+    SELECT array_agg(p.symbol ORDER BY p.position, p.symbol) AS symbols
+    FROM (
+        SELECT l.symbol, s.position
+        FROM collector.walked(w.slot, $1) AS s
+        JOIN collector.listing AS l ON l.id = s.listing
+        UNION ALL
+        SELECT q.symbol, NULL
+        FROM collector.quarantine AS q
+        WHERE q.slot = w.slot AND q.target = $1 AND q.symbol <> ''
+    ) AS p
+) AS present
+WHERE present.symbols IS NOT NULL
+"""
+_ON_KRX = """
+SELECT w.target, w.slot
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+WHERE t.market = $1 AND t.sector = $2 AND t.exchange = 'KRX' AND w.slot <= $3 AND w.slot >= $4 AND w.rows > 0
+  AND (w.status = 'complete' OR (w.status = 'suspect' AND w.remarks <@ '{row_count,membership}'))
+ORDER BY w.slot DESC
+LIMIT 1
+"""
+_BEAR_OUT = "SELECT collector.judge_again($1, $2::timestamptz[], 'suspect', 'complete', 'borne_out', $3)"
 # `there` may be any list of NXT. It speaks for a sector only if the same list on KRX holds all of the sector's members.
 _NONE_THERE = """
 WITH whole AS (
@@ -118,20 +149,52 @@ SELECT EXISTS (SELECT FROM members)
    AND NOT EXISTS (SELECT FROM members WHERE symbol IN (SELECT symbol FROM trading))
    AND NOT EXISTS (SELECT FROM members WHERE symbol NOT IN (SELECT symbol FROM candidates))
 """
+# The newest complete walks of half an hour, of one day: an exchange may be walked by another schedule.
+_BESIDE_KRX = """
+WITH recent AS (
+    SELECT DISTINCT ON (t.market, t.sector, t.exchange)
+           t.market, t.sector, t.exchange, w.target, w.slot, w.remarks
+    FROM collector.walk AS w
+    JOIN collector.target AS t ON t.id = w.target
+    WHERE (t.market, t.sector) IN (
+          SELECT a.market, a.sector FROM collector.target AS a WHERE a.id = ANY ($1::smallint[])
+      )
+      AND w.status = 'complete' AND w.rows > 0
+      AND w.slot <= $2 AND w.slot > $2 - INTERVAL '30 minutes' AND w.slot >= $3
+    ORDER BY t.market, t.sector, t.exchange, w.slot DESC
+)
+SELECT o.market, o.sector, o.exchange, o.target, o.slot, k.slot AS krx_slot, c.traded, c.equal
+FROM recent AS o
+JOIN recent AS k ON k.market = o.market AND k.sector = o.sector AND k.exchange = 'KRX'
+LEFT JOIN recent AS n ON n.market = o.market AND n.sector = o.sector AND n.exchange = 'NXT'
+CROSS JOIN LATERAL (
+    SELECT count(*) AS traded, count(*) FILTER (WHERE a.price = b.price AND a.volume = b.volume) AS equal
+    FROM collector.walked(o.slot, o.target) AS a
+    JOIN collector.walked(k.slot, k.target) AS b ON b.listing = a.listing AND b.volume > 0
+    LEFT JOIN collector.walked(n.slot, n.target) AS x ON x.listing = a.listing
+    WHERE a.volume > 0 AND (o.exchange = 'NXT' OR x.volume > 0)
+) AS c
+WHERE o.exchange <> 'KRX' AND NOT o.remarks @> '{accepted}'
+ORDER BY o.exchange DESC, o.target
+"""
+_SUSPECT_COPY = (
+    "SELECT collector.judge_again($1, ARRAY[$2::timestamptz], 'complete', 'suspect', 'same_as_krx', $3)"
+)
 # A row in any case: `fresh` is NULL where the ledger has a walk as good. The trouble with a partition matters only to
 # rows, so a walk without any ($5) does not ask.
 _ENTER = """
 WITH entered AS (
 INSERT INTO collector.walk AS w (
     slot, target, status, pages, rows, remarks, error, attempts,
-    requested_at, received_at, page_starts, page_times, members, digest, names
+    requested_at, received_at, page_starts, page_times, bad, expected, members, digest, names
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (slot, target) DO UPDATE
 SET status = EXCLUDED.status, pages = EXCLUDED.pages, rows = EXCLUDED.rows, remarks = EXCLUDED.remarks,
     error = EXCLUDED.error, attempts = w.attempts + EXCLUDED.attempts, requested_at = EXCLUDED.requested_at,
     received_at = EXCLUDED.received_at, committed_at = clock_timestamp(),
     page_starts = EXCLUDED.page_starts, page_times = EXCLUDED.page_times,
+    bad = EXCLUDED.bad, expected = EXCLUDED.expected,
     members = EXCLUDED.members, digest = EXCLUDED.digest, names = EXCLUDED.names
 WHERE w.status IN ('failed', 'missed') OR (w.status = 'suspect' AND EXCLUDED.status = 'complete')
    OR ('ahead_of_time' = ANY (w.remarks) AND EXCLUDED.status = 'suspect')
@@ -144,9 +207,9 @@ FROM collector.registry_state AS r
 _CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
 _CLEAR_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
 _QUARANTINE = """
-INSERT INTO collector.quarantine (slot, target, page, raw, reason)
-SELECT $1, $2, page, raw, reason
-FROM unnest($3::integer[], $4::text[], $5::text[]) AS bad (page, raw, reason)
+INSERT INTO collector.quarantine (slot, target, page, raw, reason, symbol)
+SELECT $1, $2, page, raw, reason, symbol
+FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[]) AS bad (page, raw, reason, symbol)
 """
 _FOUND = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
@@ -223,6 +286,26 @@ class Store:
             await connection.execute(_KEEP_MEMBERSHIP, slot)
             await connection.execute(_END_SWEEP, slot, universe)
 
+    async def suspect_copies(self, slot: datetime, targets: Collection[Target]) -> set[Target]:
+        """Make walks of NXT and CONSOLIDATED suspect that hold the rows of KRX; those of this slot.
+
+        The newest walks of each exchange within half an hour are compared, whichever came first. CONSOLIDATED is not
+        judged by an NXT that is a copy itself.
+        """
+        if all(target.exchange is Exchange.KRX for target in self.registry.targets):
+            return set()
+        ids = [self.registry.targets[target] for target in targets]
+        copies: dict[Target, datetime] = {}
+        async with self.database.transaction("comparing with KRX") as connection:
+            for row in await connection.fetch(_BESIDE_KRX, ids, slot, _midnight(slot)):
+                target = Target.of(row["market"], row["sector"], row["exchange"])
+                is_judged = target._replace(exchange=Exchange.NXT) not in copies
+                if is_judged and is_copy(row["traded"], row["equal"]):
+                    copies[target] = row["slot"]
+                    by = f"walk of KRX of {row['krx_slot'].isoformat()}"
+                    await connection.fetchval(_SUSPECT_COPY, row["target"], row["slot"], by)
+        return {target for target, at in copies.items() if at == slot}
+
     async def keep_sight(self, slot: datetime, targets: Iterable[Target]) -> None:
         """Note which listings complete walks of a slot showed, and where: who walked them may have died before."""
         async with self.database.transaction("keeping who was seen") as connection:
@@ -254,6 +337,8 @@ class Store:
                 remarks=tuple(row["remarks"]),
                 error=row["error"] or "",
                 attempts=row["attempts"],
+                expected=row["expected"],
+                bad=row["bad"],
             )
             for row in found
             if row["target"] in targets
@@ -264,8 +349,16 @@ class Store:
         await self.registry.refresh()
         ids = [self.registry.targets[target] for target in targets]
         async with self.database.session("reading earlier walks") as connection:
-            found = await connection.fetch(_KNOWN, ids, slot, _midnight(slot))
+            found = await connection.fetch(_KNOWN, ids, slot)
         return {target: _known(row) for target, row in zip(targets, found, strict=True)}
+
+    async def history(self, slot: datetime, target: Target) -> History:
+        """The walks of a target before a slot, back to the last complete one, with the symbols of each.
+
+        Walks whose rows are not in the database any more are left out.
+        """
+        async with self.database.session("reading the history of a list") as connection:
+            return await _read_history(connection, slot, target, self.registry.targets[target])
 
     async def none_there(self, slot: datetime, target: Target) -> bool:
         """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
@@ -276,8 +369,19 @@ class Store:
         async with self.database.session("comparing KRX with NXT") as connection:
             return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
-    async def enter(self, reading: Reading, certificate: Certificate, claim: Claim | None = None) -> bool:
+    async def enter(
+        self,
+        reading: Reading,
+        certificate: Certificate,
+        claim: Claim | None = None,
+        *,
+        borne_out: Sequence[datetime] = (),
+        expected: int | None = None,
+    ) -> bool:
         """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
+
+        Suspect walks of the target at the slots `borne_out` become complete in the same transaction. `expected`:
+        rows of the complete walk that this one was judged by.
 
         ClaimLost: the walk is somebody else's by now, and nothing was written.
         An error while committing does not tell whether it was committed, so the ledger is read before
@@ -291,9 +395,13 @@ class Store:
                 return True
             if packed is None or packed.generation != self.registry.generation:
                 packed = await self._pack(reading)
-            return await self._written(reading, certificate, packed, claim=claim)
+            return await self._written(
+                reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out
+            )
 
         entered = await self._repeated(reading.slot, write)
+        if entered and borne_out:
+            await self._keep_memberships(borne_out)
         if certificate.status is Status.COMPLETE:
             listings = [page.rows.listings for page in reading.pages]
             self.registry.note_members(reading.target.market, listings)
@@ -318,7 +426,7 @@ class Store:
 
         ClaimLost as in `enter`.
         """
-        nothing: tuple[Any, ...] = (None, None, [], [], None, None, None)
+        nothing: tuple[Any, ...] = (None, None, [], [], 0, None, None, None, None)
         values: tuple[Any, ...] = (Status.FAILED, 0, 0, [], error, attempts, *nothing)
 
         async def write(_again: bool) -> bool:
@@ -340,10 +448,12 @@ class Store:
         packed: "_Packed",
         *,
         claim: Claim | None,
+        expected: int | None,
+        borne_out: Sequence[datetime],
     ) -> bool:
         target = packed.target
         digests = (members_digest(reading), packed.digest, names_digest(reading))
-        values = (certificate.status, *_ledger_values(reading, certificate), *digests)
+        values = (certificate.status, *_ledger_values(reading, certificate, expected), *digests)
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
                 await claim.redeem(connection)
@@ -359,7 +469,16 @@ class Store:
             if reading.row_count:
                 await _copy(connection, reading.slot, packed.copy, reading.row_count)
             await _quarantine(connection, reading, target)
+            if borne_out:
+                await connection.fetchval(_BEAR_OUT, target, borne_out, f"walk of {reading.slot.isoformat()}")
             return True
+
+    async def _keep_memberships(self, slots: Sequence[datetime]) -> None:
+        """Note who the walks of earlier slots showed, oldest first, one slot a day: lists change overnight."""
+        days = {slot.astimezone(KST).date(): slot for slot in slots}
+        async with self.database.transaction("keeping the members of earlier walks") as connection:
+            for slot in sorted(days.values()):
+                await connection.execute(_KEEP_MEMBERSHIP, slot)
 
     async def _repeated(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
         """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
@@ -425,13 +544,42 @@ def _known(row: Mapping[str, Any]) -> Known:
         rows=row["rows"],
         day=row["slot"] and row["slot"].astimezone(KST).date(),
         members=row["members"],
-        last_members=row["last_members"],
-        members_before=row["members_before"],
     )
 
 
-def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...]:
-    """pages … page_times, in the order of `_ENTER`."""
+async def _read_history(connection: Connection, slot: datetime, target: Target, number: int) -> History:
+    walks = await connection.fetch(_EARLIER, number, slot)
+    newest = {row["members"]: row["slot"] for row in reversed(walks)}
+    wanted = {*sorted(newest.values())[-_LISTS:], *(newest[row["members"]] for row in walks[-1:])}
+    lists = await _read_lists(connection, number, list(wanted))
+    earlier = [
+        EarlierWalk(
+            slot=row["slot"],
+            status=Status(row["status"]),
+            remarks=row["remarks"],
+            symbols=lists[newest[row["members"]]],
+            bad=row["bad"],
+            has_gap=row["has_gap"],
+        )
+        for row in walks
+        if newest[row["members"]] in lists
+    ]
+    krx = await connection.fetchrow(_ON_KRX, target.market, target.sector, slot, _midnight(slot))
+    if krx is None or target.exchange is Exchange.KRX:
+        return History(earlier)
+    on_krx = await _read_lists(connection, krx["target"], [krx["slot"]])
+    return History(earlier, on_krx.get(krx["slot"]))
+
+
+async def _read_lists(
+    connection: Connection, number: int, slots: Sequence[datetime]
+) -> dict[datetime, tuple[str, ...]]:
+    """The symbols of walks, in the order served; those of undecoded rows last."""
+    return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, number, slots)}
+
+
+def _ledger_values(reading: Reading, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
+    """pages … expected, in the order of `_ENTER`."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
         len(reading.pages),
@@ -443,6 +591,8 @@ def _ledger_values(reading: Reading, certificate: Certificate) -> tuple[Any, ...
         reading.page_times[-1],
         starts,
         list(reading.page_times),
+        reading.bad_count,
+        expected,
     )
 
 

@@ -1,17 +1,22 @@
 """A walk is complete only if nothing speaks against it, and what does is named."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.certify import PAGE_ROWS, certify, members_digest
+from collector.certify import PAGE_ROWS, bear_out, certify, is_copy, is_doubtful, members_digest
 from collector.model import (
     BadRow,
+    Certificate,
+    EarlierWalk,
     Exchange,
+    History,
     Known,
     Market,
     Page,
@@ -72,9 +77,42 @@ def remarks(
     return certificate.remarks
 
 
+def earlier(
+    symbols: Sequence[str],
+    *marks: Remark,
+    slot: datetime = SLOT,
+    status: Status = Status.SUSPECT,
+    **facts: Any,
+) -> EarlierWalk:
+    return EarlierWalk(slot, status, marks, tuple(symbols), **facts)
+
+
+def borne_out(
+    symbols: Sequence[str],
+    baseline: Sequence[str],
+    *walks: EarlierWalk,
+    day: date = YESTERDAY,
+    target: Target = KOSPI,
+    krx: Sequence[str] | None = None,
+    walked: Sequence[Page] | None = None,
+) -> tuple[datetime, ...] | None:
+    """The slots that a walk bears out, newest of `walks` first; None: it stays suspect itself."""
+    walk = reading(walked or pages(symbols), target)
+    certificate = certify(walk, known(baseline, day), sector=None, boards={})
+    assert is_doubtful(walk, certificate), certificate
+    sound = earlier(baseline, slot=SLOT - timedelta(days=5), status=Status.COMPLETE)
+    verdict = bear_out(walk, certificate, History((*walks, sound), krx and tuple(krx)))
+    assert (verdict.certificate.status is Status.COMPLETE) or not verdict.borne_out
+    return tuple(verdict.borne_out) if verdict.certificate.status is Status.COMPLETE else None
+
+
+def ago(minutes: int = 0, *, days: int = 0) -> datetime:
+    return SLOT - timedelta(minutes=minutes, days=days)
+
+
 def known(symbols: Sequence[str], day: date = TODAY) -> Known:
     digest = members_digest(reading(pages(symbols)))
-    return Known(rows=len(symbols), day=day, members=digest, last_members=digest)
+    return Known(rows=len(symbols), day=day, members=digest)
 
 
 @pytest.mark.parametrize("count", [1, 62, 99, 100, 101, 200, 2477])
@@ -126,7 +164,7 @@ SHAPES = [
     pytest.param([SECOND, FULL, LAST], Remark.PAGE_ORDER, id="pages swapped"),
     pytest.param([FULL, BETWEEN], Remark.PAGE_ORDER, id="a page that lies within another"),
     pytest.param(
-        [FULL, replace(LAST, bad=[BAD], announced=51)], Remark.UNDECODED, id="a row that does not decode"
+        [FULL, replace(LAST, bad=[BAD] * 2, announced=52)], Remark.UNDECODED, id="rows that do not decode"
     ),
     pytest.param([FULL, replace(LAST, wrong_suffix=1)], Remark.WRONG_SUFFIX, id="a wrong suffix"),
 ]
@@ -141,16 +179,84 @@ def test_a_server_that_does_not_count_is_believed():
     assert remarks([replace(page, announced=None) for page in (FULL, SECOND, LAST)]) == ()
 
 
-def test_rows_that_do_not_decode_do_not_make_a_page_short():
-    assert remarks([replace(FULL, rows=listings(FULL.rows.symbol[1:]), bad=[BAD]), LAST]) == (
+def bent(walked: Sequence[Page], *symbols: str, readable: bool = True) -> list[Page]:
+    """The same pages, where the rows of these symbols do not decode."""
+    return [
+        replace(
+            page,
+            rows=listings([symbol for symbol in page.rows.symbol if symbol not in symbols]),
+            bad=[
+                BadRow("{}", "no", symbol if readable else "")
+                for symbol in page.rows.symbol
+                if symbol in symbols
+            ],
+        )
+        for page in walked
+    ]
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["with its code", "without its code"])
+@pytest.mark.parametrize(
+    ("count", "bad", "status"),
+    [
+        (900, 1, Status.COMPLETE),
+        (900, 9, Status.COMPLETE),
+        (900, 10, Status.SUSPECT),
+        (2477, 10, Status.COMPLETE),
+        (2477, 11, Status.SUSPECT),
+        (10, 1, Status.COMPLETE),
+        (9, 1, Status.SUSPECT),
+        (150, 2, Status.SUSPECT),
+    ],
+)
+def test_a_few_rows_that_do_not_decode_leave_the_others_certified(count, bad, status, readable):
+    symbols = listed(count)
+    walked = bent(pages(symbols), *symbols[count // 3 : count // 3 + bad], readable=readable)
+    for before in (NOTHING, known(symbols, TODAY), known(symbols, YESTERDAY)):
+        certificate = certify(reading(walked), before, sector=None, boards={})
+        assert certificate == Certificate(status, (Remark.UNDECODED,))
+
+
+def test_a_row_that_does_not_decode_is_still_a_member():
+    symbols = listed(250)
+    walked = reading(bent(pages(symbols), symbols[120]))
+    assert members_digest(walked) == members_digest(reading(pages(symbols)))
+    unreadable = reading(bent(pages(symbols), symbols[120], readable=False))
+    assert members_digest(unreadable) is None
+    missing = bent(pages(symbols[1:]), symbols[120], readable=False)
+    assert certify(reading(missing), known(symbols), sector=None, boards={}).remarks == (
         Remark.UNDECODED,
+        Remark.MEMBERSHIP,
     )
 
 
-@pytest.mark.parametrize("last", [[], ["00104K"]], ids=["at the end of a page", "at the end of both"])
-def test_codes_with_letters_may_stand_anywhere(last):
-    walked = pages([*listed(99), "0126Z0", *listed(50, 150), *last])
-    assert remarks(walked) == ()
+def test_a_symbol_that_comes_readable_and_not_comes_twice():
+    walked = replace(LAST, bad=[BadRow("{}", "no", LAST.rows.symbol[0])], announced=51)
+    assert (
+        Remark.DUPLICATE_SYMBOL in certify(reading([FULL, walked]), NOTHING, sector=None, boards={}).remarks
+    )
+
+
+def test_an_odd_cell_does_not_keep_a_changed_list_from_being_borne_out():
+    old, new = listed(716), thinned(listed(716), 66)
+    walks = [earlier(new, ROW_COUNT, Remark.UNDECODED, slot=ago(minutes), bad=1) for minutes in (5, 10)]
+    assert borne_out(new, old, *walks, walked=bent(pages(new), new[5])) == (ago(10), ago(5))
+
+
+LETTERS = ["000087", "00008K", "0000D0", "0001K5", "00088K"]
+
+
+def test_codes_with_letters_stand_in_ascii_order():
+    symbols = sorted([*listed(240), *LETTERS])
+    assert remarks(pages(symbols)) == ()
+    walked = pages(symbols)
+    assert Remark.PAGE_ORDER in remarks([walked[1], walked[0], walked[2]])
+
+
+def test_a_page_that_begins_with_letters_before_the_end_of_its_predecessor_is_of_another_list():
+    stray = Page(listings(["00104K", "0126Z0"]), None, announced=2)
+    assert remarks([FULL, replace(stray, rows=listings(["0000D0", "0126Z0"]))]) == (Remark.PAGE_ORDER,)
+    assert remarks([FULL, stray]) == ()
 
 
 def test_a_page_that_begins_with_the_end_of_the_one_before_is_in_order():
@@ -184,20 +290,198 @@ def test_within_the_day_the_members_stay_the_same(count):
     assert remarks(pages(listed(count, 2)), known(listed(2477))) == (Remark.MEMBERSHIP,)
 
 
+ROW_COUNT, MEMBERSHIP = Remark.ROW_COUNT, Remark.MEMBERSHIP
+
+
+def thinned(symbols: Sequence[str], lost: int, joined: int = 0, *, seed: int = 1) -> list[str]:
+    """A list after a revision: `lost` of its members are gone, `joined` have come, all over the list."""
+    chance = random.Random(seed)
+    gone = set(chance.sample(symbols, lost))
+    new = [f"{int(code) + 5:06d}" for code in chance.sample(symbols, joined)]
+    return sorted([code for code in symbols if code not in gone] + new)
+
+
 def test_a_second_walk_with_the_new_members_confirms_them():
     changed = listed(2477, 2)
-    before = replace(known(listed(2477)), last_members=members_digest(reading(pages(changed))))
-    assert remarks(pages(changed), before) == ()
+    twin = earlier(changed, MEMBERSHIP, slot=ago(5))
+    assert borne_out(changed, listed(2477), twin, day=TODAY) == (ago(5),)
+    assert borne_out(changed, listed(2477), day=TODAY) is None
+    shifted = earlier(thinned(changed, 1), MEMBERSHIP, slot=ago(5))
+    assert borne_out(changed, listed(2477), shifted, day=TODAY) is None
 
 
-def test_another_number_of_rows_is_believed_when_a_second_day_lists_the_same():
-    revised = listed(770)
-    before = known(listed(800), YESTERDAY)
-    agreeing = replace(before, members_before=members_digest(reading(pages(revised))))
-    others = replace(before, members_before=members_digest(reading(pages(listed(770, 2)))))
-    assert remarks(pages(revised), before) == (Remark.ROW_COUNT,)
-    assert remarks(pages(revised), others) == (Remark.ROW_COUNT,)
-    assert remarks(pages(revised), agreeing) == ()
+REVISIONS = [
+    pytest.param(NXT, 716, 66, 0, id="NXT on 2025-09-22"),
+    pytest.param(NXT, 630, 152, 222, id="NXT grows to 700 exactly"),
+    pytest.param(KOSPI, 2477, 60, 0, id="a board"),
+    pytest.param(KOSPI, 62, 31, 0, id="an industry halves"),
+    pytest.param(KOSPI, 31, 4, 12, id="an industry takes in others"),
+    pytest.param(KOSPI._replace(exchange=Exchange.CONSOLIDATED), 945, 40, 5, id="CONSOLIDATED"),
+    pytest.param(Target(Market.KOSPI200, "201", Exchange.KRX), 195, 10, 0, id="an index family"),
+    pytest.param(Target(Market.KOSPI200, "201", Exchange.KRX), 200, 17, 10, id="KOSPI200 rebalanced"),
+]
+
+
+@pytest.mark.parametrize(("target", "before", "lost", "joined"), REVISIONS)
+def test_a_true_change_of_a_list_is_believed_at_the_third_walk_of_the_day(target, before, lost, joined):
+    old = listed(before)
+    new = thinned(old, lost, joined)
+    first, second = (earlier(new, ROW_COUNT, slot=ago(minutes)) for minutes in (10, 5))
+    assert borne_out(new, old, target=target) is None
+    assert borne_out(new, old, second, target=target) is None
+    assert borne_out(new, old, second, first, target=target) == (ago(10), ago(5))
+
+
+def test_a_change_that_ends_inside_a_page_is_believed_wherever_the_lost_members_stood():
+    old, new = listed(716), listed(650)
+    walks = [earlier(new, ROW_COUNT, slot=ago(5)), earlier(new, ROW_COUNT, slot=ago(10))]
+    assert borne_out(new, old, *walks, target=NXT) == (ago(10), ago(5))
+
+
+def test_walks_of_two_days_agree_although_a_name_or_two_have_changed():
+    old, new = listed(716), thinned(listed(716), 66)
+    yesterday = earlier(new, ROW_COUNT, slot=ago(days=1))
+    for today in (new[1:], new[:-1], thinned(new, 2), thinned(new, 5, 6)):
+        assert borne_out(today, old, yesterday, target=NXT) == (ago(days=1),)
+    assert borne_out(thinned(new, 9, 9), old, yesterday, target=NXT) is None
+
+
+def test_a_walk_that_lost_a_row_is_not_borne_out_with_the_others_of_its_day():
+    old, new = listed(716), thinned(listed(716), 66)
+    walks = [
+        earlier(new, ROW_COUNT, slot=ago(5)),
+        earlier(new[1:], ROW_COUNT, slot=ago(10)),
+        earlier(new, ROW_COUNT, slot=ago(15)),
+    ]
+    assert borne_out(new, old, *walks, target=NXT) == (ago(15), ago(5))
+
+
+def test_lists_that_all_differ_bear_nothing_out():
+    old, new = listed(716), thinned(listed(716), 66)
+    walks = [earlier(new[number:], ROW_COUNT, slot=ago(5 * number)) for number in (1, 2, 3)]
+    assert borne_out(new, old, *walks, target=NXT) is None
+
+
+def test_a_walk_in_between_that_lists_something_else_breaks_the_row():
+    old, new = listed(716), thinned(listed(716), 66)
+    twins = [earlier(new, ROW_COUNT, slot=ago(minutes)) for minutes in (5, 15, 20)]
+    other = earlier(thinned(old, 150), ROW_COUNT, slot=ago(10))
+    assert borne_out(new, old, twins[0], other, *twins[1:]) is None
+    cut_short = earlier(new[:300], ROW_COUNT, Remark.NO_END, slot=ago(10))
+    assert borne_out(new, old, twins[0], cut_short, *twins[1:]) == (ago(20), ago(15), ago(5))
+
+
+@pytest.mark.parametrize(
+    "marks", [[Remark.SHORT_PAGE], [Remark.NO_END], [Remark.STALE], [Remark.FOREIGN], [Remark.UNDECODED]]
+)
+def test_a_walk_with_another_fault_bears_nothing_out(marks):
+    old, new = listed(716), thinned(listed(716), 66)
+    walks = [earlier(new, ROW_COUNT, *marks, slot=ago(minutes), bad=20) for minutes in (5, 10, 15)]
+    assert borne_out(new, old, *walks) is None
+    assert borne_out(new, old, walks[0], earlier(new, ROW_COUNT, slot=ago(12))) is None
+
+
+CUTS = [
+    pytest.param(listed(2400), id="cut after a full page"),
+    pytest.param(listed(1000), id="cut after the tenth page"),
+    pytest.param(listed(1150), id="cut inside a page, half way"),
+    pytest.param([*listed(1000), *listed(1377, 1101)], id="a page in the middle is missing"),
+    pytest.param(listed(2377, 101), id="the first page is missing"),
+    pytest.param(listed(1000, 5000), id="another list"),
+    pytest.param(
+        [code for start in range(0, 2477, 140) for code in listed(2477)[start : start + 100]],
+        id="each page begins forty rows late",
+    ),
+]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_list_that_broke_off_is_not_believed_however_often_a_day_repeats_it(cut):
+    old = listed(2477)
+    today = [earlier(cut, ROW_COUNT, slot=ago(minutes)) for minutes in range(1, 500)]
+    yesterday = [earlier(cut, ROW_COUNT, slot=ago(minutes, days=1)) for minutes in range(1, 500)]
+    assert borne_out(cut, old, *today) is None
+    assert borne_out(cut, old, *today, *yesterday) is None
+    before = earlier(cut, ROW_COUNT, slot=ago(days=2))
+    assert borne_out(cut, old, *today, *yesterday, before) is not None
+
+
+def test_a_list_that_shrank_to_full_pages_needs_a_walk_more():
+    old, new = listed(716), thinned(listed(716), 116)
+    walks = [earlier(new, ROW_COUNT, slot=ago(minutes)) for minutes in (5, 10, 15)]
+    assert len(new) == 600
+    assert borne_out(new, old, *walks[:2]) is None
+    assert borne_out(new, old, *walks) == (ago(15), ago(10), ago(5))
+
+
+def test_a_first_list_far_below_the_table_is_believed_unless_it_ends_with_a_full_page():
+    def status(count: int, walks: int) -> Status:
+        walk = reading(pages(listed(count)))
+        certificate = certify(walk, NOTHING, sector=COMPOSITE, boards={})
+        assert certificate.remarks == (ROW_COUNT,)
+        twins = [earlier(listed(count), ROW_COUNT, slot=ago(number)) for number in range(1, walks)]
+        return bear_out(walk, certificate, History(twins)).certificate.status
+
+    assert [status(945, walks) for walks in (2, 3)] == [Status.SUSPECT, Status.COMPLETE]
+    assert [status(900, walks) for walks in (3, 99)] == [Status.SUSPECT, Status.SUSPECT]
+
+
+def test_the_list_of_krx_speaks_against_one_that_does_not_fit_into_it():
+    old, new = listed(716), thinned(listed(716), 66)
+    walks = [earlier(new, ROW_COUNT, slot=ago(minutes)) for minutes in (5, 10)]
+    consolidated = KOSPI._replace(exchange=Exchange.CONSOLIDATED)
+    for target, krx, expected in (
+        (NXT, listed(2477), True),
+        (NXT, new[100:], False),
+        (consolidated, new, True),
+        (consolidated, old, False),
+        (KOSPI, old, True),
+    ):
+        assert (borne_out(new, old, *walks, target=target, krx=krx) is not None) is expected
+
+
+def test_an_empty_list_is_not_borne_out():
+    walk = reading(pages([]))
+    certificate = certify(walk, known(listed(62), TODAY), sector=None, boards={})
+    assert certificate.remarks == (Remark.EMPTY,)
+    assert not is_doubtful(walk, certificate)
+
+
+def ended_by_an_empty_page(symbols: Sequence[str]) -> list[Page]:
+    return [
+        *(replace(page, next_key="more") for page in pages(symbols)),
+        Page(columns([]), None, announced=0),
+    ]
+
+
+@pytest.mark.parametrize("count", [100, 200, 2400])
+@pytest.mark.parametrize("day", [TODAY, YESTERDAY])
+def test_an_empty_last_page_is_an_end_once_a_second_walk_shows_the_same(count, day):
+    symbols = listed(count)
+    walked = ended_by_an_empty_page(symbols)
+    alone = reading(walked)
+    certificate = certify(alone, NOTHING, sector=None, boards={})
+    assert certificate.remarks == (Remark.EMPTY_PAGE,)
+    assert bear_out(alone, certificate, History()).certificate == certificate
+    first = earlier(symbols, Remark.EMPTY_PAGE, slot=ago(5))
+    assert bear_out(alone, certificate, History([first])) == (Certificate(Status.COMPLETE), [ago(5)])
+    assert borne_out(symbols, symbols, day=day, walked=walked) == ()
+
+
+def test_an_empty_page_elsewhere_is_no_end_however_often_it_comes():
+    symbols = listed(200)
+    certificate = certify(reading(ended_by_an_empty_page(symbols)), NOTHING, sector=None, boards={})
+    gap = earlier(symbols, Remark.EMPTY_PAGE, slot=ago(5), has_gap=True)
+    walk = reading(ended_by_an_empty_page(symbols))
+    assert bear_out(walk, certificate, History([gap] * 5)).certificate == certificate
+    inside = [FULL, Page(columns([]), "k", announced=0), LAST]
+    assert not is_doubtful(reading(inside), certify(reading(inside), NOTHING, sector=None, boards={}))
+
+
+def test_a_list_that_an_empty_page_cuts_short_is_not_believed_for_a_day():
+    old, cut = listed(2477), listed(2400)
+    walks = [earlier(cut, ROW_COUNT, Remark.EMPTY_PAGE, slot=ago(minutes)) for minutes in range(1, 100)]
+    assert borne_out(cut, old, *walks, walked=ended_by_an_empty_page(cut)) is None
 
 
 def test_the_day_is_koreas():
@@ -367,3 +651,19 @@ def test_the_page_of_another_target_is_flagged_with_nothing_known():
         stray = pages(listed(100))[0]
         mixed = [*walked[:number], replace(stray, next_key=walked[number].next_key), *walked[number + 1 :]]
         assert Remark.PAGE_ORDER in remarks(mixed)
+
+
+@pytest.mark.parametrize(
+    ("traded", "equal", "expected"),
+    [
+        (600, 600, True),
+        (600, 480, True),
+        (600, 479, False),
+        (3, 3, True),
+        (2, 2, False),
+        (600, 6, False),
+        (0, 0, False),
+    ],
+)
+def test_rows_are_those_of_krx_where_nearly_all_that_traded_are_equal(traded, equal, expected):
+    assert is_copy(traded, equal) is expected

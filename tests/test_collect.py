@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from collector.errors import CollectorError, Denied, StoreError
-from collector.model import Outcome, Status, Target
+from collector.model import Certificate, Outcome, Remark, Status, Target
 from collector.postgres import Address
 from collector.simulator import Simulator
 from collector.simulator.faults import FAULTS
 from tests.database import Server
 from tests.proxy import proxied
-from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, stored
+from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, reading, snapshots, stored
 
 BENT = Target.of("KOSDAQ", "139", "KRX")
 """Three pages: 100, 100 and 99 rows."""
@@ -106,8 +106,8 @@ async def stage(server: Server, template: str) -> AsyncIterator[Stage]:
         yield Stage(zip(copies, simulators, strict=True))
 
 
-LACKING = "suspect undecoded membership"
-"""One row in a hundred went to quarantine."""
+LACKING = "suspect undecoded"
+"""More than one row in a hundred went to quarantine."""
 
 ENDS = {
     "throttle_429": "failed Throttled",
@@ -655,3 +655,70 @@ async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Address) -> N
         served = {target: [as_stored(row) for row in simulator.rows(target)] for target in targets}
     assert sweep.is_whole
     assert {target: await stored(database, OPEN, target) for target in targets} == served
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "garbage_number:page=2",
+        "garbage_number:page=1,field=now_trde_qty,text=2147483647",
+        "missing_field:page=last,field=flu_rt",
+        "nul_name:page=1",
+    ],
+)
+async def test_one_odd_cell_does_not_hide_the_other_rows(database: Address, fault: str) -> None:
+    odd, later = replace(STILL, faults=(f"{fault},sector=139",)), OPEN + timedelta(minutes=5)
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
+        await collector.sweep(OPEN, "all", [BENT])
+    async with Simulator(odd) as simulator, collecting(database, simulator.url, BENT) as collector:
+        sweep = await collector.sweep(later, "all", [BENT])
+    [outcome] = sweep.outcomes
+    assert (outcome.status, outcome.remarks, outcome.rows, outcome.bad) == (
+        Status.COMPLETE,
+        (Remark.UNDECODED,),
+        298,
+        1,
+    )
+    assert not sweep.is_whole
+    assert await fetch(database, "SELECT slot, count(*) FROM latest GROUP BY slot") == [(later, 298)]
+    [[symbol]] = await fetch(database, "SELECT symbol FROM quarantine")
+    assert await fetch(database, "SELECT count(*) FROM latest WHERE symbol = $1", symbol) == [(0,)]
+    assert await fetch(
+        database, "SELECT count(*) FROM membership WHERE symbol = $1 AND valid_to IS NULL", symbol
+    ) == [(1,)]
+
+
+async def test_pages_that_never_join_are_never_believed_within_the_day(database: Address) -> None:
+    shifted = replace(STILL, faults=("shifted_rows:sector=139,by=40",))
+    slots = [OPEN + timedelta(minutes=5 * number) for number in range(6)]
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
+        await collector.sweep(slots[0], "all", [BENT])
+    async with Simulator(shifted) as simulator, collecting(database, simulator.url, BENT) as collector:
+        ends = [(await collector.sweep(slot, "all", [BENT])).outcomes[0].status for slot in slots[1:]]
+    assert ends == [Status.SUSPECT] * 5
+
+
+async def test_a_list_that_changes_for_good_is_complete_from_its_third_walk_on_and_so_are_the_first_two(
+    database: Address,
+) -> None:
+    slots = [OPEN + timedelta(minutes=5 * number) for number in range(5)]
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
+        served = [as_stored(row)[0] for row in simulator.rows(BENT)]
+        gone = [f"{code[:5]}Z" for code in served[::5]]
+        old = [
+            row._replace(symbol=code) for row, code in zip(snapshots(359), sorted(served + gone), strict=True)
+        ]
+        await collector.store.begin_sweep(slots[0], "all", [BENT])
+        await collector.store.enter(reading(BENT, slots[0], old), Certificate(Status.COMPLETE))
+        ends = [(await collector.sweep(slot, "all", [BENT])).outcomes[0].status for slot in slots[1:]]
+    assert ends == [Status.SUSPECT, Status.SUSPECT, Status.COMPLETE, Status.COMPLETE]
+    assert await fetch(database, "SELECT slot, status, remarks FROM walk ORDER BY slot") == [
+        (slots[0], "complete", []),
+        (slots[1], "complete", ["row_count", "borne_out"]),
+        (slots[2], "complete", ["row_count", "borne_out"]),
+        (slots[3], "complete", []),
+        (slots[4], "complete", []),
+    ]
+    assert await fetch(database, "SELECT DISTINCT judged_by FROM judgement") == [
+        (f"walk of {slots[3].isoformat()}",)
+    ]

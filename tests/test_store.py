@@ -17,6 +17,8 @@ from collector.model import (
     KST,
     BadRow,
     Certificate,
+    Exchange,
+    Known,
     Outcome,
     Page,
     Reading,
@@ -127,7 +129,7 @@ async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(databa
             Certificate(Status.SUSPECT, (Remark.UNDECODED,)),
         )
     assert await fetch(database, "SELECT market, sector, exchange, page, raw, reason FROM quarantine") == [
-        (*KOSPI, 2, *bad)
+        (*KOSPI, 2, bad.raw, bad.reason)
     ]
     assert await count(database) == 109
 
@@ -384,28 +386,166 @@ async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(datab
         assert (await store.known(SLOT, [KOSPI]))[KOSPI] == known
 
 
-async def test_what_the_day_before_listed_is_known_also_where_it_was_not_certified(database: Address) -> None:
+def undecoded(rows: Sequence[Snapshot], *symbols: str) -> list[Page]:
+    """Pages of 100 on which the rows of these symbols do not decode."""
+    parts = [rows[start : start + 100] for start in range(0, len(rows), 100)]
+    return [
+        Page(
+            columns(row for row in part if row.symbol not in symbols),
+            f"N{number}" if number < len(parts) else None,
+            [BadRow("{}", "cur_prc is no whole number", row.symbol) for row in part if row.symbol in symbols],
+        )
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+async def test_the_history_of_a_list_goes_back_to_the_last_complete_walk(database: Address) -> None:
+    minute, old, new = timedelta(minutes=1), snapshots(130), snapshots(90)
+    mark = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
     async with storing(database, slot=SLOT - timedelta(days=2)) as store:
-        for days, rows in ((2, 100), (1, 90)):
-            walk = reading(KOSPI, SLOT - timedelta(days=days), snapshots(rows))
-            await store.enter(walk, COMPLETE if days == 2 else SUSPECT)
-        today = reading(KOSPI, SLOT, snapshots(90))
-        known = (await store.known(SLOT, [KOSPI]))[KOSPI]
-        assert (known.rows, known.last_members) == (100, None)
-        assert known.members_before == members_digest(today)
-        await store.enter(reading(KOSPI, SLOT, snapshots(80)), SUSPECT)
-        known = (await store.known(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI]
-        assert known.members_before == members_digest(today)
+        await store.enter(reading(KOSPI, SLOT - timedelta(days=2, minutes=5), new), COMPLETE)
+        await store.enter(reading(KOSPI, SLOT - timedelta(days=2), old), COMPLETE)
+        await store.enter(reading(KOSPI, SLOT - timedelta(days=1), new), mark)
+        await store.enter_failure(SLOT - 2 * minute, KOSPI, error="Rejected: no", attempts=1)
+        pages = undecoded(new, "000007")
+        await store.enter(reading(KOSPI, SLOT - minute, new, pages=pages), mark)
+        await store.enter(reading(KOSPI, SLOT, new), mark)
+        history = await store.history(SLOT, KOSPI)
+    assert [(SLOT - walk.slot, walk.status, walk.bad) for walk in history.walks] == [
+        (minute, Status.SUSPECT, 1),
+        (timedelta(days=1), Status.SUSPECT, 0),
+        (timedelta(days=2), Status.COMPLETE, 0),
+    ]
+    assert [set(walk.symbols) for walk in history.walks] == [
+        {row.symbol for row in rows} for rows in (new, new, old)
+    ]
+    assert history.walks[2].symbols == tuple(row.symbol for row in old)
+    assert (history.walks[0].remarks, history.krx) == (["row_count"], None)
 
 
-async def test_the_members_of_last_evening_confirm_nothing_this_morning(database: Address) -> None:
+async def test_the_history_tells_an_empty_page_inside_from_one_at_the_end(database: Address) -> None:
+    rows, mark = snapshots(150), Certificate(Status.SUSPECT, (Remark.EMPTY_PAGE,))
+    full, rest, empty = columns(rows[:100]), columns(rows[100:]), columns([])
+    inside = [Page(full, "a"), Page(empty, "b"), Page(rest, None)]
+    last = [Page(full, "a"), Page(rest, "b"), Page(empty, None)]
+    times = [SLOT] * 3
+    async with storing(database) as store:
+        for number, pages in enumerate((inside, last)):
+            at = SLOT - timedelta(minutes=2 - number)
+            await store.enter(reading(KOSPI, at, rows, pages=pages, page_times=times), mark)
+        assert [walk.has_gap for walk in (await store.history(SLOT, KOSPI)).walks] == [False, True]
+
+
+async def test_the_history_on_nxt_comes_with_the_list_of_krx(database: Address) -> None:
+    krx = KOSDAQ._replace(exchange=Exchange.KRX)
+    async with storing(database) as store:
+        await store.registry.number([krx])
+        await store.enter(reading(krx, SLOT - timedelta(days=1), snapshots(3)), COMPLETE)
+        assert (await store.history(SLOT, KOSDAQ)).krx is None
+        await store.enter(reading(krx, SLOT, snapshots(5)), COMPLETE)
+        assert (await store.history(SLOT, KOSDAQ)).krx == tuple(row.symbol for row in snapshots(5))
+        assert (await store.history(SLOT, krx)).krx is None
+
+
+async def test_the_list_of_krx_last_evening_says_nothing_this_morning(database: Address) -> None:
     """Both lie on one day of UTC, and on two of Korea."""
     morning = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
     evening = morning - timedelta(hours=12)
+    krx = KOSDAQ._replace(exchange=Exchange.KRX)
     async with storing(database, slot=evening) as store:
-        await store.enter(reading(KOSPI, evening, snapshots(5)), SUSPECT)
-        assert (await store.known(evening + timedelta(minutes=5), [KOSPI]))[KOSPI].last_members is not None
-        assert (await store.known(morning, [KOSPI]))[KOSPI].last_members is None
+        await store.registry.number([krx])
+        await store.enter(reading(krx, evening, snapshots(5)), COMPLETE)
+        assert (await store.history(evening + timedelta(minutes=5), KOSDAQ)).krx is not None
+        assert (await store.history(morning, KOSDAQ)).krx is None
+
+
+async def test_walks_that_are_borne_out_become_complete_with_the_walk_that_does_so(database: Address) -> None:
+    mark = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
+    before, long_before = SLOT - timedelta(minutes=5), SLOT - timedelta(minutes=10)
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, long_before, snapshots(80)), mark)
+        await store.enter(reading(KOSPI, before, snapshots(90)), mark, expected=120)
+        stamps = await fetch(database, "SELECT committed_at FROM walk WHERE slot = $1", before)
+        assert await store.enter(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[before])
+        assert (await store.known(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI].rows == 90
+    lines = "SELECT status, remarks FROM walk ORDER BY slot"
+    assert await fetch(database, lines) == [
+        ("suspect", ["row_count"]),
+        ("complete", ["row_count", "borne_out"]),
+        ("complete", []),
+    ]
+    assert await fetch(database, "SELECT committed_at FROM walk WHERE slot = $1", before) == stamps
+    assert await fetch(
+        database, "SELECT slot, market, judged_by, verdict, status, remarks FROM judgement"
+    ) == [(before, "KOSPI", f"walk of {SLOT.isoformat()}", "borne_out", "suspect", ["row_count"])]
+    assert await fetch(database, "SELECT expected FROM collector.walk WHERE slot = $1", before) == [(120,)]
+    assert await fetch(
+        database,
+        "SELECT count(DISTINCT x) FROM (SELECT xmin::text AS x FROM collector.walk WHERE slot = ANY ($1)"
+        " UNION ALL SELECT xmin::text FROM collector.judgement) AS written",
+        [before, SLOT],
+    ) == [(1,)]
+
+
+async def test_the_members_of_an_earlier_day_are_known_from_when_it_was_borne_out(database: Address) -> None:
+    yesterday = SLOT - timedelta(days=1)
+    async with storing(database, slot=SLOT - timedelta(days=2)) as store:
+        await store.enter(reading(KOSPI, SLOT - timedelta(days=2), snapshots(120)), COMPLETE)
+        await store.end_sweep(SLOT - timedelta(days=2), "all")
+        await store.enter(reading(KOSPI, yesterday, snapshots(90)), SUSPECT)
+        await store.end_sweep(yesterday, "all")
+        await store.enter(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[yesterday])
+        await store.end_sweep(SLOT, "all")
+    assert await fetch(
+        database, "SELECT as_of, cardinality(symbols) FROM collector.membership ORDER BY as_of"
+    ) == [((SLOT - timedelta(days=2)).date(), 120), (yesterday.date(), 90)]
+
+
+async def test_a_listing_whose_row_does_not_decode_stays_a_member(database: Address) -> None:
+    rows, later = snapshots(120), SLOT + timedelta(minutes=5)
+    noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, SLOT, rows), COMPLETE)
+        await store.end_sweep(SLOT, "all")
+        await store.enter(reading(KOSPI, later, rows, pages=undecoded(rows, "000007")), noted)
+        await store.end_sweep(later, "all")
+        assert (await store.known(later + timedelta(minutes=5), [KOSPI]))[KOSPI] == Known(
+            rows=120, day=SLOT.date(), members=members_digest(reading(KOSPI, SLOT, rows))
+        )
+        assert (await store.ledger(later))[KOSPI].bad == 1
+    shown = "SELECT symbol, valid_to FROM membership WHERE symbol = '000007'"
+    assert await fetch(database, shown) == [("000007", None)]
+    assert await fetch(database, "SELECT count(*) FROM latest") == [(119,)]
+    assert await fetch(database, "SELECT symbol, reason FROM quarantine") == [
+        ("000007", "cur_prc is no whole number")
+    ]
+
+
+async def test_a_first_list_with_a_row_that_does_not_decode_has_it_among_its_members(
+    database: Address,
+) -> None:
+    noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
+    async with storing(database) as store:
+        pages = undecoded(snapshots(120), "000007")
+        await store.enter(reading(KOSPI, SLOT, [], pages=pages, page_times=[SLOT] * 2), noted)
+        await store.end_sweep(SLOT, "all")
+    assert await fetch(database, "SELECT cardinality(symbols) FROM collector.membership") == [(120,)]
+
+
+async def test_a_row_without_a_readable_code_tells_nothing_of_the_members(database: Address) -> None:
+    rows, later = snapshots(120), SLOT + timedelta(minutes=5)
+    pages = [
+        replace(page, bad=[BadRow("{}", "stk_cd is no stock code") for _ in page.bad])
+        for page in undecoded(rows, "000007")
+    ]
+    async with storing(database) as store:
+        await store.enter(reading(KOSPI, SLOT, rows), COMPLETE)
+        await store.end_sweep(SLOT, "all")
+        noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
+        await store.enter(reading(KOSPI, later, rows, pages=pages), noted)
+        await store.end_sweep(later, "all")
+    assert await fetch(database, "SELECT cardinality(symbols) FROM collector.membership") == [(120,)]
+    assert await fetch(database, "SELECT symbol FROM quarantine") == [(None,)]
 
 
 async def test_the_ledger_bears_what_another_program_has_brought(database: Address) -> None:
@@ -523,3 +663,102 @@ async def test_a_query_touches_its_own_day_only_and_by_an_index(
     text = "\n".join(line for [line] in lines)
     assert "snapshot_20261119" not in text
     assert f"snapshot_20261120_{index}" in text
+
+
+def traded(count: int, *, price: int = 1000, volume: int = 5000, still: int = 0) -> list[Snapshot]:
+    """Rows of which the first `still` have not traded."""
+    return [
+        row._replace(price=price + number, volume=0 if number < still else volume + number)
+        for number, row in enumerate(snapshots(count))
+    ]
+
+
+async def judged(
+    database: Address, walks: Sequence[tuple[str, timedelta, Sequence[Snapshot]]]
+) -> tuple[set[str], dict[tuple[str, timedelta], str]]:
+    """Which exchanges are reported as copies of KRX, and how each walk stands afterwards."""
+    targets = {exchange: KOSPI._replace(exchange=Exchange(exchange)) for exchange in Exchange}
+    async with storing(database) as store:
+        await store.registry.number(targets.values())
+        for exchange, ago, rows in walks:
+            await store.enter(reading(targets[Exchange(exchange)], SLOT - ago, rows), COMPLETE)
+        copies = await store.suspect_copies(SLOT, list(targets.values()))
+        assert await store.suspect_copies(SLOT, list(targets.values())) == set()
+    lines = await fetch(database, "SELECT exchange, slot, status, remarks FROM walk")
+    assert all((status == "suspect") is ("same_as_krx" in remarks) for *_, status, remarks in lines)
+    return {str(target.exchange) for target in copies}, {
+        (exchange, SLOT - slot): status for exchange, slot, status, _ in lines
+    }
+
+
+NOW, EARLIER = timedelta(0), timedelta(minutes=5)
+ON_KRX, ON_NXT, ON_BOTH = traded(60), traded(40, volume=70), traded(60, volume=5070)
+
+
+@pytest.mark.parametrize(
+    ("walks", "copies"),
+    [
+        pytest.param([("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT)], set(), id="its own rows"),
+        pytest.param([("KRX", NOW, ON_KRX), ("NXT", NOW, ON_KRX)], {"NXT"}, id="the rows of KRX"),
+        pytest.param([("NXT", NOW, ON_KRX[:40]), ("KRX", NOW, ON_KRX)], {"NXT"}, id="KRX comes later"),
+        pytest.param(
+            [("KRX", EARLIER, ON_KRX), ("NXT", NOW, ON_KRX)], {"NXT"}, id="KRX came at another slot"
+        ),
+        pytest.param(
+            [("KRX", timedelta(hours=1), ON_KRX), ("NXT", NOW, ON_KRX)], set(), id="too long ago to compare"
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, [*ON_KRX[:50], *traded(60, volume=9)[50:]])],
+            {"NXT"},
+            id="some have traded on in between",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=60)), ("NXT", NOW, traded(60, still=60))],
+            set(),
+            id="nothing traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=58)), ("NXT", NOW, traded(60, still=58))],
+            set(),
+            id="too few traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_KRX)],
+            {"CONSOLIDATED"},
+            id="CONSOLIDATED lacks what NXT traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_BOTH)],
+            set(),
+            id="both together",
+        ),
+        pytest.param([("KRX", NOW, ON_KRX), ("CONSOLIDATED", NOW, ON_KRX)], set(), id="NXT is not known"),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, traded(40, still=40)), ("CONSOLIDATED", NOW, ON_KRX)],
+            set(),
+            id="NXT has not traded",
+        ),
+        pytest.param(
+            [("KRX", NOW, traded(60, still=60)), ("NXT", NOW, ON_NXT), ("CONSOLIDATED", NOW, ON_NXT)],
+            set(),
+            id="before KRX opens",
+        ),
+        pytest.param(
+            [("KRX", NOW, ON_KRX), ("NXT", NOW, ON_KRX), ("CONSOLIDATED", NOW, ON_KRX)],
+            {"NXT"},
+            id="NXT is a copy",
+        ),
+    ],
+)
+async def test_a_walk_with_the_rows_of_krx_is_suspect(
+    database: Address, walks: list[tuple[str, timedelta, list[Snapshot]]], copies: set[str]
+) -> None:
+    found, states = await judged(database, walks)
+    assert found == copies
+    assert {exchange for (exchange, _), status in states.items() if status == "suspect"} == copies
+
+
+async def test_a_walk_of_nxt_is_judged_by_a_later_slot_of_krx(database: Address) -> None:
+    copies, states = await judged(database, [("NXT", EARLIER, ON_KRX), ("KRX", NOW, ON_KRX)])
+    assert copies == set()
+    assert states == {("NXT", EARLIER): "suspect", ("KRX", NOW): "complete"}

@@ -11,11 +11,12 @@ from collector.backfill.history import History
 from collector.backfill.period import Period
 from collector.backfill.report import Report, Unfilled
 from collector.bar_store import BarStore, Stretch
-from collector.certify_bars import Sighting, certify_bars
+from collector.certify_bars import Sighting, certify_bars, is_gap_alone, is_settled_gap
 from collector.errors import ApiError
+from collector.explain import Numbers, explain
 from collector.kiwoom import Kiwoom
 from collector.log import logger
-from collector.model import BarReading, Status
+from collector.model import BarReading, Certificate, Remark, Status
 from collector.tally import Tally
 from collector.together import together
 
@@ -81,6 +82,8 @@ class Fetch:
     async def _entered(self, stretch: Stretch, reading: BarReading) -> None:
         seen = self.seen.get(stretch.symbol)
         certificate = certify_bars(reading, self._days(stretch), seen, adjusted=self.adjusted)
+        if is_gap_alone(certificate) and await self._is_settled(stretch, reading):
+            certificate = Certificate(Status.COMPLETE, (*certificate.remarks, Remark.BORNE_OUT))
         rows = await self.bars.enter(stretch, reading, certificate, adjusted=self.adjusted)
         if rows is None:
             self.report.by_others += 1
@@ -91,9 +94,16 @@ class Fetch:
             self.report.bars += rows
             logger.info("history.stored", **facts)
         else:
-            reason = ", ".join(certificate.remarks)
+            numbers = Numbers(
+                len(reading.pages), len(reading.bars), sum(len(page.bad) for page in reading.pages)
+            )
+            reason = explain(certificate.remarks, numbers)
             self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
             logger.warning("history.suspect", **facts)
+
+    async def _is_settled(self, stretch: Stretch, reading: BarReading) -> bool:
+        before = await self.bars.suspected(stretch.symbol, adjusted=self.adjusted)
+        return before is not None and is_settled_gap(reading, self._days(stretch), before)
 
     async def _failed(self, stretch: Stretch, error: ApiError, attempts: int, began: datetime) -> None:
         text = f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from collector.explain import explain_outcome
 from collector.model import Outcome, Status
 from collector.tally import Tally
 
@@ -58,7 +59,7 @@ class Report:
     def note(self, what: str, outcomes: Iterable[Outcome]) -> None:
         """Enter the walks that are not complete; `what` is put before their targets."""
         self.unfilled += [
-            Unfilled(f"{what}{each.target}", each.status, each.error or ", ".join(each.remarks))
+            Unfilled(f"{what}{each.target}", each.status, explain_outcome(each))
             for each in outcomes
             if each.status is not Status.COMPLETE
         ]

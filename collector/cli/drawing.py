@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from collector.explain import explain_outcome
 from collector.model import Exchange, Market, Outcome, Status, Sweep
 from collector.tally import Tally
 
@@ -120,9 +121,9 @@ def _statuses(outcomes: Iterable[Outcome]) -> Text:
 
 
 def not_whole(sweep: Sweep) -> list[str]:
-    """A line for each target that is missing or suspect, with the reason."""
+    """A line for each target that is missing, suspect, or complete but for a row, with the reason."""
     return [
-        f"{outcome.target} {outcome.status}: {outcome.error or ', '.join(outcome.remarks)}"
+        f"{outcome.target} {outcome.status}: {explain_outcome(outcome)}"
         for outcome in sweep.outcomes
-        if outcome.status is not Status.COMPLETE
+        if not outcome.is_whole
     ]

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collector.calendar import Calendar, kst
+from collector.explain import Numbers, explain
 from collector.model import KST, Target
 from collector.postgres.session import Connection
 from collector.schedule import Schedule, Slot, timetable
@@ -16,7 +17,7 @@ _LONG_AGO = 60
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
        COALESCE(w.status, 'absent') AS status,
-       COALESCE(w.error, NULLIF(array_to_string(w.remarks, ', '), ''), 'nothing is known of it') AS reason
+       w.error, w.remarks, w.pages, w.rows, w.bad, w.expected
 FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
 JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
      AS t (universe, market, sector, exchange, place) USING (universe)
@@ -63,6 +64,12 @@ class Gap(NamedTuple):
     reason: str
 
 
+def _reason(row: Mapping[str, Any]) -> str:
+    if row["error"] or not row["remarks"]:
+        return row["error"] or "nothing is known of it"
+    return explain(row["remarks"], Numbers(row["pages"], row["rows"], row["bad"], row["expected"]))
+
+
 class Count(NamedTuple):
     """How many of a slot's targets ended that way; `under way` where a sweep has still to get to them."""
 
@@ -102,7 +109,7 @@ class Expected:
         for day in (first + number * _DAY for number in range((last - first).days + 1)):
             if slots := self.slots(day, now):
                 for row in await connection.fetch(_GAPS, *self._columns(slots)):
-                    yield Gap(*row)
+                    yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
     async def counts(self, connection: Connection, slots: Sequence[Slot]) -> list[Count]:
         """These slots' targets by how they ended."""

@@ -92,6 +92,7 @@ _SUSPECT = """
 UPDATE collector.walk AS w
 SET status = 'suspect', remarks = array_append(w.remarks, 'stale')
 WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.status = 'complete'
+  AND NOT w.remarks @> '{accepted}'
   AND w.digest = (
     SELECT e.digest
     FROM collector.walk AS e

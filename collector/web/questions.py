@@ -55,12 +55,12 @@ WHERE w.slot = $1
 """
 _WALK = """
 SELECT w.status, w.pages, w.rows, w.remarks, w.error, w.attempts, w.requested_at, w.received_at, w.committed_at,
-       w.page_times
+       w.page_times, w.bad, w.expected
 FROM collector.walk AS w
 WHERE w.slot = $1 AND w.target = $2
 """
 _QUARANTINED = """
-SELECT page, raw, reason
+SELECT page, raw, reason, symbol
 FROM collector.quarantine
 WHERE slot = $1 AND target = $2
 ORDER BY page
@@ -164,6 +164,8 @@ class WalkLine(NamedTuple):
     received_at: datetime | None
     committed_at: datetime
     page_times: Sequence[datetime]
+    bad: int
+    expected: int | None
 
 
 class SlotLine(NamedTuple):
@@ -229,6 +231,7 @@ class Bad(NamedTuple):
     page: int
     raw: str
     reason: str
+    symbol: str
 
 
 class Name(NamedTuple):

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
+from collector.explain import Numbers, explain_remark
 from collector.model import KST, Sector
 from collector.web import words
 from collector.web.guard import Request
+from collector.web.questions import WalkLine
 
 _COLOURS = ("korean", "western")
 _STICKY = {"lang": words.LANGUAGES, "colours": _COLOURS}
@@ -25,6 +27,11 @@ class Reader:
 
     def text(self, key: str) -> str:
         return words.text(key, self.language)
+
+    def explain(self, remark: str, line: WalkLine) -> str:
+        """What a remark of a walk means, with the walk's numbers, and what to do."""
+        numbers = Numbers(line.pages, line.rows, line.bad, line.expected)
+        return explain_remark(remark, numbers, self.language)
 
     def meaning(self, code: str) -> str:
         return words.meaning(code, self.language)

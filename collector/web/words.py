@@ -131,30 +131,6 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "is_down": ("데몬이 꺼져 있었습니다.", "No daemon was running."),
     "is_database": ("데이터베이스에 닿지 않았습니다.", "The database was away."),
     "is_denied": ("키나 주소가 거절되었습니다.", "The key or the address was refused."),
-    "is_repeated_key": ("같은 다음 키가 두 번 왔습니다.", "A next key came twice."),
-    "is_short_page": ("중간 페이지가 짧았습니다.", "A page before the last was short."),
-    "is_empty_page": ("중간 페이지가 비어 있었습니다.", "A page before the last was empty."),
-    "is_page_cap": ("페이지 한도에 닿았습니다.", "The limit of pages was met."),
-    "is_page_count": ("알린 행 수와 다릅니다.", "A page had fewer rows than it announced."),
-    "is_page_order": ("페이지 순서가 어긋났습니다.", "Pages overlap or are out of order."),
-    "is_no_end": ("마지막이라는 말이 없었습니다.", "The end was not said."),
-    "is_undecoded": ("읽지 못한 행이 있습니다.", "Some rows did not decode."),
-    "is_duplicate_symbol": ("같은 종목이 두 번 있습니다.", "A symbol came twice."),
-    "is_wrong_suffix": ("다른 거래소의 종목코드입니다.", "Symbols of another exchange."),
-    "is_foreign": ("다른 시장의 종목이 있습니다.", "Listings of another market."),
-    "is_row_count": ("이전과 행 수가 많이 다릅니다.", "Far more or fewer rows than before."),
-    "is_membership": ("구성 종목이 많이 바뀌었습니다.", "Its members changed too much."),
-    "is_empty": ("비어 있을 업종이 아닙니다.", "Empty, and should not be."),
-    "is_ahead_of_time": (
-        "시계가 앞서 있을 때 받아, 실제로는 이 시각의 값이 아닙니다.",
-        "It was fetched while a clock was ahead, so it does not show this time.",
-    ),
-    "is_stale": ("이전 거래일의 값입니다.", "It shows the session before."),
-    "is_after_hours": (
-        "정규장이 끝난 뒤의 체결이 섞였을 수 있습니다.",
-        "Trades after the regular session may be in it.",
-    ),
-    "is_late_walk": ("나중에 받은 것입니다.", "Taken later."),
 }
 
 
@@ -164,7 +140,7 @@ def text(key: str, language: str) -> str:
 
 
 def meaning(code: str, language: str) -> str:
-    """What a remark, a reason or a class of errors means, "" where nothing is known."""
+    """What a reason or a class of errors means, "" where nothing is known; remarks are told by `explain`."""
     found = _TEXTS.get(f"is_{code}")
     return found[LANGUAGES.index(language)] if found else ""
 

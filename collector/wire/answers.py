@@ -71,7 +71,7 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
 def _sorted_out(rows: Sequence[R], first_wrong: Callable[[R], str | None]) -> tuple[list[R], list[BadRow]]:
     """The rows that decode, and the others with the reason."""
     reasons = [(row, first_wrong(row)) for row in rows]
-    wrong = [BadRow(as_sent(msgspec.structs.asdict(row)), reason) for row, reason in reasons if reason]
+    wrong = [_bad_row(_sent(row), reason) for row, reason in reasons if reason]
     return [row for row, reason in reasons if reason is None], wrong
 
 
@@ -118,9 +118,24 @@ def _convert(row: object, kind: type[T]) -> T | BadRow:
     try:
         return msgspec.convert(row, kind)
     except msgspec.ValidationError as error:
-        return BadRow(as_sent(row), str(error))
+        return _bad_row(row, str(error))
     except UnicodeEncodeError:
-        return BadRow(as_sent(row), "has a key with half a surrogate pair")
+        return _bad_row(row, "has a key with half a surrogate pair")
+
+
+def _sent(row: msgspec.Struct) -> dict[str, object]:
+    """The fields of a row that were sent."""
+    return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
+
+
+def _bad_row(sent: object, reason: str) -> BadRow:
+    """A row for quarantine, under its symbol where that decodes."""
+    code = sent.get("stk_cd") if isinstance(sent, dict) else None
+    try:
+        symbol = fields.symbol(code, "")[0] if isinstance(code, str) else ""
+    except fields.FieldError:
+        symbol = ""
+    return BadRow(as_sent(sent), reason, symbol)
 
 
 def _surplus(document: Document, name: str, documented: int) -> int:
@@ -198,7 +213,7 @@ def _bar_rows(reply: Reply, symbol: str) -> tuple[list[bars.Row], list[BadRow]]:
             pass
         else:
             rows = answer.stk_dt_pole_chart_qry
-            plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.ROW_QUOTES * len(rows)
+            plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.count_quotes(rows)
             if plain and _is_success(answer.return_code, answer.return_msg, rows):
                 _same_call(reply, calls.BARS)
                 _same_symbol(answer.stk_cd, symbol)

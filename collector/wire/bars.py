@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
 from itertools import repeat
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec.structs import astuple
@@ -17,18 +17,22 @@ from collector.wire import fields
 
 
 class Row(msgspec.Struct, gc=False):
-    """A day as it is sent: ten texts."""
+    """A day as it is sent: ten texts, of which the last four may be absent.
+
+    Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on them: only
+    the change is kept, and it may be unknown. What is not kept may be of any type.
+    """
 
     cur_prc: str
     trde_qty: str
-    trde_prica: str
     dt: str
     open_pric: str
     high_pric: str
     low_pric: str
-    pred_pre: str
-    pred_pre_sig: str
-    trde_tern_rt: str
+    pred_pre: str | None = None
+    pred_pre_sig: Any = None
+    trde_tern_rt: Any = None
+    trde_prica: Any = None
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -44,6 +48,14 @@ ENVELOPE_QUOTES = 12  # four keys and two texts
 ROW_QUOTES = 40  # ten keys and ten values
 
 
+def count_quotes(rows: Sequence[Row]) -> int:
+    """The quotes that rows need whose optional fields are absent or texts."""
+    absent = sum(
+        (row.pred_pre, row.pred_pre_sig, row.trde_tern_rt, row.trde_prica).count(None) for row in rows
+    )
+    return ROW_QUOTES * len(rows) - 4 * absent
+
+
 def day(text: str) -> date:
     """A date of eight digits."""
     if not (text.isascii() and text.isdigit() and len(text) == 8):
@@ -54,8 +66,13 @@ def day(text: str) -> date:
         raise fields.FieldError("is no date that exists") from None
 
 
+def _read_change(text: str | None) -> int | None:
+    """A change in won; None where it is absent or blank."""
+    return None if text is None or not text.strip(" \t") else fields.signed(text)
+
+
 _day = fields.Memo(day)
-_change = fields.Memo(fields.signed)
+_change = fields.Memo(_read_change)
 _won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=fields.INT4)]])
 _bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
 
@@ -64,7 +81,7 @@ def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
     """The bars that rows stand for, in their order; FieldError if one does not decode."""
     if not rows:
         return []
-    close, volume, _, days, opened, high, low, change, *_ = zip(*map(astuple, rows), strict=True)
+    close, volume, days, opened, high, low, change, *_ = zip(*map(astuple, rows), strict=True)
     prices = (opened, high, low, close)
     won: Sequence[Iterable[int | None]]
     won = fields.plain_numbers(_won, prices) or [map(fields.price, column) for column in prices]
@@ -73,7 +90,7 @@ def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
         map(_day.__getitem__, days),
         *won,
         fields.volumes(volume),
-        map(_change.__getitem__, change),
+        map(_read_change if None in change else _change.__getitem__, change),
         strict=True,
     )
     return list(map(_bar, columns))
@@ -86,7 +103,7 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
     "high_pric": fields.price,
     "low_pric": fields.price,
     "trde_qty": fields.volume,
-    "pred_pre": fields.signed,
+    "pred_pre": _read_change,
 }
 
 

@@ -30,8 +30,19 @@ _KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
 _MOST_SHARES = 10**15 - 1
-_UNSIGNED = 2**32 - 1
-"""-1 without its sign, as other calls of the API were seen to send it: it may mean anything but so many shares."""
+_SATURATED = frozenset({2**31 - 1, 2**31, 2**32 - 1})
+"""Integers at the end of their range, without their sign, as other calls of the API were seen to send them.
+
+Such a value says that the server's own number had no room, or was never set: it is never data. Those of 64 bits
+have more digits than a number may have. 32767 and 65535 are not here: both are plausible prices and volumes.
+"""
+_SATURATED_THOUSANDTHS = frozenset({2**31 // 1000, 2**32 // 1000})
+"""The same divided by 1000: no price or change, which at that height are multiples of 1,000 won (ETF: of 5 won).
+
+They are let pass as volumes: ka20002 and ka10081 give shares, not thousands, and so many shares are traded.
+"""
+_TRACES = tuple(str(number // 1000).encode() for number in (2**31, 2**32))
+"""What the text of each saturated integer of up to 15 digits begins with: a quick search finds pages without any."""
 _SIGN_OF = bytes(byte - ord("0") if byte in b"12345" else 0 for byte in range(256))
 _Numbers: TypeAlias = msgspec.json.Decoder[list[int]]
 _any = msgspec.json.Decoder(list[int])
@@ -85,6 +96,8 @@ def signed(text: str) -> int:
     number = _whole(text)
     if abs(number) > INT4:
         raise FieldError("is larger than a won amount can be")
+    if abs(number) in _SATURATED or abs(number) in _SATURATED_THOUSANDTHS:
+        raise FieldError("is an integer at the end of its range, which is no amount")
     return number
 
 
@@ -100,8 +113,8 @@ def volume(text: str) -> int:
     number = _whole(text)
     if number < 0:
         raise FieldError("is a negative volume")
-    if number == _UNSIGNED:
-        raise FieldError("is an unsigned -1")
+    if number in _SATURATED:
+        raise FieldError("is an integer at the end of its range, which is no volume")
     return number
 
 
@@ -113,6 +126,8 @@ def basis_points(text: str) -> int:
     number = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
     if number > RATE_LIMIT:
         raise FieldError("is larger than a rate can be")
+    if number // 100 in _SATURATED_THOUSANDTHS:
+        raise FieldError("is an integer at the end of its range, which is no rate")
     return -number if match[1] and match[1][0] == "-" else number
 
 
@@ -192,7 +207,7 @@ def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequ
 def volumes(column: Sequence[str]) -> Column:
     """`volume` for a column."""
     plain = plain_numbers(_shares, (column,))
-    return _array("q", plain[0] if plain and _UNSIGNED not in plain[0] else list(map(volume, column)))
+    return _array("q", plain[0] if plain else list(map(volume, column)))
 
 
 def signs(column: Sequence[str]) -> tuple[Column, int]:
@@ -216,9 +231,7 @@ def _plain_amounts(
     if numbers is None or len(numbers) != length * (len(prices) + 2):
         return None
     shares = numbers[-length:]
-    if min(shares) < 0 or (most := max(shares)) > _MOST_SHARES or min(numbers[-2 * length : -length]) < -INT4:
-        return None
-    if most >= _UNSIGNED and _UNSIGNED in shares:
+    if min(shares) < 0 or max(shares) > _MOST_SHARES or min(numbers[-2 * length : -length]) < -INT4:
         return None
     try:
         won = _array("i", numbers[:-length])
@@ -241,8 +254,11 @@ def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[l
 def _read(decoder: _Numbers, text: bytes, bare: bytes) -> list[int] | None:
     """The numbers of texts, each behind a comma; `bare` is what JSON is to see of them.
 
-    None if there is anything but digits and a sign before them. More numbers than texts: commas within texts.
+    None if there is anything but digits and a sign before them, or a trace of a saturated integer, which the
+    single values are looked at for. More numbers than texts: commas within texts.
     """
+    if any(trace in text for trace in _TRACES):
+        return None
     signs = text.translate(None, b"0123456789,")
     if len(signs) != text.count(b",+") + text.count(b",-"):
         return None

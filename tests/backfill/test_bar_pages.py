@@ -13,7 +13,8 @@ from collector.wire import Reply, read_bars
 
 DAY = date(2026, 11, 20)
 PLAIN = st.integers(0, 2**31 - 1).map(str)
-DECORATED = st.sampled_from(["", " 12 ", "007", "--5", "1,234", "+7", "-7", "x", "１", "2147483648", "-0"])
+SATURATED = ["2147483648", "2147483647", "2147483", "4294967295"]
+DECORATED = st.sampled_from(["", " 12 ", "007", "--5", "1,234", "+7", "-7", "x", "１", "-0", *SATURATED])
 CHANGE = st.integers(-(2**31) + 1, 2**31 - 1).map(lambda won: f"{won:+}") | DECORATED
 ROW = st.fixed_dictionaries(
     {
@@ -21,9 +22,13 @@ ROW = st.fixed_dictionaries(
         "trde_qty": st.integers(0, 10**15 - 1).map(str) | DECORATED,
         "dt": st.integers(0, 9_000).map(lambda days: f"{DAY - timedelta(days):%Y%m%d}")
         | st.sampled_from(["", "20261301", "2026-1-1", "２０２６１１２０", "19000229"]),
+    },
+    optional={
         "pred_pre": CHANGE,
-        **dict.fromkeys(("trde_prica", "pred_pre_sig", "trde_tern_rt"), st.just("1")),
-    }
+        **dict.fromkeys(
+            ("trde_prica", "pred_pre_sig", "trde_tern_rt"), st.just("1") | st.none() | st.just(1)
+        ),
+    },
 )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
-from collector.certify_bars import PAGE_BARS, Sighting, certify_bars
+from collector.certify_bars import PAGE_BARS, Sighting, Suspected, certify_bars, fill_changes, is_settled_gap
 from collector.model import BadRow, Bar, BarPage, BarReading, Remark, Status
 from tests.backfill.histories import DAYS, NEWEST, closes, history, reading
 
@@ -163,7 +164,8 @@ def over_a_gap(before: int | None, base: int, close: int | None = 20_000, **opti
         pytest.param(10_100, 5_000, True, id="a hundredth off"),
         pytest.param(10_101, 5_000, False, id="more than a hundredth off"),
         pytest.param(5_060, 100, True, id="nearer to the multiple above"),
-        pytest.param(10_000, 4_000, False, id="two and a half"),
+        pytest.param(10_000, 4_000, True, id="two and a half"),
+        pytest.param(10_000, 6_000, False, id="one and two thirds"),
         pytest.param(10_000, 9_000, False, id="no multiple at all"),
         pytest.param(10_000, 0, False, id="from nothing"),
         pytest.param(10_000, -5_000, False, id="from less than nothing"),
@@ -333,3 +335,87 @@ def test_pages_are_full_and_end_where_they_say(walk, remarks):
 def test_an_end_need_not_be_said_once_the_oldest_day_wanted_is_reached(wanted, remarks):
     page = BarPage(whole(), None, end_unsaid=True)
     assert judged(reading(whole(), oldest=wanted, pages=[page])) == remarks
+
+
+def unsaid(bars: Sequence[Bar]) -> list[Bar]:
+    """The same bars from answers that leave the changes out."""
+    return [bar._replace(change=None) for bar in bars]
+
+
+def test_bars_without_changes_are_complete_where_no_day_is_missing():
+    assert judged(unsaid(whole())) == []
+
+
+def test_a_change_that_was_not_said_is_no_proof_that_nothing_was_traded():
+    assert judged(unsaid(without(DAYS[10]))) == ["!", Remark.ABSENT_DAYS]
+
+
+def test_a_change_that_was_not_said_is_the_difference_to_the_bar_before():
+    *rest, oldest = whole()
+    *filled, unknown = fill_changes(unsaid([*rest, oldest]))
+    assert [bar.change for bar in filled] == [
+        later.close - earlier.close for later, earlier in pairwise([*rest, oldest])
+    ]
+    assert unknown.change is None
+    assert fill_changes(whole()) == whole()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"), [(1000, 1300, 300), (1000, 700, -300), (1000, 500, None)]
+)
+def test_a_change_beyond_the_daily_limit_stays_unknown(before, after, change):
+    later, earlier = (
+        bar._replace(close=close, change=None) for bar, close in zip(whole(), (after, before), strict=False)
+    )
+    assert fill_changes([later, earlier])[0].change == change
+
+
+def is_settled(
+    now: Sequence[Bar], before: Sequence[Bar], first: date = DAYS[0], last: date = DAYS[-1]
+) -> bool:
+    return is_settled_gap(
+        reading(now, oldest=DAYS[0]),
+        DAYS,
+        Suspected(first, last, frozenset(bar.trading_date for bar in before)),
+    )
+
+
+def test_a_gap_that_stays_the_same_at_a_second_fetch_is_settled():
+    gap = without(*DAYS[10:13])
+    assert is_settled(gap, gap)
+    assert not is_settled(gap, whole())
+    assert not is_settled(gap, without(*DAYS[10:14]))
+    assert not is_settled(without(DAYS[3], *DAYS[10:13]), gap)
+
+
+def test_a_gap_outside_of_what_was_fetched_before_is_not_settled():
+    gap = without(*DAYS[10:13])
+    assert not is_settled(gap, gap, first=DAYS[11])
+    assert not is_settled(gap, gap, last=DAYS[11])
+    assert is_settled(gap, gap, last=DAYS[20])
+
+
+def test_days_after_the_newest_bar_may_still_come():
+    gap = without(*DAYS[-3:])
+    assert not is_settled(gap, gap)
+
+
+@pytest.mark.parametrize("ratio", [2, 2.5, 4, 5, 10, 12.5, 20, 25, 50, 100])
+@pytest.mark.parametrize("is_split", [True, False], ids=["split", "consolidation"])
+def test_a_change_of_the_par_value_with_a_halt_of_three_days_is_whole(ratio, is_split):
+    factor = 1 / ratio if is_split else ratio
+    start = 1_000_000
+    prices = dict.fromkeys(DAYS[:10], start) | {day: round(start * factor) for day in DAYS[13:]}
+    bars = history(SYMBOL, prices)
+    later = next(number for number, bar in enumerate(bars) if bar.trading_date == DAYS[13])
+    bars[later] = bars[later]._replace(change=0)
+    assert judged(bars) == [Remark.SUSPENDED]
+
+
+@pytest.mark.parametrize("ratio", [1.5, 1.7, 2.2, 2.7, 101])
+def test_another_jump_with_a_halt_of_three_days_is_a_gap(ratio):
+    prices = dict.fromkeys(DAYS[:10], 1000000) | {day: round(1_000_000 / ratio) for day in DAYS[13:]}
+    bars = history(SYMBOL, prices)
+    later = next(number for number, bar in enumerate(bars) if bar.trading_date == DAYS[13])
+    bars[later] = bars[later]._replace(change=0)
+    assert judged(bars) == ["!", Remark.ABSENT_DAYS]

@@ -20,7 +20,7 @@ from collector.daemon.accounts import Forgotten
 from collector.daemon.stale import Seen, is_stale
 from collector.errors import StoreError
 from collector.lease import LeaseLost
-from collector.model import Known, Outcome, Page, Snapshot, Status, Target
+from collector.model import History, Known, Outcome, Page, Snapshot, Status, Target
 from tests.stand import columns
 
 Fault = Callable[[], Exception | None]
@@ -129,10 +129,16 @@ class ModelStore:
     async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
         return dict.fromkeys(targets, Known())
 
+    async def suspect_copies(self, slot: datetime, targets: Sequence[Target]) -> set[Target]:
+        return set()
+
     async def none_there(self, slot: datetime, target: Target) -> bool:
         return False
 
-    async def enter(self, reading, certificate, claim) -> bool:
+    async def history(self, slot: datetime, target: Target) -> History:
+        return History()
+
+    async def enter(self, reading, certificate, claim, *, borne_out, expected) -> bool:
         self._lease.check()
         digest = str([page.rows for page in reading.pages])
         line = Line(str(certificate.status), digest=digest, rows=reading.row_count)

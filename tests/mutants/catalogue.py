@@ -42,8 +42,8 @@ STORING = (
     Mutant(
         "what did not decode is dropped",
         "collector/store.py",
-        "            await _quarantine(connection, reading, target)\n            return True",
-        "            return True",
+        "            await _quarantine(connection, reading, target)\n            if borne_out:",
+        "            if borne_out:",
         ("tests/test_store.py::test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page",),
     ),
     Mutant(
@@ -58,7 +58,7 @@ STORING = (
         "collector/store.py",
         "slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)",
         "slot.replace(hour=0, minute=0, second=0, microsecond=0)",
-        ("tests/test_store.py::test_the_members_of_last_evening_confirm_nothing_this_morning",),
+        ("tests/test_store.py::test_the_list_of_krx_last_evening_says_nothing_this_morning",),
     ),
     Mutant(
         "partitions are not made ahead of a sweep",
@@ -426,8 +426,8 @@ JUDGING = (
     Mutant(
         "other members are let pass",
         "collector/certify.py",
-        "if members not in (known.members, known.last_members):",
-        "if not members:",
+        "if members != known.members and (members is not None or rows != known.rows):",
+        "if members is None and rows != known.rows:",
         ("tests/test_certify.py::test_within_the_day_the_members_stay_the_same",),
     ),
     Mutant(

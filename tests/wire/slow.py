@@ -16,6 +16,8 @@ CAPITALS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 SUFFIXES = ("", "_NX", "_AL")
 MOST_WON = 2_147_483_647
 MOST_BASIS_POINTS = 268_435_455
+NEVER_DATA = {2_147_483_647, 2_147_483_648, 4_294_967_295}
+NEVER_DATA_IN_WON = NEVER_DATA | {2_147_483, 4_294_967}
 
 Values = tuple[Any, ...]
 
@@ -61,7 +63,7 @@ def values(row: Any) -> Values:
         code(row),
         name(row),
         price(row, "cur_prc"),
-        whole(text(row, "pred_pre"), MOST_WON),
+        won(text(row, "pred_pre")),
         rate(row),
         sign(row),
         volume(row),
@@ -134,18 +136,25 @@ def whole(written: str, most: int) -> int:
     return int(number)
 
 
+def won(written: str) -> int:
+    number = whole(written, MOST_WON)
+    if abs(number) in NEVER_DATA_IN_WON:
+        raise Wrong
+    return number
+
+
 def price(row: Any, field: str) -> int | None:
     written = text(row, field)
     if not written.strip(" \t"):
         return None
-    return abs(whole(written, MOST_WON)) or None
+    return abs(won(written)) or None
 
 
 def rate(row: Any) -> int:
     number = decimal(text(row, "flu_rt")) * 100
     if number != int(number) or len(text(row, "flu_rt").partition(".")[2].rstrip(" \t")) > 2:
         raise Wrong
-    if abs(number) > MOST_BASIS_POINTS:
+    if abs(number) > MOST_BASIS_POINTS or int(abs(number) / 100) in NEVER_DATA_IN_WON:
         raise Wrong
     return int(number)
 
@@ -159,7 +168,7 @@ def sign(row: Any) -> int:
 
 def volume(row: Any, field: str = "now_trde_qty") -> int:
     number = whole(text(row, field), 10**15)
-    if number < 0 or number == 2**32 - 1:
+    if number < 0 or number in NEVER_DATA:
         raise Wrong
     return number
 
@@ -188,8 +197,7 @@ def names_an_error(message: str) -> bool:
     return any(len(piece) >= 3 and set(piece[:3]) <= DIGITS for piece in message.split("CODE=")[1:])
 
 
-BAR_FIELDS = ["cur_prc", "trde_qty", "trde_prica", "dt", "open_pric", "high_pric", "low_pric"]
-BAR_FIELDS += ["pred_pre", "pred_pre_sig", "trde_tern_rt"]
+BAR_FIELDS = ["cur_prc", "trde_qty", "dt", "open_pric", "high_pric", "low_pric"]
 
 
 def days(body: bytes, symbol: str) -> Iterator[Values | None]:
@@ -211,8 +219,16 @@ def day_values(row: Any, symbol: str) -> Values:
         price(row, "low_pric"),
         price(row, "cur_prc"),
         volume(row, "trde_qty"),
-        whole(text(row, "pred_pre"), MOST_WON),
+        change(row),
     )
+
+
+def change(row: Any) -> int | None:
+    """Absent, null and blank alike: the API does not say what the day changed by."""
+    written = row.get("pred_pre")
+    if written is None or (isinstance(written, str) and not written.strip(" \t")):
+        return None
+    return won(text(row, "pred_pre"))
 
 
 def day(row: Any) -> date:

@@ -23,8 +23,11 @@ TOLERATED = [
     pytest.param("-" + "0" * 5000 + "116", -116, id="padded with thousands of zeros"),
     pytest.param("1,234", 1234, id="digit groups"),
     pytest.param("-12,345,678", -12345678, id="signed digit groups"),
-    pytest.param("2147483647", 2**31 - 1, id="largest int4"),
-    pytest.param("-2147483647", 1 - 2**31, id="smallest we store"),
+    pytest.param("2147483646", 2**31 - 2, id="largest we store"),
+    pytest.param("-2147483646", 2 - 2**31, id="smallest we store"),
+    pytest.param("2147484", 2147484, id="beside a saturated integer in thousands"),
+    pytest.param("32767", 2**15 - 1, id="16 bits are a price"),
+    pytest.param("65535", 2**16 - 1, id="16 bits without sign are a price"),
 ]
 REFUSED = [
     *("", " ", "+", "-", "--", "---5", "+-5", "-+5", "- 5", "5-", "1 2"),
@@ -82,7 +85,7 @@ def test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote(text, won):
     assert fields.price(text) == won
 
 
-@pytest.mark.parametrize("number", [2**31, -(2**31), 10**15 - 1])
+@pytest.mark.parametrize("number", [2**31 + 1, -(2**31), 10**15 - 1])
 def test_what_does_not_fit_its_column_is_refused(number):
     for parse in (fields.signed, fields.price):
         assert refusal(parse, str(number)) == "is larger than a won amount can be"
@@ -137,11 +140,54 @@ def test_a_volume_may_pass_32_bits():
 @pytest.mark.parametrize("text", ["4294967295", "+4294967295", "0004294967295", "4,294,967,295"])
 def test_a_volume_that_is_minus_one_without_its_sign_is_refused(text):
     """It is what other calls of the API were seen to send; alone, and among others, which take the quicker way."""
-    assert refusal(fields.volume, text) == "is an unsigned -1"
-    with pytest.raises(FieldError, match="unsigned"):
+    assert refusal(fields.volume, text) == "is an integer at the end of its range, which is no volume"
+    with pytest.raises(FieldError, match="end of its range"):
         fields.volumes(["1", text, "2"])
-    with pytest.raises(FieldError, match="unsigned"):
+    with pytest.raises(FieldError, match="end of its range"):
         fields.amounts([["1", "1", "1"]], ["0", "0", "0"], ["1", text, "2"])
+
+
+SATURATED = ["2147483647", "2147483648", "4294967295", "9223372036854775807", "18446744073709551615"]
+THOUSANDTHS = ["2147483", "4294967"]
+
+
+@pytest.mark.parametrize("text", [*SATURATED, *(f"-{text}" for text in SATURATED), "02147483647"])
+def test_a_saturated_integer_is_no_number_of_any_kind(text):
+    for parse in (fields.signed, fields.price, fields.volume, fields.basis_points):
+        with pytest.raises(FieldError):
+            parse(text)
+    for columns in (
+        ([["1", text]], ["0", "0"], ["1", "2"]),
+        ([["1", "1"]], ["0", text], ["1", "2"]),
+        ([["1", "1"]], ["0", "0"], [text, "2"]),
+    ):
+        with pytest.raises(FieldError):
+            fields.amounts(*columns)
+    with pytest.raises(FieldError):
+        fields.volumes(["1", text])
+
+
+@pytest.mark.parametrize("text", [*THOUSANDTHS, *(f"-{text}" for text in THOUSANDTHS)])
+def test_a_thousandth_of_a_saturated_integer_is_no_price_change_or_rate(text):
+    for parse in (fields.signed, fields.price, fields.basis_points):
+        with pytest.raises(FieldError):
+            parse(text)
+    for columns in (([["1", text]], ["0", "0"], ["1", "2"]), ([["1", "1"]], ["0", text], ["1", "2"])):
+        with pytest.raises(FieldError):
+            fields.amounts(*columns)
+
+
+@pytest.mark.parametrize("text", ["2147483.64", "2147483.65", "-2147483.00", "4294967.29", "21474836.47"])
+def test_a_rate_made_of_a_saturated_integer_is_refused(text):
+    with pytest.raises(FieldError):
+        fields.basis_points(text)
+
+
+@pytest.mark.parametrize("text", [*THOUSANDTHS, "32767", "65535", "2147483646", "4294967294", "21474836470"])
+def test_a_volume_beside_a_saturated_integer_is_a_volume(text):
+    assert fields.volume(text) == int(text)
+    assert list(fields.volumes(["1", text])) == [1, int(text)]
+    assert list(fields.amounts([["1", "1"]], ["0", "0"], ["1", text]).volume) == [1, int(text)]
 
 
 @pytest.mark.parametrize("text", ["1", "2", "3", "4", "5", "+5", "05"])
@@ -297,15 +343,15 @@ def test_a_page_of_plain_amounts_is_read_all_at_once():
     found = fields.amounts(
         [
             joined("70100", "-69400", "0"),
-            joined("+70200", "2147483647", "-2147483647"),
+            joined("+70200", "2147473646", "-2147473646"),
             joined("1", "2", "-3"),
         ],
-        joined("+500", "-2147483647", "0"),
-        joined("0", "999999999999999", "4294967296"),
+        joined("+500", "-2147472646", "0"),
+        joined("0", "999999999999999", "4295000000"),
     )
-    assert list(map(list, found.prices)) == [[70100, 69400, 0], [70200, 2**31 - 1, 2**31 - 1], [1, 2, 3]]
-    assert list(found.change) == [500, 1 - 2**31, 0]
-    assert list(found.volume) == [0, 10**15 - 1, 2**32]
+    assert list(map(list, found.prices)) == [[70100, 69400, 0], [70200, 2147473646, 2147473646], [1, 2, 3]]
+    assert list(found.change) == [500, -2147472646, 0]
+    assert list(found.volume) == [0, 10**15 - 1, 4295000000]
     assert found.decorated == 0
 
 

@@ -317,6 +317,7 @@ CODES = st.tuples(
 ).map("".join)
 NUMBERS = (
     st.integers(0, 2**31).map(str)
+    | st.sampled_from(["2147483", "4294967", "2147483647", "4294967295", "2147483648", "2147483.64"])
     | st.integers(0, 10**6).map("{:,}".format)
     | st.text("0123456789", max_size=17)
 )
@@ -326,7 +327,10 @@ DECORATED = st.tuples(
     NUMBERS,
     st.sampled_from(["", "", "", " ", ".", ".5", ".00", ".123"]),
 ).map("".join)
-PLAIN = st.tuples(st.sampled_from(["", "+", "-"]), st.integers(0, 10**7).map(str)).map("".join)
+PLAIN = st.tuples(
+    st.sampled_from(["", "+", "-"]),
+    st.integers(0, 10**7).map(str) | st.sampled_from(["2147483", "4294967", "2147483647"]),
+).map("".join)
 TEXTS = PLAIN | DECORATED | st.text(max_size=4)
 RATES = (
     st.tuples(st.sampled_from(["", "+", "-"]), st.decimals(0, 30, places=2).map(str)).map("".join) | DECORATED

@@ -94,6 +94,41 @@ def test_a_bar_that_does_not_decode_is_kept_as_it_was_sent(changed):
     assert json.loads(page.bad[0].raw) == document["stk_dt_pole_chart_qry"][0]
 
 
+LACKING = ["pred_pre", "pred_pre_sig", "trde_tern_rt", "trde_prica"]
+
+
+@pytest.mark.parametrize("absent", [LACKING[:3], LACKING, *([name] for name in LACKING)], ids=str)
+def test_a_bar_does_not_depend_on_what_only_serves_a_check(absent):
+    document = json.loads(sample("bars.json"))
+    for row in document["stk_dt_pole_chart_qry"]:
+        for name in absent:
+            del row[name]
+    page = read_bars(reply(json.dumps(document).encode()), "005930")
+    whole = read_bars(reply(sample("bars.json")), "005930")
+    assert page.bad == []
+    assert [bar[:-1] for bar in page.bars] == [bar[:-1] for bar in whole.bars]
+    assert [bar.change for bar in page.bars] == [
+        None if "pred_pre" in absent else bar.change for bar in whole.bars
+    ]
+
+
+@pytest.mark.parametrize("odd", [None, "", 1, 1.5, [], "x"], ids=str)
+def test_what_is_not_kept_of_a_bar_may_be_anything(odd):
+    document = json.loads(sample("bars.json"))
+    document["stk_dt_pole_chart_qry"][0] |= dict.fromkeys(LACKING[1:], odd)
+    page = read_bars(reply(json.dumps(document).encode()), "005930")
+    assert (len(page.bars), page.bad) == (2, [])
+
+
+def test_an_undocumented_or_doubled_field_does_not_hide_behind_an_absent_one():
+    """The quick way counts quotes: a row that lacks a field must not make room for one that nobody knows."""
+    document = json.loads(sample("bars.json"))
+    del document["stk_dt_pole_chart_qry"][0]["pred_pre"]
+    body = json.dumps(document).replace('"dt"', '"dt": "20261119", "dt"', 1)
+    with pytest.raises(Unreadable):
+        read_bars(reply(body.encode()), "005930")
+
+
 def test_an_answer_without_a_list_is_unreadable():
     with pytest.raises(Unreadable, match=r"^the answer has no list stk_dt_pole_chart_qry$"):
         read_bars(reply(b'{"return_code":0,"return_msg":""}'), "005930")
