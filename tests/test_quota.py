@@ -177,8 +177,8 @@ async def test_who_waits_long_for_a_connection_may_still_send(database: Address)
     async with sharing(database, per_second=1) as quota, quota.turn(API) as turn:
         [place] = turn._places
         at_first = place.until
-        while place.until < at_first + 1 or place.is_void():
-            await asyncio.sleep(0.01)  # until it has been renewed: there is no event for it
+        while place.until < at_first + 1 or place.is_void():  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)  # until it has been renewed
         turn.leave()
 
 
