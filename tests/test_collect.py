@@ -22,7 +22,8 @@ BENT = Target.of("KOSDAQ", "139", "KRX")
 """Three pages: 100, 100 and 99 rows."""
 SOUND = Target.of("KOSPI", "013", "KRX")
 EARLIER = OPEN - timedelta(minutes=5)
-AT_ONCE = 8
+AT_ONCE = 16
+"""Sweeps side by side: enough for the waiting of some to be the work of others."""
 
 Rows = Mapping[Target, list[tuple[Any, ...]]]
 
@@ -242,8 +243,8 @@ ENDS = {
 
 ALTERS = {"stale", "empty_number", "minus_zero", "script_name", "price_absurd"}
 """What they change is stored as it came: nothing in the answer tells."""
-SMALLER = {"gzip_bomb": "bytes=20000000", "huge_body": "bytes=20000000"}
-"""Over the limit of 8 MiB, and yet quick to make."""
+SIZES = {"gzip_bomb": "bytes=20000000", "huge_body": "bytes=20000000", "latency_spike": "seconds=60"}
+"""Over the limit of 8 MiB, and yet quick to make; later than any timeout."""
 
 PASSING = [
     "throttle_429", "throttle_200", "throttle_bare_429", "maintenance_html_200", "http_5xx", "error_1999",
@@ -256,11 +257,11 @@ PASSING = [
 def spec(fault: str) -> str:
     """The switch that strikes BENT, every time; a token is everybody's."""
     where = "" if FAULTS[fault].apis.startswith("au") else "sector=139"
-    return f"{fault}:{','.join(filter(None, (SMALLER.get(fault), where)))}"
+    return f"{fault}:{','.join(filter(None, (SIZES.get(fault), where)))}"
 
 
 def passing(fault: str) -> str:
-    return f"{fault}:sector=139,page=2,times=1"
+    return ",".join(filter(None, (f"{fault}:sector=139,page=2,times=1", SIZES.get(fault))))
 
 
 LATE = ("slow_drip", "stall_headers", "stall_body", "latency_spike")
