@@ -73,7 +73,7 @@ async def dripping(data: bytes, visit: Visit) -> None:
     await visit.request()
     for byte in data:
         await visit.send(bytes([byte]))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the slowness is the subject
 
 
 async def closing(data: bytes, visit: Visit) -> None:
@@ -312,7 +312,7 @@ async def test_a_late_answer_is_never_taken_for_that_of_another_request() -> Non
     async def echoing_late(visit: Visit) -> None:
         while True:
             request = await visit.request()
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)  # longer than most of those who ask will wait
             await visit.send(answer(request.rpartition(b"\r\n\r\n")[2]))
 
     async with serving(echoing_late) as server, client(server.url) as api:
@@ -338,13 +338,13 @@ async def test_after_500_cancelled_requests_the_session_still_serves() -> None:
     async def slow(visit: Visit) -> None:
         while True:
             await visit.request()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # so that some are cancelled before their answer
             await visit.send(WHOLE)
 
     async with serving(slow) as server, client(server.url) as api:
         for number in range(500):
             request = asyncio.ensure_future(api.post(ASK))
-            await asyncio.sleep(0.0001 * (number % 40))
+            await asyncio.sleep(0.0001 * (number % 40))  # any moment will do
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
         async with asyncio.timeout(60):

@@ -533,7 +533,7 @@ async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Address) -> N
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
         for seconds in (0.02, 0.05, 0.1, 0.15):
             sweeping = asyncio.ensure_future(collector.sweep(OPEN, "all", targets))
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # any moment will do
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             torn = await fetch(

@@ -23,7 +23,10 @@ async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
 
     async def hold() -> None:
         async with database.session("holding") as connection:
-            await connection.execute("SELECT pg_sleep(0.05)")
+            await connection.execute("SELECT 1")
+            await all_are_open.wait()
+
+    all_are_open = asyncio.Barrier(4)
 
     async with tapped(address) as tap, open_pool(tap.address) as pool:
         database = Database(pool, tap.address)

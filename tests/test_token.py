@@ -228,7 +228,7 @@ async def test_issuances_follow_invalidations_one_to_one(database: Address, inva
             while token.reveal() != issuer.live and not over.is_set():
                 token = await tokens.renewed(token)
             found += 1
-            await asyncio.sleep(chance.random() * 0.01)
+            await asyncio.sleep(chance.random() * 0.01)  # any moment will do
         return found
 
     async with AsyncExitStack() as stack:

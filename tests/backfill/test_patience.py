@@ -164,7 +164,7 @@ def refused(simulator: Simulator) -> int:
 @pytest.mark.parametrize("seconds", [4, 40])
 async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds: int) -> None:
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator):
-        await asyncio.sleep(3)
+        await asyncio.sleep(3)  # the rate of the seconds after it is the subject
         begun = time.monotonic()
         await asyncio.sleep(seconds)
         count = len(arrivals(simulator, BARS, begun))
@@ -178,7 +178,7 @@ async def test_sweeps_beside_it_begin_in_time_and_nothing_is_refused(database: A
     late, took = [], []
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator) as sweeping:
         for number in range(sweeps):
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # long enough for the other to have taken all of the quota
             slot = datetime(2026, 11, 20, 16, number, tzinfo=KST)
             begun = time.monotonic()
             await sweeping.sweep(slot, "all", [SECTOR])

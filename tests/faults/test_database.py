@@ -172,7 +172,7 @@ async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same
             proxy.flows.clear()
             await asyncio.sleep(0.05)  # the slowness is the subject; the walk may end at any time
             proxy.flows.set()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # a few bytes get through
         assert await entering
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
 

@@ -251,7 +251,7 @@ async def test_after_1000_cancelled_requests_each_answer_still_belongs_to_its_re
     async def echoing_late(visit: Visit) -> None:
         while True:
             request = await visit.request()
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(0.004)  # longer than most of those who ask will wait
             await visit.send(answer(request.rpartition(b"\r\n\r\n")[2]))
 
     async def asked(number: int) -> tuple[str, bytes]:
