@@ -35,6 +35,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduler(config, log)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped by its reason, so that no test is left out without a word."""
+    skipped: dict[str, set[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped.setdefault(reason.removeprefix("Skipped: "), set()).add(report.nodeid)
+    if skipped:
+        terminalreporter.section("skipped, and why")
+    for reason, tests in sorted(skipped.items()):
+        files = ", ".join(sorted({test.partition("::")[0] for test in tests}))
+        terminalreporter.line(f"{len(tests)} of {files}: {reason}")
+
+
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """The run's PostgreSQL: DATABASE_URL, or a private one."""
