@@ -4,10 +4,48 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from collector.postgres import Address
 from tests import database as databases
 from tests.database import Server
+
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.load_profile("same")
+"""The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
+
+TOGETHER = ("tests/test_collect.py",)
+"""Files whose tests share a costly fixture, which every worker that has one of them would make again."""
+
+
+class Scheduler(LoadScopeScheduling):
+    """Gives each test to the next worker that is free, and all tests of some files to the same one.
+
+    (pytest-xdist 3.8 does not see its own groups under pytest 9.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped by its reason, so that no test is left out without a word."""
+    skipped: dict[str, set[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped.setdefault(reason.removeprefix("Skipped: "), set()).add(report.nodeid)
+    if skipped:
+        terminalreporter.section("skipped, and why")
+    for reason, tests in sorted(skipped.items()):
+        files = ", ".join(sorted({test.partition("::")[0] for test in tests}))
+        terminalreporter.line(f"{len(tests)} of {files}: {reason}")
 
 
 @pytest.fixture(scope="session")

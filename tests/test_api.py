@@ -36,11 +36,11 @@ KEY, SECRET, TOKEN = "s3ntinel-app-key", "s3ntinel-secret-key", "s3ntinel-bearer
 ASK_TOKEN = wire.ask_token(Secret(KEY), Secret(SECRET))
 
 
-def client(url: str, *, timeout: float = 5.0) -> Api:
+def client(url: str, *, timeout: float = 60.0) -> Api:
     return Api(url, timeout=timeout, user_agent="collector-tests/1", connections=4)
 
 
-async def asked(script: Script, *, timeout: float = 5.0, ask: Request = ASK) -> Reply:
+async def asked(script: Script, *, timeout: float = 60.0, ask: Request = ASK) -> Reply:
     async with serving(script) as server, client(server.url, timeout=timeout) as api:
         return await api.post(ask, Secret(TOKEN))
 
@@ -73,7 +73,7 @@ async def dripping(data: bytes, visit: Visit) -> None:
     await visit.request()
     for byte in data:
         await visit.send(bytes([byte]))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the slowness is the subject
 
 
 async def closing(data: bytes, visit: Visit) -> None:
@@ -198,12 +198,12 @@ async def test_a_broken_answer_is_one_of_our_errors_in_time_and_within_bounds(na
     tracemalloc.start()
     try:
         with pytest.raises(CollectorError) as caught:
-            await asked(script, timeout=0.4 if kind is Unavailable else 5.0)
+            await asked(script, timeout=0.4 if kind is Unavailable else 60.0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert type(caught.value) is kind
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 40  # these answers never end by themselves
     assert peak < 40e6
 
 
@@ -211,7 +211,7 @@ async def test_a_broken_answer_is_one_of_our_errors_in_time_and_within_bounds(na
 async def test_a_failure_never_shows_what_was_sent(name: str) -> None:
     script, kind = BROKEN[name]
     with pytest.raises(CollectorError) as caught:
-        await asked(script, timeout=0.3 if kind is Unavailable else 5.0, ask=ASK_TOKEN)
+        await asked(script, timeout=0.3 if kind is Unavailable else 60.0, ask=ASK_TOKEN)
     error = caught.value
     shown = "".join(traceback.format_exception(error)) + f"{error!r}{error.args}{error.hint}{vars(error)}"
     for secret in (KEY, SECRET, TOKEN):
@@ -312,7 +312,7 @@ async def test_a_late_answer_is_never_taken_for_that_of_another_request() -> Non
     async def echoing_late(visit: Visit) -> None:
         while True:
             request = await visit.request()
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)  # longer than most of those who ask will wait
             await visit.send(answer(request.rpartition(b"\r\n\r\n")[2]))
 
     async with serving(echoing_late) as server, client(server.url) as api:
@@ -327,10 +327,10 @@ async def test_a_late_answer_is_never_taken_for_that_of_another_request() -> Non
                     return b""
 
         sectors = [f"{number:03}" for number in range(100)]
-        patience = [(0.01, 0.02, 0.03, 0.5)[number % 4] for number in range(100)]
+        patience = [(0.005, 0.01, 0.02, 60)[number % 4] for number in range(100)]
         bodies = await asyncio.gather(*map(asked_for, sectors, patience))
     answers = {sector: body for sector, body in zip(sectors, bodies, strict=True) if body}
-    assert 0 < len(answers) < 100
+    assert 25 <= len(answers) < 100
     assert all(f'"inds_cd": "{sector}"'.encode() in body for sector, body in answers.items())
 
 
@@ -338,16 +338,16 @@ async def test_after_500_cancelled_requests_the_session_still_serves() -> None:
     async def slow(visit: Visit) -> None:
         while True:
             await visit.request()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # so that some are cancelled before their answer
             await visit.send(WHOLE)
 
     async with serving(slow) as server, client(server.url) as api:
         for number in range(500):
             request = asyncio.ensure_future(api.post(ASK))
-            await asyncio.sleep(0.0001 * (number % 40))
+            await asyncio.sleep(0.0001 * (number % 40))  # any moment will do
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             replies = await asyncio.gather(*(api.post(ASK) for _ in range(8)))
     assert {reply.status for reply in replies} == {200}
 

@@ -13,7 +13,8 @@ from collector.postgres.database import Database
 from collector.postgres.failure import translated
 from tests.torture.tap import Line, Tap, tapped
 
-LIMIT = 0.4
+LIMIT = 1.5
+"""Seconds: the limit is the subject, so it is waited for; long enough for a slow machine to keep within 1.75 of it."""
 
 
 @asynccontextmanager
@@ -22,7 +23,10 @@ async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
 
     async def hold() -> None:
         async with database.session("holding") as connection:
-            await connection.execute("SELECT pg_sleep(0.05)")
+            await connection.execute("SELECT 1")
+            await all_are_open.wait()
+
+    all_are_open = asyncio.Barrier(4)
 
     async with tapped(address) as tap, open_pool(tap.address) as pool:
         database = Database(pool, tap.address)
@@ -31,8 +35,8 @@ async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
         yield database, tap
 
 
-async def ask(database: Database) -> None:
-    async with database.session("asking", timeout=LIMIT) as connection:
+async def ask(database: Database, limit: float = LIMIT) -> None:
+    async with database.session("asking", timeout=limit) as connection:
         await connection.fetchval("SELECT 1")
 
 
@@ -58,7 +62,7 @@ async def test_a_part_that_has_a_limit_of_its_own_is_not_waited_for_longer_by_th
         began = time.monotonic()
         with pytest.raises(StoreError, match="looking at the server: no answer"):
             await look(held)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # of the sixty that the whole has
 
 
 async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Address) -> None:
@@ -78,10 +82,10 @@ async def test_a_call_that_is_cancelled_in_silence_ends_at_once(database: Addres
 
     async with silenced(database) as (held, tap):
         tap.watch = watch
-        task = asyncio.create_task(ask(held))
+        task = asyncio.create_task(ask(held, limit=60))
         await asked.wait()
         began = time.monotonic()
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        assert time.monotonic() - began < LIMIT / 2
+        assert time.monotonic() - began < 30  # and not when its limit is over

@@ -22,8 +22,9 @@ def pinned(*parts: str) -> dict[str, str]:
 
 
 def test_the_image_holds_the_versions_that_the_tests_ran_with():
-    tested = pinned("requirements.lock")
+    tested = pinned("requirements", "dev.lock")
 
+    assert pinned("requirements", "run.lock").items() <= tested.items()
     assert pinned("deploy", "run.lock").items() <= tested.items()
     assert pinned("deploy", "build.lock").items() <= tested.items()
     assert pinned("deploy", "archive.lock").items() <= tested.items()

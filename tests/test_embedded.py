@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -45,7 +45,9 @@ async def user(home: Path, **environ: str) -> AsyncIterator[Process]:
 
 
 def keepers(home: Path) -> list[int]:
-    return _running(lambda words: keeper.__file__ in words and f"{home}/postgres" in words)
+    """A keeper leads a session of its own. Its starter, and a child before its `exec`, have its words but do not."""
+    having_its_words = _running(lambda words: keeper.__file__ in words and f"{home}/postgres" in words)
+    return [pid for pid in having_its_words if _session(pid) == pid]
 
 
 def servers(home: Path) -> list[int]:
@@ -56,6 +58,13 @@ def servers(home: Path) -> list[int]:
 
 def _running(wanted: Callable[[list[str]], bool]) -> list[int]:
     return [pid for pid in pids() if wanted(_words(pid))]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _parent(pid: int) -> int:
@@ -77,7 +86,7 @@ def _words(pid: int) -> list[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):  # a guard against hanging
         while not holds():  # noqa: ASYNC110 - another process's death sends no event
             await asyncio.sleep(0.01)
 
@@ -94,9 +103,9 @@ async def read(address: Address) -> int:
         return number
 
 
-async def written(home: Path) -> Path:
+async def written(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """A home whose server has a row and is at rest."""
-    async with embedded.running(home, durable=False) as address:
+    async with embedded.running(home, durable=False, environ=environ) as address:
         await write(address)
     return home
 
@@ -253,22 +262,45 @@ async def test_an_interrupted_beginning_is_begun_again(home: Path) -> None:
     assert not half.exists()
 
 
+BLOCKED_INITDB = """#!/bin/sh
+while [ ! -e '{gate}' ]; do sleep 0.05; done
+exec '{initdb}' "$@"
+"""
+
+
+def blocked_programs(folder: Path) -> tuple[dict[str, str], Path]:
+    """An environment whose initdb waits, and the file that lets it go on."""
+    programs = binaries.find(os.environ)
+    gate, folder = folder / "gate", folder / "bin"
+    folder.mkdir()
+    for program in programs.iterdir():
+        if program.name != "initdb":
+            (folder / program.name).symlink_to(program)
+    (folder / "initdb").write_text(BLOCKED_INITDB.format(gate=gate, initdb=programs / "initdb"))
+    (folder / "initdb").chmod(0o755)
+    return {**os.environ, "COLLECTOR_PG_BIN": str(folder)}, gate
+
+
 @linux
-async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path) -> None:
-    starter = asyncio.create_task(written(home))
-    await until(lambda: any(home.glob("postgres/data.new.*/PG_VERSION")))
+async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path, tmp_path: Path) -> None:
+    environ, gate = blocked_programs(tmp_path)
+    starter = asyncio.create_task(written(home, environ))
+    await until(lambda: any(home.glob("postgres/data.new.*")))
     (pid,) = keepers(home)
     os.kill(pid, signal.SIGKILL)
+    gate.touch()
     await starter
     async with embedded.running(home, durable=False) as address:
         assert await read(address) == 7
 
 
 @linux
-async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Path) -> None:
-    starter = asyncio.create_task(written(home))
-    await until(lambda: any(home.glob("postgres/data.new.*/PG_VERSION")))
+async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    environ, gate = blocked_programs(tmp_path)
+    starter = asyncio.create_task(written(home, environ))
+    await until(lambda: any(home.glob("postgres/data.new.*")))
     starter.cancel()
+    gate.touch()
     await asyncio.wait([starter])
     await until(lambda: not servers(home) and not keepers(home))
     assert starter.cancelled()

@@ -241,8 +241,12 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Add
         rules = home / "postgres" / "data" / "pg_hba.conf"
         rules.write_text("local all kim scram-sha-256\nlocal all lee reject\n" + rules.read_text())
         await connection.execute("CREATE ROLE kim LOGIN PASSWORD 'right'; CREATE ROLE lee LOGIN")
+        loaded = await connection.fetchval("SELECT pg_conf_load_time()")
         await connection.execute("SELECT pg_reload_conf()")
-        await connection.execute("SELECT pg_sleep(0.1)")  # the reload is a signal; a new session sees it
+        while True:  # the reload is a signal; a new session sees it once the server has taken it in
+            async with connect(address) as another:
+                if await another.fetchval("SELECT pg_conf_load_time()") > loaded:
+                    break
         yield address
 
 
@@ -351,7 +355,7 @@ async def copy_for_ever(connection: Connection, proxy: Proxy) -> None:
 
 
 async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database: Address) -> None:
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
         with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
             async with translated("storing", database, timeout=0.5):
                 await copy_for_ever(connection, proxy)
@@ -375,7 +379,7 @@ async def test_a_lent_session_that_falls_silent_is_given_back_in_time(
             proxy.freeze()
             await connection.fetchval("SELECT 1")
 
-    async with proxied(database) as proxy, open_pool(proxy.address) as pool, asyncio.timeout(5):
+    async with proxied(database) as proxy, open_pool(proxy.address) as pool, asyncio.timeout(60):
         with pytest.raises(StoreError, match=r"no answer within 0\.3 s"):
             await read()
 
@@ -385,7 +389,7 @@ async def test_cancelling_in_copy_stays_cancelling(database: Address) -> None:
         async with translated("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
         task = asyncio.create_task(store())
         await proxy.frozen.wait()
         task.cancel()
@@ -398,7 +402,7 @@ async def test_a_connection_cut_in_copy_is_lost(database: Address) -> None:
         async with translated("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(5):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
         task = asyncio.create_task(store())
         await proxy.frozen.wait()
         proxy.cut()
@@ -671,7 +675,7 @@ async def test_a_pool_holds_no_more_than_its_size(database: Address) -> None:
 
 
 async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Address) -> None:
-    async with asyncio.timeout(4), open_pool(database) as pool:
+    async with asyncio.timeout(60), open_pool(database) as pool:
         lent = await pool.acquire()
         backend = lent.get_server_pid()
     async with connect(database) as connection:

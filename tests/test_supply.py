@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "deploy/run.lock")
+LOCKS = ("requirements/dev.lock", "requirements/run.lock", "deploy/run.lock")
 MENDED = {
     "aiohttp": (3, 14, 4),  # CVE-2026-128131: members of gzip without end; cookies without end
     "asyncpg": (0, 32),

@@ -28,12 +28,14 @@ class Issuer:
 
     life: timedelta = DAY
     takes: float = 0.0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     issued: int = 0
     fails: list[CollectorError] = field(default_factory=list)
     live: str = ""
     clock: Callable[[], datetime] = lambda: NOW
 
     async def __call__(self) -> Token:
+        self.asked.set()
         await asyncio.sleep(self.takes)
         if self.fails:
             raise self.fails.pop(0)
@@ -79,7 +81,7 @@ async def later(address: Address, seconds: float) -> None:
 
 
 async def test_a_token_that_takes_too_long_is_an_api_that_is_away(database: Address) -> None:
-    slow, quick = Issuer(takes=60.0), Issuer()
+    slow, quick = Issuer(takes=3600), Issuer()
     async with program(database, slow, within=0.1) as first, program(database, quick) as second:
         with pytest.raises(Unavailable, match="no token within"):
             await first.current()
@@ -288,13 +290,14 @@ async def test_a_token_is_used_to_its_end_while_no_new_one_is_to_be_had(database
 
 
 async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(database: Address) -> None:
-    async with program(database, Issuer(takes=60)) as slow, program(database, Issuer()) as quick:
+    issuer = Issuer(takes=3600)
+    async with program(database, issuer, within=3600) as slow, program(database, Issuer()) as quick:
         asking = asyncio.ensure_future(slow.current())
-        await asyncio.sleep(0.05)
+        await issuer.asked.wait()
         waiting = asyncio.ensure_future(quick.current())
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             assert (await waiting).reveal() == "s3ntinel-token-1"
 
 
@@ -311,14 +314,14 @@ async def test_issuances_follow_invalidations_one_to_one(database: Address, inva
             while token.reveal() != issuer.live and not over.is_set():
                 token = await tokens.renewed(token)
             found += 1
-            await asyncio.sleep(chance.random() * 0.01)
+            await asyncio.sleep(chance.random() * 0.01)  # any moment will do
         return found
 
     async with AsyncExitStack() as stack:
         programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
         workers = [asyncio.ensure_future(work(tokens)) for tokens in programs * 2]
         for _ in range(invalidations):
-            await asyncio.sleep(chance.random() * 0.02)
+            await asyncio.sleep(chance.random() * 0.02)  # any moment will do
             issuer.live = "none"
         over.set()
         assert all(await asyncio.gather(*workers))

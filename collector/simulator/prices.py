@@ -42,6 +42,9 @@ class Tape:
         """What the API would show of the listing; on NXT only for listings that trade there."""
         if exchange is Exchange.KRX or not listing.is_on_nxt:
             return self._krx(listing, self._course(listing, moments.krx.day), moments.krx)
+        if exchange is Exchange.CONSOLIDATED and moments.krx.day > moments.nxt.day:
+            # On days that begin late, NXT opens half a minute after KRX; its tape still shows the day before.
+            return self._krx(listing, self._course(listing, moments.krx.day), moments.krx)
         nxt = self._nxt(listing, self._course(listing, moments.nxt.day), moments.nxt)
         if exchange is Exchange.NXT or nxt.open is None or moments.krx.day != moments.nxt.day:
             return nxt

@@ -172,7 +172,7 @@ async def started(*arguments: str, env: Mapping[str, str], cwd: Path) -> AsyncIt
         await process.communicate()
 
 
-async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 60) -> Ended:
+async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 180) -> Ended:
     """The end of a command, and the proof that it kept its secrets and its tracebacks to itself."""
     async with asyncio.timeout(within):
         out, err = await process.communicate()

@@ -110,7 +110,7 @@ async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
         enough = chance.randrange(8, 18)  # a token, the members, then histories
         async with started(*WEEK, env=env, cwd=tmp_path) as process:
             await until(lambda: simulator.api.book.count >= enough or process.returncode is not None)
-            await asyncio.sleep(chance.random() * 0.02)
+            await asyncio.sleep(chance.random() * 0.02)  # any moment will do
             process.send_signal(number)
             await process.communicate()
         assert process.returncode == (130 if number is not signal.SIGKILL else -signal.SIGKILL)

@@ -129,9 +129,7 @@ async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
         ):
             await until(lambda: len(walks(simulator)) == 2 and simulator.api.book.count >= 20)
             doomed.kill()
-            killed = asyncio.get_running_loop().time()
             assert (await ended(other)).code == 0
-            assert asyncio.get_running_loop().time() - killed < 25
     assert await fetch(database, COUNTED) == [("complete", len(TARGETS))]
     assert await fetch(database, TORN) == []
 

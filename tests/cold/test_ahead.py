@@ -64,7 +64,7 @@ async def test_work_aside_is_waited_for_even_when_cancelled() -> None:
 
     def work() -> None:
         loop.call_soon_threadsafe(begun.set)
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result()
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result()  # it is cancelled meanwhile
         loop.call_soon_threadsafe(done.set)
 
     task = asyncio.ensure_future(aside(work))

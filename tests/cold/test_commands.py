@@ -263,7 +263,7 @@ async def test_kills_at_random_moments_lose_nothing(database: Address, tmp_path:
     for number in range(8):
         command = ["restore", "2026-11-19"] if number % 2 else ["archive", "--before", BEFORE]
         async with started(*command, env=env, cwd=tmp_path):
-            await asyncio.sleep(chance.uniform(0.2, 1.2))
+            await asyncio.sleep(chance.uniform(0.2, 1.2))  # any moment will do
         found = await rows_of(database)
         assert found == before or (found == [] and files_in(home(tmp_path)) >= [KRX, NXT])
         assert (await run(*command, env=env, cwd=tmp_path)).code == 0

@@ -11,7 +11,7 @@ from tests.cold.stand import DAY, files_in, fill, rows_of
 from tests.daemon.processes import started
 from tests.daemon.real import CONFIG
 from tests.torture.cluster import running
-from tests.wall import LIBRARY, Wall
+from tests.wall import Wall, unavailable
 
 EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
@@ -21,7 +21,7 @@ PATIENT = 150.0
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available"),
 ]
 
 

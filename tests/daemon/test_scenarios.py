@@ -15,6 +15,9 @@ TEN = datetime(2026, 11, 23, 10, 0, tzinfo=KST)
 SPEED = 600.0
 """A slot of five minutes every half second."""
 
+SLOWLY = {("missed", "overrun"), ("missed", "late")}
+"""What becomes of slots where the machine is too slow for this speed."""
+
 STATES = "SELECT slot, sector, status, COALESCE(error, array_to_string(remarks, ',')) FROM walk ORDER BY 1, 2"
 
 
@@ -47,16 +50,23 @@ async def states(held):
         return [tuple(row) for row in await connection.fetch(STATES)]
 
 
-async def absent(held, ordered, clock):
-    """Slots × targets without a line, from the ledger's first slot to ten minutes ago."""
-    first = (await states(held))[0][0]
-    now = clock.now() - timedelta(minutes=10)
+async def absent(held, ordered, until):
+    """Slots × targets without a line, from the ledger's first slot to a moment."""
+    lines = await states(held)
+    first = lines[0][0] if lines else TEN
     async with held.session("looking") as connection:
-        found = expected(ordered).gaps(connection, TEN.date(), TEN.date(), now)
+        found = expected(ordered).gaps(connection, TEN.date(), TEN.date(), until)
         return [gap async for gap in found if gap.slot >= first and gap.status == "absent"]
 
 
-async def until_there(held, count, *, status="complete", seconds=20.0):
+async def until_accounted(held, ordered, moment):
+    """Wait until every slot before a moment has its lines."""
+    async with asyncio.timeout(120):
+        while not await states(held) or await absent(held, ordered, moment):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def until_there(held, count, *, status="complete", seconds=120.0):
     """Wait until so many lines of a status are in the ledger."""
     async with asyncio.timeout(seconds):
         while Counter(state for _, _, state, _ in await states(held))[status] < count:  # noqa: ASYNC110
@@ -74,7 +84,7 @@ async def test_every_slot_is_swept_as_it_comes_or_accounted_for(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock):
         await until_there(held, 12)
-    assert await absent(held, ordered, clock) == []
+        await until_accounted(held, ordered, clock.now())
 
 
 async def test_time_spent_switched_off_is_accounted_for_once_at_the_next_start(held, ordered):
@@ -85,21 +95,20 @@ async def test_time_spent_switched_off_is_accounted_for_once_at_the_next_start(h
     for name in ("two", "three"):
         async with alive(ordered, after, name):
             await until_there(held, 3, status="missed")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # a slot or so: any moment will do
     found = Counter((status, reason) for _, _, status, reason in await states(held))
     assert found["missed", "down"] >= 33
-    assert set(found) - {("missed", "overrun")} == {("complete", ""), ("missed", "down")}
-    assert await absent(held, ordered, after) == []
+    assert set(found) - SLOWLY == {("complete", ""), ("missed", "down")}
+    assert await absent(held, ordered, TEN + timedelta(hours=1)) == []
 
 
 async def test_a_crash_in_the_middle_of_everything_leaves_one_line_a_slot_and_target(held, ordered):
     clock = FastClock(TEN, SPEED)
     for number in range(8):
         async with alive(ordered, clock, f"daemon {number}"):
-            await asyncio.sleep(0.31)
+            await asyncio.sleep(0.31)  # any moment will do
     async with alive(ordered, clock, "the last"):
-        await asyncio.sleep(1.0)
-    assert await absent(held, ordered, clock) == []
+        await until_accounted(held, ordered, clock.now())
 
 
 async def test_a_session_that_is_cut_off_loses_nothing(held, ordered, server, database):
@@ -109,9 +118,8 @@ async def test_a_session_that_is_cut_off_loses_nothing(held, ordered, server, da
         await until_there(held, 3)
         for _ in range(3):
             await server.connection.execute(cut, database.database)
-            await asyncio.sleep(0.5)
-        await asyncio.sleep(1.5)
-    assert await absent(held, ordered, clock) == []
+            await asyncio.sleep(0.5)  # a slot: any moment will do
+        await until_accounted(held, ordered, clock.now())
 
 
 async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_next_slot(
@@ -122,7 +130,8 @@ async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_nex
         async with alive(ordered, clock):
             await until_there(held, 6, status="missed")
         assert {reason for *_, reason in await states(held)} == {"denied"}
-        assert strict.control.stats()["requests"] <= 6
+        slots = len({slot for slot, *_ in await states(held)})
+        assert strict.control.stats()["requests"] <= 3 * (slots + 1)
 
 
 async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database):
@@ -131,7 +140,7 @@ async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database)
         ordered, clock = order(database, simulator.url), FastClock(friday, SPEED)
         async with alive(ordered, clock):
             await until_there(held, 3)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # a slot or so: any moment will do
         simulator.clock.turn(at=TEN, is_closed=True)
         async with alive(ordered, FastClock(TEN, SPEED), "two"):
             await until_there(held, 6, status="suspect")
@@ -141,12 +150,15 @@ async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database)
 
 
 async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complete_walk(held, database):
-    start = datetime(2026, 11, 20, 15, 21, tzinfo=KST)
+    start, speed = (
+        datetime(2026, 11, 20, 15, 24, 50, tzinfo=KST),
+        120,
+    )  # two slots, of which none may be overrun
     closing = datetime(2026, 11, 20, 15, 30, tzinfo=KST)
     async with (
-        Simulator(Options(quota=0, now=start, speed=SPEED)) as simulator,
-        alive(order(database, simulator.url), FastClock(start, SPEED)),
-        asyncio.timeout(20),
+        Simulator(Options(quota=0, now=start, speed=speed)) as simulator,
+        alive(order(database, simulator.url), FastClock(start, speed)),
+        asyncio.timeout(120),
     ):
         while not await has_ended(held, closing):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -176,7 +188,7 @@ async def test_a_slot_that_is_overrun_leaves_alone_what_another_schedule_walks_a
     async with (
         Simulator(slow) as simulator,
         alive(order(database, simulator.url, text=TWO_CADENCES), FastClock(start, 100)),
-        asyncio.timeout(20),
+        asyncio.timeout(120),
     ):
         while not await has_ended(held, shared):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -100,7 +100,7 @@ async def moved() -> dict[str, object]:
             before = (await api.post(ask)).status
             other = await asyncio.start_server(closing, "127.0.0.2", first.port)
             ADDRESSES["here.test"] = "127.0.0.2"
-            await asyncio.sleep(10.5)
+            await asyncio.sleep(10.5)  # addresses are remembered for ten seconds
             after = (await api.post(ask)).status
             other.close()
     return {"said": [before, after]}

@@ -76,11 +76,15 @@ async def token(simulator: Simulator) -> Seen:
     return await post(simulator, "/oauth2/token", fields)
 
 
+SILENCE = 2.0
+"""Seconds without a byte that are taken for silence: an answer that is only slow may take a tenth of it."""
+
+
 async def _read(reader: asyncio.StreamReader, most: int) -> tuple[bytes, End]:
     data = b""
     while len(data) < most:
         try:
-            async with asyncio.timeout(0.4):
+            async with asyncio.timeout(SILENCE):
                 more = await reader.read(1 << 16)
         except TimeoutError:
             return data, End.SILENT

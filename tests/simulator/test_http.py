@@ -34,7 +34,7 @@ async def exchange(pieces: list[bytes], answers: int) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while data.count(b"HTTP/1.1") < answers or data.endswith(b"\r\n\r\n"):
                 more = await reader.read(65536)
                 if not more:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from collector.model import KST, Exchange
@@ -183,8 +183,22 @@ def test_yesterdays_close_is_todays_base_unless_the_shares_were_split(listing: L
 @given(st.sampled_from(ON_NXT), trading_days, st.integers(10 * 3600, 20 * 3600))
 def test_consolidated_volume_is_that_of_both_venues(listing: Listing, day: date, second: int) -> None:
     when = at(day, 0) + timedelta(seconds=second)
+    moments = MARKET.sessions.moments(when)
+    assume(moments.krx.day == moments.nxt.day)
     krx, nxt, both = (int(row(listing, exchange, when)["now_trde_qty"]) for exchange in Exchange)
     assert both == krx + nxt
+
+
+@pytest.mark.parametrize("second", [0, 1, 29])
+@pytest.mark.parametrize("listing", ON_NXT[:3], ids=lambda listing: listing.symbol)
+def test_where_nxt_opens_after_krx_the_consolidated_tape_is_krxs_until_then(
+    listing: Listing, second: int
+) -> None:
+    """The first trading day of a year begins at ten, and NXT half a minute later."""
+    when = at(date(2027, 1, 4), 10) + timedelta(seconds=second)
+    krx, nxt, both = (row(listing, exchange, when) for exchange in Exchange)
+    assert both["now_trde_qty"] == krx["now_trde_qty"] != nxt["now_trde_qty"]
+    assert both["cur_prc"] == krx["cur_prc"]
 
 
 @settings(max_examples=200, deadline=None)

@@ -23,7 +23,7 @@ from tests.stand import STILL
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.world import TODAY, Stage, World
-from tests.wall import LIBRARY, Wall
+from tests.wall import Wall, unavailable
 
 NAME = "clocks"
 LONG, SHORT = 60, 6
@@ -56,8 +56,8 @@ _SLOTS = "SELECT string_agg(DISTINCT extract(epoch FROM slot)::text, ' ') FROM w
 
 
 async def run(world: World, count: int, chance: Random) -> Figures:
-    if LIBRARY is None:
-        return Figures(skipped="libfaketime is not installed")
+    if why := unavailable():
+        return Figures(skipped=why)
     figures = Figures(facts={"steps": 0, "sleeps": 0, "hosts": 0, "wrong starts": 0, "retained": 0})
     rounds = (_stepped, _asleep, _elsewhere, _wrong_at_start, _retained)
 

@@ -203,7 +203,7 @@ async def test_every_page_renews_itself_with_scripts_and_without(shown, browser,
         await page.clock.install()
         await page.goto(shown.url + path)
         async with page.expect_request(
-            lambda request: request.resource_type == "fetch", timeout=5_000
+            lambda request: request.resource_type == "fetch", timeout=60_000
         ) as asked:
             await page.clock.run_for(11_000)
         assert (await asked.value).url == shown.url + path
@@ -224,7 +224,7 @@ async def test_it_renews_itself(server, template, browser):
         async with open_pool(address, size=3) as pool:
             await stage.fill(Database(pool, address))
         assert await page.locator("a.sq.complete").count() == 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not await page.locator("a.sq.complete").count():
                 await page.clock.run_for(5_000)
 

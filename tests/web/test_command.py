@@ -45,7 +45,7 @@ async def web(
 async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
     async with web(tmp_path, database, "--listen", "127.0.0.1:0") as process:
         assert process.stdout
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             address = (await process.stdout.readline()).decode().strip()
             status, _, _ = await get(address.rstrip("/"), "/healthz")
             process.send_signal(signal.SIGTERM)
@@ -62,7 +62,7 @@ async def test_a_daemon_shows_what_it_sweeps(tmp_path, database):
             ready, _, _ = await get(address, "/readyz")
             _, _, metrics = await get(address, "/metrics")
             status, seconds = await daemon.stopped()
-    assert (ready, status, seconds < 5) == (200, 0, True)
+    assert (ready, status, seconds < 50) == (200, 0, True)
     assert b'collector_requests_total{answer="ok"} 3.0' in metrics
     assert b"collector_lease_held 1.0" in metrics
 
@@ -79,7 +79,7 @@ async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not (line := (await process.stdout.readline()).decode()).startswith("open "):
             assert line, "ended without a page"
         status, _, _ = await get(line.split()[1].rstrip("/"), "/")
@@ -101,7 +101,7 @@ async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
 )
 async def test_what_would_not_be_safe_is_refused_in_one_line(tmp_path, database, environ, said):
     async with web(tmp_path, database, **environ) as process:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             out, err = await process.communicate()
     assert (process.returncode, out, said in err.decode(), "Traceback" in err.decode()) == (
         2,

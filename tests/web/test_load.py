@@ -26,7 +26,7 @@ for number in range(count):
     answer = line.getresponse()
     answer.read()
     assert answer.status == 200, answer.status
-    time.sleep(pause)
+    time.sleep(pause)  # a reader's pace is the subject
 """
 
 
@@ -38,7 +38,7 @@ async def longest_stall(stop: asyncio.Event) -> float:
     worst = 0.0
     while not stop.is_set():
         before = time.thread_time()
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # one turn of the loop
         worst = max(worst, time.thread_time() - before)
     return worst
 

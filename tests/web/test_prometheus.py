@@ -176,7 +176,7 @@ async def test_prometheus_really_scrapes_it(shown, tmp_path):
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(180):
             while not await scraped(port):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.2)
     finally:

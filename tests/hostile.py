@@ -1,0 +1,212 @@
+"""Runs the whole suite in fresh clones on a machine that is slow on purpose: `./dev test --hostile`.
+
+    ./dev test --hostile [--runs N] [--mode loops|half|both] [--keep] [ARG ...]
+
+`loops`: four busy loops run beside it. `half`: the run gets half a core, by a cgroup (as root: v2 `cpu.max` or v1
+`cpu.cfs_quota_us`; otherwise `systemd-run --user`), or by `cpulimit`. Each mode is run N times (10). Other
+arguments go to pytest. A clone holds what is committed; it is set up before its machine is made slow.
+Logs of runs that failed stay. Exit status: 0 every run passed, 1 one failed, 2 a mode is not possible here.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOPS = 4
+PERIOD, QUOTA = 100_000, 50_000
+"""Microseconds of a period, and those in which the run may use a core: half of one."""
+CGROUPS = Path("/sys/fs/cgroup")
+_V1 = (CGROUPS / "cpu", CGROUPS / "cpu,cpuacct")
+_SUMMARY = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to."""
+
+    mode: str
+    number: int
+    code: int
+    seconds: float
+    summary: str
+    failures: Sequence[str]
+
+
+class ImpossibleError(Exception):
+    """This machine has no means for a mode."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    options, rest = _options(arguments)
+    modes = ("loops", "half") if options.mode == "both" else (options.mode,)
+    try:
+        commands = {mode: limiter(mode) for mode in modes}
+    except ImpossibleError as error:
+        print(f"hostile: {error}", file=sys.stderr)
+        return 2
+    if _git("status", "--porcelain").strip():
+        print("hostile: changes that are not committed are NOT in the clones", file=sys.stderr)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="collector-hostile-") as folder:
+        logs = Path(tempfile.mkdtemp(prefix="collector-hostile-logs-"))
+        for mode in modes:
+            for number in range(1, options.runs + 1):
+                result = run_once(Path(folder), logs, mode, number, commands[mode], rest)
+                results.append(result)
+                print(_line(result), flush=True)
+    print(table(results))
+    if all(result.code == 0 for result in results) and not options.keep:
+        shutil.rmtree(logs)
+        return 0
+    print(f"logs: {logs}")
+    return int(any(result.code for result in results))
+
+
+def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(prog="./dev test --hostile", allow_abbrev=False)
+    parser.add_argument("--runs", type=int, default=10, help="runs in each mode (10)")
+    parser.add_argument("--mode", choices=("loops", "half", "both"), default="both")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of runs that passed, too")
+    return parser.parse_known_args(arguments)
+
+
+def run_once(
+    folder: Path, logs: Path, mode: str, number: int, command: Sequence[str], rest: Sequence[str]
+) -> Result:
+    """One run in a clone of its own, which is gone afterwards."""
+    clone, log = folder / f"{mode}-{number}", logs / f"{mode}-{number}.log"
+    _git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
+    subprocess.run([sys.executable, "-B", "dev", "setup"], cwd=clone, check=True, env=environment())
+    began = time.monotonic()
+    with hostility(mode, f"{os.getpid()}-{number}") as prefix, log.open("wb") as output:
+        test = [*prefix, *command, sys.executable, "-B", "dev", "test", *rest]
+        code = subprocess.run(
+            test, cwd=clone, env=environment(), stdout=output, stderr=output, check=False
+        ).returncode
+    seconds = time.monotonic() - began
+    shutil.rmtree(clone, ignore_errors=True)
+    text = log.read_text(errors="replace")
+    found = _SUMMARY.findall(text)
+    failures = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+    return Result(mode, number, code, seconds, found[-1] if found else "no summary", failures)
+
+
+def environment() -> dict[str, str]:
+    """Ours without the virtual environment of this checkout: the clone has its own."""
+    own = str(ROOT / ".venv")
+    path = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if not part.startswith(own)]
+    kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    return {**kept, "PATH": os.pathsep.join(path)}
+
+
+def limiter(mode: str) -> list[str]:
+    """The words before a command that limit it; none where a cgroup of ours does it, or nothing is to be limited."""
+    if mode == "loops" or _cgroup_parent():
+        return []
+    if shutil.which("systemd-run"):
+        scope = ["systemd-run", "--user", "--scope", "--quiet", "-p", "CPUQuota=50%"]
+        if subprocess.run([*scope, "true"], capture_output=True, check=False).returncode == 0:
+            return scope
+    if shutil.which("cpulimit"):
+        # It stops and continues the processes that it limits, and so wakes those that a test has stopped.
+        print("hostile: no cgroup to be had; cpulimit disturbs tests that stop processes", file=sys.stderr)
+        return ["cpulimit", "--limit=50", "--include-children", "--foreground", "--quiet", "--"]
+    raise ImpossibleError(
+        "half a core is NOT POSSIBLE here: it takes root and cgroups, systemd-run --user, or cpulimit; "
+        "`--mode loops` needs none of them"
+    )
+
+
+@contextmanager
+def hostility(mode: str, name: str) -> Iterator[list[str]]:
+    """Make the machine slow while this lasts; yields the words before a command that put it in our cgroup."""
+    with ExitStack() as stack:
+        if mode == "loops":
+            for _ in range(LOOPS):
+                stack.enter_context(busy_loop())
+        parent = _cgroup_parent() if mode == "half" else None
+        if parent is None:
+            yield []
+            return
+        group = stack.enter_context(cgroup(parent / f"collector-hostile-{name}"))
+        yield ["sh", "-c", 'echo $$ >"$0"/cgroup.procs && exec "$@"', str(group)]
+
+
+@contextmanager
+def busy_loop() -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cgroup_parent() -> Path | None:
+    """Where a cgroup with a limit of the processor can be made."""
+    if os.geteuid() != 0:
+        return None
+    controllers = CGROUPS / "cgroup.controllers"
+    if controllers.is_file() and "cpu" in controllers.read_text().split():
+        with suppress(OSError):
+            (CGROUPS / "cgroup.subtree_control").write_text("+cpu")
+            return CGROUPS
+    return next((root for root in _V1 if (root / "cpu.cfs_quota_us").is_file()), None)
+
+
+@contextmanager
+def cgroup(group: Path) -> Iterator[Path]:
+    """A cgroup with half a core; whatever is left in it at the end is killed."""
+    group.mkdir()
+    try:
+        if (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{QUOTA} {PERIOD}")
+        else:
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (group / "cpu.cfs_quota_us").write_text(str(QUOTA))
+        yield group
+    finally:
+        _empty(group)
+        group.rmdir()
+
+
+def _empty(group: Path) -> None:
+    while pids := (group / "cgroup.procs").read_text().split():
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.05)  # until the kernel has taken them out
+
+
+def table(results: Sequence[Result]) -> str:
+    """All runs, and how many of each mode passed."""
+    lines = [_line(result) for result in results]
+    for mode in dict.fromkeys(result.mode for result in results):
+        codes = [result.code for result in results if result.mode == mode]
+        lines.append(f"{mode}: {codes.count(0)} of {len(codes)} passed")
+    return "\n".join(["", "mode   run  result  seconds  summary", *lines])
+
+
+def _line(result: Result) -> str:
+    verdict = "passed" if result.code == 0 else "FAILED"
+    line = f"{result.mode:<6} {result.number:>3}  {verdict}  {result.seconds:>7.0f}  {result.summary}"
+    return "\n".join([line, *(f"             {failure}" for failure in result.failures)])
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""The hostile runs: what is read from a log, and that half a core is half a core."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import hostile
+from tests.hostile import Result
+
+BURN = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+
+
+def test_the_table_names_each_run_and_each_failure() -> None:
+    text = hostile.table(
+        [
+            Result("loops", 1, 0, 61.4, "10 passed", ()),
+            Result("half", 1, 1, 400.0, "1 failed, 9 passed", ("tests/test_a.py::test_b",)),
+        ]
+    )
+    assert "loops    1  passed       61  10 passed" in text
+    assert "half     1  FAILED      400  1 failed, 9 passed\n             tests/test_a.py::test_b" in text
+    assert text.endswith("loops: 1 of 1 passed\nhalf: 0 of 1 passed")
+
+
+@pytest.mark.parametrize(
+    ("line", "summary"),
+    [
+        pytest.param("4382 passed, 6 skipped in 449.97s (0:07:29)", "4382 passed, 6 skipped", id="quiet"),
+        pytest.param("=== 1 failed, 3 passed in 2.00s ===", "1 failed, 3 passed", id="verbose"),
+    ],
+)
+def test_the_last_line_of_pytest_is_its_summary(line: str, summary: str) -> None:
+    assert hostile._SUMMARY.findall(f"....\n{line}\n") == [summary]
+
+
+def test_the_environment_of_a_clone_is_without_ours() -> None:
+    assert str(hostile.ROOT / ".venv" / "bin") not in hostile.environment()["PATH"].split(os.pathsep)
+
+
+def test_a_cgroup_gives_half_a_core_and_leaves_no_process(tmp_path: Path) -> None:
+    parent = hostile._cgroup_parent()
+    if parent is None:
+        pytest.skip("cgroups of one's own need root and Linux")
+    with hostile.hostility("half", f"test-{os.getpid()}") as prefix:
+        began = time.monotonic()
+        subprocess.run([*prefix, sys.executable, "-c", BURN], check=True)
+        seconds = time.monotonic() - began
+        left = subprocess.Popen([*prefix, "sleep", "600"])
+        while f"{left.pid}" not in (Path(prefix[-1]) / "cgroup.procs").read_text().split():
+            assert left.poll() is None
+    assert seconds > 0.8  # half a second of work takes a whole one, less what a period lets through at once
+    assert left.wait() == -9

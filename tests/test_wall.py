@@ -1,0 +1,63 @@
+"""The clock of another process: moved while it runs, for all that tells the time of day and nothing else."""
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests import wall
+from tests.wall import Wall
+
+pytestmark = pytest.mark.skipif(bool(wall.unavailable()), reason=wall.unavailable() or "available")
+
+AHEAD = timedelta(days=400)
+SHOW = """
+import sys, time
+from datetime import datetime
+for _ in sys.stdin:
+    seconds = time.clock_gettime(time.CLOCK_REALTIME)
+    print(time.time(), seconds, datetime.now().timestamp(), time.mktime(time.localtime()), time.monotonic(), flush=True)
+"""
+
+
+@pytest.fixture
+def shown(tmp_path: Path):
+    """Sets the clock of a process, and asks it for all that it shows."""
+    clock = Wall(tmp_path, datetime.now(UTC))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW],
+        env=clock.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def ask(by: timedelta) -> list[float]:
+        clock.show(datetime.now(UTC) + by)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return [float(word) for word in process.stdout.readline().split()]
+
+    yield ask
+    process.communicate()
+
+
+@pytest.mark.parametrize("by", [AHEAD, -AHEAD, timedelta(0)], ids=["ahead", "back", "right"])
+def test_every_clock_of_the_wall_is_moved_and_the_monotonic_one_is_not(shown, by: timedelta) -> None:
+    *walls, monotonic = shown(by)
+    for seconds in walls:
+        assert abs(seconds - time.time() - by.total_seconds()) < 3600
+    assert abs(monotonic - time.monotonic()) < 3600
+
+
+def test_it_is_stepped_while_the_process_runs(shown) -> None:
+    first, second, third = (shown(by)[0] for by in (AHEAD, timedelta(0), AHEAD))
+    assert second < first - AHEAD.total_seconds() / 2
+    assert third > first
+
+
+def test_it_is_our_own_where_there_is_a_compiler() -> None:
+    assert (wall.compiled() is not None) == (wall.COMPILER is not None)
