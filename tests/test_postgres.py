@@ -540,7 +540,7 @@ async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Addres
 
 
 async def listening(address: Address) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
             await asyncio.sleep(0.02)
 

@@ -154,9 +154,8 @@ async def test_what_is_configured_is_the_ceiling(database: Address, granted: int
         await quota.refused(API, granted)
         assert await quota.granted() == {}
         await later(database, 5)
-        async with timed() as fourth:
-            await asyncio.gather(*(ask(quota) for _ in range(4)))
-    assert fourth.seconds > 0.7
+        first = min(await asyncio.gather(*(ask(quota) for _ in range(3))))
+        assert await ask(quota) - first > 0.7
 
 
 @pytest.mark.parametrize("granted", [0, -1, None])
@@ -225,9 +224,8 @@ async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(dat
         assert await forget(connection, None) == [("key", API)]
         assert await forget(connection, None) == []
         await later(database, 5)
-        async with timed() as three:
-            await asyncio.gather(*(ask(quota) for _ in range(3)))
-    assert three.seconds < 0.9
+        async with under_way(quota, 3):
+            assert await fetch(database, BOOKED) == [(3,)]
 
 
 async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: Address) -> None:

@@ -10,12 +10,12 @@ from tests.cli.command import environment, run_cold
 from tests.daemon.processes import started, write
 from tests.daemon.test_accounts import ROWS, TARGETS
 from tests.stand import fetch
-from tests.wall import LIBRARY, Wall
+from tests.wall import Wall, unavailable
 
 D, H, M = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available"),
 ]
 EVERYTHING = "SELECT (SELECT count(*) FROM collector.snapshot), (SELECT count(*) FROM collector.walk)"
 PATIENT = 150.0
