@@ -211,6 +211,8 @@ class Kiwoom:
             except (Throttled, Unavailable, Unreadable, Rejected, Denied) as error:
                 if isinstance(error, Rejected | Denied) and not trace.doubt:
                     raise
+                if isinstance(error, Rejected) and request.key is not None:
+                    raise  # the walk begins anew once, over another connection
                 if isinstance(error, Throttled):
                     await self._quota.refused(request.api_id, error.quota)
                 if attempt == ATTEMPTS or not self._budget.spend():

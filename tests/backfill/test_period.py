@@ -41,8 +41,12 @@ def test_before_there_was_an_after_market_a_day_was_over_at_its_close():
 
 
 def test_where_no_hours_are_known_a_day_is_over_at_midnight():
-    assert over_at(CALENDAR, date(2000, 2, 1)) == datetime(2000, 2, 2, tzinfo=KST)
-    assert len(judged(date(2000, 1, 2), date(2000, 1, 14), CALENDAR, NOW).days) == 10
+    assert over_at(CALENDAR, date(1990, 2, 1)) == datetime(1990, 2, 2, tzinfo=KST)
+
+
+def test_hours_of_2000_end_at_three_and_the_third_of_january_was_closed():
+    assert over_at(CALENDAR, date(2000, 2, 1)) == datetime(2000, 2, 1, 15, tzinfo=KST)
+    assert len(judged(date(2000, 1, 2), date(2000, 1, 14), CALENDAR, NOW).days) == 9
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_two_processes_with_a_key_each_halve_a_sweep_and_fetch_nothing_twi
 async def test_one_process_spreads_a_sweep_over_its_keys(database: Address, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS, requests_per_second=10, keys="[main, second]")
     for name in ("main.app_key", "main.secret_key", "second.app_key", "second.secret_key"):
-        (tmp_path / name).write_text(f"s3ntinel {name}")
+        (tmp_path / name).write_text(f"s3ntinel-{name}")
         (tmp_path / name).chmod(0o600)
     async with Simulator(STRICT) as simulator:
         env = environment(simulator.url, database, KIWOOM_APP_KEY=None, KIWOOM_SECRET_KEY=None)
@@ -102,9 +102,9 @@ async def test_a_key_that_is_refused_leaves_its_walks_to_the_others(
     for name in ("main", "second"):
         keys[name] = (tmp_path / f"{name}.app_key", tmp_path / f"{name}.secret_key")
         for path in keys[name]:
-            path.write_text(f"{path.name} s3ntinel")
+            path.write_text(f"{path.name}-s3ntinel")
             path.chmod(0o600)
-    known = {"second.app_key s3ntinel": "second.secret_key s3ntinel"}
+    known = {"second.app_key-s3ntinel": "second.secret_key-s3ntinel"}
     async with Simulator(replace(STILL, keys=known)) as simulator:
         env = environment(simulator.url, database, KIWOOM_APP_KEY=None, KIWOOM_SECRET_KEY=None)
         found = await run("once", "--quiet", env=env | {"KIWOOM_KEYS": str(tmp_path)}, cwd=tmp_path)

@@ -239,6 +239,7 @@ class ModelKiwoom:
     """Answers one page a target, whose rows are those of the day that `shown` names."""
 
     name = key = "model"
+    lacks_token = False
 
     def __init__(
         self,

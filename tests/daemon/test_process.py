@@ -249,7 +249,7 @@ async def test_key_files_are_not_read_again_when_the_database_comes_back(own, si
     keys = tmp_path / "keys"
     keys.mkdir()
     for part in ("app_key", "secret_key"):
-        (keys / f"main.{part}").write_text(f"an {part}")
+        (keys / f"main.{part}").write_text(f"an-{part}")
         (keys / f"main.{part}").chmod(0o600)
     path = write(tmp_path, simulator.url)
     naming_keys(path)

@@ -60,7 +60,11 @@ async def test_what_is_not_complete_is_listed_with_the_reason(held, ordered, mor
     found = await gaps(held, ordered, NOON + timedelta(minutes=1))
     assert [(gap.sector, gap.status, gap.reason) for gap in found] == [
         ("005", "failed", "Rejected: no"),
-        ("006", "suspect", "empty"),
+        (
+            "006",
+            "suspect",
+            "empty: no rows where an unknown number were expected; if it is really empty, certify it with collector accept",
+        ),
         ("007", "missed", "overrun"),
     ]
 

@@ -25,7 +25,9 @@ SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB
 
 def test_what_was_read_from_the_environment_no_child_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
-        monkeypatch.setenv(name, "postgresql://s3ntinel@here/x")
+        monkeypatch.setenv(
+            name, "postgresql://s3ntinel@here/x" if name == "DATABASE_URL" else "s3ntinel-of-a-key"
+        )
     assert world.environment().app_key is not None
     child = "import os; print(open('/proc/self/environ').read() + str(dict(os.environ)))"
     told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)

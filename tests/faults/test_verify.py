@@ -72,7 +72,7 @@ MISDEEDS = {
     ),
     "a listing deleted": (
         f"DELETE FROM collector.listing WHERE id = (SELECT listing FROM collector.snapshot WHERE {THIRD})",
-        "changed their symbols",
+        "name a listing that is not there",
     ),
     "a line of the ledger deleted": ("DELETE FROM collector.walk WHERE slot = $1", "no walk has stored"),
     "a count corrected": ("UPDATE collector.walk SET rows = 19 WHERE slot = $1", "20 rows instead of 19"),
