@@ -1,0 +1,122 @@
+"""The public face as files: help texts, schema `public`, metric names, log events.
+
+A difference is either a mistake or a decision. `GOLDEN=write ./dev test tests/golden` writes the files anew; the
+commit then shows what has changed.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.cli.main import VERBS
+from collector.model import Target
+from collector.postgres import Address, open_pool
+from collector.postgres.database import Database
+from collector.simulator import Simulator
+from tests.cli.command import config, environment
+from tests.stand import STILL, fetch
+from tests.web import stage
+
+HERE = Path(__file__).parent
+FAULTS = (
+    "extra_field:sector=139,rows=5",
+    "padded_number:sector=139,rows=5",
+    "rejected_15xx:sector=013,times=1",
+)
+TARGETS = [
+    Target.of("KOSDAQ", "139", "KRX"),
+    Target.of("KOSPI", "013", "KRX"),
+    Target.of("KOSPI", "005", "KRX"),
+]
+COLUMNS = """
+SELECT table_name::text, column_name::text, data_type::text
+FROM information_schema.columns
+WHERE table_schema = 'public'
+ORDER BY table_name, ordinal_position
+"""
+FUNCTIONS = """
+SELECT p.proname::text, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace
+ORDER BY 1, 2
+"""
+
+
+def agree(name: str, text: str) -> None:
+    """Compare a text with its golden file, or write the file if GOLDEN=write."""
+    path = HERE / name
+    if os.environ.get("GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+async def run(*arguments: str, env: dict[str, str], cwd: Path) -> tuple[str, str]:
+    """Standard output and standard error of the command `collector`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "collector", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "80", **env},
+        cwd=cwd,
+    )
+    out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+async def test_help_stays(verb: str, tmp_path: Path) -> None:
+    out, err = await run(*([verb] if verb else []), "--help", env=environment(), cwd=tmp_path)
+    assert err == ""
+    agree(f"help/{verb or 'collector'}.txt", out)
+
+
+async def test_the_public_schema_stays(database: Address) -> None:
+    columns = [f"{table}.{column} {kind}" for table, column, kind in await fetch(database, COLUMNS)]
+    functions = [
+        f"{name}({arguments}) -> {result}" for name, arguments, result in await fetch(database, FUNCTIONS)
+    ]
+    agree("schema.txt", "\n".join([*columns, "", *functions, ""]))
+
+
+async def test_metric_names_and_labels_stay(database: Address) -> None:
+    async with open_pool(database, size=3) as pool:
+        await stage.fill(Database(pool, database))
+    async with stage.page(database) as page:
+        _, _, body = await stage.get(page.url, "/metrics")
+    lines = body.decode().splitlines()
+    kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
+    # The metrics of the process are the client library's, and not the same on every system.
+    series = {shape(line) for line in lines if line and not line.startswith(("#", "process_"))}
+    agree(
+        "metrics.txt", "".join(f"{name} {kinds.get(name.partition('{')[0], '')}\n" for name in sorted(series))
+    )
+
+
+def shape(line: str) -> str:
+    """A series without its values: `name{label,label}`."""
+    name, _, labels = line.rpartition(" ")[0].partition("{")
+    names = sorted(part.partition("=")[0] for part in labels.rstrip("}").split(",") if "=" in part)
+    return f"{name}{{{','.join(names)}}}" if names else name
+
+
+async def test_log_events_of_a_sweep_stay(database: Address, tmp_path: Path) -> None:
+    async with Simulator(replace(STILL, faults=FAULTS)) as simulator:
+        path = config(tmp_path, *TARGETS)
+        env = environment(simulator.url, database)
+        _, err = await run("once", "--config", str(path), env=env, cwd=tmp_path)
+    events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    events = [
+        event for event in events if not event["event"].startswith("database.")
+    ]  # depends on the server
+    lines = {
+        f"{event['event']} {event['level']} {','.join(sorted(event.keys() - {'event', 'level', 'timestamp'}))}"
+        for event in events
+    }
+    agree("log_events.txt", "".join(f"{line}\n" for line in sorted(lines)))
