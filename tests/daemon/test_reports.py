@@ -63,7 +63,10 @@ async def test_what_is_not_complete_is_listed_with_the_reason(held, ordered, mor
         (
             "006",
             "suspect",
-            "empty: no rows where an unknown number were expected; if it is really empty, certify it with collector accept",
+            (
+                "empty: no rows where an unknown number were expected;"
+                " if it is really empty, certify it with collector accept"
+            ),
         ),
         ("007", "missed", "overrun"),
     ]
