@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bench import bars
 from collector import embedded, migrate, shipped
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 
 DAYS = 490
 _CONFIG = """
@@ -85,7 +85,7 @@ async def _round(url: str) -> Run:
     return run
 
 
-def _client(address: Address, config: Path) -> Run:
+def _client(address: Dsn, config: Path) -> Run:
     """The command in a process of its own, whose end tells what it used."""
     newest, *_, oldest = bars.days(DAYS)
     place = f"postgresql://{address.user}@/{address.database}?host={quote(address.host, safe='')}"

@@ -26,7 +26,7 @@ from rich.table import Table
 from bench.day import DAY, ROWS, TARGETS, Walked, boards, listings, walks
 from bench.streams import narrow
 from collector import embedded, migrate, shipped
-from collector.postgres import Address, connect, open_pool, parse
+from collector.postgres import Dsn, connect, open_pool, parse_dsn
 from collector.postgres.database import Database
 
 Round = dict[str, float]
@@ -73,7 +73,7 @@ async def _measured(chosen: argparse.Namespace, home: Path) -> tuple[dict[str, l
     return found, slots * ROWS, size
 
 
-def _apart(what: str, address: Address, folder: Path) -> Round:
+def _apart(what: str, address: Dsn, folder: Path) -> Round:
     url = f"postgresql://{address.user}@/{address.database}?host={address.host}"
     command = (sys.executable, "-m", "bench", "cold", "--child", what, url, str(folder))
     answer: Round = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -85,7 +85,7 @@ async def _child(what: str, url: str, folder: str) -> Round:
     from collector.cold.archive import archive  # noqa: PLC0415 - the parent does without pyarrow
     from collector.cold.restore import restore  # noqa: PLC0415
 
-    address = parse(url)
+    address = parse_dsn(url)
     async with open_pool(address, size=1) as pool:
         held, began, cpu = Database(pool, address), time.perf_counter(), time.process_time()
         if what == "archive":
@@ -108,7 +108,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.parquet"))
 
 
-async def _fill(address: Address, slots: int) -> None:
+async def _fill(address: Dsn, slots: int) -> None:
     known = listings()
     async with connect(address) as connection:
         await migrate.migrate(connection, address, shipped.path("migrations"))

@@ -14,17 +14,17 @@ from typing import Any
 import aiohttp
 
 from collector import embedded, log, migrate, shipped
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.cli.main import tune_garbage_collection
 from collector.collect import Collector
-from collector.kiwoom import Kiwoom
+from collector.kiwoom import KiwoomClient
 from collector.model import Exchange, Market, Target
 from collector.postgres import connect, open_pool
 from collector.postgres.database import Database
 from collector.quota import Unlimited
 from collector.registry import Registry
 from collector.secret import Secret
-from collector.store import Store
+from collector.store import SnapshotStore
 from collector.wire import ask_prices
 
 TARGETS, PAGES, ROWS = 300, 3, 100
@@ -63,14 +63,14 @@ async def _ours(url: str, home: str, in_flight: int) -> dict[str, float]:
             await migrate.migrate(connection, address, shipped.path("migrations"))
         async with (
             open_pool(address, size=8) as pool,
-            Api(url, timeout=10, user_agent="bench", connections=in_flight + 2) as api,
+            HttpTransport(url, timeout=10, user_agent="bench", connections=in_flight + 2) as api,
         ):
             database = Database(pool, address)
             registry = Registry(database)
             await registry.open()
             keys: dict[str, Any] = {"app_key": Secret("bench"), "secret_key": Secret("bench")}
-            kiwoom = Kiwoom(api, Unlimited(), database, **keys)
-            collector = Collector(kiwoom, Store(database, registry), {}, in_flight)
+            kiwoom = KiwoomClient(api, Unlimited(), database, **keys)
+            collector = Collector(kiwoom, SnapshotStore(database, registry), {}, in_flight)
             slot = datetime.now(UTC).replace(microsecond=0)
             # The first sweep of all meets every listing for the first time; those after it are what a day is made of.
             await collector.sweep(slot - timedelta(seconds=1), "bench", targets())

@@ -24,12 +24,12 @@ from rich.table import Table
 from bench.day import DAY, TARGETS, Walked, boards, listings, walks
 from collector import embedded, migrate, shipped
 from collector.embedded import binaries
-from collector.model import Certificate, Listings, Page, Reading, Snapshot, Snapshots, Status
-from collector.postgres import Address, connect, open_pool
+from collector.model import Certificate, Page, PageListings, Quote, QuoteColumns, Status, WalkResult
+from collector.postgres import Dsn, connect, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.rows import COLUMNS
-from collector.store import Store
+from collector.store import SnapshotStore
 
 AT_ONCE = 4
 PART = f"collector.snapshot_{DAY:%Y%m%d}"
@@ -43,13 +43,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--slots", type=int, default=20, help="sweeps of six targets, 9,202 rows each")
     chosen = parser.parse_args(arguments)
     known = listings()
-    pages: dict[tuple[str, ...], Listings] = {}
+    pages: dict[tuple[str, ...], PageListings] = {}
     readings = [_reading(walk, pages) for walk in walks(DAY, list(boards(known, chosen.slots)), known)]
     ours, theirs = asyncio.run(_measure(readings, chosen.rounds))
     Console().print(_table(sum(reading.row_count for reading in readings), ours, theirs))
 
 
-async def _measure(readings: Sequence[Reading], rounds: int) -> tuple[list[float], list[float]]:
+async def _measure(readings: Sequence[WalkResult], rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of each round: ours, and psql's."""
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as home:
@@ -61,7 +61,7 @@ async def _measure(readings: Sequence[Reading], rounds: int) -> tuple[list[float
             text = Path(home) / "rows.txt"
             async with open_pool(address, size=AT_ONCE) as pool:
                 database = Database(pool, address)
-                store = Store(database, Registry(database))
+                store = SnapshotStore(database, Registry(database))
                 await store.begin_sweep(readings[0].slot, "bench", list(TARGETS.values()))
                 for _ in range(rounds + 1):
                     await session.execute(_EMPTY)
@@ -74,12 +74,12 @@ async def _measure(readings: Sequence[Reading], rounds: int) -> tuple[list[float
     return ours[1:], theirs[1:]
 
 
-async def _entered(store: Store, readings: Sequence[Reading]) -> float:
+async def _entered(store: SnapshotStore, readings: Sequence[WalkResult]) -> float:
     left = iter(readings)
 
     async def worker() -> None:
         for reading in left:
-            await store.enter(reading, Certificate(Status.COMPLETE))
+            await store.save_walk(reading, Certificate(Status.COMPLETE))
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -88,7 +88,7 @@ async def _entered(store: Store, readings: Sequence[Reading]) -> float:
     return time.perf_counter() - began
 
 
-async def _copied(address: Address, text: Path) -> float:
+async def _copied(address: Dsn, text: Path) -> float:
     place = ("-h", address.host, "-p", str(address.port), "-U", address.user, "-d", address.database)
     psql = str(binaries.find(os.environ) / "psql")
     began = time.perf_counter()
@@ -109,18 +109,20 @@ async def _copied(address: Address, text: Path) -> float:
     return time.perf_counter() - began
 
 
-def _reading(walk: Walked, seen: dict[tuple[str, ...], Listings]) -> Reading:
+def _reading(walk: Walked, seen: dict[tuple[str, ...], PageListings]) -> WalkResult:
     """A walk as it would have been fetched, 100 rows a page; pages that list the same share their listings."""
     starts = range(0, len(walk.rows), 100)
     pages = [Page(_columns(walk.rows[start : start + 100], seen), None) for start in starts]
     times: list[datetime] = [walk.slot + timedelta(seconds=1)] * len(pages)
-    return Reading(TARGETS[walk.target], walk.slot, pages, walk.slot, times, len(pages))
+    return WalkResult(TARGETS[walk.target], walk.slot, pages, walk.slot, times, len(pages))
 
 
-def _columns(rows: Sequence[Snapshot], seen: dict[tuple[str, ...], Listings]) -> Snapshots:
+def _columns(rows: Sequence[Quote], seen: dict[tuple[str, ...], PageListings]) -> QuoteColumns:
     symbol, name, *values = zip(*rows, strict=True)
     numbers = ([value or 0 for value in column] for column in values)
-    return Snapshots(seen.setdefault(symbol, Listings(symbol, name)), *map(array, "iiibqiiiii", numbers))
+    return QuoteColumns(
+        seen.setdefault(symbol, PageListings(symbol, name)), *map(array, "iiibqiiiii", numbers)
+    )
 
 
 def _table(rows: int, ours: Sequence[float], theirs: Sequence[float]) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from collector.model import KST, Exchange, Market, Snapshot, Target
+from collector.model import KST, Exchange, Market, Quote, Target
 
 DAY = datetime(2026, 11, 20, tzinfo=KST)
 _MEMBERS = {Market.KOSPI: 2477, Market.KOSDAQ: 1821}
@@ -28,7 +28,7 @@ class Walked:
     number: int
     slot: datetime
     target: int
-    rows: Sequence[Snapshot]
+    rows: Sequence[Quote]
     listings: Listings
 
     @property
@@ -44,7 +44,7 @@ def listings() -> Listings:
     return {(f"{n * 10:06d}", f"{syllables[n % 9 : n % 9 + 2 + n % 4]}전자{n}"): n for n in ids}
 
 
-def boards(known: Listings, slots: int) -> Iterator[list[Snapshot]]:
+def boards(known: Listings, slots: int) -> Iterator[list[Quote]]:
     """Both boards at each slot: prices walk by ticks, volumes grow, one listing in twenty is idle."""
     chance = random.Random(20002)
     base = [round(10 ** chance.uniform(3, 5.3)) * 5 for _ in known]
@@ -64,20 +64,18 @@ def boards(known: Listings, slots: int) -> Iterator[list[Snapshot]]:
         ]
 
 
-def _idle(symbol: str, name: str, base: int) -> Snapshot:
-    return Snapshot(symbol, name, base, 0, 0, 3, 0, None, None, None, None, None)
+def _idle(symbol: str, name: str, base: int) -> Quote:
+    return Quote(symbol, name, base, 0, 0, 3, 0, None, None, None, None, None)
 
 
-def _snapshot(
-    symbol: str, name: str, base: int, price: int, volume: int, day: tuple[int, int, int]
-) -> Snapshot:
+def _snapshot(symbol: str, name: str, base: int, price: int, volume: int, day: tuple[int, int, int]) -> Quote:
     change = price - base
     sign = 2 if change > 0 else 5 if change < 0 else 3
     rate = round(10_000 * change / base)
-    return Snapshot(symbol, name, price, change, rate, sign, volume, price + 5, price, *day)
+    return Quote(symbol, name, price, change, rate, sign, volume, price + 5, price, *day)
 
 
-def walks(day: datetime, shown: Sequence[list[Snapshot]], known: Listings) -> Iterator[Walked]:
+def walks(day: datetime, shown: Sequence[list[Quote]], known: Listings) -> Iterator[Walked]:
     """The walks of a day from 8 o'clock on: all targets at each slot, slot after slot."""
     every = min(timedelta(minutes=5), _HOURS / len(shown))
     number = day.toordinal() % 10_000 * 100_000
@@ -88,7 +86,7 @@ def walks(day: datetime, shown: Sequence[list[Snapshot]], known: Listings) -> It
             yield Walked(number, slot, target, _seen(rows, market, exchange), known)
 
 
-def _seen(rows: list[Snapshot], market: Market, exchange: Exchange) -> list[Snapshot]:
+def _seen(rows: list[Quote], market: Market, exchange: Exchange) -> list[Quote]:
     border = _MEMBERS[Market.KOSPI]
     board = rows[:border] if market is Market.KOSPI else rows[border:]
     return board[3::7][: _ON_NXT[market]] if exchange is Exchange.NXT else board

@@ -32,7 +32,7 @@ from bench.candidates import AROUND, CANDIDATES, Candidate
 from bench.day import DAY, ROWS, TARGETS, Listings, Walked, boards, listings, walks
 from bench.streams import HEAD, TAIL
 from collector import embedded
-from collector.postgres import Address
+from collector.postgres import Dsn
 
 AT_ONCE = 4
 """Walks under way at the same time."""
@@ -129,14 +129,14 @@ async def _measure(chosen: Sequence[Candidate], slots: int, rounds: int) -> None
     print_table(results, chosen, f"PostgreSQL {version}, {slots * ROWS:,} rows, {rounds} rounds")
 
 
-async def _version(address: Address) -> str:
+async def _version(address: Dsn) -> str:
     async with _session(address) as connection:
         return str(await connection.fetchval("SHOW server_version")).split()[0]
 
 
 @asynccontextmanager
 async def _session(
-    address: Address, candidate: Candidate | None = None
+    address: Dsn, candidate: Candidate | None = None
 ) -> AsyncIterator["asyncpg.Connection[Any]"]:
     settings = {"search_path": candidate.schema} if candidate else {}
     connection = await asyncpg.connect(
@@ -148,7 +148,7 @@ async def _session(
         await connection.close()
 
 
-async def _create(address: Address, candidate: Candidate, known: Listings, shown: Sequence[Any]) -> None:
+async def _create(address: Dsn, candidate: Candidate, known: Listings, shown: Sequence[Any]) -> None:
     async with _session(address, candidate) as connection:
         await connection.execute(f"CREATE SCHEMA {candidate.schema}")
         await connection.execute(AROUND + candidate.table + candidate.indexes + candidate.views)
@@ -198,7 +198,7 @@ async def _copy(connection: "asyncpg.Connection[Any]", table: str, parts: Sequen
     await connection.copy_to_table(table, source=source(), format="binary")
 
 
-async def _store(address: Address, candidate: Candidate, load: Load, result: Measured) -> None:
+async def _store(address: Dsn, candidate: Candidate, load: Load, result: Measured) -> None:
     """Store the day three times over: without indexes, as psql's \\copy would, and walk by walk."""
     rows = sum(len(walk.rows) for walk, _ in load)
     async with _session(address, candidate) as connection:
@@ -236,7 +236,7 @@ async def _as_text(connection: "asyncpg.Connection[Any]") -> float:
     return time.perf_counter() - start
 
 
-async def _by_walks(address: Address, candidate: Candidate, load: Load) -> float:
+async def _by_walks(address: Dsn, candidate: Candidate, load: Load) -> float:
     waiting = iter(load)
 
     async def work(connection: "asyncpg.Connection[Any]") -> None:
@@ -252,7 +252,7 @@ async def _by_walks(address: Address, candidate: Candidate, load: Load) -> float
         return time.perf_counter() - start
 
 
-async def _ask(address: Address, candidate: Candidate, known: Listings, result: Measured) -> None:
+async def _ask(address: Dsn, candidate: Candidate, known: Listings, result: Measured) -> None:
     chance = random.Random(7)
     symbols = [symbol for symbol, _ in known]
     async with _session(address, candidate) as connection:

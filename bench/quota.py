@@ -21,13 +21,13 @@ from rich.table import Table
 
 from bench.simulated import arrivals, simulator
 from collector import embedded, migrate, shipped
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.errors import ApiError
-from collector.kiwoom import Kiwoom, Trace
+from collector.kiwoom import KiwoomClient, RequestCounter
 from collector.model import Target
 from collector.postgres import connect, open_pool
 from collector.postgres.database import Database
-from collector.quota import SharedQuota
+from collector.quota import SharedRateLimiter
 from collector.secret import Secret
 from collector.token import key_digest
 
@@ -87,16 +87,16 @@ async def _ask(url: str, home: str, seconds: int) -> None:
             await migrate.migrate(connection, address, shipped.path("migrations"))
         async with (
             open_pool(address, size=6) as pool,
-            Api(url, timeout=10, user_agent="bench", connections=IN_FLIGHT) as api,
+            HttpTransport(url, timeout=10, user_agent="bench", connections=IN_FLIGHT) as api,
         ):
             database = Database(pool, address)
-            quota = SharedQuota(database, key_digest(_KEY), per_second=QUOTA)
-            kiwoom = Kiwoom(api, quota, database, app_key=_KEY, secret_key=_KEY)
+            quota = SharedRateLimiter(database, key_digest(_KEY), per_second=QUOTA)
+            kiwoom = KiwoomClient(api, quota, database, app_key=_KEY, secret_key=_KEY)
 
             async def ask() -> None:
                 while True:
                     with suppress(ApiError):
-                        await kiwoom.prices(Target.of("KOSPI", "016", "KRX"), trace=Trace())
+                        await kiwoom.prices(Target.of("KOSPI", "016", "KRX"), counter=RequestCounter())
 
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:

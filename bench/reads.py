@@ -33,7 +33,7 @@ from bench import scale
 from bench.scale import CONFIG
 from collector import embedded, log
 from collector.model import KST
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from collector.postgres.session import Connection
 
 _FORGOTTEN = 3.1
@@ -236,7 +236,7 @@ def _middle_and_late(taken: Sequence[float]) -> tuple[float, float]:
     return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
 
 
-def _pages(address: Address, home: Path, calls: int) -> Table:
+def _pages(address: Dsn, home: Path, calls: int) -> Table:
     table = _table(
         "page", "bytes", f"the page, {calls} requests, milliseconds; processor: of the page's process"
     )
@@ -265,7 +265,7 @@ def read(host: str, process: int, path: str, calls: int, pause: float = 0.0) -> 
 
 
 @contextmanager
-def serving(address: Address, home: Path) -> Iterator[tuple[str, int]]:
+def serving(address: Dsn, home: Path) -> Iterator[tuple[str, int]]:
     """`collector web` in a process of its own: where it listens, and its number."""
     config = home / "reads.yaml"
     config.write_text(CONFIG % "http://127.0.0.1:9")

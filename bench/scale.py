@@ -23,13 +23,13 @@ from collector import embedded, log, migrate, shipped
 from collector.calendar import Calendar
 from collector.cli import wiring
 from collector.cli.schedule import read_calendar
-from collector.cli.world import World
+from collector.cli.world import CliContext
 from collector.collect import Collector
 from collector.config import Config, Environment, universe_targets
 from collector.model import KST, Target
-from collector.postgres import Address, connect, transaction
+from collector.postgres import Dsn, connect, transaction
 from collector.postgres.session import Connection
-from collector.schedule import timetable
+from collector.schedule import merge_slots
 from collector.secret import Secret
 from collector.simulator import Options, Simulator
 
@@ -132,7 +132,7 @@ async def tuned(home: Path) -> None:
             await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
 
 
-async def fill(address: Address, rows: int) -> int:
+async def fill(address: Dsn, rows: int) -> int:
     """Days before the newest until there are about so many rows; how many there are."""
     calendar = read_calendar(shipped.path("config", "collector.yaml"))
     async with connect(address, statement_timeout=3600) as connection:
@@ -162,11 +162,11 @@ def _days(calendar: Calendar, count: int) -> list[date]:
     return days
 
 
-async def _sweep(connection: Connection, address: Address, calendar: Calendar) -> None:
+async def _sweep(connection: Connection, address: Dsn, calendar: Calendar) -> None:
     """The newest day, sweep after sweep, as the program sweeps."""
     opening = datetime(DAY.year, DAY.month, DAY.day, 9, tzinfo=KST)
     async with _collecting(address, opening) as (simulator, collector, config):
-        slots = timetable(config.schedules, calendar, _midnight(DAY), _midnight(DAY + timedelta(days=1)))
+        slots = merge_slots(config.schedules, calendar, _midnight(DAY), _midnight(DAY + timedelta(days=1)))
         for slot in slots:
             simulator.clock.turn(at=slot.at + timedelta(seconds=2), speed=0.0)
             targets: list[Target] = list(universe_targets(config, slot.universe, collector.sectors))
@@ -178,16 +178,16 @@ async def _sweep(connection: Connection, address: Address, calendar: Calendar) -
 
 
 @asynccontextmanager
-async def _collecting(address: Address, at: datetime) -> AsyncIterator[tuple[Simulator, Collector, Config]]:
+async def _collecting(address: Dsn, at: datetime) -> AsyncIterator[tuple[Simulator, Collector, Config]]:
     async with Simulator(Options(quota=0, freeze=at)) as simulator:
         config = configuration.parse((CONFIG % simulator.url).encode(), "scale.yaml")
         key = Secret("bench")
         environment = Environment(app_key=key, secret_key=key, database_url=Secret(_url(address)))
-        async with wiring.collector(World(environment, config)) as collector:
+        async with wiring.open_collector(CliContext(environment, config)) as collector:
             yield simulator, collector, config
 
 
-def _url(address: Address) -> str:
+def _url(address: Dsn) -> str:
     return f"postgresql://{address.user}@/{address.database}?host={address.host}&port={address.port}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bench.day import TARGETS, Walked
-from collector.model import Snapshot
+from collector.model import Quote
 
 HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TAIL = b"\xff\xff"
@@ -127,7 +127,7 @@ def _row_id(number: int, position: int) -> str:
     return f"{(number * 32_768 + position) * 0x9E3779B97F4A7C15 % (1 << 56):014x}"
 
 
-def _column(walked: Sequence[Snapshot], name: str) -> list[int]:
+def _column(walked: Sequence[Quote], name: str) -> list[int]:
     return [getattr(row, name) or 0 for row in walked]
 
 

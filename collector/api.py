@@ -15,18 +15,18 @@ from yarl import URL
 
 from collector.connections import (
     KEPT,
+    ConnectionLease,
     ConnectionPool,
-    Lease,
     NotSilent,
     SilentHandler,
     handler_of,
     watch,
 )
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
-from collector.pace import Missed
+from collector.pace import PermitExpired
 from collector.redact import Redactor
 from collector.secret import Secret
-from collector.wire import API_IDS, Reply, Request
+from collector.wire import API_IDS, ApiRequest, ApiResponse
 
 BODY_LIMIT = 8 << 20
 """Bytes of one answer after decompression; a page has about 30,000."""
@@ -39,17 +39,17 @@ RESTING = 10
 no more than ten walks can end within a rest of two seconds."""
 
 
-class Leg(Protocol):
+class SendHooks(Protocol):
     """Whoever wants to know when a request is on its way, and can still stop it."""
 
-    def leave(self) -> None:
+    def before_send(self) -> None:
         """It goes out with the next instruction, unless this raises Missed."""
 
-    def answered(self) -> None:
+    def on_response(self) -> None:
         """The headers of its answer are in."""
 
 
-class Api:
+class HttpTransport:
     """One host, and the connections to it. `async with Api(...) as api`, then `await api.post(request, token)`.
 
     `connections` is how many requests may be under way at once; `resting` is how many connections are kept beside
@@ -103,35 +103,37 @@ class Api:
             read_bufsize=1 << 17,
         )
 
-    def lease(self) -> Lease:
+    def lease(self) -> ConnectionLease:
         """A connection for the requests of one walk."""
-        return Lease(self._pool)
+        return ConnectionLease(self._pool)
 
     async def post(
         self,
-        request: Request,
+        request: ApiRequest,
         token: Secret | None = None,
-        leg: Leg | None = None,
-        lease: Lease | None = None,
-    ) -> Reply:
+        hooks: SendHooks | None = None,
+        lease: ConnectionLease | None = None,
+    ) -> ApiResponse:
         """Send one request and read its whole answer, on the connection of `lease` or on one of its own.
 
         Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
-        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `leg` has stopped it. Every other status
+        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `hooks` has stopped it. Every other status
         comes back as a Reply. A connection on which any of these errors occurred is closed.
         """
         if request.api_id not in API_IDS:
             raise ValueError("this program does not send such calls")
         if lease is None:
             with self.lease() as own:
-                return await self._post(request, token, leg, own)
-        return await self._post(request, token, leg, lease)
+                return await self._post(request, token, hooks, own)
+        return await self._post(request, token, hooks, lease)
 
-    async def _post(self, request: Request, token: Secret | None, leg: Leg | None, lease: Lease) -> Reply:
+    async def _post(
+        self, request: ApiRequest, token: Secret | None, leg: SendHooks | None, lease: ConnectionLease
+    ) -> ApiResponse:
         """Send the request, on another connection as long as the one before closed and nothing had been sent."""
         async with self._at_once:
             for _ in range(_UNSENT_TRIES):
-                body = _Body(request.body, leg)
+                body = _HookedPayload(request.body, leg)
                 try:
                     return await self._exchange(request, token, body, lease)
                 except NotSilent:
@@ -143,32 +145,32 @@ class Api:
 
     async def _exchange(
         self,
-        request: Request,
+        request: ApiRequest,
         token: Secret | None,
-        body: "_Body",
-        lease: Lease,
-    ) -> Reply:
+        body: "_HookedPayload",
+        lease: ConnectionLease,
+    ) -> ApiResponse:
         """One request and its answer. NotSilent: nothing was sent, and the connection is of no use."""
         connection = lease.connection
         url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
         try:
             async with (
-                _translated(body),
+                _translate_errors(body),
                 connection.session.post(
                     url, data=body, headers=request.headers(token), allow_redirects=False
                 ) as response,
             ):
                 body.note_answer()
-                _refuse_frame(response)
+                _check_framing(response)
                 answer = self._redact(await _read(response.content), response.status, request, token)
         finally:
             if body.handler is not None:
                 connection.handler = body.handler
         assert body.handler is not None
         body.handler.end_exchange()
-        return Reply(response.status, tuple(response.headers.items()), answer)
+        return ApiResponse(response.status, tuple(response.headers.items()), answer)
 
-    def _redact(self, answer: bytes, status: int, request: Request, token: Secret | None) -> bytes:
+    def _redact(self, answer: bytes, status: int, request: ApiRequest, token: Secret | None) -> bytes:
         """The answer without anything that was ever sent in confidence.
 
         A token that is issued may be one that we have sent already: from such an answer only the keys are taken.
@@ -179,12 +181,12 @@ class Api:
         return (self._keys if is_issued else self._secrets).redact(answer, is_error=status != 200)
 
 
-class _Body(aiohttp.BytesPayload):
+class _HookedPayload(aiohttp.BytesPayload):
     """A body that asks for leave at the last moment: aiohttp keeps the headers back until the body is written."""
 
-    def __init__(self, value: bytes, leg: Leg | None) -> None:
+    def __init__(self, value: bytes, hooks: SendHooks | None) -> None:
         super().__init__(value)
-        self._leg = leg
+        self._hooks = hooks
         self.handler: SilentHandler | None = None
         """The connection that it went out on; None as long as nothing was sent."""
         self.stopped_by: Exception | None = None
@@ -192,23 +194,23 @@ class _Body(aiohttp.BytesPayload):
 
     def note_answer(self) -> None:
         """The headers of the answer are in."""
-        if self._leg is not None:
-            self._leg.answered()
+        if self._hooks is not None:
+            self._hooks.on_response()
 
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
         try:
             handler = handler_of(writer.protocol)
             handler.expect_answer()
-            if self._leg is not None:
-                self._leg.leave()
-        except (NotSilent, Missed, RuntimeError) as error:
+            if self._hooks is not None:
+                self._hooks.before_send()
+        except (NotSilent, PermitExpired, RuntimeError) as error:
             self.stopped_by = error
             raise
         self.handler = handler
         await super().write_with_length(writer, content_length)
 
 
-def _refuse_frame(response: aiohttp.ClientResponse) -> None:
+def _check_framing(response: aiohttp.ClientResponse) -> None:
     if response.status == 408:
         raise Unavailable("HTTP 408: the host has waited for a request", code=408)
     if 300 <= response.status < 400:
@@ -236,7 +238,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def _translated(body: _Body) -> AsyncIterator[None]:
+async def _translate_errors(body: _HookedPayload) -> AsyncIterator[None]:
     """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
     hold may quote the request that was sent, and with it the token."""
     try:
@@ -254,7 +256,7 @@ async def _translated(body: _Body) -> AsyncIterator[None]:
         raise _failure(error, body) from None
 
 
-def _failure(error: Exception, body: _Body) -> Exception:
+def _failure(error: Exception, body: _HookedPayload) -> Exception:
     """What the end of a connection, or an answer that is none, means for the request."""
     if body.stopped_by is not None:
         return body.stopped_by

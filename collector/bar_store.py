@@ -124,7 +124,7 @@ _NO_BAD_ROWS: tuple[list[Any], ...] = ([], [], [])
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class MissingRange:
     """What one listing's history lacks: `days` trading days from `first` to `last`.
 
     `oldest` is the day down to which it must be read: `first`, or for adjusted prices the oldest day that is
@@ -154,27 +154,27 @@ class BarStore:
 
     async def members(self, targets: Mapping[Target, int]) -> dict[Target, Members]:
         """The members of each target of which a complete walk tells; the others are not in it."""
-        names = {number: target for target, number in targets.items()}
-        async with self._database.session("reading the members", timeout=_PLANNING) as connection:
-            found = await connection.fetch(_MEMBERS, list(names))
+        names = {target_id: target for target, target_id in targets.items()}
+        async with self._database.connection("reading the members", timeout=_PLANNING) as connection:
+            rows = await connection.fetch(_MEMBERS, list(names))
         return {
             names[row["target"]]: Members(row["slot"], row["symbols"])
-            for row in found
+            for row in rows
             if len(row["symbols"]) == row["rows"]
         }
 
     async def keep_members(self, targets: Mapping[Target, int], members: Mapping[Target, Members]) -> None:
         """Write down who the members are that a backfill goes by, where they have changed."""
         rows = [
-            (targets[target], held.slot.astimezone(KST).date(), sorted(held.symbols))
-            for target, held in members.items()
+            (targets[target], known.slot.astimezone(KST).date(), sorted(known.symbols))
+            for target, known in members.items()
         ]
         async with self._database.transaction("keeping the members", timeout=_PLANNING) as connection:
             await connection.executemany(_KEEP_MEMBERS, rows)
 
     async def sightings(self, targets: Collection[int]) -> list[tuple[str, datetime, int, bool, datetime]]:
         """Of each listing on KRX: symbol, slot, base, traded and first seen, by its newest complete walk."""
-        async with self._database.session("reading the newest prices", timeout=_PLANNING) as connection:
+        async with self._database.connection("reading the newest prices", timeout=_PLANNING) as connection:
             return [tuple(row) for row in await connection.fetch(_SIGHTINGS, list(targets))]
 
     async def keep_days(self, days: Sequence[tuple[date, datetime, datetime, datetime]]) -> None:
@@ -183,32 +183,32 @@ class BarStore:
             async with self._database.transaction("keeping the trading days") as connection:
                 await connection.execute(_KEEP_DAYS, *map(list, zip(*days, strict=True)))
 
-    async def lacking(
+    async def missing_ranges(
         self, symbols: Sequence[str], days: Sequence[date], *, adjusted: bool
-    ) -> dict[str, Stretch]:
+    ) -> dict[str, MissingRange]:
         """What each listing lacks of the trading days (oldest first); one that lacks nothing is not in it."""
         if not days:
             return {}
-        async with self._database.session("reading what is there", timeout=_PLANNING) as connection:
-            found = await connection.fetch(_SETTLED, list(symbols), list(days), adjusted)
-        lacking = {symbol: Stretch(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
-        for row in found:
+        async with self._database.connection("reading what is there", timeout=_PLANNING) as connection:
+            rows = await connection.fetch(_SETTLED, list(symbols), list(days), adjusted)
+        lacking = {symbol: MissingRange(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
+        for row in rows:
             symbol, first = row["symbol"], row["first"]
             if first is None:
                 del lacking[symbol]
                 continue
             oldest = min(first, row["oldest"]) if adjusted else first
-            lacking[symbol] = Stretch(symbol, first, row["last"], row["days"], oldest)
+            lacking[symbol] = MissingRange(symbol, first, row["last"], row["days"], oldest)
         return lacking
 
-    async def suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
+    async def find_suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
         """The newest suspect walk of a history that lacked days, None if there is none."""
-        async with self._database.session("reading what was suspect") as connection:
+        async with self._database.connection("reading what was suspect") as connection:
             row = await connection.fetchrow(_SUSPECTED, symbol, adjusted)
         return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
 
-    async def enter(
-        self, stretch: Stretch, reading: BarReading, certificate: Certificate, *, adjusted: bool
+    async def save_history(
+        self, stretch: MissingRange, reading: BarReading, certificate: Certificate, *, adjusted: bool
     ) -> int | None:
         """Store a history whole; how many of its bars were wanted.
 
@@ -224,36 +224,36 @@ class BarStore:
         values = (*walk, *_columns(fill_changes(bars)), *_bad_rows(reading.pages))
 
         async def write(again: bool) -> int | None:
-            if again and await self._is_there(stretch.symbol, reading, adjusted=adjusted):
+            if again and await self._was_committed(stretch.symbol, reading, adjusted=adjusted):
                 return wanted
-            return wanted if await self._entered(stretch.symbol, values) else None
+            return wanted if await self._insert_history(stretch.symbol, values) else None
 
-        for number, pause in enumerate(_TRIES):
+        for attempt, pause in enumerate(_TRIES):
             try:
-                return await write(number > 0)
+                return await write(attempt > 0)
             except StoreError as error:
                 if error.kind is StoreFailure.DISK_FULL:
                     raise
                 await asyncio.sleep(pause)
         return await write(True)
 
-    async def enter_failure(
-        self, stretch: Stretch, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
+    async def save_failure(
+        self, stretch: MissingRange, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
     ) -> None:
         """Note that a history was not to be had; nothing of it is stored."""
         walk: tuple[Any, ...] = (
             *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
             *(Status.FAILED, [], error, attempts, 0, 0, at, None),
         )
-        await self._entered(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
+        await self._insert_history(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
 
-    async def _is_there(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
+    async def _was_committed(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
         """Whether the very history that we tried to store is there: its first request tells it apart."""
-        async with self._database.session("looking whether a history was stored") as connection:
+        async with self._database.connection("looking whether a history was stored") as connection:
             return bool(await connection.fetchval(_FOUND, symbol, adjusted, reading.requested_at))
 
-    async def _entered(self, symbol: str, values: Sequence[Any]) -> bool:
-        async with self._database.session(f"storing the history of {symbol}") as connection:
+    async def _insert_history(self, symbol: str, values: Sequence[Any]) -> bool:
+        async with self._database.connection(f"storing the history of {symbol}") as connection:
             return bool(await connection.fetchval(_ENTER, *values))
 
 
@@ -274,5 +274,7 @@ def _array(numbers: Iterable[int | None]) -> str:
 
 
 def _bad_rows(pages: Sequence[BarPage]) -> Sequence[Sequence[Any]]:
-    bad = [(number, row.raw, row.reason) for number, page in enumerate(pages, 1) for row in page.bad]
+    bad = [
+        (page_number, row.raw, row.reason) for page_number, page in enumerate(pages, 1) for row in page.bad
+    ]
     return list(zip(*bad, strict=True)) if bad else _NO_BAD_ROWS

@@ -17,19 +17,19 @@ from typing import NamedTuple
 
 from collector.model import (
     KST,
+    Baseline,
     Certificate,
     EarlierWalk,
     Exchange,
     History,
-    Known,
-    Listings,
     Market,
     Page,
-    Reading,
+    PageListings,
     Remark,
     Sector,
     Status,
     Target,
+    WalkResult,
 )
 
 PAGE_ROWS = 100
@@ -67,7 +67,7 @@ Boards = dict[str, Market]
 """symbol → the board that earlier complete walks found it on."""
 
 
-def certify(reading: Reading, known: Known, *, sector: Sector | None, boards: Boards) -> Certificate:
+def certify(reading: WalkResult, known: Baseline, *, sector: Sector | None, boards: Boards) -> Certificate:
     """Judge a walk that was read to some end.
 
     `known` is what the ledger tells of the target, `sector` its line in the sector table (None: not in it),
@@ -77,7 +77,7 @@ def certify(reading: Reading, known: Known, *, sector: Sector | None, boards: Bo
     return _certificate(remarks, reading)
 
 
-def _certificate(remarks: tuple[Remark, ...], reading: Reading) -> Certificate:
+def _certificate(remarks: tuple[Remark, ...], reading: WalkResult) -> Certificate:
     is_few_bad = is_few(reading.bad_count, reading.row_count + reading.bad_count)
     is_complete = all(is_note(remark, is_few_bad=is_few_bad) for remark in remarks)
     return Certificate(Status.COMPLETE if is_complete else Status.SUSPECT, remarks)
@@ -104,7 +104,7 @@ class Verdict(NamedTuple):
     """Slots of suspect walks that are complete now, oldest first."""
 
 
-def is_doubtful(reading: Reading, certificate: Certificate) -> bool:
+def is_doubtful(reading: WalkResult, certificate: Certificate) -> bool:
     """Whether only its difference from earlier walks, or an empty last page, speaks against a walk."""
     few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
     against = {remark for remark in certificate.remarks if not is_note(remark, is_few_bad=few)}
@@ -116,7 +116,7 @@ def is_doubtful(reading: Reading, certificate: Certificate) -> bool:
     )
 
 
-def bear_out(reading: Reading, certificate: Certificate, history: History) -> Verdict:
+def bear_out(reading: WalkResult, certificate: Certificate, history: History) -> Verdict:
     """Judge a doubtful walk by the earlier ones: several that list the same are believed, and so is it.
 
     The one rule for a list that changes for good. Walks count, newest first, until one lists something else;
@@ -159,7 +159,7 @@ def bear_out(reading: Reading, certificate: Certificate, history: History) -> Ve
 
 
 def _is_borne_out(
-    reading: Reading,
+    reading: WalkResult,
     certificate: Certificate,
     run: Sequence[EarlierWalk],
     baseline: EarlierWalk | None,
@@ -220,7 +220,7 @@ def _looks_cut(pages: Sequence[Page], symbols: Sequence[str], earlier: Sequence[
 
 def _count_lost_at_borders(pages: Sequence[Page], earlier: Sequence[str], *, is_at_border: bool) -> int:
     """How many lost members stood between the last row of a page and the first row of the next one."""
-    page_of = {symbol: number for number, page in enumerate(pages) for symbol in page.rows.symbol}
+    page_of = {symbol: index for index, page in enumerate(pages) for symbol in page.rows.symbol}
     count = run = 0
     before: int | None = None
     for symbol in earlier:
@@ -242,12 +242,12 @@ def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] 
     return len(strangers) > _tolerance(len(krx))
 
 
-def _members(reading: Reading) -> Sequence[str]:
+def _members(reading: WalkResult) -> Sequence[str]:
     """Symbols in the order served, those of undecoded rows at the end as far as they can be read."""
-    return (*_listed(reading).symbols, *_bad_symbols(reading))
+    return (*check_listings(reading).symbols, *_bad_symbols(reading))
 
 
-def _bad_symbols(reading: Reading) -> Sequence[str]:
+def _bad_symbols(reading: WalkResult) -> Sequence[str]:
     return [row.symbol for page in reading.pages for row in page.bad if row.symbol]
 
 
@@ -283,27 +283,27 @@ def board(market: Market) -> Market | None:
     return _BOARD.get(market)
 
 
-def members_digest(reading: Reading) -> bytes | None:
+def members_digest(reading: WalkResult) -> bytes | None:
     """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision).
 
     A listing whose row does not decode is a member. None where not even its symbol can be read.
     """
     bad = [row.symbol for page in reading.pages for row in page.bad]
     if not bad:
-        return _listed(reading).digest
-    return _digest({*_listed(reading).symbols, *bad}) if all(bad) else None
+        return check_listings(reading).digest
+    return _digest({*check_listings(reading).symbols, *bad}) if all(bad) else None
 
 
 def _digest(symbols: Iterable[str]) -> bytes:
     return blake2b(",".join(sorted(symbols)).encode(), digest_size=8).digest()
 
 
-def names_digest(reading: Reading) -> bytes:
+def names_digest(reading: WalkResult) -> bytes:
     """Eight bytes that are equal exactly where two walks list the same symbols and names in the same order."""
-    return _listed(reading).names_digest
+    return check_listings(reading).names_digest
 
 
-class _Listed(NamedTuple):
+class ListingCheck(NamedTuple):
     """What there is to know of who is on a walk's pages, in their order."""
 
     symbols: Sequence[str]
@@ -313,15 +313,15 @@ class _Listed(NamedTuple):
     names_digest: bytes
 
 
-def _listed(reading: Reading) -> _Listed:
-    return _looked_through(tuple(page.rows.listings for page in reading.pages))
+def check_listings(reading: WalkResult) -> ListingCheck:
+    return _check_symbols(tuple(page.rows.listings for page in reading.pages))
 
 
 @lru_cache(maxsize=1024)  # walks list the same all day
-def _looked_through(pages: Sequence[Listings]) -> _Listed:
+def _check_symbols(pages: Sequence[PageListings]) -> ListingCheck:
     symbols = tuple(chain.from_iterable(page.symbol for page in pages))
     distinct = set(symbols)
-    return _Listed(
+    return ListingCheck(
         symbols,
         repeats=len(distinct) < len(symbols),
         out_of_order=_out_of_order([page.symbol for page in pages]),
@@ -330,14 +330,14 @@ def _looked_through(pages: Sequence[Listings]) -> _Listed:
     )
 
 
-def _name_lines(pages: Sequence[Listings]) -> Iterator[str]:
+def _name_lines(pages: Sequence[PageListings]) -> Iterator[str]:
     for page in pages:
         yield from (f"{symbol}\t{name}" for symbol, name in zip(page.symbol, page.name, strict=True))
 
 
-def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
+def _remarks(reading: WalkResult, known: Baseline, sector: Sector | None, boards: Boards) -> Iterator[Remark]:
     yield from _end(reading)
-    listed = _listed(reading)
+    listed = check_listings(reading)
     yield from _shape(reading.pages, out_of_order=listed.out_of_order)
     symbols = listed.symbols
     if reading.bad_count:
@@ -358,12 +358,12 @@ def _remarks(reading: Reading, known: Known, sector: Sector | None, boards: Boar
         yield Remark.ROW_COUNT
 
 
-def _repeats_a_bad_row(reading: Reading) -> bool:
+def _repeats_a_bad_row(reading: WalkResult) -> bool:
     bad = _bad_symbols(reading)
-    return len({*bad}) < len(bad) or not set(bad).isdisjoint(_listed(reading).symbols)
+    return len({*bad}) < len(bad) or not set(bad).isdisjoint(check_listings(reading).symbols)
 
 
-def _end(reading: Reading) -> Iterator[Remark]:
+def _end(reading: WalkResult) -> Iterator[Remark]:
     """The last page says that it is the last."""
     last = reading.pages[-1]
     if reading.stopped is not None:
@@ -414,7 +414,7 @@ def _foreign(symbols: Sequence[str], home: Market | None, boards: Boards) -> boo
     return strangers > 0 and (strangers == len(seen) or (strangers >= 3 and strangers * 20 > len(symbols)))
 
 
-def _may_be_empty(known: Known, sector: Sector | None) -> bool:
+def _may_be_empty(known: Baseline, sector: Sector | None) -> bool:
     by_nature = known.none_there or (sector is not None and sector.index_only)
     return known.rows == 0 or (by_nature and (known.rows is None or _near(0, known.rows)))
 
@@ -437,7 +437,7 @@ def _far_below(rows: int, target: Target, sector: Sector | None) -> bool:
     return expected is not None and rows * 2 < expected
 
 
-def _against_known(reading: Reading, rows: int, known: Known) -> Iterator[Remark]:
+def _against_known(reading: WalkResult, rows: int, known: Baseline) -> Iterator[Remark]:
     """Rows near the last complete walk's; within one day also the same symbols.
 
     Members change overnight. A change within the day is what a list that shifts between two pages looks

@@ -33,7 +33,7 @@ _change_of = itemgetter(7)
 _prices_of = itemgetter(2, 3, 4, 5, 6)  # open, high, low, close, volume
 
 
-class Sighting(NamedTuple):
+class ListingFacts(NamedTuple):
     """What complete walks of ka20002 know of a listing: who judges its bars needs no more.
 
     `since` is the day on which it was first seen. `day` is the trading day that its newest snapshot shows,
@@ -71,7 +71,7 @@ def is_settled_gap(reading: BarReading, days: Sequence[date], before: Suspected)
 
 
 def certify_bars(
-    reading: BarReading, days: Sequence[date], seen: Sighting | None, *, adjusted: bool
+    reading: BarReading, days: Sequence[date], seen: ListingFacts | None, *, adjusted: bool
 ) -> Certificate:
     """Judge a listing's bars against the trading days, oldest first, that they were read for."""
     remarks = tuple(dict.fromkeys(_remarks(reading, days, seen, adjusted)))
@@ -80,7 +80,7 @@ def certify_bars(
 
 
 def _remarks(
-    reading: BarReading, days: Sequence[date], seen: Sighting | None, adjusted: bool
+    reading: BarReading, days: Sequence[date], seen: ListingFacts | None, adjusted: bool
 ) -> Iterator[Remark]:
     bars = reading.bars
     if reading.stopped is not None:
@@ -135,7 +135,11 @@ def _is_absurd(prices: tuple[int | None, int | None, int | None, int | None, int
 
 
 def _against_calendar(
-    bars: Sequence[Bar], dates: Sequence[date], days: Sequence[date], seen: Sighting | None, adjusted: bool
+    bars: Sequence[Bar],
+    dates: Sequence[date],
+    days: Sequence[date],
+    seen: ListingFacts | None,
+    adjusted: bool,
 ) -> Iterator[Remark]:
     had = set(dates).intersection(days)
     if len(had) < _count_within(dates, days[0], days[-1]):
@@ -157,12 +161,12 @@ def _count_within(falling: Sequence[date], first: date, last: date) -> int:
     return bisect_right(rising, last) - bisect_left(rising, first)
 
 
-def _was_there(seen: Sighting | None, missing: Sequence[date], oldest: date) -> bool:
+def _was_there(seen: ListingFacts | None, missing: Sequence[date], oldest: date) -> bool:
     """Whether the listing had been seen before a day that has no bar, and that its history lies after."""
     return seen is not None and any(seen.since < day < oldest for day in missing)
 
 
-def _stands_still(seen: Sighting | None, last: Bar, until: date) -> bool:
+def _stands_still(seen: ListingFacts | None, last: Bar, until: date) -> bool:
     """Whether nothing was traded after the last bar: snapshots go on comparing with its close.
 
     A snapshot compares with the day before its own; of its own day it tells by what was traded.
@@ -193,12 +197,12 @@ def fill_changes(bars: Sequence[Bar]) -> Sequence[Bar]:
         return bars
     befores = [*bars[1:], None]
     return [
-        bar if bar.change is not None else _filled(bar, before)
+        bar if bar.change is not None else _fill_change(bar, before)
         for bar, before in zip(bars, befores, strict=True)
     ]
 
 
-def _filled(bar: Bar, before: Bar | None) -> Bar:
+def _fill_change(bar: Bar, before: Bar | None) -> Bar:
     if before is None or not bar.close or not before.close:
         return bar
     change = bar.close - before.close

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from collector.errors import CollectorError, StoreError
-from collector.holder import is_gone
+from collector.holder import is_dead
 from collector.model import Status, Target
 from collector.postgres.database import TIMEOUT, Database
 from collector.postgres.session import Connection
@@ -92,7 +92,7 @@ FROM (
 WHERE c.slot = ours.slot AND c.target = ours.target
 """
 # The session says whose walk it is storing, so that it can be ended if it freezes.
-_REDEEM = """
+_COMPLETE = """
 DELETE FROM collector.claim
 WHERE slot = $1 AND target = $2 AND number = $3 AND expires_at > clock_timestamp()
 RETURNING set_config('application_name', current_setting('application_name') || ' claim ' || number, true)
@@ -104,13 +104,13 @@ JOIN pg_stat_activity AS a ON a.application_name LIKE 'collector% claim ' || c.n
 WHERE c.slot = $1 AND c.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
-_PUT_OFF = "UPDATE collector.claim SET is_read = true WHERE slot = $1 AND target = $2 AND number = $3"
-_GIVE_BACK = """
+_DEFER = "UPDATE collector.claim SET is_read = true WHERE slot = $1 AND target = $2 AND number = $3"
+_RELEASE = """
 UPDATE collector.claim
 SET number = NULL, holder = NULL, key = NULL, expires_at = '-infinity', is_read = false
 WHERE slot = $1 AND number = ANY ($2::bigint[])
 """
-_WITHDRAW = """
+_CANCEL_UNCLAIMED = """
 DELETE FROM collector.claim AS c
 USING (
     SELECT slot, target
@@ -120,14 +120,14 @@ USING (
 ) AS free
 WHERE c.slot = free.slot AND c.target = free.target
 """
-_STANDING = """
+_COUNT_OPEN = """
 SELECT count(*) FILTER (WHERE expires_at <= clock_timestamp()) AS free,
        count(*) FILTER (WHERE expires_at > clock_timestamp() AND holder <> $3 AND NOT is_read) AS elsewhere,
        count(*) AS open
 FROM collector.claim
 WHERE slot = $1 AND target = ANY ($2::smallint[])
 """
-_WANTED = """
+_FIND_OPEN_SWEEP = """
 SELECT c.slot, c.epoch, c.offered_with, array_agg(c.target ORDER BY c.place) AS targets
 FROM collector.claim AS c
 JOIN collector.lease AS l ON l.epoch = c.epoch
@@ -148,22 +148,22 @@ class Claim:
 
     slot: datetime
     target: int
-    number: int
+    claim_id: int
 
-    async def redeem(self, connection: Connection) -> None:
+    async def complete(self, connection: Connection) -> None:
         """First in the transaction that stores the walk: ClaimLost unless it is still ours; then it is done."""
-        if await connection.fetchval(_REDEEM, self.slot, self.target, self.number) is None:
+        if await connection.fetchval(_COMPLETE, self.slot, self.target, self.claim_id) is None:
             raise ClaimLost("the walk was taken over: nothing was written")
 
 
-class Taken(NamedTuple):
+class ClaimedTarget(NamedTuple):
     """A target to be walked now; `claim` None: nobody else could."""
 
     target: Target
     claim: Claim | None = None
 
 
-class Standing(NamedTuple):
+class QueueCounts(NamedTuple):
     """What is not done yet of a sweep: walks that nobody has, walks that others are at, and all of them."""
 
     free: int
@@ -171,22 +171,22 @@ class Standing(NamedTuple):
     open: int
 
 
-class Work(Protocol):
+class WorkQueue(Protocol):
     """What one sweep has to walk, as one of those who walk it sees it."""
 
-    async def take(self, key: str) -> Taken | None:
+    async def take(self, key: str) -> ClaimedTarget | None:
         """The next target, to be walked with this key; None where nothing is free."""
 
-    async def put_off(self, taken: Taken) -> None:
+    async def defer(self, taken: ClaimedTarget) -> None:
         """It has been read, and is to be judged when the others have been."""
 
-    async def give_back(self, taken: Taken) -> None:
+    async def release(self, taken: ClaimedTarget) -> None:
         """Somebody else may walk it."""
 
-    async def withdraw(self) -> None:
+    async def cancel_unclaimed(self) -> None:
         """Nobody shall begin what is free."""
 
-    async def standing(self) -> Standing:
+    async def count_open(self) -> QueueCounts:
         """How far all that walk it have come."""
 
 
@@ -195,41 +195,41 @@ class Worklist(Protocol):
 
     def work(
         self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
-    ) -> AbstractAsyncContextManager[Work]:
+    ) -> AbstractAsyncContextManager[WorkQueue]:
         """The work of a sweep of these targets, but of those that the ledger has with a status of `stay`."""
 
 
-class Alone:
+class LocalWorklist:
     """The work of somebody who shares it with nobody."""
 
     @asynccontextmanager
     async def work(
         self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
-    ) -> AsyncIterator[Work]:
-        yield _Own(targets)
+    ) -> AsyncIterator[WorkQueue]:
+        yield _LocalQueue(targets)
 
 
-class _Own:
+class _LocalQueue:
     def __init__(self, targets: Sequence[Target]) -> None:
         self._left = deque(targets)
 
-    async def take(self, key: str) -> Taken | None:
-        return Taken(self._left.popleft()) if self._left else None
+    async def take(self, key: str) -> ClaimedTarget | None:
+        return ClaimedTarget(self._left.popleft()) if self._left else None
 
-    async def put_off(self, taken: Taken) -> None:
+    async def defer(self, taken: ClaimedTarget) -> None:
         pass
 
-    async def give_back(self, taken: Taken) -> None:
+    async def release(self, taken: ClaimedTarget) -> None:
         self._left.append(taken.target)
 
-    async def withdraw(self) -> None:
+    async def cancel_unclaimed(self) -> None:
         self._left.clear()
 
-    async def standing(self) -> Standing:
-        return Standing(len(self._left), 0, len(self._left))
+    async def count_open(self) -> QueueCounts:
+        return QueueCounts(len(self._left), 0, len(self._left))
 
 
-class Wanted(NamedTuple):
+class OpenSweep(NamedTuple):
     """Walks of a daemon's sweep that nobody has yet; `keys` are those that the daemon itself walks with."""
 
     slot: datetime
@@ -238,7 +238,7 @@ class Wanted(NamedTuple):
     targets: Sequence[Target]
 
 
-class Claims:
+class SharedWorklist:
     """The list in the database, as one program uses it; `holder` is a name that no other program has.
 
     `keys` are the digests of all keys that it walks with. `epoch` is that of the lease it sweeps under, None
@@ -265,51 +265,51 @@ class Claims:
     @asynccontextmanager
     async def work(
         self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
-    ) -> AsyncIterator[Work]:
+    ) -> AsyncIterator[WorkQueue]:
         numbers = [self._registry.targets[target] for target in targets]
-        async with self._database.session("ending what is frozen") as connection:
+        async with self._database.connection("ending what is frozen") as connection:
             await connection.execute(_EVICT, slot)
         async with self._database.transaction("sharing out a sweep") as connection:
             await connection.execute(_FORGET, slot - timedelta(days=1))
             await connection.execute(_OFFER, slot, numbers, self._epoch(), self._keys, self._holder)
             await connection.execute(_STRIKE, slot, list(stay))
-        async with self.joined(slot, targets, self._epoch()) as work:
+        async with self.join(slot, targets, self._epoch()) as work:
             yield work
 
     @asynccontextmanager
-    async def joined(
+    async def join(
         self, slot: datetime, targets: Sequence[Target], epoch: int | None
-    ) -> AsyncIterator[Work]:
+    ) -> AsyncIterator[WorkQueue]:
         """Work that stands on the list already. What we still hold of it at the end is given back.
 
         `epoch` is that of the lease that the sweep needs; what stands there under another one is left.
         """
         numbers = {self._registry.targets[target]: target for target in targets}
-        shared = _Shared(self._database, self._holder, slot, numbers, epoch=epoch, ttl=self._ttl)
-        keeping = asyncio.ensure_future(shared.keep())
+        shared = _SharedQueue(self._database, self._holder, slot, numbers, epoch=epoch, ttl=self._ttl)
+        keeping = asyncio.ensure_future(shared.heartbeat())
         try:
             yield shared
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
-            await shared.leave()
+            await shared.release_all()
 
-    async def wanted(self) -> Wanted | None:
+    async def find_open_sweep(self) -> OpenSweep | None:
         """The oldest sweep of the lease's holder that we could help with: with a key that it has not itself."""
-        async with self._database.session("looking for walks to help with") as connection:
-            row = await connection.fetchrow(_WANTED, self._keys)
+        async with self._database.connection("looking for walks to help with") as connection:
+            row = await connection.fetchrow(_FIND_OPEN_SWEEP, self._keys)
         if row is None:
             return None
         await self._registry.refresh()
         if not set(self._registry.targets.values()) >= set(row["targets"]):
             await self._registry.open()
-        names = {number: target for target, number in self._registry.targets.items()}
-        return Wanted(
-            row["slot"], row["epoch"], row["offered_with"], [names[number] for number in row["targets"]]
+        names = {target_id: target for target, target_id in self._registry.targets.items()}
+        return OpenSweep(
+            row["slot"], row["epoch"], row["offered_with"], [names[target_id] for target_id in row["targets"]]
         )
 
 
-class _Shared:
+class _SharedQueue:
     """Work on the list; `targets` by their number."""
 
     def __init__(
@@ -328,74 +328,74 @@ class _Shared:
         self._targets = targets
         self._epoch = epoch
         self._ttl = ttl
-        self._ready: defaultdict[str, deque[Taken]] = defaultdict(deque)
+        self._ready: defaultdict[str, deque[ClaimedTarget]] = defaultdict(deque)
         self._numbers: list[int] = []
         """Of all takings so far; those that have ended are in the database no more."""
         self._one_at_a_time = asyncio.Lock()
 
-    async def take(self, key: str) -> Taken | None:
+    async def take(self, key: str) -> ClaimedTarget | None:
         async with self._one_at_a_time:
             ready = self._ready[key]
             if not ready:
-                ready.extend(await self._taken(key))
+                ready.extend(await self._claim_batch(key))
             return ready.popleft() if ready else None
 
-    async def put_off(self, taken: Taken) -> None:
+    async def defer(self, taken: ClaimedTarget) -> None:
         if taken.claim is not None:
-            async with self._database.session("putting a walk off") as connection:
-                await connection.execute(_PUT_OFF, self._slot, taken.claim.target, taken.claim.number)
+            async with self._database.connection("putting a walk off") as connection:
+                await connection.execute(_DEFER, self._slot, taken.claim.target, taken.claim.claim_id)
 
-    async def give_back(self, taken: Taken) -> None:
+    async def release(self, taken: ClaimedTarget) -> None:
         if taken.claim is not None:
-            await self._given_back([taken.claim.number])
+            await self._release([taken.claim.claim_id])
 
-    async def withdraw(self) -> None:
-        await self._give_back_unbegun()
-        async with self._database.session("withdrawing walks") as connection:
-            await connection.execute(_WITHDRAW, self._slot, list(self._targets))
+    async def cancel_unclaimed(self) -> None:
+        await self._release_unbegun()
+        async with self._database.connection("withdrawing walks") as connection:
+            await connection.execute(_CANCEL_UNCLAIMED, self._slot, list(self._targets))
 
-    async def standing(self) -> Standing:
-        await self._give_back_unbegun()  # of a key that was denied: nobody else would look at its portion
-        async with self._database.session("looking at what others walk") as connection:
+    async def count_open(self) -> QueueCounts:
+        await self._release_unbegun()  # of a key that was denied: nobody else would look at its portion
+        async with self._database.connection("looking at what others walk") as connection:
             holders = [row["holder"] for row in await connection.fetch(_HOLDERS, self._slot, self._holder)]
-            if gone := [holder for holder in holders if is_gone(holder)]:
+            if gone := [holder for holder in holders if is_dead(holder)]:
                 await connection.execute(_BURY, self._slot, gone)
             await connection.execute(_EVICT, self._slot)
-            row = await connection.fetchrow(_STANDING, self._slot, list(self._targets), self._holder)
-        return Standing(*row)
+            row = await connection.fetchrow(_COUNT_OPEN, self._slot, list(self._targets), self._holder)
+        return QueueCounts(*row)
 
-    async def keep(self) -> None:
+    async def heartbeat(self) -> None:
         """Renew what is ours, for ever. A database that is away is the walks' own to find out."""
         while True:
             await asyncio.sleep(RENEWED_EVERY)
             with suppress(StoreError):
-                async with self._database.session("renewing claims", timeout=RENEWED_EVERY) as connection:
+                async with self._database.connection("renewing claims", timeout=RENEWED_EVERY) as connection:
                     await connection.execute(_RENEW, self._slot, self._numbers, self._ttl)
 
-    async def leave(self) -> None:
+    async def release_all(self) -> None:
         """Let others have at once what we hold. Bounded, and best effort: it runs out by itself."""
         with suppress(StoreError):
-            await self._given_back(self._numbers, timeout=_GOODBYE)
+            await self._release(self._numbers, timeout=_GOODBYE)
 
-    async def _taken(self, key: str) -> list[Taken]:
+    async def _claim_batch(self, key: str) -> list[ClaimedTarget]:
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
-        async with self._database.session("taking walks") as connection:
+        async with self._database.connection("taking walks") as connection:
             targets = list(self._targets)
             rows = await connection.fetch(
                 _TAKE, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
             )
         self._numbers += [row["number"] for row in rows]
         return [
-            Taken(self._targets[row["target"]], Claim(self._slot, row["target"], row["number"]))
+            ClaimedTarget(self._targets[row["target"]], Claim(self._slot, row["target"], row["number"]))
             for row in sorted(rows, key=itemgetter("place"))
         ]
 
-    async def _give_back_unbegun(self) -> None:
-        unbegun = [taken.claim.number for queue in self._ready.values() for taken in queue if taken.claim]
+    async def _release_unbegun(self) -> None:
+        unbegun = [taken.claim.claim_id for queue in self._ready.values() for taken in queue if taken.claim]
         self._ready.clear()
-        await self._given_back(unbegun)
+        await self._release(unbegun)
 
-    async def _given_back(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
+    async def _release(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
         if numbers:
-            async with self._database.session("giving walks back", timeout=timeout) as connection:
-                await connection.execute(_GIVE_BACK, self._slot, numbers)
+            async with self._database.connection("giving walks back", timeout=timeout) as connection:
+                await connection.execute(_RELEASE, self._slot, numbers)

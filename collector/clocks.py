@@ -135,7 +135,7 @@ def witness(database: Database) -> Witness:
     """The database's clock as a witness."""
 
     async def ask() -> datetime:
-        async with database.session("reading the database's clock") as connection:
+        async with database.connection("reading the database's clock") as connection:
             shown: datetime = await connection.fetchval(_NOW)
             return shown
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from collector.certify import Verdict, bear_out, certify, is_doubtful
-from collector.claims import Alone, ClaimLost, Work, Worklist
+from collector.claims import ClaimLost, LocalWorklist, Worklist, WorkQueue
 from collector.errors import ApiError, Denied, Rejected, Unavailable
-from collector.kiwoom import Kiwoom
+from collector.kiwoom import KiwoomClient
 from collector.log import logger
-from collector.model import Certificate, Known, Outcome, Reading, Remark, Sector, Status, Sweep, Target
+from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
 from collector.plan import estimate
-from collector.store import Store
-from collector.tally import Tally
-from collector.together import together
-from collector.walk import Late, Walk
+from collector.store import SnapshotStore
+from collector.tally import SweepProgress
+from collector.together import task_group
+from collector.walk import LateWindow, TargetReader
 
-_GLANCE = 0.2
+_POLL_SECONDS = 0.2
 """Seconds between two looks at what others still walk, when nothing is left to take."""
 
 
@@ -34,13 +34,13 @@ class Collector:
     programs find what is left to walk.
     """
 
-    kiwoom: Kiwoom
-    store: Store
+    kiwoom: KiwoomClient
+    store: SnapshotStore
     sectors: Mapping[str, Sector]
     concurrency: int = 4
-    others: Sequence[Kiwoom] = ()
-    worklist: Worklist = field(default_factory=Alone)
-    underway: dict[tuple[datetime, str], Tally] = field(default_factory=dict)
+    others: Sequence[KiwoomClient] = ()
+    worklist: Worklist = field(default_factory=LocalWorklist)
+    underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """The sweeps that run, by slot and universe, for whoever shows them."""
 
     async def sweep(
@@ -48,7 +48,7 @@ class Collector:
         slot: datetime,
         universe: str,
         targets: Sequence[Target],
-        tally: Tally | None = None,
+        tally: SweepProgress | None = None,
         *,
         may_begin: Callable[[], bool] = lambda: True,
         shown_until: datetime | None = None,
@@ -65,10 +65,15 @@ class Collector:
         show: a walk that ends after that moment fails, since it may have seen another session, and suspect
         ones of the ledger are walked again. `remarks` are put beside those of the certificates.
         """
-        self.underway[slot, universe] = tally = tally or Tally()
+        self.underway[slot, universe] = tally = tally or SweepProgress()
         try:
             return await self._sweep(
-                slot, universe, targets, tally, may_begin=may_begin, late=Late(shown_until, tuple(remarks))
+                slot,
+                universe,
+                targets,
+                tally,
+                may_begin=may_begin,
+                late=LateWindow(shown_until, tuple(remarks)),
             )
         finally:
             del self.underway[slot, universe]
@@ -78,27 +83,27 @@ class Collector:
         slot: datetime,
         universe: str,
         targets: Sequence[Target],
-        tally: Tally,
+        tally: SweepProgress,
         *,
         may_begin: Callable[[], bool],
-        late: Late,
+        late: LateWindow,
     ) -> Sweep:
-        self._refresh()
+        self._reset_retry_budgets()
         await self.store.begin_sweep(slot, universe, targets)
         stay = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
         ledger = await self.store.ledger(slot)
         stored = {
-            at: one
-            for at, one in ledger.items()
-            if one.status in stay and Remark.AHEAD_OF_TIME not in one.remarks
+            at: item
+            for at, item in ledger.items()
+            if item.status in stay and Remark.AHEAD_OF_TIME not in item.remarks
         }
         todo = [target for target in targets if target not in stored]
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
-        known = await self.store.known(slot, todo)
+        known = await self.store.baselines(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
         if todo:
             async with self.worklist.work(slot, todo, stay) as work:
-                await _Pass(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+                await _SweepRun(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
         copies = await self.store.suspect_copies(slot, targets)
         tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
         ours = {outcome.target for outcome in tally.outcomes}
@@ -107,34 +112,43 @@ class Collector:
         requests = sum(kiwoom.requests for kiwoom in self.keys)
         sweep = Sweep(slot, outcomes, requests, tally.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
-        if tally.surplus:
-            logger.warning("answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.surplus)
-        if tally.decorated:
+        if tally.unknown_fields:
             logger.warning(
-                "answers.decorated", slot=slot.isoformat(), universe=universe, numbers=tally.decorated
+                "answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.unknown_fields
+            )
+        if tally.noncanonical_numbers:
+            logger.warning(
+                "answers.decorated",
+                slot=slot.isoformat(),
+                universe=universe,
+                numbers=tally.noncanonical_numbers,
             )
         return sweep
 
-    async def help(self, slot: datetime, targets: Sequence[Target], work: Work) -> Tally:
+    async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
         """Walk what is free of a sweep that another program has begun; how much of it that was."""
-        self._refresh()
-        tally = Tally(targets=len(targets))
-        known = await self.store.known(slot, targets)
-        await _Pass(self, slot, known, tally).run(work, helping=True)
-        await self.store.end_help(slot)
+        self._reset_retry_budgets()
+        tally = SweepProgress(targets=len(targets))
+        known = await self.store.baselines(slot, targets)
+        await _SweepRun(self, slot, known, tally).run(work, helping=True)
+        await self.store.end_assist(slot)
         return tally
 
     @property
-    def keys(self) -> Sequence[Kiwoom]:
+    def keys(self) -> Sequence[KiwoomClient]:
         """The API with each key."""
         return (self.kiwoom, *self.others)
 
-    def _refresh(self) -> None:
+    def _reset_retry_budgets(self) -> None:
         for kiwoom in self.keys:
-            kiwoom.refresh()
+            kiwoom.reset_retry_budget()
 
     async def _outcomes(
-        self, slot: datetime, targets: Sequence[Target], stored: Mapping[Target, Outcome], tally: Tally
+        self,
+        slot: datetime,
+        targets: Sequence[Target],
+        stored: Mapping[Target, Outcome],
+        tally: SweepProgress,
     ) -> list[Outcome]:
         """How each target ended; what others walked stands in the ledger, and what nobody did is missed."""
         ended = {**stored, **{outcome.target: outcome for outcome in tally.outcomes}}
@@ -143,17 +157,17 @@ class Collector:
         return [ended.get(target) or Outcome(target, slot, Status.MISSED) for target in targets]
 
 
-class _Pass:
+class _SweepRun:
     """One pass over what is left of a sweep, until nothing of it is left to anybody."""
 
     def __init__(
         self,
         collector: Collector,
         slot: datetime,
-        known: Mapping[Target, Known],
-        tally: Tally,
+        known: Mapping[Target, Baseline],
+        tally: SweepProgress,
         *,
-        late: Late | None = None,
+        late: LateWindow | None = None,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._collector = collector
@@ -161,54 +175,54 @@ class _Pass:
         self._slot = slot
         self._known = known
         self._tally = tally
-        self._late = late or Late(None, ())
+        self._late = late or LateWindow(None, ())
         self._may_begin = may_begin
-        self._put_off: list[Walk] = []
+        self._deferred: list[TargetReader] = []
         self._keys = list(collector.keys)
 
-    async def run(self, work: Work, *, helping: bool = False) -> None:
+    async def run(self, work: WorkQueue, *, helping: bool = False) -> None:
         """`helping`: what others walk is not waited for."""
         while True:
-            await self._walk_what_is_free(work)
+            await self._run_workers(work)
             if not self._may_begin():
-                await work.withdraw()
-            standing = await work.standing()
+                await work.cancel_unclaimed()
+            standing = await work.count_open()
             self._tally.done = max(self._tally.done, self._tally.targets - standing.open)
             if standing.free == standing.elsewhere == 0:
-                await self._judge_the_rest()
+                await self._judge_deferred()
                 if standing.open == 0 or helping:
                     return
-            elif helping and not (standing.free or self._put_off):
+            elif helping and not (standing.free or self._deferred):
                 return
             if standing.open:
-                await asyncio.sleep(_GLANCE)
+                await asyncio.sleep(_POLL_SECONDS)
 
-    async def _walk_what_is_free(self, work: Work) -> None:
-        async with together() as group:
+    async def _run_workers(self, work: WorkQueue) -> None:
+        async with task_group() as group:
             for kiwoom in self._keys:
                 for _ in range(self._collector.concurrency):
-                    group.create_task(self._walk_on(work, kiwoom))
+                    group.create_task(self._worker(work, kiwoom))
 
-    async def _walk_on(self, work: Work, kiwoom: Kiwoom) -> None:
+    async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
         """Walk one target after the other, with one key, as long as there are any."""
-        while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key)):
-            walk = Walk(kiwoom, self._slot, taken, self._tally, self._late)
+        while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
+            walk = TargetReader(kiwoom, self._slot, taken, self._tally, self._late)
             try:
                 is_read = await self._read(walk)
             except Denied as error:
-                self._go_on_without(kiwoom, error)
-                await work.give_back(taken)
+                self._drop_client(kiwoom, error)
+                await work.release(taken)
                 return
             if self._goes_on_without_token(kiwoom, walk):
-                await work.give_back(taken)
+                await work.release(taken)
                 return
-            if is_read and walk.is_doubtful(self._known[walk.target]):
-                self._put_off.append(walk)
-                await work.put_off(taken)
+            if is_read and walk.needs_deferred_judgement(self._known[walk.target]):
+                self._deferred.append(walk)
+                await work.defer(taken)
             else:
-                await self._settle(walk, self._known[walk.target])
+                await self._finish(walk, self._known[walk.target])
 
-    def _go_on_without(self, kiwoom: Kiwoom, error: Denied) -> None:
+    def _drop_client(self, kiwoom: KiwoomClient, error: Denied) -> None:
         """The error itself if there is no other key."""
         if self._keys == [kiwoom]:
             raise error
@@ -216,7 +230,7 @@ class _Pass:
             self._keys.remove(kiwoom)
             logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
 
-    def _goes_on_without_token(self, kiwoom: Kiwoom, walk: Walk) -> bool:
+    def _goes_on_without_token(self, kiwoom: KiwoomClient, walk: TargetReader) -> bool:
         """Whether a walk failed for want of a token, and keys are left that may have one."""
         if not (isinstance(walk.error, Unavailable) and kiwoom.lacks_token):
             return False
@@ -227,30 +241,30 @@ class _Pass:
             logger.warning("key.without_token", key=kiwoom.name, reason=str(walk.error))
         return True
 
-    async def _judge_the_rest(self) -> None:
-        while self._put_off:
-            walk = self._put_off.pop()
-            none_there = await self._store.none_there(self._slot, walk.target)
-            await self._settle(walk, replace(self._known[walk.target], none_there=none_there))
+    async def _judge_deferred(self) -> None:
+        while self._deferred:
+            walk = self._deferred.pop()
+            none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
+            await self._finish(walk, replace(self._known[walk.target], none_there=none_there))
 
-    async def _read(self, walk: Walk) -> bool:
+    async def _read(self, walk: TargetReader) -> bool:
         try:
             await walk.read()
         except ApiError as error:
             walk.error = error
-        if walk.is_outlived():
+        if walk.ended_too_late():
             walk.error = Rejected("the next session had begun before the last page came")
         walk.ended = walk.tally.seconds()
         return walk.error is None
 
-    async def _settle(self, walk: Walk, known: Known) -> None:
+    async def _finish(self, walk: TargetReader, known: Baseline) -> None:
         """Judge a walk that has ended, however, and write it down."""
         try:
             if walk.error is not None:
-                outcome = await self._failed(walk, walk.error)
+                outcome = await self._save_failure(walk, walk.error)
             else:
                 assert walk.reading is not None
-                outcome = await self._entered(walk.reading, known, walk)
+                outcome = await self._save_walk(walk.reading, known, walk)
         except ClaimLost as lost:
             logger.warning("walk.lost", target=str(walk.target), reason=str(lost))
             return
@@ -259,16 +273,16 @@ class _Pass:
         self._tally.outcomes.append(outcome)
         _log_walk(outcome)
 
-    async def _entered(self, reading: Reading, known: Known, walk: Walk) -> Outcome:
+    async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
         certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
         verdict = await self._judge_doubt(reading, certificate)
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
-        if not await self._store.enter(
+        if not await self._store.save_walk(
             reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
         ):
-            return await self._standing(reading.slot, reading.target)
+            return await self._stored_outcome(reading.slot, reading.target)
         _log_borne_out(reading.target, verdict.borne_out)
         return Outcome(
             target=reading.target,
@@ -282,22 +296,22 @@ class _Pass:
             bad=reading.bad_count,
         )
 
-    async def _judge_doubt(self, reading: Reading, certificate: Certificate) -> Verdict:
+    async def _judge_doubt(self, reading: WalkResult, certificate: Certificate) -> Verdict:
         if not is_doubtful(reading, certificate):
             return Verdict(certificate)
         return bear_out(reading, certificate, await self._store.history(reading.slot, reading.target))
 
-    async def _failed(self, walk: Walk, error: ApiError) -> Outcome:
+    async def _save_failure(self, walk: TargetReader, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
-        if not await self._store.enter_failure(
+        if not await self._store.save_failure(
             walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
         ):
-            return await self._standing(walk.slot, walk.target)
+            return await self._stored_outcome(walk.slot, walk.target)
         return Outcome(
             target=walk.target, slot=walk.slot, status=Status.FAILED, error=text, attempts=walk.attempts
         )
 
-    async def _standing(self, slot: datetime, target: Target) -> Outcome:
+    async def _stored_outcome(self, slot: datetime, target: Target) -> Outcome:
         """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
         return (await self._store.ledger(slot))[target]
 

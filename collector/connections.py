@@ -116,7 +116,7 @@ def handler_of(protocol: object) -> SilentHandler:
     return protocol
 
 
-class PooledConnection:
+class ApiConnection:
     """A session with at most one connection: the one that it has, or the one that it will make."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -135,13 +135,13 @@ class PooledConnection:
             self.handler = None
 
 
-def choose(idle: Sequence[PooledConnection], now: float) -> PooledConnection | None:
+def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
     """The connection that the next walk may use: the last one to have rested, or else one that is to be made anew.
 
     `idle` is in the order in which they came back. None: all of them are open and still rest.
     """
-    rested = [each for each in idle if each.is_open and now - each.idle_since >= REST]
-    closed = [each for each in idle if not each.is_open]
+    rested = [item for item in idle if item.is_open and now - item.idle_since >= REST]
+    closed = [item for item in idle if not item.is_open]
     return next(iter([*reversed(rested), *closed]), None)
 
 
@@ -157,8 +157,8 @@ class ConnectionPool:
         self._make_session = make_session
         self._limit = limit
         self._now = now
-        self._all: list[PooledConnection] = []
-        self._idle: list[PooledConnection] = []
+        self._all: list[ApiConnection] = []
+        self._idle: list[ApiConnection] = []
         self._distrusts_until = float("-inf")
 
     @property
@@ -181,20 +181,20 @@ class ConnectionPool:
             )
         self._distrusts_until = self._now() + DISTRUST
 
-    def take(self) -> PooledConnection:
+    def take(self) -> ApiConnection:
         """A rested connection, or one that will be new: nobody waits for a rest to end."""
         connection = choose(self._idle, self._now())
         if connection is None and self._idle and len(self._all) >= self._limit:
             connection = self._idle[0]
             connection.drop()
         if connection is None:
-            connection = PooledConnection(self._make_session())
+            connection = ApiConnection(self._make_session())
             self._all.append(connection)
             return connection
         self._idle.remove(connection)
         return connection
 
-    def give_back(self, connection: PooledConnection) -> None:
+    def give_back(self, connection: ApiConnection) -> None:
         """Its rest begins."""
         connection.idle_since = self._now()
         self._idle.append(connection)
@@ -207,17 +207,17 @@ class ConnectionPool:
         self._idle.clear()
 
 
-class Lease:
+class ConnectionLease:
     """The connection of one walk, taken from the pool with the first request. `release` it when the walk is over."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._connection: PooledConnection | None = None
+        self._connection: ApiConnection | None = None
         self.was_reused_soon = False
         """Of the request after which the connection was dropped: whether it may have got an earlier one's answer."""
 
     @property
-    def connection(self) -> PooledConnection:
+    def connection(self) -> ApiConnection:
         """The one for the next request."""
         self.was_reused_soon = False
         if self._connection is None:

@@ -133,7 +133,7 @@ class AnswerFrame:
         """The line's number is hexadecimal; a chunk is followed by CR and LF, which are counted with it."""
         if not size or len(size) > 15 or size.strip(b"0123456789abcdefABCDEF"):
             self._part = _Part.LOST
-        elif number := int(size, 16):
-            self._part, self._left = _Part.CHUNK, number + 2
+        elif value := int(size, 16):
+            self._part, self._left = _Part.CHUNK, value + 2
         else:
             self._part = _Part.TRAILER

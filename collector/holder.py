@@ -19,34 +19,34 @@ _DEAD = "ZX"
 """States of one that has ended, and that nobody has asked how."""
 
 
-def new_name() -> str:
+def new_process_token() -> str:
     """A name that nothing else has: the machine, the number of the program there, when it was started."""
-    host, number = socket.gethostname(), os.getpid()
-    return f"{host}/{number}/{_numbering()}.{_started(number)}/{secrets.token_hex(4)}"
+    host, pid = socket.gethostname(), os.getpid()
+    return f"{host}/{pid}/{_numbering()}.{_start_ticks(pid)}/{secrets.token_hex(4)}"
 
 
-def is_gone(name: str) -> bool:
+def is_dead(name: str) -> bool:
     """Whether a program of this machine has certainly ended; False for one of another machine, or another container.
 
     What cannot be read proves nothing: with `hidepid` other users' programs are not in /proc.
     """
-    _, number, began, _ = (name.split("/") + [""] * 4)[:4]
+    _, pid, began, _ = (name.split("/") + [""] * 4)[:4]
     numbering, _, started = began.partition(".")
-    if not numbering or numbering != _numbering() or not _NUMBER.fullmatch(number) or not started:
+    if not numbering or numbering != _numbering() or not _NUMBER.fullmatch(pid) or not started:
         return False
-    now = _started(int(number))
-    return now != started if now else _is_absent(int(number))
+    now = _start_ticks(int(pid))
+    return now != started if now else _is_absent(int(pid))
 
 
-def _is_absent(number: int) -> bool:
+def _is_absent(value: int) -> bool:
     """Whether there certainly is no such program, or none that still runs.
 
     The kernel answers for every user's programs, unlike /proc; with 0 it only looks whether there is one.
     """
-    if _is_dead(number):
+    if _is_dead(value):
         return True
     try:
-        os.kill(number, 0)
+        os.kill(value, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
@@ -65,22 +65,22 @@ def _numbering() -> str:
     return blake2b(f"{boot}{space}".encode(), digest_size=4).hexdigest()
 
 
-def _started(number: int) -> str:
+def _start_ticks(pid: int) -> str:
     """Ticks from the machine's start to the program's; "" where the system does not tell, or it has ended."""
-    state, *rest = _stat(number)
+    state, *rest = _stat(pid)
     return "" if state in _DEAD or len(rest) < _STARTED else rest[_STARTED - 1]
 
 
-def _is_dead(number: int) -> bool:
+def _is_dead(value: int) -> bool:
     """Whether the program is there and has ended: nobody has asked yet how."""
-    state, *_ = _stat(number)
+    state, *_ = _stat(value)
     return bool(state) and state in _DEAD
 
 
-def _stat(number: int) -> list[str]:
+def _stat(value: int) -> list[str]:
     """The state and what follows it in /proc/N/stat; one empty text where that cannot be read."""
     try:
-        text = (_PROC / str(number) / "stat").read_text(encoding="utf-8", errors="replace")
+        text = (_PROC / str(value) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return [""]
     return text.rpartition(")")[2].split() or [""]

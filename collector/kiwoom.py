@@ -23,22 +23,22 @@ from collector.errors import (
     Unreadable,
 )
 from collector.model import BarPage, Market, Page, Sector, Target
-from collector.pace import Missed
-from collector.patience import ATTEMPTS, Breaker, RetryBudget, backoff
+from collector.pace import PermitExpired
+from collector.patience import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
 from collector.postgres.database import Database
-from collector.quota import Quota
+from collector.quota import RateLimiter
 from collector.secret import Secret
-from collector.token import Tokens, key_digest
-from collector.wire import Reply, Request
+from collector.token import TokenStore, key_digest
+from collector.wire import ApiRequest, ApiResponse
 from collector.wire.codes import EXPIRED
 
 if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
-    from collector.api import Api
-    from collector.connections import Lease
+    from collector.api import HttpTransport
+    from collector.connections import ConnectionLease
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
+MAX_OUTAGE = 60.0
 """Seconds that an outage may last before the walks that wait for its end are given up."""
 RENEWALS = 2
 """Tokens that may turn out to be dead before one request is given up, and the sweep with it."""
@@ -51,13 +51,13 @@ _RIVAL = (
 
 
 @dataclass
-class Trace:
+class RequestCounter:
     """One piece of work, such as a walk: counts its requests, retries included, and holds its connection."""
 
     sent: int = 0
     renewals: int = 0
     """Tokens that were renewed between two pages."""
-    lease: "Lease | None" = None
+    lease: "ConnectionLease | None" = None
     doubt: bool = False
     """Whether the last error came so soon after another answer on its connection that nobody may have asked for it."""
 
@@ -96,16 +96,16 @@ def _may_be_unasked(error: CollectorError) -> bool:
     return is_timeout or isinstance(error, Unreadable | Rejected | Denied)
 
 
-class Kiwoom:
+class KiwoomClient:
     """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's).
 
-    `name` is what the operator calls the key; `key` stands for it in the database.
+    `name` is what the operator calls the key; `key_digest` stands for it in the database.
     """
 
     def __init__(
         self,
-        api: "Api",
-        quota: Quota,
+        transport: "HttpTransport",
+        rate_limiter: RateLimiter,
         database: Database,
         *,
         app_key: Secret,
@@ -113,12 +113,12 @@ class Kiwoom:
         name: str = "main",
     ) -> None:
         self.name = name
-        self.key = key_digest(app_key)
-        self._api = api
-        self._quota = quota
-        self._keys = (app_key, secret_key)
-        self._tokens = Tokens(database, app_key, secret_key, issue=self._issue_token)
-        self._breaker = Breaker(PATIENCE)
+        self.key_digest = key_digest(app_key)
+        self._transport = transport
+        self._rate_limiter = rate_limiter
+        self._credentials = (app_key, secret_key)
+        self._tokens = TokenStore(database, app_key, secret_key, issue=self._issue_token)
+        self._breaker = CircuitBreaker(MAX_OUTAGE)
         self._budget = RetryBudget()
         self._clock = asyncio.get_running_loop().time
         self.answers: Counter[str] = Counter()
@@ -126,45 +126,53 @@ class Kiwoom:
 
     @property
     def requests(self) -> int:
-        """Requests sent since the last `refresh`."""
+        """Requests sent since the last `reset_retry_budget`."""
         return self._budget.requests
 
-    def refresh(self) -> None:
+    def reset_retry_budget(self) -> None:
         """A new sweep begins: it has a retry budget of its own."""
         self._budget = RetryBudget()
 
-    async def prices(self, target: Target, key: str | None = None, *, trace: Trace) -> tuple[Page, datetime]:
-        """One page of a target, and when it arrived. The pages of a walk come over one connection, that of `trace`.
+    async def prices(
+        self, target: Target, page_key: str | None = None, *, counter: RequestCounter
+    ) -> tuple[Page, datetime]:
+        """One page of a target, and when it arrived. The pages of a walk come over one connection, that of `counter`.
 
         TokenExpired: the token died between two pages and has been renewed; nobody knows whether the key
         of the next page outlives it, so the walk is to be started over.
         """
         return await self._call(
-            wire.ask_prices(target, key),
+            wire.ask_prices(target, page_key),
             lambda reply: wire.read_prices(reply, target.exchange),
-            trace,
+            counter,
         )
 
     async def sectors(self, market: Market) -> list[Sector]:
         """The sectors of a market, as the API lists them now."""
-        with Trace() as trace:
+        with RequestCounter() as trace:
             answer, _ = await self._call(
                 wire.ask_sectors(market), lambda reply: wire.read_sectors(reply, market), trace
             )
         return answer
 
     async def bars(
-        self, symbol: str, newest: date, *, adjusted: bool, key: str | None = None, trace: Trace
+        self,
+        symbol: str,
+        newest: date,
+        *,
+        adjusted: bool,
+        page_key: str | None = None,
+        counter: RequestCounter,
     ) -> tuple[BarPage, datetime]:
         """One page of daily bars up to `newest`, and when it arrived; TokenExpired as in `prices`."""
         return await self._call(
-            wire.ask_bars(symbol, newest, adjusted=adjusted, key=key),
+            wire.ask_bars(symbol, newest, adjusted=adjusted, page_key=page_key),
             lambda reply: wire.read_bars(reply, symbol),
-            trace,
+            counter,
         )
 
     async def token(self, *, ignore_pause: bool = False) -> Secret:
-        """The live token, for whoever only wants to know that there is one; see `Tokens.current`."""
+        """The live token, for whoever only wants to know that there is one; see `TokenStore.current`."""
         return await self._tokens.current(ignore_pause=ignore_pause)
 
     @property
@@ -173,11 +181,15 @@ class Kiwoom:
         return self._tokens.is_failing
 
     async def _issue_token(self) -> wire.Token:
-        with Trace() as trace:
-            token, _ = await self._asked(wire.ask_token(*self._keys), wire.read_token, trace, None)
+        with RequestCounter() as trace:
+            token, _ = await self._request_with_retries(
+                wire.ask_token(*self._credentials), wire.read_token, trace, None
+            )
         return token
 
-    async def _call(self, request: Request, read: Callable[[Reply], T], trace: Trace) -> tuple[T, datetime]:
+    async def _call(
+        self, request: ApiRequest, read: Callable[[ApiResponse], T], counter: RequestCounter
+    ) -> tuple[T, datetime]:
         """Ask with the live token; renew a dead one, and ask again unless a walk was under way.
 
         A second new one that is dead as well is everybody's affair: issuing more would help nobody. (One may
@@ -188,72 +200,84 @@ class Kiwoom:
         renewals = 0
         while True:
             try:
-                return await self._asked(request, read, trace, token)
+                return await self._request_with_retries(request, read, counter, token)
             except TokenExpired as error:
-                if (renewals if request.key is None else trace.renewals) >= _renewals(error):
-                    if request.key is None:
-                        raise _denied(error) from error
+                if (renewals if request.page_key is None else counter.renewals) >= _renewals(error):
+                    if request.page_key is None:
+                        raise _make_denied(error) from error
                     raise
-                token = await self._tokens.renewed(token)
+                token = await self._tokens.renew(token)
                 renewals += 1
-                if request.key is not None:
-                    trace.renewals += 1
+                if request.page_key is not None:
+                    counter.renewals += 1
                     raise
 
-    async def _asked(
-        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    async def _request_with_retries(
+        self,
+        request: ApiRequest,
+        read: Callable[[ApiResponse], T],
+        counter: RequestCounter,
+        token: Secret | None,
     ) -> tuple[T, datetime]:
         """Ask until there is an answer worth having, at most three times, each paying the pace."""
         for attempt in range(1, ATTEMPTS + 1):
-            await self._until_it_may_be_there()
+            await self._wait_for_breaker()
             try:
-                return await self._sent_in_time(request, read, trace, token)
+                return await self._send_with_fresh_permit(request, read, counter, token)
             except (Throttled, Unavailable, Unreadable, Rejected, Denied) as error:
-                if isinstance(error, Rejected | Denied) and not trace.doubt:
+                if isinstance(error, Rejected | Denied) and not counter.doubt:
                     raise
-                if isinstance(error, Rejected) and request.key is not None:
+                if isinstance(error, Rejected) and request.page_key is not None:
                     raise  # the walk begins anew once, over another connection
                 if isinstance(error, Throttled):
-                    await self._quota.refused(request.api_id, error.quota)
+                    await self._rate_limiter.on_throttled(request.api_id, error.quota)
                 if attempt == ATTEMPTS or not self._budget.spend():
                     raise
             await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (jitter, no secret)
         raise AssertionError("unreachable")
 
-    async def _sent_in_time(
-        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    async def _send_with_fresh_permit(
+        self,
+        request: ApiRequest,
+        read: Callable[[ApiResponse], T],
+        counter: RequestCounter,
+        token: Secret | None,
     ) -> tuple[T, datetime]:
         """Wait for another turn as often as one was over before anything went out."""
         while True:
-            with suppress(Missed):
-                return await self._sent(request, read, trace, token)
+            with suppress(PermitExpired):
+                return await self._send_once(request, read, counter, token)
 
-    async def _sent(
-        self, request: Request, read: Callable[[Reply], T], trace: Trace, token: Secret | None
+    async def _send_once(
+        self,
+        request: ApiRequest,
+        read: Callable[[ApiResponse], T],
+        counter: RequestCounter,
+        token: Secret | None,
     ) -> tuple[T, datetime]:
-        async with self._quota.turn(request.api_id) as turn:
-            self._budget.sent()
-            trace.sent += 1
-            trace.lease = trace.lease or self._api.lease()
+        async with self._rate_limiter.acquire(request.api_id) as turn:
+            self._budget.count_request()
+            counter.sent += 1
+            counter.lease = counter.lease or self._transport.lease()
             try:
-                reply = await self._api.post(request, token, turn, trace.lease)
+                reply = await self._transport.post(request, token, turn, counter.lease)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
-                trace.judge(error)
+                counter.judge(error)
                 self.answers[type(error).__name__] += 1
-                self._breaker.note(self._clock(), away=isinstance(error, Unavailable))
+                self._breaker.record(self._clock(), away=isinstance(error, Unavailable))
                 raise
             finally:
-                self._breaker.probed()
+                self._breaker.release_probe()
         self.answers["ok"] += 1
-        self._breaker.note(self._clock(), away=False)
+        self._breaker.record(self._clock(), away=False)
         return answer, arrived
 
-    async def _until_it_may_be_there(self) -> None:
+    async def _wait_for_breaker(self) -> None:
         while (wait := self._breaker.wait(self._clock())) != 0:
             if wait is None:
-                raise Unavailable(f"the API has been away for more than {PATIENCE:g} s; not asked")
+                raise Unavailable(f"the API has been away for more than {MAX_OUTAGE:g} s; not asked")
             await asyncio.sleep(wait)
 
 
@@ -262,7 +286,7 @@ def _renewals(error: TokenExpired) -> int:
     return RENEWALS if error.code in EXPIRED else UNSAID_RENEWALS
 
 
-def _denied(error: TokenExpired) -> Denied:
+def _make_denied(error: TokenExpired) -> Denied:
     """A refusal that no new token has cured."""
     hint = _RIVAL if error.code in EXPIRED else error.hint
     return Denied(f"a new token is refused as well: {error}", code=error.code, text=error.text, hint=hint)

@@ -96,7 +96,7 @@ class Lease:
     async def take(self) -> bool:
         """Take the lease if nobody holds it, or if it is ours already; whether it is ours now."""
         asked_at = time.monotonic()
-        async with self._database.session("asking for the lease", timeout=_ANSWER) as connection:
+        async with self._database.connection("asking for the lease", timeout=_ANSWER) as connection:
             await connection.execute(_EVICT, self._name)
             await connection.execute(_MAKE, self._name)
             row = await connection.fetchrow(_TAKE, self._name, self.holder, self._ttl)
@@ -104,7 +104,7 @@ class Lease:
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None
 
-    async def keep(self) -> None:
+    async def keep_renewing(self) -> None:
         """Renew until it is lost: LeaseLost. StoreError if the database stayed away for the lease's length."""
         while True:
             await asyncio.sleep(RENEWED_EVERY)
@@ -119,7 +119,7 @@ class Lease:
     async def renew(self) -> None:
         """Hold it for another while; LeaseLost if it is not ours any more."""
         asked_at = time.monotonic()
-        async with self._database.session("renewing the lease", timeout=_ANSWER) as connection:
+        async with self._database.connection("renewing the lease", timeout=_ANSWER) as connection:
             renewed_at = await connection.fetchval(
                 _RENEW, self._name, self.epoch, self._ttl, self._renewed_at, self._identity
             )
@@ -135,17 +135,17 @@ class Lease:
         if self.epoch is None:
             return
         epoch, self.epoch = self.epoch, None
-        async with self._database.session("releasing the lease", timeout=_GOODBYE) as connection:
+        async with self._database.connection("releasing the lease", timeout=_GOODBYE) as connection:
             await connection.execute(_RELEASE, self._name, epoch)
 
-    async def check(self, connection: Connection) -> None:
+    async def assert_held(self, connection: Connection) -> None:
         """First in a transaction: LeaseLost unless it is held, and it stays with us until the transaction ends."""
         if await connection.fetchval(_CHECK, self._name, self.epoch) is None:
             raise LeaseLost("the lease is lost: nothing was written")
 
 
 @dataclass(frozen=True, slots=True)
-class Leased(Database):
+class FencedDatabase(Database):
     """A database in which transactions take place only while the lease is held."""
 
     lease: Lease
@@ -153,10 +153,10 @@ class Leased(Database):
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         async with Database.transaction(self, what, timeout=timeout) as connection:
-            await self.lease.check(connection)
+            await self.lease.assert_held(connection)
             yield connection
 
 
-def leased(database: Database, lease: Lease) -> Leased:
+def fence(database: Database, lease: Lease) -> FencedDatabase:
     """The same database for the lease's holder."""
-    return Leased(database.pool, database.address, lease)
+    return FencedDatabase(database.pool, database.address, lease)

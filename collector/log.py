@@ -17,7 +17,7 @@ from typing import TextIO
 
 
 @contextmanager
-def _hidden(name: str) -> Iterator[None]:
+def _hide_module(name: str) -> Iterator[None]:
     """Have a package not be found as long as the block runs."""
     before = sys.modules.get(name)
     sys.modules[name] = None  # type: ignore[assignment]  # how Python spells that
@@ -31,7 +31,7 @@ def _hidden(name: str) -> Iterator[None]:
 
 
 # structlog takes rich where it finds it: 5 MB, for tracebacks in colour, and with locals, that are not shown here.
-with _hidden("rich"):
+with _hide_module("rich"):
     import structlog
 
 logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -52,14 +52,16 @@ def configure(*, level: str = "info", stream: TextIO | None = None, color: bool 
             *_rendering(pretty=pretty, color=_wants_color(stream) if color is None else color),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(_Outlet(stream)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_LossyStream(stream)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Foreign)] + [_Foreign()]
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _StdlibHandler)] + [
+        _StdlibHandler()
+    ]
 
 
-class _Outlet:
+class _LossyStream:
     """Where lines go. One that a full disk, or a reader that is slow or gone, does not take is counted and lost."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -69,12 +71,12 @@ class _Outlet:
 
     def write(self, text: str) -> None:
         """Write a line, and before it how many were lost."""
-        told = f'{{"lines": {self._lost}, "event": "log.lost", "level": "warning"}}\n' if self._lost else ""
+        notice = f'{{"lines": {self._lost}, "event": "log.lost", "level": "warning"}}\n' if self._lost else ""
         if self._is_full():
             self._lost += 1
             return
         try:
-            self._stream.write(told + text)
+            self._stream.write(notice + text)
             self._stream.flush()
         except OSError:
             self._lost += 1
@@ -102,7 +104,7 @@ def _wants_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-class _Foreign(logging.Handler):
+class _StdlibHandler(logging.Handler):
     """Passes on what libraries log, from warnings up, as lines of ours."""
 
     def __init__(self) -> None:

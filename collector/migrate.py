@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.errors import ConfigError
-from collector.postgres import Address, Connection, transaction, translated
+from collector.postgres import Connection, Dsn, transaction, translate_errors
 
-PATIENCE = 600.0
+SCHEMA_TIMEOUT = 600.0
 """Seconds for one migration, waiting for another process's included."""
 ANSWER = 30.0
 """Seconds for a look at the records."""
@@ -57,7 +57,7 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SchemaState:
     """How far a database has come (0: nowhere), and how far this program can bring it."""
 
     version: int
@@ -74,7 +74,7 @@ class Standing:
         return self.version > self.known
 
 
-async def migrate(connection: Connection, address: Address, folder: Path) -> list[int]:
+async def migrate(connection: Connection, address: Dsn, folder: Path) -> list[int]:
     """Bring the database to the newest version; return the versions that were applied by this call.
 
     Any number of processes may do so at once, and one that is killed leaves a whole version behind.
@@ -83,19 +83,21 @@ async def migrate(connection: Connection, address: Address, folder: Path) -> lis
     migrations = read(folder)
     applied: list[int] = []
     while True:
-        async with translated("reading the schema's version", address, timeout=ANSWER):
-            pending = (await _standing(connection, migrations)).pending
+        async with translate_errors("reading the schema's version", address, timeout=ANSWER):
+            pending = (await _read_state(connection, migrations)).pending
         if not pending:
             return applied
-        async with translated(f"applying {migrations[pending[0] - 1].name}", address, timeout=PATIENCE):
+        async with translate_errors(
+            f"applying {migrations[pending[0] - 1].name}", address, timeout=SCHEMA_TIMEOUT
+        ):
             applied += await _step(connection, migrations)
 
 
-async def check(connection: Connection, address: Address, folder: Path) -> Standing:
+async def check(connection: Connection, address: Dsn, folder: Path) -> SchemaState:
     """Where the database stands; ConfigError if a file that it was made with has changed."""
     migrations = read(folder)
-    async with translated("reading the schema's version", address, timeout=ANSWER):
-        return _judged(await _records(connection), migrations)
+    async with translate_errors("reading the schema's version", address, timeout=ANSWER):
+        return _compare(await _records(connection), migrations)
 
 
 def read(folder: Path) -> list[Migration]:
@@ -123,7 +125,7 @@ async def _step(connection: Connection, migrations: list[Migration]) -> list[int
     """Apply the next version in a transaction of its own; nothing if somebody else was quicker."""
     async with transaction(connection):
         await connection.execute(_BEGIN)
-        standing = await _standing(connection, migrations)
+        standing = await _read_state(connection, migrations)
         for migration in migrations[standing.version : standing.version + 1]:
             await connection.execute(migration.sql)
             await connection.execute(_RECORD, migration.version, migration.name, migration.checksum)
@@ -131,8 +133,8 @@ async def _step(connection: Connection, migrations: list[Migration]) -> list[int
     return []
 
 
-async def _standing(connection: Connection, migrations: list[Migration]) -> Standing:
-    standing = _judged(await _records(connection), migrations)
+async def _read_state(connection: Connection, migrations: list[Migration]) -> SchemaState:
+    standing = _compare(await _records(connection), migrations)
     if standing.is_newer:
         raise ConfigError(
             f"the database's schema is version {standing.version}, this program knows {standing.known}",
@@ -147,7 +149,7 @@ async def _records(connection: Connection) -> list[tuple[int, str, str]]:
     return [tuple(row) for row in await connection.fetch(_RECORDS)]
 
 
-def _judged(records: list[tuple[int, str, str]], migrations: list[Migration]) -> Standing:
+def _compare(records: list[tuple[int, str, str]], migrations: list[Migration]) -> SchemaState:
     """Compare what was applied with what there is, version by version."""
     for expected, (version, name, _) in enumerate(records, start=1):
         if version != expected:
@@ -158,4 +160,4 @@ def _judged(records: list[tuple[int, str, str]], migrations: list[Migration]) ->
                 f"{migration.name} was changed after it had been applied to this database",
                 hint="restore the file; a change goes into a new migration",
             )
-    return Standing(version=len(records), known=len(migrations))
+    return SchemaState(version=len(records), known=len(migrations))

@@ -49,7 +49,7 @@ class Target(NamedTuple):
         return cls(Market(market), sector, Exchange(exchange))
 
 
-class Snapshot(NamedTuple):
+class Quote(NamedTuple):
     """One listing as one page showed it.
 
     Prices are won without direction, None where there is no quote or no trade. `change` is won against the
@@ -72,7 +72,7 @@ class Snapshot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Listings:
+class PageListings:
     """Who is on a page, in its order.
 
     Pages that list the same, sweep after sweep, share one of these: what was found out about it once, such as
@@ -84,14 +84,14 @@ class Listings:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshots:
+class QuoteColumns:
     """The snapshots of a page, a column each, as they are read, judged and stored: arrays instead of many tuples.
 
     The columns are those of Snapshot, all of one length. A price of 0 stands for None, as in the tables; who
     iterates gets single rows, and None.
     """
 
-    listings: Listings
+    listings: PageListings
     price: Column
     change: Column
     change_bp: Column
@@ -110,10 +110,10 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self.listings.symbol)
 
-    def __iter__(self) -> Iterator[Snapshot]:
+    def __iter__(self) -> Iterator[Quote]:
         price, *quotes = ([amount or None for amount in column] for column in (self.price, *self.quotes()))
         return map(
-            Snapshot,
+            Quote,
             *(self.listings.symbol, self.listings.name, price),
             *(self.change, self.change_bp, self.sign, self.volume),
             *quotes,
@@ -137,7 +137,7 @@ class BadRow(NamedTuple):
 class Page:
     """One answer of ka20002: its rows in the order served, and the key of the next page (None: the last)."""
 
-    rows: Snapshots
+    rows: QuoteColumns
     next_key: str | None
     bad: Sequence[BadRow] = ()
     wrong_suffix: int = 0
@@ -210,7 +210,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WalkResult:
     """A walk as it was fetched, before it is judged: all its pages, in order, with when each arrived.
 
     `stopped` says why the walk ended before the server said so (None: it said `cont-yn: N`).
@@ -262,7 +262,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Baseline:
     """What earlier walks tell of a target, for the certificate to judge a new one by."""
 
     rows: int | None = None

@@ -12,13 +12,13 @@ from datetime import timedelta
 from heapq import nsmallest
 
 WINDOW = timedelta(seconds=1)
-HOLD = timedelta(seconds=1.3)
+COOLDOWN = timedelta(seconds=1.3)
 """How long a refusal holds everybody at least (public clients measured that less is refused again)."""
-ASTRAY = timedelta(seconds=0.25)
+UNANSWERED_MARGIN = timedelta(seconds=0.25)
 """How much later than its end a request that was not answered may still arrive."""
 TRUSTED_AFTER = 36
 """Answers after which round trips are judged by those that were seen."""
-_TOLD_EVERY = 12
+_SHARE_EVERY = 12
 _TRUST = 0.9
 _COMPARED = 8
 _DOUBT = 4
@@ -27,12 +27,12 @@ _LOOK_COUNTS = 20.0
 """Seconds: at 50 millionths, two clocks drift apart by a millisecond meanwhile."""
 
 
-class Missed(Exception):
+class PermitExpired(Exception):
     """The moment until which a request might be sent is over, and nothing went out."""
 
 
 @dataclass
-class RoundTrips:
+class MinRttEstimator:
     """What a round trip takes at least, in seconds, by the last 512 answers; a change of route is forgotten in time.
 
     The quickest one that was seen was hardly the quickest possible. How much quicker one may be shows in how
@@ -47,22 +47,22 @@ class RoundTrips:
     _seen: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _count: int = 0
 
-    def note(self, seconds: float) -> None:
+    def add_sample(self, seconds: float) -> None:
         """One answered request took this long from sending to the end of its headers."""
         self._seen.append(seconds)
         self._count += 1
 
-    def certain(self) -> float:
+    def lower_bound(self) -> float:
         """The seconds of a round trip that certainly lay after the arrival; 0 until that is known."""
-        own = self._judged()
+        own = self._estimate()
         if self.prior is None or not self._bears_out(self.prior):
             return own
         return min(own, self.prior) if self._has_seen_enough() else self.prior
 
-    def finding(self) -> float | None:
+    def shareable_estimate(self) -> float | None:
         """What others may take for their `prior`: once in so many answers, and no poorer one than they have."""
-        own = self._judged()
-        if self._count % _TOLD_EVERY or not own:
+        own = self._estimate()
+        if self._count % _SHARE_EVERY or not own:
             return None
         is_poorer = self.prior is not None and own < self.prior and self._bears_out(self.prior)
         return None if is_poorer and not self._has_seen_enough() else own
@@ -73,7 +73,7 @@ class RoundTrips:
     def _bears_out(self, prior: float) -> bool:
         return min(self._seen, default=prior) >= prior
 
-    def _judged(self) -> float:
+    def _estimate(self) -> float:
         if len(self._seen) < TRUSTED_AFTER:
             return 0.0
         least = nsmallest(_COMPARED, self._seen)
@@ -86,7 +86,7 @@ def free_after(answered_ago: float, certain: float) -> timedelta:
 
 
 @dataclass
-class Offset:
+class ClockOffset:
     """How far another clock is ahead of ours, in seconds: between two bounds that every look at it narrows.
 
     It showed what it showed after we asked and before we were answered. The looks of the last seconds count,
@@ -97,7 +97,7 @@ class Offset:
     _least: float = 0.0
     _most: float = 0.0
 
-    def note(self, asked: float, shown: float, answered: float) -> None:
+    def add_sample(self, asked: float, shown: float, answered: float) -> None:
         """It showed `shown` between two moments of our clock."""
         self._looks.append((answered, shown - answered, shown - asked))
         while self._looks[0][0] < answered - _LOOK_COUNTS:
@@ -108,14 +108,14 @@ class Offset:
             self._looks = deque([self._looks[-1]], maxlen=64)
             _, self._least, self._most = self._looks[0]
 
-    def ours(self, theirs: float) -> float:
+    def to_local(self, theirs: float) -> float:
         """The moment of our clock at which the other one has certainly come to `theirs`."""
         return theirs - self._least
 
-    def ours_at_least(self, theirs: float) -> float:
+    def to_local_earliest(self, theirs: float) -> float:
         """The moment of our clock before which the other one has certainly not come to `theirs`."""
         return theirs - self._most
 
-    def theirs(self, ours: float) -> float:
+    def to_remote(self, ours: float) -> float:
         """What the other clock shows at most at a moment of ours."""
         return ours + self._most

@@ -40,7 +40,7 @@ class RetryBudget:
     requests: int = 0
     retries: int = 0
 
-    def sent(self) -> None:
+    def count_request(self) -> None:
         """One request went out, whatever came of it."""
         self.requests += 1
 
@@ -53,15 +53,15 @@ class RetryBudget:
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """Stops everybody when the API is down, and lets one request at a time find out whether it is back.
 
-    Times are seconds of any one monotonic clock. `patience` is how long an outage may last before waiting
+    Times are seconds of any one monotonic clock. `max_outage_seconds` is how long an outage may last before waiting
     for it is given up: from then on `wait` answers None to all but the probe, and the walks that are left
     fail at once.
     """
 
-    patience: float
+    max_outage_seconds: float
     _failures: int = 0
     _since: float = 0.0
     _closed_until: float = 0.0
@@ -76,7 +76,7 @@ class Breaker:
     def wait(self, now: float) -> float | None:
         """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience.
 
-        Who is told to go ahead while it is open is the probe, and says so with `probed` when it is done. One
+        Who is told to go ahead while it is open is the probe, and says so with `release_probe` when it is done. One
         that says nothing (it was cancelled while it waited for its turn) is given up after a while.
         """
         if not self.is_open:
@@ -84,11 +84,11 @@ class Breaker:
         if now >= max(self._closed_until, self._probe_until):
             self._probe_until = now + _LONGEST_PAUSE
             return 0.0
-        if now - self._since > self.patience:
+        if now - self._since > self.max_outage_seconds:
             return None
         return max(self._closed_until - now, 0.1)
 
-    def note(self, now: float, *, away: bool) -> None:
+    def record(self, now: float, *, away: bool) -> None:
         """A request was answered, if only with a refusal, or (`away`) found nobody there."""
         if not away:
             self._failures = 0
@@ -101,6 +101,6 @@ class Breaker:
             self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
             self._closed_until = now + self._pause
 
-    def probed(self) -> None:
+    def release_probe(self) -> None:
         """A request has ended, however: the next one may probe."""
         self._probe_until = float("-inf")

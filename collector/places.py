@@ -18,21 +18,21 @@ from collector import pace
 from collector.log import logger
 from collector.postgres.session import Connection
 
-LASTS = timedelta(seconds=2)
+RESERVATION_TTL = timedelta(seconds=2)
 """How long a booking lasts from its start, unless it is renewed."""
-KEPT_EVERY = 0.4
+RENEWED_EVERY = 0.4
 """Seconds between two renewals."""
-LATEST = 0.5
+SEND_DEADLINE = 0.5
 """Seconds after its start, or its last renewal, until which a request may be sent: later it might arrive
 within a second of whoever has the place next. Who was held up for so long has to book again."""
 _FARTHEST = timedelta(seconds=10)
 """No booking ends later than this from now."""
 _REOPEN = 5.0
 """Seconds after which places that do not come free are made again, if there are none."""
-_URGENCY = timedelta(seconds=0.35)
+_PRIORITY_TTL = timedelta(seconds=0.35)
 """How long word of somebody who waits counts from its start on: by then it asks for its next page."""
-_LONGEST_WORD = timedelta(seconds=4)
-_LONGEST_FREE = pace.WINDOW + pace.ASTRAY
+_LONGEST_PRIORITY = timedelta(seconds=4)
+_LONGEST_FREE = pace.WINDOW + pace.UNANSWERED_MARGIN
 """How far ahead a place that is given back may come free."""
 _POLL = timedelta(seconds=0.05)
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -44,7 +44,7 @@ _LOOKED_AT_EVERY = 60.0
 """Seconds between two looks at whether a retest is due: a sweep books hundreds of requests."""
 
 # As many places as are configured; a lower rate leaves the last ones alone.
-_OPEN = """
+_ENSURE_ROWS = """
 WITH known AS (
     INSERT INTO collector.quota (key, api_id) VALUES ($1, $2)
     ON CONFLICT (key, api_id) DO NOTHING
@@ -82,7 +82,7 @@ RETURNING key, api_id
 
 # The place that comes free first, booked if that is soon; else when to ask again, without a number. Where a time
 # cannot be believed, nothing would come nearer by waiting, so it is booked as far ahead as it may be.
-_BOOK = """
+_RESERVE = """
 WITH free AS (
     SELECT p.number, q.round_trip,
            GREATEST(LEAST(p.free_at, clock_timestamp() + $4),
@@ -110,7 +110,7 @@ LEFT JOIN taken ON true
 """
 
 # Written only where it makes a difference.
-_URGENT = """
+_SET_PRIORITY = """
 UPDATE collector.quota
 SET urgent_until = GREATEST(to_timestamp($3), clock_timestamp()) + $4::interval
 WHERE key = $1 AND api_id = $2
@@ -118,7 +118,7 @@ WHERE key = $1 AND api_id = $2
        OR urgent_until > clock_timestamp() + $5::interval)
 """
 # A place in each lane or none at all. No place, or how many seconds until asking again may help.
-_TAKE = """
+_TRY_ACQUIRE_ALL = """
 WITH lane AS (
     SELECT q.api_id, q.round_trip, spare.number, spare.free_at,
            GREATEST(LEAST(q.hold_until, clock_timestamp() + $6),
@@ -150,28 +150,28 @@ FROM opening
 LEFT JOIN taken ON true
 """
 
-_KEEP = """
+_RENEW = """
 UPDATE collector.place
 SET free_at = clock_timestamp() + $5
 WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING free_at AS ends, extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
-_GIVE_BACK = """
+_RELEASE = """
 UPDATE collector.place
 SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)
 WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
-_HOLD = """
+_PAUSE = """
 UPDATE collector.quota
 SET hold_until = clock_timestamp() + $3
 WHERE key = $1 AND api_id = $2
 """
 
 # What is quicker counts at once, what is slower little by little: so rare quick ones are long remembered.
-_FOUND = """
+_SAVE_RTT = """
 UPDATE collector.quota
 SET round_trip = LEAST($3::float8, round_trip * 1.01)
 WHERE key = $1 AND api_id = $2
@@ -193,13 +193,13 @@ def now() -> float:
 
 
 @dataclass
-class Place:
-    """A booking: from `starts` (ours, and the database's clock) on a request may be sent."""
+class Permit:
+    """A booking: from `starts_local` (ours, and the database's clock) on a request may be sent."""
 
     api_id: str
-    number: int
-    starts: float
-    starts_there: float
+    permit_id: int
+    starts_local: float
+    starts_db: float
     until: float
     """The last moment (ours) at which it may be sent, unless it is renewed."""
     ends: datetime
@@ -207,85 +207,103 @@ class Place:
     round_trip: float | None = None
     """The smallest that all programs have found."""
 
-    def is_void(self) -> bool:
+    def is_expired(self) -> bool:
         """Whether its start has passed for so long that somebody else may have it by now."""
         return now() > self.until
 
 
-class Places:
+class PermitStore:
     """The places of one key. `per_second` is how many there are at most; the server may say that it grants less."""
 
     def __init__(self, key: str, per_second: int) -> None:
         self._key = key
         self._per_second = per_second
         self._looked_at: dict[str, float] = {}
-        self._there = pace.Offset()
+        self._clock_offset = pace.ClockOffset()
 
-    async def book(self, connection: Connection, api_id: str, ahead: timedelta) -> Place | float | None:
+    async def reserve(self, connection: Connection, api_id: str, ahead: timedelta) -> Permit | float | None:
         """The place that comes free first if that is soon, else when it does (ours); None if all are booked.
 
         Whoever can wait learns that somebody cannot.
         """
-        await self._open(connection, api_id)
-        row = await self._asked(
-            connection, _BOOK, api_id, self._per_second, _LONGEST_FREE, pace.HOLD, LASTS, _FARTHEST, ahead
+        await self._ensure_rows(connection, api_id)
+        row = await self._fetch_with_clock(
+            connection,
+            _RESERVE,
+            api_id,
+            self._per_second,
+            _LONGEST_FREE,
+            pace.COOLDOWN,
+            RESERVATION_TTL,
+            _FARTHEST,
+            ahead,
         )
         if row is None or row["starts"] > row["now"]:
             starts = row["starts"] if row else None
-            await connection.execute(_URGENT, self._key, api_id, starts, _URGENCY, _LONGEST_WORD)
+            await connection.execute(
+                _SET_PRIORITY, self._key, api_id, starts, _PRIORITY_TTL, _LONGEST_PRIORITY
+            )
         if row is None:
             self._reopen_later([api_id])
             return None
         if row["number"] is None:
-            return self._there.ours(row["starts"])
-        return self._place(api_id, row["starts"], row)
+            return self._clock_offset.to_local(row["starts"])
+        return self._make_permit(api_id, row["starts"], row)
 
-    async def take(self, connection: Connection, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
+    async def try_acquire_all(
+        self, connection: Connection, api_ids: Sequence[str]
+    ) -> tuple[float, list[Permit]]:
         """A place in each lane if all have one to spare now; else none, and after how many seconds to ask again."""
         for api_id in api_ids:
-            await self._open(connection, api_id)
-        limits = (_LONGEST_FREE, pace.HOLD, _LONGEST_WORD, _POLL, _FARTHEST)
+            await self._ensure_rows(connection, api_id)
+        limits = (_LONGEST_FREE, pace.COOLDOWN, _LONGEST_PRIORITY, _POLL, _FARTHEST)
         sent = now()
-        rows = await connection.fetch(_TAKE, self._key, api_ids, self._per_second, LASTS, *limits)
-        self._there.note(sent, rows[0]["now"], now())
-        places = [self._place(row["api_id"], row["now"], row) for row in rows if row["number"] is not None]
+        rows = await connection.fetch(
+            _TRY_ACQUIRE_ALL, self._key, api_ids, self._per_second, RESERVATION_TTL, *limits
+        )
+        self._clock_offset.add_sample(sent, rows[0]["now"], now())
+        places = [
+            self._make_permit(row["api_id"], row["now"], row) for row in rows if row["number"] is not None
+        ]
         if not places:
             self._reopen_later(api_ids)
         return rows[0]["opens"] - rows[0]["now"], places
 
-    async def keep(self, connection: Connection, place: Place) -> None:
+    async def renew(self, connection: Connection, permit: Permit) -> None:
         """Have it for another while, if it is still ours."""
-        row = await self._asked(connection, _KEEP, place.api_id, place.number, place.ends, LASTS)
+        row = await self._fetch_with_clock(
+            connection, _RENEW, permit.api_id, permit.permit_id, permit.ends, RESERVATION_TTL
+        )
         if row is not None:
-            place.ends = row["ends"]
-            place.until = self._there.ours_at_least(row["now"]) + LATEST
+            permit.ends = row["ends"]
+            permit.until = self._clock_offset.to_local_earliest(row["now"]) + SEND_DEADLINE
 
-    async def give_back(self, connection: Connection, place: Place, free_at: float | None) -> None:
+    async def release(self, connection: Connection, permit: Permit, free_at: float | None) -> None:
         """Free from `free_at` (ours) on; None: it was not used. Nothing happens if it is not ours any more."""
-        there = place.starts_there if free_at is None else self._there.theirs(free_at)
-        await self._asked(
-            connection, _GIVE_BACK, place.api_id, place.number, place.ends, there, _LONGEST_FREE
+        there = permit.starts_db if free_at is None else self._clock_offset.to_remote(free_at)
+        await self._fetch_with_clock(
+            connection, _RELEASE, permit.api_id, permit.permit_id, permit.ends, there, _LONGEST_FREE
         )
 
-    async def hold(self, connection: Connection, api_id: str, granted: int | None) -> None:
+    async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
-        await connection.execute(_HOLD, self._key, api_id, pace.HOLD)
+        await connection.execute(_PAUSE, self._key, api_id, pace.COOLDOWN)
         if granted is not None and granted > 0:
             await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)
 
-    async def found(self, connection: Connection, api_id: str, round_trip: float) -> None:
+    async def save_rtt(self, connection: Connection, api_id: str, round_trip: float) -> None:
         """What a round trip takes at least, for everybody."""
-        await connection.execute(_FOUND, self._key, api_id, round_trip)
+        await connection.execute(_SAVE_RTT, self._key, api_id, round_trip)
 
-    async def granted(self, connection: Connection) -> dict[str, int]:
+    async def granted_quotas(self, connection: Connection) -> dict[str, int]:
         """What the server has said it grants, by api-id, where that is less than what is configured."""
         return {row["api_id"]: row["granted"] for row in await connection.fetch(_GRANTED, self._key)}
 
-    async def _open(self, connection: Connection, api_id: str) -> None:
+    async def _ensure_rows(self, connection: Connection, api_id: str) -> None:
         """Have the places there, and see now and then whether a higher rate is to be tried again."""
         if now() - self._looked_at.get(api_id, float("-inf")) < _LOOKED_AT_EVERY:
             return
-        await connection.execute(_OPEN, self._key, api_id, self._per_second)
+        await connection.execute(_ENSURE_ROWS, self._key, api_id, self._per_second)
         raised = await connection.fetchval(_RETEST, self._key, api_id, self._per_second, RETESTED_EVERY)
         if raised is not None:
             logger.info("quota.retested", api_id=api_id, requests_per_second=raised)
@@ -297,16 +315,22 @@ class Places:
             if now() - self._looked_at.get(api_id, now()) > _REOPEN:
                 del self._looked_at[api_id]
 
-    async def _asked(self, connection: Connection, query: str, *arguments: object) -> Any:
+    async def _fetch_with_clock(self, connection: Connection, query: str, *arguments: object) -> Any:
         """The row of a query, which also tells what the database's clock shows."""
         sent = now()
         row = await connection.fetchrow(query, self._key, *arguments)
         if row is not None:
-            self._there.note(sent, row["now"], now())
+            self._clock_offset.add_sample(sent, row["now"], now())
         return row
 
-    def _place(self, api_id: str, starts: float, row: Any) -> Place:
-        until = self._there.ours_at_least(starts) + LATEST
-        return Place(
-            api_id, row["number"], self._there.ours(starts), starts, until, row["ends"], row["round_trip"]
+    def _make_permit(self, api_id: str, starts: float, row: Any) -> Permit:
+        until = self._clock_offset.to_local_earliest(starts) + SEND_DEADLINE
+        return Permit(
+            api_id,
+            row["number"],
+            self._clock_offset.to_local(starts),
+            starts,
+            until,
+            row["ends"],
+            row["round_trip"],
         )

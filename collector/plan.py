@@ -8,7 +8,7 @@ from math import ceil
 from typing import NamedTuple
 
 from collector.certify import PAGE_ROWS
-from collector.model import Exchange, Known, Sector, Target
+from collector.model import Baseline, Exchange, Sector, Target
 
 BYTES_A_ROW = 95
 """What a row takes on the disk, its share of indexes and ledger included (measured with 30 million rows)."""
@@ -31,7 +31,7 @@ class Estimate:
         return self.requests / per_second if per_second else 0.0
 
 
-def expected_rows(target: Target, sector: Sector | None, known: Known | None) -> int:
+def expected_rows(target: Target, sector: Sector | None, known: Baseline | None) -> int:
     """Rows of one walk: what the last complete one had, else what the sector table says, else a guess."""
     if known is not None and known.rows is not None:
         return known.rows
@@ -49,7 +49,7 @@ def pages(rows: int) -> int:
 
 
 def estimate(
-    targets: Iterable[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Known]
+    targets: Iterable[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
 ) -> Estimate:
     """What one sweep over the targets comes to."""
     rows = [expected_rows(target, sectors.get(target.sector), known.get(target)) for target in targets]
@@ -63,14 +63,14 @@ class Due(NamedTuple):
     schedule: str
 
 
-class End(NamedTuple):
+class Completion(NamedTuple):
     """When that sweep will have ended."""
 
     due: Due
     at: datetime
 
 
-class Clash(NamedTuple):
+class Overrun(NamedTuple):
     """A sweep that will not have ended when the next one of its schedule falls due."""
 
     due: Due
@@ -85,7 +85,9 @@ class _Running:
     """Requests still to be sent."""
 
 
-def ends(due: Sequence[Due], requests: Mapping[str, int], per_second: int) -> Iterator[End]:
+def list_completions(
+    due: Sequence[Due], requests: Mapping[str, int], per_second: int
+) -> Iterator[Completion]:
     """When sweeps will end that share a quota evenly while they run at the same time, the first one first.
 
     `due` is in time order; `requests` is by schedule; a quota of 0 is none at all.
@@ -107,21 +109,21 @@ def ends(due: Sequence[Due], requests: Mapping[str, int], per_second: int) -> It
         now = until
         if until == ready:
             running.remove(first)
-            yield End(first.due, now)
+            yield Completion(first.due, now)
 
 
-def clash(due: Sequence[Due], requests: Mapping[str, int], per_second: int) -> Clash | None:
+def find_overrun(due: Sequence[Due], requests: Mapping[str, int], per_second: int) -> Overrun | None:
     """The first sweep that will not have ended at the next slot of its schedule, None if all will have."""
     following: dict[Due, datetime] = {}
     last: dict[str, Due] = {}
-    for one in due:
-        if one.schedule in last:
-            following[last[one.schedule]] = one.at
-        last[one.schedule] = one
-    for end in ends(due, requests, per_second):
+    for slot in due:
+        if slot.schedule in last:
+            following[last[slot.schedule]] = slot.at
+        last[slot.schedule] = slot
+    for end in list_completions(due, requests, per_second):
         next_at = following.get(end.due)
         if next_at is not None and end.at > next_at:
-            return Clash(end.due, end.at, next_at)
+            return Overrun(end.due, end.at, next_at)
     return None
 
 

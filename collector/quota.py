@@ -3,7 +3,8 @@
 `pace` has the arithmetic, `places` the places: booked a moment ahead by whoever comes next, given back with the
 moment from which the server has certainly forgotten the request.
 
-Who cannot wait books a little ahead, and leaves word when it found no place free. Who can (`PatientQuota`) takes
+Who cannot wait books a little ahead, and leaves word when it found no place free. Who can
+(`LowPriorityRateLimiter`) takes
 only what is free at this moment, and nothing as long as such word is fresh: so it yields within one request.
 """
 
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from collector import pace
 from collector.errors import StoreError
-from collector.places import KEPT_EVERY, Place, Places, now
+from collector.places import RENEWED_EVERY, Permit, PermitStore, now
 from collector.postgres.database import Database
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
@@ -30,48 +31,48 @@ _LONGEST_WAIT = 0.25
 _GOODBYE = 2.0
 
 
-class Turn:
+class PermitInUse:
     """One request's time: its places in the window, when it left, and when its answer was in."""
 
-    def __init__(self, round_trips: pace.RoundTrips, places: Sequence[Place] = ()) -> None:
-        self._round_trips = round_trips
-        self._places = places
-        self._left: float | None = None
-        self._answered: float | None = None
+    def __init__(self, rtt: pace.MinRttEstimator, permits: Sequence[Permit] = ()) -> None:
+        self._rtt = rtt
+        self._permits = permits
+        self._sent_at: float | None = None
+        self._answered_at: float | None = None
 
-    def leave(self) -> None:
+    def before_send(self) -> None:
         """The request goes out with the next instruction; Missed if it may not any more.
 
         Nothing but this stands between a program that was frozen, or waited for a connection, and a place that
         has been somebody else's since.
         """
-        if any(place.is_void() for place in self._places):
-            raise pace.Missed
-        self._left = now()
+        if any(permit.is_expired() for permit in self._permits):
+            raise pace.PermitExpired
+        self._sent_at = now()
 
-    def answered(self) -> None:
+    def on_response(self) -> None:
         """The answer has just come in; without this call the request counts until its end."""
-        self._answered = now()
-        if self._left is not None:
-            self._round_trips.note(self._answered - self._left)
+        self._answered_at = now()
+        if self._sent_at is not None:
+            self._rtt.add_sample(self._answered_at - self._sent_at)
 
-    def free_after(self) -> timedelta | None:
+    def release_delay(self) -> timedelta | None:
         """How long from now until its places are free; None if nothing went out."""
-        if self._left is None:
+        if self._sent_at is None:
             return None
-        if self._answered is None:
-            return pace.WINDOW + pace.ASTRAY
-        return pace.free_after(now() - self._answered, self._round_trips.certain())
+        if self._answered_at is None:
+            return pace.WINDOW + pace.UNANSWERED_MARGIN
+        return pace.free_after(now() - self._answered_at, self._rtt.lower_bound())
 
 
-class Quota(Protocol):
+class RateLimiter(Protocol):
     """Who may ask, and when."""
 
     @asynccontextmanager
-    def turn(self, api_id: str) -> AsyncIterator[Turn]:
+    def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
         """Wait for a place, hold it while the request is under way, give it back."""
 
-    async def refused(self, api_id: str, granted: int | None) -> None:
+    async def on_throttled(self, api_id: str, granted: int | None) -> None:
         """The server refused for quota: hold everybody, and keep to what it says it grants."""
 
 
@@ -79,14 +80,14 @@ class Unlimited:
     """No quota: for a server of one's own that keeps none."""
 
     @asynccontextmanager
-    async def turn(self, api_id: str) -> AsyncIterator[Turn]:
-        yield Turn(pace.RoundTrips())
+    async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
+        yield PermitInUse(pace.MinRttEstimator())
 
-    async def refused(self, api_id: str, granted: int | None) -> None:
-        await asyncio.sleep(pace.HOLD.total_seconds())
+    async def on_throttled(self, api_id: str, granted: int | None) -> None:
+        await asyncio.sleep(pace.COOLDOWN.total_seconds())
 
 
-class SharedQuota:
+class SharedRateLimiter:
     """The quota of one app key, shared with every other program through the database.
 
     `key` is a digest of the app key; `per_second` is the ceiling. A lower rate that the server names (유량=N) is
@@ -95,96 +96,98 @@ class SharedQuota:
 
     def __init__(self, database: Database, key: str, *, per_second: int) -> None:
         self._database = database
-        self._places = Places(key, per_second)
-        self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
+        self._permits = PermitStore(key, per_second)
+        self._api_states: defaultdict[str, _ApiState] = defaultdict(_ApiState)
 
     @asynccontextmanager
-    async def turn(self, api_id: str) -> AsyncIterator[Turn]:
-        async with self.used([await self._come(api_id)]) as turn:
-            yield turn
+    async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
+        async with self.use([await self._acquire(api_id)]) as permit_in_use:
+            yield permit_in_use
 
-    async def refused(self, api_id: str, granted: int | None) -> None:
-        async with self._database.session("holding the pace") as connection:
-            await self._places.hold(connection, api_id, granted)
+    async def on_throttled(self, api_id: str, granted: int | None) -> None:
+        async with self._database.connection("holding the pace") as connection:
+            await self._permits.pause(connection, api_id, granted)
 
-    async def granted(self) -> dict[str, int]:
+    async def granted_quotas(self) -> dict[str, int]:
         """What the server has said it grants, by api-id; empty where it never refused."""
-        async with self._database.session("reading the quota") as connection:
-            return await self._places.granted(connection)
+        async with self._database.connection("reading the quota") as connection:
+            return await self._permits.granted_quotas(connection)
 
-    async def take(self, api_ids: Sequence[str]) -> tuple[float, list[Place]]:
+    async def try_acquire_all(self, api_ids: Sequence[str]) -> tuple[float, list[Permit]]:
         """A place in every one of these lanes if each has one to spare now, else after how many seconds to ask."""
-        async with self._database.session("taking a place") as connection:
-            return await self._places.take(connection, api_ids)
+        async with self._database.connection("taking a place") as connection:
+            return await self._permits.try_acquire_all(connection, api_ids)
 
     @asynccontextmanager
-    async def used(self, places: Sequence[Place]) -> AsyncIterator[Turn]:
+    async def use(self, permits: Sequence[Permit]) -> AsyncIterator[PermitInUse]:
         """A request that takes these places, the first of which is in its own lane."""
-        round_trips = self._lanes[places[0].api_id].round_trips
-        round_trips.prior = places[0].round_trip
-        turn = Turn(round_trips, places)
+        rtt = self._api_states[permits[0].api_id].rtt
+        rtt.prior = permits[0].round_trip
+        permit_in_use = PermitInUse(rtt, permits)
         try:
-            async with _beside(self._keep(places)):
-                yield turn
+            async with background(self._keep_renewing(permits)):
+                yield permit_in_use
         finally:
-            await self.give_back(places, turn)
+            await self.release(permits, permit_in_use)
 
-    async def give_back(self, places: Sequence[Place], turn: Turn | None = None) -> None:
+    async def release(self, permits: Sequence[Permit], permit_in_use: PermitInUse | None = None) -> None:
         """Also when cancelled, else they would stay booked for a while; without a turn, they were not used.
 
         A failure is left to the next booking to report: a place comes free by itself, only later.
         """
         with suppress(StoreError):
-            async with self._database.session("giving back a place", timeout=_GOODBYE) as connection:
-                for place in places:
-                    after = turn.free_after() if turn else None
+            async with self._database.connection("giving back a place", timeout=_GOODBYE) as connection:
+                for permit in permits:
+                    after = permit_in_use.release_delay() if permit_in_use else None
                     free_at = None if after is None else now() + after.total_seconds()
-                    await self._places.give_back(connection, place, free_at)
-                if turn and (found := self._lanes[places[0].api_id].round_trips.finding()):
-                    await self._places.found(connection, places[0].api_id, found)
-        for place in places:
-            self._lanes[place.api_id].given_back.set()
+                    await self._permits.release(connection, permit, free_at)
+                if permit_in_use and (
+                    estimate := self._api_states[permits[0].api_id].rtt.shareable_estimate()
+                ):
+                    await self._permits.save_rtt(connection, permits[0].api_id, estimate)
+        for permit in permits:
+            self._api_states[permit.api_id].permit_released.set()
 
-    async def _keep(self, places: Sequence[Place]) -> None:
+    async def _keep_renewing(self, permits: Sequence[Permit]) -> None:
         """Have them stay ours while a request is under way that takes long."""
         with suppress(StoreError):
             while True:
-                await asyncio.sleep(KEPT_EVERY)
-                async with self._database.session("keeping a place") as connection:
-                    for place in places:
-                        await self._places.keep(connection, place)
+                await asyncio.sleep(RENEWED_EVERY)
+                async with self._database.connection("keeping a place") as connection:
+                    for permit in permits:
+                        await self._permits.renew(connection, permit)
 
-    async def _come(self, api_id: str) -> Place:
+    async def _acquire(self, api_id: str) -> Permit:
         """A place whose start has come."""
-        place = await self._book(api_id)
+        permit = await self._reserve(api_id)
         try:
-            await asyncio.sleep(place.starts - now())
+            await asyncio.sleep(permit.starts_local - now())
         except BaseException:
-            await self.give_back([place])
+            await self.release([permit])
             raise
-        return place
+        return permit
 
-    async def _book(self, api_id: str) -> Place:
+    async def _reserve(self, api_id: str) -> Permit:
         """Book the place that comes free first, a little before it does.
 
         One waiter a program asks, in order of arrival.
         """
-        lane = self._lanes[api_id]
-        async with lane.first_in_line:
+        state = self._api_states[api_id]
+        async with state.first_in_line:
             while True:
-                lane.given_back.clear()
+                state.permit_released.clear()
                 ahead = random.uniform(*_AHEAD)  # noqa: S311 - a lot, no secret
-                async with self._database.session("booking a request") as connection:
-                    found = await self._places.book(connection, api_id, timedelta(seconds=ahead))
-                if isinstance(found, Place):
-                    return found
-                if found is None:
-                    await lane.until_given_back()
+                async with self._database.connection("booking a request") as connection:
+                    reservation = await self._permits.reserve(connection, api_id, timedelta(seconds=ahead))
+                if isinstance(reservation, Permit):
+                    return reservation
+                if reservation is None:
+                    await state.wait_for_release()
                 else:
-                    await asyncio.sleep(min(found - ahead - now(), _LONGEST_WAIT))
+                    await asyncio.sleep(min(reservation - ahead - now(), _LONGEST_WAIT))
 
 
-class PatientQuota:
+class LowPriorityRateLimiter:
     """The same quota for whoever can wait: a backfill beside a daemon.
 
     Whether the server counts each api-id for itself or the key as a whole, sources disagree. So a request
@@ -192,50 +195,50 @@ class PatientQuota:
     asked for as everybody does: a sweep may be waiting for one.
     """
 
-    def __init__(self, shared: SharedQuota) -> None:
+    def __init__(self, shared: SharedRateLimiter) -> None:
         self._shared = shared
         self._first_in_line = asyncio.Lock()
 
     @asynccontextmanager
-    async def turn(self, api_id: str) -> AsyncIterator[Turn]:
+    async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
         if not api_id.startswith(_DATA_CALLS):
-            async with self._shared.turn(api_id) as turn:
-                yield turn
+            async with self._shared.acquire(api_id) as permit_in_use:
+                yield permit_in_use
             return
-        places = await self._taken(list(dict.fromkeys((api_id, _SWEEPS))))
-        async with self._shared.used(places) as turn:
-            yield turn
+        permits = await self._acquire_all(list(dict.fromkeys((api_id, _SWEEPS))))
+        async with self._shared.use(permits) as permit_in_use:
+            yield permit_in_use
 
-    async def refused(self, api_id: str, granted: int | None) -> None:
-        await self._shared.refused(api_id, granted)
+    async def on_throttled(self, api_id: str, granted: int | None) -> None:
+        await self._shared.on_throttled(api_id, granted)
 
-    async def _taken(self, api_ids: Sequence[str]) -> list[Place]:
+    async def _acquire_all(self, api_ids: Sequence[str]) -> list[Permit]:
         """A place in each lane, as soon as all of them have one that nobody else waits for."""
         async with self._first_in_line:
             while True:
-                wait, places = await self._shared.take(api_ids)
-                if places:
-                    return sorted(places, key=lambda place: api_ids.index(place.api_id))
+                wait, permits = await self._shared.try_acquire_all(api_ids)
+                if permits:
+                    return sorted(permits, key=lambda permit: api_ids.index(permit.api_id))
                 await asyncio.sleep(min(max(wait, 0.001), _LONGEST_WAIT))
 
 
-class _Lane:
+class _ApiState:
     """What one program keeps of one api-id."""
 
     def __init__(self) -> None:
         self.first_in_line = asyncio.Lock()
-        self.given_back = asyncio.Event()
-        self.round_trips = pace.RoundTrips()
+        self.permit_released = asyncio.Event()
+        self.rtt = pace.MinRttEstimator()
 
-    async def until_given_back(self) -> None:
+    async def wait_for_release(self) -> None:
         """Until a place of this program is back, or soon, since another program's may be."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL):
-                await self.given_back.wait()
+                await self.permit_released.wait()
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Have something done for as long as the block runs."""
     task = asyncio.ensure_future(work)
     try:

@@ -16,11 +16,11 @@ from weakref import WeakKeyDictionary, WeakSet
 from collector.certify import Boards
 from collector.errors import ConfigError
 from collector.log import logger
-from collector.model import Column, Listings, Market, Sector, Target
+from collector.model import Column, Market, PageListings, Sector, Target
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
-_CLAIM = """
+_ENSURE_SOURCE = """
 INSERT INTO collector.origin (kind) VALUES ($1)
 ON CONFLICT (one) DO UPDATE SET kind = collector.origin.kind
 RETURNING kind
@@ -94,9 +94,9 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._one_at_a_time = asyncio.Lock()
-        self._seen: dict[Market | None, set[Listings]] = {}
-        self._placed: WeakSet[Listings] = WeakSet()
-        self._numbers: WeakKeyDictionary[Listings, Column] = WeakKeyDictionary()
+        self._seen: dict[Market | None, set[PageListings]] = {}
+        self._placed: WeakSet[PageListings] = WeakSet()
+        self._numbers: WeakKeyDictionary[PageListings, Column] = WeakKeyDictionary()
         self.generation: UUID | None = None
         """The generation of the ids in the database that those in memory were read under."""
         self.targets: dict[Target, int] = {}
@@ -108,7 +108,7 @@ class Registry:
     async def open(self) -> None:
         """Read every id anew. If one that is remembered is another now, all that is remembered is dropped."""
         async with (
-            self._database.session("reading targets and listings") as connection,
+            self._database.connection("reading targets and listings") as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             generation = await connection.fetchval(_GENERATION)
@@ -128,7 +128,7 @@ class Registry:
 
     async def refresh(self) -> None:
         """Read every id anew if any may have changed in the database since."""
-        async with self._database.session("comparing the ids") as connection:
+        async with self._database.connection("comparing the ids") as connection:
             generation = await connection.fetchval(_GENERATION)
         if generation != self.generation:
             await self.open()
@@ -137,21 +137,21 @@ class Registry:
         for memory in (self.targets, self.listings, self.boards, self._seen, self._placed, self._numbers):
             memory.clear()
 
-    async def claim(self, kind: str) -> None:
+    async def ensure_source(self, kind: str) -> None:
         """Say whose data is coming: `real`, `mock` or `ours`; ConfigError if the database holds another's.
 
         Simulated prices among real ones would poison every study made on them, and nobody could tell later.
         """
-        async with self._database.session("looking whose data this is") as connection:
-            found = await connection.fetchval(_CLAIM, kind)
-        if found != kind:
+        async with self._database.connection("looking whose data this is") as connection:
+            stored_kind = await connection.fetchval(_ENSURE_SOURCE, kind)
+        if stored_kind != kind:
             raise ConfigError(
                 f"the database {self._database.address} holds data of another source"
-                f" ({_SOURCES[found]}, not {_SOURCES[kind]})",
+                f" ({_SOURCES[stored_kind]}, not {_SOURCES[kind]})",
                 hint="name another database in DATABASE_URL, or another folder in COLLECTOR_HOME",
             )
 
-    async def number(self, targets: Collection[Target]) -> None:
+    async def register_targets(self, targets: Collection[Target]) -> None:
         """Give each target its number."""
         # Whatever is proposed costs a number, of which there are 32,767.
         if new := set(targets) - self.targets.keys():
@@ -159,17 +159,17 @@ class Registry:
                 await connection.execute(_NEW_TARGETS, *map(list, zip(*new, strict=True)))
             await self.open()
 
-    async def numbers(self, listings: Listings, slot: datetime) -> Column:
+    async def listing_ids(self, listings: PageListings, slot: datetime) -> Column:
         """The number of each listing; one seen under a name for the first time is given its own."""
-        found = self._numbers.get(listings)
-        if found is None:
+        cached = self._numbers.get(listings)
+        if cached is None:
             names = list(zip(listings.symbol, listings.name, strict=True))
             if not self.listings.keys() >= set(names):
-                await self._enlist(set(names), slot)
-            found = self._numbers[listings] = array("i", map(self.listings.__getitem__, names))
-        return found
+                await self._register_listings(set(names), slot)
+            cached = self._numbers[listings] = array("i", map(self.listings.__getitem__, names))
+        return cached
 
-    async def _enlist(self, names: set[tuple[str, str]], slot: datetime) -> None:
+    async def _register_listings(self, names: set[tuple[str, str]], slot: datetime) -> None:
         async with self._one_at_a_time:
             new = sorted(names - self.listings.keys())
             if not new:
@@ -178,15 +178,15 @@ class Registry:
             async with self._database.transaction("registering listings") as connection:
                 before = await connection.fetchval(_NEXT_GENERATION)
                 await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
-                found = await connection.fetch(_IDS, symbols, titles)
+                rows = await connection.fetch(_IDS, symbols, titles)
                 generation = await connection.fetchval(_GENERATION)
             if before != self.generation:
                 await self.open()
                 return
             self.generation = generation
-            self.listings |= {(row["symbol"], row["name"]): row["id"] for row in found}
+            self.listings |= {(row["symbol"], row["name"]): row["id"] for row in rows}
 
-    def note_members(self, market: Market, pages: Iterable[Listings]) -> None:
+    def note_members(self, market: Market, pages: Iterable[PageListings]) -> None:
         """A complete walk of a market showed these: what it tells of boards counts from now on."""
         home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
         seen = self._seen.setdefault(home, set())
@@ -207,9 +207,9 @@ class Registry:
 
     async def sectors(self) -> dict[str, Sector]:
         """The sector table as last refreshed, by code; empty where it never was."""
-        async with self._database.session("reading the sectors") as connection:
-            found = await connection.fetch(_SECTORS)
-        return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in found}
+        async with self._database.connection("reading the sectors") as connection:
+            rows = await connection.fetch(_SECTORS)
+        return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in rows}
 
     async def refresh_sectors(self, fetched: Sequence[Sector], today: date) -> tuple[int, int]:
         """Take over the API's list from `today` on; the count of new or renamed sectors, and of those gone.
@@ -219,7 +219,11 @@ class Registry:
         before = await self.sectors()
         listed = {sector.code for sector in fetched}
         gone = [code for code in before if code not in listed]
-        new = [sector for sector in fetched if _named(before.get(sector.code)) != _named(sector)]
+        new = [
+            sector
+            for sector in fetched
+            if _sector_identity(before.get(sector.code)) != _sector_identity(sector)
+        ]
         async with self._database.transaction("refreshing the sectors") as connection:
             await connection.execute(_END_SECTORS, gone + [sector.code for sector in new], today)
             await connection.executemany(_NEW_SECTOR, [_sector_row(sector, today) for sector in new])
@@ -231,7 +235,7 @@ def _agree(remembered: Mapping[Any, int], read: Mapping[Any, int]) -> bool:
     return remembered.items() <= read.items()
 
 
-def _named(sector: Sector | None) -> tuple[Market, str] | None:
+def _sector_identity(sector: Sector | None) -> tuple[Market, str] | None:
     """What makes a sector another one under the same code."""
     return None if sector is None else (sector.market, sector.name_ko)
 

@@ -14,7 +14,7 @@ from itertools import accumulate, chain
 from struct import Struct
 from typing import NamedTuple
 
-from collector.model import Column, Snapshots
+from collector.model import Column, QuoteColumns
 
 COLUMNS = (
     "slot",
@@ -42,7 +42,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Packed(NamedTuple):
+class EncodedCopy(NamedTuple):
     """A walk's rows for COPY (binary), and eight bytes that stand for their values and order.
 
     The digest leaves out slot and target, so that two walks that saw the same have the same; listings are in
@@ -53,26 +53,28 @@ class Packed(NamedTuple):
     digest: bytes
 
 
-def pack(slot: datetime, target: int, pages: Sequence[Snapshots], listings: Sequence[Column]) -> Packed:
+def encode_copy(
+    slot: datetime, target: int, pages: Sequence[QuoteColumns], listings: Sequence[Column]
+) -> EncodedCopy:
     """Pack the rows of one walk, positions from 1; `listings` has the numbers of each page's."""
     values = _columns(pages, listings)
     digest = blake2b(b"".join(values), digest_size=8).digest()
     count = sum(map(len, pages))
     positions = _big_endian([array("h", range(1, count + 1))])
-    body = bytearray(_blank(slot, target) * count)
-    for place, width, column in zip(_PLACES, _WIDTHS, (*values, positions), strict=False):
+    body = bytearray(_row_template(slot, target) * count)
+    for offset, width, column in zip(_PLACES, _WIDTHS, (*values, positions), strict=False):
         for byte in range(width):
-            body[place + byte :: _ROW.size] = column[byte::width]
-    return Packed(b"".join((_HEADER, body, _TRAILER)), digest)
+            body[offset + byte :: _ROW.size] = column[byte::width]
+    return EncodedCopy(b"".join((_HEADER, body, _TRAILER)), digest)
 
 
-def _blank(slot: datetime, target: int) -> bytes:
+def _row_template(slot: datetime, target: int) -> bytes:
     """A row of zeros at its slot and target."""
     zeros = chain.from_iterable((width, 0) for width in _WIDTHS)
     return _ROW.pack(len(COLUMNS), 8, (slot - _EPOCH) // _MICROSECOND, 2, target, *zeros)
 
 
-def _columns(pages: Sequence[Snapshots], listings: Sequence[Column]) -> Sequence[bytes]:
+def _columns(pages: Sequence[QuoteColumns], listings: Sequence[Column]) -> Sequence[bytes]:
     """From volume to low, each from the first row of the walk to its last."""
     rates = [_rates(page) for page in pages]
     price, change, volume, *quotes = zip(
@@ -81,7 +83,7 @@ def _columns(pages: Sequence[Snapshots], listings: Sequence[Column]) -> Sequence
     return list(map(_big_endian, (volume, listings, price, change, rates, *quotes)))
 
 
-def _rates(page: Snapshots) -> Column:
+def _rates(page: QuoteColumns) -> Column:
     return array("i", [points << 3 | sign for points, sign in zip(page.change_bp, page.sign, strict=True)])
 
 

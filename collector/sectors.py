@@ -21,7 +21,7 @@ _MARKET_BY_DIGIT = {
 }
 
 
-def shipped() -> Mapping[str, Sector]:
+def bundled_sectors() -> Mapping[str, Sector]:
     """The table that travels with the program, by code, in the order of the codes within each market."""
     with path("config", "sectors.csv").open(encoding="utf-8", newline="") as file:
         return {row["code"]: _sector(row) for row in csv.DictReader(file)}
@@ -41,15 +41,15 @@ def first_digits(market: Market) -> tuple[str, ...]:
     return tuple(digit for digit, owner in _MARKET_BY_DIGIT.items() if owner is market)
 
 
-def served(listed: Sequence[Sector], market: Market) -> list[Sector]:
+def filter_served(listed: Sequence[Sector], market: Market) -> list[Sector]:
     """Those of a market's list whose codes it serves; Unreadable if none is, for then it is another's list.
 
     Who refreshes a table from that would take the market's own for gone.
     """
-    found = [sector for sector in listed if market_of(sector.code) is market]
-    if not found:
+    served_sectors = [sector for sector in listed if market_of(sector.code) is market]
+    if not served_sectors:
         raise Unreadable(f"ka10101 lists no sector that {market} serves")
-    return found
+    return served_sectors
 
 
 def of_market(sectors: Mapping[str, Sector], market: Market, exchange: Exchange) -> tuple[Sector, ...]:

@@ -20,15 +20,15 @@ from collector.errors import StoreError, StoreFailure
 from collector.lease import LeaseLost
 from collector.model import (
     KST,
+    Baseline,
     Certificate,
     EarlierWalk,
     Exchange,
     History,
-    Known,
     Outcome,
-    Reading,
     Status,
     Target,
+    WalkResult,
 )
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
@@ -50,7 +50,7 @@ SELECT target, status, pages, rows, remarks, error, attempts, expected, bad
 FROM collector.walk
 WHERE slot = $1
 """
-_KNOWN = """
+_BASELINES = """
 SELECT t.id, whole.rows, whole.slot, whole.members
 FROM unnest($1::smallint[]) AS t (id)
 LEFT JOIN LATERAL (
@@ -211,7 +211,7 @@ INSERT INTO collector.quarantine (slot, target, page, raw, reason, symbol)
 SELECT $1, $2, page, raw, reason, symbol
 FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[]) AS bad (page, raw, reason, symbol)
 """
-_FOUND = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
+_WALK_COMMITTED = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
 _TEND_DAY = "SELECT collector.tend_day($1)"
 _BEGIN_SWEEP = """
@@ -251,10 +251,10 @@ LIMIT 1
 """
 
 
-class Store:
+class SnapshotStore:
     """The database as one collector uses it. Errors are StoreError.
 
-    All that it writes goes through `database.transaction`: one that is `lease.Leased` lets it write only
+    All that it writes goes through `database.transaction`: one that is `lease.FencedDatabase` lets it write only
     while the lease is held.
     """
 
@@ -265,7 +265,7 @@ class Store:
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         """Note that a sweep begins, and make sure that its targets and its day are there."""
         await self.registry.refresh()
-        await self.registry.number(targets)
+        await self.registry.register_targets(targets)
         async with self.database.transaction("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
             await connection.execute(_BEGIN_SWEEP, slot, universe)
@@ -277,10 +277,10 @@ class Store:
         """
         with suppress(StoreError):
             # It only makes questions quicker, of which the first are ours; the next sweep tends it as well.
-            async with self.database.session("tending the day's index") as connection:
+            async with self.database.connection("tending the day's index") as connection:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
         if others:
-            await self.keep_sight(slot, others)
+            await self.record_sightings(slot, others)
         async with self.database.transaction("ending a sweep") as connection:
             await self.registry.keep_members(connection, slot)
             await connection.execute(_KEEP_MEMBERSHIP, slot)
@@ -306,27 +306,29 @@ class Store:
                     await connection.fetchval(_SUSPECT_COPY, row["target"], row["slot"], by)
         return {target for target, at in copies.items() if at == slot}
 
-    async def keep_sight(self, slot: datetime, targets: Iterable[Target]) -> None:
+    async def record_sightings(self, slot: datetime, targets: Iterable[Target]) -> None:
         """Note which listings complete walks of a slot showed, and where: who walked them may have died before."""
         async with self.database.transaction("keeping who was seen") as connection:
-            await connection.execute(_SEEN_BY_OTHERS, slot, [self.registry.targets[one] for one in targets])
+            await connection.execute(
+                _SEEN_BY_OTHERS, slot, [self.registry.targets[target] for target in targets]
+            )
 
-    async def end_help(self, slot: datetime) -> None:
+    async def end_assist(self, slot: datetime) -> None:
         """Note which listings our complete walks of somebody else's sweep showed, and where."""
         async with self.database.transaction("ending what was helped with") as connection:
             await self.registry.keep_members(connection, slot)
 
-    async def open_sweep(self, universe: str, since: datetime) -> datetime | None:
+    async def find_unfinished_sweep(self, universe: str, since: datetime) -> datetime | None:
         """The newest slot after `since` whose sweep stored something and did not end, None if there is none."""
-        async with self.database.session("looking for a sweep to resume") as connection:
+        async with self.database.connection("looking for a sweep to resume") as connection:
             slot: datetime | None = await connection.fetchval(_OPEN_SWEEP, universe, since)
             return slot
 
     async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
         """What the ledger holds of a slot; a target that another program has brought meanwhile is not ours."""
-        targets = {number: target for target, number in self.registry.targets.items()}
-        async with self.database.session("reading the ledger") as connection:
-            found = await connection.fetch(_LEDGER, slot)
+        targets = {target_id: target for target, target_id in self.registry.targets.items()}
+        async with self.database.connection("reading the ledger") as connection:
+            rows = await connection.fetch(_LEDGER, slot)
         return {
             targets[row["target"]]: Outcome(
                 target=targets[row["target"]],
@@ -340,38 +342,38 @@ class Store:
                 expected=row["expected"],
                 bad=row["bad"],
             )
-            for row in found
+            for row in rows
             if row["target"] in targets
         }
 
-    async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
+    async def baselines(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Baseline]:
         """What walks before a slot tell of each target."""
         await self.registry.refresh()
         ids = [self.registry.targets[target] for target in targets]
-        async with self.database.session("reading earlier walks") as connection:
-            found = await connection.fetch(_KNOWN, ids, slot)
-        return {target: _known(row) for target, row in zip(targets, found, strict=True)}
+        async with self.database.connection("reading earlier walks") as connection:
+            rows = await connection.fetch(_BASELINES, ids, slot)
+        return {target: _baseline(row) for target, row in zip(targets, rows, strict=True)}
 
     async def history(self, slot: datetime, target: Target) -> History:
         """The walks of a target before a slot, back to the last complete one, with the symbols of each.
 
         Walks whose rows are not in the database any more are left out.
         """
-        async with self.database.session("reading the history of a list") as connection:
+        async with self.database.connection("reading the history of a list") as connection:
             return await _read_history(connection, slot, target, self.registry.targets[target])
 
-    async def none_there(self, slot: datetime, target: Target) -> bool:
+    async def has_no_nxt_members(self, slot: datetime, target: Target) -> bool:
         """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
 
         Both within ten days, and both needed, and the largest must be of a list to which all of the sector belongs
         on KRX: this is what makes an empty sector on NXT believable.
         """
-        async with self.database.session("comparing KRX with NXT") as connection:
+        async with self.database.connection("comparing KRX with NXT") as connection:
             return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
-    async def enter(
+    async def save_walk(
         self,
-        reading: Reading,
+        reading: WalkResult,
         certificate: Certificate,
         claim: Claim | None = None,
         *,
@@ -391,15 +393,15 @@ class Store:
 
         async def write(again: bool) -> bool:
             nonlocal packed
-            if again and await self._is_there(reading, certificate.status):
+            if again and await self._was_committed(reading, certificate.status):
                 return True
             if packed is None or packed.generation != self.registry.generation:
                 packed = await self._pack(reading)
-            return await self._written(
+            return await self._write_walk(
                 reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out
             )
 
-        entered = await self._repeated(reading.slot, write)
+        entered = await self._with_retries(reading.slot, write)
         if entered and borne_out:
             await self._keep_memberships(borne_out)
         if certificate.status is Status.COMPLETE:
@@ -407,43 +409,43 @@ class Store:
             self.registry.note_members(reading.target.market, listings)
         return entered
 
-    async def _pack(self, reading: Reading) -> "_Packed":
+    async def _pack(self, reading: WalkResult) -> "_Packed":
         """The rows with the ids of this moment. New listings are registered first, which changes the generation."""
         pages = [page.rows for page in reading.pages]
         for page in pages:
-            await self.registry.numbers(page.listings, reading.slot)
+            await self.registry.listing_ids(page.listings, reading.slot)
         generation = self.registry.generation
-        numbers = [await self.registry.numbers(page.listings, reading.slot) for page in pages]
+        numbers = [await self.registry.listing_ids(page.listings, reading.slot) for page in pages]
         if reading.target not in self.registry.targets:
-            await self.registry.number([reading.target])
+            await self.registry.register_targets([reading.target])
         target = self.registry.targets[reading.target]
-        return _Packed(generation, target, *rows.pack(reading.slot, target, pages, numbers))
+        return _Packed(generation, target, *rows.encode_copy(reading.slot, target, pages, numbers))
 
-    async def enter_failure(
+    async def save_failure(
         self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
     ) -> bool:
         """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is.
 
-        ClaimLost as in `enter`.
+        ClaimLost as in `save_walk`.
         """
         nothing: tuple[Any, ...] = (None, None, [], [], 0, None, None, None, None)
         values: tuple[Any, ...] = (Status.FAILED, 0, 0, [], error, attempts, *nothing)
 
         async def write(_again: bool) -> bool:
-            await self.registry.number([target])
-            generation, number = self.registry.generation, self.registry.targets[target]
+            await self.registry.register_targets([target])
+            generation, value = self.registry.generation, self.registry.targets[target]
             async with self.database.transaction(f"noting that {target} failed") as connection:
                 if claim is not None:
-                    await claim.redeem(connection)
-                row = await connection.fetchrow(_ENTER, slot, number, *values)
+                    await claim.complete(connection)
+                row = await connection.fetchrow(_ENTER, slot, value, *values)
                 _refuse_stale(row, generation)
                 return row["fresh"] is not None
 
-        return await self._repeated(slot, write)
+        return await self._with_retries(slot, write)
 
-    async def _written(
+    async def _write_walk(
         self,
-        reading: Reading,
+        reading: WalkResult,
         certificate: Certificate,
         packed: "_Packed",
         *,
@@ -456,7 +458,7 @@ class Store:
         values = (certificate.status, *_ledger_values(reading, certificate, expected), *digests)
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
-                await claim.redeem(connection)
+                await claim.complete(connection)
             row = await connection.fetchrow(_ENTER, reading.slot, target, *values)
             _refuse_stale(row, packed.generation)
             if row["fresh"] is None:
@@ -480,11 +482,11 @@ class Store:
             for slot in sorted(days.values()):
                 await connection.execute(_KEEP_MEMBERSHIP, slot)
 
-    async def _repeated(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
+    async def _with_retries(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
         """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
-        for number, pause in enumerate(_TRIES):
+        for attempt, pause in enumerate(_TRIES):
             try:
-                return await self._with_fresh_ids(work, again=number > 0)
+                return await self._with_fresh_ids(work, again=attempt > 0)
             except LeaseLost:
                 raise
             except StoreError as error:
@@ -506,13 +508,13 @@ class Store:
                 await self.registry.open()
         return await work(again)
 
-    async def _is_there(self, reading: Reading, status: Status) -> bool:
+    async def _was_committed(self, reading: WalkResult, status: Status) -> bool:
         """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""
-        async with self.database.session("looking whether a walk was stored") as connection:
-            found = await connection.fetchval(
-                _FOUND, reading.slot, self.registry.targets[reading.target], status
+        async with self.database.connection("looking whether a walk was stored") as connection:
+            requested_at = await connection.fetchval(
+                _WALK_COMMITTED, reading.slot, self.registry.targets[reading.target], status
             )
-        return bool(found == reading.requested_at)
+        return bool(requested_at == reading.requested_at)
 
     async def _make_day(self, slot: datetime) -> None:
         async with self.database.transaction("making a partition") as connection:
@@ -539,19 +541,19 @@ def _midnight(slot: datetime) -> datetime:
     return slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _known(row: Mapping[str, Any]) -> Known:
-    return Known(
+def _baseline(row: Mapping[str, Any]) -> Baseline:
+    return Baseline(
         rows=row["rows"],
         day=row["slot"] and row["slot"].astimezone(KST).date(),
         members=row["members"],
     )
 
 
-async def _read_history(connection: Connection, slot: datetime, target: Target, number: int) -> History:
-    walks = await connection.fetch(_EARLIER, number, slot)
+async def _read_history(connection: Connection, slot: datetime, target: Target, value: int) -> History:
+    walks = await connection.fetch(_EARLIER, value, slot)
     newest = {row["members"]: row["slot"] for row in reversed(walks)}
     wanted = {*sorted(newest.values())[-_LISTS:], *(newest[row["members"]] for row in walks[-1:])}
-    lists = await _read_lists(connection, number, list(wanted))
+    lists = await _read_lists(connection, value, list(wanted))
     earlier = [
         EarlierWalk(
             slot=row["slot"],
@@ -572,13 +574,13 @@ async def _read_history(connection: Connection, slot: datetime, target: Target, 
 
 
 async def _read_lists(
-    connection: Connection, number: int, slots: Sequence[datetime]
+    connection: Connection, value: int, slots: Sequence[datetime]
 ) -> dict[datetime, tuple[str, ...]]:
     """The symbols of walks, in the order served; those of undecoded rows last."""
-    return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, number, slots)}
+    return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, value, slots)}
 
 
-def _ledger_values(reading: Reading, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
+def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
     """pages … expected, in the order of `_ENTER`."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
@@ -616,7 +618,7 @@ async def _copy(connection: Connection, slot: datetime, data: bytes, count: int)
         )
 
 
-async def _quarantine(connection: Connection, reading: Reading, target: int) -> None:
-    bad = [(number, *row) for number, page in enumerate(reading.pages, 1) for row in page.bad]
+async def _quarantine(connection: Connection, reading: WalkResult, target: int) -> None:
+    bad = [(page_number, *row) for page_number, page in enumerate(reading.pages, 1) for row in page.bad]
     if bad:
         await connection.execute(_QUARANTINE, reading.slot, target, *map(list, zip(*bad, strict=True)))

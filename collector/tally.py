@@ -7,7 +7,7 @@ from collector.model import Outcome
 
 
 @dataclass
-class Tally:
+class SweepProgress:
     """How far a sweep has come: written here, read by whoever draws it. `units` is what its targets are called."""
 
     units: str = "targets"
@@ -17,9 +17,9 @@ class Tally:
     rows: int = 0
     requests: int = 0
     expected_pages: int = 0
-    surplus: int = 0
+    unknown_fields: int = 0
     """Fields that no document knows: they are not stored, and the API has changed."""
-    decorated: int = 0
+    noncanonical_numbers: int = 0
     """Numbers that are not written plainly: they are read, and the API may be about to write something else."""
     outcomes: list[Outcome] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)

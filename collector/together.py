@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Group:
-    """Where `together` is told what to run."""
+    """Where `task_group` is told what to run."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
@@ -30,7 +30,7 @@ class Group:
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[Group]:
+async def task_group() -> AsyncIterator[Group]:
     """Run tasks as a TaskGroup does; the first CollectorError comes out as what it is.
 
     Those that fell in the same moment say the same. Cancelled while a task fails, it ends as cancelled: whoever wants
@@ -45,14 +45,14 @@ async def together() -> AsyncIterator[Group]:
             group = Group(tasks)
             yield group
             await group.end()
-    except* CollectorError as found:
-        failure = _first(found)
+    except* CollectorError as caught:
+        failure = _first(caught)
     if failure is not None:
-        end_if_cancelled()
+        raise_if_cancelled()
         raise failure from None  # within `except*` Python before 3.11.4 would make a group of it once more
 
 
-def end_if_cancelled() -> None:
+def raise_if_cancelled() -> None:
     """What is cancelled while it fails may tell of the failure alone: a wish to stop wins over an error."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -61,5 +61,5 @@ def end_if_cancelled() -> None:
 
 def _first(group: BaseExceptionGroup[CollectorError]) -> CollectorError:
     """One of a group, however deep it lies."""
-    one = group.exceptions[0]
-    return _first(one) if isinstance(one, BaseExceptionGroup) else one
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -56,7 +56,7 @@ RETURNING sealed, issued_at, expires_at, failures, failure,
 ISSUED_WITHIN = 40.0
 """Seconds in which the API gives a token or is taken to be away, whatever `api.timeout` allows a single request."""
 # Whoever holds the row is asking the API.
-_PATIENTLY = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
+_LONG_TIMEOUTS = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'"
 _RENEWED_WITHIN = 60.0 + ISSUED_WITHIN + 10.0
 _NOT_ISSUED = (
     "see whether api.base_url leads to Kiwoom, and whether the key is in force"
@@ -80,7 +80,7 @@ def key_digest(app_key: Secret) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CachedToken:
     value: Secret
     renew_at: datetime
     expires_at: datetime
@@ -92,7 +92,7 @@ def pause_after(failures: int) -> timedelta:
     return min(LONGEST_PAUSE, FIRST_PAUSE * doubled)
 
 
-class Tokens:
+class TokenStore:
     """Where a token is had. `issue` asks the API for a new one; the current one is remembered in between."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Tokens:
         self._seal = SecretBox(_sealing_key(app_key, secret_key))
         self._issue = issue
         self._now = now
-        self._held: _Held | None = None
+        self._cached: _CachedToken | None = None
         self._one_at_a_time = asyncio.Lock()
         self.is_failing = False
         """Whether the last try to get a token failed, ours or, while we may not try, another program's."""
@@ -121,54 +121,54 @@ class Tokens:
 
         Unavailable: the token call fails, or failed a moment ago; `ignore_pause` asks all the same.
         """
-        if self._is_live(self._held):
-            assert self._held is not None
-            return self._held.value
-        return await self._fetched(failed=None, ignore_pause=ignore_pause)
+        if self._is_live(self._cached):
+            assert self._cached is not None
+            return self._cached.value
+        return await self._read_or_issue(failed=None, ignore_pause=ignore_pause)
 
-    async def renewed(self, failed: Secret) -> Secret:
+    async def renew(self, failed: Secret) -> Secret:
         """The token after `failed` was refused: another program's newer one, or else a new one."""
-        if self._held is not None and self._held.value != failed:
+        if self._cached is not None and self._cached.value != failed:
             return await self.current()
-        return await self._fetched(failed=failed)
+        return await self._read_or_issue(failed=failed)
 
-    async def _fetched(self, failed: Secret | None, *, ignore_pause: bool = False) -> Secret:
+    async def _read_or_issue(self, failed: Secret | None, *, ignore_pause: bool = False) -> Secret:
         async with self._one_at_a_time:
-            if self._is_usable(self._held, failed):
-                assert self._held is not None
-                return self._held.value
-            self._held = await self._read() if failed is None else None
-            if not self._is_live(self._held):
-                self._held = await self._issued_or_old(failed, ignore_pause=ignore_pause)
+            if self._is_usable(self._cached, failed):
+                assert self._cached is not None
+                return self._cached.value
+            self._cached = await self._read() if failed is None else None
+            if not self._is_live(self._cached):
+                self._cached = await self._issued_or_old(failed, ignore_pause=ignore_pause)
             self.is_failing = False
-            return self._held.value if self._held else Secret("")
+            return self._cached.value if self._cached else Secret("")
 
-    async def _read(self) -> _Held | None:
-        async with self._database.session("reading the token") as connection:
+    async def _read(self) -> _CachedToken | None:
+        async with self._database.connection("reading the token") as connection:
             row = await connection.fetchrow(_READ, self._key)
-        return self._opened(row) if row else None
+        return self._decrypt(row) if row else None
 
-    async def _issued_or_old(self, failed: Secret | None, *, ignore_pause: bool) -> _Held:
+    async def _issued_or_old(self, failed: Secret | None, *, ignore_pause: bool) -> _CachedToken:
         """A new token; while none is to be had, one that is due for renewal is used until its end."""
-        old = self._held
+        old = self._cached
         try:
-            return await self._issued(failed, ignore_pause=ignore_pause)
+            return await self._issue_locked(failed, ignore_pause=ignore_pause)
         except Unavailable:
             if old is None or old.expires_at <= self._now():
                 raise
             return old
 
-    async def _issued(self, failed: Secret | None, *, ignore_pause: bool) -> _Held:
+    async def _issue_locked(self, failed: Secret | None, *, ignore_pause: bool) -> _CachedToken:
         """A new token, unless another program was quicker. The row is locked while the API is asked.
 
         A failure is committed with the row, and raised after that.
         """
         async with self._database.transaction("renewing the token", timeout=_RENEWED_WITHIN) as connection:
-            await connection.execute(_PATIENTLY)
+            await connection.execute(_LONG_TIMEOUTS)
             row = await connection.fetchrow(_LOCK, self._key)
-            found = self._opened(row)
-            if found is not None and self._is_usable(found, failed):
-                return found
+            stored = self._decrypt(row)
+            if stored is not None and self._is_usable(stored, failed):
+                return stored
             wait = row["wait"]
             if not ignore_pause and wait is not None and 0 < wait <= LONGEST_PAUSE.total_seconds():
                 self.is_failing = True
@@ -181,18 +181,18 @@ class Tokens:
                 sealed = self._seal.encrypt(token.value.reveal().encode())
                 issued_at = self._now()
                 await connection.execute(_KEEP, self._key, sealed, issued_at, token.expires_at)
-                return _held(token.value, issued_at, token.expires_at)
+                return _cache_token(token.value, issued_at, token.expires_at)
             pause = pause_after(row["failures"] + 1)
             await connection.execute(_FAIL, self._key, str(failure), pause)
-        raise self._failed(failure, pause)
+        raise self._explain_failure(failure, pause)
 
-    def _failed(self, failure: Unavailable | Unreadable, pause: timedelta) -> CollectorError:
+    def _explain_failure(self, failure: Unavailable | Unreadable, pause: timedelta) -> CollectorError:
         """What a failed token call is to whoever wanted the token; an answer that is none is everybody's affair."""
         self.is_failing = True
         seconds = int(pause.total_seconds())
         logger.info("token.unavailable", key=self._key, reason=str(failure), again_in=seconds)
         if isinstance(failure, Unreadable):
-            return _denied(failure)
+            return _make_denied(failure)
         text = f"no token: {failure}; asked for again in {seconds} s"
         return Unavailable(text, code=failure.code, text=failure.text)
 
@@ -206,24 +206,24 @@ class Tokens:
         except Throttled as error:
             raise Unavailable(str(error), code=error.code, text=error.text) from error
         except (Rejected, TokenExpired) as error:
-            raise _denied(error) from error
+            raise _make_denied(error) from error
         self._believable(token)
         return token
 
-    def _opened(self, row: Any) -> _Held | None:
+    def _decrypt(self, row: Any) -> _CachedToken | None:
         """The token in the database, None if there is none or another secret key sealed it."""
         sealed, issued_at, expires_at = row["sealed"], row["issued_at"], row["expires_at"]
         if sealed is None or issued_at is None or expires_at is None:
             return None
         try:
-            return _held(Secret(self._seal.decrypt(sealed).decode()), issued_at, expires_at)
+            return _cache_token(Secret(self._seal.decrypt(sealed).decode()), issued_at, expires_at)
         except CryptoError:
             return None
 
-    def _is_live(self, token: _Held | None) -> bool:
+    def _is_live(self, token: _CachedToken | None) -> bool:
         return token is not None and token.renew_at > self._now()
 
-    def _is_usable(self, token: _Held | None, failed: Secret | None) -> bool:
+    def _is_usable(self, token: _CachedToken | None, failed: Secret | None) -> bool:
         return token is not None and self._is_live(token) and token.value != failed
 
     def _believable(self, token: Token) -> None:
@@ -232,11 +232,11 @@ class Tokens:
             raise Unreadable("the token that was issued ends in the past or in the far future")
 
 
-def _held(value: Secret, issued_at: datetime, expires_at: datetime) -> _Held:
-    return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)
+def _cache_token(value: Secret, issued_at: datetime, expires_at: datetime) -> _CachedToken:
+    return _CachedToken(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)
 
 
-def _denied(error: ApiError) -> Denied:
+def _make_denied(error: ApiError) -> Denied:
     return Denied(f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED)
 
 

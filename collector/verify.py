@@ -69,7 +69,7 @@ WHERE slot >= $1 AND slot < $2 AND (
 """
 
 
-class Damage(NamedTuple):
+class Mismatch(NamedTuple):
     """A walk whose rows are not those that were committed, and what is wrong with them."""
 
     slot: datetime
@@ -91,28 +91,28 @@ class Findings:
 
 async def span(database: Database) -> tuple[date, date] | None:
     """The first and the last day of the ledger, None if it is empty."""
-    async with database.session("looking at the ledger") as connection:
+    async with database.connection("looking at the ledger") as connection:
         first, last = await connection.fetchrow(_SPAN)
     return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
 
 
-async def verify(database: Database, first: date, last: date, findings: Findings) -> AsyncIterator[Damage]:
+async def verify(database: Database, first: date, last: date, findings: Findings) -> AsyncIterator[Mismatch]:
     """Every damaged walk of these days, both included, in time order; what was seen is counted in `findings`.
 
     Each day is read as it is at one moment, so a sweep that goes on meanwhile is no damage.
     """
-    for day in (first + number * _DAY for number in range((last - first).days + 1)):
+    for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
         async with (
-            database.session(f"verifying {day}", timeout=LONGEST) as connection,
+            database.connection(f"verifying {day}", timeout=LONGEST) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            found = [damage async for damage in _of_day(connection, day, findings)]
-        findings.damaged += len(found)
-        for damage in found:
+            mismatches = [damage async for damage in _of_day(connection, day, findings)]
+        findings.damaged += len(mismatches)
+        for damage in mismatches:
             yield damage
 
 
-async def _of_day(connection: Connection, day: date, findings: Findings) -> AsyncIterator[Damage]:
+async def _of_day(connection: Connection, day: date, findings: Findings) -> AsyncIterator[Mismatch]:
     begins = datetime.combine(day, time(), KST)
     walks = await connection.fetch(_WALKS, begins, begins + _DAY)
     if not await connection.fetchval(_IS_KEPT, day):
@@ -124,9 +124,9 @@ async def _of_day(connection: Connection, day: date, findings: Findings) -> Asyn
         findings.walks += 1
         findings.rows += stored["rows"]
         if what := _wrong(walk, stored):
-            yield Damage(walk["slot"], _name(walk), what)
+            yield Mismatch(walk["slot"], _name(walk), what)
     for stray in await connection.fetch(_STRAY, begins, begins + _DAY):
-        yield Damage(stray["slot"], _name(stray), f"{stray['rows']} rows that no walk has stored")
+        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows that no walk has stored")
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -150,14 +150,14 @@ def _wrong_listings(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     """What is wrong with the listings that the rows name; walks before `names` was kept tell of symbols alone."""
     if stored["nameless"]:
         return f"{stored['nameless']} rows name a listing that is not there"
-    if walk["members"] != _digest(",".join(_known(stored["symbols"])).encode()):
+    if walk["members"] != _digest(",".join(_known_symbols(stored["symbols"])).encode()):
         return "listings have changed their symbols"
     if walk["names"] not in (None, _digest(stored["names"].encode())):
         return "listings have changed their symbols or names"
     return ""
 
 
-def _known(symbols: Sequence[str | None]) -> list[str]:
+def _known_symbols(symbols: Sequence[str | None]) -> list[str]:
     return sorted(symbol for symbol in symbols if symbol is not None)
 
 
@@ -167,12 +167,12 @@ def _digests(stored: Mapping[str, Any]) -> Iterator[bytes]:
     names = ("listing", "price", "change", "rate", "ask", "bid", "open", "high", "low")
     columns = [stored[name] or () for name in names]
     volume, position = stored["volume"] or (), stored["position"] or ()
-    yield _digest(pack(f">{count}q", *volume) + b"".join(pack(f">{count}i", *each) for each in columns))
+    yield _digest(pack(f">{count}q", *volume) + b"".join(pack(f">{count}i", *column) for column in columns))
     rows = zip(volume, *columns, position, strict=True)
-    yield _digest(b"".join(_ROW.pack(*_behind_their_lengths(row)) for row in rows))
+    yield _digest(b"".join(_ROW.pack(*_with_length_prefixes(row)) for row in rows))
 
 
-def _behind_their_lengths(row: Sequence[int]) -> Iterator[int]:
+def _with_length_prefixes(row: Sequence[int]) -> Iterator[int]:
     for length, value in zip((8, *[4] * 9, 2), row, strict=True):
         yield length
         yield value

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.claims import Claim, Taken
+from collector.claims import Claim, ClaimedTarget
 from collector.errors import ApiError
-from collector.kiwoom import Kiwoom, Trace
+from collector.kiwoom import KiwoomClient, RequestCounter
 from collector.log import logger
-from collector.model import Exchange, Known, Page, Reading, Remark
+from collector.model import Baseline, Exchange, Page, Remark, WalkResult
 from collector.patience import WALK_ATTEMPTS, is_cured_by_first_page
-from collector.tally import Tally
+from collector.tally import SweepProgress
 
 PAGE_CAP = 200
 ROW_CAP = 20_000
@@ -19,25 +19,32 @@ EMPTY_PAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class LateWindow:
     """Until when a late sweep sees what it is to see (None: it is not late), and what to remark of its walks."""
 
     until: datetime | None
     remarks: tuple[Remark, ...]
 
 
-class Walk:
+class TargetReader:
     """The reading of one target, page by page; started over once if the next-key is not good any more."""
 
-    def __init__(self, kiwoom: Kiwoom, slot: datetime, taken: Taken, tally: Tally, late: Late) -> None:
+    def __init__(
+        self,
+        kiwoom: KiwoomClient,
+        slot: datetime,
+        taken: ClaimedTarget,
+        tally: SweepProgress,
+        late: LateWindow,
+    ) -> None:
         self.slot = slot
         self.late = late
         self.target = taken.target
         self.claim: Claim | None = taken.claim
         self.began = self.ended = 0.0
-        self.reading: Reading | None = None
+        self.reading: WalkResult | None = None
         self.error: ApiError | None = None
-        self._trace = Trace()
+        self._counter = RequestCounter()
         self._key: str | None = None
         self._kiwoom = kiwoom
         self.tally = tally
@@ -45,7 +52,7 @@ class Walk:
     @property
     def attempts(self) -> int:
         """Requests sent for this walk so far, retries included."""
-        return self._trace.sent
+        return self._counter.sent
 
     async def read(self) -> None:
         """Read from the first page to the last; ApiError where a page is not to be had."""
@@ -60,12 +67,12 @@ class Walk:
                 logger.info("walk.started_over", target=str(self.target), reason=str(error))
         self.reading = await self._pages()
 
-    def is_outlived(self) -> bool:
+    def ended_too_late(self) -> bool:
         """Whether its last page may already show another session than it is to show."""
         until = self.late.until
         return self.reading is not None and until is not None and self.reading.page_times[-1] >= until
 
-    def is_doubtful(self, known: Known) -> bool:
+    def needs_deferred_judgement(self, known: Baseline) -> bool:
         """Whether it says that a sector has no member on NXT.
 
         That is so for many small ones, and it is also what a glitch looks like: it is judged when the
@@ -74,12 +81,12 @@ class Walk:
         empty = self.reading is not None and not self.reading.row_count
         return empty and self.target.exchange is Exchange.NXT and known.rows != 0
 
-    async def _pages(self) -> Reading:
+    async def _pages(self) -> WalkResult:
         """All pages, over one connection; a walk that is started over takes another one."""
-        with self._trace:
+        with self._counter:
             return await self._read_pages()
 
-    async def _read_pages(self) -> Reading:
+    async def _read_pages(self) -> WalkResult:
         requested_at = datetime.now(UTC)
         pages: list[Page] = []
         times: list[datetime] = []
@@ -93,35 +100,35 @@ class Walk:
             pages.append(page)
             times.append(arrived)
             key = page.next_key
-            stopped = _why_stop(pages, keys)
+            stopped = _stop_reason(pages, keys)
             if key is None or stopped:
                 break
             keys.add(key)
-        return Reading(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
+        return WalkResult(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
 
     async def _ask_again(self, key: str | None) -> tuple[Page, datetime]:
         """The page whose answer leads back to a page before it, as does an earlier answer that comes once more.
 
         Over a new connection nothing of an earlier request can come.
         """
-        self._trace.distrust()
+        self._counter.distrust()
         return await self._page(key)
 
     async def _page(self, key: str | None) -> tuple[Page, datetime]:
-        before = self._trace.sent
+        before = self._counter.sent
         self._key = key
         try:
-            page, arrived = await self._kiwoom.prices(self.target, key, trace=self._trace)
+            page, arrived = await self._kiwoom.prices(self.target, key, counter=self._counter)
         finally:
-            self.tally.requests += self._trace.sent - before
+            self.tally.requests += self._counter.sent - before
         self.tally.pages += 1
         self.tally.rows += len(page.rows)
-        self.tally.surplus += page.surplus
-        self.tally.decorated += page.decorated
+        self.tally.unknown_fields += page.surplus
+        self.tally.noncanonical_numbers += page.decorated
         return page, arrived
 
 
-def _why_stop(pages: Sequence[Page], keys: set[str]) -> Remark | None:
+def _stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
     """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
     key = pages[-1].next_key
     if key is None:

@@ -55,9 +55,9 @@ def read_file(path: Path) -> Mapping:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{show(str(path))}: there is no such file") from None
+        raise ConfigError(f"{printable(str(path))}: there is no such file") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{show(str(path))}: cannot be read ({_why(error)})") from None
+        raise ConfigError(f"{printable(str(path))}: cannot be read ({_why(error)})") from None
     return read(data, str(path))
 
 
@@ -90,9 +90,9 @@ def line_of(node: Node, path: abc.Iterable[str | int]) -> int:
     return line
 
 
-def complaint(origin: str, line: int, text: str) -> str:
+def format_error(origin: str, line: int, text: str) -> str:
     """The one form of every complaint about a file; always a single line."""
-    return f"{show(origin)}:{line}: {text}"
+    return f"{printable(origin)}:{line}: {text}"
 
 
 def describe(node: Node) -> str:
@@ -107,7 +107,7 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
-def show(text: str) -> str:
+def printable(text: str) -> str:
     """A text as it is if it prints on one line, quoted and escaped if it does not."""
     return text if text.isprintable() else repr(text)
 
@@ -118,18 +118,18 @@ def _why(error: Exception) -> str:
 
 def _decode(data: bytes, origin: str) -> str:
     if len(data) > MAX_BYTES:
-        raise ConfigError(complaint(origin, 1, f"more than {MAX_BYTES // 1024} kB; allowed is less"))
+        raise ConfigError(format_error(origin, 1, f"more than {MAX_BYTES // 1024} kB; allowed is less"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = _line(data[: error.start].decode("utf-8", "replace"))
         raise ConfigError(
-            complaint(origin, line, "bytes that are not UTF-8; save the file as UTF-8")
+            format_error(origin, line, "bytes that are not UTF-8; save the file as UTF-8")
         ) from None
-    if found := _UNPRINTABLE.search(text):
-        line = _line(text[: found.start()])
+    if match := _UNPRINTABLE.search(text):
+        line = _line(text[: match.start()])
         raise ConfigError(
-            complaint(origin, line, f"the character U+{ord(found[0]):04X}; allowed is plain text")
+            format_error(origin, line, f"the character U+{ord(match[0]):04X}; allowed is plain text")
         )
     return text
 
@@ -158,7 +158,7 @@ class _Events:
         return node
 
     def refuse(self, line: int, text: str) -> ConfigError:
-        return ConfigError(complaint(self._origin, line, text))
+        return ConfigError(format_error(self._origin, line, text))
 
     def _parse(self, text: str) -> Iterator[yaml.Event]:
         try:
@@ -166,7 +166,7 @@ class _Events:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             what = f"{error.context or ''} {error.problem or ''}".strip()
-            raise self.refuse(mark.line + 1 if mark else 1, f"not YAML: {show(what)}") from None
+            raise self.refuse(mark.line + 1 if mark else 1, f"not YAML: {printable(what)}") from None
         except (yaml.YAMLError, ValueError) as error:  # ValueError: PyYAML's own chr() of "\U00110000"
             raise self.refuse(1, f"not YAML: {type(error).__name__}") from None
 

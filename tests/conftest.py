@@ -8,7 +8,7 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from collector.postgres import Address
+from collector.postgres import Dsn
 from tests import database as databases
 from tests.database import Server
 
@@ -63,14 +63,14 @@ async def template(server: Server) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def database(server: Server, template: str) -> AsyncIterator[Address]:
+async def database(server: Server, template: str) -> AsyncIterator[Dsn]:
     """A database of the test's own, with the real schema."""
     async with server.database(template=template) as address:
         yield address
 
 
 @pytest.fixture
-async def blank(server: Server) -> AsyncIterator[Address]:
+async def blank(server: Server) -> AsyncIterator[Dsn]:
     """A database of the test's own with nothing in it."""
     async with server.database(options="ENCODING 'UTF8'") as address:
         yield address

@@ -8,18 +8,18 @@ from pathlib import Path
 from uuid import uuid4
 
 from collector import embedded, migrate, shipped
-from collector.postgres import Address, Connection, connect, parse
+from collector.postgres import Connection, Dsn, connect, parse_dsn
 
 
 @dataclass(frozen=True)
 class Server:
     """A server on which a test may make databases, and a session with it that makes them."""
 
-    address: Address
+    address: Dsn
     connection: Connection
 
     @asynccontextmanager
-    async def database(self, *, template: str = "template0", options: str = "") -> AsyncIterator[Address]:
+    async def database(self, *, template: str = "template0", options: str = "") -> AsyncIterator[Dsn]:
         """A database of one's own under a name that no other run has; gone afterwards, whoever is in it."""
         name = f"collector_test_{uuid4().hex}"
         await self.connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {options}")
@@ -33,8 +33,8 @@ class Server:
 async def server(home: Path) -> AsyncIterator[Server]:
     """The server in DATABASE_URL, or else a private one under `home` that trades safety for speed."""
     if url := os.environ.get("DATABASE_URL"):
-        async with connect(parse(url)) as connection:
-            yield Server(parse(url), connection)
+        async with connect(parse_dsn(url)) as connection:
+            yield Server(parse_dsn(url), connection)
         return
     async with embedded.running(home, durable=False) as address, connect(address) as connection:
         yield Server(address, connection)

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from collector.postgres import Address
+from collector.postgres import Dsn
 
 
 class Proxy:
     """Passes bytes both ways as long as `flows` is set."""
 
-    def __init__(self, target: Address, *, found: bytes = b"", given: bytes = b"") -> None:
+    def __init__(self, target: Dsn, *, found: bytes = b"", given: bytes = b"") -> None:
         self.target = target
         self.found = found
         self.given = given
@@ -79,7 +79,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(target: Address, *, found: bytes = b"", given: bytes = b"") -> AsyncIterator[Proxy]:
+async def proxied(target: Dsn, *, found: bytes = b"", given: bytes = b"") -> AsyncIterator[Proxy]:
     """A proxy in full flow; `found` in what passes is replaced by `given`, of the same length."""
     proxy = Proxy(target, found=found, given=given)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as listener:

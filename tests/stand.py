@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from collector import config
 from collector.cli import wiring
-from collector.cli.world import World
+from collector.cli.world import CliContext
 from collector.collect import Collector
 from collector.config import Environment
-from collector.model import KST, Exchange, Listings, Page, Reading, Snapshot, Snapshots, Target
-from collector.postgres import Address, connect
+from collector.model import KST, Exchange, Page, PageListings, Quote, QuoteColumns, Target, WalkResult
+from collector.postgres import Dsn, connect
 from collector.secret import Secret
 from collector.simulator import Options
 
@@ -33,7 +33,7 @@ HAVING count(s.slot) IS DISTINCT FROM w.rows
 """Walks whose rows are not as many as their line in the ledger says."""
 
 
-def url(address: Address) -> str:
+def url(address: Dsn) -> str:
     """An address as a DATABASE_URL."""
     user, database = quote(address.user, safe=""), quote(address.database, safe="")
     password = f":{quote(address.password.reveal(), safe='')}" if address.password else ""
@@ -56,7 +56,7 @@ def yaml(targets: Iterable[Target] = (), **api: Any) -> str:
 
 @asynccontextmanager
 async def collecting(
-    address: Address,
+    address: Dsn,
     base_url: str,
     *targets: Target,
     secret_key: str = SECRET_KEY,
@@ -69,17 +69,17 @@ async def collecting(
     )
     text = yaml(targets or [Target.of("KOSPI", "001", "KRX")], **api)
     settings = config.parse(text.encode(), "stand.yaml", base_url=base_url)
-    async with wiring.collector(World(environment, settings)) as collector:
+    async with wiring.open_collector(CliContext(environment, settings)) as collector:
         yield collector
 
 
-async def fetch(address: Address, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+async def fetch(address: Dsn, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
     """The rows of a query, read with a session of its own."""
     async with connect(address) as connection:
         return [tuple(row) for row in await connection.fetch(query, *arguments)]
 
 
-async def execute(address: Address, query: str, *arguments: Any) -> None:
+async def execute(address: Dsn, query: str, *arguments: Any) -> None:
     async with connect(address) as connection:
         await connection.execute(query, *arguments)
 
@@ -105,15 +105,15 @@ ORDER BY position
 """
 
 
-async def stored(address: Address, slot: datetime, target: Target) -> list[tuple[Any, ...]]:
+async def stored(address: Dsn, slot: datetime, target: Target) -> list[tuple[Any, ...]]:
     """The rows of a walk as the view shows them, in order."""
     return await fetch(address, STORED, slot, *target)
 
 
-def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 1000) -> list[Snapshot]:
+def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 1000) -> list[Quote]:
     """Rows whose values all differ, so that none can stand in for another."""
     return [
-        Snapshot(
+        Quote(
             symbol=f"{number:06}",
             name=f"{name} {number}",
             price=price + number,
@@ -131,15 +131,15 @@ def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 10
     ]
 
 
-def columns(rows: Iterable[Snapshot]) -> Snapshots:
+def columns(rows: Iterable[Quote]) -> QuoteColumns:
     """Single rows as the columns of a page."""
     walked = list(rows)
-    symbol, name, *values = zip(*walked, strict=True) if walked else [()] * len(Snapshot._fields)
+    symbol, name, *values = zip(*walked, strict=True) if walked else [()] * len(Quote._fields)
     numbers = ([0 if value is None else value for value in column] for column in values)
-    return Snapshots(Listings(symbol, name), *map(array, "iiibqiiiii", numbers))
+    return QuoteColumns(PageListings(symbol, name), *map(array, "iiibqiiiii", numbers))
 
 
-def reading(target: Target, slot: datetime, rows: Sequence[Snapshot], **changes: Any) -> Reading:
+def reading(target: Target, slot: datetime, rows: Sequence[Quote], **changes: Any) -> WalkResult:
     """A walk that found these rows on pages of 100, one a second."""
     parts = [rows[start : start + 100] for start in range(0, len(rows), 100)] or [[]]
     keys = [f"N{number}" for number in range(1, len(parts))] + [None]
@@ -150,7 +150,7 @@ def reading(target: Target, slot: datetime, rows: Sequence[Snapshot], **changes:
         "attempts": len(parts),
         **changes,
     }
-    return Reading(target=target, slot=slot, **facts)
+    return WalkResult(target=target, slot=slot, **facts)
 
 
 KRX = Exchange.KRX

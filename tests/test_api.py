@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from collector import wire
-from collector.api import BODY_LIMIT, Api
+from collector.api import BODY_LIMIT, HttpTransport
 from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
 from collector.model import Target
-from collector.pace import Missed
+from collector.pace import PermitExpired
 from collector.secret import Secret
-from collector.wire import Reply, Request
+from collector.wire import ApiRequest, ApiResponse
 from tests.bytes import Script, Visit, answer, serving
 
 ASK = wire.ask_prices(Target.of("KOSPI", "001", "KRX"))
@@ -36,11 +36,11 @@ KEY, SECRET, TOKEN = "s3ntinel-app-key", "s3ntinel-secret-key", "s3ntinel-bearer
 ASK_TOKEN = wire.ask_token(Secret(KEY), Secret(SECRET))
 
 
-def client(url: str, *, timeout: float = 60.0) -> Api:
-    return Api(url, timeout=timeout, user_agent="collector-tests/1", connections=4)
+def client(url: str, *, timeout: float = 60.0) -> HttpTransport:
+    return HttpTransport(url, timeout=timeout, user_agent="collector-tests/1", connections=4)
 
 
-async def asked(script: Script, *, timeout: float = 60.0, ask: Request = ASK) -> Reply:
+async def asked(script: Script, *, timeout: float = 60.0, ask: ApiRequest = ASK) -> ApiResponse:
     async with serving(script) as server, client(server.url, timeout=timeout) as api:
         return await api.post(ask, Secret(TOKEN))
 
@@ -137,7 +137,7 @@ async def test_a_request_says_who_asks_and_nothing_more_than_documented() -> Non
 async def test_a_call_that_is_not_on_the_list_cannot_be_sent() -> None:
     async with serving(silent) as server, client(server.url) as api:
         with pytest.raises(ValueError, match="does not send such calls"):
-            await api.post(Request("kt10000", "/api/dostk/ordr", b"{}"))
+            await api.post(ApiRequest("kt10000", "/api/dostk/ordr", b"{}"))
     assert not server.visits
 
 
@@ -235,16 +235,16 @@ async def test_an_answer_cut_at_any_byte_is_never_taken_for_a_whole_one() -> Non
 class Stopped:
     """A leg that is stopped at the last moment."""
 
-    def leave(self) -> None:
-        raise Missed
+    def before_send(self) -> None:
+        raise PermitExpired
 
-    def answered(self) -> None:
+    def on_response(self) -> None:
         raise AssertionError
 
 
 async def test_a_request_that_is_stopped_at_the_last_moment_sends_nothing() -> None:
     async with serving(partial(saying, WHOLE)) as server, client(server.url) as api:
-        with pytest.raises(Missed):
+        with pytest.raises(PermitExpired):
             await api.post(ASK, Secret(TOKEN), Stopped())
         assert (await api.post(ASK)).status == 200
         received = b"".join(visit.received for visit in server.visits)

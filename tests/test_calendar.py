@@ -442,7 +442,7 @@ def test_one_closure_of_ones_own_is_enough():
     made = over("closed: {2026-11-23: National mourning}")
     assert made.closed_reason(date(2026, 11, 23)) == "National mourning"
     assert made.sessions(date(2026, 11, 24)) == CALENDAR.sessions(date(2026, 11, 24))
-    assert (made.known_from, made.known_until) == (CALENDAR.known_from, CALENDAR.known_until)
+    assert (made.coverage_start, made.coverage_end) == (CALENDAR.coverage_start, CALENDAR.coverage_end)
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from collector.certify import PAGE_ROWS, bear_out, certify, is_copy, is_doubtful, members_digest
 from collector.model import (
     BadRow,
+    Baseline,
     Certificate,
     EarlierWalk,
     Exchange,
     History,
-    Known,
     Market,
     Page,
-    Reading,
+    Quote,
+    QuoteColumns,
     Remark,
     Sector,
-    Snapshot,
-    Snapshots,
     Status,
     Target,
+    WalkResult,
 )
 from tests.stand import columns
 
@@ -36,7 +36,7 @@ KOSPI = Target(Market.KOSPI, "001", Exchange.KRX)
 NXT = KOSPI._replace(exchange=Exchange.NXT)
 SLOT = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
-NOTHING = Known()
+NOTHING = Baseline()
 BAD = BadRow("{}", "does not decode")
 COMPOSITE = Sector("001", Market.KOSPI, "종합(KOSPI)", members=2477)
 VOLATILITY = Sector("603", Market.KOSPI, "변동성지수", index_only=True)
@@ -46,10 +46,8 @@ def listed(count: int, start: int = 1) -> list[str]:
     return [f"{number * 10:06d}" for number in range(start, start + count)]
 
 
-def listings(symbols: Sequence[str]) -> Snapshots:
-    return columns(
-        Snapshot(symbol, symbol, 1, 0, 0, 3, 0, None, None, None, None, None) for symbol in symbols
-    )
+def listings(symbols: Sequence[str]) -> QuoteColumns:
+    return columns(Quote(symbol, symbol, 1, 0, 0, 3, 0, None, None, None, None, None) for symbol in symbols)
 
 
 def pages(symbols: Sequence[str], size: int = PAGE_ROWS) -> list[Page]:
@@ -59,13 +57,13 @@ def pages(symbols: Sequence[str], size: int = PAGE_ROWS) -> list[Page]:
     return [Page(listings(part), key, announced=len(part)) for part, key in zip(cut, keys, strict=True)]
 
 
-def reading(walked: Sequence[Page], target: Target = KOSPI, stopped: Remark | None = None) -> Reading:
-    return Reading(target, SLOT, walked, SLOT, [SLOT] * len(walked), len(walked), stopped)
+def reading(walked: Sequence[Page], target: Target = KOSPI, stopped: Remark | None = None) -> WalkResult:
+    return WalkResult(target, SLOT, walked, SLOT, [SLOT] * len(walked), len(walked), stopped)
 
 
 def remarks(
     walked: Sequence[Page],
-    known: Known = NOTHING,
+    known: Baseline = NOTHING,
     *,
     target: Target = KOSPI,
     sector: Sector | None = None,
@@ -110,16 +108,16 @@ def ago(minutes: int = 0, *, days: int = 0) -> datetime:
     return SLOT - timedelta(minutes=minutes, days=days)
 
 
-def known(symbols: Sequence[str], day: date = TODAY) -> Known:
+def known(symbols: Sequence[str], day: date = TODAY) -> Baseline:
     digest = members_digest(reading(pages(symbols)))
-    return Known(rows=len(symbols), day=day, members=digest)
+    return Baseline(rows=len(symbols), day=day, members=digest)
 
 
 @pytest.mark.parametrize("count", [1, 62, 99, 100, 101, 200, 2477])
 @pytest.mark.parametrize("before", [None, TODAY, YESTERDAY])
 def test_a_walk_as_documented_is_complete(count, before):
     symbols = listed(count)
-    assert remarks(pages(symbols), known(symbols, before) if before else Known()) == ()
+    assert remarks(pages(symbols), known(symbols, before) if before else Baseline()) == ()
 
 
 def test_a_server_may_have_larger_pages():
@@ -513,19 +511,22 @@ def test_an_earlier_walk_counts_more_than_the_table():
 @pytest.mark.parametrize(
     ("before", "sector", "expected"),
     [
-        pytest.param(Known(), None, (Remark.EMPTY,), id="nothing known"),
-        pytest.param(Known(), COMPOSITE, (Remark.EMPTY,), id="a sector with members"),
-        pytest.param(Known(), VOLATILITY, (), id="index only"),
-        pytest.param(Known(rows=0), COMPOSITE, (), id="empty before"),
-        pytest.param(Known(rows=62), COMPOSITE, (Remark.EMPTY,), id="not empty before"),
-        pytest.param(Known(rows=62), VOLATILITY, (Remark.EMPTY,), id="index only, yet not empty before"),
-        pytest.param(Known(none_there=True), COMPOSITE, (), id="none of its members trades there"),
-        pytest.param(Known(rows=2, none_there=True), COMPOSITE, (), id="the last two have left"),
+        pytest.param(Baseline(), None, (Remark.EMPTY,), id="nothing known"),
+        pytest.param(Baseline(), COMPOSITE, (Remark.EMPTY,), id="a sector with members"),
+        pytest.param(Baseline(), VOLATILITY, (), id="index only"),
+        pytest.param(Baseline(rows=0), COMPOSITE, (), id="empty before"),
+        pytest.param(Baseline(rows=62), COMPOSITE, (Remark.EMPTY,), id="not empty before"),
+        pytest.param(Baseline(rows=62), VOLATILITY, (Remark.EMPTY,), id="index only, yet not empty before"),
+        pytest.param(Baseline(none_there=True), COMPOSITE, (), id="none of its members trades there"),
+        pytest.param(Baseline(rows=2, none_there=True), COMPOSITE, (), id="the last two have left"),
         pytest.param(
-            Known(rows=4, none_there=True), COMPOSITE, (Remark.EMPTY,), id="four do not leave at once"
+            Baseline(rows=4, none_there=True), COMPOSITE, (Remark.EMPTY,), id="four do not leave at once"
         ),
         pytest.param(
-            Known(rows=62, none_there=True), COMPOSITE, (Remark.EMPTY,), id="sixty-two cannot leave at once"
+            Baseline(rows=62, none_there=True),
+            COMPOSITE,
+            (Remark.EMPTY,),
+            id="sixty-two cannot leave at once",
         ),
     ],
 )

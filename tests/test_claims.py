@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from collector.claims import ClaimLost, Claims, Taken, Work
+from collector.claims import ClaimedTarget, ClaimLost, SharedWorklist, WorkQueue
 from collector.errors import StoreError
 from collector.lease import Lease
 from collector.model import KST, Status, Target
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
 from tests.stand import execute, fetch
@@ -33,40 +33,44 @@ class Program:
     registry: Registry
     holder: str
 
-    def claims(self, *keys: str, ttl: timedelta = timedelta(seconds=12), epoch: int | None = None) -> Claims:
+    def claims(
+        self, *keys: str, ttl: timedelta = timedelta(seconds=12), epoch: int | None = None
+    ) -> SharedWorklist:
         found = keys or (self.holder,)
-        return Claims(self.database, self.registry, self.holder, list(found), ttl=ttl, epoch=lambda: epoch)
+        return SharedWorklist(
+            self.database, self.registry, self.holder, list(found), ttl=ttl, epoch=lambda: epoch
+        )
 
-    async def store(self, taken: Taken, meanwhile: Awaitable[None] | None = None) -> None:
+    async def store(self, taken: ClaimedTarget, meanwhile: Awaitable[None] | None = None) -> None:
         """Store a walk; `meanwhile` happens before it is committed."""
         assert taken.claim
         async with self.database.transaction("storing") as connection:
-            await taken.claim.redeem(connection)
+            await taken.claim.complete(connection)
             await connection.execute(LINE, taken.claim.slot, taken.claim.target)
             if meanwhile:
                 await meanwhile
 
 
 @pytest.fixture
-async def programs(database: Address) -> AsyncIterator[list[Program]]:
+async def programs(database: Dsn) -> AsyncIterator[list[Program]]:
     async with AsyncExitStack() as stack:
         found = []
         for name in ("one", "two"):
             held = Database(await stack.enter_async_context(open_pool(database, size=3)), database)
             registry = Registry(held)
-            await registry.number(TARGETS)
+            await registry.register_targets(TARGETS)
             found.append(Program(held, registry, name))
         yield found
 
 
-async def all_of(work: Work, key: str = "key") -> list[Taken]:
+async def all_of(work: WorkQueue, key: str = "key") -> list[ClaimedTarget]:
     found = []
     while (taken := await work.take(key)) is not None:
         found.append(taken)
     return found
 
 
-async def run_out(database: Address) -> None:
+async def run_out(database: Dsn) -> None:
     """The claims' time is over, as if their holders had been silent."""
     await execute(
         database, "UPDATE collector.claim SET expires_at = clock_timestamp() WHERE number IS NOT NULL"
@@ -77,7 +81,7 @@ async def test_two_share_a_sweep_and_each_walk_is_taken_once(programs: list[Prog
     one, two = programs
     found: dict[str, list[Target]] = {"one": [], "two": []}
 
-    async def walk(program: Program, work: Work) -> None:
+    async def walk(program: Program, work: WorkQueue) -> None:
         while (taken := await work.take("key")) is not None:
             found[program.holder].append(taken.target)
             await program.store(taken)
@@ -95,13 +99,13 @@ async def test_the_portion_of_a_key_that_is_denied_goes_to_the_others(programs: 
     """A key takes a sixteenth at a time; one that is refused at its first request has begun one walk of it."""
     many = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 102)]
     for program in programs:
-        await program.registry.number(many)
+        await program.registry.register_targets(many)
     async with programs[0].claims("denied", "good").work(SLOT, many, STAY) as work:
         refused = await work.take("denied")
         assert refused is not None
-        await work.give_back(refused)
+        await work.release(refused)
         taken = await all_of(work, "good")
-        assert (await work.standing()).free == len(many) - len(taken) > 0
+        assert (await work.count_open()).free == len(many) - len(taken) > 0
         taken += await all_of(work, "good")
         assert {one.target for one in taken} == set(many)
 
@@ -112,7 +116,7 @@ async def test_walks_are_taken_in_their_order(programs: list[Program]) -> None:
 
 
 async def test_what_the_ledger_has_is_not_shared_out_even_if_it_came_in_the_last_moment(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     async with one.claims().work(SLOT, TARGETS, STAY) as work:
@@ -124,7 +128,7 @@ async def test_what_the_ledger_has_is_not_shared_out_even_if_it_came_in_the_last
 
 
 async def test_a_walk_of_one_that_is_silent_is_taken_over_and_the_silent_one_writes_nothing(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     async with one.claims().work(SLOT, TARGETS[:1], STAY) as work:
@@ -132,7 +136,7 @@ async def test_a_walk_of_one_that_is_silent_is_taken_over_and_the_silent_one_wri
         assert zombie
         async with two.claims().work(SLOT, TARGETS[:1], STAY) as other:
             assert await other.take("key") is None
-            assert await other.standing() == (0, 1, 1)
+            assert await other.count_open() == (0, 1, 1)
             await run_out(database)
             with pytest.raises(ClaimLost):  # ran out, and nobody has taken it yet
                 await one.store(zombie)
@@ -147,7 +151,7 @@ async def test_a_walk_of_one_that_is_silent_is_taken_over_and_the_silent_one_wri
 
 
 async def test_one_that_freezes_while_it_stores_keeps_nobody_waiting(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     async with (
@@ -162,7 +166,7 @@ async def test_one_that_freezes_while_it_stores_keeps_nobody_waiting(
         async def taken_over() -> None:
             async with asyncio.timeout(60):
                 while (taken := await other.take("key")) is None:
-                    await other.standing()
+                    await other.count_open()
                     await asyncio.sleep(0.05)
             followers.append(taken)
 
@@ -190,15 +194,15 @@ async def test_a_new_attempt_takes_at_once_what_the_attempt_before_it_had(progra
             assert len(await all_of(again)) == len(TARGETS)
 
 
-async def test_what_is_withdrawn_nobody_begins(programs: list[Program], database: Address) -> None:
+async def test_what_is_withdrawn_nobody_begins(programs: list[Program], database: Dsn) -> None:
     one, _ = programs
     async with one.claims().work(SLOT, TARGETS, STAY) as work:
         mine = await work.take("key")
-        await work.withdraw()
+        await work.cancel_unclaimed()
         assert mine
-        assert await work.standing() == (0, 0, 1)
+        assert await work.count_open() == (0, 0, 1)
         await one.store(mine)
-        assert await work.standing() == (0, 0, 0)
+        assert await work.count_open() == (0, 0, 0)
 
 
 async def test_walks_that_were_put_off_are_waited_for_by_nobody(programs: list[Program]) -> None:
@@ -210,15 +214,13 @@ async def test_walks_that_were_put_off_are_waited_for_by_nobody(programs: list[P
         for each in (work, other):
             taken = await each.take("key")
             assert taken
-            assert (await each.standing()).free in (0, 1)
-            await each.put_off(taken)
-        assert (await work.standing())[1:] == (0, 2)
-        assert (await other.standing())[1:] == (0, 2)
+            assert (await each.count_open()).free in (0, 1)
+            await each.defer(taken)
+        assert (await work.count_open())[1:] == (0, 2)
+        assert (await other.count_open())[1:] == (0, 2)
 
 
-async def test_a_claim_is_renewed_as_long_as_its_holder_lives(
-    programs: list[Program], database: Address
-) -> None:
+async def test_a_claim_is_renewed_as_long_as_its_holder_lives(programs: list[Program], database: Dsn) -> None:
     async with programs[0].claims().work(SLOT, TARGETS[:1], STAY) as work:
         await work.take("key")
         before = await fetch(database, "SELECT expires_at FROM collector.claim")
@@ -228,7 +230,7 @@ async def test_a_claim_is_renewed_as_long_as_its_holder_lives(
 
 
 @asynccontextmanager
-async def leading(program: Program, *keys: str) -> AsyncIterator[Work]:
+async def leading(program: Program, *keys: str) -> AsyncIterator[WorkQueue]:
     """A daemon that holds the lease and has begun a sweep."""
     lease = Lease(program.database, program.holder)
     assert await lease.take()
@@ -242,10 +244,10 @@ async def test_one_with_another_key_finds_what_the_holder_of_the_lease_has_share
     one, two = programs
     async with leading(one, "a", "b") as work:
         await work.take("a")
-        wanted = await two.claims("b", "c").wanted()
+        wanted = await two.claims("b", "c").find_open_sweep()
         assert wanted
         assert (wanted.slot, wanted.keys, list(wanted.targets)) == (SLOT, ["a", "b"], TARGETS[1:])
-        async with two.claims("b", "c").joined(wanted.slot, wanted.targets, wanted.epoch) as other:
+        async with two.claims("b", "c").join(wanted.slot, wanted.targets, wanted.epoch) as other:
             assert len(await all_of(other, "c")) == len(TARGETS) - 1
 
 
@@ -259,22 +261,22 @@ async def test_one_with_another_key_finds_what_the_holder_of_the_lease_has_share
     ],
     ids=["the lease ran out", "a new holder", "all taken", "nobody's lease"],
 )
-async def test_nothing_is_to_help_with_once(programs: list[Program], database: Address, change: str) -> None:
+async def test_nothing_is_to_help_with_once(programs: list[Program], database: Dsn, change: str) -> None:
     one, two = programs
     async with leading(one):
-        assert await two.claims().wanted()
+        assert await two.claims().find_open_sweep()
         await execute(database, change)
-        assert await two.claims().wanted() is None
+        assert await two.claims().find_open_sweep() is None
 
 
 async def test_nobody_helps_with_the_holders_own_key(programs: list[Program]) -> None:
     one, two = programs
     async with leading(one, "a"):
-        assert await two.claims("a").wanted() is None
+        assert await two.claims("a").find_open_sweep() is None
 
 
 async def test_a_new_holder_has_at_once_what_was_claimed_under_the_old_epoch(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     async with leading(one) as work:
@@ -298,7 +300,7 @@ async def test_two_that_share_out_the_same_in_another_order_do_not_wait_for_each
 
 
 async def test_who_is_frozen_while_it_stores_does_not_keep_another_from_beginning(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     async with one.claims().work(SLOT, TARGETS[:1], STAY) as work:
@@ -317,11 +319,11 @@ async def test_who_is_frozen_while_it_stores_does_not_keep_another_from_beginnin
 
 
 async def test_a_target_that_was_not_known_before_can_be_helped_with(
-    programs: list[Program], database: Address
+    programs: list[Program], database: Dsn
 ) -> None:
     one, two = programs
     two.registry.targets.clear()
     async with leading(one):
-        wanted = await two.claims().wanted()
+        wanted = await two.claims().find_open_sweep()
     assert wanted
     assert list(wanted.targets) == TARGETS

@@ -11,7 +11,7 @@ import pytest
 
 from collector.errors import CollectorError, Denied, StoreError
 from collector.model import Certificate, Outcome, Remark, Status, Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from collector.simulator.faults import FAULTS
 from tests.database import Server
@@ -54,8 +54,8 @@ class Stage:
     Each has a simulator beside it that goes on from sweep to sweep, since drawing its market takes a while.
     """
 
-    def __init__(self, pairs: Iterable[tuple[Address, Simulator]]) -> None:
-        self._free: asyncio.Queue[tuple[Address, Simulator]] = asyncio.Queue()
+    def __init__(self, pairs: Iterable[tuple[Dsn, Simulator]]) -> None:
+        self._free: asyncio.Queue[tuple[Dsn, Simulator]] = asyncio.Queue()
         for pair in pairs:
             self._free.put_nowait(pair)
 
@@ -70,7 +70,7 @@ class Stage:
             self._free.put_nowait((address, simulator))
 
 
-async def _played(address: Address, simulator: Simulator, faults: tuple[str, ...]) -> Played:
+async def _played(address: Dsn, simulator: Simulator, faults: tuple[str, ...]) -> Played:
     simulator.api.faults.put(faults)
     issued, asked = simulator.api.tokens.issued, simulator.api.book.count
     async with collecting(address, simulator.url, BENT, SOUND, timeout=timeout_under(faults)) as collector:
@@ -497,7 +497,7 @@ TOKEN_FAILURES = [
 
 @pytest.mark.parametrize("fault", TOKEN_FAILURES)
 async def test_a_failing_token_call_costs_three_calls_a_sweep_and_none_in_the_next(
-    database: Address, fault: str
+    database: Dsn, fault: str
 ) -> None:
     targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 22)]
     options = replace(STILL, faults=(fault,))
@@ -523,7 +523,7 @@ async def test_a_failing_token_call_costs_three_calls_a_sweep_and_none_in_the_ne
     assert errors == []
 
 
-async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: Address) -> None:
+async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: Dsn) -> None:
     targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 12)]
     async with (
         Simulator(replace(STILL, faults=("token_500",))) as away,
@@ -537,7 +537,7 @@ async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: 
         assert (await both.sweep(OPEN, "all", targets)).is_whole
 
 
-async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> None:
+async def test_a_sweep_stores_what_was_served_row_by_row(database: Dsn) -> None:
     targets = [
         Target.of(*names)
         for names in [("KOSPI", "027", "KRX"), ("KOSPI", "027", "NXT"), ("KOSPI", "027", "CONSOLIDATED"),
@@ -556,7 +556,7 @@ async def test_a_sweep_stores_what_was_served_row_by_row(database: Address) -> N
 
 
 async def test_fields_that_no_document_knows_are_told_of_once_a_sweep(
-    database: Address, capsys: pytest.CaptureFixture[str]
+    database: Dsn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = replace(STILL, faults=("extra_field:sector=139,rows=5",))
     async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
@@ -566,7 +566,7 @@ async def test_fields_that_no_document_knows_are_told_of_once_a_sweep(
 
 
 async def test_numbers_that_are_written_oddly_are_told_of_once_a_sweep(
-    database: Address, capsys: pytest.CaptureFixture[str]
+    database: Dsn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = replace(STILL, faults=("padded_number:sector=139,rows=5", "double_minus:sector=139,page=2"))
     async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
@@ -575,7 +575,7 @@ async def test_numbers_that_are_written_oddly_are_told_of_once_a_sweep(
     assert "numbers=16" in line
 
 
-async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database: Address) -> None:
+async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database: Dsn) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
         await collector.sweep(OPEN, "all", [BENT])
         before = simulator.api.book.count
@@ -587,7 +587,7 @@ async def test_a_second_sweep_of_the_same_slot_takes_only_what_is_left(database:
     ]
 
 
-async def test_a_target_that_failed_is_tried_again_and_its_attempts_add_up(database: Address) -> None:
+async def test_a_target_that_failed_is_tried_again_and_its_attempts_add_up(database: Dsn) -> None:
     faulty = replace(STILL, faults=("rejected_15xx:sector=139,times=1",))
     async with Simulator(faulty) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
         first = await collector.sweep(OPEN, "all", [BENT, SOUND])
@@ -599,7 +599,7 @@ async def test_a_target_that_failed_is_tried_again_and_its_attempts_add_up(datab
     ]
 
 
-async def test_two_collectors_at_one_slot_store_each_target_once(database: Address) -> None:
+async def test_two_collectors_at_one_slot_store_each_target_once(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106")]
     async with (
         Simulator(STILL) as simulator,
@@ -614,7 +614,7 @@ async def test_two_collectors_at_one_slot_store_each_target_once(database: Addre
     assert {target: await stored(database, OPEN, target) for target in targets} == served
 
 
-async def test_two_programs_at_one_slot_report_the_one_walk_that_is_stored(database: Address) -> None:
+async def test_two_programs_at_one_slot_report_the_one_walk_that_is_stored(database: Dsn) -> None:
     async with (
         Simulator(replace(STILL, faults=("short_middle_page:sector=139",))) as bad,
         Simulator(STILL) as good,
@@ -627,7 +627,7 @@ async def test_two_programs_at_one_slot_report_the_one_walk_that_is_stored(datab
     assert stored in ([("complete", 299)], [("suspect", 262)])
 
 
-async def test_a_denial_ends_the_sweep_at_its_first_answer(database: Address) -> None:
+async def test_a_denial_ends_the_sweep_at_its_first_answer(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106", "108")]
     options = replace(STILL, keys={"another": "pair"})
     async with Simulator(options) as simulator, collecting(database, simulator.url, *targets) as collector:
@@ -638,7 +638,7 @@ async def test_a_denial_ends_the_sweep_at_its_first_answer(database: Address) ->
     assert await fetch(database, "SELECT * FROM walk") == []
 
 
-async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_stays(database: Address) -> None:
+async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_stays(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("138", "139")]
     async with (
         Simulator(STILL) as simulator,
@@ -653,7 +653,7 @@ async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_sta
     assert await fetch(database, "SELECT sector, status FROM walk") == [("138", "complete")]
 
 
-async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Address) -> None:
+async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106", "108", "101")]
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
         for seconds in (0.02, 0.05, 0.1, 0.15):
@@ -683,7 +683,7 @@ async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Address) -> N
         "nul_name:page=1",
     ],
 )
-async def test_one_odd_cell_does_not_hide_the_other_rows(database: Address, fault: str) -> None:
+async def test_one_odd_cell_does_not_hide_the_other_rows(database: Dsn, fault: str) -> None:
     odd, later = replace(STILL, faults=(f"{fault},sector=139",)), OPEN + timedelta(minutes=5)
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
         await collector.sweep(OPEN, "all", [BENT])
@@ -705,7 +705,7 @@ async def test_one_odd_cell_does_not_hide_the_other_rows(database: Address, faul
     ) == [(1,)]
 
 
-async def test_pages_that_never_join_are_never_believed_within_the_day(database: Address) -> None:
+async def test_pages_that_never_join_are_never_believed_within_the_day(database: Dsn) -> None:
     shifted = replace(STILL, faults=("shifted_rows:sector=139,by=40",))
     slots = [OPEN + timedelta(minutes=5 * number) for number in range(6)]
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
@@ -716,7 +716,7 @@ async def test_pages_that_never_join_are_never_believed_within_the_day(database:
 
 
 async def test_a_list_that_changes_for_good_is_complete_from_its_third_walk_on_and_so_are_the_first_two(
-    database: Address,
+    database: Dsn,
 ) -> None:
     slots = [OPEN + timedelta(minutes=5 * number) for number in range(5)]
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, BENT) as collector:
@@ -726,7 +726,7 @@ async def test_a_list_that_changes_for_good_is_complete_from_its_third_walk_on_a
             row._replace(symbol=code) for row, code in zip(snapshots(359), sorted(served + gone), strict=True)
         ]
         await collector.store.begin_sweep(slots[0], "all", [BENT])
-        await collector.store.enter(reading(BENT, slots[0], old), Certificate(Status.COMPLETE))
+        await collector.store.save_walk(reading(BENT, slots[0], old), Certificate(Status.COMPLETE))
         ends = [(await collector.sweep(slot, "all", [BENT])).outcomes[0].status for slot in slots[1:]]
     assert ends == [Status.SUSPECT, Status.SUSPECT, Status.COMPLETE, Status.COMPLETE]
     assert await fetch(database, "SELECT slot, status, remarks FROM walk ORDER BY slot") == [

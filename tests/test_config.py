@@ -12,7 +12,7 @@ from collector.model import Exchange, Market, Sector, Target
 from collector.secret import Secret
 
 EXAMPLE = shipped.path("config", "collector.yaml")
-TABLE = sectors.shipped()
+TABLE = sectors.bundled_sectors()
 SMALL = "universes: {u: [{market: KOSPI, sectors: [001]}]}\n"
 WHOLE = """\
 api:
@@ -178,5 +178,6 @@ def test_the_digest_tells_configurations_apart_and_no_more():
 
 def test_a_complaint_of_others_finds_its_line():
     assert (
-        parse(WHOLE).complaint(("schedules", "s", "every"), "never falls due") == "c.yaml:14: never falls due"
+        parse(WHOLE).format_error(("schedules", "s", "every"), "never falls due")
+        == "c.yaml:14: never falls due"
     )

@@ -10,26 +10,34 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from collector import wire
-from collector.api import Api
-from collector.connections import REST, ConnectionPool, Lease, PooledConnection, choose, handler_of, watch
+from collector.api import HttpTransport
+from collector.connections import (
+    REST,
+    ApiConnection,
+    ConnectionLease,
+    ConnectionPool,
+    choose,
+    handler_of,
+    watch,
+)
 from collector.errors import CollectorError, Unavailable
 from collector.model import Target
 from collector.secret import Secret
-from collector.wire import Request
+from collector.wire import ApiRequest
 from tests.bytes import Visit, answer, serving
 
 TOKEN = Secret("s3ntinel-bearer-token")
 
 
-def ask(sector: str) -> Request:
+def ask(sector: str) -> ApiRequest:
     return wire.ask_prices(Target.of("KOSPI", sector, "KRX"))
 
 
-def client(url: str, now: Callable[[], float] | None = None) -> Api:
-    return Api(url, timeout=5, user_agent="tests/1", connections=4, now=now)
+def client(url: str, now: Callable[[], float] | None = None) -> HttpTransport:
+    return HttpTransport(url, timeout=5, user_agent="tests/1", connections=4, now=now)
 
 
-async def sector_of(api: Api, sector: str, lease: Lease | None = None) -> str:
+async def sector_of(api: HttpTransport, sector: str, lease: ConnectionLease | None = None) -> str:
     """The sector that an answer is about, as the server echoes what was asked."""
     return str(json.loads((await api.post(ask(sector), TOKEN, lease=lease)).body)["inds_cd"])
 
@@ -225,7 +233,7 @@ async def test_a_connection_rests_between_two_walks() -> None:
     assert [visit.received.count(b"POST") for visit in server.visits] == [4, 2, 2]
 
 
-class Entry(PooledConnection):
+class Entry(ApiConnection):
     """A connection as the choice sees it."""
 
     def __init__(self, idle_since: float, *, is_open: bool) -> None:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from collector.errors import StoreError
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
-from collector.postgres.failure import translated
+from collector.postgres.failure import translate_errors
 from tests.torture.tap import Line, Tap, tapped
 
 LIMIT = 1.5
@@ -18,11 +18,11 @@ LIMIT = 1.5
 
 
 @asynccontextmanager
-async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
+async def silenced(address: Dsn) -> AsyncIterator[tuple[Database, Tap]]:
     """A database with four sessions open, none of which gets an answer any more."""
 
     async def hold() -> None:
-        async with database.session("holding") as connection:
+        async with database.connection("holding") as connection:
             await connection.execute("SELECT 1")
             await all_are_open.wait()
 
@@ -36,11 +36,11 @@ async def silenced(address: Address) -> AsyncIterator[tuple[Database, Tap]]:
 
 
 async def ask(database: Database, limit: float = LIMIT) -> None:
-    async with database.session("asking", timeout=limit) as connection:
+    async with database.connection("asking", timeout=limit) as connection:
         await connection.fetchval("SELECT 1")
 
 
-async def test_a_call_into_silence_takes_no_longer_than_its_limit(database: Address) -> None:
+async def test_a_call_into_silence_takes_no_longer_than_its_limit(database: Dsn) -> None:
     async with silenced(database) as (held, _):
         began = time.monotonic()
         with pytest.raises(StoreError, match="no answer within"):
@@ -49,12 +49,12 @@ async def test_a_call_into_silence_takes_no_longer_than_its_limit(database: Addr
 
 
 async def test_a_part_that_has_a_limit_of_its_own_is_not_waited_for_longer_by_the_whole(
-    database: Address,
+    database: Dsn,
 ) -> None:
     async def look(held: Database) -> None:
         async with (
-            held.session("looking at the schema", timeout=60) as connection,
-            translated("looking at the server", held.address, timeout=LIMIT),
+            held.connection("looking at the schema", timeout=60) as connection,
+            translate_errors("looking at the server", held.address, timeout=LIMIT),
         ):
             await connection.fetchval("SELECT 1")
 
@@ -65,7 +65,7 @@ async def test_a_part_that_has_a_limit_of_its_own_is_not_waited_for_longer_by_th
         assert time.monotonic() - began < 30  # of the sixty that the whole has
 
 
-async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Address) -> None:
+async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Dsn) -> None:
     async with silenced(database) as (held, tap):
         with pytest.raises(StoreError):
             await ask(held)
@@ -73,7 +73,7 @@ async def test_after_one_silent_session_the_others_are_not_tried_in_turn(databas
         await ask(held)
 
 
-async def test_a_call_that_is_cancelled_in_silence_ends_at_once(database: Address) -> None:
+async def test_a_call_that_is_cancelled_in_silence_ends_at_once(database: Dsn) -> None:
     asked = asyncio.Event()
 
     async def watch(step: str, number: int, _: Line) -> bool:

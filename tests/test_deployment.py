@@ -73,7 +73,7 @@ def test_the_secrets_of_the_demo_are_taken():
 
 def test_the_demo_asks_the_simulator_and_takes_the_targets_that_the_trial_counts():
     demo = config.load(ROOT / "deploy" / "demo" / "collector.yaml")
-    targets = config.universe_targets(demo, "demo", sectors.shipped())
+    targets = config.universe_targets(demo, "demo", sectors.bundled_sectors())
 
     assert demo.api.base_url == "http://simulator:8021"
     assert f"\nTARGETS = {len(targets)} " in text("deploy", "compose-test")

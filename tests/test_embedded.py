@@ -14,7 +14,7 @@ import pytest
 from collector import embedded
 from collector.embedded import binaries, keeper
 from collector.errors import ConfigError
-from collector.postgres import Address, check_server, connect
+from collector.postgres import Dsn, check_server, connect
 
 USER = """
 import asyncio, sys
@@ -91,12 +91,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def write(address: Address) -> None:
+async def write(address: Dsn) -> None:
     async with connect(address) as connection:
         await connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
 
 
-async def read(address: Address) -> int:
+async def read(address: Dsn) -> int:
     async with connect(address) as connection:
         number = await connection.fetchval("SELECT number FROM kept")
         assert isinstance(number, int)

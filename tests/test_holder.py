@@ -7,24 +7,24 @@ import sys
 
 import pytest
 
-from collector.holder import is_gone, new_name
+from collector.holder import is_dead, new_process_token
 
 
 def test_who_runs_is_not_gone_and_no_two_names_are_the_same():
-    assert not is_gone(new_name())
-    assert new_name() != new_name()
+    assert not is_dead(new_process_token())
+    assert new_process_token() != new_process_token()
 
 
 def test_who_has_ended_is_gone():
-    ask = "from collector.holder import new_name; print(new_name())"
+    ask = "from collector.holder import new_process_token; print(new_process_token())"
     name = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
-    assert is_gone(name.strip())
+    assert is_dead(name.strip())
 
 
 def test_a_number_that_somebody_else_has_by_now_does_not_deceive():
-    host, number, began, nonce = new_name().split("/")
+    host, number, began, nonce = new_process_token().split("/")
     numbering = began.partition(".")[0]
-    assert is_gone(f"{host}/{number}/{numbering}.1/{nonce}")
+    assert is_dead(f"{host}/{number}/{numbering}.1/{nonce}")
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
@@ -32,11 +32,11 @@ def test_a_container_of_the_same_name_and_its_host_know_nothing_of_each_others_n
     apart = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c")
     ask = "from collector.holder import is_gone, new_name; print(new_name(), is_gone({!r}))"
     name, ours_is_gone = subprocess.run(
-        [*apart, ask.format(new_name())], capture_output=True, text=True, check=True
+        [*apart, ask.format(new_process_token())], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert name.split("/")[0] == new_name().split("/")[0]
+    assert name.split("/")[0] == new_process_token().split("/")[0]
     assert ours_is_gone == "False"
-    assert not is_gone(name)
+    assert not is_dead(name)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_container_of_the_same_name_and_its_host_know_nothing_of_each_others_n
     ids=["another host", "no number", "nothing", "no numbers", "another numbering"],
 )
 def test_of_others_nothing_is_known(name):
-    assert not is_gone(name)
+    assert not is_dead(name)
 
 
 APART = """

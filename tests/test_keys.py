@@ -44,15 +44,15 @@ def complaint_of(environment: Environment, text: str = YAML) -> str:
 def test_each_name_has_its_pair(tmp_path: Path) -> None:
     found = config.keys(config.parse(YAML.encode(), "c.yaml"), write(tmp_path, **SOUND))
     assert found == [
-        config.Key("main", Secret("a1"), Secret("s1")),
-        config.Key("second", Secret("a2"), Secret("s2")),
+        config.Credentials("main", Secret("a1"), Secret("s1")),
+        config.Credentials("second", Secret("a2"), Secret("s2")),
     ]
 
 
 def test_without_names_there_is_the_environments_key() -> None:
     pair = {"app_key": Secret("a1"), "secret_key": Secret("s1")}
     plain = config.parse(YAML.replace("keys: [main, second]", "timeout: 5s").encode(), "c.yaml")
-    assert config.keys(plain, Environment(**pair)) == [config.Key("main", *pair.values())]
+    assert config.keys(plain, Environment(**pair)) == [config.Credentials("main", *pair.values())]
 
 
 def test_a_name_that_is_not_there_is_refused_with_the_ones_that_are(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ import pytest
 
 from collector import migrate, shipped
 from collector.errors import ConfigError, StoreError
-from collector.postgres import Address, Connection, connect
+from collector.postgres import Connection, Dsn, connect
 
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
 from collector.migrate import migrate
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 
 async def main(host, port, user, database, folder):
-    address = Address(host, database, user, port=int(port))
+    address = Dsn(host, database, user, port=int(port))
     async with connect(address) as connection:
         print(*await migrate(connection, address, Path(folder)))
 
@@ -41,7 +41,7 @@ def write(folder: Path, *texts: str) -> Path:
     return folder
 
 
-async def start(address: Address, folder: Path) -> Process:
+async def start(address: Dsn, folder: Path) -> Process:
     """`migrate` in a process of its own, which prints the versions that it applied."""
     place = (address.host, str(address.port), address.user, address.database, str(folder))
     environ = dict(os.environ)
@@ -57,19 +57,19 @@ async def tables(connection: Connection) -> list[str]:
     return [row["tablename"] for row in rows]
 
 
-async def test_the_shipped_migrations_apply_to_an_empty_database(blank: Address) -> None:
+async def test_the_shipped_migrations_apply_to_an_empty_database(blank: Dsn) -> None:
     folder = shipped.path("migrations")
     async with connect(blank) as connection:
         applied = await migrate.migrate(connection, blank, folder)
     assert applied == [migration.version for migration in migrate.read(folder)]
 
 
-async def test_a_database_of_a_test_is_migrated(database: Address) -> None:
+async def test_a_database_of_a_test_is_migrated(database: Dsn) -> None:
     async with connect(database) as connection:
         assert not (await migrate.check(connection, database, shipped.path("migrations"))).pending
 
 
-async def test_each_is_applied_once_in_order_and_recorded(blank: Address, tmp_path: Path) -> None:
+async def test_each_is_applied_once_in_order_and_recorded(blank: Dsn, tmp_path: Path) -> None:
     folder = write(
         tmp_path / "m", "CREATE TABLE a (i int)", "ALTER TABLE a RENAME TO b; CREATE TABLE c (i int)"
     )
@@ -83,7 +83,7 @@ async def test_each_is_applied_once_in_order_and_recorded(blank: Address, tmp_pa
     assert [tuple(row) for row in records] == [(m.version, m.name, m.checksum) for m in migrate.read(folder)]
 
 
-async def test_a_new_file_is_all_that_is_applied(blank: Address, tmp_path: Path) -> None:
+async def test_a_new_file_is_all_that_is_applied(blank: Dsn, tmp_path: Path) -> None:
     async with connect(blank) as connection:
         await migrate.migrate(connection, blank, write(tmp_path / "m", "CREATE TABLE a (i int)"))
         folder = write(tmp_path / "m", "CREATE TABLE a (i int)", "CREATE TABLE b (i int)")
@@ -92,7 +92,7 @@ async def test_a_new_file_is_all_that_is_applied(blank: Address, tmp_path: Path)
 
 
 async def test_one_that_fails_leaves_the_earlier_ones_and_nothing_of_itself(
-    blank: Address, tmp_path: Path
+    blank: Dsn, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "m", "CREATE TABLE a (i int)", "CREATE TABLE b (i int); SELECT 1 / 0")
     async with connect(blank) as connection:
@@ -103,7 +103,7 @@ async def test_one_that_fails_leaves_the_earlier_ones_and_nothing_of_itself(
         assert await migrate.migrate(connection, blank, folder) == [2]
 
 
-async def test_a_file_that_changed_after_it_was_applied_is_refused(blank: Address, tmp_path: Path) -> None:
+async def test_a_file_that_changed_after_it_was_applied_is_refused(blank: Dsn, tmp_path: Path) -> None:
     async with connect(blank) as connection:
         await migrate.migrate(connection, blank, write(tmp_path / "m", "CREATE TABLE a (i int)"))
         folder = write(tmp_path / "m", "CREATE TABLE a (i bigint)", "CREATE TABLE b (i int)")
@@ -114,7 +114,7 @@ async def test_a_file_that_changed_after_it_was_applied_is_refused(blank: Addres
         assert await tables(connection) == ["a"]
 
 
-async def test_an_older_program_refuses_a_newer_schema(blank: Address, tmp_path: Path) -> None:
+async def test_an_older_program_refuses_a_newer_schema(blank: Dsn, tmp_path: Path) -> None:
     older = write(tmp_path / "old", "CREATE TABLE a (i int)")
     newer = write(tmp_path / "new", "CREATE TABLE a (i int)", "CREATE TABLE b (i int)")
     async with connect(blank) as connection:
@@ -124,14 +124,14 @@ async def test_an_older_program_refuses_a_newer_schema(blank: Address, tmp_path:
             await migrate.migrate(connection, blank, older)
 
 
-async def test_an_untouched_database_stands_at_nothing(blank: Address, tmp_path: Path) -> None:
+async def test_an_untouched_database_stands_at_nothing(blank: Dsn, tmp_path: Path) -> None:
     folder = write(tmp_path / "m", "SELECT 1", "SELECT 2")
     async with connect(blank) as connection:
-        assert await migrate.check(connection, blank, folder) == migrate.Standing(version=0, known=2)
+        assert await migrate.check(connection, blank, folder) == migrate.SchemaState(version=0, known=2)
 
 
 async def test_a_role_that_may_only_read_is_content_when_nothing_is_pending(
-    blank: Address, tmp_path: Path
+    blank: Dsn, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "m", "CREATE TABLE a (i int)")
     async with connect(blank) as connection:
@@ -165,7 +165,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         migrate.read(tmp_path)
 
 
-async def test_of_eight_processes_at_once_none_fails(blank: Address, tmp_path: Path) -> None:
+async def test_of_eight_processes_at_once_none_fails(blank: Dsn, tmp_path: Path) -> None:
     folder = write(tmp_path / "m", *(f"CREATE TABLE t{number} (i int)" for number in range(5)))
     processes = [await start(blank, folder) for _ in range(8)]
     told = await asyncio.gather(*(process.communicate() for process in processes))
@@ -177,7 +177,7 @@ async def test_of_eight_processes_at_once_none_fails(blank: Address, tmp_path: P
 
 @pytest.mark.parametrize("moment", range(6))
 async def test_kill_9_at_any_statement_is_made_good_by_the_next(
-    blank: Address, tmp_path: Path, moment: int
+    blank: Dsn, tmp_path: Path, moment: int
 ) -> None:
     stops = [f"SELECT pg_advisory_xact_lock_shared({number});" for number in range(6)]
     folder = write(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.pace import HOLD, TRUSTED_AFTER, Offset, RoundTrips, free_after
+from collector.pace import COOLDOWN, TRUSTED_AFTER, ClockOffset, MinRttEstimator, free_after
 
 unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
@@ -20,13 +20,13 @@ def arrivals(places: int, trips: list[tuple[float, float]]) -> list[float]:
     Each trip is the seconds there and the seconds back (the server's own work among them).
     """
     seen: list[float] = []
-    round_trips, left, ticket = RoundTrips(), iter(trips), count()
+    round_trips, left, ticket = MinRttEstimator(), iter(trips), count()
     events: list[tuple[float, int, float | None]] = [(0.0, next(ticket), None) for _ in range(places)]
     while events:
         now, _, sent = heappop(events)
         if sent is not None:  # an answer
-            round_trips.note(now - sent)
-            after = free_after(0, round_trips.certain()).total_seconds()
+            round_trips.add_sample(now - sent)
+            after = free_after(0, round_trips.lower_bound()).total_seconds()
             heappush(events, (now + after, next(ticket), None))
         elif trip := next(left, None):  # a free place
             seen.append(now + trip[0])
@@ -80,69 +80,69 @@ def test_hardly_ever_is_more_trusted_than_a_later_round_trip_takes(trip, answers
     later = sorted(trip(chance) for _ in range(20_000))
     quicker = 0
     for _ in range(300):
-        trips = RoundTrips()
+        trips = MinRttEstimator()
         for _ in range(answers):
-            trips.note(trip(chance))
-        quicker += bisect_left(later, trips.certain())
+            trips.add_sample(trip(chance))
+        quicker += bisect_left(later, trips.lower_bound())
     assert quicker / 300 / len(later) < 1e-5
 
 
-def trips_of(*seconds: float, prior: float | None = None) -> RoundTrips:
-    trips = RoundTrips(prior=prior)
+def trips_of(*seconds: float, prior: float | None = None) -> MinRttEstimator:
+    trips = MinRttEstimator(prior=prior)
     for each in seconds:
-        trips.note(each)
+        trips.add_sample(each)
     return trips
 
 
 def test_round_trips_are_trusted_after_enough_answers():
     trips = trips_of(*[0.1] * (TRUSTED_AFTER - 1))
-    assert trips.certain() == 0
-    trips.note(0.3)
-    assert trips.certain() == pytest.approx(0.09)
+    assert trips.lower_bound() == 0
+    trips.add_sample(0.3)
+    assert trips.lower_bound() == pytest.approx(0.09)
 
 
 def test_a_change_of_route_is_forgotten_in_time():
-    assert trips_of(*[0.01] * 100, *[0.1] * 512).certain() == pytest.approx(0.09)
+    assert trips_of(*[0.01] * 100, *[0.1] * 512).lower_bound() == pytest.approx(0.09)
 
 
 def test_a_quicker_route_counts_at_once():
     trips = trips_of(*[0.1] * 100, 0.01)
-    assert trips.certain() == 0
+    assert trips.lower_bound() == 0
     for _ in range(7):
-        trips.note(0.01)
-    assert trips.certain() == pytest.approx(0.009)
+        trips.add_sample(0.01)
+    assert trips.lower_bound() == pytest.approx(0.009)
 
 
 def test_the_more_round_trips_differ_the_less_is_certain():
     least = (0.1, 0.101, 0.102, 0.103, 0.104, 0.105, 0.106, 0.107)
-    assert trips_of(*least, *[0.2] * 40).certain() == pytest.approx(0.072)
+    assert trips_of(*least, *[0.2] * 40).lower_bound() == pytest.approx(0.072)
 
 
 def test_however_alike_round_trips_are_a_tenth_of_the_quickest_is_doubted():
-    assert trips_of(0.1, *[0.101] * 50).certain() == pytest.approx(0.09)
+    assert trips_of(0.1, *[0.101] * 50).lower_bound() == pytest.approx(0.09)
 
 
 def test_what_another_program_found_is_good_from_the_first_answer_on():
-    trips = RoundTrips(prior=0.09)
-    assert trips.certain() == 0.09
-    trips.note(0.095)
-    assert trips.certain() == 0.09
+    trips = MinRttEstimator(prior=0.09)
+    assert trips.lower_bound() == 0.09
+    trips.add_sample(0.095)
+    assert trips.lower_bound() == 0.09
 
 
 @pytest.mark.parametrize("prior", [0.05, 0.095], ids=["more careful", "less careful"])
 def test_it_is_believed_rather_than_a_few_answers_of_our_own(prior):
-    assert trips_of(*[0.1] * 511, prior=prior).certain() == prior
+    assert trips_of(*[0.1] * 511, prior=prior).lower_bound() == prior
 
 
 @pytest.mark.parametrize("prior", [0.05, 0.095], ids=["more careful", "less careful"])
 def test_once_we_have_seen_enough_ourselves_the_more_careful_of_both_counts(prior):
-    assert trips_of(*[0.1] * 512, prior=prior).certain() == pytest.approx(min(prior, 0.09))
+    assert trips_of(*[0.1] * 512, prior=prior).lower_bound() == pytest.approx(min(prior, 0.09))
 
 
 def test_an_answer_quicker_than_what_another_program_found_shows_that_the_network_is_another_one():
-    trips = RoundTrips(prior=0.09)
-    trips.note(0.02)
-    assert trips.certain() == 0
+    trips = MinRttEstimator(prior=0.09)
+    trips.add_sample(0.02)
+    assert trips.lower_bound() == 0
 
 
 @pytest.mark.parametrize(
@@ -157,15 +157,15 @@ def test_an_answer_quicker_than_what_another_program_found_shows_that_the_networ
     ],
 )
 def test_what_is_found_does_not_take_the_place_of_something_better(prior, answers, told):
-    assert (trips_of(*[0.1] * answers, prior=prior).finding() is not None) == told
+    assert (trips_of(*[0.1] * answers, prior=prior).shareable_estimate() is not None) == told
 
 
 def test_what_is_found_is_told_once_in_a_dozen_answers():
-    trips = RoundTrips()
+    trips = MinRttEstimator()
     told = []
     for number in range(1, 80):
-        trips.note(0.1)
-        if trips.finding():
+        trips.add_sample(0.1)
+        if trips.shareable_estimate():
             told.append(number)
     assert told == [36, 48, 60, 72]
 
@@ -177,33 +177,33 @@ LOOKS = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.5), st.floats(0, 0.5)
 @given(st.floats(-1e6, 1e6), LOOKS)
 def test_a_moment_that_is_told_to_another_clock_and_back_never_comes_early(ahead, looks):
     """Each look comes some time after the one before, and takes some time there and some back."""
-    clocks, now = Offset(), 0.0
+    clocks, now = ClockOffset(), 0.0
     for pause, there, back in looks:
         now += pause
-        clocks.note(now, now + there + ahead, now + there + back)
+        clocks.add_sample(now, now + there + ahead, now + there + back)
         now += there + back
-        assert clocks.ours(now + ahead) >= now - 1e-6
-        assert clocks.ours_at_least(now + ahead) <= now + 1e-6
-        assert clocks.theirs(now) >= now + ahead - 1e-6
+        assert clocks.to_local(now + ahead) >= now - 1e-6
+        assert clocks.to_local_earliest(now + ahead) <= now + 1e-6
+        assert clocks.to_remote(now) >= now + ahead - 1e-6
 
 
 def test_a_clock_is_known_as_well_as_its_quickest_looks_allow():
-    clocks = Offset()
+    clocks = ClockOffset()
     for there, back in ((0.5, 0.001), (0.001, 0.5), (0.2, 0.2)):
-        clocks.note(0, 100 + there, there + back)
-    assert clocks.theirs(0) - 100 == pytest.approx(0.001)
-    assert clocks.ours(100) == pytest.approx(0.001)
+        clocks.add_sample(0, 100 + there, there + back)
+    assert clocks.to_remote(0) - 100 == pytest.approx(0.001)
+    assert clocks.to_local(100) == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0], ids=["forward", "back"])
 def test_a_clock_that_was_set_is_known_anew_at_once(step):
-    clocks = Offset()
+    clocks = ClockOffset()
     for second in range(3):
-        clocks.note(second, 100 + second, second + 0.01)
-    clocks.note(3, 103 + step, 3.01)
-    assert clocks.theirs(3) == pytest.approx(103 + step)
-    clocks.note(4, 104 + step, 4.001)
-    assert clocks.theirs(4) == pytest.approx(104 + step)
+        clocks.add_sample(second, 100 + second, second + 0.01)
+    clocks.add_sample(3, 103 + step, 3.01)
+    assert clocks.to_remote(3) == pytest.approx(103 + step)
+    clocks.add_sample(4, 104 + step, 4.001)
+    assert clocks.to_remote(4) == pytest.approx(104 + step)
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_a_place_is_free_a_second_after_its_request_arrived_at_the_latest(ago, c
 
 
 def test_a_refusal_holds_everybody_longer_than_the_window():
-    assert HOLD.total_seconds() >= 1.3
+    assert COOLDOWN.total_seconds() >= 1.3

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from collector.model import Known, Market, Sector, Target
+from collector.model import Baseline, Market, Sector, Target
 from collector.plan import Estimate, estimate, expected_rows, pages
 
 KRX, NXT = Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "013", "NXT")
@@ -16,9 +16,9 @@ INDEX = Sector("603", Market.KOSPI, "변동성지수", index_only=True)
 @pytest.mark.parametrize(
     ("target", "sector", "known", "rows"),
     [
-        pytest.param(KRX, COUNTED, Known(rows=77), 77, id="as many as the last complete walk had"),
-        pytest.param(KRX, COUNTED, Known(rows=0), 0, id="none if it had none"),
-        pytest.param(KRX, COUNTED, Known(), 81, id="else what the table says"),
+        pytest.param(KRX, COUNTED, Baseline(rows=77), 77, id="as many as the last complete walk had"),
+        pytest.param(KRX, COUNTED, Baseline(rows=0), 0, id="none if it had none"),
+        pytest.param(KRX, COUNTED, Baseline(), 81, id="else what the table says"),
         pytest.param(KRX, COUNTED, None, 81, id="of a target that nothing is known of, too"),
         pytest.param(NXT, COUNTED, None, 11, id="a seventh of it on NXT"),
         pytest.param(KRX, UNCOUNTED, None, 60, id="an industry's usual number where nobody counted"),
@@ -27,7 +27,7 @@ INDEX = Sector("603", Market.KOSPI, "변동성지수", index_only=True)
         pytest.param(KRX, INDEX, None, 0, id="none of an index that has no members"),
     ],
 )
-def test_rows_are_expected(target: Target, sector: Sector | None, known: Known | None, rows: int) -> None:
+def test_rows_are_expected(target: Target, sector: Sector | None, known: Baseline | None, rows: int) -> None:
     assert expected_rows(target, sector, known) == rows
 
 
@@ -39,7 +39,7 @@ def test_a_page_holds_a_hundred_rows_and_one_is_always_asked_for(rows: int, requ
 def test_a_sweep_is_the_sum_of_its_targets() -> None:
     targets = [KRX, NXT, Target.of("KOSPI", "001", "KRX")]
     sectors: Mapping[str, Sector] = {"013": COUNTED, "001": Sector("001", Market.KOSPI, "종합", members=2477)}
-    assert estimate(targets, sectors, {KRX: Known(rows=120)}) == Estimate(3, 120 + 11 + 2477, 2 + 1 + 25)
+    assert estimate(targets, sectors, {KRX: Baseline(rows=120)}) == Estimate(3, 120 + 11 + 2477, 2 + 1 + 25)
 
 
 def test_requests_take_their_time_at_a_quota_and_none_where_there_is_none() -> None:

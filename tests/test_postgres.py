@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from collector import embedded
 from collector.errors import ConfigError, StoreError
 from collector.postgres import (
-    Address,
     Connection,
+    Dsn,
     check_server,
     connect,
     open_pool,
-    parse,
+    parse_dsn,
     transaction,
-    translated,
+    translate_errors,
 )
 from collector.secret import Secret
 from tests.database import Server
@@ -41,57 +41,53 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     [
         pytest.param(
             "postgresql://kim:pw@db.example:6432/prices",
-            Address("db.example", "prices", "kim", Secret("pw"), 6432),
+            Dsn("db.example", "prices", "kim", Secret("pw"), 6432),
             id="everything",
         ),
-        pytest.param(
-            "postgres://kim@db/prices", Address("db", "prices", "kim"), id="short scheme, no password"
-        ),
-        pytest.param("postgresql://kim@db", Address("db", "kim", "kim"), id="database named like the user"),
+        pytest.param("postgres://kim@db/prices", Dsn("db", "prices", "kim"), id="short scheme, no password"),
+        pytest.param("postgresql://kim@db", Dsn("db", "kim", "kim"), id="database named like the user"),
         pytest.param(
             "postgresql://kim:%23%2F%40%3A@db/p%20q",
-            Address("db", "p q", "kim", Secret("#/@:")),
+            Dsn("db", "p q", "kim", Secret("#/@:")),
             id="percent",
         ),
         pytest.param(
-            "postgresql://kim:a:b@db/p", Address("db", "p", "kim", Secret("a:b")), id="colon in password"
+            "postgresql://kim:a:b@db/p", Dsn("db", "p", "kim", Secret("a:b")), id="colon in password"
         ),
-        pytest.param(
-            "postgresql://kim:a@b@db/p", Address("db", "p", "kim", Secret("a@b")), id="at in password"
-        ),
-        pytest.param("postgresql://kim@[::1]:5433/p", Address("::1", "p", "kim", port=5433), id="IPv6"),
-        pytest.param("postgresql://kim@/p?host=/run/pg", Address("/run/pg", "p", "kim"), id="socket"),
-        pytest.param("postgresql://kim@%2Frun%2Fpg/p", Address("/run/pg", "p", "kim"), id="socket as host"),
+        pytest.param("postgresql://kim:a@b@db/p", Dsn("db", "p", "kim", Secret("a@b")), id="at in password"),
+        pytest.param("postgresql://kim@[::1]:5433/p", Dsn("::1", "p", "kim", port=5433), id="IPv6"),
+        pytest.param("postgresql://kim@/p?host=/run/pg", Dsn("/run/pg", "p", "kim"), id="socket"),
+        pytest.param("postgresql://kim@%2Frun%2Fpg/p", Dsn("/run/pg", "p", "kim"), id="socket as host"),
         pytest.param(
             "postgresql://kim@db/p?sslmode=verify-full&sslrootcert=/ca.pem",
-            Address("db", "p", "kim", sslmode="verify-full", sslrootcert="/ca.pem"),
+            Dsn("db", "p", "kim", sslmode="verify-full", sslrootcert="/ca.pem"),
             id="TLS",
         ),
         pytest.param(
-            '  "postgresql+asyncpg://kim@db/p"\n', Address("db", "p", "kim"), id="quotes, white space, driver"
+            '  "postgresql+asyncpg://kim@db/p"\n', Dsn("db", "p", "kim"), id="quotes, white space, driver"
         ),
-        pytest.param("'postgres+psycopg://kim@db/p'", Address("db", "p", "kim"), id="another driver"),
-        pytest.param("\ufeffPostgreSQL://kim@db/p", Address("db", "p", "kim"), id="a mark, capitals"),
+        pytest.param("'postgres+psycopg://kim@db/p'", Dsn("db", "p", "kim"), id="another driver"),
+        pytest.param("\ufeffPostgreSQL://kim@db/p", Dsn("db", "p", "kim"), id="a mark, capitals"),
         pytest.param(
             "postgresql://kim@db/p?connect_timeout=10&application_name=x&target_session_attrs=read-write"
             "&channel_binding=prefer&gssencmode=disable&schema=public&connection_limit=5&keepalives=1",
-            Address("db", "p", "kim"),
+            Dsn("db", "p", "kim"),
             id="parameters that do not matter",
         ),
         pytest.param(
             "postgresql://kim@db/p?sslrootcert=system",
-            Address("db", "p", "kim", sslmode="verify-full"),
+            Dsn("db", "p", "kim", sslmode="verify-full"),
             id="the system's authorities",
         ),
         pytest.param(
             "postgresql://db/p?user=kim&password=pw&port=1&pgbouncer=true",
-            Address("db", "p", "kim", Secret("pw"), 1, pgbouncer=True),
+            Dsn("db", "p", "kim", Secret("pw"), 1, pgbouncer=True),
             id="all as parameters",
         ),
     ],
 )
-def test_a_url_is_read(url: str, address: Address) -> None:
-    assert parse(url) == address
+def test_a_url_is_read(url: str, address: Dsn) -> None:
+    assert parse_dsn(url) == address
 
 
 @pytest.mark.parametrize(
@@ -144,7 +140,7 @@ def test_a_url_is_read(url: str, address: Address) -> None:
 )
 def test_a_wrong_url_is_refused_without_a_word_of_the_password(url: str, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(url)
+        parse_dsn(url)
     assert why in str(caught.value)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value)) + caught.value.hint
 
@@ -152,12 +148,12 @@ def test_a_wrong_url_is_refused_without_a_word_of_the_password(url: str, why: st
 @given(user=TEXT, password=TEXT, database=TEXT)
 def test_whatever_is_percent_encoded_comes_back(user: str, password: str, database: str) -> None:
     url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db/{quote(database, safe='')}"
-    assert parse(url) == Address("db", database, user, Secret(password))
+    assert parse_dsn(url) == Dsn("db", database, user, Secret(password))
 
 
-def parsed_or_refused(url: str) -> Address | ConfigError:
+def parsed_or_refused(url: str) -> Dsn | ConfigError:
     try:
-        return parse(url)
+        return parse_dsn(url)
     except ConfigError as refusal:
         return refusal
 
@@ -175,20 +171,20 @@ def test_a_raw_password_is_read_whole_or_refused_in_silence(middle: str) -> None
 @pytest.mark.parametrize(
     ("address", "text"),
     [
-        pytest.param(Address("db", "p", "kim", Secret("hunter2")), "db:5432/p", id="name"),
-        pytest.param(Address("::1", "p", "kim"), "[::1]:5432/p", id="IPv6"),
-        pytest.param(Address("/run/pg", "p", "kim"), "/run/pg/p", id="socket"),
+        pytest.param(Dsn("db", "p", "kim", Secret("hunter2")), "db:5432/p", id="name"),
+        pytest.param(Dsn("::1", "p", "kim"), "[::1]:5432/p", id="IPv6"),
+        pytest.param(Dsn("/run/pg", "p", "kim"), "/run/pg/p", id="socket"),
     ],
 )
-def test_an_address_shows_where_and_not_who(address: Address, text: str) -> None:
+def test_an_address_shows_where_and_not_who(address: Dsn, text: str) -> None:
     assert str(address) == text
 
 
 def test_an_address_never_shows_its_password() -> None:
-    assert "hunter2" not in repr(Address("db", "p", "kim", Secret("hunter2")))
+    assert "hunter2" not in repr(Dsn("db", "p", "kim", Secret("hunter2")))
 
 
-async def complaint(address: Address) -> StoreError:
+async def complaint(address: Dsn) -> StoreError:
     with pytest.raises(StoreError) as caught:
         async with connect(address, timeout=5):
             pass
@@ -200,13 +196,13 @@ async def test_a_refused_connection_says_so(host: str) -> None:
     with socket.socket() as taken:  # bound but not listening: nobody else gets the port, nobody answers
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        error = await complaint(Address(host, "p", "kim", port=port))
+        error = await complaint(Dsn(host, "p", "kim", port=port))
     assert str(error) == f"connecting: nothing answers there (database {host}:{port}/p)"
     assert "start the server" in error.hint
 
 
 async def test_a_missing_socket_says_so(tmp_path: Path) -> None:
-    assert "nothing answers there" in str(await complaint(Address(str(tmp_path), "p", "kim")))
+    assert "nothing answers there" in str(await complaint(Dsn(str(tmp_path), "p", "kim")))
 
 
 async def test_a_peer_that_hangs_up_is_no_mystery() -> None:
@@ -215,11 +211,11 @@ async def test_a_peer_that_hangs_up_is_no_mystery() -> None:
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
-        error = await complaint(Address("127.0.0.1", "p", "kim", port=port, sslmode="disable"))
+        error = await complaint(Dsn("127.0.0.1", "p", "kim", port=port, sslmode="disable"))
     assert "the connection was lost" in str(error)
 
 
-async def test_a_silent_peer_is_given_up(database: Address) -> None:
+async def test_a_silent_peer_is_given_up(database: Dsn) -> None:
     async with proxied(database) as proxy:
         proxy.freeze()
         with pytest.raises(StoreError, match=r"no answer within 0\.2 s"):
@@ -234,7 +230,7 @@ async def test_a_missing_database_is_named(server: Server) -> None:
 
 
 @pytest.fixture(scope="module")
-async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Address]:
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dsn]:
     """A server that asks the role `kim` for a password, and lets nobody in as `lee`."""
     home = tmp_path_factory.mktemp("guarded")
     async with embedded.running(home, durable=False) as address, connect(address) as connection:
@@ -250,28 +246,28 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Add
         yield address
 
 
-async def test_a_wrong_password_is_named_and_not_shown(guarded: Address) -> None:
+async def test_a_wrong_password_is_named_and_not_shown(guarded: Dsn) -> None:
     error = await complaint(replace(guarded, user="kim", password=Secret("hunter2")))
     assert "the password for kim is wrong" in str(error)
     assert "hunter2" not in "".join(traceback.format_exception(error))
 
 
-async def test_the_right_password_opens(guarded: Address) -> None:
+async def test_the_right_password_opens(guarded: Dsn) -> None:
     async with connect(replace(guarded, user="kim", password=Secret("right"))) as connection:
         assert await connection.fetchval("SELECT current_user") == "kim"
 
 
-async def test_a_role_that_may_not_log_in_is_named(guarded: Address) -> None:
+async def test_a_role_that_may_not_log_in_is_named(guarded: Dsn) -> None:
     assert "lee may not log in" in str(await complaint(replace(guarded, user="lee")))
 
 
-async def test_a_server_that_may_forget_is_warned_of(guarded: Address) -> None:
+async def test_a_server_that_may_forget_is_warned_of(guarded: Dsn) -> None:
     async with connect(guarded) as connection:
         warned = {line.split()[0] for line in await check_server(connection, guarded)}
     assert warned == {"fsync", "full_page_writes", "synchronous_commit"}
 
 
-async def test_a_server_older_than_15_is_refused(database: Address) -> None:
+async def test_a_server_older_than_15_is_refused(database: Dsn) -> None:
     async with connect(database) as connection:
         real = await connection.fetchval("SHOW server_version")
     old = f"14{real[2:]}"
@@ -312,37 +308,37 @@ async def test_a_database_that_is_not_utf8_is_refused(server: Server) -> None:
         ("23505", "said [23505]"),
     ],
 )
-async def test_each_state_of_the_server_has_its_words(database: Address, code: str, words: str) -> None:
+async def test_each_state_of_the_server_has_its_words(database: Dsn, code: str, words: str) -> None:
     async with connect(database) as connection:
         with pytest.raises(StoreError) as caught:
-            async with translated("storing", database, timeout=5):
+            async with translate_errors("storing", database, timeout=5):
                 await connection.execute(f"DO $$ BEGIN RAISE 'said' USING ERRCODE = '{code}'; END $$")
     assert str(caught.value).startswith("storing: ")
     assert words in str(caught.value)
 
 
-async def test_a_lock_that_is_not_granted_is_named(database: Address) -> None:
+async def test_a_lock_that_is_not_granted_is_named(database: Dsn) -> None:
     async with connect(database) as one, connect(database) as other:
         await one.execute("CREATE TABLE t (i int)")
         await other.execute("SET lock_timeout = '20ms'")
         async with transaction(one):
             await one.execute("LOCK TABLE t")
             with pytest.raises(StoreError, match="a lock was not granted in time"):
-                async with translated("reading", database, timeout=5):
+                async with translate_errors("reading", database, timeout=5):
                     await other.fetch("SELECT i FROM t")
 
 
-async def test_a_session_that_an_administrator_ends_is_lost(database: Address) -> None:
+async def test_a_session_that_an_administrator_ends_is_lost(database: Dsn) -> None:
     async with connect(database) as one, connect(database) as other:
         await one.execute("SELECT pg_terminate_backend($1)", other.get_server_pid())
         with pytest.raises(StoreError, match=r"closed the connection|connection was lost"):
-            async with translated("reading", database, timeout=5):
+            async with translate_errors("reading", database, timeout=5):
                 await other.fetchval("SELECT 1")
 
 
-async def test_a_programming_error_is_not_dressed_up(database: Address) -> None:
+async def test_a_programming_error_is_not_dressed_up(database: Dsn) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with translated("reading", database, timeout=5):
+        async with translate_errors("reading", database, timeout=5):
             _ = 1 / 0
 
 
@@ -354,10 +350,10 @@ async def copy_for_ever(connection: Connection, proxy: Proxy) -> None:
         await connection.copy_records_to_table("t", records=[(i,) for i in range(100_000)])
 
 
-async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database: Address) -> None:
+async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database: Dsn) -> None:
     async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
         with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
-            async with translated("storing", database, timeout=0.5):
+            async with translate_errors("storing", database, timeout=0.5):
                 await copy_for_ever(connection, proxy)
 
 
@@ -368,11 +364,11 @@ async def no_block(_: Connection) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("block", [no_block, transaction])
 async def test_a_lent_session_that_falls_silent_is_given_back_in_time(
-    database: Address, block: Callable[[Connection], AbstractAsyncContextManager[None]]
+    database: Dsn, block: Callable[[Connection], AbstractAsyncContextManager[None]]
 ) -> None:
     async def read() -> None:
         async with (
-            translated("reading", proxy.address, timeout=0.3),
+            translate_errors("reading", proxy.address, timeout=0.3),
             pool.acquire(timeout=0.3) as connection,  # without a limit of its own the return hangs
             block(connection),
         ):
@@ -384,9 +380,9 @@ async def test_a_lent_session_that_falls_silent_is_given_back_in_time(
             await read()
 
 
-async def test_cancelling_in_copy_stays_cancelling(database: Address) -> None:
+async def test_cancelling_in_copy_stays_cancelling(database: Dsn) -> None:
     async def store() -> None:
-        async with translated("storing", database, timeout=60):
+        async with translate_errors("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
     async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
@@ -397,9 +393,9 @@ async def test_cancelling_in_copy_stays_cancelling(database: Address) -> None:
         assert task.cancelled()
 
 
-async def test_a_connection_cut_in_copy_is_lost(database: Address) -> None:
+async def test_a_connection_cut_in_copy_is_lost(database: Dsn) -> None:
     async def store() -> None:
-        async with translated("storing", database, timeout=60):
+        async with translate_errors("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
     async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
@@ -418,9 +414,9 @@ async def replaced_by_the_driver() -> None:
         raise asyncpg.InterfaceError("cannot call Transaction.__aexit__()")  # noqa: B904 - as the driver does
 
 
-async def test_a_cancellation_that_the_driver_replaced_is_one_again(database: Address) -> None:
+async def test_a_cancellation_that_the_driver_replaced_is_one_again(database: Dsn) -> None:
     async def store() -> None:
-        async with translated("storing", database, timeout=60):
+        async with translate_errors("storing", database, timeout=60):
             await replaced_by_the_driver()
 
     task = asyncio.create_task(store())
@@ -430,13 +426,13 @@ async def test_a_cancellation_that_the_driver_replaced_is_one_again(database: Ad
     assert task.cancelled()
 
 
-async def test_a_deadline_that_the_driver_replaced_is_one_again(database: Address) -> None:
+async def test_a_deadline_that_the_driver_replaced_is_one_again(database: Dsn) -> None:
     with pytest.raises(StoreError, match=r"no answer within 0\.01 s"):
-        async with translated("storing", database, timeout=0.01):
+        async with translate_errors("storing", database, timeout=0.01):
             await replaced_by_the_driver()
 
 
-async def test_a_block_that_fails_leaves_nothing_and_the_session_goes_on(database: Address) -> None:
+async def test_a_block_that_fails_leaves_nothing_and_the_session_goes_on(database: Dsn) -> None:
     async def insert(number: int, divisor: int) -> None:
         async with transaction(connection):
             await connection.execute("INSERT INTO t VALUES ($1)", number)
@@ -450,7 +446,7 @@ async def test_a_block_that_fails_leaves_nothing_and_the_session_goes_on(databas
         assert await connection.fetchval("SELECT array_agg(i) FROM t") == [2]
 
 
-async def test_a_session_has_its_limits(database: Address) -> None:
+async def test_a_session_has_its_limits(database: Dsn) -> None:
     async with connect(database, statement_timeout=7) as connection:
         limits = [
             await connection.fetchval(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout", "jit")
@@ -458,7 +454,7 @@ async def test_a_session_has_its_limits(database: Address) -> None:
     assert limits == ["7s", "5s", "off"]
 
 
-async def test_behind_pgbouncer_nothing_is_kept_in_the_session(database: Address) -> None:
+async def test_behind_pgbouncer_nothing_is_kept_in_the_session(database: Dsn) -> None:
     async with connect(replace(database, pgbouncer=True), statement_timeout=7) as connection:
         await connection.fetchval("SELECT 1")
         kept = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
@@ -482,7 +478,7 @@ default_pool_size = 1
 
 
 @asynccontextmanager
-async def bounced(target: Address, folder: Path, more: str = "") -> AsyncIterator[Address]:
+async def bounced(target: Dsn, folder: Path, more: str = "") -> AsyncIterator[Dsn]:
     """A real PgBouncer in transaction mode, with one session for all of its clients."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -504,7 +500,7 @@ async def bounced(target: Address, folder: Path, more: str = "") -> AsyncIterato
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
 @pytest.mark.parametrize("lenient", [False, True], ids=["refuses settings", "drops settings"])
 async def test_a_pooler_that_the_address_does_not_name_is_named(
-    database: Address, tmp_path: Path, lenient: bool
+    database: Dsn, tmp_path: Path, lenient: bool
 ) -> None:
     """One refuses the settings of a session; one that was told to ignore them does not keep them."""
     more = "ignore_startup_parameters = " + ",".join(SETTINGS) if lenient else ""
@@ -532,21 +528,21 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("code", ["26000", "42P05"])
-async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Address, code: str) -> None:
+async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Dsn, code: str) -> None:
     async with connect(database) as connection:
         with pytest.raises(StoreError, match="a connection pooler stands between"):
-            async with translated("storing", database, timeout=5):
+            async with translate_errors("storing", database, timeout=5):
                 await connection.execute(f"DO $$ BEGIN RAISE 'said' USING ERRCODE = '{code}'; END $$")
 
 
-async def listening(address: Address) -> None:
+async def listening(address: Dsn) -> None:
     async with asyncio.timeout(60):
         while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
             await asyncio.sleep(0.02)
 
 
 @pytest.fixture
-async def role(server: Server, database: Address) -> AsyncIterator[Address]:
+async def role(server: Server, database: Dsn) -> AsyncIterator[Dsn]:
     """A role of one's own, which owns nothing and may log in."""
     name = f"{database.database}_Kim"
     await server.connection.execute(f'CREATE ROLE "{name}" LOGIN')
@@ -574,7 +570,7 @@ HABITS = {
 
 @pytest.mark.parametrize("pgbouncer", [False, True], ids=["a session", "a transaction of a pooler"])
 @pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
-async def test_what_a_role_is_used_to_does_not_count(role: Address, isolation: str, pgbouncer: bool) -> None:
+async def test_what_a_role_is_used_to_does_not_count(role: Dsn, isolation: str, pgbouncer: bool) -> None:
     """Whatever ALTER ROLE set, a session of ours has what we rely on, in a transaction and outside of one."""
     async with connect(replace(role, user="postgres")) as connection:
         for name, text in (HABITS | {"default_transaction_isolation": isolation}).items():
@@ -611,11 +607,11 @@ async def test_what_a_role_is_used_to_does_not_count(role: Address, isolation: s
     ],
 )
 async def test_a_right_that_is_lacking_comes_with_the_statement_that_grants_it(
-    role: Address, statement: str, hint: str
+    role: Dsn, statement: str, hint: str
 ) -> None:
     async with connect(role) as connection:
         with pytest.raises(StoreError, match="lacks a permission") as caught:
-            async with translated("asking", role, timeout=5):
+            async with translate_errors("asking", role, timeout=5):
                 await connection.execute(statement)
     assert hint.format(user=role.user, database=role.database) in caught.value.hint
 
@@ -625,17 +621,17 @@ async def test_a_right_that_is_lacking_comes_with_the_statement_that_grants_it(
     ["CREATE TABLE collector.walk (i int)", "CREATE FUNCTION collector.identity() RETURNS int RETURN 1"],
 )
 async def test_a_name_that_another_program_uses_asks_for_a_database_of_ones_own(
-    database: Address, statement: str
+    database: Dsn, statement: str
 ) -> None:
     async with connect(database) as connection:
         with pytest.raises(StoreError, match="in use by another program") as caught:
-            async with translated("migrating", database, timeout=5):
+            async with translate_errors("migrating", database, timeout=5):
                 await connection.execute(statement)
     assert "give collector a database of its own: CREATE DATABASE" in caught.value.hint
 
 
 async def test_a_private_server_whose_folder_is_gone_is_not_looked_for_in_the_url(tmp_path: Path) -> None:
-    gone = Address(str(tmp_path / "gone"), "postgres", "postgres", is_private=True)
+    gone = Dsn(str(tmp_path / "gone"), "postgres", "postgres", is_private=True)
     with pytest.raises(StoreError, match="the folder of the private PostgreSQL is gone") as caught:
         async with connect(gone):
             pass
@@ -644,16 +640,16 @@ async def test_a_private_server_whose_folder_is_gone_is_not_looked_for_in_the_ur
 
 
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
-async def test_pgbouncer_in_transaction_mode_may_stand_between(database: Address, tmp_path: Path) -> None:
+async def test_pgbouncer_in_transaction_mode_may_stand_between(database: Dsn, tmp_path: Path) -> None:
     async with proxied(database) as proxy, bounced(proxy.address, tmp_path) as address:
         await listening(address)
         async with connect(address) as one, connect(address) as other:
             for connection in (one, other, one, other):
-                async with translated("storing", address, timeout=5), transaction(connection):
+                async with translate_errors("storing", address, timeout=5), transaction(connection):
                     assert await connection.fetchval("SELECT $1::int + 1", 1) == 2
 
 
-async def answer(address: Address) -> int | StoreError:
+async def answer(address: Dsn) -> int | StoreError:
     try:
         async with connect(address) as connection:
             return await connection.fetchval("SELECT 1")
@@ -661,20 +657,20 @@ async def answer(address: Address) -> int | StoreError:
         return error
 
 
-async def test_the_kernel_watches_a_connection_over_tcp(database: Address) -> None:
+async def test_the_kernel_watches_a_connection_over_tcp(database: Dsn) -> None:
     async with proxied(database) as proxy, connect(proxy.address) as connection:
         wire = connection._transport.get_extra_info("socket")
         assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-async def test_a_pool_holds_no_more_than_its_size(database: Address) -> None:
+async def test_a_pool_holds_no_more_than_its_size(database: Dsn) -> None:
     async with open_pool(database, size=2) as pool, pool.acquire(), pool.acquire():
         with pytest.raises(StoreError, match="no answer in time"):
-            async with translated("reading", database, timeout=5):
+            async with translate_errors("reading", database, timeout=5):
                 await pool.acquire(timeout=0.01)
 
 
-async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Address) -> None:
+async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Dsn) -> None:
     async with asyncio.timeout(60), open_pool(database) as pool:
         lent = await pool.acquire()
         backend = lent.get_server_pid()
@@ -683,7 +679,7 @@ async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Addres
         assert await connection.fetchval(seen, backend) == 0
 
 
-async def test_a_pool_heals_after_its_sessions_were_ended(database: Address) -> None:
+async def test_a_pool_heals_after_its_sessions_were_ended(database: Dsn) -> None:
     async with connect(database) as administrator, open_pool(database, size=2) as pool:
         await pool.fetchval("SELECT 1")
         await administrator.execute(
@@ -691,11 +687,11 @@ async def test_a_pool_heals_after_its_sessions_were_ended(database: Address) -> 
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         with suppress(StoreError):  # the session that is lent next is dead, unless the pool has noticed
-            async with translated("reading", database, timeout=5):
+            async with translate_errors("reading", database, timeout=5):
                 await pool.fetchval("SELECT 1")
         assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_a_role_named_like_our_schema_sees_the_views_all_the_same(database: Address) -> None:
+async def test_a_role_named_like_our_schema_sees_the_views_all_the_same(database: Dsn) -> None:
     async with connect(database) as connection:
         assert await connection.fetchval("SHOW search_path") == "public"

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 from collector import shipped
-from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
-from collector.postgres import Address, connect, open_pool
+from collector.model import KST, Certificate, Quote, Remark, Status, Target
+from collector.postgres import Dsn, connect, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
+from collector.store import SnapshotStore
 from tests.stand import execute, fetch, reading
 
 KRX, NXT, BOTH = (Target.of("KOSPI", "001", exchange) for exchange in ("KRX", "NXT", "CONSOLIDATED"))
@@ -30,13 +30,13 @@ def slot(number: int) -> datetime:
     return OPEN + number * timedelta(minutes=5)
 
 
-def row(number: int, price: int, change: int, volume: int, sign: int = 2, **more: Any) -> Snapshot:
+def row(number: int, price: int, change: int, volume: int, sign: int = 2, **more: Any) -> Quote:
     rate = round(10_000 * change / (price - change)) if price else 0
     quotes = {"ask": price + 5, "bid": price - 5, "open": price, "high": price, "low": price, **more}
-    return Snapshot(f"{number:06}", f"종목 {number}", price or None, change, rate, sign, volume, **quotes)
+    return Quote(f"{number:06}", f"종목 {number}", price or None, change, rate, sign, volume, **quotes)
 
 
-def board(moved: int, *, volume: int = 1000) -> list[Snapshot]:
+def board(moved: int, *, volume: int = 1000) -> list[Quote]:
     """Six listings: two rise, one to its limit; one falls to its limit, one stands still, two were not traded."""
     return [
         row(1, 10_000 + moved, moved, volume),
@@ -49,25 +49,25 @@ def board(moved: int, *, volume: int = 1000) -> list[Snapshot]:
 
 
 @pytest.fixture
-async def store(database: Address) -> AsyncIterator[Store]:
+async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(database, size=3) as pool:
         held = Database(pool, database)
-        store = Store(held, Registry(held))
+        store = SnapshotStore(held, Registry(held))
         await store.registry.open()
         yield store
 
 
 async def sweep(
-    store: Store, at: datetime, walks: dict[Target, list[Snapshot]], certificate: Certificate = WHOLE
+    store: SnapshotStore, at: datetime, walks: dict[Target, list[Quote]], certificate: Certificate = WHOLE
 ) -> None:
     await store.begin_sweep(at, "boards", list(walks))
     for target, rows in walks.items():
-        await store.enter(reading(target, at, rows), certificate)
+        await store.save_walk(reading(target, at, rows), certificate)
     await store.end_sweep(at, "boards")
 
 
 @pytest.fixture
-async def morning(store: Store, database: Address) -> Address:
+async def morning(store: SnapshotStore, database: Dsn) -> Dsn:
     """Three whole slots of KRX, NXT and both, and then one that is suspect."""
     for number in range(3):
         krx, nxt = (
@@ -80,7 +80,7 @@ async def morning(store: Store, database: Address) -> Address:
     return database
 
 
-async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(morning: Address) -> None:
+async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(morning: Dsn) -> None:
     query = (
         "SELECT slot, position, symbol, price, sign, received_at"
         " FROM as_of('KOSPI', '001', 'KRX', $1) ORDER BY position"
@@ -92,7 +92,7 @@ async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(mor
     assert await fetch(morning, query, slot(0) - timedelta(seconds=1)) == []
 
 
-async def test_rows_that_are_gone_are_not_taken_for_none(morning: Address) -> None:
+async def test_rows_that_are_gone_are_not_taken_for_none(morning: Dsn) -> None:
     async with connect(morning) as connection:
         said: list[str] = []
         connection.add_log_listener(lambda _, message: said.append(str(message)))
@@ -104,7 +104,7 @@ async def test_rows_that_are_gone_are_not_taken_for_none(morning: Address) -> No
         assert "not in the database any more" in said[0]
 
 
-async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morning: Address) -> None:
+async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morning: Dsn) -> None:
     columns = (
         "slot, position, symbol, name, price, change, change_percent, sign, volume, ask, bid, open, high, low,"
         " received_at"
@@ -120,7 +120,7 @@ async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morni
     assert len(asked) == 3
 
 
-async def test_a_listings_day_has_a_row_a_slot_and_exchange(morning: Address) -> None:
+async def test_a_listings_day_has_a_row_a_slot_and_exchange(morning: Dsn) -> None:
     found = await fetch(
         morning, "SELECT slot, exchange, price, volume FROM listing_day('000001', $1) ORDER BY 1, 2", DAY
     )
@@ -133,13 +133,13 @@ async def test_a_listings_day_has_a_row_a_slot_and_exchange(morning: Address) ->
     assert await fetch(morning, "SELECT * FROM listing_day('000001', $1)", DAY - timedelta(days=1)) == []
 
 
-async def test_a_listing_in_several_sectors_is_shown_once(store: Store, database: Address) -> None:
+async def test_a_listing_in_several_sectors_is_shown_once(store: SnapshotStore, database: Dsn) -> None:
     chemicals = Target.of("KOSPI", "008", "KRX")
     await sweep(store, slot(0), {KRX: board(0), chemicals: board(0)[:2]})
     assert await fetch(database, "SELECT count(*) FROM listing_day('000001', $1)", DAY) == [(1,)]
 
 
-async def test_a_sectors_breadth_counts_who_has_traded(morning: Address) -> None:
+async def test_a_sectors_breadth_counts_who_has_traded(morning: Dsn) -> None:
     found = await fetch(morning, "SELECT * FROM breadth('KOSPI', '001', 'KRX', $1)", DAY)
     assert [line[0] for line in found] == [slot(0), slot(1), slot(2)]
     rates = [100, 3_000, -3_000, 0]
@@ -151,7 +151,7 @@ async def test_a_sectors_breadth_counts_who_has_traded(morning: Address) -> None
 
 
 async def test_the_breadth_of_walks_beyond_any_sense_does_not_overflow(
-    store: Store, database: Address
+    store: SnapshotStore, database: Dsn
 ) -> None:
     wild = [row(1, 2**31 - 9, 2**30, 10**15)._replace(change_bp=2**28 - 1)]
     await sweep(store, slot(0), {KRX: wild})
@@ -159,7 +159,7 @@ async def test_the_breadth_of_walks_beyond_any_sense_does_not_overflow(
     assert float(turnover) == pytest.approx((2**31 - 9) * 10**15, rel=1e-12)
 
 
-async def test_krx_and_nxt_stand_beside_each_other(morning: Address) -> None:
+async def test_krx_and_nxt_stand_beside_each_other(morning: Dsn) -> None:
     found = await fetch(
         morning,
         "SELECT slot, symbol, krx_price, nxt_price, premium, premium_percent, krx_spread, nxt_spread, nxt_share"
@@ -172,7 +172,7 @@ async def test_krx_and_nxt_stand_beside_each_other(morning: Address) -> None:
 
 
 async def test_consolidated_is_the_sum_of_both_or_the_check_says_by_how_much_not(
-    store: Store, morning: Address
+    store: SnapshotStore, morning: Dsn
 ) -> None:
     query = (
         "SELECT slot, symbol, krx_volume, nxt_volume, consolidated_volume, difference"
@@ -187,7 +187,7 @@ async def test_consolidated_is_the_sum_of_both_or_the_check_says_by_how_much_not
     ]
 
 
-async def test_movers_are_ordered_by_what_they_moved_between_two_instants(morning: Address) -> None:
+async def test_movers_are_ordered_by_what_they_moved_between_two_instants(morning: Dsn) -> None:
     found = await fetch(
         morning,
         "SELECT symbol, first_slot, last_slot, first_price, last_price, percent, volume"
@@ -198,7 +198,7 @@ async def test_movers_are_ordered_by_what_they_moved_between_two_instants(mornin
     assert [line[0] for line in found] == ["000001", "000002", "000003", "000004", "000005"]
 
 
-async def test_between_two_days_movers_have_no_volume(store: Store, morning: Address) -> None:
+async def test_between_two_days_movers_have_no_volume(store: SnapshotStore, morning: Dsn) -> None:
     await sweep(store, slot(0) + timedelta(days=3), {KRX: board(500)})
     found = await fetch(
         morning, "SELECT percent, volume FROM movers('KOSPI', '001', 'KRX', $1, $2)", slot(0), slot(2000)
@@ -207,7 +207,7 @@ async def test_between_two_days_movers_have_no_volume(store: Store, morning: Add
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5], ids=["as_of", "breadth", "krx_nxt", "check", "movers"])
-async def test_a_target_of_which_nothing_is_known_is_an_error(morning: Address, number: int) -> None:
+async def test_a_target_of_which_nothing_is_known_is_an_error(morning: Dsn, number: int) -> None:
     query = [
         "as_of('KOSPI', '999', 'KRX', now())",
         "breadth('KOSPI', '999')",
@@ -219,7 +219,7 @@ async def test_a_target_of_which_nothing_is_known_is_an_error(morning: Address, 
         await fetch(morning, f"SELECT * FROM {query}")
 
 
-async def members(address: Address) -> list[tuple[Any, ...]]:
+async def members(address: Dsn) -> list[tuple[Any, ...]]:
     return await fetch(
         address,
         "SELECT symbol, valid_from, valid_to FROM membership"
@@ -227,7 +227,7 @@ async def members(address: Address) -> list[tuple[Any, ...]]:
     )
 
 
-async def test_every_sweep_keeps_who_its_complete_walks_show(store: Store, database: Address) -> None:
+async def test_every_sweep_keeps_who_its_complete_walks_show(store: SnapshotStore, database: Dsn) -> None:
     days = [DAY + timedelta(days=number) for number in range(4)]
     shown = [board(0)[:2], board(0)[1:3], board(0)[:3], board(0)[:3]]
     for number, rows in enumerate(shown):
@@ -245,14 +245,16 @@ async def test_every_sweep_keeps_who_its_complete_walks_show(store: Store, datab
     assert await fetch(database, changes, days[0] - timedelta(days=1), days[3]) == []
 
 
-async def test_a_walk_that_is_not_complete_tells_of_no_membership(store: Store, database: Address) -> None:
+async def test_a_walk_that_is_not_complete_tells_of_no_membership(
+    store: SnapshotStore, database: Dsn
+) -> None:
     await sweep(store, slot(0), {KRX: board(0)[:2]})
     await sweep(store, slot(1), {KRX: board(0)[:1]}, STALE)
     assert [symbol for symbol, *_ in await members(database)] == ["000001", "000002"]
 
 
 async def test_the_day_ends_with_the_members_of_its_last_complete_walk(
-    store: Store, database: Address
+    store: SnapshotStore, database: Dsn
 ) -> None:
     await sweep(store, slot(0) - timedelta(days=1), {KRX: board(0)[:2]})
     await sweep(store, slot(0), {KRX: board(0)[:3]})
@@ -263,7 +265,7 @@ async def test_the_day_ends_with_the_members_of_its_last_complete_walk(
     ]
 
 
-async def test_a_membership_that_a_backfill_wrote_is_recognised(store: Store, database: Address) -> None:
+async def test_a_membership_that_a_backfill_wrote_is_recognised(store: SnapshotStore, database: Dsn) -> None:
     await sweep(store, slot(0), {KRX: board(0)[:2]})
     await execute(database, "UPDATE collector.membership SET digest = NULL")
     await sweep(store, slot(0) + timedelta(days=1), {KRX: board(0)[:2]})
@@ -271,7 +273,7 @@ async def test_a_membership_that_a_backfill_wrote_is_recognised(store: Store, da
 
 
 async def test_a_sweep_that_shows_the_same_members_reads_none_of_its_rows(
-    store: Store, database: Address
+    store: SnapshotStore, database: Dsn
 ) -> None:
     await sweep(store, slot(0), {KRX: board(0)})
     await sweep(store, slot(1), {KRX: board(1)})
@@ -303,7 +305,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(below)
 
 
-async def plans(address: Address, query: str) -> list[dict[str, Any]]:
+async def plans(address: Dsn, query: str) -> list[dict[str, Any]]:
     """The plans of everything that a query runs, functions' inner ones included."""
     async with connect(address) as connection:
         found: list[dict[str, Any]] = []
@@ -323,7 +325,7 @@ async def plans(address: Address, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def season(store: Store, database: Address) -> Address:
+async def season(store: SnapshotStore, database: Dsn) -> Dsn:
     """A day of many slots, and many days around it."""
     await execute(database, "SELECT collector.make_days('2026-11-01', 40)")
     wide = [row(number, 1_000 + number, number % 7, number) for number in range(1, 301)]
@@ -333,7 +335,7 @@ async def season(store: Store, database: Address) -> Address:
     return database
 
 
-async def test_a_question_reads_one_day_by_its_index(season: Address) -> None:
+async def test_a_question_reads_one_day_by_its_index(season: Dsn) -> None:
     for name, query in QUESTIONS.items():
         found = [node for plan in await plans(season, query) for node in nodes(plan)]
         read = {node["Relation Name"] for node in found if "snapshot" in node.get("Relation Name", "")}
@@ -343,7 +345,7 @@ async def test_a_question_reads_one_day_by_its_index(season: Address) -> None:
 
 
 @pytest.fixture
-async def analyst(database: Address) -> AsyncIterator[str]:
+async def analyst(database: Dsn) -> AsyncIterator[str]:
     """A role that may do nothing yet; roles are the server's, so it has a name of its own."""
     name = f"analyst_{uuid4().hex}"
     await execute(database, f"CREATE ROLE {name}")
@@ -353,7 +355,7 @@ async def analyst(database: Address) -> AsyncIterator[str]:
         await execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-async def test_who_may_read_the_views_need_not_see_beneath_them(morning: Address, analyst: str) -> None:
+async def test_who_may_read_the_views_need_not_see_beneath_them(morning: Dsn, analyst: str) -> None:
     await execute(morning, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {analyst}")
     async with connect(morning) as connection:
         await connection.execute(f"SET ROLE {analyst}")
@@ -364,7 +366,7 @@ async def test_who_may_read_the_views_need_not_see_beneath_them(morning: Address
             await connection.fetch(QUESTIONS["as_of"])
 
 
-async def test_the_documented_grants_are_enough_for_every_question(morning: Address, analyst: str) -> None:
+async def test_the_documented_grants_are_enough_for_every_question(morning: Dsn, analyst: str) -> None:
     [grants] = re.findall(r"`(GRANT .*?)`", document(), re.DOTALL)
     await execute(morning, grants.replace("analyst", analyst))
     async with connect(morning) as connection:
@@ -373,7 +375,7 @@ async def test_the_documented_grants_are_enough_for_every_question(morning: Addr
             assert await connection.fetch(query)
 
 
-async def test_every_view_and_function_says_what_it_is(database: Address) -> None:
+async def test_every_view_and_function_says_what_it_is(database: Dsn) -> None:
     mute = """
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'v' AND obj_description(oid, 'pg_class') IS NULL
@@ -390,11 +392,11 @@ def documented() -> Sequence[str]:
 
 
 @pytest.mark.parametrize("query", [query for query in documented() if query.strip()])
-async def test_the_documented_questions_are_answered(morning: Address, query: str) -> None:
+async def test_the_documented_questions_are_answered(morning: Dsn, query: str) -> None:
     await fetch(morning, query)
 
 
-async def test_the_examples_of_the_comments_are_answered(morning: Address) -> None:
+async def test_the_examples_of_the_comments_are_answered(morning: Dsn) -> None:
     described = "SELECT obj_description(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
     examples = [str(text).partition("Example: ")[2] for (text,) in await fetch(morning, described)]
     for example in filter(None, examples):

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collector import pace
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.errors import Throttled
-from collector.kiwoom import Kiwoom, Trace
+from collector.kiwoom import KiwoomClient, RequestCounter
 from collector.model import Target
-from collector.places import LASTS, LATEST, Place, Places, forget, now
-from collector.postgres import Address, connect, open_pool
+from collector.places import RESERVATION_TTL, SEND_DEADLINE, Permit, PermitStore, forget, now
+from collector.postgres import Dsn, connect, open_pool
 from collector.postgres.database import Database
-from collector.quota import SharedQuota, Turn, Unlimited
+from collector.quota import PermitInUse, SharedRateLimiter, Unlimited
 from collector.secret import Secret
 from collector.simulator import Options, Simulator
 from tests.stand import APP_KEY, OPEN, SECRET_KEY, collecting, execute, fetch
@@ -26,31 +26,31 @@ BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
 
 
 @asynccontextmanager
-async def sharing(address: Address, *, per_second: int = 2, key: str = "key") -> AsyncIterator[SharedQuota]:
+async def sharing(address: Dsn, *, per_second: int = 2, key: str = "key") -> AsyncIterator[SharedRateLimiter]:
     """The quota as a program of its own has it."""
     async with open_pool(address, size=4) as pool:
-        yield SharedQuota(Database(pool, address), key, per_second=per_second)
+        yield SharedRateLimiter(Database(pool, address), key, per_second=per_second)
 
 
-async def ask(quota: SharedQuota, api_id: str = API) -> float:
+async def ask(quota: SharedRateLimiter, api_id: str = API) -> float:
     """One request that is answered at once; when it left, by our clock."""
-    async with quota.turn(api_id) as turn:
-        turn.leave()
+    async with quota.acquire(api_id) as turn:
+        turn.before_send()
         left = now()
-        turn.answered()
+        turn.on_response()
     return left
 
 
 @asynccontextmanager
-async def under_way(quota: SharedQuota, count: int, api_id: str = API) -> AsyncIterator[None]:
+async def under_way(quota: SharedRateLimiter, count: int, api_id: str = API) -> AsyncIterator[None]:
     """So many requests at the same time: they hold their places, so a missing one would be waited for."""
     async with AsyncExitStack() as stack:
         for _ in range(count):
-            await stack.enter_async_context(quota.turn(api_id))
+            await stack.enter_async_context(quota.acquire(api_id))
         yield
 
 
-async def until(address: Address, condition: str) -> None:
+async def until(address: Dsn, condition: str) -> None:
     """Wait until something is so in the database, which has no event for it."""
     while await fetch(  # noqa: ASYNC110
         address, f"SELECT bool_or({condition}) FROM collector.quota JOIN collector.place USING (key, api_id)"
@@ -62,14 +62,14 @@ SOMEBODY_WAITS = "isfinite(urgent_until) AND urgent_until > 'epoch'"
 FREE = "SELECT bool_and(free_at <= clock_timestamp() AND NOT booked) FROM collector.place"
 
 
-async def later(address: Address, seconds: float) -> None:
+async def later(address: Dsn, seconds: float) -> None:
     """Let time pass, as far as the quota can tell."""
     back = timedelta(seconds=seconds)
     await execute(address, "UPDATE collector.place SET free_at = free_at - $1::interval", back)
     await execute(address, "UPDATE collector.quota SET hold_until = hold_until - $1::interval", back)
 
 
-async def test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits(database: Address) -> None:
+async def test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits(database: Dsn) -> None:
     async with sharing(database, per_second=3) as quota:
         async with under_way(quota, 3):
             waiting = asyncio.ensure_future(ask(quota))
@@ -80,13 +80,13 @@ async def test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits(datab
         assert await ask(quota) - first > 0.7
 
 
-async def test_two_programs_have_one_quota_between_them(database: Address) -> None:
+async def test_two_programs_have_one_quota_between_them(database: Dsn) -> None:
     async with sharing(database) as one, sharing(database) as other:
         first = min(await asyncio.gather(ask(one), ask(one)))
         assert await ask(other) - first > 0.7
 
 
-async def test_keys_and_calls_do_not_wait_for_each_other(database: Address) -> None:
+async def test_keys_and_calls_do_not_wait_for_each_other(database: Dsn) -> None:
     async with (
         sharing(database) as quota,
         sharing(database, key="another") as other,
@@ -97,120 +97,120 @@ async def test_keys_and_calls_do_not_wait_for_each_other(database: Address) -> N
         assert await fetch(database, BOOKED) == [(6,)]
 
 
-async def test_who_came_first_asks_first(database: Address) -> None:
+async def test_who_came_first_asks_first(database: Dsn) -> None:
     order: list[int] = []
 
     async def turn(number: int) -> None:
-        async with quota.turn(API) as held:
+        async with quota.acquire(API) as held:
             order.append(number)
-            held.leave()
-            held.answered()
+            held.before_send()
+            held.on_response()
 
     async with sharing(database, per_second=1) as quota:
         await asyncio.gather(*(turn(number) for number in range(3)))
     assert order == [0, 1, 2]
 
 
-async def test_a_refusal_holds_the_other_program_too(database: Address) -> None:
+async def test_a_refusal_holds_the_other_program_too(database: Dsn) -> None:
     async with sharing(database) as one, sharing(database) as other:
         await ask(other)
         await later(database, 2)
         refused = now()
-        await one.refused(API, None)
+        await one.on_throttled(API, None)
         held, elsewhere = await asyncio.gather(ask(other), ask(other, "ka10101"))
-    assert held - refused > pace.HOLD.total_seconds() - 0.1
+    assert held - refused > pace.COOLDOWN.total_seconds() - 0.1
     assert elsewhere < held
 
 
-async def test_a_refusal_reaches_who_is_already_waiting(database: Address) -> None:
+async def test_a_refusal_reaches_who_is_already_waiting(database: Dsn) -> None:
     async with sharing(database, per_second=1) as one, sharing(database, per_second=1) as other:
         async with under_way(one, 1):
             waiting = asyncio.ensure_future(ask(one))
             await until(database, SOMEBODY_WAITS)
             refused = now()
-            await other.refused(API, None)
-        assert await waiting - refused > pace.HOLD.total_seconds() - 0.1
+            await other.on_throttled(API, None)
+        assert await waiting - refused > pace.COOLDOWN.total_seconds() - 0.1
 
 
-async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(database: Address) -> None:
+async def test_what_the_server_grants_holds_at_once_and_for_programs_to_come(database: Dsn) -> None:
     async with sharing(database, per_second=5) as quota:
         await ask(quota)
-        await quota.refused(API, 1)
-        assert await quota.granted() == {API: 1}
+        await quota.on_throttled(API, 1)
+        assert await quota.granted_quotas() == {API: 1}
     await later(database, 5)
     async with sharing(database, per_second=5) as another:
         first = await ask(another)
         assert await ask(another) - first > 0.7
-        await another.refused(API, 3)
+        await another.on_throttled(API, 3)
         await later(database, 5)
         async with under_way(another, 3):
             assert await fetch(database, BOOKED) == [(3,)]
 
 
 @pytest.mark.parametrize("granted", [3, 4, 50, 100, 9999])
-async def test_what_is_configured_is_the_ceiling(database: Address, granted: int) -> None:
+async def test_what_is_configured_is_the_ceiling(database: Dsn, granted: int) -> None:
     async with sharing(database, per_second=3) as quota:
         await ask(quota)
-        await quota.refused(API, granted)
-        assert await quota.granted() == {}
+        await quota.on_throttled(API, granted)
+        assert await quota.granted_quotas() == {}
         await later(database, 5)
         first = min(await asyncio.gather(*(ask(quota) for _ in range(3))))
         assert await ask(quota) - first > 0.7
 
 
 @pytest.mark.parametrize("granted", [0, -1, None])
-async def test_what_cannot_be_a_quota_is_not_learned(database: Address, granted: int | None) -> None:
+async def test_what_cannot_be_a_quota_is_not_learned(database: Dsn, granted: int | None) -> None:
     async with sharing(database, per_second=3) as quota:
         await ask(quota)
-        await quota.refused(API, 2)
-        await quota.refused(API, granted)
-        assert await quota.granted() == {API: 2}
+        await quota.on_throttled(API, 2)
+        await quota.on_throttled(API, granted)
+        assert await quota.granted_quotas() == {API: 2}
 
 
-async def aged(address: Address, hours: float) -> None:
+async def aged(address: Dsn, hours: float) -> None:
     """Let a learned rate be older."""
     age = timedelta(hours=hours)
     await execute(address, "UPDATE collector.quota SET granted_at = granted_at - $1::interval", age)
 
 
-async def test_a_learned_rate_is_doubled_every_hour_until_it_is_the_configured_one(database: Address) -> None:
+async def test_a_learned_rate_is_doubled_every_hour_until_it_is_the_configured_one(database: Dsn) -> None:
     rates = []
     async with sharing(database, per_second=5) as quota:
         await ask(quota)
-        await quota.refused(API, 1)
+        await quota.on_throttled(API, 1)
     for hours in (0.9, 0.2, 1.1, 1.1):
         await aged(database, hours)
         await later(database, 5)
         async with sharing(database, per_second=5) as one, sharing(database, per_second=5) as other:
             await asyncio.gather(ask(one), ask(other))
-            assert await one.granted() == await other.granted()
-            rates.append((await one.granted()).get(API))
+            assert await one.granted_quotas() == await other.granted_quotas()
+            rates.append((await one.granted_quotas()).get(API))
     assert rates == [1, 2, 4, None]
 
 
-async def test_a_rate_learned_at_a_time_that_has_not_come_is_tried_again_at_once(database: Address) -> None:
+async def test_a_rate_learned_at_a_time_that_has_not_come_is_tried_again_at_once(database: Dsn) -> None:
     async with sharing(database, per_second=5) as quota:
         await ask(quota)
-        await quota.refused(API, 1)
+        await quota.on_throttled(API, 1)
     await aged(database, -48)
     async with sharing(database, per_second=5) as another:
         await ask(another)
-        assert await another.granted() == {API: 2}
+        assert await another.granted_quotas() == {API: 2}
 
 
-async def test_a_refusal_after_a_retest_is_believed_again(database: Address) -> None:
+async def test_a_refusal_after_a_retest_is_believed_again(database: Dsn) -> None:
     async with sharing(database, per_second=5) as quota:
         await ask(quota)
-        await quota.refused(API, 2)
+        await quota.on_throttled(API, 2)
     await aged(database, 2)
     async with sharing(database, per_second=5) as another:
         await ask(another)
-        assert await another.granted() == {API: 4}
-        await another.refused(API, 2)
-        assert await another.granted() == {API: 2}
+        assert await another.granted_quotas() == {API: 4}
+        await another.on_throttled(API, 2)
+        assert await another.granted_quotas() == {API: 2}
 
 
-async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(database: Address) -> None:
+async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(database: Dsn) -> None:
     async with (
         sharing(database, per_second=3) as quota,
         sharing(database, per_second=3, key="another") as other,
@@ -218,9 +218,9 @@ async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(dat
     ):
         for each in (quota, other):
             await ask(each)
-            await each.refused(API, 1)
+            await each.on_throttled(API, 1)
         assert await forget(connection, ["another"]) == [("another", API)]
-        assert (await quota.granted(), await other.granted()) == ({API: 1}, {})
+        assert (await quota.granted_quotas(), await other.granted_quotas()) == ({API: 1}, {})
         assert await forget(connection, None) == [("key", API)]
         assert await forget(connection, None) == []
         await later(database, 5)
@@ -228,95 +228,95 @@ async def test_a_rate_is_forgotten_for_one_key_or_for_all_and_counts_at_once(dat
             assert await fetch(database, BOOKED) == [(3,)]
 
 
-async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: Address) -> None:
+async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: Dsn) -> None:
     began = now()
     async with AsyncExitStack() as life:
         dying = await life.enter_async_context(sharing(database))
-        await asyncio.gather(*(dying.take([API]) for _ in range(2)))
+        await asyncio.gather(*(dying.try_acquire_all([API]) for _ in range(2)))
     assert await fetch(database, BOOKED) == [(2,)]
-    assert await fetch(database, BOOKED + " AND free_at > clock_timestamp() + $1", LASTS) == [(0,)]
+    assert await fetch(database, BOOKED + " AND free_at > clock_timestamp() + $1", RESERVATION_TTL) == [(0,)]
     async with sharing(database) as heir:
-        assert await ask(heir) - began > LASTS.total_seconds() - 0.1
+        assert await ask(heir) - began > RESERVATION_TTL.total_seconds() - 0.1
 
 
-async def test_a_request_that_takes_long_keeps_its_place(database: Address) -> None:
-    async with sharing(database, per_second=1) as quota, quota.turn(API):
+async def test_a_request_that_takes_long_keeps_its_place(database: Dsn) -> None:
+    async with sharing(database, per_second=1) as quota, quota.acquire(API):
         [[end]] = await fetch(database, "SELECT free_at FROM collector.place")
         await until(database, f"booked AND free_at > '{end}'::timestamptz + interval '1 second'")
 
 
-async def test_who_was_frozen_between_its_start_and_sending_does_not_send(database: Address) -> None:
+async def test_who_was_frozen_between_its_start_and_sending_does_not_send(database: Dsn) -> None:
     async with sharing(database, per_second=1) as quota:
-        async with quota.turn(API) as turn:
-            time.sleep(LATEST + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
-            with pytest.raises(pace.Missed):
-                turn.leave()
+        async with quota.acquire(API) as turn:
+            time.sleep(SEND_DEADLINE + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+            with pytest.raises(pace.PermitExpired):
+                turn.before_send()
         assert await fetch(database, FREE) == [(True,)]
 
 
-async def test_who_waits_long_for_a_connection_may_still_send(database: Address) -> None:
-    async with sharing(database, per_second=1) as quota, quota.turn(API) as turn:
-        [place] = turn._places
+async def test_who_waits_long_for_a_connection_may_still_send(database: Dsn) -> None:
+    async with sharing(database, per_second=1) as quota, quota.acquire(API) as turn:
+        [place] = turn._permits
         at_first = place.until
-        while place.until < at_first + 1 or place.is_void():  # noqa: ASYNC110 - it has no event
+        while place.until < at_first + 1 or place.is_expired():  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)  # until it has been renewed
-        turn.leave()
+        turn.before_send()
 
 
-async def test_a_slow_answer_of_the_database_makes_no_start_later(database: Address) -> None:
+async def test_a_slow_answer_of_the_database_makes_no_start_later(database: Dsn) -> None:
     """A place that was booked before we were frozen, and is known after, is somebody else's."""
-    async with sharing(database) as quota, quota._database.session("looking") as connection:
-        places = Places("frozen", 2)
-        booking = asyncio.ensure_future(places.book(connection, API, timedelta(seconds=1)))
+    async with sharing(database) as quota, quota._database.connection("looking") as connection:
+        places = PermitStore("frozen", 2)
+        booking = asyncio.ensure_future(places.reserve(connection, API, timedelta(seconds=1)))
         while await fetch(database, BOOKED + " AND key = 'frozen'") != [(1,)]:
             pass
-        time.sleep(LATEST + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
+        time.sleep(SEND_DEADLINE + 0.1)  # noqa: ASYNC251 - as a process that is frozen, and everything in it
         found = await booking
-    assert isinstance(found, Place)
-    assert found.is_void()
+    assert isinstance(found, Permit)
+    assert found.is_expired()
 
 
-async def test_places_that_a_database_lost_are_made_again(database: Address) -> None:
+async def test_places_that_a_database_lost_are_made_again(database: Dsn) -> None:
     """It fell back to a state in which the key had never been used."""
-    async with sharing(database) as quota, quota._database.session("looking") as connection:
-        places = Places("fallen back", 2)
-        assert isinstance(await places.book(connection, API, timedelta(seconds=1)), Place)
+    async with sharing(database) as quota, quota._database.connection("looking") as connection:
+        places = PermitStore("fallen back", 2)
+        assert isinstance(await places.reserve(connection, API, timedelta(seconds=1)), Permit)
         await connection.execute("DELETE FROM collector.place WHERE key = 'fallen back'")
         await connection.execute("DELETE FROM collector.quota WHERE key = 'fallen back'")
         async with asyncio.timeout(60):
-            while not isinstance(await places.book(connection, API, timedelta(seconds=1)), Place):
+            while not isinstance(await places.reserve(connection, API, timedelta(seconds=1)), Permit):
                 pass  # each booking is a round trip to the database, so the loop is not busy
 
 
-async def test_who_waits_holds_no_place_that_would_die_with_it(database: Address) -> None:
+async def test_who_waits_holds_no_place_that_would_die_with_it(database: Dsn) -> None:
     async with sharing(database, per_second=1) as quota:
         await ask(quota)
         waiting = asyncio.ensure_future(ask(quota))
         await until(database, SOMEBODY_WAITS)
         much_ahead = BOOKED + " AND free_at > clock_timestamp() + $1 + interval '0.1 seconds'"
-        assert await fetch(database, much_ahead, LASTS) == [(0,)]
+        assert await fetch(database, much_ahead, RESERVATION_TTL) == [(0,)]
         await waiting
 
 
-async def test_what_never_went_out_costs_nothing(database: Address) -> None:
+async def test_what_never_went_out_costs_nothing(database: Dsn) -> None:
     async with sharing(database, per_second=1) as quota:
         for _ in range(5):
-            async with quota.turn(API):
+            async with quota.acquire(API):
                 pass
             assert await fetch(database, FREE) == [(True,)]
 
 
-async def test_a_database_whose_clock_was_set_back_keeps_nobody_waiting(database: Address) -> None:
+async def test_a_database_whose_clock_was_set_back_keeps_nobody_waiting(database: Dsn) -> None:
     async with sharing(database) as quota:
-        await quota.refused(API, None)
-        await quota.take([API])
+        await quota.on_throttled(API, None)
+        await quota.try_acquire_all([API])
         await ask(quota)
         await later(database, -3600)
         async with asyncio.timeout(60):  # and not an hour
             await asyncio.gather(*(ask(quota) for _ in range(2)))
 
 
-async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
+async def test_who_is_cancelled_gives_back_its_place(database: Dsn) -> None:
     """The clock of the database was set back, so that the place is booked far ahead."""
     async with sharing(database, per_second=1) as quota:
         await ask(quota)
@@ -330,7 +330,7 @@ async def test_who_is_cancelled_gives_back_its_place(database: Address) -> None:
             await ask(quota)
 
 
-async def test_many_who_are_cancelled_leave_nothing_booked(database: Address) -> None:
+async def test_many_who_are_cancelled_leave_nothing_booked(database: Dsn) -> None:
     async with sharing(database, per_second=3) as quota:
         await asyncio.gather(*(ask(quota) for _ in range(3)))
         waiting = [asyncio.ensure_future(ask(quota)) for _ in range(6)]
@@ -343,24 +343,24 @@ async def test_many_who_are_cancelled_leave_nothing_booked(database: Address) ->
             assert await fetch(database, BOOKED) == [(3,)]
 
 
-async def test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone(database: Address) -> None:
+async def test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone(database: Dsn) -> None:
     async with (
         sharing(database, per_second=1) as frozen,
         sharing(database, per_second=1) as other,
         AsyncExitStack() as stack,
     ):
-        await stack.enter_async_context(frozen.turn(API))
+        await stack.enter_async_context(frozen.acquire(API))
         await later(database, 5)
-        async with other.turn(API):
+        async with other.acquire(API):
             await stack.aclose()
             assert await fetch(database, BOOKED) == [(1,)]
 
 
-async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Address) -> None:
+async def test_a_request_without_an_answer_counts_a_second_from_its_end(database: Dsn) -> None:
     async with sharing(database, per_second=1) as quota:
         with suppress(ConnectionError):
-            async with quota.turn(API) as turn:
-                turn.leave()
+            async with quota.acquire(API) as turn:
+                turn.before_send()
                 await asyncio.sleep(0.2)  # its end is to lie well after its beginning
                 ended = now()
                 raise ConnectionError
@@ -370,7 +370,7 @@ async def test_a_request_without_an_answer_counts_a_second_from_its_end(database
 async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:
     async def turns(quota: Unlimited) -> None:
         for _ in range(50):
-            async with quota.turn(API):
+            async with quota.acquire(API):
                 pass
 
     with pytest.raises(StopIteration):  # it runs to its end without waiting for anything
@@ -389,7 +389,7 @@ def strict(quota: int) -> Options:
     )
 
 
-async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Address) -> None:
+async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Dsn) -> None:
     async with (
         Simulator(strict(20)) as simulator,
         collecting(database, simulator.url, *TARGETS, requests_per_second=20) as collector,
@@ -402,7 +402,7 @@ async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Ad
     assert peak <= 20
 
 
-async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(database: Address) -> None:
+async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(database: Dsn) -> None:
     once = ("throttle_429:quota=4,times=1",)
     async with (
         Simulator(Options(quota=0, freeze=OPEN, faults=once)) as simulator,
@@ -420,24 +420,26 @@ class Interrupted:
         self.turns = 0
 
     @asynccontextmanager
-    async def turn(self, api_id: str) -> AsyncIterator[Turn]:
+    async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
         self.turns += 1
         until = now() + (-1 if self.turns == 1 else 60)
-        yield Turn(pace.RoundTrips(), [Place(api_id, 1, now(), 0.0, until, datetime.now(UTC))])
+        yield PermitInUse(pace.MinRttEstimator(), [Permit(api_id, 1, now(), 0.0, until, datetime.now(UTC))])
 
-    async def refused(self, api_id: str, granted: int | None) -> None:
+    async def on_throttled(self, api_id: str, granted: int | None) -> None:
         raise AssertionError
 
 
-async def test_a_request_whose_turn_was_over_goes_out_in_another_one(database: Address) -> None:
+async def test_a_request_whose_turn_was_over_goes_out_in_another_one(database: Dsn) -> None:
     quota, keys = Interrupted(), Secret(APP_KEY)
     async with (
         Simulator(Options(quota=0, freeze=OPEN)) as simulator,
         open_pool(database, size=2) as pool,
-        Api(simulator.url, timeout=5, user_agent="tests", connections=1) as api,
+        HttpTransport(simulator.url, timeout=5, user_agent="tests", connections=1) as api,
     ):
-        kiwoom = Kiwoom(api, quota, Database(pool, database), app_key=keys, secret_key=Secret(SECRET_KEY))
-        await kiwoom.prices(TARGETS[0], trace=Trace())
+        kiwoom = KiwoomClient(
+            api, quota, Database(pool, database), app_key=keys, secret_key=Secret(SECRET_KEY)
+        )
+        await kiwoom.prices(TARGETS[0], counter=RequestCounter())
         answers = simulator.api.book.answers()
     assert answers == {"au10001": {"ok": 1}, API: {"ok": 1}}
     assert quota.turns == 3
@@ -446,7 +448,7 @@ async def test_a_request_whose_turn_was_over_goes_out_in_another_one(database: A
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", [20, 100])
 async def test_hundreds_of_requests_at_five_a_second_use_nearly_all_of_the_quota(
-    database: Address, latency: int
+    database: Dsn, latency: int
 ) -> None:
     delay = timedelta(milliseconds=latency)
     options = Options(quota=5, freeze=OPEN, latency=delay, jitter=delay)
@@ -457,7 +459,7 @@ async def test_hundreds_of_requests_at_five_a_second_use_nearly_all_of_the_quota
 
         async def one() -> None:
             try:
-                await collector.kiwoom.prices(TARGETS[0], trace=Trace())
+                await collector.kiwoom.prices(TARGETS[0], counter=RequestCounter())
             except Throttled:
                 return
 

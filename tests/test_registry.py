@@ -10,10 +10,10 @@ import pytest
 
 from collector.errors import ConfigError
 from collector.model import KST, Certificate, Market, Sector, Status, Target
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
+from collector.store import SnapshotStore
 from tests.stand import columns, fetch, reading, snapshots
 
 SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
@@ -25,7 +25,7 @@ TODAY = date(2026, 11, 20)
 
 
 @asynccontextmanager
-async def registered(address: Address) -> AsyncIterator[Registry]:
+async def registered(address: Dsn) -> AsyncIterator[Registry]:
     """A registry as a program of its own would have it."""
     async with open_pool(address, size=3) as pool:
         registry = Registry(Database(pool, address))
@@ -34,64 +34,64 @@ async def registered(address: Address) -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def storing(address: Address) -> AsyncIterator[Store]:
+async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
     async with registered(address) as registry:
-        store = Store(registry._database, registry)
+        store = SnapshotStore(registry._database, registry)
         await store.begin_sweep(SLOT, "all", [KOSPI, KOSDAQ, KRX100])
         yield store
 
 
-async def test_the_first_claim_is_kept(database: Address) -> None:
+async def test_the_first_claim_is_kept(database: Dsn) -> None:
     async with registered(database) as registry:
-        await registry.claim("ours")
-        await registry.claim("ours")
+        await registry.ensure_source("ours")
+        await registry.ensure_source("ours")
         with pytest.raises(ConfigError, match=r"another source \(a simulator, not Kiwoom's real host\)"):
-            await registry.claim("real")
+            await registry.ensure_source("real")
 
 
-async def test_of_claims_at_the_same_moment_one_kind_wins(database: Address) -> None:
+async def test_of_claims_at_the_same_moment_one_kind_wins(database: Dsn) -> None:
     async with AsyncExitStack() as stack:
         rivals = [await stack.enter_async_context(registered(database)) for _ in range(6)]
         kinds = ["real", "mock", "ours"] * 2
-        claims = [registry.claim(kind) for registry, kind in zip(rivals, kinds, strict=True)]
+        claims = [registry.ensure_source(kind) for registry, kind in zip(rivals, kinds, strict=True)]
         results = await asyncio.gather(*claims, return_exceptions=True)
     [[held]] = await fetch(database, "SELECT kind FROM collector.origin")
     assert [kind for kind, result in zip(kinds, results, strict=True) if result is None] == [held, held]
 
 
-async def test_a_number_is_given_once(database: Address) -> None:
+async def test_a_number_is_given_once(database: Dsn) -> None:
     async with registered(database) as first:
-        await first.number([KOSPI, KOSDAQ])
-        numbers = await first.numbers(columns(snapshots(5)).listings, SLOT)
-        assert await first.numbers(columns(snapshots(5)[::-1]).listings, SLOT) == numbers[::-1]
+        await first.register_targets([KOSPI, KOSDAQ])
+        numbers = await first.listing_ids(columns(snapshots(5)).listings, SLOT)
+        assert await first.listing_ids(columns(snapshots(5)[::-1]).listings, SLOT) == numbers[::-1]
     async with registered(database) as second:
-        await second.number([KRX100, KOSDAQ, KOSPI])
+        await second.register_targets([KRX100, KOSDAQ, KOSPI])
         assert second.targets.items() >= first.targets.items()
-        assert list(await second.numbers(columns(snapshots(7)).listings, SLOT)) == [
+        assert list(await second.listing_ids(columns(snapshots(7)).listings, SLOT)) == [
             *numbers,
-            *(await second.numbers(columns(snapshots(2, first=5)).listings, SLOT)),
+            *(await second.listing_ids(columns(snapshots(2, first=5)).listings, SLOT)),
         ]
     assert len(set(second.targets.values())) == 3
 
 
-async def test_a_target_more_costs_one_number(database: Address) -> None:
+async def test_a_target_more_costs_one_number(database: Dsn) -> None:
     """There are 32,767 of them, and what is proposed in vain costs one, too."""
     many = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 202)]
     async with registered(database) as first, registered(database) as second:
-        await first.number(many)
-        await second.number([*many, KRX100])
+        await first.register_targets(many)
+        await second.register_targets([*many, KRX100])
         assert second.targets[KRX100] == max(first.targets.values()) + 1
 
 
-async def test_programs_that_meet_the_same_listings_give_them_the_same_numbers(database: Address) -> None:
+async def test_programs_that_meet_the_same_listings_give_them_the_same_numbers(database: Dsn) -> None:
     async with AsyncExitStack() as stack:
         rivals = [await stack.enter_async_context(registered(database)) for _ in range(4)]
         await asyncio.gather(
-            *(rival.number([KOSPI, KOSDAQ][:: 1 - 2 * (n % 2)]) for n, rival in enumerate(rivals))
+            *(rival.register_targets([KOSPI, KOSDAQ][:: 1 - 2 * (n % 2)]) for n, rival in enumerate(rivals))
         )
         found = await asyncio.gather(
             *(
-                rival.numbers(columns(snapshots(300, first=50 * n)).listings, SLOT)
+                rival.listing_ids(columns(snapshots(300, first=50 * n)).listings, SLOT)
                 for n, rival in enumerate(rivals)
             )
         )
@@ -103,11 +103,11 @@ async def test_programs_that_meet_the_same_listings_give_them_the_same_numbers(d
     ) == [(450, 450)]
 
 
-async def test_a_renamed_listing_keeps_its_old_name_in_old_snapshots(database: Address) -> None:
+async def test_a_renamed_listing_keeps_its_old_name_in_old_snapshots(database: Dsn) -> None:
     later = SLOT + timedelta(minutes=5)
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, snapshots(2, name="before")), COMPLETE)
-        await store.enter(reading(KOSPI, later, snapshots(2, name="after")), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(2, name="before")), COMPLETE)
+        await store.save_walk(reading(KOSPI, later, snapshots(2, name="after")), COMPLETE)
         await store.end_sweep(later, "all")
     named = await fetch(database, "SELECT slot, name FROM snapshot WHERE symbol = '000001' ORDER BY slot")
     assert named == [(SLOT, "before 1"), (later, "after 1")]
@@ -117,11 +117,11 @@ async def test_a_renamed_listing_keeps_its_old_name_in_old_snapshots(database: A
     ]
 
 
-async def test_boards_are_learnt_from_complete_walks_and_outlast_the_program(database: Address) -> None:
+async def test_boards_are_learnt_from_complete_walks_and_outlast_the_program(database: Dsn) -> None:
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
-        await store.enter(reading(KOSDAQ, SLOT, snapshots(3, first=3)), Certificate(Status.SUSPECT))
-        await store.enter(reading(KRX100, SLOT, snapshots(8)), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
+        await store.save_walk(reading(KOSDAQ, SLOT, snapshots(3, first=3)), Certificate(Status.SUSPECT))
+        await store.save_walk(reading(KRX100, SLOT, snapshots(8)), COMPLETE)
         assert store.registry.boards == {f"{number:06}": Market.KOSPI for number in range(3)}
         await store.end_sweep(SLOT, "all")
     async with registered(database) as another:
@@ -129,25 +129,25 @@ async def test_boards_are_learnt_from_complete_walks_and_outlast_the_program(dat
 
 
 async def test_what_a_program_saw_that_died_is_kept_by_the_one_that_ends_the_sweep(
-    database: Address,
+    database: Dsn,
 ) -> None:
     later = SLOT + timedelta(minutes=5)
     async with storing(database) as dead:
-        await dead.registry.numbers(columns(snapshots(3)).listings, SLOT)
-        await dead.enter(reading(KOSPI, later, snapshots(3)), COMPLETE)
-        await dead.enter(reading(KRX100, later, snapshots(3)), COMPLETE)
+        await dead.registry.listing_ids(columns(snapshots(3)).listings, SLOT)
+        await dead.save_walk(reading(KOSPI, later, snapshots(3)), COMPLETE)
+        await dead.save_walk(reading(KRX100, later, snapshots(3)), COMPLETE)
     async with storing(database) as store:
         await store.end_sweep(later, "all", [KOSPI, KRX100])
     assert set(await fetch(database, "SELECT board, last_seen FROM listing")) == {("KOSPI", later)}
 
 
 async def test_a_listing_that_moves_to_the_other_board_is_known_there_at_the_next_start(
-    database: Address,
+    database: Dsn,
 ) -> None:
     async with storing(database) as store:
-        await store.enter(reading(KOSDAQ, SLOT, snapshots(3)), COMPLETE)
+        await store.save_walk(reading(KOSDAQ, SLOT, snapshots(3)), COMPLETE)
         await store.end_sweep(SLOT, "all")
-        await store.enter(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
         await store.end_sweep(SLOT, "all")
     async with registered(database) as another:
         assert set(another.boards.values()) == {Market.KOSPI}
@@ -160,7 +160,7 @@ SECTORS = [
 ]
 
 
-async def test_sectors_read_back_as_they_were_written(database: Address) -> None:
+async def test_sectors_read_back_as_they_were_written(database: Dsn) -> None:
     async with registered(database) as registry:
         assert await registry.sectors() == {}
         assert await registry.refresh_sectors(SECTORS, TODAY) == (3, 0)
@@ -168,7 +168,7 @@ async def test_sectors_read_back_as_they_were_written(database: Address) -> None
         assert await registry.refresh_sectors(SECTORS, TODAY + timedelta(days=1)) == (0, 0)
 
 
-async def test_a_renamed_sector_keeps_the_days_of_its_old_name(database: Address) -> None:
+async def test_a_renamed_sector_keeps_the_days_of_its_old_name(database: Dsn) -> None:
     renamed = replace(SECTORS[1], name_ko="IT 서비스")
     tomorrow = TODAY + timedelta(days=1)
     async with registered(database) as registry:
@@ -185,7 +185,7 @@ async def test_a_renamed_sector_keeps_the_days_of_its_old_name(database: Address
     ]
 
 
-async def test_a_sector_that_comes_back_on_the_same_day_is_there_again(database: Address) -> None:
+async def test_a_sector_that_comes_back_on_the_same_day_is_there_again(database: Dsn) -> None:
     async with registered(database) as registry:
         await registry.refresh_sectors(SECTORS, TODAY)
         await registry.refresh_sectors(SECTORS[:1], TODAY)
@@ -193,7 +193,7 @@ async def test_a_sector_that_comes_back_on_the_same_day_is_there_again(database:
         assert await registry.sectors() == {sector.code: sector for sector in SECTORS}
 
 
-async def test_a_number_of_a_sector_that_is_used_again_has_the_new_ones_market(database: Address) -> None:
+async def test_a_number_of_a_sector_that_is_used_again_has_the_new_ones_market(database: Dsn) -> None:
     moved = Sector("129", Market.KRX100, "새 지수", "new index", "theme", 5)
     async with registered(database) as registry:
         await registry.refresh_sectors(SECTORS, TODAY)

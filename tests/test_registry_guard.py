@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from collector.daemon import Accounts
+from collector.daemon import SlotAccounting
 from collector.errors import StoreError
 from collector.lease import Lease, LeaseLost
-from collector.model import KST, Certificate, Snapshot, Status, Target
-from collector.postgres import Address, open_pool
+from collector.model import KST, Certificate, Quote, Status, Target
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
-from collector.verify import Damage, Findings, verify
+from collector.store import SnapshotStore
+from collector.verify import Findings, Mismatch, verify
 from tests.database import Server
 from tests.stand import execute, fetch, reading, snapshots, stored
 
@@ -26,7 +26,7 @@ KOSPI = Target.of("KOSPI", "001", "KRX")
 KOSDAQ = Target.of("KOSDAQ", "101", "KRX")
 COMPLETE = Certificate(Status.COMPLETE)
 BEFORE = snapshots(120)
-AFTER = [*snapshots(120), Snapshot("999999", "new", 1, 0, 0, 3, 1, 1, 1, 1, 1, 1)]
+AFTER = [*snapshots(120), Quote("999999", "new", 1, 0, 0, 3, 1, 1, 1, 1, 1, 1)]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Restorable:
     """A database that falls back to the state in which it was saved."""
 
     server: Server
-    address: Address
+    address: Dsn
 
     async def save(self) -> None:
         await self._copied(f"{self.address.database}_saved", self.address.database)
@@ -56,25 +56,25 @@ class Restorable:
 
 
 @pytest.fixture
-async def restorable(server: Server, database: Address) -> AsyncIterator[Restorable]:
+async def restorable(server: Server, database: Dsn) -> AsyncIterator[Restorable]:
     yield Restorable(server, database)
     await server.connection.execute(f"DROP DATABASE IF EXISTS {database.database}_saved WITH (FORCE)")
 
 
 @asynccontextmanager
-async def storing(address: Address) -> AsyncIterator[Store]:
+async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(address, size=3) as pool:
         held = Database(pool, address)
-        yield Store(held, Registry(held))
+        yield SnapshotStore(held, Registry(held))
 
 
-async def damages(address: Address) -> list[Damage]:
+async def damages(address: Dsn) -> list[Mismatch]:
     async with open_pool(address, size=1) as pool:
         database, day = Database(pool, address), SLOT.date()
         return [damage async for damage in verify(database, day, day, Findings())]
 
 
-async def other_listings(address: Address) -> None:
+async def other_listings(address: Dsn) -> None:
     """Somebody else's listings take the ids that were given after the state that came back."""
     await execute(
         address,
@@ -83,23 +83,23 @@ async def other_listings(address: Address) -> None:
     )
 
 
-async def nothing_else(_: Address) -> None:
+async def nothing_else(_: Dsn) -> None:
     """The ids that were given after that state are nobody's."""
 
 
 @pytest.mark.parametrize("meanwhile", [nothing_else, other_listings])
 async def test_rows_name_their_listings_after_the_database_fell_back(
-    restorable: Restorable, meanwhile: Callable[[Address], object]
+    restorable: Restorable, meanwhile: Callable[[Dsn], object]
 ) -> None:
     address = restorable.address
     async with storing(address) as store:
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         await restorable.save()
-        await store.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
         await restorable.restore()
         await meanwhile(address)  # type: ignore[misc]
-        assert await store.enter(reading(KOSPI, NEXT, BEFORE), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, NEXT, BEFORE), COMPLETE)
         await store.end_sweep(NEXT, "all")
     assert await stored(address, NEXT, KOSPI) == [tuple(row) for row in BEFORE]
     assert await damages(address) == []
@@ -115,8 +115,8 @@ async def test_a_target_keeps_its_name_after_the_database_fell_back(restorable: 
         async with storing(address) as another:
             await another.registry.open()
             await another.begin_sweep(SLOT, "other", [KOSDAQ])
-        assert await store.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
-        await store.enter_failure(NEXT, KOSPI, error="Rejected: no", attempts=1)
+        assert await store.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+        await store.save_failure(NEXT, KOSPI, error="Rejected: no", attempts=1)
     assert await fetch(address, "SELECT slot, market, sector, status FROM walk ORDER BY slot") == [
         (SLOT, "KOSPI", "001", "complete"),
         (NEXT, "KOSPI", "001", "failed"),
@@ -132,20 +132,20 @@ async def test_a_failure_is_noted_under_its_target_after_the_database_fell_back(
         await restorable.save()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         await restorable.restore()
-        await store.enter_failure(SLOT, KOSPI, error="Rejected: no", attempts=1)
-        accounts = Accounts(store.database, store.registry)
+        await store.save_failure(SLOT, KOSPI, error="Rejected: no", attempts=1)
+        accounts = SlotAccounting(store.database, store.registry)
         assert await accounts.settle("often", SLOT, "all", [KOSPI, KOSDAQ], "overrun") == 0
     assert await fetch(address, "SELECT market, status FROM walk") == [("KOSPI", "failed")]
 
 
-async def test_a_new_listing_of_another_program_costs_nobody_a_walk(database: Address) -> None:
+async def test_a_new_listing_of_another_program_costs_nobody_a_walk(database: Dsn) -> None:
     async with storing(database) as one, storing(database) as other:
         for store in (one, other):
             await store.registry.open()
             await store.begin_sweep(SLOT, "all", [KOSPI, KOSDAQ])
-        await one.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
-        assert await other.enter(reading(KOSDAQ, SLOT, AFTER), COMPLETE)
-        assert await one.enter(reading(KOSPI, NEXT, AFTER), COMPLETE)
+        await one.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+        assert await other.save_walk(reading(KOSDAQ, SLOT, AFTER), COMPLETE)
+        assert await one.save_walk(reading(KOSPI, NEXT, AFTER), COMPLETE)
     assert await stored(database, NEXT, KOSPI) == [tuple(row) for row in AFTER]
 
 
@@ -175,7 +175,7 @@ async def _until_renewed(lease: Lease) -> None:
     raise AssertionError("the database stayed away")
 
 
-async def test_a_lease_ends_with_the_server(database: Address) -> None:
+async def test_a_lease_ends_with_the_server(database: Dsn) -> None:
     async with open_pool(database, size=1) as pool:
         lease = Lease(Database(pool, database), "one")
         assert await lease.take()
@@ -204,7 +204,7 @@ async def test_an_identity_tells_databases_apart_also_to_a_common_role(server: S
 
 
 @asynccontextmanager
-async def common_role(server: Server, address: Address) -> AsyncIterator[str]:
+async def common_role(server: Server, address: Dsn) -> AsyncIterator[str]:
     role = f"{address.database}_role"
     await server.connection.execute(f"CREATE ROLE {role} LOGIN")
     await execute(address, f"GRANT USAGE ON SCHEMA collector TO {role}")
@@ -232,11 +232,11 @@ WHERE symbol IN ('000007', '000008')
     ],
     ids=["name", "symbol", "gone", "exchanged"],
 )
-async def test_verify_finds_listings_that_are_others_now(database: Address, change: str, what: str) -> None:
+async def test_verify_finds_listings_that_are_others_now(database: Dsn, change: str, what: str) -> None:
     async with storing(database) as store:
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
-        await store.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
     assert await damages(database) == []
     await execute(database, change)
     [damage] = await damages(database)
@@ -265,12 +265,12 @@ CREATE TRIGGER eat BEFORE INSERT ON {TODAY} FOR EACH ROW EXECUTE FUNCTION eat();
     ],
     ids=["detached", "dropped", "a plain table", "detached and renamed"],
 )
-async def test_rows_are_stored_where_views_look(database: Address, change: str) -> None:
+async def test_rows_are_stored_where_views_look(database: Dsn, change: str) -> None:
     async with storing(database) as store:
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         await execute(database, change)
-        assert await store.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
     assert await stored(database, SLOT, KOSPI) == [tuple(row) for row in BEFORE]
 
 
@@ -285,24 +285,24 @@ async def test_rows_are_stored_where_views_look(database: Address, change: str) 
     ],
     ids=["renamed", "other columns", "attached elsewhere", "a trigger that eats rows", "unlogged"],
 )
-async def test_rows_that_no_view_would_show_are_refused(database: Address, change: str, words: str) -> None:
+async def test_rows_that_no_view_would_show_are_refused(database: Dsn, change: str, words: str) -> None:
     async with storing(database) as store:
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         await execute(database, change)
         with pytest.raises(StoreError) as caught:
-            await store.enter(reading(KOSPI, SLOT, BEFORE), COMPLETE)
+            await store.save_walk(reading(KOSPI, SLOT, BEFORE), COMPLETE)
     assert words in f"{caught.value} {caught.value.hint}"
     assert await fetch(database, "SELECT count(*) FROM walk") == [(0,)]
 
 
-async def test_a_partition_is_not_detached_between_the_look_and_the_rows(database: Address) -> None:
+async def test_a_partition_is_not_detached_between_the_look_and_the_rows(database: Dsn) -> None:
     async with storing(database) as store:
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         async with store.database.transaction("looking") as connection:
             assert await connection.fetchval("SELECT collector.partition_trouble($1)", SLOT) == ""
-            async with store.database.session("detaching") as other:
+            async with store.database.connection("detaching") as other:
                 await other.execute("SET lock_timeout = '50ms'")
                 with pytest.raises(Exception, match="lock timeout"):
                     await other.execute(f"ALTER TABLE collector.snapshot DETACH PARTITION {TODAY}")

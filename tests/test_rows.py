@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.model import KST, Column, Snapshot
-from collector.rows import COLUMNS, pack
+from collector.model import KST, Column, Quote
+from collector.rows import COLUMNS, encode_copy
 from tests.stand import columns
 
 unhurried = settings(deadline=None, max_examples=60)  # how fast a shared machine is at the moment is no law
 
 SLOT = datetime(2026, 11, 20, 10, 0, tzinfo=KST)
-ROW = Snapshot("005930", "삼성전자", 70100, 500, 72, 2, 9263135, 70200, None, 69800, 70500, 69400)
+ROW = Quote("005930", "삼성전자", 70100, 500, 72, 2, 9263135, 70200, None, 69800, 70500, 69400)
 ROW_VALUES = {
     "volume": 9263135,
     "listing": 7,
@@ -55,11 +55,11 @@ class Reader:
         return found
 
 
-def unpacked(rows: list[Snapshot], *, slot: datetime = SLOT, target: int = 3) -> list[dict[str, int]]:
-    return Reader(pack(slot, target, [columns(rows)], [listings(rows)]).copy).rows()
+def unpacked(rows: list[Quote], *, slot: datetime = SLOT, target: int = 3) -> list[dict[str, int]]:
+    return Reader(encode_copy(slot, target, [columns(rows)], [listings(rows)]).copy).rows()
 
 
-def listings(rows: list[Snapshot]) -> Column:
+def listings(rows: list[Quote]) -> Column:
     return array("i", range(7, 7 + len(rows)))
 
 
@@ -73,7 +73,7 @@ def test_no_rows_are_a_header_and_a_trailer():
 
 
 def test_columns_have_the_widths_of_the_table():
-    reader = Reader(pack(SLOT, 3, [columns([ROW])], [listings([ROW])]).copy)
+    reader = Reader(encode_copy(SLOT, 3, [columns([ROW])], [listings([ROW])]).copy)
     reader.take(21)
     widths = []
     for _ in COLUMNS:
@@ -89,7 +89,7 @@ def test_a_slot_is_an_instant_whatever_its_zone():
 WON = st.none() | st.integers(1, 2**31 - 1)
 ROWS = st.lists(
     st.builds(
-        Snapshot,
+        Quote,
         st.text("0123456789", min_size=6, max_size=6),
         st.sampled_from(["가", "나"]),
         WON,
@@ -107,7 +107,7 @@ ROWS = st.lists(
 @given(ROWS)
 def test_what_was_packed_is_found_again(rows):
     found = [
-        Snapshot(
+        Quote(
             *rows[row["listing"] - 7][:2],
             row["price"] or None,
             row["change"],
@@ -122,8 +122,8 @@ def test_what_was_packed_is_found_again(rows):
     assert [row["position"] for row in unpacked(rows)] == list(range(1, len(rows) + 1))
 
 
-def digest(rows: list[Snapshot], slot: datetime = SLOT, target: int = 3) -> bytes:
-    return pack(slot, target, [columns(rows)], [array("i", (int(row.symbol) for row in rows))]).digest
+def digest(rows: list[Quote], slot: datetime = SLOT, target: int = 3) -> bytes:
+    return encode_copy(slot, target, [columns(rows)], [array("i", (int(row.symbol) for row in rows))]).digest
 
 
 @unhurried
@@ -131,8 +131,8 @@ def digest(rows: list[Snapshot], slot: datetime = SLOT, target: int = 3) -> byte
 def test_pages_are_packed_as_the_list_that_they_are_parts_of(rows, first):
     parts = [rows[:first], rows[first:]]
     numbers = listings(rows)
-    apart = pack(SLOT, 3, [columns(part) for part in parts], [numbers[:first], numbers[first:]])
-    assert apart == pack(SLOT, 3, [columns(rows)], [numbers])
+    apart = encode_copy(SLOT, 3, [columns(part) for part in parts], [numbers[:first], numbers[first:]])
+    assert apart == encode_copy(SLOT, 3, [columns(rows)], [numbers])
 
 
 def test_a_digest_is_the_same_in_the_next_version():
@@ -146,10 +146,10 @@ def test_two_walks_that_saw_the_same_have_one_digest(rows):
     assert digest(rows) == digest(list(rows), SLOT + timedelta(minutes=5), 4)
 
 
-OTHER = Snapshot("005931", "삼성전자", 70101, 501, 73, 1, 9263136, 70201, 1, 69801, 70501, 69401)
+OTHER = Quote("005931", "삼성전자", 70101, 501, 73, 1, 9263136, 70201, 1, 69801, 70501, 69401)
 
 
-@pytest.mark.parametrize("field", [field for field in Snapshot._fields if field != "name"])
+@pytest.mark.parametrize("field", [field for field in Quote._fields if field != "name"])
 def test_another_value_is_another_digest(field):
     assert digest([ROW]) != digest([ROW._replace(**{field: getattr(OTHER, field)})])
 
@@ -161,12 +161,14 @@ def test_another_order_or_another_length_is_another_digest():
 
 def test_a_walk_has_no_more_rows_than_a_position_can_count():
     most = [ROW] * (2**15 - 1)
-    assert pack(SLOT, 3, [columns(most)], [array("i", [7]) * len(most)]).copy.endswith(b"\x7f\xff\xff\xff")
+    assert encode_copy(SLOT, 3, [columns(most)], [array("i", [7]) * len(most)]).copy.endswith(
+        b"\x7f\xff\xff\xff"
+    )
     with pytest.raises(OverflowError):
-        pack(SLOT, 3, [columns([*most, ROW])], [array("i", [7]) * (len(most) + 1)])
+        encode_copy(SLOT, 3, [columns([*most, ROW])], [array("i", [7]) * (len(most) + 1)])
 
 
 @pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3]], ids=len)
 def test_no_row_is_lost_for_want_of_a_number(numbers):
     with pytest.raises(ValueError, match="extended slice"):
-        pack(SLOT, 3, [columns([ROW, OTHER])], [array("i", numbers)])
+        encode_copy(SLOT, 3, [columns([ROW, OTHER])], [array("i", numbers)])

@@ -12,7 +12,7 @@ import pytest
 
 from bench import reads, scale
 from collector import embedded
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from tests.stand import fetch
 
 ROWS = int(os.environ.get("ROWS", "10000000"))
@@ -29,7 +29,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def year(home: Path) -> AsyncIterator[Address]:
+async def year(home: Path) -> AsyncIterator[Dsn]:
     if not (home / "postgres").exists():
         await scale.tuned(home)
     async with embedded.running(home) as address:
@@ -46,7 +46,7 @@ def late(taken: list[float]) -> float:
     "question", [one for one in reads.QUESTIONS if one.goal], ids=lambda question: question.name
 )
 async def test_a_question_takes_the_server_no_longer_than_its_goal(
-    year: Address, question: reads.Question
+    year: Dsn, question: reads.Question
 ) -> None:
     """By the processor's time and three times over: the machine is busy with other tests. `bench reads` judges.
 
@@ -58,7 +58,7 @@ async def test_a_question_takes_the_server_no_longer_than_its_goal(
     assert late(list(found.used)) <= 3 * goal
 
 
-async def test_the_database_takes_no_more_than_95_bytes_a_row(year: Address) -> None:
+async def test_the_database_takes_no_more_than_95_bytes_a_row(year: Dsn) -> None:
     [[each]] = await fetch(
         year,
         "SELECT sum(pg_total_relation_size(c.oid)) / sum(c.reltuples) FROM pg_inherits AS i"
@@ -68,7 +68,7 @@ async def test_the_database_takes_no_more_than_95_bytes_a_row(year: Address) -> 
     assert each <= 95
 
 
-async def test_the_page_takes_less_than_a_tenth_of_a_second(year: Address, home: Path) -> None:
+async def test_the_page_takes_less_than_a_tenth_of_a_second(year: Dsn, home: Path) -> None:
     def read() -> list[float]:
         with reads.serving(year, home) as (host, process):
             return list(reads.read(host, process, "/", CALLS).used)

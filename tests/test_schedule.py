@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from collector import calendar, schedule, shipped
 from collector.calendar import SESSIONS
 from collector.model import KST
-from collector.schedule import Schedule, ScheduleError, Skip, Slot
-from collector.schedule.sanity import Complaint, complaints
+from collector.schedule import Schedule, ScheduledSlot, ScheduleError, Skip
+from collector.schedule.sanity import ScheduleWarning, validate
 
 CALENDAR = calendar.load(shipped.path("config", "calendar.yaml").read_bytes(), "config/calendar.yaml")
 DAY = timedelta(days=1)
@@ -29,11 +29,11 @@ def midnight(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=KST)
 
 
-def on(day: str, *schedules: Schedule) -> list[Slot]:
-    return list(schedule.timetable(schedules, CALENDAR, midnight(day), midnight(day) + DAY))
+def on(day: str, *schedules: Schedule) -> list[ScheduledSlot]:
+    return list(schedule.merge_slots(schedules, CALENDAR, midnight(day), midnight(day) + DAY))
 
 
-def times(slots: list[Slot]) -> list[str]:
+def times(slots: list[ScheduledSlot]) -> list[str]:
     return [f"{slot.at:%H:%M:%S}".removesuffix(":00") for slot in slots]
 
 
@@ -206,7 +206,7 @@ def test_a_slot_may_be_started_until_its_deadline(keys, deadlines):
 
 def test_a_slot_carries_what_it_is_for():
     assert on("2026-11-20", CLOSE) == [
-        Slot(
+        ScheduledSlot(
             datetime(2026, 11, 20, 15, 40, tzinfo=KST),
             "close",
             "everything",
@@ -232,8 +232,8 @@ def test_two_universes_are_both_due_at_one_instant():
 def test_a_slot_falls_due_at_the_look_that_reaches_it_and_at_no_later_one():
     at = datetime(2026, 11, 20, 9, 5, tzinfo=KST)
     moment = timedelta(microseconds=1)
-    assert times(schedule.due([INTRADAY], CALENDAR, at - moment, at)) == ["09:05"]
-    assert times(schedule.due([INTRADAY], CALENDAR, at, at + moment)) == []
+    assert times(schedule.due_slots([INTRADAY], CALENDAR, at - moment, at)) == ["09:05"]
+    assert times(schedule.due_slots([INTRADAY], CALENDAR, at, at + moment)) == []
 
 
 def test_the_next_slot_over_a_long_holiday_is_found():
@@ -253,7 +253,7 @@ def test_no_schedules_have_no_next_slot():
 
 
 def test_skipped_days_say_why():
-    found = schedule.skipped([INTRADAY, NXT], CALENDAR, date(2026, 9, 23), date(2026, 9, 29))
+    found = schedule.list_skips([INTRADAY, NXT], CALENDAR, date(2026, 9, 23), date(2026, 9, 29))
     assert list(found) == [
         Skip(date(2026, 9, 24), "The day preceding Chuseok"),
         Skip(date(2026, 9, 25), "Chuseok"),
@@ -281,13 +281,13 @@ def test_skipped_days_say_why():
 )
 def test_a_schedule_that_passes_over_a_day_says_why(keys, day, reasons):
     start = date.fromisoformat(day)
-    found = schedule.skipped([made(**keys)], CALENDAR, start, start + DAY)
+    found = schedule.list_skips([made(**keys)], CALENDAR, start, start + DAY)
     assert [skip.reason for skip in found] == reasons
 
 
 def test_a_day_that_two_schedules_pass_over_has_both_their_reasons():
     early = [made("a", at="NXT.pre.open"), made("b", at="KRX.after.open"), made("c", at="NXT.pre.close")]
-    [found] = schedule.skipped(early, CALENDAR, date(2025, 2, 28), date(2025, 3, 1))
+    [found] = schedule.list_skips(early, CALENDAR, date(2025, 2, 28), date(2025, 3, 1))
     assert found.reason == "NXT.pre: not before 2025-03-04; KRX.after: not before 2026-09-14"
 
 
@@ -310,12 +310,12 @@ sessions:
 )
 def test_a_session_that_is_no_more_or_never_was_is_told_as_such(session, day, reasons):
     known = calendar.load(ENDED, "c.yaml")
-    found = schedule.skipped([made(at=f"{session}.open")], known, day, day + DAY)
+    found = schedule.list_skips([made(at=f"{session}.open")], known, day, day + DAY)
     assert [skip.reason for skip in found] == reasons
 
 
 def complained(*schedules: Schedule) -> list[tuple[str, str, bool]]:
-    found = complaints(schedules, CALENDAR, start=midnight("2026-11-20"))
+    found = validate(schedules, CALENDAR, start=midnight("2026-11-20"))
     return [(complaint.schedule, complaint.field, complaint.forcible) for complaint in found]
 
 
@@ -324,9 +324,9 @@ def test_sound_schedules_give_no_complaint():
 
 
 def test_an_interval_below_a_minute_gives_way_to_force_alone():
-    [found] = complaints([made(every="59s", during="NXT.pre")], CALENDAR, start=midnight("2026-11-20"))
+    [found] = validate([made(every="59s", during="NXT.pre")], CALENDAR, start=midnight("2026-11-20"))
     says = "59s is below one minute; allowed is 1m and more, or less with --force"
-    assert found == Complaint("s", "every", says, forcible=True)
+    assert found == ScheduleWarning("s", "every", says, forcible=True)
 
 
 def test_a_minute_is_no_interval_below_a_minute():
@@ -342,19 +342,19 @@ def test_a_minute_is_no_interval_below_a_minute():
     ids=["a session of today", "a session that begins in a fortnight"],
 )
 def test_an_interval_longer_than_its_session_is_refused(interval, session, start, says):
-    found = complaints([made(every=interval, during=session)], CALENDAR, start=midnight(start))
-    assert list(found) == [Complaint("s", "every", says)]
+    found = validate([made(every=interval, during=session)], CALENDAR, start=midnight(start))
+    assert list(found) == [ScheduleWarning("s", "every", says)]
 
 
 def test_a_schedule_that_never_falls_due_is_refused():
     ended = (
         b"{known: {from: 2025-01-01, until: 2027-12-31}, sessions: {KRX.regular: {2025-01-01: 09:00-15:30}}}"
     )
-    [found] = complaints(
+    [found] = validate(
         [made(every="1h", during="NXT.pre")], calendar.load(ended, "c.yaml"), start=midnight("2026-11-20")
     )
     says = "never falls due within 800 days; allowed is a session that opens"
-    assert found == Complaint("s", "during", says)
+    assert found == ScheduleWarning("s", "during", says)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_slots_that_two_schedules_of_one_universe_share_are_refused(other, key):
 
 
 def test_a_slot_that_is_shared_is_told_with_the_day_it_first_is():
-    [found] = complaints([INTRADAY, made("twin", at="09:05")], CALENDAR, start=midnight("2026-11-20"))
+    [found] = validate([INTRADAY, made("twin", at="09:05")], CALENDAR, start=midnight("2026-11-20"))
     assert found.message == (
         "falls on 2026-11-20 09:05:00 like intraday, for the same universe; allowed is one of them"
     )
@@ -442,15 +442,17 @@ def test_a_stretch_has_the_slots_of_its_parts(one, span):
 @unhurried
 @given(several, spans)
 def test_looks_at_the_clock_neither_repeat_nor_forget_a_slot(some, span):
-    looks = [slot for after, until in pairwise(span) for slot in schedule.due(some, CALENDAR, after, until)]
-    assert looks == list(schedule.due(some, CALENDAR, span[0], span[-1]))
+    looks = [
+        slot for after, until in pairwise(span) for slot in schedule.due_slots(some, CALENDAR, after, until)
+    ]
+    assert looks == list(schedule.due_slots(some, CALENDAR, span[0], span[-1]))
     assert len({(slot.at, slot.universe) for slot in looks}) == len(looks)
 
 
 @unhurried
 @given(several, moments)
 def test_the_next_slot_is_the_first_of_those_that_follow(some, after):
-    following = schedule.due(some, CALENDAR, after, after + schedule.HORIZON)
+    following = schedule.due_slots(some, CALENDAR, after, after + schedule.HORIZON)
     assert schedule.next_slot(some, CALENDAR, after) == next(following, None)
 
 
@@ -462,13 +464,13 @@ def test_from_slot_to_slot_every_one_is_met(some, start):
     while (found := schedule.next_slot(some, CALENDAR, at)) and found.at <= start + 2 * DAY:
         met.append(found.at)
         at = found.at
-    assert met == sorted({slot.at for slot in schedule.due(some, CALENDAR, start, start + 2 * DAY)})
+    assert met == sorted({slot.at for slot in schedule.due_slots(some, CALENDAR, start, start + 2 * DAY)})
 
 
 @unhurried
 @given(several, spans)
 def test_slots_come_in_order_on_whole_seconds_of_kst_before_their_deadlines(some, span):
-    found = list(schedule.timetable(some, CALENDAR, span[0], span[-1]))
+    found = list(schedule.merge_slots(some, CALENDAR, span[0], span[-1]))
     assert found == sorted(found, key=lambda slot: (slot.at, slot.schedule))
     assert all(slot.at.tzinfo is KST and slot.at.microsecond == 0 for slot in found)
     assert all(slot.at < slot.deadline <= slot.at + DAY for slot in found)
@@ -510,7 +512,7 @@ some = [
     schedule.parse("c", universe="c", at="02:30", days="all"),
 ]
 start = datetime(2025, 1, 1, tzinfo=timezone.utc)
-slots = list(schedule.timetable(some, known, start, start + timedelta(days=1095)))
+slots = list(schedule.merge_slots(some, known, start, start + timedelta(days=1095)))
 print(len(slots), sha256(repr(slots).encode()).hexdigest())
 """
 

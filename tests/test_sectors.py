@@ -9,7 +9,7 @@ from collector import sectors
 from collector.errors import Unreadable
 from collector.model import Exchange, Market, Sector
 
-TABLE = sectors.shipped()
+TABLE = sectors.bundled_sectors()
 
 
 def codes(market: Market, exchange: Exchange) -> list[str]:
@@ -37,12 +37,12 @@ def test_every_code_belongs_to_its_market():
 
 def test_what_the_api_lists_under_a_market_that_does_not_serve_it_is_left_out():
     ours, theirs = Sector("001", Market.KOSPI, "종합"), Sector("199", Market.KOSPI, "코스닥")
-    assert sectors.served([ours, theirs], Market.KOSPI) == [ours]
+    assert sectors.filter_served([ours, theirs], Market.KOSPI) == [ours]
 
 
 def test_another_markets_whole_list_is_not_believed():
     with pytest.raises(Unreadable, match="ka10101 lists no sector that KOSDAQ serves"):
-        sectors.served([Sector("001", Market.KOSDAQ, "종합")], Market.KOSDAQ)
+        sectors.filter_served([Sector("001", Market.KOSDAQ, "종합")], Market.KOSDAQ)
 
 
 def test_all_sectors_of_a_market_are_those_that_it_serves_whatever_a_table_says():

@@ -28,9 +28,7 @@ def test_a_wheel_carries_the_files_and_finds_them(tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    ask = (
-        "from collector import sectors, shipped; print(shipped.path('config')); print(len(sectors.shipped()))"
-    )
+    ask = "from collector import sectors, shipped; print(shipped.path('config')); print(len(sectors.bundled_sectors()))"
     # -I: neither the checkout nor its editable install may answer for the wheel.
     code = f"import sys; sys.path.insert(0, {str(site)!r}); {ask}"
     found = subprocess.run(

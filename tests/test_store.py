@@ -11,26 +11,26 @@ from typing import Any
 import pytest
 
 from collector.certify import members_digest
-from collector.daemon import Accounts
+from collector.daemon import SlotAccounting
 from collector.errors import StoreError
 from collector.model import (
     KST,
     BadRow,
+    Baseline,
     Certificate,
     Exchange,
-    Known,
     Outcome,
     Page,
-    Reading,
+    Quote,
     Remark,
-    Snapshot,
     Status,
     Target,
+    WalkResult,
 )
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
+from collector.store import SnapshotStore
 from tests.proxy import proxied
 from tests.stand import columns, execute, fetch, reading, snapshots, stored
 
@@ -42,19 +42,19 @@ SUSPECT = Certificate(Status.SUSPECT, (Remark.SHORT_PAGE, Remark.ROW_COUNT))
 
 
 @asynccontextmanager
-async def storing(address: Address, *, slot: datetime | None = SLOT) -> AsyncIterator[Store]:
+async def storing(address: Dsn, *, slot: datetime | None = SLOT) -> AsyncIterator[SnapshotStore]:
     """A store of its own, as a program of its own would have it; a sweep has begun at `slot`."""
     async with open_pool(address, size=4) as pool:
         held = Database(pool, address)
-        store = Store(held, Registry(held))
+        store = SnapshotStore(held, Registry(held))
         await store.registry.open()
-        await store.registry.number([KOSPI, KOSDAQ])
+        await store.registry.register_targets([KOSPI, KOSDAQ])
         if slot is not None:
             await store.begin_sweep(slot, "all", [KOSPI, KOSDAQ])
         yield store
 
 
-async def ended(address: Address, target: Target = KOSPI) -> tuple[Any, ...]:
+async def ended(address: Dsn, target: Target = KOSPI) -> tuple[Any, ...]:
     """The ledger's line: status, pages, rows, remarks, error, attempts."""
     [line] = await fetch(
         address,
@@ -66,37 +66,37 @@ async def ended(address: Address, target: Target = KOSPI) -> tuple[Any, ...]:
     return line
 
 
-async def count(address: Address) -> int:
+async def count(address: Dsn) -> int:
     [[number]] = await fetch(address, "SELECT count(*) FROM snapshot")
     assert isinstance(number, int)
     return number
 
 
-def plain(rows: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+def plain(rows: Sequence[Quote]) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
 EXTREMES = [
-    Snapshot("005930", "삼성전자", 2**31 - 1, -(2**31) + 1, 2**28 - 1, 5, 10**15 - 1, 1, 1, 1, 1, 1),
-    Snapshot("0126Z0", "a'b\"c\\d\t{}|,$1", None, 2**31 - 1, -(2**28), 1, 0, None, None, None, None, None),
-    Snapshot("33626K", "😀 한글 <b>&amp;", 1, 0, 0, 3, 1, None, 7, None, 8, None),
+    Quote("005930", "삼성전자", 2**31 - 1, -(2**31) + 1, 2**28 - 1, 5, 10**15 - 1, 1, 1, 1, 1, 1),
+    Quote("0126Z0", "a'b\"c\\d\t{}|,$1", None, 2**31 - 1, -(2**28), 1, 0, None, None, None, None, None),
+    Quote("33626K", "😀 한글 <b>&amp;", 1, 0, 0, 3, 1, None, 7, None, 8, None),
 ]
 
 
-async def test_a_walk_reads_back_as_it_was_read(database: Address) -> None:
+async def test_a_walk_reads_back_as_it_was_read(database: Dsn) -> None:
     rows = [*EXTREMES, *snapshots(247)]
     async with storing(database) as store:
-        assert await store.enter(reading(KOSPI, SLOT, rows, attempts=5), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, rows, attempts=5), COMPLETE)
     assert await stored(database, SLOT, KOSPI) == plain(rows)
     assert await ended(database) == ("complete", 3, 250, [], None, 5)
 
 
-async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
+async def test_each_row_knows_when_its_page_arrived(database: Dsn) -> None:
     rows = snapshots(150)
     pages = [Page(columns(rows[:100]), "N1"), Page(columns([]), "N2"), Page(columns(rows[100:]), None)]
     times = [SLOT + timedelta(seconds=second, microseconds=123_456) for second in (2, 3, 4)]
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, rows, pages=pages, page_times=times), SUSPECT)
+        await store.save_walk(reading(KOSPI, SLOT, rows, pages=pages, page_times=times), SUSPECT)
     found = await fetch(database, "SELECT received_at FROM snapshot ORDER BY position")
     assert [at for [at] in found] == [times[0]] * 100 + [times[2]] * 50
     [[requested, received, committed]] = await fetch(
@@ -106,11 +106,11 @@ async def test_each_row_knows_when_its_page_arrived(database: Address) -> None:
     assert committed.tzinfo is not None
 
 
-async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Address) -> None:
+async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Dsn) -> None:
     bad = Page(columns(snapshots(100)), "N1", [BadRow("{}", "stk_cd is missing")])
     whole = reading(KOSPI, SLOT, snapshots(100), pages=[bad, Page(columns(snapshots(9, first=100)), None)])
     async with storing(database) as store:
-        await store.enter(replace(whole, page_times=[SLOT, SLOT]), SUSPECT)
+        await store.save_walk(replace(whole, page_times=[SLOT, SLOT]), SUSPECT)
     found = await fetch(
         database,
         "SELECT DISTINCT xmin::text FROM collector.walk"
@@ -120,11 +120,11 @@ async def test_the_ledger_and_the_rows_are_of_one_transaction(database: Address)
     assert len(found) == 1
 
 
-async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(database: Address) -> None:
+async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(database: Dsn) -> None:
     bad = BadRow('{"stk_cd":"0059é0","stk_nm":"\\u0000"}', "stk_cd is no code")
     pages = [Page(columns(snapshots(100)), "N1"), Page(columns(snapshots(9, first=100)), None, [bad])]
     async with storing(database) as store:
-        await store.enter(
+        await store.save_walk(
             reading(KOSPI, SLOT, snapshots(1), pages=pages, page_times=[SLOT, SLOT]),
             Certificate(Status.SUSPECT, (Remark.UNDECODED,)),
         )
@@ -134,24 +134,24 @@ async def test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page(databa
     assert await count(database) == 109
 
 
-async def test_a_walk_without_rows_is_stored_as_such(database: Address) -> None:
+async def test_a_walk_without_rows_is_stored_as_such(database: Dsn) -> None:
     async with storing(database) as store:
-        assert await store.enter(reading(KOSPI, SLOT, []), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, []), COMPLETE)
     assert await ended(database) == ("complete", 1, 0, [], None, 1)
 
 
-async def test_a_second_walk_of_the_same_slot_changes_nothing(database: Address) -> None:
+async def test_a_second_walk_of_the_same_slot_changes_nothing(database: Dsn) -> None:
     async with storing(database) as first, storing(database) as second:
-        assert await first.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
-        assert not await second.enter(reading(KOSPI, SLOT, snapshots(130, price=7)), COMPLETE)
+        assert await first.save_walk(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert not await second.save_walk(reading(KOSPI, SLOT, snapshots(130, price=7)), COMPLETE)
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(120))
 
 
-async def test_of_rivals_at_the_same_moment_one_stores(database: Address) -> None:
+async def test_of_rivals_at_the_same_moment_one_stores(database: Dsn) -> None:
     async with storing(database) as one, storing(database) as other:
         entered = await asyncio.gather(
             *(
-                store.enter(reading(KOSPI, SLOT, snapshots(150, price=1000 * number)), COMPLETE)
+                store.save_walk(reading(KOSPI, SLOT, snapshots(150, price=1000 * number)), COMPLETE)
                 for number, store in enumerate([one, other] * 4, 1)
             )
         )
@@ -162,7 +162,7 @@ async def test_of_rivals_at_the_same_moment_one_stores(database: Address) -> Non
 
 @pytest.mark.parametrize("second", ["complete", "suspect", "failed", "missed"])
 @pytest.mark.parametrize("first", ["complete", "suspect", "failed", "missed"])
-async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: str, second: str) -> None:
+async def test_an_end_gives_way_only_to_a_better_one(database: Dsn, first: str, second: str) -> None:
     better = {
         ("failed", "complete"), ("failed", "suspect"), ("failed", "failed"),
         ("missed", "complete"), ("missed", "suspect"), ("missed", "failed"),
@@ -174,13 +174,13 @@ async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: s
             walk = reading(KOSPI, SLOT, rows[number], attempts=number)
             match status:
                 case "complete":
-                    await store.enter(walk, COMPLETE)
+                    await store.save_walk(walk, COMPLETE)
                 case "suspect":
-                    await store.enter(walk, SUSPECT)
+                    await store.save_walk(walk, SUSPECT)
                 case "failed":
-                    await store.enter_failure(SLOT, KOSPI, error=f"try {number}", attempts=number)
+                    await store.save_failure(SLOT, KOSPI, error=f"try {number}", attempts=number)
                 case _:
-                    await Accounts(store.database, store.registry).miss(
+                    await SlotAccounting(store.database, store.registry).record_missed(
                         [SLOT], "all", [KOSPI], f"reason {number}"
                     )
     winner = 2 if (first, second) in better else 1
@@ -190,93 +190,93 @@ async def test_an_end_gives_way_only_to_a_better_one(database: Address, first: s
     assert await stored(database, SLOT, KOSPI) == expected
 
 
-async def test_a_walk_that_follows_a_failure_counts_the_attempts_of_both(database: Address) -> None:
+async def test_a_walk_that_follows_a_failure_counts_the_attempts_of_both(database: Dsn) -> None:
     async with storing(database) as store:
-        await store.enter_failure(SLOT, KOSPI, error="Unavailable: no answer in time", attempts=3)
+        await store.save_failure(SLOT, KOSPI, error="Unavailable: no answer in time", attempts=3)
         assert await ended(database) == ("failed", 0, 0, [], "Unavailable: no answer in time", 3)
-        await store.enter(reading(KOSPI, SLOT, snapshots(120), attempts=2), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(120), attempts=2), COMPLETE)
     assert await ended(database) == ("complete", 2, 120, [], None, 5)
 
 
-async def test_what_was_in_quarantine_goes_with_the_suspect_walk(database: Address) -> None:
+async def test_what_was_in_quarantine_goes_with_the_suspect_walk(database: Dsn) -> None:
     bad = Page(columns(snapshots(9)), None, [BadRow("{}", "stk_cd is missing")])
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, snapshots(9), pages=[bad]), SUSPECT)
-        await store.enter(reading(KOSPI, SLOT, snapshots(10)), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(9), pages=[bad]), SUSPECT)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(10)), COMPLETE)
     assert await fetch(database, "SELECT * FROM quarantine") == []
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(10))
 
 
 @pytest.mark.parametrize("heard", [True, False], ids=["committed", "not committed"])
-async def test_a_lost_answer_to_commit_is_looked_up(database: Address, heard: bool) -> None:
+async def test_a_lost_answer_to_commit_is_looked_up(database: Dsn, heard: bool) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
-        await store.registry.numbers(columns(snapshots(150)).listings, SLOT)
+        await store.registry.listing_ids(columns(snapshots(150)).listings, SLOT)
         proxy.last_words, proxy.are_heard = b"COMMIT;", heard
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
         assert not proxy.last_words
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
     assert (await ended(database))[0] == "complete"
 
 
-async def test_a_walk_that_another_program_stored_is_not_taken_for_ours(database: Address) -> None:
+async def test_a_walk_that_another_program_stored_is_not_taken_for_ours(database: Dsn) -> None:
     """It has our slot and target, and other rows: only the time of its first request tells it from ours."""
     async with storing(database) as ours, storing(database) as theirs:
         mine = reading(KOSPI, SLOT, snapshots(150))
         other = reading(KOSPI, SLOT, snapshots(120), requested_at=SLOT + timedelta(seconds=1, microseconds=1))
-        await ours.registry.number([KOSPI])
-        await theirs.enter(other, COMPLETE)
-        assert not await ours._is_there(mine, Status.COMPLETE)
-        assert await ours._is_there(other, Status.COMPLETE)
+        await ours.registry.register_targets([KOSPI])
+        await theirs.save_walk(other, COMPLETE)
+        assert not await ours._was_committed(mine, Status.COMPLETE)
+        assert await ours._was_committed(other, Status.COMPLETE)
 
 
-async def test_a_listing_stays_seen_when_an_older_slot_is_stored_after_a_newer_one(database: Address) -> None:
+async def test_a_listing_stays_seen_when_an_older_slot_is_stored_after_a_newer_one(database: Dsn) -> None:
     later, rows = SLOT + timedelta(minutes=5), snapshots(3)
     async with storing(database) as store:
         for slot in (later, SLOT):
             await store.begin_sweep(slot, "all", [KOSPI])
-            await store.enter(reading(KOSPI, slot, rows), COMPLETE)
+            await store.save_walk(reading(KOSPI, slot, rows), COMPLETE)
             await store.end_sweep(slot, "all")
         assert await fetch(database, "SELECT DISTINCT last_seen FROM listing") == [(later,)]
         await execute(database, "UPDATE collector.listing SET board = NULL")
-        await store.keep_sight(SLOT, [KOSPI])
+        await store.record_sightings(SLOT, [KOSPI])
     assert await fetch(database, "SELECT DISTINCT last_seen, board FROM collector.listing") == [
         (later, "KOSPI")
     ]
 
 
-async def test_a_connection_cut_in_mid_copy_is_made_good(database: Address) -> None:
+async def test_a_connection_cut_in_mid_copy_is_made_good(database: Dsn) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
         proxy.last_words, proxy.are_heard = b"PGCOPY", False
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(150)), COMPLETE)
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
 
 
-async def test_a_failure_is_noted_although_the_connection_was_lost(database: Address) -> None:
+async def test_a_failure_is_noted_although_the_connection_was_lost(database: Dsn) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
         proxy.cut()
-        await store.enter_failure(SLOT, KOSPI, error="Rejected: no", attempts=1)
+        await store.save_failure(SLOT, KOSPI, error="Rejected: no", attempts=1)
     assert await ended(database) == ("failed", 0, 0, [], "Rejected: no", 1)
 
 
-async def test_a_database_that_is_away_for_a_second_costs_nothing(database: Address) -> None:
+async def test_a_database_that_is_away_for_a_second_costs_nothing(database: Dsn) -> None:
     away = f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS"
     elsewhere = replace(database, database="postgres")
     async with storing(database) as store:
         walk = reading(KOSPI, SLOT, snapshots(150))
-        await store.registry.numbers(columns(snapshots(150)).listings, SLOT)
+        await store.registry.listing_ids(columns(snapshots(150)).listings, SLOT)
         await execute(elsewhere, f"{away} false")
         await execute(
             elsewhere, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
             database.database,
         )  # fmt: skip
-        entering = asyncio.ensure_future(store.enter(walk, COMPLETE))
+        entering = asyncio.ensure_future(store.save_walk(walk, COMPLETE))
         await asyncio.sleep(1)  # it is to be away for a while, and be asked meanwhile
         await execute(elsewhere, f"{away} true")
         assert await entering
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
 
 
-async def failing(address: Address, state: str, *, times: int) -> None:
+async def failing(address: Dsn, state: str, *, times: int) -> None:
     """Let each entry into the ledger fail with this state, as often as this."""
     await execute(address, "CREATE SEQUENCE public.tries")
     await execute(
@@ -292,33 +292,33 @@ async def failing(address: Address, state: str, *, times: int) -> None:
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57P01", "53300"])
-async def test_what_passes_is_waited_for(database: Address, state: str) -> None:
+async def test_what_passes_is_waited_for(database: Dsn, state: str) -> None:
     async with storing(database) as store:
         await failing(database, state, times=1)
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(120))
 
 
-async def test_a_full_disk_ends_at_once_and_leaves_nothing(database: Address) -> None:
+async def test_a_full_disk_ends_at_once_and_leaves_nothing(database: Dsn) -> None:
     async with storing(database) as store:
         await failing(database, "53100", times=1)
         with pytest.raises(StoreError, match="its disk is full") as caught:
-            await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+            await store.save_walk(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
         assert await fetch(database, "SELECT last_value FROM public.tries") == [(1,)]
         assert "free space" in caught.value.hint
         assert await store.ledger(SLOT) == {}
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
     assert await count(database) == 120
 
 
-async def test_a_missing_partition_is_made(database: Address) -> None:
+async def test_a_missing_partition_is_made(database: Dsn) -> None:
     async with storing(database) as store:
         await execute(database, "DROP TABLE collector.snapshot_20261120")
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(120)), COMPLETE)
     assert await count(database) == 120
 
 
-async def test_a_sweep_finds_its_day_and_the_next_ones_prepared(database: Address) -> None:
+async def test_a_sweep_finds_its_day_and_the_next_ones_prepared(database: Dsn) -> None:
     async with storing(database):
         pass
     found = await fetch(
@@ -331,25 +331,25 @@ async def test_a_sweep_finds_its_day_and_the_next_ones_prepared(database: Addres
 
 
 @pytest.mark.parametrize("clock", ["00:00:00", "08:59:59", "09:00:00", "23:59:59"])
-async def test_a_day_is_koreas_day(database: Address, clock: str) -> None:
+async def test_a_day_is_koreas_day(database: Dsn, clock: str) -> None:
     slot = datetime.fromisoformat(f"2026-11-20T{clock}+09:00")
     async with storing(database, slot=slot) as store:
-        await store.enter(reading(KOSPI, slot, snapshots(3)), COMPLETE)
+        await store.save_walk(reading(KOSPI, slot, snapshots(3)), COMPLETE)
     assert await fetch(database, "SELECT DISTINCT tableoid::regclass::text FROM collector.snapshot") == [
         ("collector.snapshot_20261120",)
     ]
 
 
-async def test_a_cancelled_entry_is_there_whole_or_not_at_all(database: Address) -> None:
+async def test_a_cancelled_entry_is_there_whole_or_not_at_all(database: Dsn) -> None:
     chance = random.Random(1)
     async with storing(database) as store:
         for number in range(30):
             slot = SLOT + timedelta(seconds=number)
-            entering = asyncio.ensure_future(store.enter(reading(KOSPI, slot, snapshots(300)), COMPLETE))
+            entering = asyncio.ensure_future(store.save_walk(reading(KOSPI, slot, snapshots(300)), COMPLETE))
             await asyncio.sleep(chance.random() * 0.02)  # any moment will do
             entering.cancel()
             await asyncio.gather(entering, return_exceptions=True)
-        assert await store.enter(reading(KOSDAQ, SLOT, snapshots(300)), COMPLETE)
+        assert await store.save_walk(reading(KOSDAQ, SLOT, snapshots(300)), COMPLETE)
     torn = await fetch(
         database,
         "SELECT w.slot, w.rows, count(s.slot) FROM collector.walk AS w"
@@ -359,10 +359,10 @@ async def test_a_cancelled_entry_is_there_whole_or_not_at_all(database: Address)
     assert torn == []
 
 
-async def test_the_ledger_is_read_back_as_outcomes(database: Address) -> None:
+async def test_the_ledger_is_read_back_as_outcomes(database: Dsn) -> None:
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, snapshots(120), attempts=4), SUSPECT)
-        await store.enter_failure(SLOT, KOSDAQ, error="Rejected: no", attempts=1)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(120), attempts=4), SUSPECT)
+        await store.save_failure(SLOT, KOSDAQ, error="Rejected: no", attempts=1)
         assert await store.ledger(SLOT) == {
             KOSPI: Outcome(KOSPI, SLOT, Status.SUSPECT, 2, 120, ("short_page", "row_count"), "", 4),
             KOSDAQ: Outcome(KOSDAQ, SLOT, Status.FAILED, error="Rejected: no", attempts=1),
@@ -370,23 +370,23 @@ async def test_the_ledger_is_read_back_as_outcomes(database: Address) -> None:
         assert await store.ledger(SLOT + timedelta(seconds=1)) == {}
 
 
-async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(database: Address) -> None:
-    def days_before(number: int, rows: int) -> Reading:
+async def test_what_is_known_of_a_target_comes_from_its_last_complete_walk(database: Dsn) -> None:
+    def days_before(number: int, rows: int) -> WalkResult:
         return reading(KOSPI, SLOT - timedelta(days=number), snapshots(rows))
 
     async with storing(database, slot=SLOT - timedelta(days=11)) as store:
         await store.begin_sweep(SLOT - timedelta(days=3), "all", [KOSPI])
-        await store.enter(days_before(11, 5), COMPLETE)
-        assert (await store.known(SLOT, [KOSPI]))[KOSPI].rows is None
-        await store.enter(days_before(2, 7), COMPLETE)
-        await store.enter(days_before(1, 9), SUSPECT)
-        known = (await store.known(SLOT, [KOSDAQ, KOSPI]))[KOSPI]
+        await store.save_walk(days_before(11, 5), COMPLETE)
+        assert (await store.baselines(SLOT, [KOSPI]))[KOSPI].rows is None
+        await store.save_walk(days_before(2, 7), COMPLETE)
+        await store.save_walk(days_before(1, 9), SUSPECT)
+        known = (await store.baselines(SLOT, [KOSDAQ, KOSPI]))[KOSPI]
         assert (known.rows, known.day) == (7, (SLOT - timedelta(days=2)).date())
-        await store.enter(reading(KOSPI, SLOT, snapshots(8)), COMPLETE)
-        assert (await store.known(SLOT, [KOSPI]))[KOSPI] == known
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(8)), COMPLETE)
+        assert (await store.baselines(SLOT, [KOSPI]))[KOSPI] == known
 
 
-def undecoded(rows: Sequence[Snapshot], *symbols: str) -> list[Page]:
+def undecoded(rows: Sequence[Quote], *symbols: str) -> list[Page]:
     """Pages of 100 on which the rows of these symbols do not decode."""
     parts = [rows[start : start + 100] for start in range(0, len(rows), 100)]
     return [
@@ -399,17 +399,17 @@ def undecoded(rows: Sequence[Snapshot], *symbols: str) -> list[Page]:
     ]
 
 
-async def test_the_history_of_a_list_goes_back_to_the_last_complete_walk(database: Address) -> None:
+async def test_the_history_of_a_list_goes_back_to_the_last_complete_walk(database: Dsn) -> None:
     minute, old, new = timedelta(minutes=1), snapshots(130), snapshots(90)
     mark = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
     async with storing(database, slot=SLOT - timedelta(days=2)) as store:
-        await store.enter(reading(KOSPI, SLOT - timedelta(days=2, minutes=5), new), COMPLETE)
-        await store.enter(reading(KOSPI, SLOT - timedelta(days=2), old), COMPLETE)
-        await store.enter(reading(KOSPI, SLOT - timedelta(days=1), new), mark)
-        await store.enter_failure(SLOT - 2 * minute, KOSPI, error="Rejected: no", attempts=1)
+        await store.save_walk(reading(KOSPI, SLOT - timedelta(days=2, minutes=5), new), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT - timedelta(days=2), old), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT - timedelta(days=1), new), mark)
+        await store.save_failure(SLOT - 2 * minute, KOSPI, error="Rejected: no", attempts=1)
         pages = undecoded(new, "000007")
-        await store.enter(reading(KOSPI, SLOT - minute, new, pages=pages), mark)
-        await store.enter(reading(KOSPI, SLOT, new), mark)
+        await store.save_walk(reading(KOSPI, SLOT - minute, new, pages=pages), mark)
+        await store.save_walk(reading(KOSPI, SLOT, new), mark)
         history = await store.history(SLOT, KOSPI)
     assert [(SLOT - walk.slot, walk.status, walk.bad) for walk in history.walks] == [
         (minute, Status.SUSPECT, 1),
@@ -423,7 +423,7 @@ async def test_the_history_of_a_list_goes_back_to_the_last_complete_walk(databas
     assert (history.walks[0].remarks, history.krx) == (["row_count"], None)
 
 
-async def test_the_history_tells_an_empty_page_inside_from_one_at_the_end(database: Address) -> None:
+async def test_the_history_tells_an_empty_page_inside_from_one_at_the_end(database: Dsn) -> None:
     rows, mark = snapshots(150), Certificate(Status.SUSPECT, (Remark.EMPTY_PAGE,))
     full, rest, empty = columns(rows[:100]), columns(rows[100:]), columns([])
     inside = [Page(full, "a"), Page(empty, "b"), Page(rest, None)]
@@ -432,42 +432,42 @@ async def test_the_history_tells_an_empty_page_inside_from_one_at_the_end(databa
     async with storing(database) as store:
         for number, pages in enumerate((inside, last)):
             at = SLOT - timedelta(minutes=2 - number)
-            await store.enter(reading(KOSPI, at, rows, pages=pages, page_times=times), mark)
+            await store.save_walk(reading(KOSPI, at, rows, pages=pages, page_times=times), mark)
         assert [walk.has_gap for walk in (await store.history(SLOT, KOSPI)).walks] == [False, True]
 
 
-async def test_the_history_on_nxt_comes_with_the_list_of_krx(database: Address) -> None:
+async def test_the_history_on_nxt_comes_with_the_list_of_krx(database: Dsn) -> None:
     krx = KOSDAQ._replace(exchange=Exchange.KRX)
     async with storing(database) as store:
-        await store.registry.number([krx])
-        await store.enter(reading(krx, SLOT - timedelta(days=1), snapshots(3)), COMPLETE)
+        await store.registry.register_targets([krx])
+        await store.save_walk(reading(krx, SLOT - timedelta(days=1), snapshots(3)), COMPLETE)
         assert (await store.history(SLOT, KOSDAQ)).krx is None
-        await store.enter(reading(krx, SLOT, snapshots(5)), COMPLETE)
+        await store.save_walk(reading(krx, SLOT, snapshots(5)), COMPLETE)
         assert (await store.history(SLOT, KOSDAQ)).krx == tuple(row.symbol for row in snapshots(5))
         assert (await store.history(SLOT, krx)).krx is None
 
 
-async def test_the_list_of_krx_last_evening_says_nothing_this_morning(database: Address) -> None:
+async def test_the_list_of_krx_last_evening_says_nothing_this_morning(database: Dsn) -> None:
     """Both lie on one day of UTC, and on two of Korea."""
     morning = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
     evening = morning - timedelta(hours=12)
     krx = KOSDAQ._replace(exchange=Exchange.KRX)
     async with storing(database, slot=evening) as store:
-        await store.registry.number([krx])
-        await store.enter(reading(krx, evening, snapshots(5)), COMPLETE)
+        await store.registry.register_targets([krx])
+        await store.save_walk(reading(krx, evening, snapshots(5)), COMPLETE)
         assert (await store.history(evening + timedelta(minutes=5), KOSDAQ)).krx is not None
         assert (await store.history(morning, KOSDAQ)).krx is None
 
 
-async def test_walks_that_are_borne_out_become_complete_with_the_walk_that_does_so(database: Address) -> None:
+async def test_walks_that_are_borne_out_become_complete_with_the_walk_that_does_so(database: Dsn) -> None:
     mark = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
     before, long_before = SLOT - timedelta(minutes=5), SLOT - timedelta(minutes=10)
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, long_before, snapshots(80)), mark)
-        await store.enter(reading(KOSPI, before, snapshots(90)), mark, expected=120)
+        await store.save_walk(reading(KOSPI, long_before, snapshots(80)), mark)
+        await store.save_walk(reading(KOSPI, before, snapshots(90)), mark, expected=120)
         stamps = await fetch(database, "SELECT committed_at FROM walk WHERE slot = $1", before)
-        assert await store.enter(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[before])
-        assert (await store.known(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI].rows == 90
+        assert await store.save_walk(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[before])
+        assert (await store.baselines(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI].rows == 90
     lines = "SELECT status, remarks FROM walk ORDER BY slot"
     assert await fetch(database, lines) == [
         ("suspect", ["row_count"]),
@@ -487,29 +487,29 @@ async def test_walks_that_are_borne_out_become_complete_with_the_walk_that_does_
     ) == [(1,)]
 
 
-async def test_the_members_of_an_earlier_day_are_known_from_when_it_was_borne_out(database: Address) -> None:
+async def test_the_members_of_an_earlier_day_are_known_from_when_it_was_borne_out(database: Dsn) -> None:
     yesterday = SLOT - timedelta(days=1)
     async with storing(database, slot=SLOT - timedelta(days=2)) as store:
-        await store.enter(reading(KOSPI, SLOT - timedelta(days=2), snapshots(120)), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT - timedelta(days=2), snapshots(120)), COMPLETE)
         await store.end_sweep(SLOT - timedelta(days=2), "all")
-        await store.enter(reading(KOSPI, yesterday, snapshots(90)), SUSPECT)
+        await store.save_walk(reading(KOSPI, yesterday, snapshots(90)), SUSPECT)
         await store.end_sweep(yesterday, "all")
-        await store.enter(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[yesterday])
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(90)), COMPLETE, borne_out=[yesterday])
         await store.end_sweep(SLOT, "all")
     assert await fetch(
         database, "SELECT as_of, cardinality(symbols) FROM collector.membership ORDER BY as_of"
     ) == [((SLOT - timedelta(days=2)).date(), 120), (yesterday.date(), 90)]
 
 
-async def test_a_listing_whose_row_does_not_decode_stays_a_member(database: Address) -> None:
+async def test_a_listing_whose_row_does_not_decode_stays_a_member(database: Dsn) -> None:
     rows, later = snapshots(120), SLOT + timedelta(minutes=5)
     noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, rows), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, rows), COMPLETE)
         await store.end_sweep(SLOT, "all")
-        await store.enter(reading(KOSPI, later, rows, pages=undecoded(rows, "000007")), noted)
+        await store.save_walk(reading(KOSPI, later, rows, pages=undecoded(rows, "000007")), noted)
         await store.end_sweep(later, "all")
-        assert (await store.known(later + timedelta(minutes=5), [KOSPI]))[KOSPI] == Known(
+        assert (await store.baselines(later + timedelta(minutes=5), [KOSPI]))[KOSPI] == Baseline(
             rows=120, day=SLOT.date(), members=members_digest(reading(KOSPI, SLOT, rows))
         )
         assert (await store.ledger(later))[KOSPI].bad == 1
@@ -522,44 +522,44 @@ async def test_a_listing_whose_row_does_not_decode_stays_a_member(database: Addr
 
 
 async def test_a_first_list_with_a_row_that_does_not_decode_has_it_among_its_members(
-    database: Address,
+    database: Dsn,
 ) -> None:
     noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
     async with storing(database) as store:
         pages = undecoded(snapshots(120), "000007")
-        await store.enter(reading(KOSPI, SLOT, [], pages=pages, page_times=[SLOT] * 2), noted)
+        await store.save_walk(reading(KOSPI, SLOT, [], pages=pages, page_times=[SLOT] * 2), noted)
         await store.end_sweep(SLOT, "all")
     assert await fetch(database, "SELECT cardinality(symbols) FROM collector.membership") == [(120,)]
 
 
-async def test_a_row_without_a_readable_code_tells_nothing_of_the_members(database: Address) -> None:
+async def test_a_row_without_a_readable_code_tells_nothing_of_the_members(database: Dsn) -> None:
     rows, later = snapshots(120), SLOT + timedelta(minutes=5)
     pages = [
         replace(page, bad=[BadRow("{}", "stk_cd is no stock code") for _ in page.bad])
         for page in undecoded(rows, "000007")
     ]
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, rows), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, rows), COMPLETE)
         await store.end_sweep(SLOT, "all")
         noted = Certificate(Status.COMPLETE, (Remark.UNDECODED,))
-        await store.enter(reading(KOSPI, later, rows, pages=pages), noted)
+        await store.save_walk(reading(KOSPI, later, rows, pages=pages), noted)
         await store.end_sweep(later, "all")
     assert await fetch(database, "SELECT cardinality(symbols) FROM collector.membership") == [(120,)]
     assert await fetch(database, "SELECT symbol FROM quarantine") == [(None,)]
 
 
-async def test_the_ledger_bears_what_another_program_has_brought(database: Address) -> None:
+async def test_the_ledger_bears_what_another_program_has_brought(database: Dsn) -> None:
     unknown = Target.of("KOSPI", "013", "KRX")
     async with storing(database) as first, storing(database) as second:
-        await second.registry.number([unknown])
-        await second.enter(reading(unknown, SLOT, snapshots(3)), COMPLETE)
-        await first.enter(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
+        await second.registry.register_targets([unknown])
+        await second.save_walk(reading(unknown, SLOT, snapshots(3)), COMPLETE)
+        await first.save_walk(reading(KOSPI, SLOT, snapshots(3)), COMPLETE)
         assert KOSPI in await first.ledger(SLOT)
         assert set(await second.ledger(SLOT)) == {KOSPI, unknown}
 
 
 async def test_an_empty_sector_of_nxt_is_believed_by_a_list_that_it_belongs_to_alone(
-    database: Address,
+    database: Dsn,
 ) -> None:
     def target(sector: str, exchange: str) -> Target:
         return Target.of("KOSPI", sector, exchange)
@@ -572,28 +572,28 @@ async def test_an_empty_sector_of_nxt_is_believed_by_a_list_that_it_belongs_to_a
     }
     boards = {target("001", "KRX"): snapshots(200), target("001", "NXT"): snapshots(60, first=100)}
     async with storing(database) as store:
-        await store.registry.number([*lists, *boards, asked])
+        await store.registry.register_targets([*lists, *boards, asked])
         for one, rows in lists.items():
-            await store.enter(reading(one, SLOT, rows), COMPLETE)
-        assert not await store.none_there(SLOT, asked)
+            await store.save_walk(reading(one, SLOT, rows), COMPLETE)
+        assert not await store.has_no_nxt_members(SLOT, asked)
         for one, rows in boards.items():
-            await store.enter(reading(one, SLOT, rows), COMPLETE)
-        assert await store.none_there(SLOT, asked)
+            await store.save_walk(reading(one, SLOT, rows), COMPLETE)
+        assert await store.has_no_nxt_members(SLOT, asked)
         later = SLOT + timedelta(minutes=5)
-        await store.enter(reading(target("001", "NXT"), later, snapshots(60, first=9)), COMPLETE)
-        assert not await store.none_there(later, asked)
+        await store.save_walk(reading(target("001", "NXT"), later, snapshots(60, first=9)), COMPLETE)
+        assert not await store.has_no_nxt_members(later, asked)
 
 
-async def test_programs_that_end_one_slot_at_one_moment_do_not_wait_for_each_other(database: Address) -> None:
+async def test_programs_that_end_one_slot_at_one_moment_do_not_wait_for_each_other(database: Dsn) -> None:
     """Each has seen listings of one board, and locks what the other has seen as well."""
     slots = [SLOT + timedelta(seconds=number) for number in range(30)]
     kosdaq = Target.of("KOSDAQ", "101", "KRX")
     async with storing(database) as one, storing(database) as other:
-        await one.registry.number([kosdaq])
-        await other.registry.number([kosdaq])
+        await one.registry.register_targets([kosdaq])
+        await other.registry.register_targets([kosdaq])
         for slot in slots:
-            await one.enter(reading(KOSPI, slot, snapshots(200)), COMPLETE)
-            await other.enter(reading(kosdaq, slot, snapshots(200, first=200)), COMPLETE)
+            await one.save_walk(reading(KOSPI, slot, snapshots(200)), COMPLETE)
+            await other.save_walk(reading(kosdaq, slot, snapshots(200, first=200)), COMPLETE)
             await asyncio.gather(
                 one.end_sweep(slot, "all", [kosdaq]), other.end_sweep(slot, "everything", [KOSPI])
             )
@@ -605,38 +605,38 @@ async def test_programs_that_end_one_slot_at_one_moment_do_not_wait_for_each_oth
     ]
 
 
-async def test_the_newest_complete_walk_is_the_latest(database: Address) -> None:
+async def test_the_newest_complete_walk_is_the_latest(database: Dsn) -> None:
     async with storing(database) as store:
         for minutes, certificate in ((0, COMPLETE), (1, COMPLETE), (2, SUSPECT)):
             walk = reading(KOSPI, SLOT + timedelta(minutes=minutes), snapshots(5, price=100 * minutes))
-            await store.enter(walk, certificate)
+            await store.save_walk(walk, certificate)
     found = await fetch(database, "SELECT DISTINCT slot FROM latest")
     assert found == [(SLOT + timedelta(minutes=1),)]
 
 
-async def test_a_sweep_that_stored_something_and_did_not_end_is_found(database: Address) -> None:
+async def test_a_sweep_that_stored_something_and_did_not_end_is_found(database: Dsn) -> None:
     async with storing(database) as store:
         later = SLOT + timedelta(minutes=5)
         await store.begin_sweep(later, "other", [KOSPI])
-        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) is None
-        await store.enter(reading(KOSPI, SLOT, []), COMPLETE)
-        await store.enter_failure(later, KOSPI, error="Rejected: no", attempts=1)
-        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) == SLOT
-        assert await store.open_sweep("all", SLOT) is None
+        assert await store.find_unfinished_sweep("all", SLOT - timedelta(minutes=1)) is None
+        await store.save_walk(reading(KOSPI, SLOT, []), COMPLETE)
+        await store.save_failure(later, KOSPI, error="Rejected: no", attempts=1)
+        assert await store.find_unfinished_sweep("all", SLOT - timedelta(minutes=1)) == SLOT
+        assert await store.find_unfinished_sweep("all", SLOT) is None
         await store.end_sweep(SLOT, "all")
-        assert await store.open_sweep("all", SLOT - timedelta(minutes=1)) is None
-        assert await store.open_sweep("other", SLOT) == later
+        assert await store.find_unfinished_sweep("all", SLOT - timedelta(minutes=1)) is None
+        assert await store.find_unfinished_sweep("other", SLOT) == later
 
 
 @pytest.fixture
-async def three_days(database: Address) -> Address:
+async def three_days(database: Dsn) -> Dsn:
     """Rows of three days and two targets."""
     async with storing(database, slot=SLOT - timedelta(days=2)) as store:
         for day in range(3):
             for target in (KOSPI, KOSDAQ):
                 for minute in range(5):
                     slot = SLOT - timedelta(days=day, minutes=minute)
-                    await store.enter(reading(target, slot, snapshots(300)), COMPLETE)
+                    await store.save_walk(reading(target, slot, snapshots(300)), COMPLETE)
     await execute(database, "ANALYZE")
     return database
 
@@ -657,7 +657,7 @@ QUERIES = {
     ("query", "index"), [("one walk", "slot_target_idx"), ("one listing's day", "listing_idx")]
 )
 async def test_a_query_touches_its_own_day_only_and_by_an_index(
-    three_days: Address, query: str, index: str
+    three_days: Dsn, query: str, index: str
 ) -> None:
     lines = await fetch(three_days, f"EXPLAIN {QUERIES[query]}")
     text = "\n".join(line for [line] in lines)
@@ -665,7 +665,7 @@ async def test_a_query_touches_its_own_day_only_and_by_an_index(
     assert f"snapshot_20261120_{index}" in text
 
 
-def traded(count: int, *, price: int = 1000, volume: int = 5000, still: int = 0) -> list[Snapshot]:
+def traded(count: int, *, price: int = 1000, volume: int = 5000, still: int = 0) -> list[Quote]:
     """Rows of which the first `still` have not traded."""
     return [
         row._replace(price=price + number, volume=0 if number < still else volume + number)
@@ -674,14 +674,14 @@ def traded(count: int, *, price: int = 1000, volume: int = 5000, still: int = 0)
 
 
 async def judged(
-    database: Address, walks: Sequence[tuple[str, timedelta, Sequence[Snapshot]]]
+    database: Dsn, walks: Sequence[tuple[str, timedelta, Sequence[Quote]]]
 ) -> tuple[set[str], dict[tuple[str, timedelta], str]]:
     """Which exchanges are reported as copies of KRX, and how each walk stands afterwards."""
     targets = {exchange: KOSPI._replace(exchange=Exchange(exchange)) for exchange in Exchange}
     async with storing(database) as store:
-        await store.registry.number(targets.values())
+        await store.registry.register_targets(targets.values())
         for exchange, ago, rows in walks:
-            await store.enter(reading(targets[Exchange(exchange)], SLOT - ago, rows), COMPLETE)
+            await store.save_walk(reading(targets[Exchange(exchange)], SLOT - ago, rows), COMPLETE)
         copies = await store.suspect_copies(SLOT, list(targets.values()))
         assert await store.suspect_copies(SLOT, list(targets.values())) == set()
     lines = await fetch(database, "SELECT exchange, slot, status, remarks FROM walk")
@@ -751,14 +751,14 @@ ON_KRX, ON_NXT, ON_BOTH = traded(60), traded(40, volume=70), traded(60, volume=5
     ],
 )
 async def test_a_walk_with_the_rows_of_krx_is_suspect(
-    database: Address, walks: list[tuple[str, timedelta, list[Snapshot]]], copies: set[str]
+    database: Dsn, walks: list[tuple[str, timedelta, list[Quote]]], copies: set[str]
 ) -> None:
     found, states = await judged(database, walks)
     assert found == copies
     assert {exchange for (exchange, _), status in states.items() if status == "suspect"} == copies
 
 
-async def test_a_walk_of_nxt_is_judged_by_a_later_slot_of_krx(database: Address) -> None:
+async def test_a_walk_of_nxt_is_judged_by_a_later_slot_of_krx(database: Dsn) -> None:
     copies, states = await judged(database, [("NXT", EARLIER, ON_KRX), ("KRX", NOW, ON_KRX)])
     assert copies == set()
     assert states == {("NXT", EARLIER): "suspect", ("KRX", NOW): "complete"}

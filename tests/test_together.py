@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from collector.errors import ApiError, CollectorError, StoreError
-from collector.together import together
+from collector.together import task_group
 
 
 async def failing(error: Exception, after: asyncio.Event) -> None:
@@ -24,7 +24,7 @@ def cancellations() -> int:
 async def test_a_failure_comes_out_as_what_it_is(error: CollectorError) -> None:
     async def whole() -> None:
         now = asyncio.Event()
-        async with together() as group:
+        async with task_group() as group:
             group.create_task(failing(error, now))
             group.create_task(asyncio.sleep(3600))
             now.set()
@@ -42,7 +42,7 @@ async def test_a_failure_within_groups_of_groups_comes_out() -> None:
     now = asyncio.Event()
     now.set()
     with pytest.raises(StoreError, match="away"):
-        async with together() as group:
+        async with task_group() as group:
             group.create_task(inner())
 
 
@@ -50,7 +50,7 @@ async def test_a_bug_stays_a_group_with_its_traceback() -> None:
     now = asyncio.Event()
     now.set()
     with pytest.raises(ExceptionGroup) as caught:
-        async with together() as group:
+        async with task_group() as group:
             group.create_task(failing(ZeroDivisionError(), now))
     assert caught.group_contains(ZeroDivisionError)
 
@@ -58,7 +58,7 @@ async def test_a_bug_stays_a_group_with_its_traceback() -> None:
 @pytest.mark.parametrize("others", [0, 2])
 async def test_a_task_that_fails_while_the_others_are_waited_for_leaves_no_cancellation(others: int) -> None:
     async def whole(now: asyncio.Event) -> None:
-        async with together() as group:
+        async with task_group() as group:
             group.create_task(failing(StoreError("away"), now))
             for _ in range(others):
                 group.create_task(asyncio.sleep(3600))
@@ -74,7 +74,7 @@ async def test_a_time_limit_after_a_failure_is_a_time_limit() -> None:
     now = asyncio.Event()
     asyncio.get_running_loop().call_soon(now.set)
     with pytest.raises(StoreError):
-        async with together() as group:
+        async with task_group() as group:
             group.create_task(failing(StoreError("away"), now))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
@@ -92,7 +92,7 @@ async def test_a_cancellation_from_outside_ends_it_also_when_a_task_fails_of_it(
 
     async def whole() -> None:
         with suppress(StoreError):
-            async with together() as group:
+            async with task_group() as group:
                 group.create_task(stubborn())
 
     task = asyncio.ensure_future(whole())
@@ -113,6 +113,6 @@ async def test_tasks_that_tasks_begin_are_waited_for() -> None:
         await asyncio.sleep(0)
         group.create_task(late())
 
-    async with together() as group:
+    async with task_group() as group:
         group.create_task(early())
     assert done == ["late"]

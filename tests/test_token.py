@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collector.errors import ApiError, CollectorError, Denied, Rejected, Throttled, Unavailable, Unreadable
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.secret import Secret
-from collector.token import ISSUED_WITHIN, Tokens
+from collector.token import ISSUED_WITHIN, TokenStore
 from collector.wire import Token
 from tests.stand import execute, fetch
 
@@ -46,20 +46,20 @@ class Issuer:
 
 @asynccontextmanager
 async def program(
-    address: Address,
+    address: Dsn,
     issuer: Issuer,
     *,
     secret_key: str = "secret",
     clock: Callable[[], datetime] = lambda: NOW,
     within: float = ISSUED_WITHIN,
-) -> AsyncIterator[Tokens]:
+) -> AsyncIterator[TokenStore]:
     """The tokens of a program of its own."""
     async with open_pool(address, size=3) as pool:
         keys = Secret("key"), Secret(secret_key)
-        yield Tokens(Database(pool, address), *keys, issue=issuer, now=clock, within=within)
+        yield TokenStore(Database(pool, address), *keys, issue=issuer, now=clock, within=within)
 
 
-async def test_a_token_is_issued_once_and_remembered(database: Address) -> None:
+async def test_a_token_is_issued_once_and_remembered(database: Dsn) -> None:
     issuer = Issuer()
     async with program(database, issuer) as tokens:
         found = [await tokens.current() for _ in range(3)]
@@ -67,20 +67,20 @@ async def test_a_token_is_issued_once_and_remembered(database: Address) -> None:
     assert issuer.issued == 1
 
 
-async def test_another_program_takes_the_token_that_is_there(database: Address) -> None:
+async def test_another_program_takes_the_token_that_is_there(database: Dsn) -> None:
     issuer = Issuer()
     async with program(database, issuer) as first, program(database, issuer) as second:
         assert await first.current() == await second.current()
     assert issuer.issued == 1
 
 
-async def later(address: Address, seconds: float) -> None:
+async def later(address: Dsn, seconds: float) -> None:
     """Let time pass, as far as the pause after a failed token call can tell."""
     back = timedelta(seconds=seconds)
     await execute(address, "UPDATE collector.token SET retry_at = retry_at - $1::interval", back)
 
 
-async def test_a_token_that_takes_too_long_is_an_api_that_is_away(database: Address) -> None:
+async def test_a_token_that_takes_too_long_is_an_api_that_is_away(database: Dsn) -> None:
     slow, quick = Issuer(takes=3600), Issuer()
     async with program(database, slow, within=0.1) as first, program(database, quick) as second:
         with pytest.raises(Unavailable, match="no token within"):
@@ -89,7 +89,7 @@ async def test_a_token_that_takes_too_long_is_an_api_that_is_away(database: Addr
         assert (await second.current()).reveal() == quick.live
 
 
-async def test_programs_that_start_together_share_one_issuance(database: Address) -> None:
+async def test_programs_that_start_together_share_one_issuance(database: Dsn) -> None:
     issuer = Issuer(takes=0.05)
     async with AsyncExitStack() as stack:
         programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
@@ -98,15 +98,15 @@ async def test_programs_that_start_together_share_one_issuance(database: Address
     assert issuer.issued == 1
 
 
-async def test_a_dead_token_is_renewed_once_for_everybody(database: Address) -> None:
+async def test_a_dead_token_is_renewed_once_for_everybody(database: Dsn) -> None:
     issuer = Issuer(takes=0.02)
     async with AsyncExitStack() as stack:
         programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
         dead = await asyncio.gather(*(tokens.current() for tokens in programs))
         found = await asyncio.gather(
-            *(tokens.renewed(token) for tokens, token in zip(programs * 2, dead * 2, strict=True))
+            *(tokens.renew(token) for tokens, token in zip(programs * 2, dead * 2, strict=True))
         )
-        late = await programs[0].renewed(dead[0])
+        late = await programs[0].renew(dead[0])
     assert {token.reveal() for token in (*found, late)} == {"s3ntinel-token-2"}
     assert issuer.issued == 2
 
@@ -115,7 +115,7 @@ async def test_a_dead_token_is_renewed_once_for_everybody(database: Address) -> 
     ("left", "issued"), [(timedelta(minutes=10, seconds=1), 1), (timedelta(minutes=10), 2)], ids=str
 )
 async def test_a_token_is_renewed_ten_minutes_before_its_end(
-    database: Address, left: timedelta, issued: int
+    database: Dsn, left: timedelta, issued: int
 ) -> None:
     issuer = Issuer()
     async with program(database, issuer) as tokens:
@@ -125,7 +125,7 @@ async def test_a_token_is_renewed_ten_minutes_before_its_end(
     assert issuer.issued == issued
 
 
-async def test_a_token_that_is_held_is_renewed_in_time_too(database: Address) -> None:
+async def test_a_token_that_is_held_is_renewed_in_time_too(database: Dsn) -> None:
     clock = [NOW]
     issuer = Issuer(clock=lambda: clock[0])
     async with program(database, issuer, clock=lambda: clock[0]) as tokens:
@@ -135,7 +135,7 @@ async def test_a_token_that_is_held_is_renewed_in_time_too(database: Address) ->
     assert issuer.issued == 2
 
 
-async def test_a_token_of_a_short_life_is_not_issued_at_every_turn(database: Address) -> None:
+async def test_a_token_of_a_short_life_is_not_issued_at_every_turn(database: Dsn) -> None:
     clock = [NOW]
     issuer = Issuer(life=timedelta(minutes=5), clock=lambda: clock[0])
     async with program(database, issuer, clock=lambda: clock[0]) as one:
@@ -149,7 +149,7 @@ async def test_a_token_of_a_short_life_is_not_issued_at_every_turn(database: Add
     assert issuer.issued == 2
 
 
-async def test_a_dump_of_the_database_does_not_show_the_token(database: Address) -> None:
+async def test_a_dump_of_the_database_does_not_show_the_token(database: Dsn) -> None:
     issuer = Issuer()
     async with program(database, issuer) as tokens:
         await tokens.current()
@@ -160,16 +160,16 @@ async def test_a_dump_of_the_database_does_not_show_the_token(database: Address)
         assert form not in sealed
 
 
-async def test_a_token_that_another_secret_sealed_is_replaced_without_a_word(database: Address) -> None:
+async def test_a_token_that_another_secret_sealed_is_replaced_without_a_word(database: Dsn) -> None:
     issuer = Issuer()
     async with program(database, issuer) as before, program(database, issuer, secret_key="new") as after:
         first = await before.current()
         assert await after.current() != first
-        assert await after.renewed(first) == await after.current()
+        assert await after.renew(first) == await after.current()
     assert issuer.issued == 2
 
 
-async def test_what_lies_there_broken_is_replaced(database: Address) -> None:
+async def test_what_lies_there_broken_is_replaced(database: Dsn) -> None:
     issuer = Issuer()
     async with program(database, issuer) as tokens:
         await tokens.current()
@@ -180,7 +180,7 @@ async def test_what_lies_there_broken_is_replaced(database: Address) -> None:
 
 
 @pytest.mark.parametrize("life", [timedelta(seconds=-1), timedelta(0), timedelta(days=9)], ids=str)
-async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Address, life: timedelta) -> None:
+async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Dsn, life: timedelta) -> None:
     async with program(database, Issuer(life=life)) as tokens:
         with pytest.raises(Denied, match=r"no token is to be had: .* in the past or in the far future"):
             await tokens.current()
@@ -190,7 +190,7 @@ async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Address
 @pytest.mark.parametrize(
     "error", [Rejected("no"), Unreadable("what?")], ids=lambda error: type(error).__name__
 )
-async def test_a_token_that_is_not_to_be_had_is_everybodys_affair(database: Address, error: ApiError) -> None:
+async def test_a_token_that_is_not_to_be_had_is_everybodys_affair(database: Dsn, error: ApiError) -> None:
     async with program(database, Issuer(fails=[error])) as tokens:
         with pytest.raises(Denied, match="no token is to be had") as caught:
             await tokens.current()
@@ -209,7 +209,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("error", FAILURES, ids=str)
 async def test_while_the_token_call_fails_one_program_asks_for_everybody(
-    database: Address, error: ApiError
+    database: Dsn, error: ApiError
 ) -> None:
     """60, 120 and then 240 seconds: nobody else asks meanwhile, and everybody hears why."""
     issuer = Issuer(fails=[error] * 5)
@@ -236,7 +236,7 @@ async def test_while_the_token_call_fails_one_program_asks_for_everybody(
     ]
 
 
-async def test_many_who_want_a_token_at_once_cost_one_failed_issuance(database: Address) -> None:
+async def test_many_who_want_a_token_at_once_cost_one_failed_issuance(database: Dsn) -> None:
     issuer = Issuer(fails=[Unavailable("away")] * 50, takes=0.02)
     async with AsyncExitStack() as stack:
         programs = [await stack.enter_async_context(program(database, issuer)) for _ in range(4)]
@@ -245,7 +245,7 @@ async def test_many_who_want_a_token_at_once_cost_one_failed_issuance(database: 
     assert len(issuer.fails) == 49
 
 
-async def test_who_tries_on_purpose_does_not_wait(database: Address) -> None:
+async def test_who_tries_on_purpose_does_not_wait(database: Dsn) -> None:
     issuer = Issuer(fails=[Unavailable("away")])
     async with program(database, issuer) as one:
         with pytest.raises(Unavailable):
@@ -254,7 +254,7 @@ async def test_who_tries_on_purpose_does_not_wait(database: Address) -> None:
 
 
 @pytest.mark.parametrize("ahead", ["5 minutes", "400 days"])
-async def test_a_pause_that_no_failure_makes_is_not_believed(database: Address, ahead: str) -> None:
+async def test_a_pause_that_no_failure_makes_is_not_believed(database: Dsn, ahead: str) -> None:
     issuer = Issuer(fails=[Unavailable("away")])
     async with program(database, issuer) as one:
         with pytest.raises(Unavailable):
@@ -266,7 +266,7 @@ async def test_a_pause_that_no_failure_makes_is_not_believed(database: Address, 
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Denied("wrong keys")], ids=str)
-async def test_a_refusal_makes_nobody_wait(database: Address, error: CollectorError) -> None:
+async def test_a_refusal_makes_nobody_wait(database: Dsn, error: CollectorError) -> None:
     """The operator mends it, and then it is to work at once."""
     issuer = Issuer(fails=[error])
     async with program(database, issuer) as one:
@@ -275,7 +275,7 @@ async def test_a_refusal_makes_nobody_wait(database: Address, error: CollectorEr
         assert (await one.current()).reveal() == issuer.live
 
 
-async def test_a_token_is_used_to_its_end_while_no_new_one_is_to_be_had(database: Address) -> None:
+async def test_a_token_is_used_to_its_end_while_no_new_one_is_to_be_had(database: Dsn) -> None:
     clock = [NOW]
     issuer = Issuer(clock=lambda: clock[0])
     async with program(database, issuer, clock=lambda: clock[0]) as tokens:
@@ -289,7 +289,7 @@ async def test_a_token_is_used_to_its_end_while_no_new_one_is_to_be_had(database
             await tokens.current()
 
 
-async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(database: Address) -> None:
+async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(database: Dsn) -> None:
     issuer = Issuer(takes=3600)
     async with program(database, issuer, within=3600) as slow, program(database, Issuer()) as quick:
         asking = asyncio.ensure_future(slow.current())
@@ -302,17 +302,17 @@ async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(da
 
 
 @pytest.mark.parametrize("invalidations", [40, pytest.param(200, marks=pytest.mark.slow)])
-async def test_issuances_follow_invalidations_one_to_one(database: Address, invalidations: int) -> None:
+async def test_issuances_follow_invalidations_one_to_one(database: Dsn, invalidations: int) -> None:
     chance = random.Random(7)
     issuer = Issuer(takes=0.001)
     over = asyncio.Event()
 
-    async def work(tokens: Tokens) -> int:
+    async def work(tokens: TokenStore) -> int:
         found = 0
         while not over.is_set():
             token = await tokens.current()
             while token.reveal() != issuer.live and not over.is_set():
-                token = await tokens.renewed(token)
+                token = await tokens.renew(token)
             found += 1
             await asyncio.sleep(chance.random() * 0.01)  # any moment will do
         return found

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from collector.claims import Taken
+from collector.claims import ClaimedTarget
 from collector.model import Target
-from collector.tally import Tally
-from collector.walk import Late, Walk
+from collector.tally import SweepProgress
+from collector.walk import LateWindow, TargetReader
 from tests.stand import reading, snapshots
 
 SLOT = datetime(2026, 11, 20, 6, 40, tzinfo=UTC)
@@ -16,10 +16,10 @@ TARGET = Target.of("KOSPI", "001", "KRX")
 UNTIL = SLOT + timedelta(hours=1)
 
 
-def ended(at: datetime, until: datetime | None) -> Walk:
+def ended(at: datetime, until: datetime | None) -> TargetReader:
     """A walk whose last page arrived at that instant; nothing is asked for."""
     nobody: Any = None
-    walk = Walk(nobody, SLOT, Taken(TARGET), Tally(), Late(until, ()))
+    walk = TargetReader(nobody, SLOT, ClaimedTarget(TARGET), SweepProgress(), LateWindow(until, ()))
     walk.reading = reading(TARGET, SLOT, snapshots(3), page_times=[at])
     return walk
 
@@ -31,8 +31,8 @@ def test_a_page_that_arrives_as_the_next_session_opens_is_too_late(
     microseconds: int, is_outlived: bool
 ) -> None:
     walk = ended(UNTIL + timedelta(microseconds=microseconds), UNTIL)
-    assert walk.is_outlived() is is_outlived
+    assert walk.ended_too_late() is is_outlived
 
 
 def test_a_walk_that_is_not_late_is_never_outlived() -> None:
-    assert not ended(UNTIL, None).is_outlived()
+    assert not ended(UNTIL, None).ended_too_late()

@@ -144,7 +144,7 @@ def test_nothing_but_a_config_error_escapes(data):
 
 @given(st.text())
 def test_a_complaint_is_one_line_whatever_the_file_is_called(origin):
-    assert yamltext.complaint(origin, 1, "text").isprintable()
+    assert yamltext.format_error(origin, 1, "text").isprintable()
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from random import Random
 
-from collector.backfill.history import History
+from collector.backfill.history import HistoryReader
 from collector.backfill.period import Period
 from collector.backfill.report import Report, Unfilled
-from collector.bar_store import BarStore, Stretch
-from collector.certify_bars import Sighting, certify_bars, is_gap_alone, is_settled_gap
+from collector.bar_store import BarStore, MissingRange
+from collector.certify_bars import ListingFacts, certify_bars, is_gap_alone, is_settled_gap
 from collector.errors import ApiError
 from collector.explain import Numbers, explain
-from collector.kiwoom import Kiwoom
+from collector.kiwoom import KiwoomClient
 from collector.log import logger
 from collector.model import BarReading, Certificate, Remark, Status
-from collector.tally import Tally
-from collector.together import together
+from collector.tally import SweepProgress
+from collector.together import task_group
 
 _CHUNK = 16
 """Listings that are looked up at once: so soon does one backfill notice what another one has stored."""
@@ -32,59 +32,59 @@ class Fetch:
     so that two backfills at once share the work instead of doing the same.
     """
 
-    kiwoom: Kiwoom
+    kiwoom: KiwoomClient
     bars: BarStore
     period: Period
     adjusted: bool
     trading: Sequence[date]
-    seen: Mapping[str, Sighting]
+    seen: Mapping[str, ListingFacts]
     concurrency: int
     report: Report
-    tally: Tally
+    tally: SweepProgress
     order: Random = field(default_factory=Random)
 
     async def all(self, symbols: Sequence[str]) -> None:
         """Fetch whatever these listings lack. Denied and StoreError end it, and what was stored stays."""
         at_once = asyncio.Semaphore(self.concurrency)
 
-        async def one(stretch: Stretch) -> None:
+        async def one(stretch: MissingRange) -> None:
             try:
                 await self._one(stretch)
             finally:
                 at_once.release()
 
-        async with together() as group:
+        async with task_group() as group:
             async for stretch in self._todo(symbols):
                 await at_once.acquire()
                 group.create_task(one(stretch))
 
-    async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[Stretch]:
+    async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[MissingRange]:
         """What is lacking, looked up a few listings ahead, because another backfill may have stored it."""
         shuffled = self.order.sample(symbols, len(symbols))
         for start in range(0, len(shuffled), _CHUNK):
             chunk = shuffled[start : start + _CHUNK]
-            lacking = await self.bars.lacking(chunk, self.period.days, adjusted=self.adjusted)
+            lacking = await self.bars.missing_ranges(chunk, self.period.days, adjusted=self.adjusted)
             self._note_others(len(chunk) - len(lacking))
             for stretch in lacking.values():
                 yield stretch
 
-    async def _one(self, stretch: Stretch) -> None:
-        history = History(self.kiwoom, stretch, self.tally, adjusted=self.adjusted)
+    async def _one(self, stretch: MissingRange) -> None:
+        history = HistoryReader(self.kiwoom, stretch, self.tally, adjusted=self.adjusted)
         began = datetime.now(UTC)
         try:
             reading = await history.read(self.period.newest)
         except ApiError as error:
-            await self._failed(stretch, error, history.attempts, began)
+            await self._save_failure(stretch, error, history.attempts, began)
         else:
-            await self._entered(stretch, reading)
+            await self._save_history(stretch, reading)
         self.tally.done += 1
 
-    async def _entered(self, stretch: Stretch, reading: BarReading) -> None:
+    async def _save_history(self, stretch: MissingRange, reading: BarReading) -> None:
         seen = self.seen.get(stretch.symbol)
         certificate = certify_bars(reading, self._days(stretch), seen, adjusted=self.adjusted)
         if is_gap_alone(certificate) and await self._is_settled(stretch, reading):
             certificate = Certificate(Status.COMPLETE, (*certificate.remarks, Remark.BORNE_OUT))
-        rows = await self.bars.enter(stretch, reading, certificate, adjusted=self.adjusted)
+        rows = await self.bars.save_history(stretch, reading, certificate, adjusted=self.adjusted)
         if rows is None:
             self.report.by_others += 1
             return
@@ -101,19 +101,21 @@ class Fetch:
             self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
             logger.warning("history.suspect", **facts)
 
-    async def _is_settled(self, stretch: Stretch, reading: BarReading) -> bool:
-        before = await self.bars.suspected(stretch.symbol, adjusted=self.adjusted)
+    async def _is_settled(self, stretch: MissingRange, reading: BarReading) -> bool:
+        before = await self.bars.find_suspected(stretch.symbol, adjusted=self.adjusted)
         return before is not None and is_settled_gap(reading, self._days(stretch), before)
 
-    async def _failed(self, stretch: Stretch, error: ApiError, attempts: int, began: datetime) -> None:
+    async def _save_failure(
+        self, stretch: MissingRange, error: ApiError, attempts: int, began: datetime
+    ) -> None:
         text = f"{type(error).__name__}: {error}"
-        await self.bars.enter_failure(
+        await self.bars.save_failure(
             stretch, adjusted=self.adjusted, as_of=self.period.newest, error=text, attempts=attempts, at=began
         )
         self.report.unfilled.append(Unfilled(stretch.symbol, Status.FAILED, text))
         logger.warning("history.failed", symbol=stretch.symbol, error=text)
 
-    def _days(self, stretch: Stretch) -> Sequence[date]:
+    def _days(self, stretch: MissingRange) -> Sequence[date]:
         """The trading days that a history is judged by: those wanted, adjusted also those stored before."""
         if self.adjusted:
             return self.trading[bisect_left(self.trading, stretch.oldest) :]

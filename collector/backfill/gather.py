@@ -11,41 +11,41 @@ from collector.backfill.fetch import Fetch
 from collector.backfill.period import Period
 from collector.backfill.plan import Cost, Plan
 from collector.backfill.report import Report
-from collector.bar_store import BarStore, Members, Stretch
+from collector.bar_store import BarStore, Members, MissingRange
 from collector.calendar import Calendar
-from collector.calendar.shown import closings, day_shown, trading_days
-from collector.certify_bars import Sighting
+from collector.calendar.shown import closings, trading_days, visible_day
+from collector.certify_bars import ListingFacts
 from collector.collect import Collector
 from collector.log import logger
 from collector.model import KST, Sector, Target
 from collector.schedule import Schedule
-from collector.store import Store
-from collector.tally import Tally
+from collector.store import SnapshotStore
+from collector.tally import SweepProgress
 
-Drawn = Callable[[str, Tally], AbstractAsyncContextManager[None]]
+ProgressFactory = Callable[[str, SweepProgress], AbstractAsyncContextManager[None]]
 
 
 Judge = Callable[[datetime, Sequence[Target]], Awaitable[object]]
 """Marks the walks of a slot in the ledger that show the session before: nothing was traded on that day."""
 
 
-async def unjudged(slot: datetime, targets: Sequence[Target]) -> None:
+async def no_stale_check(slot: datetime, targets: Sequence[Target]) -> None:
     """For whoever is sure of the calendar."""
 
 
-def undrawn(title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
+def no_progress(title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
     """For whoever watches no progress."""
     return nullcontext()
 
 
 @dataclass(frozen=True)
-class Backfill:
+class BackfillRunner:
     """A period of some universes, by name with their targets, and what is known before anything is fetched.
 
     `now` is asked for the time. `order` shuffles the listings, see `Fetch`. `judge` looks at each late sweep.
     """
 
-    store: Store
+    store: SnapshotStore
     sectors: Mapping[str, Sector]
     calendar: Calendar
     schedules: Sequence[Schedule]
@@ -54,51 +54,53 @@ class Backfill:
     adjusted: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     order: Random = field(default_factory=Random)
-    judge: Judge = unjudged
+    judge: Judge = no_stale_check
 
     async def plan(self) -> Plan:
         """What the period lacks, and what it takes to fill it; asks nobody but the database."""
         store, sectors, now = self.store, self.sectors, self.now()
         targets = self._targets()
-        await store.registry.number(targets)
+        await store.registry.register_targets(targets)
         members = await self._members()
-        known = await store.known(now, targets)
-        wanted = missing.expected(self.schedules, self.calendar, self.period, self.universes, now)
-        late = await missing.late(store, wanted, self.calendar, now)
+        known = await store.baselines(now, targets)
+        wanted = missing.list_expected_slots(self.schedules, self.calendar, self.period, self.universes, now)
+        late = await missing.find_late_slots(store, wanted, self.calendar, now)
         stretches = await self._stretches(members)
         unknown = [target for target in targets if target not in members]
         guessed = plan.guess_listings(unknown, sectors)
-        unwalked = tuple(set(unknown) - {target for each in late for target in each.targets})
+        unwalked = tuple(set(unknown) - {target for late_slot in late for target in late_slot.targets})
         return Plan(
             period=self.period,
             adjusted=self.adjusted,
             unknown=unwalked,
             sweep=plan.cost_of_walks(unwalked, sectors, known),
-            late=[(each, plan.cost_of_walks(each.targets, sectors, known)) for each in late],
+            late=[(late_slot, plan.cost_of_walks(late_slot.targets, sectors, known)) for late_slot in late],
             stretches=stretches,
             guessed=guessed,
             bars=self._cost(stretches, guessed),
-            lost=await missing.lost(store.database, wanted, store.registry.targets, late),
+            lost=await missing.find_unrecoverable_gaps(store.database, wanted, store.registry.targets, late),
         )
 
-    async def run(self, planned: Plan, collector: Collector, report: Report, drawn: Drawn = undrawn) -> None:
+    async def run(
+        self, planned: Plan, collector: Collector, report: Report, progress: ProgressFactory = no_progress
+    ) -> None:
         """Fill what can be filled, and write into the report what came of it.
 
         Denied and StoreError end it, and what was committed stays. Every other failure is one listing's or
         one target's, and in the report.
         """
         for late, _ in planned.late:
-            await self._walk_late(late, collector, report, drawn)
-        members = await self._known_members(collector, report, drawn)
+            await self._walk_late(late, collector, report, progress)
+        members = await self._known_members(collector, report, progress)
         await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
         stretches = await self._stretches(members)
         if stretches:
-            await self._fetch(stretches, collector, report, drawn)
+            await self._fetch(stretches, collector, report, progress)
 
     async def _walk_late(
-        self, late: missing.Late, collector: Collector, report: Report, drawn: Drawn
+        self, late: missing.LateSlot, collector: Collector, report: Report, drawn: ProgressFactory
     ) -> None:
-        report.late.append(tally := Tally())
+        report.late.append(tally := SweepProgress())
         when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
         async with drawn(f"slot {when}", tally):
             sweep = await collector.sweep(
@@ -107,14 +109,18 @@ class Backfill:
         report.requests += sweep.requests
         await self.judge(late.slot, late.targets)
         judged = await self.store.ledger(late.slot)
-        report.note(f"slot {when} ", (judged.get(one.target, one) for one in sweep.outcomes))
+        report.note(f"slot {when} ", (judged.get(outcome.target, outcome) for outcome in sweep.outcomes))
 
     @property
     def _bars(self) -> BarStore:
         return BarStore(self.store.database)
 
     def _targets(self) -> tuple[Target, ...]:
-        return tuple(dict.fromkeys(target for found in self.universes.values() for target in found))
+        return tuple(
+            dict.fromkeys(
+                target for universe_targets in self.universes.values() for target in universe_targets
+            )
+        )
 
     def _numbers(self) -> dict[Target, int]:
         numbers = self.store.registry.targets
@@ -124,13 +130,13 @@ class Backfill:
         return await self._bars.members(self._numbers())
 
     async def _known_members(
-        self, collector: Collector, report: Report, drawn: Drawn
+        self, collector: Collector, report: Report, drawn: ProgressFactory
     ) -> dict[Target, Members]:
         """The members of every target, swept now where no complete walk tells them; kept for the view `daily`."""
         members = await self._members()
         unknown = [target for target in self._targets() if target not in members]
         if unknown:
-            report.members.append(tally := Tally())
+            report.members.append(tally := SweepProgress())
             slot = self.now().replace(microsecond=0)
             async with drawn("members", tally):
                 sweep = await collector.sweep(slot, "+".join(self.universes), unknown, tally)
@@ -138,20 +144,26 @@ class Backfill:
             report.note("members of ", sweep.outcomes)
             members = await self._members()
         await self._bars.keep_members(self._numbers(), members)
-        for slot in {held.slot for held in members.values()}:
-            await self.store.keep_sight(slot, [one for one, held in members.items() if held.slot == slot])
+        for slot in {known.slot for known in members.values()}:
+            await self.store.record_sightings(
+                slot, [known_target for known_target, known in members.items() if known.slot == slot]
+            )
         return members
 
-    async def _stretches(self, members: Mapping[Target, Members]) -> dict[str, Stretch]:
-        symbols = sorted({symbol for held in members.values() for symbol in held.symbols})
-        return await self._bars.lacking(symbols, self.period.days, adjusted=self.adjusted)
+    async def _stretches(self, members: Mapping[Target, Members]) -> dict[str, MissingRange]:
+        symbols = sorted({symbol for known in members.values() for symbol in known.symbols})
+        return await self._bars.missing_ranges(symbols, self.period.days, adjusted=self.adjusted)
 
     async def _fetch(
-        self, stretches: Mapping[str, Stretch], collector: Collector, report: Report, drawn: Drawn
+        self,
+        stretches: Mapping[str, MissingRange],
+        collector: Collector,
+        report: Report,
+        drawn: ProgressFactory,
     ) -> None:
         kiwoom = collector.kiwoom
-        kiwoom.refresh()
-        report.histories.append(tally := Tally(units="listings", targets=len(stretches)))
+        kiwoom.reset_retry_budget()
+        report.histories.append(tally := SweepProgress(units="listings", targets=len(stretches)))
         tally.expected_pages = self._cost(stretches, 0).requests
         trading = self._trading(min(stretch.oldest for stretch in stretches.values()))
         async with drawn("daily bars", tally):
@@ -161,7 +173,7 @@ class Backfill:
                 period=self.period,
                 adjusted=self.adjusted,
                 trading=trading,
-                seen=await self._seen(),
+                seen=await self._listing_facts(),
                 concurrency=collector.concurrency,
                 report=report,
                 tally=tally,
@@ -171,14 +183,14 @@ class Backfill:
         seconds = round(tally.seconds(), 3)
         logger.info("backfill.ended", listings=report.listings, bars=report.bars, seconds=seconds)
 
-    async def _seen(self) -> dict[str, Sighting]:
-        found = await self._bars.sightings(self._numbers().values())
+    async def _listing_facts(self) -> dict[str, ListingFacts]:
+        rows = await self._bars.sightings(self._numbers().values())
         return {
-            symbol: Sighting(since.astimezone(KST).date(), day_shown(self.calendar, slot), base, traded)
-            for symbol, slot, base, traded, since in found
+            symbol: ListingFacts(since.astimezone(KST).date(), visible_day(self.calendar, slot), base, traded)
+            for symbol, slot, base, traded, since in rows
         }
 
-    def _cost(self, stretches: Mapping[str, Stretch], guessed: int) -> Cost:
+    def _cost(self, stretches: Mapping[str, MissingRange], guessed: int) -> Cost:
         days = self.period.days
         oldest = min([stretch.oldest for stretch in stretches.values()] + list(days[:1]), default=None)
         trading = self._trading(oldest) if oldest else []

@@ -4,28 +4,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from collector.bar_store import Stretch
+from collector.bar_store import MissingRange
 from collector.errors import ApiError
-from collector.kiwoom import Kiwoom, Trace
+from collector.kiwoom import KiwoomClient, RequestCounter
 from collector.log import logger
 from collector.model import BarPage, BarReading, Remark
 from collector.patience import WALK_ATTEMPTS, is_cured_by_first_page
-from collector.tally import Tally
+from collector.tally import SweepProgress
 
 PAGE_CAP = 50
 """Pages of one history: a hundred years."""
 _EMPTY_PAGES = 2
 
 
-class History:
+class HistoryReader:
     """One listing's walk; `attempts` counts its requests, also where it fails."""
 
-    def __init__(self, kiwoom: Kiwoom, stretch: Stretch, tally: Tally, *, adjusted: bool) -> None:
+    def __init__(
+        self, kiwoom: KiwoomClient, stretch: MissingRange, tally: SweepProgress, *, adjusted: bool
+    ) -> None:
         self._kiwoom = kiwoom
         self._stretch = stretch
         self._tally = tally
         self._adjusted = adjusted
-        self._trace = Trace()
+        self._trace = RequestCounter()
         self._key: str | None = None
 
     @property
@@ -34,18 +36,18 @@ class History:
         return self._trace.sent
 
     async def read(self, newest: date) -> BarReading:
-        """The history of the stretch; `newest` is the newest trading day that is over. ApiError as in `Kiwoom`.
+        """The history of the stretch; `newest` is the newest trading day that is over. ApiError as in `KiwoomClient`.
 
         Adjusted prices are relative to the day asked from (public clients measured it), so they are always
         read from the newest. So is a history that has nothing on the last day wanted: what comes after
         tells a suspended listing from one that begins later, and both from an answer that lacks something.
         """
-        reading = await self._walked(newest if self._adjusted else self._stretch.last)
+        reading = await self._read_once(newest if self._adjusted else self._stretch.last)
         if reading.newest < newest and not _begins_on(reading, self._stretch.last):
-            reading = await self._walked(newest)
+            reading = await self._read_once(newest)
         return replace(reading, attempts=self.attempts)
 
-    async def _walked(self, newest: date) -> BarReading:
+    async def _read_once(self, newest: date) -> BarReading:
         for _ in range(WALK_ATTEMPTS - 1):
             try:
                 return await self._pages(newest)
@@ -72,7 +74,7 @@ class History:
                 page, arrived = await self._ask_again(newest, key)
             pages.append(page)
             key = page.next_key
-            if key is None or self._is_reached(page) or (stopped := _why_stop(pages, keys)):
+            if key is None or self._is_reached(page) or (stopped := _stop_reason(pages, keys)):
                 break
             keys.add(key)
         symbol, oldest = self._stretch.symbol, self._stretch.oldest
@@ -86,7 +88,7 @@ class History:
     async def _page(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
         self._key = key
         page, arrived = await self._kiwoom.bars(
-            self._stretch.symbol, newest, adjusted=self._adjusted, key=key, trace=self._trace
+            self._stretch.symbol, newest, adjusted=self._adjusted, page_key=key, counter=self._trace
         )
         self._tally.requests = self._kiwoom.requests
         self._tally.pages += 1
@@ -102,7 +104,7 @@ def _begins_on(reading: BarReading, day: date) -> bool:
     return bool(first) and first[0].trading_date == day
 
 
-def _why_stop(pages: Sequence[BarPage], keys: set[str]) -> Remark | None:
+def _stop_reason(pages: Sequence[BarPage], keys: set[str]) -> Remark | None:
     """Why the newest page may not be followed by another, None if it may."""
     if pages[-1].next_key in keys:
         return Remark.REPEATED_KEY

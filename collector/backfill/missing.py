@@ -7,11 +7,11 @@ from datetime import datetime, time, timedelta
 
 from collector.backfill.period import Period
 from collector.calendar import Calendar
-from collector.calendar.shown import is_disturbed, shown_until
+from collector.calendar.shown import is_disturbed, visible_until
 from collector.model import KST, Exchange, Outcome, Remark, Status, Target
 from collector.postgres.database import Database
-from collector.schedule import Schedule, Slot, timetable
-from collector.store import Store
+from collector.schedule import Schedule, ScheduledSlot, merge_slots
+from collector.store import SnapshotStore
 
 _DAY = timedelta(days=1)
 _LACKING = """
@@ -31,7 +31,7 @@ ORDER BY e.schedule, COALESCE(w.status, 'absent')
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class LateSlot:
     """A slot whose state is still on show: its targets that lack it, until when, and what to remark of that."""
 
     slot: datetime
@@ -42,7 +42,7 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class UnrecoverableGap:
     """Slots × targets of one schedule that the ledger lacks (`absent`) or does not hold as complete."""
 
     schedule: str
@@ -54,65 +54,67 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedSlots:
     """What the schedules want of a period: its slots, and the targets of each universe."""
 
-    slots: Sequence[Slot]
+    slots: Sequence[ScheduledSlot]
     targets: Mapping[str, Sequence[Target]]
 
 
-def expected(
+def list_expected_slots(
     schedules: Sequence[Schedule],
     calendar: Calendar,
     period: Period,
     targets: Mapping[str, Sequence[Target]],
     now: datetime,
-) -> Expected:
+) -> ExpectedSlots:
     """The slots of a period that can no longer begin in time, of the schedules of these universes."""
     wanted = [schedule for schedule in schedules if schedule.universe in targets]
     start = datetime.combine(period.first, time(), KST)
     end = min(datetime.combine(period.last + _DAY, time(), KST), now)
-    slots = [slot for slot in timetable(wanted, calendar, start, end) if slot.deadline <= now]
-    return Expected(slots, targets)
+    slots = [slot for slot in merge_slots(wanted, calendar, start, end) if slot.deadline <= now]
+    return ExpectedSlots(slots, targets)
 
 
-async def lost(
-    database: Database, wanted: Expected, numbers: Mapping[Target, int], shown: Sequence[Late]
-) -> list[Lost]:
+async def find_unrecoverable_gaps(
+    database: Database, wanted: ExpectedSlots, numbers: Mapping[Target, int], shown: Sequence[LateSlot]
+) -> list[UnrecoverableGap]:
     """What the ledger lacks or holds as failed, missed or suspect, and is no longer on show, by schedule."""
     universes = {slot.schedule: slot.universe for slot in wanted.slots}
     pairs = [(name, numbers[target]) for name, key in universes.items() for target in wanted.targets[key]]
     if not pairs:
         return []
-    async with database.session("comparing the ledger with the schedules", timeout=120) as connection:
-        found = await connection.fetch(
+    async with database.connection("comparing the ledger with the schedules", timeout=120) as connection:
+        rows = await connection.fetch(
             _LACKING,
             [slot.schedule for slot in wanted.slots],
             [slot.at for slot in wanted.slots],
             *map(list, zip(*pairs, strict=True)),
-            [each.slot for each in shown for _ in each.targets],
-            [numbers[target] for each in shown for target in each.targets],
+            [late_slot.slot for late_slot in shown for _ in late_slot.targets],
+            [numbers[target] for late_slot in shown for target in late_slot.targets],
         )
-    return [Lost(**row) for row in found]
+    return [UnrecoverableGap(**row) for row in rows]
 
 
-async def late(store: Store, wanted: Expected, calendar: Calendar, now: datetime) -> list[Late]:
+async def find_late_slots(
+    store: SnapshotStore, wanted: ExpectedSlots, calendar: Calendar, now: datetime
+) -> list[LateSlot]:
     """The slots that can be walked now as if then, with the targets that lack them, by when that ends.
 
     A walk that showed the session before is settled: on that day nothing was traded, and it would show the same.
     """
-    found = []
+    late_slots = []
     for slot in wanted.slots:
         groups = _on_show(calendar, slot.at, wanted.targets[slot.universe], now)
         if groups:
             ledger = await store.ledger(slot.at)
             settled = {target for target, outcome in ledger.items() if _is_settled(outcome)}
-            found += [
-                Late(slot.at, slot.universe, lacking, until, remarks)
+            late_slots += [
+                LateSlot(slot.at, slot.universe, lacking, until, remarks)
                 for (until, remarks), targets in groups.items()
                 if (lacking := tuple(target for target in targets if target not in settled))
             ]
-    return found
+    return late_slots
 
 
 def _is_settled(outcome: Outcome) -> bool:
@@ -126,7 +128,7 @@ def _on_show(
     calendar: Calendar, at: datetime, targets: Collection[Target], now: datetime
 ) -> dict[_Group, list[Target]]:
     """The targets whose exchange still shows what it showed at an instant, by when that ends."""
-    ends = {exchange: shown_until(calendar, exchange, at) for exchange in Exchange}
+    ends = {exchange: visible_until(calendar, exchange, at) for exchange in Exchange}
     groups: defaultdict[_Group, list[Target]] = defaultdict(list)
     for target in targets:
         until = ends[target.exchange]

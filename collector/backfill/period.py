@@ -26,7 +26,7 @@ class Period:
     newest: date
 
 
-def judged(first: date, last: date, calendar: Calendar, now: datetime) -> Period:
+def parse_period(first: date, last: date, calendar: Calendar, now: datetime) -> Period:
     """The period from one day to another as it stands now; ConfigError for one that cannot have been meant."""
     today = kst(now).date()
     if last < first:
@@ -55,7 +55,7 @@ def over_at(calendar: Calendar, day: date) -> datetime:
 
     At midnight where the calendar knows no hours, as before May 2000.
     """
-    closes = (each.closes for each in calendar.sessions(day) if each.name.startswith("KRX."))
+    closes = (session.closes for session in calendar.sessions(day) if session.name.startswith("KRX."))
     return max(closes, default=datetime.combine(day + _DAY, time(), KST))
 
 
@@ -68,9 +68,9 @@ def newest_over(calendar: Calendar, now: datetime) -> date:
 
 
 def _days(first: date, last: date) -> Iterator[date]:
-    return (first + number * _DAY for number in range((last - first).days + 1))
+    return (first + offset * _DAY for offset in range((last - first).days + 1))
 
 
 def _reasons(first: date, last: date, calendar: Calendar) -> str:
-    found = [f"{day} {calendar.closed_reason(day)}" for day in _days(first, last)]
-    return ", ".join(found[:7]) + (", ..." if len(found) > 7 else "")
+    reasons = [f"{day} {calendar.closed_reason(day)}" for day in _days(first, last)]
+    return ", ".join(reasons[:7]) + (", ..." if len(reasons) > 7 else "")

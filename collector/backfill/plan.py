@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from math import ceil
 
-from collector.backfill.missing import Late, Lost
+from collector.backfill.missing import LateSlot, UnrecoverableGap
 from collector.backfill.period import Period
-from collector.bar_store import Stretch
+from collector.bar_store import MissingRange
 from collector.certify_bars import PAGE_BARS
-from collector.model import Known, Market, Sector, Target
+from collector.model import Baseline, Market, Sector, Target
 from collector.plan import estimate, expected_rows
 
 BAR_BYTES, SNAPSHOT_BYTES = 107, 110
@@ -38,12 +38,12 @@ class Plan:
     adjusted: bool
     unknown: tuple[Target, ...] = ()
     sweep: Cost = Cost()
-    late: Sequence[tuple[Late, Cost]] = ()
-    stretches: Mapping[str, Stretch] = field(default_factory=dict)
+    late: Sequence[tuple[LateSlot, Cost]] = ()
+    stretches: Mapping[str, MissingRange] = field(default_factory=dict)
     guessed: int = 0
     """Listings, roughly, that only walks still to be made will name; `bars` counts them in."""
     bars: Cost = Cost()
-    lost: Sequence[Lost] = ()
+    lost: Sequence[UnrecoverableGap] = ()
 
     @property
     def total(self) -> Cost:
@@ -55,7 +55,7 @@ class Plan:
         )
 
 
-def pages(stretch: Stretch, trading: Sequence[date], *, adjusted: bool) -> int:
+def pages(stretch: MissingRange, trading: Sequence[date], *, adjusted: bool) -> int:
     """Requests that a listing's history takes; `trading` are the trading days down to the oldest that counts.
 
     Adjusted prices are always read from the newest day, because they are relative to the day asked from.
@@ -65,7 +65,7 @@ def pages(stretch: Stretch, trading: Sequence[date], *, adjusted: bool) -> int:
 
 
 def cost_of_bars(
-    stretches: Iterable[Stretch], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
+    stretches: Iterable[MissingRange], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
 ) -> Cost:
     """The histories that are lacking, and those of `guessed` listings of which nothing is known yet."""
     known = list(stretches)
@@ -76,11 +76,11 @@ def cost_of_bars(
 
 
 def cost_of_walks(
-    targets: Collection[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Known]
+    targets: Collection[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
 ) -> Cost:
     """Walking these targets once."""
-    found = estimate(targets, sectors, known)
-    return Cost(found.requests, found.rows, found.rows * SNAPSHOT_BYTES)
+    walk_estimate = estimate(targets, sectors, known)
+    return Cost(walk_estimate.requests, walk_estimate.rows, walk_estimate.rows * SNAPSHOT_BYTES)
 
 
 def guess_listings(targets: Iterable[Target], sectors: Mapping[str, Sector]) -> int:

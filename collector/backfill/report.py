@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from collector.explain import explain_outcome
 from collector.model import Outcome, Status
-from collector.tally import Tally
+from collector.tally import SweepProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Report:
     by_others: int = 0
     requests: int = 0
     unfilled: list[Unfilled] = field(default_factory=list)
-    late: list[Tally] = field(default_factory=list)
-    members: list[Tally] = field(default_factory=list)
-    histories: list[Tally] = field(default_factory=list)
+    late: list[SweepProgress] = field(default_factory=list)
+    members: list[SweepProgress] = field(default_factory=list)
+    histories: list[SweepProgress] = field(default_factory=list)
 
     @property
     def has_fetched(self) -> bool:
@@ -59,11 +59,11 @@ class Report:
     def note(self, what: str, outcomes: Iterable[Outcome]) -> None:
         """Enter the walks that are not complete; `what` is put before their targets."""
         self.unfilled += [
-            Unfilled(f"{what}{each.target}", each.status, explain_outcome(each))
-            for each in outcomes
-            if each.status is not Status.COMPLETE
+            Unfilled(f"{what}{outcome.target}", outcome.status, explain_outcome(outcome))
+            for outcome in outcomes
+            if outcome.status is not Status.COMPLETE
         ]
 
 
-def _complete(tallies: Iterable[Tally]) -> int:
-    return sum(each.status is Status.COMPLETE for tally in tallies for each in tally.outcomes)
+def _complete(tallies: Iterable[SweepProgress]) -> int:
+    return sum(outcome.status is Status.COMPLETE for tally in tallies for outcome in tally.outcomes)

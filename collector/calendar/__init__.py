@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from collector.calendar.table import SESSIONS, WEEKDAYS, Hours, Table, read
+from collector.calendar.table import SESSIONS, WEEKDAYS, CalendarTable, OpeningHours, read
 from collector.model import KST
 
 __all__ = ["SESSIONS", "Calendar", "Session", "exchange_holidays", "kst", "load"]
@@ -40,23 +40,23 @@ def exchange_holidays(year: int) -> Mapping[date, str]:
 class Calendar:
     """The trading days and sessions of both venues; any date is answered, `sure` says how well."""
 
-    table: Table
+    table: CalendarTable
     holidays: Callable[[int], Mapping[date, str]] = exchange_holidays
     _sessions: dict[date, tuple[Session, ...]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     @property
-    def known_from(self) -> date:
-        return self.table.known_from
+    def coverage_start(self) -> date:
+        return self.table.coverage_start
 
     @property
-    def known_until(self) -> date:
-        return self.table.known_until
+    def coverage_end(self) -> date:
+        return self.table.coverage_end
 
     def sure(self, day: date) -> bool:
         """Whether the table knows that day; any other is answered by the same rules, which may be wrong."""
-        return self.known_from <= day <= self.known_until
+        return self.coverage_start <= day <= self.coverage_end
 
     def is_trading(self, day: date) -> bool:
         return self.closed_reason(day) is None
@@ -95,11 +95,11 @@ class Calendar:
 
     def previous_trading_day(self, day: date) -> date:
         """The last trading day before that day, which need not be one itself."""
-        return next(found for found in _days_from(day, -_DAY) if self.is_trading(found))
+        return next(candidate for candidate in _days_from(day, -_DAY) if self.is_trading(candidate))
 
     def next_trading_day(self, day: date) -> date:
         """The first trading day after that day, which need not be one itself."""
-        return next(found for found in _days_from(day, _DAY) if self.is_trading(found))
+        return next(candidate for candidate in _days_from(day, _DAY) if self.is_trading(candidate))
 
     def _first_of_year(self, day: date) -> bool:
         return day.month == 1 and self.is_trading(day) and self.previous_trading_day(day).year < day.year
@@ -115,8 +115,8 @@ class Calendar:
             }
         if day in self.table.special:
             hours |= self.table.special[day].hours
-        found = (_session(name, day, times) for name, times in hours.items() if times)
-        return tuple(sorted(found, key=lambda session: (session.opens, session.name)))
+        sessions = (_session(name, day, times) for name, times in hours.items() if times)
+        return tuple(sorted(sessions, key=lambda session: (session.opens, session.name)))
 
 
 def load(data: bytes, origin: str, base: Calendar | None = None) -> Calendar:
@@ -140,11 +140,11 @@ def _days_from(day: date, step: timedelta) -> Iterator[date]:
         yield day
 
 
-def _in_force(steps: Mapping[date, Hours | None], day: date) -> Hours | None:
+def _in_force(steps: Mapping[date, OpeningHours | None], day: date) -> OpeningHours | None:
     dates = list(steps)
-    place = bisect_right(dates, day)
-    return steps[dates[place - 1]] if place else None
+    index = bisect_right(dates, day)
+    return steps[dates[index - 1]] if index else None
 
 
-def _session(name: str, day: date, hours: Hours) -> Session:
+def _session(name: str, day: date, hours: OpeningHours) -> Session:
     return Session(name, datetime.combine(day, hours.opens, KST), datetime.combine(day, hours.closes, KST))

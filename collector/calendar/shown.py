@@ -26,11 +26,11 @@ _MOVES = {
 
 def trading_days(calendar: Calendar, first: date, last: date) -> list[date]:
     """The trading days from one day to another, both included, oldest first."""
-    days = (first + number * _DAY for number in range((last - first).days + 1))
+    days = (first + offset * _DAY for offset in range((last - first).days + 1))
     return [day for day in days if calendar.is_trading(day)]
 
 
-def shown_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datetime | None:
+def visible_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datetime | None:
     """Until when the API goes on showing what it shows at an instant; None during a session of the exchange.
 
     Outside its sessions an exchange stands still: the final state of the last one is shown until the next
@@ -48,16 +48,20 @@ def shown_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datetim
 def is_disturbed(calendar: Calendar, exchange: Exchange, at: datetime, now: datetime) -> bool:
     """Whether a session of the exchange has opened since an instant, if only its after-market."""
     days = trading_days(calendar, kst(at).date(), kst(now).date())
-    found = (session for day in days for session in _after(calendar, day, at, _VENUES[exchange]))
-    return any(session.opens <= now for session in found)
+    later_sessions = (session for day in days for session in _after(calendar, day, at, _VENUES[exchange]))
+    return any(session.opens <= now for session in later_sessions)
 
 
 def _after(calendar: Calendar, day: date, at: datetime, names: tuple[str, ...]) -> Iterator[Session]:
     """A day's sessions of these names that end later than an instant."""
-    return (each for each in calendar.sessions(day) if each.name.startswith(names) and each.closes > at)
+    return (
+        session
+        for session in calendar.sessions(day)
+        if session.name.startswith(names) and session.closes > at
+    )
 
 
-def day_shown(calendar: Calendar, at: datetime) -> date:
+def visible_day(calendar: Calendar, at: datetime) -> date:
     """The trading day whose prices KRX shows at an instant."""
     day = kst(at).date()
     regular = calendar.session(day, "KRX.regular")
@@ -77,7 +81,9 @@ def closings(calendar: Calendar, days: Iterable[date]) -> Iterator[Closing]:
     """The closings of trading days on KRX, in their order."""
     for day in days:
         regular = calendar.session(day, "KRX.regular")
-        until = shown_until(calendar, Exchange.KRX, regular.closes) if regular else None
+        until = visible_until(calendar, Exchange.KRX, regular.closes) if regular else None
         if regular and until:
-            later = (each.opens for each in _after(calendar, day, regular.closes, _VENUES[Exchange.KRX]))
+            later = (
+                session.opens for session in _after(calendar, day, regular.closes, _VENUES[Exchange.KRX])
+            )
             yield Closing(day, regular.closes, min(later, default=until), until)

@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 _HOURS = re.compile(r"\d\d:\d\d(:\d\d)?-\d\d:\d\d(:\d\d)?", re.ASCII)
 
 
-class Hours(NamedTuple):
+class OpeningHours(NamedTuple):
     """When a session opens and closes, KST."""
 
     opens: time
@@ -27,25 +27,25 @@ class Special(NamedTuple):
     """A day with hours of its own, and why; None is a session that stays shut."""
 
     reason: str
-    hours: Mapping[str, Hours | None]
+    hours: Mapping[str, OpeningHours | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class CalendarTable:
     """What the file says; see there for what each part means."""
 
-    known_from: date
-    known_until: date
-    sessions: Mapping[str, Mapping[date, Hours | None]]
+    coverage_start: date
+    coverage_end: date
+    sessions: Mapping[str, Mapping[date, OpeningHours | None]]
     """A session's ordinary hours from each date on, in the order of the dates."""
-    first_day: Mapping[str, Mapping[date, Hours | None]]
+    first_day: Mapping[str, Mapping[date, OpeningHours | None]]
     """What is different on the first trading day of a year, from each date on."""
     closed: Mapping[date, str]
     open: Mapping[date, str]
     special: Mapping[date, Special]
 
 
-def read(data: bytes, origin: str, base: Table | None = None) -> Table:
+def read(data: bytes, origin: str, base: CalendarTable | None = None) -> CalendarTable:
     """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
 
     With a `base` the file may be partial: it lies over that table.
@@ -54,11 +54,11 @@ def read(data: bytes, origin: str, base: Table | None = None) -> Table:
     try:
         return _table(root, base or _NOTHING, is_partial=base is not None)
     except _WrongError as wrong:
-        raise ConfigError(yamltext.complaint(origin, wrong.line, str(wrong))) from None
+        raise ConfigError(yamltext.format_error(origin, wrong.line, str(wrong))) from None
 
 
-_NOTHING = Table(
-    known_from=date.min, known_until=date.max, sessions={}, first_day={}, closed={}, open={}, special={}
+_NOTHING = CalendarTable(
+    coverage_start=date.min, coverage_end=date.max, sessions={}, first_day={}, closed={}, open={}, special={}
 )
 
 
@@ -70,7 +70,7 @@ class _WrongError(Exception):
         self.line = line
 
 
-def _table(root: yamltext.Mapping, base: Table, *, is_partial: bool) -> Table:
+def _table(root: yamltext.Mapping, base: CalendarTable, *, is_partial: bool) -> CalendarTable:
     _only(root, "known", "sessions", "first_trading_day", "closed", "open", "hours")
     known = _only(_section(root, "known"), "from", "until")
     closed, opened = _reasons(_section(root, "closed")), _reasons(_section(root, "open"))
@@ -80,16 +80,16 @@ def _table(root: yamltext.Mapping, base: Table, *, is_partial: bool) -> Table:
         raise _WrongError(
             line, f"{day} is closed here and open elsewhere in the file; allowed is one of them"
         )
-    table = Table(
-        known_from=_known(known, "from", base.known_from if is_partial else None),
-        known_until=_known(known, "until", base.known_until if is_partial else None),
+    table = CalendarTable(
+        coverage_start=_coverage_date(known, "from", base.coverage_start if is_partial else None),
+        coverage_end=_coverage_date(known, "until", base.coverage_end if is_partial else None),
         sessions=_merge_steps(base.sessions, _steps_by_session(_section(root, "sessions"))),
         first_day=_merge_steps(base.first_day, _first_day(_section(root, "first_trading_day"))),
         closed=_without(base.closed, opened, special) | closed,
         open=_without(base.open, closed) | opened,
         special=_without(base.special, closed) | special,
     )
-    if table.known_until < table.known_from:
+    if table.coverage_end < table.coverage_start:
         line = known.lines.get("until", known.lines.get("from", root.line))
         raise _WrongError(line, "`until` lies before `from`; allowed is a later date")
     if not table.sessions:
@@ -97,15 +97,16 @@ def _table(root: yamltext.Mapping, base: Table, *, is_partial: bool) -> Table:
     return table
 
 
-def _known(node: yamltext.Mapping, key: str, default: date | None) -> date:
+def _coverage_date(node: yamltext.Mapping, key: str, default: date | None) -> date:
     if default is not None and key not in node.entries:
         return default
     return _date(*_entry(node, key))
 
 
 def _merge_steps(
-    base: Mapping[str, Mapping[date, Hours | None]], own: Mapping[str, Mapping[date, Hours | None]]
-) -> dict[str, dict[date, Hours | None]]:
+    base: Mapping[str, Mapping[date, OpeningHours | None]],
+    own: Mapping[str, Mapping[date, OpeningHours | None]],
+) -> dict[str, dict[date, OpeningHours | None]]:
     """Each session's steps of both, in the order of their dates; the own hours win on the same date.
 
     Own hours without a date, which count from `date.min` on, replace all steps of their session.
@@ -191,18 +192,18 @@ def _reasons(node: yamltext.Mapping) -> dict[date, str]:
     return {day: _text(value, line) for day, value, line in _by_weekday(node)}
 
 
-def _steps(node: yamltext.Node, line: int) -> dict[date, Hours | None]:
+def _steps(node: yamltext.Node, line: int) -> dict[date, OpeningHours | None]:
     steps = {day: _hours(value, line) for day, value, line in _by_date(_mapping(node, line))}
     if list(steps) != sorted(steps):
         raise _WrongError(line, "dates out of order; allowed is the earliest first")
     return steps
 
 
-def _steps_by_session(node: yamltext.Mapping) -> dict[str, dict[date, Hours | None]]:
+def _steps_by_session(node: yamltext.Mapping) -> dict[str, dict[date, OpeningHours | None]]:
     return {name: _steps(value, line) for name, value, line in _by_session(node)}
 
 
-def _first_day(node: yamltext.Mapping) -> dict[str, dict[date, Hours | None]]:
+def _first_day(node: yamltext.Mapping) -> dict[str, dict[date, OpeningHours | None]]:
     """Hours from a date on, as under `sessions`, or hours that always were so."""
     return {
         name: _steps(value, line) if isinstance(value, yamltext.Mapping) else {date.min: _hours(value, line)}
@@ -210,7 +211,7 @@ def _first_day(node: yamltext.Mapping) -> dict[str, dict[date, Hours | None]]:
     }
 
 
-def _hours_by_session(node: yamltext.Mapping) -> dict[str, Hours | None]:
+def _hours_by_session(node: yamltext.Mapping) -> dict[str, OpeningHours | None]:
     return {name: _hours(value, line) for name, value, line in _by_session(node)}
 
 
@@ -224,14 +225,14 @@ def _special(node: yamltext.Mapping) -> Special:
     return Special(reason, _hours_by_session(yamltext.Mapping(node.line, hours, node.lines)))
 
 
-def _hours(node: yamltext.Node, line: int) -> Hours | None:
+def _hours(node: yamltext.Node, line: int) -> OpeningHours | None:
     text = _text(node, line)
     if text == "closed":
         return None
     if _HOURS.fullmatch(text):
         opens, _, closes = text.partition("-")
         with suppress(ValueError):
-            hours = Hours(time.fromisoformat(opens), time.fromisoformat(closes))
+            hours = OpeningHours(time.fromisoformat(opens), time.fromisoformat(closes))
             if hours.opens < hours.closes:
                 return hours
     allowed = "HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, closing later than opening, or closed"

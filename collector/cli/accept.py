@@ -40,7 +40,7 @@ SELECT collector.judge_again($1, ARRAY[$2::timestamptz], 'suspect', 'complete', 
 _KEEP_MEMBERSHIP = "SELECT collector.keep_membership($1)"
 
 
-class Line(NamedTuple):
+class SlotWalk(NamedTuple):
     """A walk of the slot. `kept`: its rows that are in the database now."""
 
     id: int
@@ -79,7 +79,7 @@ def accept(slot: str, target: str | None, name: str | None, dry_run: bool, confi
     log.configure(level="warning")
     at, wanted = _read_slot(slot), _read_target(target)
     by = (name or "").strip() or f"{_user()}@{socket.gethostname()}"
-    rest = world.run(_accept(world.environment(), at, wanted, by, dry_run=dry_run))
+    rest = world.run_command(_accept(world.read_environment(), at, wanted, by, dry_run=dry_run))
     for line in rest:
         click.echo(f"{line.target} {line.status}: {line.reason}", err=True)
     if rest:
@@ -88,10 +88,10 @@ def accept(slot: str, target: str | None, name: str | None, dry_run: bool, confi
 
 async def _accept(
     environment: Environment, slot: datetime, wanted: Target | None, by: str, *, dry_run: bool
-) -> Sequence[Line]:
+) -> Sequence[SlotWalk]:
     """Accept the suspect walks; the walks of the slot that are still not complete, unless one was asked for."""
     async with (
-        wiring.database(environment) as database,
+        wiring.open_database(environment) as database,
         database.transaction("accepting walks") as connection,
     ):
         lines = await _read_lines(connection, slot)
@@ -110,9 +110,9 @@ async def _accept(
     return [line for line in chosen if line.status in (Status.FAILED, Status.MISSED)]
 
 
-async def _read_lines(connection: Connection, slot: datetime) -> list[Line]:
+async def _read_lines(connection: Connection, slot: datetime) -> list[SlotWalk]:
     return [
-        Line(
+        SlotWalk(
             id=row["id"],
             target=Target.of(row["market"], row["sector"], row["exchange"]),
             status=Status(row["status"]),
@@ -132,7 +132,7 @@ async def _nearest(connection: Connection, slot: datetime) -> str:
     return f"the nearest suspect walks: {', '.join(walks)}" if walks else "no walk is suspect"
 
 
-def _refuse(slot: datetime, wanted: Target | None, chosen: Sequence[Line], nearest: str) -> None:
+def _refuse(slot: datetime, wanted: Target | None, chosen: Sequence[SlotWalk], nearest: str) -> None:
     """ConfigError where there is nothing that can be accepted."""
     what = f"{_kst(slot)} KST" + (f" {wanted}" if wanted else "")
     if not chosen:

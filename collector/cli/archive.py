@@ -14,7 +14,7 @@ from collector import config as configuration
 from collector.calendar import Calendar
 from collector.cli import wiring, world
 from collector.cli.main import complain
-from collector.cli.schedule import Day, read_calendar
+from collector.cli.schedule import DayParam, read_calendar
 from collector.config import Environment
 from collector.errors import ArchiveError, ConfigError
 from collector.model import KST, Exchange
@@ -32,7 +32,9 @@ Examples:
   collector archive --before 2026-10-01 --to /mnt/cold
 """
 )
-@click.option("--before", type=Day(), required=True, help="Days before this one, KST; today at the latest.")
+@click.option(
+    "--before", type=DayParam(), required=True, help="Days before this one, KST; today at the latest."
+)
 @click.option(
     "--to",
     "folder",
@@ -59,15 +61,15 @@ def archive(
     now = datetime.now(UTC)
     if before > now.astimezone(KST).date():
         raise click.UsageError(f"--before {before} lies in the future; allowed is today or an earlier day")
-    found = world.environment()
-    schedules, calendar = _schedules(found, config_path)
-    wish = Wish(before, (folder or found.home / FOLDER).absolute(), now, force, keep_restored)
-    if world.run(_archive(found, wish, schedules, calendar)):
+    environment = world.read_environment()
+    schedules, calendar = _schedules(environment, config_path)
+    wish = ArchiveOptions(before, (folder or environment.home / FOLDER).absolute(), now, force, keep_restored)
+    if world.run_command(_archive(environment, wish, schedules, calendar)):
         raise SystemExit(1)
 
 
 @dataclass(frozen=True)
-class Wish:
+class ArchiveOptions:
     """What is to be archived, and where to. `force` and `keep_restored` as the options say."""
 
     before: date
@@ -77,18 +79,20 @@ class Wish:
     keep_restored: bool
 
 
-async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule], calendar: Calendar) -> int:
+async def _archive(
+    environment: Environment, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
+) -> int:
     """Archive what may go; how many days stay."""
     from collector.cold import archive as cold  # noqa: PLC0415 - pyarrow may not be there
 
-    _try_writing(wish.folder)
+    _try_writing(options.folder)
     left = 0
-    async with wiring.database(found) as held:
-        await _refuse_wrong_clock(held, wish.now)
-        for day in await _wanted(held, wish):
+    async with wiring.open_database(environment) as database:
+        await _refuse_wrong_clock(database, options.now)
+        for day in await _select_days(database, options):
             try:
-                await _refuse_open(held, day, wish, schedules, calendar)
-                for file in await cold.archive(held, day, wish.folder):
+                await _refuse_open(database, day, options, schedules, calendar)
+                for file in await cold.archive(database, day, options.folder):
                     _say(file.day, file.exchange, file.rows, file.size, file.path)
             except ArchiveError as error:
                 left += 1
@@ -98,9 +102,9 @@ async def _archive(found: Environment, wish: Wish, schedules: Sequence[Schedule]
     return left
 
 
-async def _refuse_wrong_clock(held: Database, now: datetime) -> None:
+async def _refuse_wrong_clock(database: Database, now: datetime) -> None:
     """ConfigError if it is not certain what day it is: what is over, and what has been, depends on it."""
-    async with held.session("comparing the clocks", timeout=60) as connection:
+    async with database.connection("comparing the clocks", timeout=60) as connection:
         reason = clocks.why_unsure(await clocks.witnesses(connection, now))
     if reason:
         raise ConfigError(
@@ -108,37 +112,37 @@ async def _refuse_wrong_clock(held: Database, now: datetime) -> None:
         )
 
 
-async def _wanted(held: Database, wish: Wish) -> list[date]:
+async def _select_days(database: Database, options: ArchiveOptions) -> list[date]:
     from collector.cold import days  # noqa: PLC0415
 
-    async with held.session("looking for days to archive", timeout=60) as connection:
-        kept = await days.restored(connection) if wish.keep_restored else set()
-        found = [day for day in await days.before(connection, wish.before) if day not in kept]
-    if not found:
-        click.echo(f"no day before {wish.before} is left to archive")
-    return found
+    async with database.connection("looking for days to archive", timeout=60) as connection:
+        kept = await days.list_restored(connection) if options.keep_restored else set()
+        selected_days = [day for day in await days.list_before(connection, options.before) if day not in kept]
+    if not selected_days:
+        click.echo(f"no day before {options.before} is left to archive")
+    return selected_days
 
 
 async def _refuse_open(
-    held: Database, day: date, wish: Wish, schedules: Sequence[Schedule], calendar: Calendar
+    database: Database, day: date, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
 ) -> None:
     from collector.cold import days  # noqa: PLC0415
 
-    async with held.session("looking for open slots", timeout=60) as connection:
-        why = await days.why_open(connection, day, schedules, calendar, wish.now, forgive=wish.force)
+    async with database.connection("looking for open slots", timeout=60) as connection:
+        why = await days.why_open(connection, day, schedules, calendar, options.now, forgive=options.force)
     if why:
         raise ArchiveError(
             f"{day} stays in the database: {why}",
-            hint="" if wish.force else "`--force` takes along what was abandoned more than a day ago",
+            hint="" if options.force else "`--force` takes along what was abandoned more than a day ago",
         )
 
 
-def _schedules(found: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
+def _schedules(environment: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
     """What is scheduled, where there is a configuration: without one nothing can be due."""
-    path = world.configured(found, config_path)
+    path = world.find_configuration(environment, config_path)
     if path is None:
-        return (), read_calendar(found.config)
-    return configuration.load(path, base_url=found.base_url).schedules, read_calendar(path)
+        return (), read_calendar(environment.config)
+    return configuration.load(path, base_url=environment.base_url).schedules, read_calendar(path)
 
 
 def _try_writing(folder: Path) -> None:
@@ -154,8 +158,8 @@ def _try_writing(folder: Path) -> None:
 
 
 def _say(day: date, exchange: str, rows: int, size: int, path: Path) -> None:
-    each = f", {size / rows:.1f} bytes a row" if rows else ""
-    click.echo(f"{day} {exchange:12} {rows:>9,} rows, {size / 1e6:.1f} MB{each}: {path}")
+    bytes_per_row = f", {size / rows:.1f} bytes a row" if rows else ""
+    click.echo(f"{day} {exchange:12} {rows:>9,} rows, {size / 1e6:.1f} MB{bytes_per_row}: {path}")
 
 
 @click.command(
@@ -184,20 +188,20 @@ def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None
     Exit status 1: a day was not restored, because a file is damaged, missing or not of this database.
     """
     log.configure(level="warning")
-    if world.run(_restore(world.environment(), what, folder)):
+    if world.run_command(_restore(world.read_environment(), what, folder)):
         raise SystemExit(1)
 
 
-async def _restore(found: Environment, what: Sequence[str], folder: Path | None) -> int:
+async def _restore(environment: Environment, what: Sequence[str], folder: Path | None) -> int:
     """Restore what is asked for; how much of it could not be."""
     from collector.cold import restore as cold  # noqa: PLC0415 - pyarrow may not be there
 
     failed = 0
-    async with wiring.database(found) as held:
+    async with wiring.open_database(environment) as database:
         for text in what:
             try:
-                day, paths = await _files(held, text, folder, found.home / FOLDER)
-                for file in await cold.restore(held, day, paths):
+                day, paths = await _files(database, text, folder, environment.home / FOLDER)
+                for file in await cold.restore(database, day, paths):
                     was = "is there already" if file.was_there else "restored"
                     click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
             except ArchiveError as error:
@@ -206,15 +210,17 @@ async def _restore(found: Environment, what: Sequence[str], folder: Path | None)
     return failed
 
 
-async def _files(held: Database, text: str, folder: Path | None, default: Path) -> tuple[date, list[Path]]:
+async def _files(
+    database: Database, text: str, folder: Path | None, default: Path
+) -> tuple[date, list[Path]]:
     """The day that an argument means, and its files."""
     from collector.cold import days  # noqa: PLC0415
 
     day = _day(text)
     if day is None:
         return _day_of_file(Path(text))
-    async with held.session("looking for files", timeout=60) as connection:
-        noted = [] if folder else await days.files(connection, day)
+    async with database.connection("looking for files", timeout=60) as connection:
+        noted = [] if folder else await days.list_files(connection, day)
     paths = noted or list(_beside((folder or default) / "snapshot" / f"date={day}").values())
     if not paths:
         raise ArchiveError(
@@ -225,7 +231,7 @@ async def _files(held: Database, text: str, folder: Path | None, default: Path) 
 
 def _day(text: str) -> date | None:
     try:
-        return Day().convert(text, None, None)
+        return DayParam().convert(text, None, None)
     except click.UsageError:
         if not _is_file(text):
             raise ConfigError(f"{text} is neither a date (YYYY-MM-DD) nor a file") from None
@@ -234,9 +240,9 @@ def _day(text: str) -> date | None:
 
 def _day_of_file(path: Path) -> tuple[date, list[Path]]:
     """The day of a file, and the files of that day: itself, and those beside it of the other exchanges."""
-    from collector.parquet.files import Opened  # noqa: PLC0415
+    from collector.parquet.files import ArchiveFile  # noqa: PLC0415
 
-    facts = Opened(path).facts
+    facts = ArchiveFile(path).facts
     return facts.day, list((_beside(path.parent) | {facts.exchange: path}).values())
 
 

@@ -11,19 +11,19 @@ from rich.table import Table
 
 from collector import backfill as filling
 from collector import clocks, log, sectors
-from collector.backfill import Backfill, Cost, Judge, Plan, Report
+from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report
 from collector.calendar import Calendar, kst
 from collector.cli import drawing, wiring, world
 from collector.cli.main import complain
-from collector.cli.schedule import Day, read_calendar
-from collector.daemon import Accounts
+from collector.cli.schedule import DayParam, read_calendar
+from collector.daemon import SlotAccounting
 from collector.daemon.stale import open_exchanges
 from collector.errors import CollectorError, Denied, StoreError
 from collector.log import logger
 from collector.model import KST, Sector, Target
 from collector.registry import Registry
-from collector.store import Store
-from collector.tally import Tally
+from collector.store import SnapshotStore
+from collector.tally import SweepProgress
 
 _LISTED = 20
 """Lines on stderr for what is not filled; the ledger has them all."""
@@ -39,8 +39,8 @@ Examples:
   collector backfill --from 2025-01-02 --to 2026-11-20 --adjusted   adjusted prices, kept apart
 """
 )
-@click.option("--from", "first", type=Day(), required=True, help="The first day, KST ...")
-@click.option("--to", "last", type=Day(), required=True, help="... to this one, both included.")
+@click.option("--from", "first", type=DayParam(), required=True, help="The first day, KST ...")
+@click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
 @click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
 @click.option("--dry-run", is_flag=True, help="Show what it would take, and fetch nothing.")
@@ -67,20 +67,20 @@ def backfill(
     wrongly asked or could not start, and nothing was fetched.
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
-    found = world.read(config_path, universe)
-    asked = _Asked(found, first, last, universe, adjusted=adjusted, quiet=quiet)
+    context = world.read_context(config_path, universe)
+    asked = _BackfillCommand(context, first, last, universe, adjusted=adjusted, quiet=quiet)
     if dry_run:
-        world.run(asked.shown())
+        world.run_command(asked.show_plan())
     else:
-        _report(world.run(asked.filled()), quiet=quiet)
+        _report(world.run_command(asked.fill()), quiet=quiet)
 
 
-class _Asked:
+class _BackfillCommand:
     """What was asked for, in the world that it was asked in."""
 
     def __init__(
         self,
-        found: world.World,
+        context: world.CliContext,
         first: date,
         last: date,
         universe: str | None,
@@ -88,59 +88,59 @@ class _Asked:
         adjusted: bool,
         quiet: bool,
     ) -> None:
-        self._world = found
-        self._calendar = read_calendar(Path(found.config.origin))
-        self._period = filling.judged(first, last, self._calendar, datetime.now(UTC))
-        self._names = list(found.config.universes) if universe is None else [universe]
+        self._context = context
+        self._calendar = read_calendar(Path(context.config.origin))
+        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._names = list(context.config.universes) if universe is None else [universe]
         self._adjusted = adjusted
         self._quiet = quiet
 
-    async def shown(self) -> None:
+    async def show_plan(self) -> None:
         """Print the plan; needs the database, but neither the key nor the API."""
-        async with wiring.database(self._world.environment) as held:
-            registry = Registry(held)
+        async with wiring.open_database(self._context.environment) as database:
+            registry = Registry(database)
             await registry.open()
-            table = await registry.sectors() or sectors.shipped()
-            work = self._work(Store(held, registry), table)
-            _print(await work.plan(), self._world.config.api.requests_per_second)
+            table = await registry.sectors() or sectors.bundled_sectors()
+            work = self._work(SnapshotStore(database, registry), table)
+            _print(await work.plan(), self._context.config.api.requests_per_second)
 
-    async def filled(self) -> Report:
+    async def fill(self) -> Report:
         """Carry it out. What ends it early is said, with what is stored until then."""
         report = Report()
-        async with wiring.collector(self._world, patient=True) as collector:
+        async with wiring.open_collector(self._context, patient=True) as collector:
             await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
             work = self._work(collector.store, collector.sectors)
             planned = await work.plan()
             if not self._quiet:
-                _print(planned, self._world.config.api.requests_per_second)
+                _print(planned, self._context.config.api.requests_per_second)
             try:
-                await work.run(planned, collector, report, self._drawn)
+                await work.run(planned, collector, report, self._progress)
             except (StoreError, Denied) as error:
                 _give_up(error, report)
         return report
 
-    def _work(self, store: Store, table: Mapping[str, Sector]) -> Backfill:
-        return Backfill(
+    def _work(self, store: SnapshotStore, table: Mapping[str, Sector]) -> BackfillRunner:
+        return BackfillRunner(
             store=store,
             sectors=table,
             calendar=self._calendar,
-            schedules=self._world.config.schedules,
-            universes={name: self._world.targets(name, table)[1] for name in self._names},
+            schedules=self._context.config.schedules,
+            universes={name: self._context.targets(name, table)[1] for name in self._names},
             period=self._period,
             adjusted=self._adjusted,
-            judge=judging(store, self._calendar),
+            judge=stale_check(store, self._calendar),
         )
 
-    def _drawn(self, title: str, tally: Tally) -> AbstractAsyncContextManager[None]:
+    def _progress(self, title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
         return drawing.progress(tally, shown=not self._quiet, title=title)
 
 
-def judging(store: Store, calendar: Calendar) -> Judge:
+def stale_check(store: SnapshotStore, calendar: Calendar) -> Judge:
     """Finds a closure that the calendar does not know out as the daemon does, which was down on that day."""
-    accounts = Accounts(store.database, store.registry)
+    accounts = SlotAccounting(store.database, store.registry)
 
     async def judge(slot: datetime, targets: Sequence[Target]) -> None:
-        if await accounts.judge(slot, targets, open_exchanges(calendar, slot)):
+        if await accounts.flag_stale(slot, targets, open_exchanges(calendar, slot)):
             logger.error("calendar.closed_day", slot=slot.isoformat(), day=kst(slot).date().isoformat())
 
     return judge
@@ -151,13 +151,13 @@ def _give_up(error: CollectorError, report: Report) -> None:
     if not report.has_fetched:
         raise error
     complain(error)
-    click.echo(f"{_stored(report)} before that; the same command takes up the rest", err=True)
+    click.echo(f"{_summarize_stored(report)} before that; the same command takes up the rest", err=True)
     raise SystemExit(1)
 
 
 def _report(report: Report, *, quiet: bool) -> None:
     if not quiet:
-        click.echo(f"{_stored(report)}, {report.requests:,} requests")
+        click.echo(f"{_summarize_stored(report)}, {report.requests:,} requests")
     for unfilled in report.unfilled[:_LISTED]:
         click.echo(str(unfilled), err=True)
     if len(report.unfilled) > _LISTED:
@@ -169,7 +169,7 @@ def _report(report: Report, *, quiet: bool) -> None:
         raise SystemExit(1)
 
 
-def _stored(report: Report) -> str:
+def _summarize_stored(report: Report) -> str:
     parts = [f"{report.listings:,} listings with {report.bars:,} bars"]
     if report.late_walks:
         parts.append(f"{report.late_walks:,} late walks")

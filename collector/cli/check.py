@@ -12,7 +12,7 @@ from collector.cli import nightly, timetable, wiring, world
 from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
 from collector.errors import CollectorError, ConfigError
-from collector.kiwoom import Trace
+from collector.kiwoom import RequestCounter
 from collector.model import KST
 
 _EXAMPLES = {"config": "collector.yaml", "calendar": "calendar.example.yaml"}
@@ -42,51 +42,51 @@ def check(online: bool, example: str | None, config_path: Path | None) -> None:
         click.echo(shipped.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
     log.configure(level="warning")
-    found = world.read(config_path)
-    click.echo(configuration.describe(found.config, found.environment), nl=False)
-    if found.config.api.keys:
-        configuration.keys(found.config, found.environment)
-    for warning in found.config.warnings:
+    context = world.read_context(config_path)
+    click.echo(configuration.describe(context.config, context.environment), nl=False)
+    if context.config.api.keys:
+        configuration.keys(context.config, context.environment)
+    for warning in context.config.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for name in found.config.universes:
-        _, targets = found.targets(name, sectors.shipped())
+    for name in context.config.universes:
+        _, targets = context.targets(name, sectors.bundled_sectors())
         click.echo(f"# universe {name}: {len(targets)} targets")
-    calendar = read_calendar(Path(found.config.origin))
-    if found.config.schedules:
-        timetable.refuse_complaints(found.config, calendar, datetime.now(KST), force=False)
-    nightly.refuse_without_parquet(found.config)
-    click.echo(f"# {outlook.in_words(datetime.now(KST).date(), found.config.database.keep_days)}")
+    calendar = read_calendar(Path(context.config.origin))
+    if context.config.schedules:
+        timetable.refuse_bad_schedules(context.config, calendar, datetime.now(KST), force=False)
+    nightly.refuse_without_parquet(context.config)
+    click.echo(f"# {outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days)}")
     if online:
-        world.run(_online(found))
+        world.run_command(_online(context))
 
 
-async def _online(found: world.World) -> None:
+async def _online(context: world.CliContext) -> None:
     """Try each thing that a sweep needs, in this order; what fails is said once, with what to do.
 
     What needs the thing that failed is not tried: it would fail for the same reason.
     """
 
     async def database() -> str:
-        async with wiring.database(found.environment) as held:
-            return f"{held.address} answers, its schema is up to date"
+        async with wiring.open_database(context.environment) as opened_database:
+            return f"{opened_database.address} answers, its schema is up to date"
 
     async def token() -> str:
-        async with wiring.collector(found) as collector:
+        async with wiring.open_collector(context) as collector:
             for kiwoom in collector.keys:
                 await kiwoom.token(ignore_pause=True)
             names = " and ".join(kiwoom.name for kiwoom in collector.keys)
-            return f"{found.config.api.base_url} gives a token for the key {names}"
+            return f"{context.config.api.base_url} gives a token for the key {names}"
 
     async def page() -> str:
-        async with wiring.collector(found) as collector:
-            _, targets = found.targets(None, collector.sectors)
-            answer, at = await collector.kiwoom.prices(targets[0], trace=Trace())
+        async with wiring.open_collector(context) as collector:
+            _, targets = context.targets(None, collector.sectors)
+            answer, at = await collector.kiwoom.prices(targets[0], counter=RequestCounter())
             return f"{targets[0]} answered with {answer.size} rows at {_clock(at)}"
 
     async def clock() -> str:
-        async with wiring.database(found.environment) as held:
-            shown = await clocks.witness(held)()
-        return await _compared(found.config.api.base_url, shown)
+        async with wiring.open_database(context.environment) as opened_database:
+            shown = await clocks.witness(opened_database)()
+        return await _compare_clocks(context.config.api.base_url, shown)
 
     # A wrong clock makes tokens and certificates look wrong, so it is looked at before them.
     failed = ""
@@ -99,7 +99,7 @@ async def _online(found: world.World) -> None:
         raise SystemExit(2)
 
 
-async def _compared(base_url: str, database: datetime) -> str:
+async def _compare_clocks(base_url: str, database: datetime) -> str:
     """This machine's clock beside the database's and the API's; ConfigError if it differs from either."""
     from collector.httpdate import date_of  # noqa: PLC0415 - aiohttp takes half a second
 

@@ -69,7 +69,7 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     data stays for the next run.
     """
     log.configure(level="warning")
-    sweep, breadth = world.run(_demo(seed, quiet=quiet))
+    sweep, breadth = world.run_command(_demo(seed, quiet=quiet))
     console = drawing.console()
     console.print(drawing.sweep_table(sweep))
     for table in breadth:
@@ -77,16 +77,16 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     click.echo(_NEXT.format(command=_command()))
     if with_page:
         with suppress(SystemExit):  # being told to stop is how this ends
-            world.run(_page())
+            world.run_command(_page())
     report(sweep, quiet=True)
 
 
 async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
     click.echo("starting the simulated API and a private PostgreSQL ...", err=True)
     async with _simulator(seed) as url:
-        found = world.World(_environment(url), _config(url))
-        async with wiring.collector(found) as collector:
-            sweep = await sweep_now(found, collector, "demo", None, quiet=quiet)
+        context = world.CliContext(_environment(url), _config(url))
+        async with wiring.open_collector(context) as collector:
+            sweep = await sweep_now(context, collector, "demo", None, quiet=quiet)
             return sweep, await _best_and_worst(collector, sweep.slot)
 
 
@@ -95,9 +95,9 @@ async def _page() -> None:
     from collector.cli import web  # noqa: PLC0415 - most demonstrations show none
     from collector.web import Live  # noqa: PLC0415
 
-    found = world.World(_environment(_NOWHERE), _config(_NOWHERE))
-    calendar = read_calendar(Path(found.config.origin))
-    async with web.serving(found, lambda: (found.config, calendar), Live()) as address:
+    context = world.CliContext(_environment(_NOWHERE), _config(_NOWHERE))
+    calendar = read_calendar(Path(context.config.origin))
+    async with web.serving(context, lambda: (context.config, calendar), Live()) as address:
         click.echo(f"open {address} in a browser; Ctrl+C ends it")
         await asyncio.Event().wait()
 
@@ -142,7 +142,7 @@ async def _simulator(seed: int) -> AsyncIterator[str]:
 
 async def _best_and_worst(collector: Collector, slot: datetime) -> list[Table]:
     codes, names = zip(*((sector.code, sector.name_ko) for sector in collector.sectors.values()), strict=True)
-    async with collector.store.database.session("ranking the sectors") as connection:
+    async with collector.store.database.connection("ranking the sectors") as connection:
         rows = await connection.fetch(_BREADTH, slot, list(codes), list(names))
     return [_ranking("best sectors of the day", rows[:10]), _ranking("worst", rows[:-11:-1])]
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from collector.explain import explain_outcome
 from collector.model import Exchange, Market, Outcome, Status, Sweep
-from collector.tally import Tally
+from collector.tally import SweepProgress
 
 _REFRESH = 5
 _STYLE = {Status.COMPLETE: "green", Status.SUSPECT: "yellow", Status.FAILED: "red", Status.MISSED: "magenta"}
@@ -28,7 +28,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @asynccontextmanager
-async def progress(tally: Tally, *, shown: bool, title: str) -> AsyncIterator[None]:
+async def progress(tally: SweepProgress, *, shown: bool, title: str) -> AsyncIterator[None]:
     """Draw a sweep's progress on stderr while the block runs, if `shown` and stderr is a terminal."""
     screen = console(stderr=True)
     if not (shown and screen.is_terminal):
@@ -50,7 +50,7 @@ async def progress(tally: Tally, *, shown: bool, title: str) -> AsyncIterator[No
             painter.cancel()
 
 
-async def _paint(bar: Progress, drawn: int, tally: Tally) -> None:
+async def _paint(bar: Progress, drawn: int, tally: SweepProgress) -> None:
     while True:
         total = tally.expected_pages or None
         bar.update(drawn, total=total, completed=min(tally.pages, total or 0))  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ async def _paint(bar: Progress, drawn: int, tally: Tally) -> None:
 
 
 class _Facts(ProgressColumn):
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: SweepProgress) -> None:
         super().__init__()
         self._tally = tally
 
@@ -66,7 +66,7 @@ class _Facts(ProgressColumn):
         return Text(facts(self._tally))
 
 
-def facts(tally: Tally) -> str:
+def facts(tally: SweepProgress) -> str:
     """How far a sweep has come, in one line."""
     seconds = max(tally.seconds(), 0.001)
     rate = tally.requests / seconds
@@ -113,9 +113,9 @@ def _figures(outcomes: Sequence[Outcome]) -> tuple[str | Text, ...]:
 
 def _statuses(outcomes: Iterable[Outcome]) -> Text:
     text = Text()
-    found = [outcome.status for outcome in outcomes]
+    statuses = [outcome.status for outcome in outcomes]
     for status in Status:
-        if count := found.count(status):
+        if count := statuses.count(status):
             text.append(f"{', ' if text else ''}{count} {status}", style=_STYLE[status])
     return text
 

@@ -12,11 +12,11 @@ def open_standard_streams() -> None:
 
     Otherwise the next socket or file would get the descriptor, and receive what is printed.
     """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if not _is_open(number):
-            _open_null(number)
+    for value, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if not _is_open(value):
+            _open_null(value)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(value, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def lose_unwritable_lines() -> None:
@@ -51,20 +51,20 @@ class LossyStream:
         return getattr(self.stream, name)
 
 
-def _is_open(number: int) -> bool:
+def _is_open(value: int) -> bool:
     try:
-        os.fstat(number)
+        os.fstat(value)
     except OSError:
         return False
     return True
 
 
-def _open_null(number: int) -> None:
+def _open_null(value: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    if null != number:
-        os.dup2(null, number)
+    if null != value:
+        os.dup2(null, value)
         os.close(null)
-    os.set_inheritable(number, True)
+    os.set_inheritable(value, True)
 
 
 def prepare_daemon() -> None:
@@ -72,6 +72,6 @@ def prepare_daemon() -> None:
 
     As process 1 of a container, a signal that nobody minds is lost, and the container would be killed later.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from collector.calendar import Calendar, kst
 from collector.explain import Numbers, explain
 from collector.model import KST, Target
 from collector.postgres.session import Connection
-from collector.schedule import Schedule, Slot, timetable
+from collector.schedule import Schedule, ScheduledSlot, merge_slots
 
 _DAY = timedelta(days=1)
 _LONG_AGO = 60
@@ -70,7 +70,7 @@ def _reason(row: Mapping[str, Any]) -> str:
     return explain(row["remarks"], Numbers(row["pages"], row["rows"], row["bad"], row["expected"]))
 
 
-class Count(NamedTuple):
+class StatusCount(NamedTuple):
     """How many of a slot's targets ended that way; `under way` where a sweep has still to get to them."""
 
     slot: datetime
@@ -80,7 +80,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Expected:
+class GapFinder:
     """Which slots × targets there should be: those of the schedules, as they are written now."""
 
     schedules: Sequence[Schedule]
@@ -88,16 +88,16 @@ class Expected:
     targets: Mapping[str, Sequence[Target]]
     """By universe."""
 
-    def slots(self, day: date, now: datetime) -> list[Slot]:
+    def slots(self, day: date, now: datetime) -> list[ScheduledSlot]:
         """The day's slots that should have ended by now: later ones, and those that may still begin, are none."""
         midnight = datetime.combine(day, time(), KST)
-        found = timetable(self.schedules, self.calendar, midnight, midnight + _DAY)
-        return [slot for slot in found if slot.deadline <= now]
+        slots = merge_slots(self.schedules, self.calendar, midnight, midnight + _DAY)
+        return [slot for slot in slots if slot.deadline <= now]
 
-    def last_day(self, now: datetime) -> tuple[date, list[Slot]] | None:
+    def last_day(self, now: datetime) -> tuple[date, list[ScheduledSlot]] | None:
         """The newest day with slots that should have ended, and those slots; None if there is none for long."""
         today = kst(now).date()
-        for day in (today - number * _DAY for number in range(_LONG_AGO)):
+        for day in (today - days_ago * _DAY for days_ago in range(_LONG_AGO)):
             if slots := self.slots(day, now):
                 return day, slots
         return None
@@ -106,16 +106,16 @@ class Expected:
         self, connection: Connection, first: date, last: date, now: datetime
     ) -> AsyncIterator[Gap]:
         """What is not complete from one day to another, both included, in time order."""
-        for day in (first + number * _DAY for number in range((last - first).days + 1)):
+        for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
             if slots := self.slots(day, now):
                 for row in await connection.fetch(_GAPS, *self._columns(slots)):
                     yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
-    async def counts(self, connection: Connection, slots: Sequence[Slot]) -> list[Count]:
+    async def counts(self, connection: Connection, slots: Sequence[ScheduledSlot]) -> list[StatusCount]:
         """These slots' targets by how they ended."""
-        return [Count(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
+        return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
 
-    def _columns(self, slots: Sequence[Slot]) -> tuple[list[object], ...]:
+    def _columns(self, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:
         universes = {slot.universe for slot in slots}
         targets = [(name, *target) for name in universes for target in self.targets[name]]
         asked = [(slot.at, slot.schedule, slot.universe) for slot in slots]

@@ -10,7 +10,7 @@ import click
 
 from collector import log
 from collector.cli import wiring, world
-from collector.cli.schedule import Day
+from collector.cli.schedule import DayParam
 from collector.config import Environment
 
 
@@ -21,8 +21,8 @@ Examples:
   collector export --from 2026-11-20 --to 2026-11-20 --format csv --output - | head
 """
 )
-@click.option("--from", "first", type=Day(), required=True, help="From this day, KST ...")
-@click.option("--to", "last", type=Day(), required=True, help="... to this one, both included.")
+@click.option("--from", "first", type=DayParam(), required=True, help="From this day, KST ...")
+@click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
 @click.option(
     "--output",
@@ -43,24 +43,24 @@ def export(first: date, last: date, form: str, output: Path | None, config_path:
     if last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
     path = output or Path(f"snapshot-{first}-{last}.{form}")
-    rows = world.run(_export(world.environment(), first, last, form, path))
+    rows = world.run_command(_export(world.read_environment(), first, last, form, path))
     click.echo(f"{rows:,} rows" + ("" if str(path) == "-" else f": {path}"), err=True)
 
 
-async def _export(found: Environment, first: date, last: date, form: str, path: Path) -> int:
-    from collector.cold.export import exported  # noqa: PLC0415 - pyarrow may not be there
+async def _export(environment: Environment, first: date, last: date, form: str, path: Path) -> int:
+    from collector.cold.export import export_rows  # noqa: PLC0415 - pyarrow may not be there
     from collector.parquet import files  # noqa: PLC0415
 
     rows = 0
-    async with wiring.database(found) as held:
-        with files.writing(path), _opened(form, path) as output:
-            async for shown in exported(held, first, last):
+    async with wiring.open_database(environment) as database:
+        with files.writing(path), _open_output(form, path) as output:
+            async for shown in export_rows(database, first, last):
                 output.write(shown)
                 rows += len(shown)
     return rows
 
 
-def _opened(form: str, path: Path) -> AbstractContextManager[Any]:
+def _open_output(form: str, path: Path) -> AbstractContextManager[Any]:
     from collector.parquet import output  # noqa: PLC0415
 
     if str(path) == "-":

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from collector import log, sectors
 from collector.cli import drawing, wiring, world
-from collector.cli.expected import Expected, Gap
-from collector.cli.schedule import Day, read_calendar
+from collector.cli.expected import Gap, GapFinder
+from collector.cli.schedule import DayParam, read_calendar
 from collector.config import universe_targets
 from collector.errors import ConfigError
 from collector.model import KST
@@ -30,8 +30,8 @@ Examples:
   collector gaps --from 2026-11-01 --to 2026-11-30 --format csv > gaps.csv
 """
 )
-@click.option("--from", "first", type=Day(), required=True, help="From this day, KST ...")
-@click.option("--to", "last", type=Day(), required=True, help="... to this one, both included.")
+@click.option("--from", "first", type=DayParam(), required=True, help="From this day, KST ...")
+@click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
@@ -46,29 +46,31 @@ def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
     log.configure(level="warning")
     if last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
-    found = world.read(config_path)
-    if not found.config.schedules:
-        raise ConfigError(found.config.complaint((), "there are no schedules, so nothing can be missing"))
-    if world.run(_gaps(found, first, last, _WRITERS[form]())):
+    context = world.read_context(config_path)
+    if not context.config.schedules:
+        raise ConfigError(
+            context.config.format_error((), "there are no schedules, so nothing can be missing")
+        )
+    if world.run_command(_gaps(context, first, last, _WRITERS[form]())):
         raise SystemExit(1)
 
 
-async def _gaps(found: world.World, first: date, last: date, writer: "_Writer") -> int:
+async def _gaps(context: world.CliContext, first: date, last: date, writer: "_Writer") -> int:
     count = 0
-    async for gap in _listed(found, first, last):
+    async for gap in _find_gaps(context, first, last):
         writer.write(gap)
         count += 1
     writer.end()
     return count
 
 
-async def _listed(found: world.World, first: date, last: date) -> AsyncIterator[Gap]:
-    calendar = read_calendar(Path(found.config.origin))
-    async with wiring.database(found.environment) as held:
-        table = await Registry(held).sectors() or sectors.shipped()
-        targets = {name: universe_targets(found.config, name, table) for name in found.config.universes}
-        expected = Expected(found.config.schedules, calendar, targets)
-        async with held.session("looking for gaps", timeout=_LONG) as connection:
+async def _find_gaps(context: world.CliContext, first: date, last: date) -> AsyncIterator[Gap]:
+    calendar = read_calendar(Path(context.config.origin))
+    async with wiring.open_database(context.environment) as database:
+        table = await Registry(database).sectors() or sectors.bundled_sectors()
+        targets = {name: universe_targets(context.config, name, table) for name in context.config.universes}
+        expected = GapFinder(context.config.schedules, calendar, targets)
+        async with database.connection("looking for gaps", timeout=_LONG) as connection:
             async for gap in expected.gaps(connection, first, last, datetime.now(UTC)):
                 yield gap
 
@@ -83,7 +85,7 @@ def _plain(gap: Gap) -> Gap:
     return gap._replace(slot=gap.slot.astimezone(KST).isoformat())  # type: ignore[arg-type]
 
 
-class _Csv:
+class _GapCsv:
     def __init__(self) -> None:
         self._writer = CsvWriter(sys.stdout)
         self._writer.write(Gap._fields)
@@ -95,7 +97,7 @@ class _Csv:
         """All is written."""
 
 
-class _Json:
+class _GapJson:
     def __init__(self) -> None:
         self._before = "["
 
@@ -107,7 +109,7 @@ class _Json:
         click.echo("[]" if self._before == "[" else "]")
 
 
-class _Table:
+class _GapTable:
     def __init__(self) -> None:
         self._table = Table("slot (KST)", "schedule", "target", "status", "reason")
 
@@ -124,4 +126,4 @@ class _Table:
             click.echo("nothing is missing")
 
 
-_WRITERS: dict[str, type[_Writer]] = {"csv": _Csv, "json": _Json, "table": _Table}
+_WRITERS: dict[str, type[_Writer]] = {"csv": _GapCsv, "json": _GapJson, "table": _GapTable}

@@ -67,10 +67,10 @@ class LazyGroup(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = VERBS.get(cmd_name)
-        if place is None:
+        location = VERBS.get(cmd_name)
+        if location is None:
             return None
-        module, _, name = place.partition(":")
+        module, _, name = location.partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command

@@ -27,7 +27,7 @@ def migrate(dry_run: bool, config_path: object) -> None:
     Safe to run from several places at once, and again. An older program refuses a newer schema.
     """
     log.configure()
-    applied = world.run(_migrate(dry_run=dry_run))
+    applied = world.run_command(_migrate(dry_run=dry_run))
     verb = "to apply" if dry_run else "applied"
     click.echo(f"{verb}: {', '.join(f'{version:04}' for version in applied)}" if applied else "up to date")
     if dry_run and applied:
@@ -37,11 +37,11 @@ def migrate(dry_run: bool, config_path: object) -> None:
 async def _migrate(*, dry_run: bool) -> Sequence[int]:
     folder = shipped.path("migrations")
     async with (
-        wiring.database(world.environment(), migrated=False) as held,
-        held.session("migrating", timeout=migrations.PATIENCE) as connection,
+        wiring.open_database(world.read_environment(), migrated=False) as database,
+        database.connection("migrating", timeout=migrations.SCHEMA_TIMEOUT) as connection,
     ):
-        for warning in await check_server(connection, held.address):
+        for warning in await check_server(connection, database.address):
             click.echo(f"warning: {warning}", err=True)
         if dry_run:
-            return (await migrations.check(connection, held.address, folder)).pending
-        return await migrations.migrate(connection, held.address, folder)
+            return (await migrations.check(connection, database.address, folder)).pending
+        return await migrations.migrate(connection, database.address, folder)

@@ -13,7 +13,7 @@ from collector.cli.main import complain
 from collector.collect import Collector
 from collector.errors import ConfigError, Denied, StoreError
 from collector.model import KST, Status, Sweep
-from collector.tally import Tally
+from collector.tally import SweepProgress
 
 RESUMED = timedelta(minutes=10)
 """How old a slot may be and still be completed: what the API shows now is still what it stood for."""
@@ -39,7 +39,7 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     """
     log.configure(level="warning" if quiet else "info")
     at = None if slot is None else parse_slot(slot, datetime.now(UTC))
-    sweep = world.run(_once(world.read(config_path, universe), universe, at, quiet=quiet))
+    sweep = world.run_command(_once(world.read_context(config_path, universe), universe, at, quiet=quiet))
     report(sweep, quiet=quiet)
 
 
@@ -85,22 +85,24 @@ def parse_slot(text: str, now: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-async def _once(found: world.World, universe: str | None, at: datetime | None, *, quiet: bool) -> Sweep:
-    async with wiring.collector(found) as collector:
+async def _once(
+    context: world.CliContext, universe: str | None, at: datetime | None, *, quiet: bool
+) -> Sweep:
+    async with wiring.open_collector(context) as collector:
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
-        return await sweep_now(found, collector, universe, at, quiet=quiet)
+        return await sweep_now(context, collector, universe, at, quiet=quiet)
 
 
 async def sweep_now(
-    found: world.World, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
+    context: world.CliContext, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
 ) -> Sweep:
     """Sweep a universe at a slot: the one given, the newest one that was stopped, or now."""
-    name, targets = found.targets(universe, collector.sectors)
+    name, targets = context.targets(universe, collector.sectors)
     now = datetime.now(UTC).replace(microsecond=0)
-    slot = at or await collector.store.open_sweep(name, now - RESUMED) or now
+    slot = at or await collector.store.find_unfinished_sweep(name, now - RESUMED) or now
     if at is None and slot != now:
         click.echo(f"resuming the sweep of {slot.astimezone(KST):%H:%M:%S} KST", err=True)
-    tally = Tally()
+    tally = SweepProgress()
     try:
         async with drawing.progress(tally, shown=not quiet, title=name):
             return await collector.sweep(slot, name, targets, tally)

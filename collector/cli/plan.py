@@ -32,23 +32,23 @@ def plan(universe: str | None, config_path: Path | None) -> None:
     schedules do not fit the quota; standard error says why, and what would.
     """
     log.configure(level="warning")
-    found = world.read(config_path, universe)
-    tables, complaint = world.run(_plan(found, universe))
+    context = world.read_context(config_path, universe)
+    tables, complaint = world.run_command(_plan(context, universe))
     for table in tables:
         drawing.console().print(table)
-    click.echo(outlook.in_words(datetime.now(KST).date(), found.config.database.keep_days))
+    click.echo(outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days))
     if complaint:
         click.echo(complaint, err=True)
         raise SystemExit(1)
 
 
-async def _plan(found: world.World, universe: str | None) -> tuple[Sequence[Table], str | None]:
-    calendar = read_calendar(Path(found.config.origin))
-    async with wiring.database(found.environment) as held:
-        forecast = await timetable.forecast(found.config, calendar, held, datetime.now(UTC))
-    tables = [_universes(list(found.config.universes) if universe is None else [universe], forecast)]
-    if found.config.schedules and universe is None:
-        tables.append(_schedules(found, forecast))
+async def _plan(context: world.CliContext, universe: str | None) -> tuple[Sequence[Table], str | None]:
+    calendar = read_calendar(Path(context.config.origin))
+    async with wiring.open_database(context.environment) as database:
+        forecast = await timetable.forecast(context.config, calendar, database, datetime.now(UTC))
+    tables = [_universes(list(context.config.universes) if universe is None else [universe], forecast)]
+    if context.config.schedules and universe is None:
+        tables.append(_schedules(context, forecast))
     return tables, forecast.complaint if universe is None else None
 
 
@@ -66,17 +66,17 @@ def _figures(cost: plans.Estimate, per_second: int) -> tuple[str, ...]:
     return f"{cost.targets}", f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.seconds(per_second):.0f}"
 
 
-def _schedules(found: world.World, forecast: timetable.Forecast) -> Table:
+def _schedules(context: world.CliContext, forecast: timetable.Forecast) -> Table:
     table = Table("schedule", "when", title="schedules", title_justify="left")
     for name in ("targets", "rows", "requests", "seconds", "ends after", "a day", "MB a day", "MB a year"):
         table.add_column(name, justify="right")
-    for schedule in found.config.schedules:
+    for schedule in context.config.schedules:
         name = schedule.name
         cost, sweeps = forecast.costs[schedule.universe], forecast.sweeps_a_day[name]
         ends = forecast.ends.get(name)
         table.add_row(
             name,
-            _when(found.config.schedule_specs[name]),
+            _when(context.config.schedule_specs[name]),
             *_figures(cost, forecast.per_second),
             f"{ends.total_seconds():.0f} s" if ends is not None else "too late",
             f"{sweeps}",

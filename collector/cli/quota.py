@@ -11,7 +11,7 @@ from rich.table import Table
 from collector import config as configuration
 from collector import log, places
 from collector.cli import drawing, standing, wiring, world
-from collector.cli.sql import shown
+from collector.cli.sql import format_value
 from collector.config import Config
 from collector.errors import ConfigError
 from collector.model import KST
@@ -38,9 +38,9 @@ def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | Non
     daemon that runs.
     """
     log.configure(level="warning")
-    lines = world.run(_quota(config_path, name, forget=forget))
+    lines = world.run_command(_quota(config_path, name, forget=forget))
     if as_json:
-        click.echo(json.dumps(lines, ensure_ascii=False, default=shown))
+        click.echo(json.dumps(lines, ensure_ascii=False, default=format_value))
     elif lines:
         drawing.console().print(_table(lines))
     else:
@@ -48,16 +48,19 @@ def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | Non
 
 
 async def _quota(config_path: Path | None, name: str | None, *, forget: bool) -> list[dict[str, Any]]:
-    environment = world.environment()
-    path = world.configured(environment, config_path)
+    environment = world.read_environment()
+    path = world.find_configuration(environment, config_path)
     config = configuration.load(path, base_url=environment.base_url) if path else None
     names = wiring.key_names(config, environment) if config else {}
     keys = None if name is None else [_digest(names, name)]
-    async with wiring.database(environment) as database, database.session("reading the quota") as connection:
+    async with (
+        wiring.open_database(environment) as database,
+        database.connection("reading the quota") as connection,
+    ):
         if forget:
             forgotten = await places.forget(connection, keys)
             click.echo(f"forgotten: {len(forgotten)} learned rates", err=True)
-        lines = await standing.quotas(connection, _configured(config))
+        lines = await standing.quotas(connection, _configured_rate(config))
     return [
         {**line, "key": names.get(line["key"], line["key"])}
         for line in lines
@@ -65,7 +68,7 @@ async def _quota(config_path: Path | None, name: str | None, *, forget: bool) ->
     ]
 
 
-def _configured(config: Config | None) -> int | None:
+def _configured_rate(config: Config | None) -> int | None:
     return config.api.requests_per_second if config else None
 
 

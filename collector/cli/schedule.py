@@ -15,14 +15,14 @@ from collector.calendar import Calendar
 from collector.cli import world
 from collector.errors import ConfigError
 from collector.model import KST
-from collector.schedule import HORIZON, Schedule, Skip, Slot, due, skipped, timetable
+from collector.schedule import HORIZON, Schedule, ScheduledSlot, Skip, due_slots, list_skips, merge_slots
 
 _DAY = timedelta(days=1)
 # The package `holidays` knows KRX from 2000 to 2100; the margin is for the days beside the last.
 _ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
 
 
-class Day(click.ParamType[date]):
+class DayParam(click.ParamType[date]):
     """A Korean date."""
 
     name = "date"
@@ -43,8 +43,8 @@ class Day(click.ParamType[date]):
 @click.option(
     "--next", "count", type=click.IntRange(1, 100_000), help="The next so many slots (default: 10)."
 )
-@click.option("--from", "first", type=Day(), help="All slots from this day, KST ...")
-@click.option("--to", "last", type=Day(), help="... to this one, both included.")
+@click.option("--from", "first", type=DayParam(), help="All slots from this day, KST ...")
+@click.option("--to", "last", type=DayParam(), help="... to this one, both included.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one list.")
 @world.config_option
 def schedule(
@@ -52,7 +52,7 @@ def schedule(
 ) -> None:
     """Show when sweeps fall due, and the days that are passed over."""
     _refuse_contradictions(count, first, last)
-    config = world.read(config_path).config
+    config = world.read_context(config_path).config
     schedules, known = config.schedules, read_calendar(Path(config.origin))
     if first and last:
         entries = between(schedules, known, first, last)
@@ -61,7 +61,7 @@ def schedule(
     lines = _json(entries) if as_json else _table(entries, schedules)
     click.echo("\n".join(lines))
     if unsure := next((day for day in map(_day, entries) if not known.sure(day)), None):
-        span = f"{known.known_from} to {known.known_until}"
+        span = f"{known.coverage_start} to {known.coverage_end}"
         click.echo(f"collector: {unsure} is unsure; the calendar knows {span}", err=True)
 
 
@@ -84,18 +84,22 @@ def _load_calendar(path: Path, base: Calendar | None) -> Calendar:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def between(schedules: Sequence[Schedule], known: Calendar, first: date, last: date) -> list[Slot | Skip]:
+def between(
+    schedules: Sequence[Schedule], known: Calendar, first: date, last: date
+) -> list[ScheduledSlot | Skip]:
     """The slots and the skipped days from one day to another, both included, in time order."""
     start, end = _midnight(first), _midnight(last + _DAY)
-    slots = timetable(schedules, known, start, end)
-    return _together(slots, skipped(schedules, known, first, last + _DAY))
+    slots = merge_slots(schedules, known, start, end)
+    return _together(slots, list_skips(schedules, known, first, last + _DAY))
 
 
-def upcoming(schedules: Sequence[Schedule], known: Calendar, now: datetime, count: int) -> list[Slot | Skip]:
+def upcoming(
+    schedules: Sequence[Schedule], known: Calendar, now: datetime, count: int
+) -> list[ScheduledSlot | Skip]:
     """The next so many slots, and the days skipped on the way to the last of them, in time order."""
-    slots = list(islice(due(schedules, known, now, now + HORIZON), count))
+    slots = list(islice(due_slots(schedules, known, now, now + HORIZON), count))
     end = slots[-1].at.date() if slots else now.date()
-    return _together(slots, skipped(schedules, known, now.date(), end + _DAY))
+    return _together(slots, list_skips(schedules, known, now.date(), end + _DAY))
 
 
 def _refuse_contradictions(count: int | None, first: date | None, last: date | None) -> None:
@@ -107,30 +111,30 @@ def _refuse_contradictions(count: int | None, first: date | None, last: date | N
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
 
 
-def _together(slots: Iterable[Slot], skips: Iterable[Skip]) -> list[Slot | Skip]:
-    both: tuple[Iterable[Slot | Skip], ...] = (skips, slots)
+def _together(slots: Iterable[ScheduledSlot], skips: Iterable[Skip]) -> list[ScheduledSlot | Skip]:
+    both: tuple[Iterable[ScheduledSlot | Skip], ...] = (skips, slots)
     return list(merge(*both, key=_moment))
 
 
-def _moment(entry: Slot | Skip) -> datetime:
+def _moment(entry: ScheduledSlot | Skip) -> datetime:
     """Where an entry stands in the list: a day that is skipped, before its slots."""
-    return entry.at if isinstance(entry, Slot) else _midnight(entry.day)
+    return entry.at if isinstance(entry, ScheduledSlot) else _midnight(entry.day)
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), KST)
 
 
-def _day(entry: Slot | Skip) -> date:
+def _day(entry: ScheduledSlot | Skip) -> date:
     return entry.day if isinstance(entry, Skip) else entry.at.date()
 
 
-def _json(entries: Iterable[Slot | Skip]) -> Iterator[str]:
+def _json(entries: Iterable[ScheduledSlot | Skip]) -> Iterator[str]:
     lines = (json.dumps(_plain(entry), ensure_ascii=False) for entry in entries)
     yield "[" + ",\n ".join(lines) + "]"
 
 
-def _plain(entry: Slot | Skip) -> dict[str, str | None]:
+def _plain(entry: ScheduledSlot | Skip) -> dict[str, str | None]:
     if isinstance(entry, Skip):
         return {"date": entry.day.isoformat(), "skipped": entry.reason}
     return {
@@ -141,7 +145,7 @@ def _plain(entry: Slot | Skip) -> dict[str, str | None]:
     }
 
 
-def _table(entries: Iterable[Slot | Skip], schedules: Sequence[Schedule]) -> Iterator[str]:
+def _table(entries: Iterable[ScheduledSlot | Skip], schedules: Sequence[Schedule]) -> Iterator[str]:
     name = max((len(schedule.name) for schedule in schedules), default=0)
     universe = max((len(schedule.universe) for schedule in schedules), default=0)
     name, universe = max(name, len("schedule")), max(universe, len("universe"))

@@ -28,32 +28,41 @@ Examples:
 def sectors(refresh: bool, config_path: Path | None) -> None:
     """List the sectors with their markets, names and how many listings to expect."""
     log.configure(level="warning")
-    known = world.run(_refreshed(world.read(config_path)) if refresh else _known(world.environment()))
+    known = world.run_command(
+        _fetch_sectors(world.read_context(config_path))
+        if refresh
+        else _load_sectors(world.read_environment())
+    )
     drawing.console().print(_table(known))
 
 
-async def _known(found: Environment) -> Mapping[str, Sector]:
+async def _load_sectors(environment: Environment) -> Mapping[str, Sector]:
 
-    async with wiring.database(found) as held:
-        return await Registry(held).sectors() or shipped.shipped()
+    async with wiring.open_database(environment) as database:
+        return await Registry(database).sectors() or shipped.bundled_sectors()
 
 
-async def _refreshed(found: world.World) -> Mapping[str, Sector]:
+async def _fetch_sectors(context: world.CliContext) -> Mapping[str, Sector]:
     """Ask the API, and add what only our own table knows: names in English, kinds, listings to expect."""
-    async with wiring.collector(found) as collector:
+    async with wiring.open_collector(context) as collector:
         listed = {market: await collector.kiwoom.sectors(market) for market in Market}
-        fetched = [sector for market in Market for sector in shipped.served(listed[market], market)]
+        fetched = [sector for market in Market for sector in shipped.filter_served(listed[market], market)]
         registry = collector.store.registry
-        known = [_completed(sector, shipped.shipped().get(sector.code)) for sector in fetched]
+        known = [_merge_sector(sector, shipped.bundled_sectors().get(sector.code)) for sector in fetched]
         new, gone = await registry.refresh_sectors(known, datetime.now(KST).date())
-        if strays := [each for found in listed.values() for each in found if each not in fetched]:
-            codes = ", ".join(f"{each.market}/{each.code}" for each in strays)
+        if strays := [
+            listed_sector
+            for market_sectors in listed.values()
+            for listed_sector in market_sectors
+            if listed_sector not in fetched
+        ]:
+            codes = ", ".join(f"{listed_sector.market}/{listed_sector.code}" for listed_sector in strays)
             click.echo(f"left out, since another market serves them: {codes}", err=True)
         click.echo(f"{len(fetched)} sectors, {new} of them new or renamed; {gone} are gone", err=True)
         return dict(await registry.sectors())
 
 
-def _completed(sector: Sector, ours: Sector | None) -> Sector:
+def _merge_sector(sector: Sector, ours: Sector | None) -> Sector:
     return sector if ours is None else replace(ours, market=sector.market, name_ko=sector.name_ko)
 
 

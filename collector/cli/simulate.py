@@ -69,7 +69,7 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
         return
     for kind, module in KINDS.items():
         click.echo(f"\n{kind}")
-        for fault in (found for found in FAULTS.values() if found.home == module.__name__):
+        for fault in (entry for entry in FAULTS.values() if entry.home == module.__name__):
             settings = ",".join(f"{name}={value}" for name, value in fault.settings.items())
             click.echo(f"  {fault.name:27} {fault.about}{f'  [{settings}]' if settings else ''}")
     click.echo("\nconditions, for any of them")
@@ -176,29 +176,29 @@ def _cannot_listen(options: Options, error: OSError) -> ConfigError:
 
 def _keys(pairs: Iterable[str], file: Path | None) -> dict[str, str] | None:
     """The keys that are accepted; None if any is."""
-    found: dict[str, str] = {}
+    key_pairs: dict[str, str] = {}
     for pair in pairs:
         app_key, colon, secret = pair.partition(":")
         if not colon:
             raise click.BadParameter(f"{pair!r} is not APPKEY:SECRET", param_hint="--key")
-        found[app_key] = secret
+        key_pairs[app_key] = secret
     if file is not None:
         content = _document(file, "--keys")
         if not isinstance(content, dict):
             raise click.BadParameter(f"{file} maps no app key to a secret key", param_hint="--keys")
-        found |= {str(app_key): str(secret) for app_key, secret in content.items()}
-    return found or None
+        key_pairs |= {str(app_key): str(secret) for app_key, secret in content.items()}
+    return key_pairs or None
 
 
 def _faults(specs: tuple[str, ...], file: Path | None) -> tuple[str, ...]:
     """The switches of both kinds, all of them understood."""
     try:
-        found = (*specs, *(specs_of(_document(file, "--faults")) if file is not None else ()))
-        for spec in found:
+        all_specs = (*specs, *(specs_of(_document(file, "--faults")) if file is not None else ()))
+        for spec in all_specs:
             parse(spec)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--fault") from None
-    return found
+    return all_specs
 
 
 def _document(file: Path, hint: str) -> object:

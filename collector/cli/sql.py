@@ -72,7 +72,7 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
     In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
     """
     log.configure(level="warning")
-    world.run(_ask(query, form))
+    world.run_command(_ask(query, form))
 
 
 async def _ask(query: str, form: str) -> None:
@@ -87,8 +87,8 @@ async def _ask(query: str, form: str) -> None:
 async def _what_there_is(message: str, query: str) -> str:
     """The nearest name to the one that is not there, and all names of its kind that are."""
     async with (
-        wiring.database(world.environment()) as held,
-        held.session("looking what there is", timeout=30) as connection,
+        wiring.open_database(world.read_environment()) as database,
+        database.connection("looking what there is", timeout=30) as connection,
     ):
         kind = next((kind for kind in _KINDS if f"{kind} " in message), "relation")
         names_of, noun = _KINDS[kind]
@@ -109,7 +109,7 @@ def _nearest(wrong: Sequence[str], names: Sequence[str], query: str) -> str:
 
 async def _show_answer(query: str, form: str) -> None:
     async with aclosing(_rows(query)) as rows:
-        with _written():
+        with _guard_output():
             write = _writer(form, await anext(rows))
             async for row in rows:
                 write(row)
@@ -122,8 +122,8 @@ async def _rows(query: str) -> AsyncGenerator[tuple[Any, ...], None]:
     What becomes of them is done outside of the session, for which every error of the system is the connection's.
     """
     async with (
-        wiring.database(world.environment()) as held,
-        held.session("asking, read-only", timeout=330) as connection,
+        wiring.open_database(world.read_environment()) as database,
+        database.connection("asking, read-only", timeout=330) as connection,
         connection.transaction(readonly=True),
     ):
         await connection.execute(_LIMIT)
@@ -142,7 +142,7 @@ async def _rows(query: str) -> AsyncGenerator[tuple[Any, ...], None]:
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def _guard_output() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
@@ -154,10 +154,10 @@ def _written() -> Iterator[None]:
 
 def _writer(form: str, columns: Sequence[str]) -> Any:
     """Takes row after row, then None for the end."""
-    return {"csv": _Csv, "json": _Json, "table": _Table}[form](columns)
+    return {"csv": _RowCsv, "json": _RowJson, "table": _RowTable}[form](columns)
 
 
-class _Csv:
+class _RowCsv:
     def __init__(self, columns: Sequence[str]) -> None:
         self._writer = CsvWriter(sys.stdout)
         self._writer.write(columns)
@@ -169,10 +169,10 @@ class _Csv:
 
 def _cell(value: Any) -> object:
     """A value as CSV has it; NULL is empty."""
-    return "" if value is None else shown(value)
+    return "" if value is None else format_value(value)
 
 
-class _Json:
+class _RowJson:
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
 
@@ -182,18 +182,18 @@ class _Json:
             click.echo(json.dumps(pairs, ensure_ascii=False))
 
 
-class _Table:
+class _RowTable:
     def __init__(self, columns: Sequence[str]) -> None:
         self._table = Table(*columns)
 
     def __call__(self, row: tuple[Any, ...] | None) -> None:
         if row is not None:
-            self._table.add_row(*("" if value is None else shown(value) for value in row))
+            self._table.add_row(*("" if value is None else format_value(value) for value in row))
             return
         drawing.console().print(self._table)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as text, instants in Korea's time."""
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)

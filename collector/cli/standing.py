@@ -7,14 +7,14 @@ from typing import Any
 
 from collector import outlook, sectors
 from collector.calendar import Calendar, kst
-from collector.cli.expected import Count, Expected
+from collector.cli.expected import GapFinder, StatusCount
 from collector.config import Config, universe_targets
 from collector.outlook import Outlook
 from collector.places import RETESTED_EVERY
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
-from collector.schedule import Slot, next_slot
+from collector.schedule import ScheduledSlot, next_slot
 
 _SWEEPS = """
 SELECT s.slot, s.universe, s.ended,
@@ -51,7 +51,7 @@ FROM (
 ) AS days
 WHERE day <= (SELECT (max(slot) AT TIME ZONE 'Asia/Seoul')::date FROM collector.walk WHERE rows > 0)
 """
-_ARCHIVED = """
+_ARCHIVE_DAYS = """
 SELECT min(day) AS oldest_archived, max(day) AS newest_archived,
        COALESCE(sum(rows), 0)::bigint AS archived_rows, COALESCE(sum(bytes), 0)::bigint AS archived_bytes
 FROM collector.archive
@@ -92,12 +92,14 @@ WHERE name = 'sweeps'
 """
 
 
-async def read(config: Config | None, calendar: Calendar, held: Database, now: datetime) -> dict[str, Any]:
+async def read_status(
+    config: Config | None, calendar: Calendar, database: Database, now: datetime
+) -> dict[str, Any]:
     """Everything at once; without a configuration, or schedules in it, only what the database knows."""
-    table = await Registry(held).sectors() or sectors.shipped()
-    async with held.session("reading the status", timeout=60) as connection:
-        found = await _stored(connection, config.api.requests_per_second if config else None)
-        found |= {
+    table = await Registry(database).sectors() or sectors.bundled_sectors()
+    async with database.connection("reading the status", timeout=60) as connection:
+        report = await _read_stored(connection, config.api.requests_per_second if config else None)
+        report |= {
             "clocks": _clocks(await outlook.look(connection, datetime.now(UTC))),
             "schedules": [],
             "calendar": _knowledge(calendar, now),
@@ -107,11 +109,11 @@ async def read(config: Config | None, calendar: Calendar, held: Database, now: d
         }
         if config and config.schedules:
             targets = {name: universe_targets(config, name, table) for name in config.universes}
-            expected = Expected(config.schedules, calendar, targets)
-            found["schedules"] = [schedule.name for schedule in config.schedules]
-            found["next_slot"] = _slot(next_slot(config.schedules, calendar, now))
-            found |= await _last_day(expected, connection, now, since=found["oldest"])
-    return {"address": str(held.address), **found}
+            expected = GapFinder(config.schedules, calendar, targets)
+            report["schedules"] = [schedule.name for schedule in config.schedules]
+            report["next_slot"] = _slot(next_slot(config.schedules, calendar, now))
+            report |= await _last_day(expected, connection, now, since=report["oldest"])
+    return {"address": str(database.address), **report}
 
 
 async def quotas(connection: Connection, configured: int | None) -> list[dict[str, Any]]:
@@ -119,7 +121,7 @@ async def quotas(connection: Connection, configured: int | None) -> list[dict[st
     return [dict(row) for row in await connection.fetch(_QUOTA, configured, RETESTED_EVERY)]
 
 
-async def _stored(connection: Connection, configured: int | None) -> dict[str, Any]:
+async def _read_stored(connection: Connection, configured: int | None) -> dict[str, Any]:
     sweeps = [dict(row) for row in await connection.fetch(_SWEEPS)]
     rates = await quotas(connection, configured)
     in_use: Counter[str] = Counter()
@@ -129,7 +131,7 @@ async def _stored(connection: Connection, configured: int | None) -> dict[str, A
     return {
         **dict(await connection.fetchrow(_DATABASE)),
         **dict(await connection.fetchrow(_DAYS)),
-        **dict(await connection.fetchrow(_ARCHIVED)),
+        **dict(await connection.fetchrow(_ARCHIVE_DAYS)),
         "quota": rates,
         "quota_learnt": {rate["api_id"]: rate["learned"] for rate in learned},
         "quota_in_use": dict(in_use),
@@ -141,20 +143,20 @@ async def _stored(connection: Connection, configured: int | None) -> dict[str, A
     }
 
 
-def _clocks(found: Outlook) -> dict[str, Any]:
+def _clocks(result: Outlook) -> dict[str, Any]:
     """The three clocks, and what was announced to be dropped."""
     return {
-        "host": found.witnesses.host,
-        "database": found.witnesses.database,
-        "newest_received": found.witnesses.newest,
-        "ahead_seconds": round(found.ahead.total_seconds(), 3),
-        "agree": not found.is_apart,
-        "nothing_dropped_because": found.why_kept or None,
-        "keep_days_announced": found.keep_days,
-        "dropped_from": found.drops_from,
-        "days_to_drop": found.days,
-        "oldest_to_drop": found.oldest,
-        "notices": list(found.lines()),
+        "host": result.witnesses.host,
+        "database": result.witnesses.database,
+        "newest_received": result.witnesses.newest,
+        "ahead_seconds": round(result.ahead.total_seconds(), 3),
+        "agree": not result.is_apart,
+        "nothing_dropped_because": result.why_kept or None,
+        "keep_days_announced": result.keep_days,
+        "dropped_from": result.drops_from,
+        "days_to_drop": result.days,
+        "oldest_to_drop": result.oldest,
+        "notices": list(result.lines()),
     }
 
 
@@ -165,15 +167,15 @@ def _or_none(row: Any) -> dict[str, Any] | None:
 def _knowledge(calendar: Calendar, now: datetime) -> dict[str, Any]:
     today = kst(now).date()
     return {
-        "known_from": calendar.known_from,
-        "known_until": calendar.known_until,
+        "known_from": calendar.coverage_start,
+        "known_until": calendar.coverage_end,
         "sure_of_today": calendar.sure(today),
         "today": calendar.closed_reason(today) or "trading day",
     }
 
 
 async def _last_day(
-    expected: Expected, connection: Connection, now: datetime, *, since: datetime | None
+    expected: GapFinder, connection: Connection, now: datetime, *, since: datetime | None
 ) -> dict[str, Any]:
     """The newest day with slots that should have ended, from the ledger's first slot on."""
     last = expected.last_day(now)
@@ -188,11 +190,11 @@ async def _last_day(
     }
 
 
-def _slot(slot: Slot | None) -> dict[str, Any] | None:
+def _slot(slot: ScheduledSlot | None) -> dict[str, Any] | None:
     return slot and {"slot": slot.at, "schedule": slot.schedule, "universe": slot.universe}
 
 
-def _totals(counts: Sequence[Count]) -> dict[str, int]:
+def _totals(counts: Sequence[StatusCount]) -> dict[str, int]:
     """Slots × targets by status, all of which are there."""
     totals: Counter[str] = Counter()
     for count in counts:

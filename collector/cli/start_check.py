@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from collector.cli.words import in_plain_words
 from collector.errors import ApiError, Denied, StoreError
-from collector.kiwoom import Kiwoom
+from collector.kiwoom import KiwoomClient
 from collector.log import logger
 
 AWAY = (
@@ -16,7 +16,7 @@ AWAY = (
 
 
 @asynccontextmanager
-async def checking(keys: Sequence[Kiwoom], base_url: str) -> AsyncIterator[None]:
+async def checking(keys: Sequence[KiwoomClient], base_url: str) -> AsyncIterator[None]:
     """Check the keys beside the block, which does not wait for it; given up with the block."""
     task = asyncio.ensure_future(check_keys(keys, base_url))
     try:
@@ -26,7 +26,7 @@ async def checking(keys: Sequence[Kiwoom], base_url: str) -> AsyncIterator[None]
         await asyncio.wait([task])
 
 
-async def check_keys(keys: Sequence[Kiwoom], base_url: str) -> None:
+async def check_keys(keys: Sequence[KiwoomClient], base_url: str) -> None:
     """Get the token of each key, and log what comes of it; a live one that is shared costs no request."""
     for kiwoom in keys:
         try:

@@ -12,7 +12,7 @@ from collector import config as configuration
 from collector import log
 from collector.cli import drawing, standing, wiring, words, world
 from collector.cli.schedule import read_calendar
-from collector.cli.sql import shown
+from collector.cli.sql import format_value
 from collector.model import KST
 
 
@@ -32,20 +32,20 @@ def status(as_json: bool, config_path: Path | None) -> None:
     newest sweep is not whole.
     """
     log.configure(level="warning")
-    found = world.run(_status(config_path, datetime.now(UTC)))
+    report = world.run_command(_status(config_path, datetime.now(UTC)))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, default=shown))
+        click.echo(json.dumps(report, ensure_ascii=False, default=format_value))
     else:
-        _print(found)
-    if not _is_whole(found):
+        _print(report)
+    if not _is_whole(report):
         raise SystemExit(1)
 
 
-def _is_whole(found: dict[str, Any]) -> bool:
-    if found["accounted"].keys() & set(found["schedules"]):
-        day = found["day"]
+def _is_whole(report: dict[str, Any]) -> bool:
+    if report["accounted"].keys() & set(report["schedules"]):
+        day = report["day"]
         return day is None or all(day[name] == 0 for name in ("suspect", "failed", "missed", "absent"))
-    newest = found["sweeps"][0] if found["sweeps"] else None
+    newest = report["sweeps"][0] if report["sweeps"] else None
     return newest is None or (
         newest["ended"] and not (newest["suspect"] or newest["failed"] or newest["missed"])
     )
@@ -53,72 +53,72 @@ def _is_whole(found: dict[str, Any]) -> bool:
 
 async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     """With the configuration where there is one: what is stored can be told without it."""
-    found = world.environment()
-    path = world.configured(found, config_path)
-    config = configuration.load(path, base_url=found.base_url) if path else None
-    async with wiring.database(found) as held:
-        told = await standing.read(config, read_calendar(path or found.config), held, now)
-    needed = told["walking"] or told["quota_learnt"]
-    names = wiring.key_names(config, found) if config and needed else {}
-    for one in (*told["walking"], *told["quota"]):
-        one["key"] = names.get(one["key"], one["key"])
-    return told
+    environment = world.read_environment()
+    path = world.find_configuration(environment, config_path)
+    config = configuration.load(path, base_url=environment.base_url) if path else None
+    async with wiring.open_database(environment) as database:
+        report = await standing.read_status(config, read_calendar(path or environment.config), database, now)
+    needed = report["walking"] or report["quota_learnt"]
+    names = wiring.key_names(config, environment) if config and needed else {}
+    for walker in (*report["walking"], *report["quota"]):
+        walker["key"] = names.get(walker["key"], walker["key"])
+    return report
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     console = drawing.console()
-    source = words.source(found["source"])
-    console.print(f"database   {found['address']}, {found['bytes'] / 1e6:,.0f} MB, source: {source}")
-    for line in (*_about_daemon(found), *_about_key(found)):
+    source = words.source(report["source"])
+    console.print(f"database   {report['address']}, {report['bytes'] / 1e6:,.0f} MB, source: {source}")
+    for line in (*_about_daemon(report), *_about_key(report)):
         console.print(line)
-    for notice in found["clocks"]["notices"]:
+    for notice in report["clocks"]["notices"]:
         console.print(f"warning    {notice}")
-    if not found["newest"]:
+    if not report["newest"]:
         console.print("nothing is stored yet; `collector once` takes a first snapshot")
         return
-    console.print(f"slots      {_kst(found['oldest'])} to {_kst(found['newest'])} KST")
-    if found["newest_day"]:
-        console.print(f"rows       of {found['oldest_day']} to {found['newest_day']}")
-    if found["oldest_archived"]:
-        days = f"{found['oldest_archived']} to {found['newest_archived']}"
-        size = f"{found['archived_rows']:,} rows, {found['archived_bytes'] / 1e6:,.0f} MB in files"
+    console.print(f"slots      {_kst(report['oldest'])} to {_kst(report['newest'])} KST")
+    if report["newest_day"]:
+        console.print(f"rows       of {report['oldest_day']} to {report['newest_day']}")
+    if report["oldest_archived"]:
+        days = f"{report['oldest_archived']} to {report['newest_archived']}"
+        size = f"{report['archived_rows']:,} rows, {report['archived_bytes'] / 1e6:,.0f} MB in files"
         console.print(f"archived   of {days}: {size}")
-    if found["quarantined"]:
-        console.print(f"quarantine {found['quarantined']:,} rows that did not decode")
-    console.print(_table(found["sweeps"]))
+    if report["quarantined"]:
+        console.print(f"quarantine {report['quarantined']:,} rows that did not decode")
+    console.print(_table(report["sweeps"]))
 
 
-def _about_daemon(found: dict[str, Any]) -> list[str]:
+def _about_daemon(report: dict[str, Any]) -> list[str]:
     lines = []
-    if lease := found["lease"]:
-        held = "held by" if lease["is_held"] else "free; last held by"
-        lines.append(f"lease      {held} {lease['holder']}, epoch {lease['epoch']}")
+    if lease := report["lease"]:
+        holding = "held by" if lease["is_held"] else "free; last held by"
+        lines.append(f"lease      {holding} {lease['holder']}, epoch {lease['epoch']}")
     lines += [
-        f"walking    {one['walks']} walks by {one['host']}, with the key {one['key']}"
-        for one in found["walking"]
+        f"walking    {walker['walks']} walks by {walker['host']}, with the key {walker['key']}"
+        for walker in report["walking"]
     ]
     for name, title in (("last_slot", "last slot"), ("next_slot", "next slot")):
-        if slot := found[name]:
+        if slot := report[name]:
             lines.append(f"{title}  {_kst(slot['slot'])} KST, {slot['schedule']}")
-    if day := found["day"]:
+    if day := report["day"]:
         statuses = ", ".join(
             f"{day[name]:,} {name.replace('_', ' ')}"
             for name in ("complete", "suspect", "failed", "missed", "absent", "under_way")
             if day[name]
         )
         lines.append(f"day        {day['date']}: {day['slots']} slots so far; {statuses or 'no targets'}")
-    knows = found["calendar"]
+    knows = report["calendar"]
     sure = "" if knows["sure_of_today"] else ", so today is unsure"
     lines.append(f"calendar   knows {knows['known_from']} to {knows['known_until']}{sure}; {knows['today']}")
     return lines
 
 
-def _about_key(found: dict[str, Any]) -> list[str]:
+def _about_key(report: dict[str, Any]) -> list[str]:
     lines = []
-    for api_id, in_use in found["quota_in_use"].items():
+    for api_id, in_use in report["quota_in_use"].items():
         lines.append(f"quota      {api_id}: {in_use} in use")
-    lines += [_about_learned(rate) for rate in found["quota"] if rate["learned"] is not None]
-    if token := found["token"]:
+    lines += [_about_learned(rate) for rate in report["quota"] if rate["learned"] is not None]
+    if token := report["token"]:
         age = token["age_seconds"] / 3600
         lines.append(f"token      {age:.1f} h old, until {_kst(token['expires_at'])} KST")
     return lines

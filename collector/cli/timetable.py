@@ -10,12 +10,12 @@ from collector.calendar import Calendar
 from collector.config import Config, universe_targets
 from collector.errors import ConfigError
 from collector.log import logger
-from collector.model import Known, Target
+from collector.model import Baseline, Target
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.schedule import Every, Schedule, instants, sanity, timetable
-from collector.sectors import shipped
-from collector.store import Store
+from collector.schedule import Every, Schedule, instants, merge_slots, sanity
+from collector.sectors import bundled_sectors
+from collector.store import SnapshotStore
 
 _WEEK = timedelta(days=7)
 _YEAR = timedelta(days=365)
@@ -48,59 +48,73 @@ class Forecast:
     """Whether it would fit the configured rate, whatever lower one was learned from the server."""
 
 
-def refuse_complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
+def refuse_bad_schedules(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
     """ConfigError with a line for whatever is wrong with the schedules as such or beside each other."""
-    if lines := list(complaints(config, calendar, now, force=force)):
+    if lines := list(check_schedules(config, calendar, now, force=force)):
         raise ConfigError("\n".join(lines))
 
 
-def complaints(config: Config, calendar: Calendar, now: datetime, *, force: bool = False) -> Iterator[str]:
+def check_schedules(
+    config: Config, calendar: Calendar, now: datetime, *, force: bool = False
+) -> Iterator[str]:
     """The same as lines `FILE:LINE: …`."""
     if not config.schedules:
         example = "schedules: {intraday: {universe: U, every: 5m, during: KRX.regular}}"
-        yield config.complaint(("schedules",), f"there are no schedules; allowed is for example `{example}`")
-    for found in sanity.complaints(config.schedules, calendar, start=now):
-        if not (force and found.forcible):
-            path = ("schedules", found.schedule, found.field)
-            yield config.complaint(path, f"schedules.{found.schedule}.{found.field}: {found.message}")
+        yield config.format_error(
+            ("schedules",), f"there are no schedules; allowed is for example `{example}`"
+        )
+    for warning in sanity.validate(config.schedules, calendar, start=now):
+        if not (force and warning.forcible):
+            path = ("schedules", warning.schedule, warning.field)
+            yield config.format_error(
+                path, f"schedules.{warning.schedule}.{warning.field}: {warning.message}"
+            )
 
 
-async def refuse_infeasible(config: Config, calendar: Calendar, held: Database, now: datetime) -> None:
+async def refuse_infeasible(config: Config, calendar: Calendar, database: Database, now: datetime) -> None:
     """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule.
 
     A rate that was learned from the server keeps nobody from starting: it may be higher again by then.
     """
-    found = await forecast(config, calendar, held, now)
-    if found.complaint and found.fits_configured:
-        logger.warning("plan.slow", reason=found.complaint, learned=found.per_second, hint=_LEARNED)
-    elif found.complaint:
-        raise ConfigError(found.complaint, hint="or start it all the same with --force")
+    load_forecast = await forecast(config, calendar, database, now)
+    if load_forecast.complaint and load_forecast.fits_configured:
+        logger.warning(
+            "plan.slow", reason=load_forecast.complaint, learned=load_forecast.per_second, hint=_LEARNED
+        )
+    elif load_forecast.complaint:
+        raise ConfigError(load_forecast.complaint, hint="or start it all the same with --force")
 
 
-async def forecast(config: Config, calendar: Calendar, held: Database, now: datetime) -> Forecast:
+async def forecast(config: Config, calendar: Calendar, database: Database, now: datetime) -> Forecast:
     """From what earlier walks needed, and where there is none, from the sector table."""
-    registry = Registry(held)
+    registry = Registry(database)
     await registry.open()
-    sectors = await registry.sectors() or shipped()
+    sectors = await registry.sectors() or bundled_sectors()
     configured = learned = config.api.requests_per_second
     if configured:
-        async with held.session("reading the quota") as connection:
+        async with database.connection("reading the quota") as connection:
             learned = min(await connection.fetchval(_GRANTED) or configured, configured)
     keys = max(1, len(config.api.keys))
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
-    known = await _known(Store(held, registry), {one for found in targets.values() for one in found}, now)
-    costs = {name: plan.estimate(found, sectors, known) for name, found in targets.items()}
-    found = _forecast(config, _Load(calendar, costs, learned * keys, now))
-    if found.complaint is None or learned == configured:
-        return replace(found, fits_configured=found.complaint is None)
+    known = await _read_baselines(
+        SnapshotStore(database, registry),
+        {target for selection in targets.values() for target in selection},
+        now,
+    )
+    costs = {name: plan.estimate(selection, sectors, known) for name, selection in targets.items()}
+    result = _forecast(config, _Load(calendar, costs, learned * keys, now))
+    if result.complaint is None or learned == configured:
+        return replace(result, fits_configured=result.complaint is None)
     clash = _Load(calendar, costs, configured * keys, now).clash(config.schedules)
-    return replace(found, fits_configured=clash is None)
+    return replace(result, fits_configured=clash is None)
 
 
-async def _known(store: Store, targets: Collection[Target], now: datetime) -> Mapping[Target, Known]:
+async def _read_baselines(
+    store: SnapshotStore, targets: Collection[Target], now: datetime
+) -> Mapping[Target, Baseline]:
     """What walks before now tell of those targets that were ever walked."""
     numbered = [target for target in targets if target in store.registry.targets]
-    return await store.known(now, numbered)
+    return await store.baselines(now, numbered)
 
 
 @dataclass(frozen=True)
@@ -114,22 +128,22 @@ class _Load:
 
     def due(self, schedules: Sequence[Schedule]) -> list[plan.Due]:
         """The sweeps of the coming week."""
-        slots = timetable(schedules, self.calendar, self.now, self.now + _WEEK)
+        slots = merge_slots(schedules, self.calendar, self.now, self.now + _WEEK)
         return [plan.Due(slot.at, slot.schedule) for slot in slots]
 
     def requests(self, schedules: Sequence[Schedule]) -> dict[str, int]:
         return {schedule.name: self.costs[schedule.universe].requests for schedule in schedules}
 
-    def clash(self, schedules: Sequence[Schedule]) -> plan.Clash | None:
-        return plan.clash(self.due(schedules), self.requests(schedules), self.per_second)
+    def clash(self, schedules: Sequence[Schedule]) -> plan.Overrun | None:
+        return plan.find_overrun(self.due(schedules), self.requests(schedules), self.per_second)
 
     def longest(self, schedules: Sequence[Schedule]) -> dict[str, timedelta]:
         """How long the longest sweep of each schedule takes."""
-        found: dict[str, timedelta] = {}
-        for end in plan.ends(self.due(schedules), self.requests(schedules), self.per_second):
+        durations: dict[str, timedelta] = {}
+        for end in plan.list_completions(self.due(schedules), self.requests(schedules), self.per_second):
             name, took = end.due.schedule, end.at - end.due.at
-            found[name] = max(took, found.get(name, took))
-        return found
+            durations[name] = max(took, durations.get(name, took))
+        return durations
 
 
 def _forecast(config: Config, load: _Load) -> Forecast:
@@ -151,7 +165,7 @@ def _forecast(config: Config, load: _Load) -> Forecast:
     )
 
 
-def _complaint(config: Config, load: _Load, clash: plan.Clash) -> str:
+def _complaint(config: Config, load: _Load, clash: plan.Overrun) -> str:
     """The arithmetic of the first sweep that does not fit, and what would."""
     slow = next(schedule for schedule in config.schedules if schedule.name == clash.due.schedule)
     cost = load.costs[slow.universe]
@@ -166,7 +180,7 @@ def _complaint(config: Config, load: _Load, clash: plan.Clash) -> str:
         text += f", beside {others} {(clash.ends - clash.due.at).total_seconds():.0f} s"
     key = "every" if isinstance(slow.when, Every) else "at"
     fits = f"its next slot comes after {gap:.0f} s; {_nearest(config.schedules, slow, load)}"
-    return config.complaint(("schedules", slow.name, key), f"{text}; {fits}")
+    return config.format_error(("schedules", slow.name, key), f"{text}; {fits}")
 
 
 def _nearest(schedules: Sequence[Schedule], slow: Schedule, load: _Load) -> str:

@@ -8,7 +8,7 @@ import click
 from collector import log
 from collector import verify as verifying
 from collector.cli import wiring, world
-from collector.cli.schedule import Day
+from collector.cli.schedule import DayParam
 from collector.config import Environment
 from collector.model import KST
 from collector.verify import Findings
@@ -21,8 +21,8 @@ Examples:
   collector verify --from 2026-11-16 --to 2026-11-20
 """
 )
-@click.option("--from", "first", type=Day(), help="From this day, KST (default: the ledger's first) ...")
-@click.option("--to", "last", type=Day(), help="... to this one, both included (default: its last).")
+@click.option("--from", "first", type=DayParam(), help="From this day, KST (default: the ledger's first) ...")
+@click.option("--to", "last", type=DayParam(), help="... to this one, both included (default: its last).")
 @world.config_option
 def verify(first: date | None, last: date | None, config_path: Path | None) -> None:
     """Hold every stored walk against the digest that was committed with it.
@@ -34,27 +34,30 @@ def verify(first: date | None, last: date | None, config_path: Path | None) -> N
     log.configure(level="warning")
     if first and last and last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
-    found = world.run(_verify(world.environment(), first, last))
-    click.echo(_summary(found))
-    if found.damaged:
+    findings = world.run_command(_verify(world.read_environment(), first, last))
+    click.echo(_summary(findings))
+    if findings.damaged:
         raise SystemExit(1)
 
 
 async def _verify(environment: Environment, first: date | None, last: date | None) -> Findings:
     findings = Findings()
-    async with wiring.database(environment) as held:
-        if span := await verifying.span(held):
+    async with wiring.open_database(environment) as database:
+        if span := await verifying.span(database):
             async for slot, target, what in verifying.verify(
-                held, first or span[0], last or span[1], findings
+                database, first or span[0], last or span[1], findings
             ):
                 click.echo(f"{slot.astimezone(KST):%Y-%m-%d %H:%M:%S} {target}: {what}")
     return findings
 
 
-def _summary(found: Findings) -> str:
-    parts = [f"{found.walks:,} walks with {found.rows:,} rows verified", f"{found.damaged:,} damaged"]
-    if found.not_kept:
-        parts.append(f"{found.not_kept:,} walks of days whose rows are no longer here")
-    if found.odd:
-        parts.append(f"{found.odd:,} rows with prices that cannot be, as they came")
+def _summary(findings: Findings) -> str:
+    parts = [
+        f"{findings.walks:,} walks with {findings.rows:,} rows verified",
+        f"{findings.damaged:,} damaged",
+    ]
+    if findings.not_kept:
+        parts.append(f"{findings.not_kept:,} walks of days whose rows are no longer here")
+    if findings.odd:
+        parts.append(f"{findings.odd:,} rows with prices that cannot be, as they came")
     return "; ".join(parts)

@@ -15,7 +15,7 @@ from collector.calendar import Calendar
 from collector.cli import wiring, world
 from collector.cli.schedule import read_calendar
 from collector.config import Config, listen_place
-from collector.web import Live, guard_for, served
+from collector.web import Live, make_access_policy, serve_pages
 
 SESSIONS = 3
 """Sessions with the database that the page may have, apart from those of sweeps."""
@@ -40,13 +40,13 @@ def serve(listen: str | None, config_path: Path | None) -> None:
     log.configure()
     if listen is not None:
         listen = listen_place(listen, "--listen")
-    found = world.read(config_path)
-    calendar = read_calendar(Path(found.config.origin))
-    world.run(_serve(found, calendar, listen))
+    context = world.read_context(config_path)
+    calendar = read_calendar(Path(context.config.origin))
+    world.run_command(_serve(context, calendar, listen))
 
 
-async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> None:
-    async with serving(found, lambda: (found.config, calendar), Live(), listen=listen) as address:
+async def _serve(context: world.CliContext, calendar: Calendar, listen: str | None) -> None:
+    async with serving(context, lambda: (context.config, calendar), Live(), listen=listen) as address:
         click.echo(address)
         with suppress(asyncio.CancelledError):  # being told to stop is how this ends
             await asyncio.Event().wait()
@@ -54,23 +54,23 @@ async def _serve(found: world.World, calendar: Calendar, listen: str | None) -> 
 
 @asynccontextmanager
 async def serving(
-    found: world.World,
+    context: world.CliContext,
     configured: Callable[[], tuple[Config, Calendar]],
     live: Live,
     *,
     listen: str | None = None,
 ) -> AsyncIterator[str]:
     """Serve while the block runs; the address to open. ConfigError if it may not, or cannot, listen there."""
-    asked = listen or found.environment.web_listen
-    place = replace(found.config.web, listen=asked) if asked else found.config.web
-    guard = guard_for(place.host, found.environment.web_token, (os.uname().nodename,))
-    async with served(
-        partial(wiring.database, found.environment, size=SESSIONS),
+    asked = listen or context.environment.web_listen
+    web_config = replace(context.config.web, listen=asked) if asked else context.config.web
+    guard = make_access_policy(web_config.host, context.environment.web_token, (os.uname().nodename,))
+    async with serve_pages(
+        partial(wiring.open_database, context.environment, size=SESSIONS),
         configured,
         live=live,
         guard=guard,
-        host=place.host,
-        port=place.port,
-        home=found.environment.home,
+        host=web_config.host,
+        port=web_config.port,
+        home=context.environment.home,
     ) as address:
         yield address

@@ -7,79 +7,81 @@ from typing import TYPE_CHECKING
 
 from collector import config as configuration
 from collector import embedded, holder, migrate, postgres, sectors, shipped
-from collector.claims import Claims
-from collector.cli.world import World
+from collector.claims import SharedWorklist
+from collector.cli.world import CliContext
 from collector.collect import Collector
-from collector.config import ApiConfig, Config, Environment, Key, hosts
+from collector.config import ApiConfig, Config, Credentials, Environment, hosts
 from collector.errors import ConfigError
-from collector.kiwoom import Kiwoom
+from collector.kiwoom import KiwoomClient
 from collector.log import logger
 from collector.postgres.database import Database
-from collector.quota import PatientQuota, SharedQuota, Unlimited
+from collector.quota import LowPriorityRateLimiter, SharedRateLimiter, Unlimited
 from collector.registry import Registry
-from collector.store import Store
+from collector.store import SnapshotStore
 from collector.token import key_digest
 
 if TYPE_CHECKING:  # aiohttp takes half a second
-    from collector.api import Api
+    from collector.api import HttpTransport
 
 
 @asynccontextmanager
-async def database(found: Environment, *, size: int = 2, migrated: bool = True) -> AsyncIterator[Database]:
+async def open_database(
+    environment: Environment, *, size: int = 2, migrated: bool = True
+) -> AsyncIterator[Database]:
     """The database that the environment names, or the private one, checked and (`migrated`) of our schema.
 
     The private one is brought up to date by itself; another only by `collector migrate`.
     """
 
     async with AsyncExitStack() as stack:
-        if found.database_url is None:
-            address = await stack.enter_async_context(embedded.running(found.home))
+        if environment.database_url is None:
+            address = await stack.enter_async_context(embedded.running(environment.home))
         else:
-            address = postgres.parse(found.database_url.reveal())
+            address = postgres.parse_dsn(environment.database_url.reveal())
         pool = await stack.enter_async_context(postgres.open_pool(address, size=size))
-        held = Database(pool, address)
+        database = Database(pool, address)
         if migrated:
-            await _check(held, private=found.database_url is None)
-        yield held
+            await _check(database, private=environment.database_url is None)
+        yield database
 
 
-async def _check(held: Database, *, private: bool) -> None:
+async def _check(database: Database, *, private: bool) -> None:
 
     folder = shipped.path("migrations")
-    async with held.session("looking at the schema", timeout=migrate.PATIENCE) as connection:
-        for warning in await postgres.check_server(connection, held.address):
+    async with database.connection("looking at the schema", timeout=migrate.SCHEMA_TIMEOUT) as connection:
+        for warning in await postgres.check_server(connection, database.address):
             logger.warning("database.weakened", reason=warning)
         if private:
-            await migrate.migrate(connection, held.address, folder)
-        standing = await migrate.check(connection, held.address, folder)
+            await migrate.migrate(connection, database.address, folder)
+        standing = await migrate.check(connection, database.address, folder)
     if standing.is_newer:
         raise ConfigError(
-            f"the schema of {held.address} is newer ({standing.version}) than this program ({standing.known})",
+            f"the schema of {database.address} is newer ({standing.version}) than this program ({standing.known})",
             hint="use the newer program",
         )
     if standing.pending:
         raise ConfigError(
-            f"the schema of {held.address} is not up to date: {len(standing.pending)} to apply",
+            f"the schema of {database.address} is not up to date: {len(standing.pending)} to apply",
             hint="run `collector migrate`",
         )
 
 
 @asynccontextmanager
-async def collector(
-    world: World, keys: Sequence[Key] | None = None, *, patient: bool = False
+async def open_collector(
+    world: CliContext, keys: Sequence[Credentials] | None = None, *, patient: bool = False
 ) -> AsyncIterator[Collector]:
     """Everything that a sweep needs, opened in order: keys, database, session with the API.
 
     `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
     """
 
-    from collector.api import RESTING, Api  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
+    from collector.api import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        database(world.environment, size=api.concurrency * len(keys) + 3) as held,
-        Api(
+        open_database(world.environment, size=api.concurrency * len(keys) + 3) as database,
+        HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
             user_agent=api.user_agent,
@@ -87,13 +89,13 @@ async def collector(
             resting=RESTING * len(keys),
         ) as session,
     ):
-        registry = Registry(held)
-        await registry.claim(source(api))
+        registry = Registry(database)
+        await registry.ensure_source(source(api))
         await registry.open()
-        kiwoom, *others = (_kiwoom(session, held, key, api, patient=patient) for key in keys)
-        table = await registry.sectors() or sectors.shipped()
-        plain = Collector(kiwoom, Store(held, registry), table, api.concurrency, others)
-        yield replace(plain, worklist=worklist(plain))
+        kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
+        table = await registry.sectors() or sectors.bundled_sectors()
+        plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
+        yield replace(plain, worklist=make_worklist(plain))
 
 
 def source(api: ApiConfig) -> str:
@@ -101,20 +103,22 @@ def source(api: ApiConfig) -> str:
     return hosts.base(api.base_url, api.trusted_hosts).kind.value
 
 
-def _kiwoom(session: "Api", held: Database, key: Key, api: ApiConfig, *, patient: bool) -> Kiwoom:
+def _make_client(
+    session: "HttpTransport", database: Database, key: Credentials, api: ApiConfig, *, patient: bool
+) -> KiwoomClient:
     """The API with one key, and the quota that is this key's alone."""
-    quota: SharedQuota | PatientQuota | Unlimited = Unlimited()
+    quota: SharedRateLimiter | LowPriorityRateLimiter | Unlimited = Unlimited()
     if api.requests_per_second:
-        quota = SharedQuota(held, key_digest(key.app_key), per_second=api.requests_per_second)
-        quota = PatientQuota(quota) if patient else quota
-    return Kiwoom(session, quota, held, **key._asdict())
+        quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=api.requests_per_second)
+        quota = LowPriorityRateLimiter(quota) if patient else quota
+    return KiwoomClient(session, quota, database, **key._asdict())
 
 
-def worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> Claims:
+def make_worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> SharedWorklist:
     """The list that a collector's sweeps are shared out on; `epoch` is that of the lease that it needs."""
     store = plain.store
-    keys = [kiwoom.key for kiwoom in plain.keys]
-    return Claims(store.database, store.registry, holder.new_name(), keys, epoch=epoch)
+    keys = [kiwoom.key_digest for kiwoom in plain.keys]
+    return SharedWorklist(store.database, store.registry, holder.new_process_token(), keys, epoch=epoch)
 
 
 def key_names(config: Config, environment: Environment) -> Mapping[str, str]:

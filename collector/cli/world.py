@@ -39,7 +39,7 @@ def config_option(command: Command) -> Command:
 
 
 @dataclass(frozen=True)
-class World:
+class CliContext:
     """What was asked and what is known before anything is opened."""
 
     environment: Environment
@@ -48,62 +48,64 @@ class World:
     def targets(self, universe: str | None, table: Mapping[str, Sector]) -> tuple[str, tuple[Target, ...]]:
         """A universe's label and targets; None: every universe of the file, each target once."""
         names = list(self.config.universes) if universe is None else [universe]
-        found = [configuration.universe_targets(self.config, name, table) for name in names]
-        return "+".join(names), tuple(dict.fromkeys(target for targets in found for target in targets))
+        targets_by_universe = [configuration.universe_targets(self.config, name, table) for name in names]
+        return "+".join(names), tuple(
+            dict.fromkeys(target for targets in targets_by_universe for target in targets)
+        )
 
 
-def environment() -> Environment:
+def read_environment() -> Environment:
     """The environment, with the secrets taken out of it so that no child inherits them."""
-    found = configuration.settings(os.environ)
+    environment = configuration.settings(os.environ)
     for name in _SECRETS:
         os.environ.pop(name, None)
-    return found
+    return environment
 
 
-def configured(found: Environment, config_path: Path | None) -> Path | None:
+def find_configuration(environment: Environment, config_path: Path | None) -> Path | None:
     """Where the configuration is to be found; None if nobody named one, and none lies in the usual place."""
     named = config_path is not None or "COLLECTOR_CONFIG" in os.environ
-    return (config_path or found.config) if named or os.path.lexists(found.config) else None
+    return (config_path or environment.config) if named or os.path.lexists(environment.config) else None
 
 
-def read(config_path: Path | None, universe: str | None = None) -> World:
+def read_context(config_path: Path | None, universe: str | None = None) -> CliContext:
     """The environment and the configuration; ConfigError says what is wrong with either, or with what was asked.
 
     `universe` is the one that the command is about, None if it is about all of them.
     """
-    found = environment()
-    path = configured(found, config_path)
+    environment = read_environment()
+    path = find_configuration(environment, config_path)
     if path is None:
-        usual = found.config
+        usual = environment.config
         raise ConfigError(
             f"there is no configuration at {usual}",
             hint=f"write one with `mkdir -p {usual.parent} && collector check --example > {usual}`",
         )
-    world = World(found, configuration.load(path, base_url=found.base_url))
+    world = CliContext(environment, configuration.load(path, base_url=environment.base_url))
     world.targets(universe, {})  # an unknown name is to be said before anything is opened
     return world
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run_command(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; SIGTERM and SIGINT cancel it, which is always safe, and exit with 130.
 
     So do those that come later, while a report is printed: the loop leaves them as Python has them.
     """
     try:
-        return asyncio.run(_cancelled_by_signal(work))
+        return asyncio.run(_run_until_signal(work))
     except asyncio.CancelledError:
         raise SystemExit(STOPPED) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in _STOPPING:
-            signal.signal(number, lambda *_: sys.exit(STOPPED))
+        for signal_number in _STOPPING:
+            signal.signal(signal_number, lambda *_: sys.exit(STOPPED))
 
 
-async def _cancelled_by_signal(work: Coroutine[Any, Any, T]) -> T:
+async def _run_until_signal(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    for number in _STOPPING:
-        loop.add_signal_handler(number, _stop, task)
+    for signal_number in _STOPPING:
+        loop.add_signal_handler(signal_number, _stop, task)
     return await task
 
 

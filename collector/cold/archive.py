@@ -13,14 +13,22 @@ from datetime import date
 from pathlib import Path
 
 from collector.cold import ledger
-from collector.cold.ahead import aside
-from collector.cold.copying import MOST, Listing, Stretch, copied, in_order, refuse_unless_all, stretches
-from collector.cold.ledger import Stored
+from collector.cold.ahead import to_thread_uninterrupted
+from collector.cold.copying import (
+    MOST,
+    Listing,
+    ListingBatch,
+    copy_batches,
+    in_order,
+    plan_batches,
+    refuse_unless_all,
+)
+from collector.cold.ledger import StoredDay
 from collector.errors import ArchiveError
 from collector.parquet import columns, files
-from collector.parquet.columns import Names, Reader, Table, Walks
+from collector.parquet.columns import ArchiveReader, Names, Table, Walks
 from collector.parquet.digest import Digest
-from collector.parquet.files import Facts, Opened, Part
+from collector.parquet.files import ArchiveFile, AtomicParquetWriter, FileMetadata
 from collector.postgres import DROP_REFUSED, LockNotGranted, describe_refusal
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
@@ -49,7 +57,7 @@ SET file = EXCLUDED.file, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes, digest =
 
 
 @dataclass(frozen=True)
-class Filed:
+class ArchivedFile:
     """Rows of one day and exchange that are in a file now and nowhere else."""
 
     day: date
@@ -59,7 +67,7 @@ class Filed:
     size: int
 
 
-async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[Filed]:
+async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[ArchivedFile]:
     """Move one day into files; nothing for a day that is gone already, or has no rows: then it is dropped.
 
     About `most` rows are sorted at once. ArchiveError says why the day stays.
@@ -70,11 +78,11 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
         if not await connection.fetchval(_HOLD, day):
             return []
         source = await connection.fetchval(_SOURCE)
-        stored = await ledger.stored(connection, day)
+        stored = await ledger.list_stored(connection, day)
         await _refuse_others(connection, day, stored)
         with ExitStack() as parts:
-            written = await _written(connection, stored, folder, source, parts, most=most)
-            filed = [_kept(part, facts) for part, facts in written]
+            written = await _write_parts(connection, stored, folder, source, parts, most=most)
+            filed = [_publish(part, facts) for part, facts in written]
         for (_, facts), file in zip(written, filed, strict=True):
             await connection.execute(
                 _NOTE, day, file.exchange, str(file.path), file.rows, file.size, facts.digest
@@ -83,43 +91,43 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
     return filed
 
 
-async def _refuse_others(connection: Connection, day: date, stored: Sequence[Stored]) -> None:
+async def _refuse_others(connection: Connection, day: date, stored: Sequence[StoredDay]) -> None:
     """ArchiveError if the day holds another number of rows than the ledger certifies."""
-    found = await connection.fetchval(COUNT, *ledger.bounds(day))
-    known = sum(each.rows for each in stored)
-    if found != known:
+    row_count = await connection.fetchval(COUNT, *ledger.bounds(day))
+    known = sum(stored_day.rows for stored_day in stored)
+    if row_count != known:
         raise ArchiveError(
-            f"{day} is not as its ledger says: it holds {found:,} rows, and its ledger tells of {known:,}",
+            f"{day} is not as its ledger says: it holds {row_count:,} rows, and its ledger tells of {known:,}",
             hint="`collector verify` lists the walks that were changed",
         )
 
 
-async def _written(
+async def _write_parts(
     connection: Connection,
-    stored: Sequence[Stored],
+    stored: Sequence[StoredDay],
     folder: Path,
     source: str,
     parts: ExitStack,
     *,
     most: int,
-) -> list[tuple[Part, Facts]]:
+) -> list[tuple[AtomicParquetWriter, FileMetadata]]:
     """Write the part of each exchange and read it back, beside the copying of what comes next."""
-    wanted: list[Stretch] = []
-    filings: dict[str, _Filing] = {}
-    for each in stored:
-        filing = filings[each.exchange] = _Filing(each, folder, source)
+    wanted: list[ListingBatch] = []
+    filings: dict[str, _ArchiveWriter] = {}
+    for stored_day in stored:
+        filing = filings[stored_day.exchange] = _ArchiveWriter(stored_day, folder, source)
         parts.callback(filing.part.discard)
-        wanted += await stretches(connection, each, filing.walks, filing.seen, most=most)
-    async with aclosing(copied(connection, wanted)) as copies:
+        wanted += await plan_batches(connection, stored_day, filing.walks, filing.seen, most=most)
+    async with aclosing(copy_batches(connection, wanted)) as copies:
         async for stretch, rows in copies:
-            await aside(filings[stretch.stored.exchange].add, stretch, rows)
+            await to_thread_uninterrupted(filings[stretch.stored.exchange].add, stretch, rows)
     return [(filing.part, filing.facts()) for filing in filings.values()]
 
 
-class _Filing:
+class _ArchiveWriter:
     """The part of one exchange, written stretch by stretch."""
 
-    def __init__(self, stored: Stored, folder: Path, source: str) -> None:
+    def __init__(self, stored: StoredDay, folder: Path, source: str) -> None:
         self._stored = stored
         self._source = source
         self._digest = Digest()
@@ -128,9 +136,9 @@ class _Filing:
         self._names = Names(stored.targets, self.seen)
         path = files.place(folder, stored.day, stored.exchange)
         with files.writing(path):
-            self.part = Part(path)
+            self.part = AtomicParquetWriter(path)
 
-    def add(self, stretch: Stretch, copy: Table) -> None:
+    def add(self, stretch: ListingBatch, copy: Table) -> None:
         """The last one ends the part, and then it holds what the table holds: it was read back."""
         for rows, numbers in in_order(stretch, copy):
             self._digest.update(rows)
@@ -143,9 +151,9 @@ class _Filing:
                 self.part.end(self.facts())
             _verify(self.part.part, self.walks)
 
-    def facts(self) -> Facts:
+    def facts(self) -> FileMetadata:
         stored, digest = self._stored, self._digest
-        return Facts(
+        return FileMetadata(
             stored.day,
             stored.exchange,
             self._source,
@@ -157,8 +165,8 @@ class _Filing:
 
 def _verify(path: Path, walks: Walks) -> None:
     """Read a part as `restore` would: every row is the table's, and shows what the ledger says of it."""
-    opened = Opened(path)
-    reader, digest = Reader(opened.facts.targets), Digest()
+    opened = ArchiveFile(path)
+    reader, digest = ArchiveReader(opened.facts.targets), Digest()
     for shown, rows in opened.rows(reader):
         digest.update(rows)
         if not columns.agrees(shown, rows, walks):
@@ -166,16 +174,16 @@ def _verify(path: Path, walks: Walks) -> None:
     opened.refuse_unless(digest, Names(reader.targets, reader.listings))
 
 
-def _kept(part: Part, facts: Facts) -> Filed:
+def _publish(part: AtomicParquetWriter, facts: FileMetadata) -> ArchivedFile:
     """Put a verified part in its place, unless another file is there."""
     path = part.path
-    if path.exists() and Opened(path).facts.digest != facts.digest:
+    if path.exists() and ArchiveFile(path).facts.digest != facts.digest:
         raise ArchiveError(
             f"{path} is there already and holds other rows", hint="move it away, or name another folder"
         )
     with files.writing(path):
         size = part.keep()
-    return Filed(facts.day, facts.exchange, path.absolute(), facts.rows, size)
+    return ArchivedFile(facts.day, facts.exchange, path.absolute(), facts.rows, size)
 
 
 async def _drop(connection: Connection, day: date) -> None:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.cold.ahead import ahead, evenly
-from collector.cold.ledger import Stored, bounds
+from collector.cold.ahead import prefetch, split_evenly
+from collector.cold.ledger import StoredDay, bounds
 from collector.errors import ArchiveError
-from collector.parquet.columns import Array, Table, Walks, replaced, rows_of
+from collector.parquet.columns import Array, Table, Walks, replace_column, rows_of
 from collector.parquet.files import GROUP
 from collector.parquet.stream import Splitter
 from collector.postgres.session import Connection
@@ -35,49 +35,49 @@ GROUP BY listing
 _POSITIONS = 1 << 15
 
 Listing = tuple[str, str]
-Known = Mapping[int, Listing]
+ListingNames = Mapping[int, Listing]
 
 
-class Stretch(NamedTuple):
+class ListingBatch(NamedTuple):
     """Some listings' rows of one exchange. `seen` grows by the listings that its rows name by their places in it."""
 
-    stored: Stored
+    stored: StoredDay
     walks: Walks
     seen: list[Listing]
-    known: Known
-    wanted: Sequence[int] | None = None
+    known: ListingNames
+    listings: Sequence[int] | None = None
     """None: all of them."""
     is_last: bool = True
 
 
-async def stretches(
-    connection: Connection, stored: Stored, walks: Walks, seen: list[Listing], *, most: int = MOST
-) -> list[Stretch]:
+async def plan_batches(
+    connection: Connection, stored: StoredDay, walks: Walks, seen: list[Listing], *, most: int = MOST
+) -> list[ListingBatch]:
     """A day and exchange in the order of its file, about `most` rows at a time."""
     known = {row["id"]: (row["symbol"], row["name"]) for row in await connection.fetch(_LISTINGS)}
-    parts = await _parted(connection, stored, known, most)
+    parts = await _plan_parts(connection, stored, known, most)
     return [
-        Stretch(stored, walks, seen, known, part, number == len(parts))
-        for number, part in enumerate(parts, 1)
+        ListingBatch(stored, walks, seen, known, part, part_number == len(parts))
+        for part_number, part in enumerate(parts, 1)
     ]
 
 
-async def copied(
-    connection: Connection, wanted: Sequence[Stretch]
-) -> AsyncGenerator[tuple[Stretch, Table], None]:
+async def copy_batches(
+    connection: Connection, batches: Sequence[ListingBatch]
+) -> AsyncGenerator[tuple[ListingBatch, Table], None]:
     """One stretch after the other as it lies in the table; the next is on its way while one is worked on."""
-    async with aclosing(ahead([partial(_copy, connection, stretch) for stretch in wanted])) as copies:
-        places = iter(wanted)
+    async with aclosing(prefetch([partial(_copy, connection, stretch) for stretch in batches])) as copies:
+        places = iter(batches)
         async for rows in copies:
             yield next(places), rows
 
 
-def in_order(stretch: Stretch, rows: Table) -> Iterator[tuple[Table, Array]]:
+def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]]:
     """The rows of a stretch, sorted as in a file, with the numbers of their walks.
 
     ArchiveError: a row is of no walk of the ledger.
     """
-    rows = _placed(rows, stretch.stored.numbers, stretch.known, stretch.seen)
+    rows = _renumber_listings(rows, stretch.stored.numbers, stretch.known, stretch.seen)
     numbers = _numbers(stretch.stored, stretch.walks, rows)
     order = pc.array_sort_indices(_key(rows, numbers))
     for start in range(0, len(order), GROUP):
@@ -85,20 +85,20 @@ def in_order(stretch: Stretch, rows: Table) -> Iterator[tuple[Table, Array]]:
         yield rows.take(part), numbers.take(part)
 
 
-def refuse_unless_all(stored: Stored, copied_rows: int) -> None:
+def refuse_unless_all(stored: StoredDay, copied_rows: int) -> None:
     """ArchiveError unless as many rows were copied as the ledger tells of."""
     if copied_rows != stored.rows:
         raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger tells of {stored.rows:,}")
 
 
-def _numbers(stored: Stored, walks: Walks, rows: Table) -> Array:
+def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
     try:
         return walks.numbers(rows)
     except ValueError as error:
         raise _differing(stored, str(error)) from error
 
 
-def _differing(stored: Stored, what: str) -> ArchiveError:
+def _differing(stored: StoredDay, what: str) -> ArchiveError:
     return ArchiveError(
         f"{stored.day} on {stored.exchange} is not as its ledger says: {what}",
         hint="`collector verify` lists the walks that were changed",
@@ -112,8 +112,8 @@ def _key(rows: Table, numbers: Array) -> Array:
     return pc.add(pc.multiply(walk, _POSITIONS), rows["position"].cast(pa.int64())).combine_chunks()
 
 
-async def _parted(
-    connection: Connection, stored: Stored, known: Known, most: int
+async def _plan_parts(
+    connection: Connection, stored: StoredDay, known: ListingNames, most: int
 ) -> list[Sequence[int] | None]:
     """Which listings to copy together, in the order of the file; one None, all of them, if that is not too much.
 
@@ -122,15 +122,15 @@ async def _parted(
     if stored.rows <= most:
         return [None]
     slot, there = stored.fullest()
-    found = await connection.fetch(_BY_LISTING, slot, stored.numbers)
-    rows = {line["listing"]: line["rows"] * stored.rows / there for line in found}
+    result = await connection.fetch(_BY_LISTING, slot, stored.numbers)
+    rows = {line["listing"]: line["rows"] * stored.rows / there for line in result}
     listings = sorted(known, key=lambda listing: _sort_key(known[listing]))
-    return [*evenly(((listing, rows.get(listing, 0)) for listing in listings), most)]
+    return [*split_evenly(((listing, rows.get(listing, 0)) for listing in listings), most)]
 
 
-async def _copy(connection: Connection, stretch: Stretch) -> Table:
+async def _copy(connection: Connection, stretch: ListingBatch) -> Table:
     splitter = Splitter()
-    stored, wanted = stretch.stored, stretch.wanted
+    stored, wanted = stretch.stored, stretch.listings
 
     async def take(piece: bytes) -> None:
         splitter.feed(piece)
@@ -142,16 +142,18 @@ async def _copy(connection: Connection, stretch: Stretch) -> Table:
     return rows_of(splitter.columns, splitter.rows)
 
 
-def _placed(rows: Table, targets: Sequence[int], known: Known, seen: list[Listing]) -> Table:
+def _renumber_listings(
+    rows: Table, targets: Sequence[int], known: ListingNames, seen: list[Listing]
+) -> Table:
     """The rows with targets and listings numbered by their places; new listings are put behind those of `seen`."""
     ids = sorted(pc.unique(rows["listing"]).to_pylist(), key=lambda listing: _sort_key(known[listing]))
     places = [-1] * (max(ids, default=0) + 1)
-    for place, listing in enumerate(ids, len(seen)):
-        places[listing] = place
+    for index, listing in enumerate(ids, len(seen)):
+        places[listing] = index
     seen += [known[listing] for listing in ids]
-    rows = replaced(rows, "listing", pa.array(places, pa.int32()).take(rows["listing"]))
+    rows = replace_column(rows, "listing", pa.array(places, pa.int32()).take(rows["listing"]))
     target = pc.index_in(rows["target"], value_set=pa.array(targets, pa.int16()))
-    return replaced(rows, "target", target.cast(pa.int16()))
+    return replace_column(rows, "target", target.cast(pa.int16()))
 
 
 def _sort_key(listing: Listing) -> tuple[bytes, bytes]:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.calendar import Calendar, kst
-from collector.calendar.shown import shown_until
+from collector.calendar.shown import visible_until
 from collector.cold.ledger import bounds
 from collector.errors import ArchiveError
 from collector.model import Exchange
-from collector.parquet.files import Opened
+from collector.parquet.files import ArchiveFile
 from collector.postgres.session import Connection
-from collector.schedule import Schedule, timetable
+from collector.schedule import Schedule, merge_slots
 
 ABANDONED = timedelta(days=1)
 """After that, nothing takes up a sweep that has not ended."""
@@ -41,17 +41,17 @@ ORDER BY slot, universe
 _ACCOUNTED = "SELECT schedule, until FROM collector.accounted"
 
 
-async def before(connection: Connection, first: date) -> list[date]:
+async def list_before(connection: Connection, first: date) -> list[date]:
     """The days before `first` that have a partition, oldest first."""
     return [row["day"] for row in await connection.fetch(_DAYS, first)]
 
 
-async def restored(connection: Connection) -> set[date]:
+async def list_restored(connection: Connection) -> set[date]:
     """Days that were brought back, and are in files as well."""
     return {row["day"] for row in await connection.fetch(_RESTORED)}
 
 
-class Noted(NamedTuple):
+class ArchiveRecord(NamedTuple):
     """What the database keeps of an archived file: where it was put, and the digest of its rows."""
 
     exchange: str
@@ -59,19 +59,19 @@ class Noted(NamedTuple):
     digest: str
 
 
-async def noted(connection: Connection, day: date) -> list[Noted]:
+async def list_archived(connection: Connection, day: date) -> list[ArchiveRecord]:
     """The day's files as they were archived, by exchange."""
-    found = await connection.fetch(_NOTED, day)
-    return [Noted(row["exchange"], Path(row["file"]), row["digest"]) for row in found]
+    rows = await connection.fetch(_NOTED, day)
+    return [ArchiveRecord(row["exchange"], Path(row["file"]), row["digest"]) for row in rows]
 
 
-async def files(connection: Connection, day: date) -> list[Path]:
+async def list_files(connection: Connection, day: date) -> list[Path]:
     """Where the day's files were put, if all of them are still there."""
-    paths = [each.path for each in await noted(connection, day)]
+    paths = [record.path for record in await list_archived(connection, day)]
     return paths if all(path.is_file() for path in paths) else []
 
 
-def refuse_another(opened: Opened, day: date, digest: str | None) -> None:
+def refuse_another(opened: ArchiveFile, day: date, digest: str | None) -> None:
     """ArchiveError unless a file is of that day and holds the rows with this digest; None: none was noted."""
     facts = opened.facts
     if facts.day != day:
@@ -106,7 +106,9 @@ async def why_open(
     if forgive:
         return ""
     until = {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)}
-    for slot in timetable([each for each in schedules if each.name in until], calendar, *bounds(day)):
+    for slot in merge_slots(
+        [schedule for schedule in schedules if schedule.name in until], calendar, *bounds(day)
+    ):
         if slot.at > until[slot.schedule]:
             return f"its slot {_kst(slot.at)} KST ({slot.schedule}) is not accounted for"
     return ""
@@ -114,8 +116,8 @@ async def why_open(
 
 def _why_on_show(day: date, schedules: Sequence[Schedule], calendar: Calendar, now: datetime) -> str:
     """Which slot of a day may be walked late, as `backfill` does until the next session opens; "" if none."""
-    for slot in timetable(schedules, calendar, *bounds(day)):
-        ends = [end for each in Exchange if (end := shown_until(calendar, each, slot.at))]
+    for slot in merge_slots(schedules, calendar, *bounds(day)):
+        ends = [end for exchange in Exchange if (end := visible_until(calendar, exchange, slot.at))]
         until = max(ends, default=now)
         if until > now:
             return (

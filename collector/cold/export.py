@@ -6,45 +6,45 @@ from datetime import date, timedelta
 
 from collector.cold import days, ledger
 from collector.cold.archive import LONGEST, PATIENT
-from collector.cold.copying import Listing, copied, in_order, refuse_unless_all, stretches
-from collector.cold.days import Noted
+from collector.cold.copying import Listing, copy_batches, in_order, plan_batches, refuse_unless_all
+from collector.cold.days import ArchiveRecord
 from collector.errors import ArchiveError
 from collector.parquet import columns
-from collector.parquet.columns import Names, Reader, Table, Walks
+from collector.parquet.columns import ArchiveReader, Names, Table, Walks
 from collector.parquet.digest import Digest
-from collector.parquet.files import Opened
+from collector.parquet.files import ArchiveFile
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
 _IS_KEPT = "SELECT EXISTS (SELECT FROM collector.snapshot WHERE slot >= $1 AND slot < $2)"
 
 
-async def exported(database: Database, first: date, last: date) -> AsyncIterator[Table]:
+async def export_rows(database: Database, first: date, last: date) -> AsyncIterator[Table]:
     """The rows from one day to another, both included, as files show them: by day, exchange, listing and slot.
 
     ArchiveError if the ledger tells of rows that are neither in the database nor in files that can be read.
     """
-    for day in (first + timedelta(days=number) for number in range((last - first).days + 1)):
+    for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
         async with (
-            database.session(f"reading {day}", timeout=LONGEST) as connection,
+            database.connection(f"reading {day}", timeout=LONGEST) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(PATIENT)
             if await connection.fetchval(_IS_KEPT, *ledger.bounds(day)):
                 async for shown in _from_database(connection, day):
                     yield shown
-            elif await ledger.stored(connection, day):
-                for shown in _from_files(day, await days.noted(connection, day)):
+            elif await ledger.list_stored(connection, day):
+                for shown in _from_files(day, await days.list_archived(connection, day)):
                     yield shown
 
 
 async def _from_database(connection: Connection, day: date) -> AsyncIterator[Table]:
-    for stored in await ledger.stored(connection, day):
+    for stored in await ledger.list_stored(connection, day):
         walks, seen = Walks(stored.walks), list[Listing]()
         names = Names(stored.targets, seen)
         copied_rows = 0
-        wanted = await stretches(connection, stored, walks, seen)
-        async with aclosing(copied(connection, wanted)) as copies:
+        wanted = await plan_batches(connection, stored, walks, seen)
+        async with aclosing(copy_batches(connection, wanted)) as copies:
             async for stretch, copy in copies:
                 copied_rows += len(copy)
                 for rows, numbers in in_order(stretch, copy):
@@ -52,18 +52,18 @@ async def _from_database(connection: Connection, day: date) -> AsyncIterator[Tab
         refuse_unless_all(stored, copied_rows)
 
 
-def _from_files(day: date, noted: Sequence[Noted]) -> Iterator[Table]:
+def _from_files(day: date, noted: Sequence[ArchiveRecord]) -> Iterator[Table]:
     """What the files show. Each is judged by the digest that was noted, and not by what it says of itself."""
-    if not (noted and all(each.path.is_file() for each in noted)):
+    if not (noted and all(item.path.is_file() for item in noted)):
         raise ArchiveError(
             f"the rows of {day} are archived, and their files are not where they were put",
             hint='see `collector sql "SELECT * FROM archive"`',
         )
-    files = [Opened(each.path) for each in noted]
-    for opened, each in zip(files, noted, strict=True):
-        days.refuse_another(opened, day, each.digest)
+    files = [ArchiveFile(item.path) for item in noted]
+    for opened, record in zip(files, noted, strict=True):
+        days.refuse_another(opened, day, record.digest)
     for opened in files:
-        reader, digest = Reader(opened.facts.targets), Digest()
+        reader, digest = ArchiveReader(opened.facts.targets), Digest()
         for shown, rows in opened.rows(reader):
             digest.update(rows)
             yield columns.plain(shown)

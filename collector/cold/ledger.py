@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from collector.model import KST
-from collector.parquet.columns import Walk
+from collector.parquet.columns import WalkRow
 from collector.postgres.session import Connection
 
 _WALKS = """
@@ -19,7 +19,7 @@ WHERE w.slot >= $1 AND w.slot < $2 AND w.rows > 0
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredDay:
     """The walks of one exchange on one day that stored rows. Targets are in the order of their places in a file."""
 
     day: date
@@ -27,7 +27,7 @@ class Stored:
     targets: list[tuple[str, str]]
     numbers: list[int]
     """The targets' numbers in this database."""
-    walks: Sequence[Walk]
+    walks: Sequence[WalkRow]
 
     @property
     def rows(self) -> int:
@@ -47,7 +47,7 @@ def bounds(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1)
 
 
-async def stored(connection: Connection, day: date) -> list[Stored]:
+async def list_stored(connection: Connection, day: date) -> list[StoredDay]:
     """What is stored of a day, by exchange; an exchange that has no rows is not there."""
     lines = await connection.fetch(_WALKS, *bounds(day))
     return [
@@ -56,22 +56,22 @@ async def stored(connection: Connection, day: date) -> list[Stored]:
     ]
 
 
-def _of(day: date, exchange: str, lines: Sequence[Mapping[str, Any]]) -> Stored:
-    found = sorted({(line["market"], line["sector"], line["target"]) for line in lines})
-    places = {number: place for place, (_, _, number) in enumerate(found)}
-    return Stored(
+def _of(day: date, exchange: str, lines: Sequence[Mapping[str, Any]]) -> StoredDay:
+    target_keys = sorted({(line["market"], line["sector"], line["target"]) for line in lines})
+    places = {target_id: index for index, (_, _, target_id) in enumerate(target_keys)}
+    return StoredDay(
         day=day,
         exchange=exchange,
-        targets=[(market, sector) for market, sector, _ in found],
-        numbers=[number for _, _, number in found],
+        targets=[(market, sector) for market, sector, _ in target_keys],
+        numbers=[target_id for _, _, target_id in target_keys],
         walks=[_walk(line, places[line["target"]]) for line in lines],
     )
 
 
-def _walk(line: Mapping[str, Any], place: int) -> Walk:
-    return Walk(
+def _walk(line: Mapping[str, Any], target_index: int) -> WalkRow:
+    return WalkRow(
         slot=line["slot"],
-        target=place,
+        target=target_index,
         status=line["status"],
         rows=line["rows"],
         starts=line["page_starts"],

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from collector.cold.days import refuse_another
 from collector.errors import ArchiveError
-from collector.parquet.files import Opened
+from collector.parquet.files import ArchiveFile
 
 
 def why_damaged(day: date, files: Sequence[tuple[Path, str]]) -> str:
     """Why a day cannot be restored from its files, "" if every row can be read and is the one that was noted."""
     try:
         for path, digest in files:
-            opened = Opened(path)
+            opened = ArchiveFile(path)
             refuse_another(opened, day, digest)
-            opened.verified()
+            opened.verify()
     except ArchiveError as error:
         return str(error)
     return ""

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.cold import days, ledger
-from collector.cold.ahead import ahead, aside, evenly
+from collector.cold.ahead import prefetch, split_evenly, to_thread_uninterrupted
 from collector.cold.archive import COUNT, LONGEST, PATIENT, TURN
-from collector.cold.ledger import Stored
+from collector.cold.ledger import StoredDay
 from collector.errors import ArchiveError
-from collector.parquet.columns import Array, Names, Reader, Table, columns_of, replaced, ticks
-from collector.parquet.files import Opened
-from collector.parquet.stream import FIELDS, joined
+from collector.parquet.columns import ArchiveReader, Array, Names, Table, columns_of, replace_column, ticks
+from collector.parquet.files import ArchiveFile
+from collector.parquet.stream import FIELDS, interleave_columns
 from collector.postgres.database import Database
 from collector.postgres.session import Connection
 
@@ -48,7 +48,7 @@ SET restored_at = clock_timestamp()
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredDay:
     """What became of one file's rows; `was_there`: they were in the database, and nothing was done."""
 
     path: Path
@@ -60,109 +60,117 @@ class Restored:
 
 async def restore(
     database: Database, day: date, paths: Sequence[Path], *, most: int = MOST
-) -> list[Restored]:
+) -> list[RestoredDay]:
     """Bring a day back from all its files, which stay. ArchiveError: nothing was changed, and why."""
-    opened = [Opened(path) for path in paths]
-    names = {each.path: each.verified() for each in opened}
+    opened = [ArchiveFile(path) for path in paths]
+    names = {item.path: item.verify() for item in opened}
     async with database.transaction(f"restoring {day}", timeout=LONGEST) as connection:
         await connection.execute(PATIENT)
         await connection.execute(TURN)
-        stored = {each.exchange: each for each in await ledger.stored(connection, day)}
-        digests = {each.exchange: each.digest for each in await days.noted(connection, day)}
-        for each in opened:
-            days.refuse_another(each, day, digests.get(each.facts.exchange))
+        stored = {stored_day.exchange: stored_day for stored_day in await ledger.list_stored(connection, day)}
+        digests = {record.exchange: record.digest for record in await days.list_archived(connection, day)}
+        for archive_file in opened:
+            days.refuse_another(archive_file, day, digests.get(archive_file.facts.exchange))
         await _refuse_foreign(connection, opened, stored)
         was_there = await _is_there(connection, day, stored.values())
         if not was_there:
             is_new = await connection.fetchval(_OPEN, day)
-            for each in opened:
+            for archive_file in opened:
                 await _load(
-                    connection, each, names[each.path], stored[each.facts.exchange], frozen=is_new, most=most
+                    connection,
+                    archive_file,
+                    names[archive_file.path],
+                    stored[archive_file.facts.exchange],
+                    frozen=is_new,
+                    most=most,
                 )
-                await connection.execute(_NOTE, *_note(each))
+                await connection.execute(_NOTE, *_note(archive_file))
             if is_new:
                 await connection.execute(_ATTACH, day)
     if not was_there:
-        async with database.session("tending the day's index", timeout=600) as connection:
+        async with database.connection("tending the day's index", timeout=600) as connection:
             await connection.execute(_TEND, day)
-    return [Restored(each.path, day, each.facts.exchange, each.facts.rows, was_there) for each in opened]
+    return [RestoredDay(item.path, day, item.facts.exchange, item.facts.rows, was_there) for item in opened]
 
 
-async def _is_there(connection: Connection, day: date, stored: Iterable[Stored]) -> bool:
+async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDay]) -> bool:
     """Whether the database has the day. ArchiveError if it has a part of it, or more."""
-    held = await connection.fetchval(COUNT, *ledger.bounds(day))
-    known = sum(each.rows for each in stored)
-    if held not in (0, known):
+    row_count = await connection.fetchval(COUNT, *ledger.bounds(day))
+    known = sum(stored_day.rows for stored_day in stored)
+    if row_count not in (0, known):
         raise ArchiveError(
-            f"{day} is not restored: the database holds {held:,} rows of it, and its ledger tells of {known:,}"
+            f"{day} is not restored: the database holds {row_count:,} rows of it, and its ledger tells of {known:,}"
         )
-    return bool(held)
+    return bool(row_count)
 
 
 async def _refuse_foreign(
-    connection: Connection, opened: Sequence[Opened], stored: Mapping[str, Stored]
+    connection: Connection, opened: Sequence[ArchiveFile], stored: Mapping[str, StoredDay]
 ) -> None:
     """ArchiveError unless these are the files of the very rows that this database's ledger tells of."""
     origin = await connection.fetchval(_ORIGIN)
-    for each in opened:
-        facts, known = each.facts, stored.get(each.facts.exchange)
+    for archive_file in opened:
+        facts, known = archive_file.facts, stored.get(archive_file.facts.exchange)
         if origin not in (None, facts.source):
             raise ArchiveError(
-                f"{each.path} holds data of another source ({facts.source}) than the database ({origin})"
+                f"{archive_file.path} holds data of another source ({facts.source}) than the database ({origin})"
             )
         if known is None or (known.rows, known.targets) != (facts.rows, facts.targets):
             raise ArchiveError(
-                f"{each.path}: the ledger of this database does not tell of these {facts.rows:,} rows of"
+                f"{archive_file.path}: the ledger of this database does not tell of these {facts.rows:,} rows of"
                 f" {facts.day} on {facts.exchange}"
             )
-    named = Counter(each.facts.exchange for each in opened)
+    named = Counter(item.facts.exchange for item in opened)
     for exchange in stored.keys() - named.keys():
         raise ArchiveError(f"the file {exchange}.parquet is missing: a day comes back whole or not at all")
-    for each in opened:
-        if named[each.facts.exchange] > 1:
+    for archive_file in opened:
+        if named[archive_file.facts.exchange] > 1:
             raise ArchiveError(
-                f"{each.path}: more than one file holds the day's rows on {each.facts.exchange}"
+                f"{archive_file.path}: more than one file holds the day's rows on {archive_file.facts.exchange}"
             )
 
 
-def _note(opened: Opened) -> tuple[date, str, str, int, int, str]:
+def _note(opened: ArchiveFile) -> tuple[date, str, str, int, int, str]:
     facts, path = opened.facts, opened.path.absolute()
     return facts.day, facts.exchange, str(path), facts.rows, path.stat().st_size, facts.digest
 
 
 async def _load(
-    connection: Connection, opened: Opened, names: Names, stored: Stored, *, frozen: bool, most: int
+    connection: Connection, opened: ArchiveFile, names: Names, stored: StoredDay, *, frozen: bool, most: int
 ) -> None:
     """Load one file. The rows are those that `verified` has seen."""
     symbols, titles = map(list, zip(*names.listings, strict=True))
-    found = await connection.fetch(_LISTINGS, symbols, titles)
-    ids = pa.array([line["id"] for line in found], pa.int32())
+    result = await connection.fetch(_LISTINGS, symbols, titles)
+    ids = pa.array([line["id"] for line in result], pa.int32())
     if ids.null_count:
         raise ArchiveError(f"{opened.path}: a listing of it is not known to this database")
     targets = pa.array(stored.numbers, pa.int16())
     loaded = 0
-    wanted = [partial(aside, _between, opened, first, last) for first, last in _stretches(stored, most)]
-    async with aclosing(ahead(wanted)) as parts:
+    wanted = [
+        partial(to_thread_uninterrupted, _between, opened, first, last)
+        for first, last in _stretches(stored, most)
+    ]
+    async with aclosing(prefetch(wanted)) as parts:
         async for placed in parts:
-            rows = replaced(placed, "listing", ids.take(placed["listing"]))
-            rows = replaced(rows, "target", targets.take(placed["target"]))
+            rows = replace_column(placed, "listing", ids.take(placed["listing"]))
+            rows = replace_column(rows, "target", targets.take(placed["target"]))
             loaded += await _copy(connection, opened.facts.day, rows, frozen=frozen)
     if loaded != opened.facts.rows:
         raise ArchiveError(f"{opened.path}: {loaded:,} of {opened.facts.rows:,} rows could be loaded")
 
 
-def _stretches(stored: Stored, most: int) -> list[tuple[int, int]]:
+def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
     """The day's slots, first and last, in stretches of about so many rows."""
     rows = Counter[int]()
     for walk in sorted(stored.walks, key=lambda walk: walk.slot):
         rows[ticks(walk.slot)] += walk.rows
-    return [(slots[0], slots[-1]) for slots in evenly(rows.items(), most)]
+    return [(slots[0], slots[-1]) for slots in split_evenly(rows.items(), most)]
 
 
-def _between(opened: Opened, first: int, last: int) -> Table:
+def _between(opened: ArchiveFile, first: int, last: int) -> Table:
     """The rows of these slots, in the order in which they were collected."""
     parts = []
-    for _, rows in opened.rows(Reader(opened.facts.targets)):
+    for _, rows in opened.rows(ArchiveReader(opened.facts.targets)):
         slot = rows["slot"]
         inside = pc.and_(pc.greater_equal(slot, first), pc.less_equal(slot, last))
         parts.append(rows.filter(inside))
@@ -179,7 +187,7 @@ def _key(rows: Table, first: int) -> Array:
 
 async def _copy(connection: Connection, day: date, rows: Table, *, frozen: bool) -> int:
     async def source() -> AsyncIterator[bytes]:
-        for piece in joined(columns_of(rows), len(rows)):
+        for piece in interleave_columns(columns_of(rows), len(rows)):
             yield piece
 
     status = await connection.copy_to_table(

@@ -5,7 +5,7 @@ place and what is allowed there, before anything is fetched.
 """
 
 from collector.config.environment import Environment, listen_place, settings
-from collector.config.keys import Key, keys
+from collector.config.keys import Credentials, keys
 from collector.config.load import load, parse
 from collector.config.model import (
     ApiConfig,
@@ -21,9 +21,9 @@ from collector.config.universes import universe_targets
 __all__ = [
     "ApiConfig",
     "Config",
+    "Credentials",
     "DatabaseConfig",
     "Environment",
-    "Key",
     "ScheduleSpec",
     "TargetSpec",
     "WebConfig",

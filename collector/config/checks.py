@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from collector import duration, sectors
 from collector.config import hosts
-from collector.config.complaints import Complaints, nearest
-from collector.config.hosts import Base, Kind
+from collector.config.complaints import ConfigErrors, nearest
+from collector.config.hosts import BaseUrl, SourceKind
 from collector.config.model import ApiConfig, Config, TargetSpec
 from collector.config.universes import expand
 from collector.errors import ConfigError
@@ -21,37 +21,37 @@ _SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
 Steps = tuple[str | int, ...]
 
 
-def check(config: Config, complaints: Complaints, *, base_url: str | None) -> Base | None:
+def check(config: Config, complaints: ConfigErrors, *, base_url: str | None) -> BaseUrl | None:
     """Complain of all that cannot be carried out; the base that requests go to, None if that is one of them.
 
     `base_url` is the environment's, None if it has none.
     """
-    known = sectors.shipped()
+    known = sectors.bundled_sectors()
     base = _base(config.api, complaints, base_url)
     _check_api(config.api, base, complaints)
     _check_keys(config.api, complaints)
     _check_rest(config, complaints)
     for name, specs in config.universes.items():
-        for number, spec in enumerate(specs):
-            _check_sectors(spec, ("universes", name, number, "sectors"), complaints)
-            if base is not None and base.kind is Kind.MOCK:
-                _check_mock(spec, ("universes", name, number, "exchanges"), complaints)
+        for index, spec in enumerate(specs):
+            _check_sectors(spec, ("universes", name, index, "sectors"), complaints)
+            if base is not None and base.kind is SourceKind.MOCK:
+                _check_mock(spec, ("universes", name, index, "exchanges"), complaints)
         _check_repeats(name, specs, known, complaints)
     return base
 
 
 def warnings(config: Config) -> Iterator[str]:
     """A line for each thing that can be carried out and yet looks wrong."""
-    known = sectors.shipped()
+    known = sectors.bundled_sectors()
     for name, specs in config.universes.items():
-        for number, spec in enumerate(specs):
-            for place, code in _codes(spec):
+        for index, spec in enumerate(specs):
+            for position, code in _codes(spec):
                 if code not in known:
                     text = f"sector {code} is not in the table that is shipped; taken to be a new one"
-                    yield config.complaint(("universes", name, number, "sectors", place), text)
+                    yield config.format_error(("universes", name, index, "sectors", position), text)
 
 
-def _base(api: ApiConfig, complaints: Complaints, base_url: str | None) -> Base | None:
+def _base(api: ApiConfig, complaints: ConfigErrors, base_url: str | None) -> BaseUrl | None:
     url = api.base_url if base_url is None else base_url
     try:
         return hosts.base(url, api.trusted_hosts)
@@ -66,24 +66,24 @@ def _base(api: ApiConfig, complaints: Complaints, base_url: str | None) -> Base 
     return None
 
 
-def _check_api(api: ApiConfig, base: Base | None, complaints: Complaints) -> None:
+def _check_api(api: ApiConfig, base: BaseUrl | None, complaints: ConfigErrors) -> None:
     if not _SHORTEST <= api.timeout <= _LONGEST:
         span = f"{duration.show(_SHORTEST)} to {duration.show(_LONGEST)}"
         text = f"api.timeout is {duration.show(api.timeout)}; allowed is {span}"
         complaints.at(("api", "timeout"), text)
-    kiwoom = base is not None and base.kind is not Kind.OURS
+    kiwoom = base is not None and base.kind is not SourceKind.OURS
     if kiwoom and not 1 <= api.requests_per_second <= MOST_AT_KIWOOM:
         text = f"is {api.requests_per_second}; allowed at Kiwoom is 1 to {MOST_AT_KIWOOM}"
         complaints.at(("api", "requests_per_second"), f"api.requests_per_second {text}")
 
 
-def _check_keys(api: ApiConfig, complaints: Complaints) -> None:
-    for place, name in enumerate(api.keys):
-        if name in api.keys[:place]:
-            complaints.at(("api", "keys", place), f"api.keys[{place}]: {name} again; allowed is once")
+def _check_keys(api: ApiConfig, complaints: ConfigErrors) -> None:
+    for index, name in enumerate(api.keys):
+        if name in api.keys[:index]:
+            complaints.at(("api", "keys", index), f"api.keys[{index}]: {name} again; allowed is once")
 
 
-def _check_rest(config: Config, complaints: Complaints) -> None:
+def _check_rest(config: Config, complaints: ConfigErrors) -> None:
     keep, archive = config.database.keep_days, config.database.archive_after_days
     if 0 < keep <= archive:
         text = f"database.archive_after_days is {archive}; allowed is less than keep_days, {keep}"
@@ -94,35 +94,35 @@ def _check_rest(config: Config, complaints: Complaints) -> None:
         )
 
 
-def _check_sectors(spec: TargetSpec, path: Steps, complaints: Complaints) -> None:
-    for place, code in _codes(spec):
+def _check_sectors(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+    for position, code in _codes(spec):
         market = sectors.market_of(code)
         if market is None:
             text = f"sector {code} belongs to no market; allowed for {spec.market} are {_digits(spec)}"
-            complaints.at((*path, place), text)
+            complaints.at((*path, position), text)
         elif market is not spec.market:
             text = f"sector {code} belongs to {market}; allowed for {spec.market} are {_digits(spec)}"
-            complaints.at((*path, place), f"{text} (did you mean market: {market}?)")
+            complaints.at((*path, position), f"{text} (did you mean market: {market}?)")
 
 
-def _check_mock(spec: TargetSpec, path: Steps, complaints: Complaints) -> None:
-    for place, exchange in enumerate(spec.exchanges):
+def _check_mock(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+    for index, exchange in enumerate(spec.exchanges):
         if exchange is not Exchange.KRX:
-            complaints.at((*path, place), f"{exchange} is not served by {hosts.MOCK}; allowed there is KRX")
+            complaints.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; allowed there is KRX")
 
 
 def _check_repeats(
-    name: str, specs: Sequence[TargetSpec], known: Mapping[str, Sector], complaints: Complaints
+    name: str, specs: Sequence[TargetSpec], known: Mapping[str, Sector], complaints: ConfigErrors
 ) -> None:
     seen: dict[Target, int] = {}
-    for number, spec in enumerate(specs):
+    for index, spec in enumerate(specs):
         for target in expand(spec, known):
             if target in seen:
                 first = f"first in universes.{name}[{seen[target]}]"
-                text = f"universes.{name}[{number}]: {target} again ({first}); allowed is once"
-                complaints.at(("universes", name, number), text)
+                text = f"universes.{name}[{index}]: {target} again ({first}); allowed is once"
+                complaints.at(("universes", name, index), text)
                 break
-            seen[target] = number
+            seen[target] = index
 
 
 def _codes(spec: TargetSpec) -> list[tuple[int, str]]:

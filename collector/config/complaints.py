@@ -4,12 +4,12 @@ import difflib
 from collections.abc import Iterable
 
 from collector.errors import ConfigError
-from collector.yamltext import Mapping, complaint, line_of
+from collector.yamltext import Mapping, format_error, line_of
 
 _MOST = 20
 
 
-class Complaints:
+class ConfigErrors:
     """All that is wrong with one file, so that it can be mended in one go."""
 
     def __init__(self, origin: str, source: Mapping) -> None:
@@ -31,7 +31,7 @@ class Complaints:
         """Raise ConfigError with a line for each complaint, in the order of the file."""
         if not self._found:
             return
-        lines = [complaint(self._origin, line, text) for line, text in sorted(self._found)]
+        lines = [format_error(self._origin, line, text) for line, text in sorted(self._found)]
         more = [f"… and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
         raise ConfigError("\n".join(lines[:_MOST] + more))
 

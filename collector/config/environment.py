@@ -9,7 +9,7 @@ from pathlib import Path
 
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.yamltext import quote, show
+from collector.yamltext import printable, quote
 
 MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
 """Where Docker and systemd put secrets and guard them; Docker's files are often 0444 there."""
@@ -97,13 +97,13 @@ def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Se
 
 def secret_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
     """What a file holds, on one line; ConfigError, opened by what named the file, if it is not fit to hold a secret."""
-    return Secret(_clean(_read(path, variable, mounts), f"{variable}: {show(str(path))}"))
+    return Secret(_clean(_read(path, variable, mounts), f"{variable}: {printable(str(path))}"))
 
 
 def key_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
     """The key in a file; ConfigError as in `secret_of`, and for a text that cannot be a key."""
     key = secret_of(path, variable, mounts)
-    refuse_unlike_key(key, f"{variable}: {show(str(path))}")
+    refuse_unlike_key(key, f"{variable}: {printable(str(path))}")
     return key
 
 
@@ -163,7 +163,7 @@ def _why_no_web_token(text: str) -> str | None:
 def _origin(name: str, environ: Mapping[str, str]) -> str:
     """How a message names a variable's value: by the variable, or by the variable and the file."""
     file = f"{name}_FILE"
-    return f"{file}: {show(environ[file].strip())}" if file in environ else name
+    return f"{file}: {printable(environ[file].strip())}" if file in environ else name
 
 
 def _clean(text: str, where: str) -> str:
@@ -176,7 +176,7 @@ def _clean(text: str, where: str) -> str:
 
 
 def _read(path: Path, variable: str, mounts: Iterable[Path]) -> str:
-    where = f"{variable}: {show(str(path))}"
+    where = f"{variable}: {printable(str(path))}"
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -187,7 +187,7 @@ def _read(path: Path, variable: str, mounts: Iterable[Path]) -> str:
         raise ConfigError(f"{where} cannot be read ({error.strerror}); it must be a file of yours") from None
     if mode & 0o077 and not any(path.resolve().is_relative_to(mount) for mount in mounts):
         raise ConfigError(
-            f"{where} can be read by others (mode {mode & 0o777:04o}); chmod 600 {show(str(path))}"
+            f"{where} can be read by others (mode {mode & 0o777:04o}); chmod 600 {printable(str(path))}"
         )
     return _text(data, where)
 

@@ -20,7 +20,7 @@ ALLOWED = (
 _FORM = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?/?", re.ASCII)
 
 
-class Kind(Enum):
+class SourceKind(Enum):
     """Whose server answers at a URL."""
 
     REAL = "real"
@@ -30,14 +30,14 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseUrl:
     """A base URL that requests may go to: scheme, host and port, without a slash at the end."""
 
     url: str
-    kind: Kind
+    kind: SourceKind
 
 
-def base(url: str, trusted: Iterable[str]) -> Base:
+def base(url: str, trusted: Iterable[str]) -> BaseUrl:
     """The base that a text names; ValueError (its text says what is wrong with it) if it is not allowed."""
     match = _FORM.fullmatch(url)
     if match is None:
@@ -45,18 +45,18 @@ def base(url: str, trusted: Iterable[str]) -> Base:
     scheme, host, port = match.groups()
     if port is not None and int(port) > 65_535:
         raise ValueError("has a port above 65535")
-    return Base(url.rstrip("/"), _kind(scheme, host, port, trusted))
+    return BaseUrl(url.rstrip("/"), _kind(scheme, host, port, trusted))
 
 
-def _kind(scheme: str, host: str, port: str | None, trusted: Iterable[str]) -> Kind:
+def _kind(scheme: str, host: str, port: str | None, trusted: Iterable[str]) -> SourceKind:
     if host in (REAL, MOCK):
         if scheme != "https":
             raise ValueError("would send the secret key in the clear")
         if port not in (None, "443"):
             raise ValueError("names a port that Kiwoom does not serve")
-        return Kind.REAL if host == REAL else Kind.MOCK
+        return SourceKind.REAL if host == REAL else SourceKind.MOCK
     if _is_loopback(host) or host in trusted:
-        return Kind.OURS
+        return SourceKind.OURS
     raise ValueError("names a host that is not allowed")
 
 

@@ -12,13 +12,13 @@ from collector.config.environment import MOUNTS, Environment, key_of
 from collector.config.model import Config
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.yamltext import show
+from collector.yamltext import printable
 
 _ONLY = "main"
 """What the key in the environment is called."""
 
 
-class Key(NamedTuple):
+class Credentials(NamedTuple):
     """An app key with its secret key, under the operator's name for it."""
 
     name: str
@@ -26,17 +26,17 @@ class Key(NamedTuple):
     secret_key: Secret
 
 
-def keys(config: Config, environment: Environment, *, mounts: Iterable[Path] = MOUNTS) -> list[Key]:
+def keys(config: Config, environment: Environment, *, mounts: Iterable[Path] = MOUNTS) -> list[Credentials]:
     """All keys, read and checked. ConfigError names the place, the file and what to do, never a value."""
     if not config.api.keys:
         return [_the_one(environment)]
-    found = list(_named(config, environment, mounts))
-    _refuse_shared(config, found)
-    return found
+    credentials = list(_read_named_keys(config, environment, mounts))
+    _refuse_shared(config, credentials)
+    return credentials
 
 
-def _the_one(environment: Environment) -> Key:
-    return Key(
+def _the_one(environment: Environment) -> Credentials:
+    return Credentials(
         _ONLY,
         _set("KIWOOM_APP_KEY", environment.app_key),
         _set("KIWOOM_SECRET_KEY", environment.secret_key),
@@ -53,47 +53,50 @@ def _set(name: str, secret: Secret | None) -> Secret:
     return secret
 
 
-def _named(config: Config, environment: Environment, mounts: Iterable[Path]) -> Iterator[Key]:
+def _read_named_keys(
+    config: Config, environment: Environment, mounts: Iterable[Path]
+) -> Iterator[Credentials]:
     folder = environment.keys
     if folder is None:
         raise ConfigError(
-            config.complaint(("api", "keys"), "api.keys names keys, but KIWOOM_KEYS is not set"),
+            config.format_error(("api", "keys"), "api.keys names keys, but KIWOOM_KEYS is not set"),
             hint="set KIWOOM_KEYS to the folder with their files NAME.app_key and NAME.secret_key",
         )
     if environment.app_key or environment.secret_key:
         raise ConfigError(
-            config.complaint(
+            config.format_error(
                 ("api", "keys"), "api.keys names keys, and KIWOOM_APP_KEY or KIWOOM_SECRET_KEY is set, too"
             ),
             hint="unset them, or leave api.keys out",
         )
-    for place, name in enumerate(config.api.keys):
-        _refuse_unknown(config, place, folder)
+    for index, name in enumerate(config.api.keys):
+        _refuse_unknown(config, index, folder)
         app_key, secret_key = (
-            key_of(folder / f"{name}.{part}", f"api.keys[{place}]", mounts) for part in Key._fields[1:]
+            key_of(folder / f"{name}.{part}", f"api.keys[{index}]", mounts)
+            for part in Credentials._fields[1:]
         )
-        yield Key(name, app_key, secret_key)
+        yield Credentials(name, app_key, secret_key)
 
 
-def _refuse_unknown(config: Config, place: int, folder: Path) -> None:
-    name = config.api.keys[place]
+def _refuse_unknown(config: Config, position: int, folder: Path) -> None:
+    name = config.api.keys[position]
     there = sorted(path.name.removesuffix(".app_key") for path in folder.glob("*.app_key"))
     if name not in there:
-        text = f"api.keys[{place}]: there is no key {name} in {show(str(folder))}"
+        text = f"api.keys[{position}]: there is no key {name} in {printable(str(folder))}"
         known = (
             f"allowed: {', '.join(there)}{nearest(name, there)}"
             if there
             else f"allowed is a file {name}.app_key"
         )
-        raise ConfigError(config.complaint(("api", "keys", place), f"{text}; {known}"))
+        raise ConfigError(config.format_error(("api", "keys", position), f"{text}; {known}"))
 
 
-def _refuse_shared(config: Config, found: Iterable[Key]) -> None:
+def _refuse_shared(config: Config, credentials: Iterable[Credentials]) -> None:
     """Two names for one key would ask twice what the server grants; and one of them is a slip."""
     first: dict[Secret, str] = {}
-    for place, key in enumerate(found):
-        for part, secret in zip(Key._fields[1:], key[1:], strict=True):
+    for index, key in enumerate(credentials):
+        for part, secret in zip(Credentials._fields[1:], key[1:], strict=True):
             file = f"{key.name}.{part}"
             if (before := first.setdefault(secret, file)) != file:
-                text = f"api.keys[{place}]: {file} holds the same as {before}; allowed is a key of its own a name"
-                raise ConfigError(config.complaint(("api", "keys", place), text))
+                text = f"api.keys[{index}]: {file} holds the same as {before}; allowed is a key of its own a name"
+                raise ConfigError(config.format_error(("api", "keys", index), text))

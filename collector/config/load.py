@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from collector import schedule, yamltext
 from collector.config.checks import check, warnings
-from collector.config.complaints import Complaints, nearest
+from collector.config.complaints import ConfigErrors, nearest
 from collector.config.model import (
     ApiConfig,
     Config,
@@ -20,7 +20,7 @@ from collector.config.model import (
     TargetSpec,
     WebConfig,
 )
-from collector.config.typed import fill, keys, value
+from collector.config.typed import decode, keys, value
 from collector.yamltext import Mapping, Node, Scalar, Sequence, describe
 
 T = TypeVar("T")
@@ -42,8 +42,8 @@ def parse(data: bytes, origin: str, *, base_url: str | None = None) -> Config:
 
 
 def _build(source: Mapping, origin: str, base_url: str | None) -> Config:
-    complaints = Complaints(origin, source)
-    config = _typed(source, origin, complaints)
+    complaints = ConfigErrors(origin, source)
+    config = _decode_config(source, origin, complaints)
     complaints.stop_if_any()
     schedules = tuple(_schedules(config, complaints))
     base = check(config, complaints, base_url=base_url)
@@ -53,12 +53,12 @@ def _build(source: Mapping, origin: str, base_url: str | None) -> Config:
     return replace(config, api=api, schedules=schedules, warnings=tuple(warnings(config)))
 
 
-def _typed(source: Mapping, origin: str, complaints: Complaints) -> Config:
+def _decode_config(source: Mapping, origin: str, complaints: ConfigErrors) -> Config:
     top = keys(source, "the configuration", complaints, allowed=_SECTIONS)
 
     def section(name: str, kind: type[T]) -> T:
         node = top.entries.get(name, Mapping(1))
-        return fill(kind, node, name, complaints) or kind()
+        return decode(kind, node, name, complaints) or kind()
 
     return Config(
         universes=_universes(top, complaints),
@@ -71,10 +71,10 @@ def _typed(source: Mapping, origin: str, complaints: Complaints) -> Config:
     )
 
 
-def _universes(top: Mapping, complaints: Complaints) -> dict[str, tuple[TargetSpec, ...]]:
+def _universes(top: Mapping, complaints: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:
     universes = {
         name: tuple(_target_specs(node, f"universes.{name}", complaints))
-        for name, node in _named(top, "universes", complaints)
+        for name, node in _named_entries(top, "universes", complaints)
     }
     if not universes and not len(complaints):
         example = "universes: {kospi: [{market: KOSPI, sectors: all}]}"
@@ -82,26 +82,26 @@ def _universes(top: Mapping, complaints: Complaints) -> dict[str, tuple[TargetSp
     return universes
 
 
-def _target_specs(node: Node, where: str, complaints: Complaints) -> Iterator[TargetSpec]:
+def _target_specs(node: Node, where: str, complaints: ConfigErrors) -> Iterator[TargetSpec]:
     if not isinstance(node, Sequence) or not node.items:
-        found = "an empty list" if isinstance(node, Sequence) else describe(node)
+        actual = "an empty list" if isinstance(node, Sequence) else describe(node)
         allowed = "a list, each item such as {market: KOSPI, sectors: [001], exchanges: [KRX]}"
-        return complaints.add(node.line, f"{where} is {found}; allowed is {allowed}")
-    for number, item in enumerate(node.items):
-        if spec := fill(TargetSpec, item, f"{where}[{number}]", complaints):
+        return complaints.add(node.line, f"{where} is {actual}; allowed is {allowed}")
+    for index, item in enumerate(node.items):
+        if spec := decode(TargetSpec, item, f"{where}[{index}]", complaints):
             yield spec
     return None
 
 
-def _schedule_specs(top: Mapping, complaints: Complaints) -> dict[str, ScheduleSpec]:
+def _schedule_specs(top: Mapping, complaints: ConfigErrors) -> dict[str, ScheduleSpec]:
     filled = {
-        name: fill(ScheduleSpec, node, f"schedules.{name}", complaints)
-        for name, node in _named(top, "schedules", complaints)
+        name: decode(ScheduleSpec, node, f"schedules.{name}", complaints)
+        for name, node in _named_entries(top, "schedules", complaints)
     }
     return {name: spec for name, spec in filled.items() if spec}
 
 
-def _named(top: Mapping, section: str, complaints: Complaints) -> Iterator[tuple[str, Node]]:
+def _named_entries(top: Mapping, section: str, complaints: ConfigErrors) -> Iterator[tuple[str, Node]]:
     """The entries of a section whose keys are names that the operator gives."""
     entries = keys(top.entries.get(section, Mapping(1)), section, complaints)
     for name, node in entries.entries.items():
@@ -109,7 +109,7 @@ def _named(top: Mapping, section: str, complaints: Complaints) -> Iterator[tuple
             yield name, node
 
 
-def _schedules(config: Config, complaints: Complaints) -> Iterator[schedule.Schedule]:
+def _schedules(config: Config, complaints: ConfigErrors) -> Iterator[schedule.Schedule]:
     for name, spec in config.schedule_specs.items():
         if spec.universe not in config.universes:
             known = f"{', '.join(config.universes)}{nearest(spec.universe, config.universes)}"

@@ -121,6 +121,6 @@ class Config:
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What is allowed and yet looks wrong, one line each."""
 
-    def complaint(self, path: Sequence[str | int], text: str) -> str:
+    def format_error(self, path: Sequence[str | int], text: str) -> str:
         """`FILE:LINE: text` for the key at a path such as ("schedules", "close", "at"), or the last on it."""
-        return yamltext.complaint(self.origin, yamltext.line_of(self.source, path), text)
+        return yamltext.format_error(self.origin, yamltext.line_of(self.source, path), text)

@@ -12,7 +12,7 @@ from collector import duration
 from collector.config.environment import Environment
 from collector.config.model import Config
 from collector.secret import Secret
-from collector.yamltext import show
+from collector.yamltext import printable
 
 
 def describe(config: Config, environment: Environment) -> str:
@@ -22,10 +22,10 @@ def describe(config: Config, environment: Environment) -> str:
         "KIWOOM_SECRET_KEY": environment.secret_key,
         "DATABASE_URL": environment.database_url,
     }
-    heads = [f"{show(config.origin)}, digest {digest(config)}"]
+    heads = [f"{printable(config.origin)}, digest {digest(config)}"]
     heads += [f"{name}: {_presence(secret)}" for name, secret in secrets.items()]
     if environment.keys is not None:
-        heads.append(f"KIWOOM_KEYS: {show(str(environment.keys))}")
+        heads.append(f"KIWOOM_KEYS: {printable(str(environment.keys))}")
     return "".join(f"# {head}\n" for head in heads) + _body(config)
 
 

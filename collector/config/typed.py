@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from collector import duration
-from collector.config.complaints import Complaints, nearest
+from collector.config.complaints import ConfigErrors, nearest
 from collector.yamltext import Mapping, Node, Scalar, Sequence, describe, quote
 
 T = TypeVar("T")
@@ -23,17 +23,17 @@ _WHERE_SECRETS_GO = "KIWOOM_APP_KEY_FILE, KIWOOM_SECRET_KEY_FILE and DATABASE_UR
 _SECRETS = ("key", "secret", "password", "token", "database_url")
 
 
-def fill(kind: type[T], node: Node, where: str, complaints: Complaints) -> T | None:
+def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T | None:
     """A dataclass with the values of a mapping; None, and complaints, if one of them is wrong."""
     before = len(complaints)
     hints = get_type_hints(kind, include_extras=True)
     given = keys(node, where, complaints, allowed=hints)
     if len(complaints) > before and not given.entries:
         return None
-    for name in _required(kind):
+    for name in _required_fields(kind):
         if name not in given.entries:
             complaints.add(
-                node.line, f"{where}: the key {name} is missing; allowed is {_allowed(hints[name])}"
+                node.line, f"{where}: the key {name} is missing; allowed is {_describe_allowed(hints[name])}"
             )
     values = {
         name: value(hints[name], entry, f"{where}.{name}", complaints)
@@ -43,7 +43,9 @@ def fill(kind: type[T], node: Node, where: str, complaints: Complaints) -> T | N
     return kind(**values) if len(complaints) == before else None
 
 
-def keys(node: Node, where: str, complaints: Complaints, *, allowed: Iterable[str] | None = None) -> Mapping:
+def keys(
+    node: Node, where: str, complaints: ConfigErrors, *, allowed: Iterable[str] | None = None
+) -> Mapping:
     """The node as a mapping: an empty one for nothing, and (with a complaint) for a list or a scalar.
 
     With `allowed`, every other key is complained of.
@@ -61,14 +63,14 @@ def keys(node: Node, where: str, complaints: Complaints, *, allowed: Iterable[st
     return node
 
 
-def value(hint: Any, node: Node, where: str, complaints: Complaints) -> Any:
+def value(hint: Any, node: Node, where: str, complaints: ConfigErrors) -> Any:
     """One value as its type; None, and a complaint, if it is none."""
     for shape in _shapes(hint):
         if isinstance(node, Sequence) and _is_list(shape):
             return _items(shape, node, where, complaints)
         if isinstance(node, Scalar) and not _is_list(shape):
-            return _scalar(shape, node, where, complaints, allowed=_allowed(hint))
-    return complaints.add(node.line, f"{where} is {describe(node)}; allowed is {_allowed(hint)}")
+            return _scalar(shape, node, where, complaints, allowed=_describe_allowed(hint))
+    return complaints.add(node.line, f"{where} is {describe(node)}; allowed is {_describe_allowed(hint)}")
 
 
 def _advice(name: str, known: Iterable[str]) -> str:
@@ -77,28 +79,28 @@ def _advice(name: str, known: Iterable[str]) -> str:
     return nearest(name, known)
 
 
-def _required(kind: type[Any]) -> list[str]:
+def _required_fields(kind: type[Any]) -> list[str]:
     def has_none(spec: Field[Any]) -> bool:
         return spec.default is MISSING and spec.default_factory is MISSING
 
     return [spec.name for spec in fields(kind) if has_none(spec)]
 
 
-def _items(hint: Any, node: Sequence, where: str, complaints: Complaints) -> tuple[Any, ...]:
+def _items(hint: Any, node: Sequence, where: str, complaints: ConfigErrors) -> tuple[Any, ...]:
     if not node.items and any(meta.min_length for meta in _metas(hint)):
-        complaints.add(node.line, f"{where} is an empty list; allowed is {_allowed(hint)}")
+        complaints.add(node.line, f"{where} is an empty list; allowed is {_describe_allowed(hint)}")
     of = get_args(_bare(hint))[0]
     return tuple(value(of, item, f"{where}[{n}]", complaints) for n, item in enumerate(node.items))
 
 
-def _scalar(hint: Any, node: Scalar, where: str, complaints: Complaints, *, allowed: str) -> Any:
+def _scalar(hint: Any, node: Scalar, where: str, complaints: ConfigErrors, *, allowed: str) -> Any:
     try:
         if _bare(hint) is timedelta:
             return duration.parse(node.text)
         return msgspec.convert(node.text, hint, strict=False)
     except ValueError:  # msgspec.ValidationError is one
-        found = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
-        return complaints.add(node.line, found)
+        message = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
+        return complaints.add(node.line, message)
 
 
 def _shapes(hint: Any) -> list[Any]:
@@ -126,15 +128,15 @@ def _choices(hint: Any) -> tuple[str, ...]:
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _allowed(hint: Any) -> str:
+def _describe_allowed(hint: Any) -> str:
     """What a field takes, in words."""
     if len(shapes := _shapes(hint)) > 1:
-        return " or ".join(_allowed(shape) for shape in shapes)
+        return " or ".join(_describe_allowed(shape) for shape in shapes)
     (shape,) = shapes
     if descriptions := [meta.description for meta in _metas(shape) if meta.description]:
         return descriptions[0]
     if _is_list(shape):
-        return f"a list, each item {_allowed(get_args(_bare(shape))[0])}"
+        return f"a list, each item {_describe_allowed(get_args(_bare(shape))[0])}"
     if _bare(shape) is timedelta:
         return duration.ALLOWED
     choices = _choices(shape)

@@ -1,21 +1,21 @@
 """The daemon: every slot that falls due ends, for every target, as complete, suspect, failed or missed."""
 
-from collector.daemon.accounts import Accounts
+from collector.daemon.accounts import SlotAccounting
 from collector.daemon.clock import Clock, SystemClock
-from collector.daemon.help import Helper
-from collector.daemon.notify import Notify, notifier, watchdog
-from collector.daemon.roster import Roster
-from collector.daemon.watch import Daemon, Parts
+from collector.daemon.help import StandbyWorker
+from collector.daemon.notify import Notify, make_notifier, watchdog_interval
+from collector.daemon.roster import Timetable
+from collector.daemon.watch import DaemonContext, DaemonService
 
 __all__ = [
-    "Accounts",
     "Clock",
-    "Daemon",
-    "Helper",
+    "DaemonContext",
+    "DaemonService",
     "Notify",
-    "Parts",
-    "Roster",
+    "SlotAccounting",
+    "StandbyWorker",
     "SystemClock",
-    "notifier",
-    "watchdog",
+    "Timetable",
+    "make_notifier",
+    "watchdog_interval",
 ]

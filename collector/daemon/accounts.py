@@ -142,7 +142,7 @@ class Forgotten(NamedTuple):
     schedules: int = 0
 
 
-class Accounts:
+class SlotAccounting:
     """The books in the database, which lets only the lease's holder write."""
 
     def __init__(self, database: Database, registry: Registry) -> None:
@@ -152,13 +152,13 @@ class Accounts:
     async def until(self, schedules: Sequence[str]) -> dict[str, datetime]:
         """How far each schedule is accounted for; those that never ran are not there."""
         await self._registry.refresh()
-        async with self._database.session("reading the accounts") as connection:
+        async with self._database.connection("reading the accounts") as connection:
             rows = await connection.fetch(_UNTIL, schedules)
         return {row["schedule"]: row["until"] for row in rows}
 
     async def newest(self, targets: Collection[Target], until: datetime) -> list[datetime]:
         """The newest slots of which the ledger has anything for these targets, newest first."""
-        async with self._database.session("looking for the last slot") as connection:
+        async with self._database.connection("looking for the last slot") as connection:
             rows = await connection.fetch(_NEWEST, self._numbers(targets), until)
         return [row["slot"] for row in rows]
 
@@ -167,13 +167,13 @@ class Accounts:
         async with self._database.transaction("accounting") as connection:
             await connection.execute(_ACCOUNT, schedule, until)
 
-    async def miss(
+    async def record_missed(
         self, slots: Sequence[datetime], universe: str, targets: Collection[Target], reason: str
     ) -> int:
         """Enter what the ledger lacks of these slots as missed; how many slot × targets that were."""
-        await self._registry.number(targets)
+        await self._registry.register_targets(targets)
         async with self._database.transaction("entering misses") as connection:
-            return await self._missed(connection, slots, universe, targets, reason)
+            return await self._insert_missed(connection, slots, universe, targets, reason)
 
     async def settle(
         self, schedule: str, slot: datetime, universe: str, targets: Collection[Target], reason: str
@@ -181,16 +181,16 @@ class Accounts:
         """A sweep has ended: what it left out is missed, and the schedule accounted for up to its slot."""
         await self._registry.refresh()
         async with self._database.transaction("settling a slot") as connection:
-            missed = await self._missed(connection, [slot], universe, targets, reason)
+            missed = await self._insert_missed(connection, [slot], universe, targets, reason)
             await connection.execute(_ACCOUNT, schedule, slot)
             return missed
 
     async def has_run(self, slot: datetime, targets: Collection[Target]) -> bool:
         """Whether the ledger has more of a slot than that it was found too late."""
-        async with self._database.session("looking at a slot") as connection:
+        async with self._database.connection("looking at a slot") as connection:
             return bool(await connection.fetchval(_RUN_BEFORE, slot, self._numbers(targets)))
 
-    async def judge(
+    async def flag_stale(
         self, slot: datetime, targets: Collection[Target], exchanges: Collection[Exchange]
     ) -> bool:
         """Suspect the day's walks that show the session before, if all of the slot's do.
@@ -200,7 +200,7 @@ class Accounts:
         midnight = datetime.combine(kst(slot).date(), time(), KST)
         numbers = self._numbers(targets)
         async with self._database.transaction("comparing with the session before") as connection:
-            walks = await self._seen(connection, slot, numbers, midnight)
+            walks = await self._read_walks(connection, slot, numbers, midnight)
             if not is_stale(walks, exchanges) or not await connection.fetchval(_TRADED, slot, numbers):
                 return False
             known = await connection.fetchval(_SUSPECTED, midnight, slot)
@@ -214,13 +214,13 @@ class Accounts:
 
     async def keep_closings(self, calendar: Calendar, today: date) -> None:
         """When each trading day since the oldest walk closes, so that the view `daily` knows its closing walk."""
-        async with self._database.session("looking for the oldest walk") as connection:
+        async with self._database.connection("looking for the oldest walk") as connection:
             oldest: datetime | None = await connection.fetchval(_OLDEST)
         first = max(kst(oldest).date() if oldest else today, today - _KEPT)
-        days = [first + timedelta(days=number) for number in range((today - first).days + AHEAD)]
+        days = [first + timedelta(days=offset) for offset in range((today - first).days + AHEAD)]
         # A year of sessions takes a quarter of a second to work out, and sweeps run beside it.
-        found = await asyncio.to_thread(lambda: list(closings(calendar, days)))
-        await BarStore(self._database).keep_days(found)
+        closing_rows = await asyncio.to_thread(lambda: list(closings(calendar, days)))
+        await BarStore(self._database).keep_days(closing_rows)
 
     def retention(self, outages: Outages) -> Retention:
         """What drops old days; `outages` remembers which of its warnings were logged."""
@@ -245,7 +245,7 @@ class Accounts:
             schedules = await connection.fetchval(_FORGET_ACCOUNTS, now, DISCIPLINED)
         return Forgotten(lines, walks, schedules)
 
-    async def _missed(
+    async def _insert_missed(
         self,
         connection: Connection,
         slots: Sequence[datetime],
@@ -258,10 +258,10 @@ class Accounts:
         await connection.execute(_CLOSE, slots, universe)
         return int(status.rpartition(" ")[2])
 
-    async def _seen(
+    async def _read_walks(
         self, connection: Connection, slot: datetime, numbers: list[int], midnight: datetime
     ) -> Iterable[Seen]:
-        names = {number: target for target, number in self._registry.targets.items()}
+        names = {target_id: target for target, target_id in self._registry.targets.items()}
         rows = await connection.fetch(_SEEN, slot, numbers, midnight)
         return [Seen(names[row["target"]], row["rows"], row["is_same"]) for row in rows]
 

@@ -35,7 +35,7 @@ class Agreement:
             await asyncio.sleep(COMPARED_EVERY)
             await self.now()
 
-    async def reach(self, unless: asyncio.Event) -> None:
+    async def sleep_until(self, unless: asyncio.Event) -> None:
         """Return when the clocks agree, at once if they do, or when `unless` is set."""
         while await self.is_apart() and not unless.is_set():
             with suppress(TimeoutError):

@@ -21,7 +21,7 @@ class Clock(Protocol):
 
     def now(self) -> datetime: ...
 
-    async def reach(self, at: datetime, unless: asyncio.Event) -> None:
+    async def sleep_until(self, at: datetime, unless: asyncio.Event) -> None:
         """Return when the wall shows `at`, when it was stepped back, or when `unless` is set."""
 
 
@@ -31,7 +31,7 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    async def reach(self, at: datetime, unless: asyncio.Event) -> None:
+    async def sleep_until(self, at: datetime, unless: asyncio.Event) -> None:
         before = now = self.now()
         while now < at and now > before - STEP and not unless.is_set():
             try:

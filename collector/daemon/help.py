@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from collector.claims import Claims, Wanted
+from collector.claims import OpenSweep, SharedWorklist
 from collector.collect import Collector
 from collector.daemon.outages import Outages
 from collector.errors import Denied
@@ -20,32 +20,32 @@ ASKED_EVERY = 1.0
 AGAIN = 60.0
 """Seconds until a key that was denied is tried again."""
 
-Assemble = Callable[[Wanted], AbstractAsyncContextManager[Collector]]
+Assemble = Callable[[OpenSweep], AbstractAsyncContextManager[Collector]]
 """A collector that writes under the epoch of what is wanted, with the keys that its holder has not."""
 
 
-class Helper:
+class StandbyWorker:
     """Helps for as long as it runs."""
 
-    def __init__(self, claims: Claims, assemble: Assemble) -> None:
+    def __init__(self, claims: SharedWorklist, assemble: Assemble) -> None:
         self._claims = claims
         self._assemble = assemble
 
     async def run(self, outages: Outages) -> None:
         """Until cancelled. StoreError if the database is away."""
         while True:
-            wanted = await self._claims.wanted()
+            wanted = await self._claims.find_open_sweep()
             pause = ASKED_EVERY if wanted is None else await self._help(wanted, outages)
             await asyncio.sleep(pause)
 
-    async def _help(self, wanted: Wanted, outages: Outages) -> float:
+    async def _help(self, wanted: OpenSweep, outages: Outages) -> float:
         """Walk what is free of one sweep; seconds until the next look."""
         try:
             async with (
                 self._assemble(wanted) as collector,
-                self._claims.joined(wanted.slot, wanted.targets, wanted.epoch) as work,
+                self._claims.join(wanted.slot, wanted.targets, wanted.epoch) as work,
             ):
-                tally = await collector.help(wanted.slot, wanted.targets, work)
+                tally = await collector.assist(wanted.slot, wanted.targets, work)
         except Denied as error:
             outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
             return AGAIN

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from collector.schedule import Slot
+from collector.schedule import ScheduledSlot
 
 
 class Reason(StrEnum):
@@ -28,13 +28,13 @@ class Reason(StrEnum):
 class Start(NamedTuple):
     """Sweep this slot now."""
 
-    slot: Slot
+    slot: ScheduledSlot
 
 
 class Miss(NamedTuple):
     """Whatever the ledger lacks of this slot is missed, for this reason."""
 
-    slot: Slot
+    slot: ScheduledSlot
     reason: Reason
 
 
@@ -42,31 +42,31 @@ Action = Start | Miss
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ScheduleState:
     """What one schedule is at. A sweep that `is_cut` begins no further walk."""
 
-    running: Slot | None = None
+    running: ScheduledSlot | None = None
     has_waited: bool = False
     is_cut: bool = False
-    waiting: Slot | None = None
+    waiting: ScheduledSlot | None = None
 
 
-def fall_due(lane: Lane, slot: Slot) -> tuple[Lane, Sequence[Action]]:
+def fall_due(lane: ScheduleState, slot: ScheduledSlot) -> tuple[ScheduleState, Sequence[Action]]:
     """A slot of the lane has come."""
     if lane.running is None:
-        return Lane(running=slot), [Start(slot)]
+        return ScheduleState(running=slot), [Start(slot)]
     never_came = [Miss(lane.waiting, Reason.OVERRUN)] if lane.waiting else []
     return replace(lane, waiting=slot, is_cut=lane.has_waited), never_came
 
 
-def ended(lane: Lane) -> tuple[Lane, Sequence[Start]]:
+def end_sweep(lane: ScheduleState) -> tuple[ScheduleState, Sequence[Start]]:
     """The lane's sweep has ended, however."""
     if lane.waiting is None:
-        return Lane(), []
-    return Lane(running=lane.waiting, has_waited=not lane.is_cut), [Start(lane.waiting)]
+        return ScheduleState(), []
+    return ScheduleState(running=lane.waiting, has_waited=not lane.is_cut), [Start(lane.waiting)]
 
 
-def in_time(slots: Iterable[Slot], now: datetime) -> dict[str, Slot]:
+def in_time(slots: Iterable[ScheduledSlot], now: datetime) -> dict[str, ScheduledSlot]:
     """Of slots found due together, the ones that may still run: each schedule's newest, if its grace lasts."""
     newest = {slot.schedule: slot for slot in slots}
     return {name: slot for name, slot in newest.items() if now <= slot.deadline}

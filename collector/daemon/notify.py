@@ -7,7 +7,7 @@ from contextlib import suppress
 Notify = Callable[[str], None]
 
 
-def notifier(environ: Mapping[str, str]) -> Notify:
+def make_notifier(environ: Mapping[str, str]) -> Notify:
     """What sends a line such as `READY=1` to the socket in NOTIFY_SOCKET, or to nobody."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -23,7 +23,7 @@ def notifier(environ: Mapping[str, str]) -> Notify:
     return notify
 
 
-def watchdog(environ: Mapping[str, str], pid: int) -> float | None:
+def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
     """Seconds between two signs of life, half of what systemd waits for; None if it does not wait."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None

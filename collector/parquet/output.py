@@ -37,7 +37,7 @@ class _Parquet:
         self._writer.close()
 
 
-class _Csv:
+class _CsvFile:
     """Times are written with Korea's offset, as `collector sql` has them."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -73,7 +73,7 @@ def _escape_formulas(texts: Any) -> Any:
     return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
-_FORMATS: dict[str, Any] = {"parquet": _Parquet, "csv": _Csv}
+_FORMATS: dict[str, Any] = {"parquet": _Parquet, "csv": _CsvFile}
 
 
 @contextmanager

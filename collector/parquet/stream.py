@@ -31,7 +31,7 @@ TAIL = b"\xff\xff"
 
 _CHUNK = 2048
 """Rows at a time: what is read and written with steps should stay in the processor's cache."""
-_STARTS = [2 + 4 * place + before for place, before in enumerate(accumulate(FIELDS.values(), initial=0), 1)]
+_STARTS = [2 + 4 * index + before for index, before in enumerate(accumulate(FIELDS.values(), initial=0), 1)]
 _PLACES = list(zip(FIELDS, FIELDS.values(), _STARTS, strict=False))
 _EMPTY = Struct(">h").pack(len(FIELDS)) + b"".join(
     Struct(">i").pack(width) + bytes(width) for width in FIELDS.values()
@@ -94,7 +94,7 @@ class Splitter:
             self.columns[name] += values
 
 
-def joined(columns: Mapping[str, memoryview], count: int) -> Iterator[bytes]:
+def interleave_columns(columns: Mapping[str, memoryview], count: int) -> Iterator[bytes]:
     """The stream of `count` rows, in pieces."""
     yield HEAD
     for first in range(0, count, _CHUNK):

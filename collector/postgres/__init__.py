@@ -1,13 +1,19 @@
 """The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
 
-from collector.postgres.address import Address, parse
-from collector.postgres.failure import DROP_REFUSED, LockNotGranted, describe_refusal, is_refusal, translated
+from collector.postgres.address import Dsn, parse_dsn
+from collector.postgres.failure import (
+    DROP_REFUSED,
+    LockNotGranted,
+    describe_refusal,
+    is_refusal,
+    translate_errors,
+)
 from collector.postgres.session import Connection, Pool, check_server, connect, open_pool, transaction
 
 __all__ = [
     "DROP_REFUSED",
-    "Address",
     "Connection",
+    "Dsn",
     "LockNotGranted",
     "Pool",
     "check_server",
@@ -15,7 +21,7 @@ __all__ = [
     "describe_refusal",
     "is_refusal",
     "open_pool",
-    "parse",
+    "parse_dsn",
     "transaction",
-    "translated",
+    "translate_errors",
 ]

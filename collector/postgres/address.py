@@ -61,7 +61,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Dsn:
     """One database of one server.
 
     `host` is a name, an address, or (with a leading `/`) the folder of a socket. Without a `password` the
@@ -90,18 +90,18 @@ class Address:
         return self.host.startswith("/")
 
 
-def parse(url: str) -> Address:
+def parse_dsn(url: str) -> Dsn:
     """Read a DATABASE_URL; ConfigError says what is wrong with it, never what its password is."""
     url = _bare(url)
     match = _URL.fullmatch(url)
     if match is None or "@" in (match[2] or "") + (match[3] or ""):
         raise _wrong(_why_not(url))
-    credentials, _, place = match[1].rpartition("@")
+    credentials, _, location = match[1].rpartition("@")
     user, _, password = credentials.partition(":")
-    host, port = _place(place)
+    host, port = _place(location)
     given = {"user": user, "password": password, "host": host, "port": port, "dbname": match[2] or ""}
     given |= dict(_parameters(match[3] or ""))
-    return _address({name: _decoded(name, text) for name, text in given.items() if text})
+    return _address({name: _decode(name, text) for name, text in given.items() if text})
 
 
 def _bare(url: str) -> str:
@@ -155,7 +155,7 @@ def _why_refused(name: str, text: str) -> str:
     return f"{shown} is not known; allowed are {', '.join(_PARAMETERS)}"
 
 
-def _decoded(name: str, text: str) -> str:
+def _decode(name: str, text: str) -> str:
     if _BAD_PERCENT.search(text):
         raise _wrong(f"in its {name}, a % is not followed by two hexadecimal digits; a % itself is %25")
     try:
@@ -164,7 +164,7 @@ def _decoded(name: str, text: str) -> str:
         raise _wrong(f"its {name} is not UTF-8 once it is decoded") from None
 
 
-def _address(given: dict[str, str]) -> Address:
+def _address(given: dict[str, str]) -> Dsn:
     if not given.get("host"):
         raise _wrong(f"it names no host (its form is {FORM}, or ?host=/socket/folder)")
     if "," in given["host"]:
@@ -172,7 +172,7 @@ def _address(given: dict[str, str]) -> Address:
     user = given.get("user") or getpass.getuser()
     authority = given.get("sslrootcert", "")
     default = "verify-full" if authority == "system" else "prefer"
-    return Address(
+    return Dsn(
         host=given["host"],
         port=_port(given.get("port", "5432")),
         user=user,

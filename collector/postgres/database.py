@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from collector.errors import StoreError, StoreFailure
-from collector.postgres.address import Address
-from collector.postgres.failure import translated
+from collector.postgres.address import Dsn
+from collector.postgres.failure import translate_errors
 from collector.postgres.session import Connection, Pool, transaction
 
 TIMEOUT = 13.5
@@ -19,10 +19,10 @@ class Database:
     """A pool and where it leads. Whoever opened the pool closes it."""
 
     pool: Pool
-    address: Address
+    address: Dsn
 
     @asynccontextmanager
-    async def session(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
+    async def connection(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         """A session for one purpose, named by `what` in the StoreError that a failure becomes.
 
         One that is given up in the middle of something is dropped: the driver would wait for the server to take
@@ -30,7 +30,7 @@ class Database:
         """
         try:
             async with (
-                translated(what, self.address, timeout=timeout),
+                translate_errors(what, self.address, timeout=timeout),
                 self.pool.acquire(timeout=timeout) as connection,
             ):
                 try:
@@ -49,8 +49,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
-        """As `session`, inside one transaction: committed if the block ends, rolled back if it raises."""
-        async with self.session(what, timeout=timeout) as connection, transaction(connection):
+        """As `connection`, inside one transaction: committed if the block ends, rolled back if it raises."""
+        async with self.connection(what, timeout=timeout) as connection, transaction(connection):
             yield connection
 
 

@@ -14,7 +14,7 @@ import asyncpg
 from asyncpg import LockNotAvailableError as LockNotGranted
 
 from collector.errors import StoreError, StoreFailure
-from collector.postgres.address import Address
+from collector.postgres.address import Dsn
 
 __all__ = [
     "DRIVER_ERRORS",
@@ -24,7 +24,7 @@ __all__ = [
     "LockNotGranted",
     "describe_refusal",
     "is_refusal",
-    "translated",
+    "translate_errors",
 ]
 
 DRIVER_ERRORS = (
@@ -143,7 +143,7 @@ def describe_refusal(error: asyncpg.PostgresError) -> str:
 
 
 @asynccontextmanager
-async def translated(what: str, address: Address, *, timeout: float) -> AsyncIterator[None]:
+async def translate_errors(what: str, address: Dsn, *, timeout: float) -> AsyncIterator[None]:
     """Bound a conversation with the database and turn its failure into one StoreError.
 
     `what` opens the message ("storing KOSPI/001/KRX"); `timeout` is in seconds and for the whole block,
@@ -168,7 +168,7 @@ def _late(timeout: float) -> _Meaning:
     return _LATE._replace(reason=f"no answer within {timeout:g} s")
 
 
-def _meaning(error: BaseException, address: Address) -> _Meaning:
+def _meaning(error: BaseException, address: Dsn) -> _Meaning:
     """The reason and what to do, from the first in the chain of causes that tells more than "broken off"."""
     for cause in _chain(error):
         if isinstance(cause, asyncpg.PostgresError):
@@ -193,25 +193,25 @@ def _is_broken_off(error: asyncpg.InterfaceError) -> bool:
     return not isinstance(error, ValueError | asyncpg.UnsupportedClientFeatureError)
 
 
-def _state(error: asyncpg.PostgresError, address: Address) -> _Meaning:
+def _state(error: asyncpg.PostgresError, address: Dsn) -> _Meaning:
     code = error.sqlstate or ""
     message = " ".join(str(error.args[0]).split())
     if code.startswith("08") and _POOLER_WORDS.search(message) and not address.pgbouncer:
-        return _filled(_POOLER, address, message)
+        return _fill_in(_POOLER, address, message)
     if isinstance(error, asyncpg.PostgresConnectionError):
         return _LOST
     if code == "42501":
-        return _filled(_denied(message, address), address, message)
+        return _fill_in(_explain_denied(message, address), address, message)
     unknown = _Meaning(f"{{message}} [{code}]", getattr(error, "hint", None) or "")
-    return _filled(_STATES.get(code, unknown), address, message)
+    return _fill_in(_STATES.get(code, unknown), address, message)
 
 
-def _filled(meaning: _Meaning, address: Address, message: str) -> _Meaning:
+def _fill_in(meaning: _Meaning, address: Dsn, message: str) -> _Meaning:
     reason = meaning.reason.format(user=address.user, database=address.database, message=message)
     return meaning._replace(reason=reason)
 
 
-def _denied(message: str, address: Address) -> _Meaning:
+def _explain_denied(message: str, address: Dsn) -> _Meaning:
     """The statement that gives the right which the server's message names, as far as it names one."""
     role, hint = _identifier(address.user), "grant it, or let the owner run `collector migrate`"
     if match := _DENIED.search(message):
@@ -237,7 +237,7 @@ def _identifier(name: str) -> str:
     return f'"{doubled}"'
 
 
-def _network(error: OSError, address: Address) -> _Meaning:
+def _network(error: OSError, address: Dsn) -> _Meaning:
     if isinstance(error, socket.gaierror):
         return _Meaning("the host name is not known", "correct the host in DATABASE_URL, or the name service")
     if isinstance(error, ssl.SSLError):
@@ -253,7 +253,7 @@ def _network(error: OSError, address: Address) -> _Meaning:
     return _Meaning(f"it cannot be reached: {error.strerror}", "correct DATABASE_URL, or the network")
 
 
-def _nothing_there(address: Address) -> _Meaning:
+def _nothing_there(address: Dsn) -> _Meaning:
     is_gone = address.is_socket and not Path(address.host).is_dir()
     if not address.is_private:
         reason = (

@@ -12,8 +12,8 @@ from asyncpg import Connection, Pool
 from asyncpg.transaction import Transaction
 
 from collector.errors import ConfigError
-from collector.postgres.address import Address
-from collector.postgres.failure import DRIVER_ERRORS, POOLER_HINT, translated
+from collector.postgres.address import Dsn
+from collector.postgres.failure import DRIVER_ERRORS, POOLER_HINT, translate_errors
 
 __all__ = ["Connection", "Pool", "check_server", "connect", "open_pool", "transaction"]
 
@@ -37,34 +37,39 @@ WHERE datname = current_database()
 
 @asynccontextmanager
 async def connect(
-    address: Address, *, timeout: float = 10.0, statement_timeout: float = 30.0
+    address: Dsn, *, timeout: float = 10.0, statement_timeout: float = 30.0
 ) -> AsyncIterator[Connection]:
     """One session of one's own; both limits are seconds. StoreError if there is none to be had."""
-    async with translated("connecting", address, timeout=timeout):
-        connection = await _opened(**_arguments(address, statement_timeout))
+    async with translate_errors("connecting", address, timeout=timeout):
+        connection = await _open_connection(**_arguments(address, statement_timeout))
     try:
         yield connection
     finally:
-        await _closed(connection)
+        await _close(connection)
 
 
 @asynccontextmanager
 async def open_pool(
-    address: Address, *, size: int = 4, timeout: float = 10.0, statement_timeout: float = 30.0
+    address: Dsn, *, size: int = 4, timeout: float = 10.0, statement_timeout: float = 30.0
 ) -> AsyncIterator[Pool]:
     """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once.
 
     None of them is kept for its own sake: the driver would open it anew behind our back, without a limit in time.
     """
     arguments = _arguments(address, statement_timeout)
-    async with translated("connecting", address, timeout=timeout):
+    async with translate_errors("connecting", address, timeout=timeout):
         pool = await asyncpg.create_pool(
-            min_size=0, init_size=1, max_size=size, connect=_opened, reset=_nothing_to_reset, **arguments
+            min_size=0,
+            init_size=1,
+            max_size=size,
+            connect=_open_connection,
+            reset=_nothing_to_reset,
+            **arguments,
         )
     try:
         yield pool
     finally:
-        await _closed(pool)
+        await _close(pool)
 
 
 async def _nothing_to_reset(connection: Connection) -> None:
@@ -73,7 +78,7 @@ async def _nothing_to_reset(connection: Connection) -> None:
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """All of the block or nothing of it, read committed; inside `translated`, in place of the driver's own.
+    """All of the block or nothing of it, read committed; inside `translate_errors`, in place of the driver's own.
 
     The driver's waits for its ROLLBACK without a limit, and where the network is silent that wait is for
     ever: the time-out that ended the block is already spent. Here the way back is bounded, the session is
@@ -89,7 +94,7 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        await _rolled_back(connection, block)
+        await _roll_back(connection, block)
         raise
     try:
         await block.commit()
@@ -100,7 +105,7 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
         raise
 
 
-async def _rolled_back(connection: Connection, block: Transaction) -> None:
+async def _roll_back(connection: Connection, block: Transaction) -> None:
     try:
         async with asyncio.timeout(UNDOING):
             await block.rollback()
@@ -164,7 +169,7 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the driver has no t
         return self._top_xact is None and not self.is_in_transaction()
 
 
-def _arguments(address: Address, statement_timeout: float) -> dict[str, Any]:
+def _arguments(address: Dsn, statement_timeout: float) -> dict[str, Any]:
     """What the driver is told, field by field: the rest it would take from the environment."""
     password = address.password.reveal() if address.password else None
     return {
@@ -198,7 +203,7 @@ _NEEDED = {
 }
 
 
-def _settings(address: Address, statement_timeout: float) -> dict[str, str]:
+def _settings(address: Dsn, statement_timeout: float) -> dict[str, str]:
     """The settings of a session from its start; PgBouncer refuses those that it does not track."""
     tracked = {"application_name": "collector", "timezone": "UTC"}
     if address.pgbouncer:
@@ -222,7 +227,7 @@ def _literal(text: str, name: str) -> str:
     return text if name in ("search_path", "datestyle") else f"'{text}'"
 
 
-def _ssl(address: Address) -> str | ssl.SSLContext | bool:
+def _ssl(address: Dsn) -> str | ssl.SSLContext | bool:
     if address.is_socket or address.sslmode == "disable":
         return False
     if not address.sslmode.startswith("verify"):
@@ -237,18 +242,18 @@ def _ssl(address: Address) -> str | ssl.SSLContext | bool:
     return context
 
 
-async def _opened(*dsn: None, statement_timeout: float, **arguments: Any) -> Connection:
+async def _open_connection(*dsn: None, statement_timeout: float, **arguments: Any) -> Connection:
     """Also what the pool calls, which passes a DSN that is always None first."""
     connection = await asyncpg.connect(*dsn, **arguments)
     if (
         type(connection) is PooledConnection
     ):  # isinstance says yes to every connection: the driver's metaclass
         connection.transaction_settings = _transaction_settings(statement_timeout)
-    _notice_a_dead_peer(connection._transport.get_extra_info("socket"))
+    _enable_keepalive(connection._transport.get_extra_info("socket"))
     return connection
 
 
-def _notice_a_dead_peer(wire: socket.socket) -> None:
+def _enable_keepalive(wire: socket.socket) -> None:
     """Let the kernel find out within half a minute that the peer is gone; the driver sets nothing of it."""
     if wire.family == socket.AF_UNIX:
         return
@@ -258,19 +263,19 @@ def _notice_a_dead_peer(wire: socket.socket) -> None:
             wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-async def _closed(session: Connection | Pool) -> None:
+async def _close(resource: Connection | Pool) -> None:
     """Say goodbye; drop the socket if that takes too long, fails, or is cancelled."""
     try:
         with suppress(TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             async with asyncio.timeout(CLOSING):
-                await session.close()
+                await resource.close()
     finally:
-        session.terminate()
+        resource.terminate()
 
 
-async def check_server(connection: Connection, address: Address) -> list[str]:
+async def check_server(connection: Connection, address: Dsn) -> list[str]:
     """Refuse a server that cannot keep what we promise; return what weakens the promise, as lines to log."""
-    async with translated("looking at the server", address, timeout=10.0):
+    async with translate_errors("looking at the server", address, timeout=10.0):
         version = connection.get_server_version()
         encoding = await connection.fetchval("SHOW server_encoding")
         rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _PROMISE)

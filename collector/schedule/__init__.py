@@ -13,25 +13,25 @@ from typing import NamedTuple
 
 from collector.calendar import Calendar, Session, kst
 from collector.model import KST
-from collector.schedule.form import AtEdge, AtTime, Days, Every, Schedule, ScheduleError, parse
+from collector.schedule.form import AtSessionBoundary, AtTime, Days, Every, Schedule, ScheduleError, parse
 
 __all__ = [
     "HORIZON",
-    "AtEdge",
+    "AtSessionBoundary",
     "AtTime",
     "Days",
     "Every",
     "Schedule",
     "ScheduleError",
+    "ScheduledSlot",
     "Skip",
-    "Slot",
-    "due",
+    "due_slots",
     "instants",
+    "list_skips",
+    "merge_slots",
     "next_slot",
     "parse",
-    "skipped",
     "slots",
-    "timetable",
 ]
 
 HORIZON = timedelta(days=800)
@@ -41,7 +41,7 @@ _REACH = timedelta(minutes=10)
 _DAY = timedelta(days=1)
 
 
-class Slot(NamedTuple):
+class ScheduledSlot(NamedTuple):
     """A sweep that is due: KST, whole seconds; `session` is the one that the slot is counted from.
 
     Found later than `deadline`, the slot is missed. Without a `grace` that is half an interval after it (ten
@@ -63,21 +63,21 @@ class Skip(NamedTuple):
     reason: str
 
 
-def slots(schedule: Schedule, calendar: Calendar, start: datetime, end: datetime) -> Iterator[Slot]:
+def slots(schedule: Schedule, calendar: Calendar, start: datetime, end: datetime) -> Iterator[ScheduledSlot]:
     """The schedule's slots from `start` on and before `end`, in time order."""
-    for at, session in _found(schedule, calendar, start, end):
+    for at, session in _instants_with_sessions(schedule, calendar, start, end):
         deadline = _deadline(schedule, calendar, session, at)
-        yield Slot(at, schedule.name, schedule.universe, schedule.session, deadline)
+        yield ScheduledSlot(at, schedule.name, schedule.universe, schedule.session, deadline)
 
 
 def instants(schedule: Schedule, calendar: Calendar, start: datetime, end: datetime) -> Iterator[datetime]:
     """The same without what belongs to them."""
-    return (at for at, _ in _found(schedule, calendar, start, end))
+    return (at for at, _ in _instants_with_sessions(schedule, calendar, start, end))
 
 
-def timetable(
+def merge_slots(
     schedules: Sequence[Schedule], calendar: Calendar, start: datetime, end: datetime
-) -> Iterator[Slot]:
+) -> Iterator[ScheduledSlot]:
     """The slots of all schedules from `start` on and before `end`, in time order, then by schedule name.
 
     One universe is never due twice at an instant: where its schedules meet, the first name has the slot.
@@ -91,19 +91,19 @@ def timetable(
             yield slot
 
 
-def due(
+def due_slots(
     schedules: Sequence[Schedule], calendar: Calendar, after: datetime, until: datetime
-) -> Iterator[Slot]:
+) -> Iterator[ScheduledSlot]:
     """What fell due between two looks at the clock: slots later than `after` and not later than `until`."""
-    return timetable(schedules, calendar, after + datetime.resolution, until + datetime.resolution)
+    return merge_slots(schedules, calendar, after + datetime.resolution, until + datetime.resolution)
 
 
-def next_slot(schedules: Sequence[Schedule], calendar: Calendar, after: datetime) -> Slot | None:
+def next_slot(schedules: Sequence[Schedule], calendar: Calendar, after: datetime) -> ScheduledSlot | None:
     """The first slot later than `after`; None if there is none within `HORIZON`."""
-    return next(due(schedules, calendar, after, after + HORIZON), None)
+    return next(due_slots(schedules, calendar, after, after + HORIZON), None)
 
 
-def skipped(schedules: Sequence[Schedule], calendar: Calendar, start: date, end: date) -> Iterator[Skip]:
+def list_skips(schedules: Sequence[Schedule], calendar: Calendar, start: date, end: date) -> Iterator[Skip]:
     """The days from `start` on and before `end` that some schedule passes over, with the reasons."""
     for day in _days(start, end):
         reasons = dict.fromkeys(filter(None, (_why_not(schedule, calendar, day) for schedule in schedules)))
@@ -111,7 +111,7 @@ def skipped(schedules: Sequence[Schedule], calendar: Calendar, start: date, end:
             yield Skip(day, "; ".join(reasons))
 
 
-def _found(
+def _instants_with_sessions(
     schedule: Schedule, calendar: Calendar, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, Session | None]]:
     start, end = kst(start), kst(end)
@@ -130,12 +130,12 @@ def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple
     match schedule.when:
         case AtTime(clock):
             yield datetime.combine(day, clock, KST), None
-        case AtEdge(name, edge, offset):
+        case AtSessionBoundary(name, edge, offset):
             if session := calendar.session(day, name):
                 yield (session.opens if edge == "open" else session.closes) + offset, session
         case Every(interval, None):
             midnight = datetime.combine(day, time(), KST)
-            yield from ((midnight + number * interval, None) for number in range(-(-_DAY // interval)))
+            yield from ((midnight + step * interval, None) for step in range(-(-_DAY // interval)))
         case Every(interval, str(name)):
             if session := calendar.session(day, name):
                 yield from _steps(session, interval)
@@ -192,4 +192,4 @@ def _why_not(schedule: Schedule, calendar: Calendar, day: date) -> str | None:
 
 
 def _days(start: date, end: date) -> Iterator[date]:
-    return (start + number * _DAY for number in range((end - start).days))
+    return (start + offset * _DAY for offset in range((end - start).days))

@@ -51,7 +51,7 @@ class AtTime(NamedTuple):
     time: time
 
 
-class AtEdge(NamedTuple):
+class AtSessionBoundary(NamedTuple):
     """At an instant counted from a session's opening or closing."""
 
     session: str
@@ -61,11 +61,11 @@ class AtEdge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a universe is swept. `grace` is None for the default, which `Slot` describes."""
+    """When a universe is swept. `grace` is None for the default, which `ScheduledSlot` describes."""
 
     name: str
     universe: str
-    when: Every | AtTime | AtEdge
+    when: Every | AtTime | AtSessionBoundary
     days: Days = Days.TRADING
     grace: timedelta | None = None
 
@@ -93,7 +93,7 @@ def parse(
     )
 
 
-def _when(every: str | None, during: str | None, at: str | None) -> Every | AtTime | AtEdge:
+def _when(every: str | None, during: str | None, at: str | None) -> Every | AtTime | AtSessionBoundary:
     if at is not None:
         for field, text in (("every", every), ("during", during)):
             if text is not None:
@@ -108,12 +108,12 @@ def _when(every: str | None, during: str | None, at: str | None) -> Every | AtTi
     return Every(_span("every", every, _DAY), _during(during.strip()))
 
 
-def _at(text: str) -> AtTime | AtEdge:
+def _at(text: str) -> AtTime | AtSessionBoundary:
     if match := _CLOCK.fullmatch(text.strip()):
         return AtTime(time(int(match[1]), int(match[2])))
     if match := _EDGE.fullmatch(text.strip()):
         offset = _span("at", match[4], _DAY) if match[4] else timedelta(0)
-        return AtEdge(_session("at", match[1]), match[2], -offset if match[3] == "-" else offset)
+        return AtSessionBoundary(_session("at", match[1]), match[2], -offset if match[3] == "-" else offset)
     raise ScheduleError("at", f"{quote(text)} is no instant; allowed is {_INSTANTS}")
 
 

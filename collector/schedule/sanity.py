@@ -15,7 +15,7 @@ _MINUTE = timedelta(minutes=1)
 _YEAR = timedelta(days=366)
 
 
-class Complaint(NamedTuple):
+class ScheduleWarning(NamedTuple):
     """What is wrong with which key of a schedule; one that is `forcible` gives way to --force."""
 
     schedule: str
@@ -24,7 +24,9 @@ class Complaint(NamedTuple):
     forcible: bool = False
 
 
-def complaints(schedules: Sequence[Schedule], calendar: Calendar, *, start: datetime) -> Iterator[Complaint]:
+def validate(
+    schedules: Sequence[Schedule], calendar: Calendar, *, start: datetime
+) -> Iterator[ScheduleWarning]:
     """Whatever is wrong with schedules that run from `start` on, each thing once."""
     for schedule in schedules:
         yield from _alone(schedule, calendar, start)
@@ -33,30 +35,30 @@ def complaints(schedules: Sequence[Schedule], calendar: Calendar, *, start: date
         yield from _together(same, calendar, start)
 
 
-def _alone(schedule: Schedule, calendar: Calendar, start: datetime) -> Iterator[Complaint]:
+def _alone(schedule: Schedule, calendar: Calendar, start: datetime) -> Iterator[ScheduleWarning]:
     if next_slot([schedule], calendar, start) is None:
         message = f"never falls due within {HORIZON.days} days; allowed is a session that opens"
-        yield Complaint(schedule.name, _key(schedule), message)
+        yield ScheduleWarning(schedule.name, _key(schedule), message)
     if isinstance(schedule.when, Every):
         yield from _interval(schedule.name, schedule.when, calendar, kst(start).date())
 
 
-def _interval(name: str, when: Every, calendar: Calendar, start: date) -> Iterator[Complaint]:
+def _interval(name: str, when: Every, calendar: Calendar, start: date) -> Iterator[ScheduleWarning]:
     shown = duration.show(when.interval)
     if when.interval < _MINUTE:
         message = f"{shown} is below one minute; allowed is 1m and more, or less with --force"
-        yield Complaint(name, "every", message, forcible=True)
+        yield ScheduleWarning(name, "every", message, forcible=True)
     if when.session is None:
         return
-    days = (start + timedelta(days=number) for number in range(_YEAR.days))
-    found = filter(None, (calendar.session(day, when.session) for day in days))
-    longest = max((session.closes - session.opens for session in found), default=when.interval)
+    days = (start + timedelta(days=offset) for offset in range(_YEAR.days))
+    sessions = filter(None, (calendar.session(day, when.session) for day in days))
+    longest = max((session.closes - session.opens for session in sessions), default=when.interval)
     if when.interval > longest:
         message = f"{shown} is longer than {when.session}; allowed is up to {duration.show(longest)}"
-        yield Complaint(name, "every", message)
+        yield ScheduleWarning(name, "every", message)
 
 
-def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> Iterator[Complaint]:
+def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> Iterator[ScheduleWarning]:
     """Slots that two schedules of one universe share on ordinary days.
 
     On a day with hours of its own sessions may touch that never do otherwise; that is no mistake of the
@@ -73,7 +75,7 @@ def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> 
         message = (
             f"falls on {at:%Y-%m-%d %H:%M:%S} like {first}, for the same universe; allowed is one of them"
         )
-        yield Complaint(second, key, message)
+        yield ScheduleWarning(second, key, message)
 
 
 def _marks(schedule: Schedule, calendar: Calendar, start: datetime) -> Iterator[tuple[datetime, str, str]]:

@@ -8,38 +8,40 @@ from random import Random
 
 from collector.model import KST, Exchange, Sector
 from collector.simulator import calls, protocol
-from collector.simulator.arrivals import Arrival, Book
+from collector.simulator.arrivals import Arrival, RequestLog
 from collector.simulator.calls import Call
-from collector.simulator.clock import Clock
+from collector.simulator.clock import SimulatedClock
 from collector.simulator.endpoints import Endpoints
-from collector.simulator.faults import Board, Case, Stage
-from collector.simulator.gate import Gate
-from collector.simulator.http import Answer, Request
-from collector.simulator.market import Market
+from collector.simulator.faults import FaultContext, FaultSet, Stage
+from collector.simulator.gate import RateLimit
+from collector.simulator.http import HttpRequest, HttpResponse
+from collector.simulator.market import SimulatedMarket
 from collector.simulator.options import Options
-from collector.simulator.protocol import Place
-from collector.simulator.reply import Reply, answer, refused
-from collector.simulator.tokens import Token, Tokens, digest
+from collector.simulator.protocol import PagePosition
+from collector.simulator.reply import SimulatedReply, answer, refuse
+from collector.simulator.tokens import IssuedToken, IssuedTokens, digest
 
 
-class Api:
+class SimulatedApi:
     """Kiwoom's server as the options want it; `faults` can be switched while it runs, `book` tells what came."""
 
-    def __init__(self, options: Options, market: Market, clock: Clock, sectors: Mapping[str, Sector]) -> None:
+    def __init__(
+        self, options: Options, market: SimulatedMarket, clock: SimulatedClock, sectors: Mapping[str, Sector]
+    ) -> None:
         self.options = options
         self.market = market
         self.clock = clock
-        self.book = Book(options.log_size)
-        self.gate = Gate(options)
-        self.tokens = Tokens(
+        self.book = RequestLog(options.log_size)
+        self.gate = RateLimit(options)
+        self.tokens = IssuedTokens(
             options.keys, options.token_life, options.token_rule, options.seed, options.tokens
         )
-        self.faults = Board(options.faults, options.seed)
+        self.faults = FaultSet(options.faults, options.seed)
         self._endpoints = Endpoints(market, sectors, clock)
         self._walks = 0
         self._random = Random(options.seed)  # noqa: S311 - jitter, not a secret
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
         await self._travel()
         arrived = time.monotonic()
         call = calls.read(request, self._walks + 1, bound_to_token=self.options.keys_die_with_token)
@@ -58,7 +60,7 @@ class Api:
         if latency or jitter:
             await asyncio.sleep((latency + jitter * self._random.random()) / 2)
 
-    def _enter(self, call: Call, token: Token | None, arrived: float) -> Arrival:
+    def _enter(self, call: Call, token: IssuedToken | None, arrived: float) -> Arrival:
         """Write a request into the book."""
         app_key = token.app_key if token is not None else call.fields.get("appkey", "")
         arrival = self.book.arrive(at=arrived, key=digest(app_key) if app_key else "", api_id=call.api_id)
@@ -68,41 +70,43 @@ class Api:
             call.symbol,
         )
         arrival.exchange, arrival.page = call.exchange or "", call.page
-        if call.place is not None:
-            arrival.walk = call.place.walk
-            self._walks = max(self._walks, call.place.walk)
+        if call.position is not None:
+            arrival.walk = call.position.walk
+            self._walks = max(self._walks, call.position.walk)
         return arrival
 
-    def _answer(self, call: Call, token: Token | None, arrived: float) -> tuple[Reply, Answer]:
+    def _answer(
+        self, call: Call, token: IssuedToken | None, arrived: float
+    ) -> tuple[SimulatedReply, HttpResponse]:
         reply = self._refusal(call, token, arrived)
         if reply is not None:
             return reply, answer(reply)
-        if not self.faults.switches or call.place is None:
+        if not self.faults.switches or call.position is None:
             reply = self._reply(call)
             return reply, answer(reply)
-        return self._struck(call)
+        return self._apply_faults(call)
 
-    def _refusal(self, call: Call, token: Token | None, arrived: float) -> Reply | None:
+    def _refusal(self, call: Call, token: IssuedToken | None, arrived: float) -> SimulatedReply | None:
         """Why a call is not answered at all, None if it is."""
         if calls.PATHS.get(call.api_id) != call.path:
-            return refused(call.api_id, protocol.wrong_api(call.api_id, call.path), "wrong_api")
+            return refuse(call.api_id, protocol.wrong_api(call.api_id, call.path), "wrong_api")
         if call.is_data:
             if token is None:
-                return refused(call.api_id, protocol.TOKEN_DEAD, "token_dead")
+                return refuse(call.api_id, protocol.TOKEN_DEAD, "token_dead")
             throttled = self.gate.refusal(token.app_key, call.api_id, arrived)
             if throttled is not None:
-                return refused(call.api_id, throttled, "throttled")
+                return refuse(call.api_id, throttled, "throttled")
         return self._objection(call)
 
-    def _objection(self, call: Call) -> Reply | None:
+    def _objection(self, call: Call) -> SimulatedReply | None:
         """What is wrong with the fields of a call, None if nothing is."""
         field = calls.missing_field(call)
         if field is not None:
-            return refused(call.api_id, protocol.missing(field), "missing")
-        if call.place is None:
-            return refused(call.api_id, protocol.malformed("next-key"), "malformed")
+            return refuse(call.api_id, protocol.missing(field), "missing")
+        if call.position is None:
+            return refuse(call.api_id, protocol.refuse_malformed("next-key"), "malformed")
         if self.options.mock and not self._is_served_by_mock(call):
-            return refused(call.api_id, protocol.malformed("stex_tp"), "malformed")
+            return refuse(call.api_id, protocol.refuse_malformed("stex_tp"), "malformed")
         return None
 
     def _is_served_by_mock(self, call: Call) -> bool:
@@ -110,10 +114,10 @@ class Api:
             return self.options.mock_consolidated
         return call.exchange is not Exchange.NXT
 
-    def _struck(self, call: Call) -> tuple[Reply, Answer]:
+    def _apply_faults(self, call: Call) -> tuple[SimulatedReply, HttpResponse]:
         """The answer under faults: one may refuse, any number may bend what is said and how it is sent."""
-        empty = Reply(call.api_id)
-        case = Case(
+        empty = SimulatedReply(call.api_id)
+        case = FaultContext(
             call, empty, answer(empty), self.market, self.tokens, self.clock.moments(), self._key_of(call)
         )  # fmt: skip
         struck = self.faults.strike(case, Stage.REFUSE)
@@ -128,30 +132,32 @@ class Api:
         return case.reply, case.answer
 
     def _key_of(self, call: Call) -> protocol.KeyOf:
-        asked = calls.asked(call, self.options.keys_die_with_token)
+        asked = calls.request_fingerprint(call, self.options.keys_die_with_token)
 
-        def key_of(place: Place) -> str:
-            return protocol.next_key(place, asked)
+        def key_of(position: PagePosition) -> str:
+            return protocol.next_key(position, asked)
 
         return key_of
 
-    def _reply(self, call: Call) -> Reply:
+    def _reply(self, call: Call) -> SimulatedReply:
         if call.api_id == "au10001":
             return self._issue(call)
         if call.api_id == "au10002":
             self.tokens.revoke(call.fields["token"])
-            return Reply(call.api_id)
+            return SimulatedReply(call.api_id)
         return self._endpoints.answer(call, self._key_of(call))
 
-    def _issue(self, call: Call) -> Reply:
+    def _issue(self, call: Call) -> SimulatedReply:
         """au10001. Keys of the other host give themselves away by how they begin."""
         app_key, secret = call.fields["appkey"], call.fields["secretkey"]
         if app_key.lower().startswith("real" if self.options.mock else "mock"):
-            return refused(call.api_id, protocol.WRONG_HOST, "wrong_host")
+            return refuse(call.api_id, protocol.WRONG_HOST, "wrong_host")
         if not self.tokens.knows(app_key, secret):
             is_flood = self.tokens.is_flooding(app_key, time.monotonic())
             refusal = protocol.FLOOD_OF_WRONG_KEYS if is_flood else protocol.WRONG_KEYS
-            return refused(call.api_id, refusal, "wrong_keys")
+            return refuse(call.api_id, refusal, "wrong_keys")
         token = self.tokens.issue(app_key, datetime.now(KST))
         expires = f"{token.expires:%Y%m%d%H%M%S}"
-        return Reply(call.api_id, fields={"expires_dt": expires, "token_type": "bearer", "token": token.text})
+        return SimulatedReply(
+            call.api_id, fields={"expires_dt": expires, "token_type": "bearer", "token": token.text}
+        )

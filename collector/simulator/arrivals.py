@@ -28,7 +28,7 @@ class Arrival:
     bytes: int = 0
 
 
-class Book:
+class RequestLog:
     """Keeps the last arrivals whole and counts all of them."""
 
     def __init__(self, size: int) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from json import JSONDecodeError, loads
 
 from collector.model import Exchange
-from collector.simulator.http import Request
-from collector.simulator.protocol import EXCHANGES, Place, place_of
+from collector.simulator.http import HttpRequest
+from collector.simulator.protocol import EXCHANGES, PagePosition, place_of
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "au10001": ("grant_type", "appkey", "secretkey"),
@@ -30,7 +30,8 @@ _BY_PATH = {"/oauth2/token": "au10001", "/oauth2/revoke": "au10002"}
 
 @dataclass(slots=True)
 class Call:
-    """One request, read. `asked` is what a continuation must repeat; `key` the next-key sent, "" on a first page."""
+    """One request, read. `request_fingerprint` is what a continuation must repeat; `key` the next-key sent,
+    "" on a first page."""
 
     api_id: str
     path: str
@@ -39,7 +40,7 @@ class Call:
     key: str
     agent: str = ""
     """What the client says that it is."""
-    place: Place | None = None
+    position: PagePosition | None = None
     """Where in a walk it stands; None for a key that was never given out for it."""
 
     @property
@@ -60,10 +61,10 @@ class Call:
 
     @property
     def page(self) -> int:
-        return self.place.page if self.place is not None else 0
+        return self.position.page if self.position is not None else 0
 
 
-def read(request: Request, walk: int, *, bound_to_token: bool) -> Call:
+def read(request: HttpRequest, walk: int, *, bound_to_token: bool) -> Call:
     """Take a request apart; `walk` is the number that it gets if it begins a walk."""
     headers = request.headers
     api_id = _BY_PATH.get(request.path) or headers.get("api-id", "")
@@ -77,11 +78,11 @@ def read(request: Request, walk: int, *, bound_to_token: bool) -> Call:
         key,
         headers.get("user-agent", ""),
     )
-    call.place = place_of(key, asked(call, bound_to_token)) if key else Place(walk, 1)
+    call.position = place_of(key, request_fingerprint(call, bound_to_token)) if key else PagePosition(walk, 1)
     return call
 
 
-def asked(call: Call, bound_to_token: bool) -> str:
+def request_fingerprint(call: Call, bound_to_token: bool) -> str:
     """What a continuation key is bound to."""
     fields = ",".join(
         call.fields.get(name, "") for name in REQUIRED.get(call.api_id, ()) if name != "mrkt_tp"
@@ -96,9 +97,9 @@ def missing_field(call: Call) -> str | None:
 def _fields(body: bytes) -> dict[str, str]:
     """The body's fields; whatever is not an object of texts reads as fields that are not there."""
     try:
-        found = loads(body or b"{}")
+        document = loads(body or b"{}")
     except (JSONDecodeError, UnicodeDecodeError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    return {name: value for name, value in document.items() if isinstance(value, str)}

@@ -12,7 +12,7 @@ from collector.simulator.sessions import Moments, Sessions
 
 
 @dataclass
-class Clock:
+class SimulatedClock:
     """`at` was the market's time when the monotonic clock showed `since`; from there it runs at `speed` (0: stands).
 
     `is_closed`: the day turned out to be a holiday that no calendar knows.
@@ -45,8 +45,8 @@ class Clock:
         self.is_closed = self.is_closed if is_closed is None else is_closed
 
 
-def start(options: Options, sessions: Sessions) -> Clock:
+def start(options: Options, sessions: Sessions) -> SimulatedClock:
     """The clock that the options ask for."""
     if options.freeze is not None:
-        return Clock(sessions, options.freeze, speed=0.0, is_closed=options.closed)
-    return Clock(sessions, options.now or datetime.now(UTC), options.speed, options.closed)
+        return SimulatedClock(sessions, options.freeze, speed=0.0, is_closed=options.closed)
+    return SimulatedClock(sessions, options.now or datetime.now(UTC), options.speed, options.closed)

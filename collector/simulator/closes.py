@@ -44,7 +44,7 @@ class _Strike(NamedTuple):
     last: int
 
 
-class Day(NamedTuple):
+class TradingDay(NamedTuple):
     """A day's luck (32 numbers below 65,536, of which the first is used here) and its close."""
 
     day: int
@@ -64,14 +64,14 @@ class Closes:
         self._waves: list[tuple[int, float, float]] = [(-1, 0.0, 0.0)] * len(_WAVES)
         self._block = -1
         self._strike: _Strike | None = None
-        self._last: Day | None = None
+        self._last: TradingDay | None = None
 
-    def on(self, day: int) -> Day:
+    def on(self, day: int) -> TradingDay:
         """A day on which the listing trades."""
         last = self._last
         if last is None or last.day != day:
             chances = _CHANCES.unpack(blake2b(_PLACE.pack(self.listing.key, day), digest_size=64).digest())
-            last = self._last = Day(day, chances, self._close(day, chances[0]))
+            last = self._last = TradingDay(day, chances, self._close(day, chances[0]))
         return last
 
     def base(self, day: int) -> int:
@@ -121,19 +121,19 @@ class Closes:
     def _level(self, day: int, chance: int) -> float:
         """The price that the waves give a day, in the shares of that day."""
         height = _DAILY * (chance / 65_536 - 0.5)
-        for number, (length, amplitude) in enumerate(_WAVES):
+        for wave, (length, amplitude) in enumerate(_WAVES):
             index, offset = divmod(day + self._phase, length)
-            held = self._waves[number]
-            if held[0] != index:
-                held = self._waves[number] = index, *self._heights(number, index)
-            height += amplitude * 2 * (held[1] + (held[2] - held[1]) * offset / length - 0.5)
+            cached = self._waves[wave]
+            if cached[0] != index:
+                cached = self._waves[wave] = index, *self._heights(wave, index)
+            height += amplitude * 2 * (cached[1] + (cached[2] - cached[1]) * offset / length - 0.5)
         level = self.listing.price * exp(self.listing.swing * height)
         split = self.listing.split
         return level * split.new / split.old if split is not None and day < split.day else level
 
-    def _heights(self, number: int, index: int) -> tuple[float, float]:
+    def _heights(self, wave: int, index: int) -> tuple[float, float]:
         """Where a wave stands at the beginning and at the end of its stretch `index`."""
-        key, stream = self.listing.key, _WAVE + number
+        key, stream = self.listing.key, _WAVE + wave
         return unit(key, stream, index), unit(key, stream, index + 1)
 
     def _strike_near(self, day: int) -> _Strike | None:

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from datetime import datetime
 from json import JSONDecodeError, dumps, loads
 
-from collector.simulator.api import Api
+from collector.simulator.api import SimulatedApi
 from collector.simulator.faults import specs_of
-from collector.simulator.http import Answer, Request
+from collector.simulator.http import HttpRequest, HttpResponse
 from collector.simulator.tokens import digest
 
 PREFIX = "/_sim/"
 
 
 class Control:
-    """Answers the control endpoints over one `Api`."""
+    """Answers the control endpoints over one `SimulatedApi`."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: SimulatedApi) -> None:
         self._api = api
-        self._routes: dict[tuple[str, str], Callable[[Request], Answer]] = {
+        self._routes: dict[tuple[str, str], Callable[[HttpRequest], HttpResponse]] = {
             ("GET", "health"): lambda _: _json({"status": "ok"}),
             ("GET", "faults"): lambda _: self._faults(),
             ("PUT", "faults"): self._put_faults,
@@ -32,7 +32,7 @@ class Control:
             ("POST", "clock"): self._turn_clock,
         }
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         route = self._routes.get((request.method, request.path.removeprefix(PREFIX)))
         if route is None:
             known = [f"{method} {PREFIX}{path}" for method, path in self._routes]
@@ -55,32 +55,32 @@ class Control:
             ],
         }
 
-    def _faults(self) -> Answer:
+    def _faults(self) -> HttpResponse:
         on = [
             {"fault": switch.spec, "seen": switch.seen, "struck": switch.struck}
             for switch in self._api.faults.switches
         ]
         return _json({"faults": on})
 
-    def _put_faults(self, request: Request) -> Answer:
+    def _put_faults(self, request: HttpRequest) -> HttpResponse:
         self._api.faults.put(specs_of(loads(request.body)))
         return self._faults()
 
-    def _clear_faults(self) -> Answer:
+    def _clear_faults(self) -> HttpResponse:
         self._api.faults.put(())
         return self._faults()
 
-    def _log(self, request: Request) -> Answer:
+    def _log(self, request: HttpRequest) -> HttpResponse:
         """One JSON object a line, in the order of arrival."""
         arrivals = self._api.book.since(int(request.query.get("since", "0")))
         lines = "".join(f"{dumps(arrival)}\n" for arrival in arrivals)
-        return Answer(200, (("Content-Type", "application/x-ndjson"),), lines.encode())
+        return HttpResponse(200, (("Content-Type", "application/x-ndjson"),), lines.encode())
 
-    def _clock(self) -> Answer:
+    def _clock(self) -> HttpResponse:
         clock = self._api.clock
         return _json({"now": clock.now().isoformat(), "speed": clock.speed, "closed": clock.is_closed})
 
-    def _turn_clock(self, request: Request) -> Answer:
+    def _turn_clock(self, request: HttpRequest) -> HttpResponse:
         """`now` (ISO 8601 with offset), `speed` (0: prices stand still), `closed`; each may be left out."""
         wanted = loads(request.body)
         at = datetime.fromisoformat(wanted["now"]) if "now" in wanted else None
@@ -90,5 +90,5 @@ class Control:
         return self._clock()
 
 
-def _json(content: object, status: int = 200) -> Answer:
-    return Answer(status, (("Content-Type", "application/json"),), dumps(content).encode())
+def _json(content: object, status: int = 200) -> HttpResponse:
+    return HttpResponse(status, (("Content-Type", "application/json"),), dumps(content).encode())

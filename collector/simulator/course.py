@@ -4,7 +4,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from collector.simulator import ticks
-from collector.simulator.closes import Closes, Day
+from collector.simulator.closes import Closes, TradingDay
 from collector.simulator.listings import Listing
 
 _TURNS = 9
@@ -14,7 +14,7 @@ _PATH = tuple(
 """For each turn: the part of the session that has passed, and how far off the straight line it may lie."""
 
 
-class Course(NamedTuple):
+class IntradayPath(NamedTuple):
     """What a day's quotes are read from.
 
     `starts` is the part of the session that passes before the first trade; 1.0: there is none that day.
@@ -38,23 +38,23 @@ class Stand(NamedTuple):
     low: int
 
 
-def draw(closes: Closes, day: int) -> Course:
+def draw(closes: Closes, day: int) -> IntradayPath:
     """The course of a trading day."""
     listing = closes.listing
     if not closes.trades(day):
         base = closes.base(day)
         lowest, highest = ticks.limits(base, fund=listing.is_fund)
-        return Course(base, lowest, highest, (base,), 0, 1.0, 0.0)
+        return IntradayPath(base, lowest, highest, (base,), 0, 1.0, 0.0)
     today = closes.on(day)
     base = closes.base(day)
     lowest, highest = ticks.limits(base, fund=listing.is_fund)
     points = _points(listing, today, base, lowest, highest)
     starts = today.chances[2] / 110_000 if listing.is_thin else 0.0
     share = 0.05 + today.chances[3] / 220_000
-    return Course(base, lowest, highest, points, _volume(listing, today), starts, share)
+    return IntradayPath(base, lowest, highest, points, _volume(listing, today), starts, share)
 
 
-def stand(course: Course, passed: float, *, fund: bool) -> Stand:
+def stand(course: IntradayPath, passed: float, *, fund: bool) -> Stand:
     """Where a course stands after this part of its session."""
     if passed >= 1.0:
         return Stand(course.points[-1], max(course.points), min(course.points))
@@ -71,7 +71,7 @@ def part_of_volume(passed: float) -> float:
     return 0.02 + 0.98 * passed * (1.6 - passed * (1.8 - passed * 1.2))
 
 
-def _points(listing: Listing, today: Day, base: int, lowest: int, highest: int) -> tuple[int, ...]:
+def _points(listing: Listing, today: TradingDay, base: int, lowest: int, highest: int) -> tuple[int, ...]:
     """The opening, the turns, the close; a day that ends at its limit reaches it two thirds through."""
     _, chances, close = today
     fund = listing.is_fund
@@ -87,7 +87,7 @@ def _points(listing: Listing, today: Day, base: int, lowest: int, highest: int) 
     return (*points, close)
 
 
-def _volume(listing: Listing, today: Day) -> int:
+def _volume(listing: Listing, today: TradingDay) -> int:
     """A day's shares: a small part of those listed, larger on some days; split shares trade in larger numbers."""
     turnover = 0.0004 * 30.0 ** (today.chances[1] / 65_536)
     shares = listing.shares * turnover * (0.05 if listing.is_thin else 1.0)

@@ -10,12 +10,12 @@ from collector.model import Exchange, Sector
 from collector.model import Market as Board
 from collector.simulator import history
 from collector.simulator.calls import Call
-from collector.simulator.clock import Clock
+from collector.simulator.clock import SimulatedClock
 from collector.simulator.listings import Listing
-from collector.simulator.market import PAGE, Market, percent, sign
-from collector.simulator.prices import Quote
-from collector.simulator.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, Place, malformed
-from collector.simulator.reply import Reply, refused
+from collector.simulator.market import PAGE, SimulatedMarket, percent, sign
+from collector.simulator.prices import SimulatedQuote
+from collector.simulator.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, PagePosition, refuse_malformed
+from collector.simulator.reply import SimulatedReply, refuse
 from collector.simulator.sessions import Moments
 
 _BOARDS = {
@@ -32,12 +32,12 @@ _EXCHANGE_OF = {"": Exchange.KRX, "NX": Exchange.NXT, "AL": Exchange.CONSOLIDATE
 class Endpoints:
     """The data calls over one market; `key_of` gives the continuation key of a place in the call's walk."""
 
-    market: Market
+    market: SimulatedMarket
     sectors: Mapping[str, Sector]
-    clock: Clock
+    clock: SimulatedClock
     _indices: dict[str, tuple[Moments, bytes]] = field(default_factory=dict)
 
-    def answer(self, call: Call, key_of: KeyOf) -> Reply:
+    def answer(self, call: Call, key_of: KeyOf) -> SimulatedReply:
         """The reply to a call that lacks none of its fields."""
         if call.api_id == "ka20002":
             return self._sector_page(call, key_of)
@@ -45,71 +45,73 @@ class Endpoints:
             return self._daily_bars(call, key_of)
         return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
 
-    def _sector_page(self, call: Call, key_of: KeyOf) -> Reply:
+    def _sector_page(self, call: Call, key_of: KeyOf) -> SimulatedReply:
         """ka20002. The sector's code alone decides: mrkt_tp is ignored, as the real server does."""
-        exchange, place = EXCHANGES.get(call.fields["stex_tp"]), call.place
-        if exchange is None or place is None:
-            return refused(call.api_id, malformed("stex_tp"), "malformed")
-        rest = len(self.market.members(call.sector, exchange)) - (place.page - 1) * PAGE
-        return Reply(
+        exchange, position = EXCHANGES.get(call.fields["stex_tp"]), call.position
+        if exchange is None or position is None:
+            return refuse(call.api_id, refuse_malformed("stex_tp"), "malformed")
+        rest = len(self.market.members(call.sector, exchange)) - (position.page - 1) * PAGE
+        return SimulatedReply(
             call.api_id,
             list_name="inds_stkpc",
-            rows=self.market.page(call.sector, exchange, place.page, self.clock.moments()),
+            rows=self.market.page(call.sector, exchange, position.page, self.clock.moments()),
             count=min(PAGE, max(0, rest)),
-            next_key=key_of(Place(place.walk, place.page + 1)) if rest > PAGE else None,
+            next_key=key_of(PagePosition(position.walk, position.page + 1)) if rest > PAGE else None,
         )
 
-    def _daily_bars(self, call: Call, key_of: KeyOf) -> Reply:
+    def _daily_bars(self, call: Call, key_of: KeyOf) -> SimulatedReply:
         """ka10081: the days of one listing up to base_dt, newest first."""
         symbol, _, suffix = call.symbol.partition("_")
         listing, exchange = self.market.listings.get(symbol), _EXCHANGE_OF.get(suffix)
         if listing is None or exchange is None or (exchange is Exchange.NXT and not listing.is_on_nxt):
-            return refused(call.api_id, UNKNOWN_SYMBOL, "unknown_symbol")
+            return refuse(call.api_id, UNKNOWN_SYMBOL, "unknown_symbol")
         newest, adjusted = _ordinal(call.fields["base_dt"]), call.fields["upd_stkpc_tp"] == "1"
-        if newest is None or call.place is None:
-            return refused(call.api_id, malformed("base_dt"), "malformed")
-        found = history.bars(
+        if newest is None or call.position is None:
+            return refuse(call.api_id, refuse_malformed("base_dt"), "malformed")
+        bars = history.bars(
             self.market, listing, exchange, newest=newest, adjusted=adjusted, now=self.clock.moments()
         )
-        rows, more = history.page(found, call.place.page)
-        return Reply(
+        rows, more = history.page(bars, call.position.page)
+        return SimulatedReply(
             call.api_id,
             fields={"stk_cd": call.symbol},
             list_name="stk_dt_pole_chart_qry",
             rows=f"[{','.join(rows)}]".encode(),
             count=len(rows),
-            next_key=key_of(Place(call.place.walk, call.place.page + 1)) if more else None,
+            next_key=key_of(PagePosition(call.position.walk, call.position.page + 1)) if more else None,
         )
 
-    def _sector_list(self, call: Call) -> Reply:
+    def _sector_list(self, call: Call) -> SimulatedReply:
         """ka10101: the sectors of a market, in one page."""
-        number = call.fields["mrkt_tp"]
-        board = _BOARDS.get(number)
+        market_code = call.fields["mrkt_tp"]
+        board = _BOARDS.get(market_code)
         rows = [
-            {"marketCode": number, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
+            {"marketCode": market_code, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
             for sector in self.sectors.values()
             if sector.market is board
         ]
-        return Reply(call.api_id, list_name="list", rows=_encoded(rows), count=len(rows))
+        return SimulatedReply(call.api_id, list_name="list", rows=_encode(rows), count=len(rows))
 
-    def _all_indices(self, call: Call) -> Reply:
+    def _all_indices(self, call: Call) -> SimulatedReply:
         """ka20003: every sector of a board in one line each; worked out once a moment."""
         moments = self.clock.moments()
-        held = self._indices.get(call.sector)
-        if held is None or held[0] != moments:
+        cached = self._indices.get(call.sector)
+        if cached is None or cached[0] != moments:
             board = {"001": Board.KOSPI, "101": Board.KOSDAQ}.get(call.sector)
             lines = [
                 self._index(sector, moments) for sector in self.sectors.values() if sector.market is board
             ]
-            held = self._indices[call.sector] = moments, _encoded(lines)
-        return Reply(call.api_id, list_name="all_inds_idex", rows=held[1], count=held[1].count(b"stk_cd"))
+            cached = self._indices[call.sector] = moments, _encode(lines)
+        return SimulatedReply(
+            call.api_id, list_name="all_inds_idex", rows=cached[1], count=cached[1].count(b"stk_cd")
+        )
 
     def _index(self, sector: Sector, moments: Moments) -> dict[str, str]:
         members = self.market.members(sector.code, Exchange.KRX)
         return _index_line(sector, members, [self.market.quote(listing, moments) for listing in members])
 
 
-def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[Quote]) -> dict[str, str]:
+def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[SimulatedQuote]) -> dict[str, str]:
     """An index that weighs its members by value, 1,000.00 at their bases; its size is what it is asked for."""
     weighed = [
         (listing.shares * quote.base, listing.shares * quote.price)
@@ -136,7 +138,7 @@ def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[Quote])
     }
 
 
-def _encoded(rows: list[dict[str, str]]) -> bytes:
+def _encode(rows: list[dict[str, str]]) -> bytes:
     return dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,14 +1,14 @@
 """The rate limit in front of the data calls: for each (app key, api-id), and for each key in total."""
 
 from collector.simulator.options import Options
-from collector.simulator.protocol import Refusal, throttled, throttled_in_total
+from collector.simulator.protocol import ApiRefusal, refuse_throttled, refuse_total_throttled
 from collector.simulator.quota import Bucket, Window
 
 _TOTAL = ""
 """Stands where an api-id stands in the windows that count all of them."""
 
 
-class Gate:
+class RateLimit:
     """Judges each arrival; what it refuses it refuses with the texts of the real one."""
 
     def __init__(self, options: Options) -> None:
@@ -17,13 +17,13 @@ class Gate:
         self._windows: dict[tuple[str, str], Window] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
-    def refusal(self, app_key: str, api_id: str, arrived: float) -> Refusal | None:
+    def refusal(self, app_key: str, api_id: str, arrived: float) -> ApiRefusal | None:
         """Why a request is refused that arrived at this instant; None if it may pass."""
         status = self._options.throttle_status
         if not self._admits(app_key, api_id, arrived):
-            return throttled(api_id, self._limit, status)
+            return refuse_throttled(api_id, self._limit, status)
         if not self._window(app_key, _TOTAL, self._options.total).admits(arrived):
-            return throttled_in_total(self._options.total, status)
+            return refuse_total_throttled(self._options.total, status)
         return None
 
     def peaks(self) -> list[tuple[str, str, int]]:
@@ -41,7 +41,7 @@ class Gate:
         return bucket.admits(arrived)
 
     def _window(self, app_key: str, api_id: str, limit: int) -> Window:
-        found = self._windows.get((app_key, api_id))
-        if found is None:
-            found = self._windows[app_key, api_id] = Window(limit, self._options.count_refused)
-        return found
+        window = self._windows.get((app_key, api_id))
+        if window is None:
+            window = self._windows[app_key, api_id] = Window(limit, self._options.count_refused)
+        return window

@@ -7,8 +7,8 @@ from itertools import islice
 
 from collector.model import Exchange
 from collector.simulator.listings import Listing, Split
-from collector.simulator.market import Market, percent, sign
-from collector.simulator.prices import Quote
+from collector.simulator.market import SimulatedMarket, percent, sign
+from collector.simulator.prices import SimulatedQuote
 from collector.simulator.sessions import Moments
 
 PAGE = 600
@@ -16,7 +16,13 @@ PAGE = 600
 
 
 def bars(
-    market: Market, listing: Listing, exchange: Exchange, *, newest: int, adjusted: bool, now: Moments
+    market: SimulatedMarket,
+    listing: Listing,
+    exchange: Exchange,
+    *,
+    newest: int,
+    adjusted: bool,
+    now: Moments,
 ) -> Iterator[str]:
     """The bars up to the ordinal `newest`, newest first; suspended days are left out, the running day is not.
 
@@ -34,14 +40,14 @@ def bars(
             yield _bar(listing, day, quote, adjusted=adjusted)
 
 
-def page(found: Iterator[str], number: int) -> tuple[list[str], bool]:
+def page(bars: Iterator[str], page_number: int) -> tuple[list[str], bool]:
     """One page of bars, and whether more follow."""
-    start = (number - 1) * PAGE
-    taken = list(islice(found, start, start + PAGE + 1))
+    start = (page_number - 1) * PAGE
+    taken = list(islice(bars, start, start + PAGE + 1))
     return taken[:PAGE], len(taken) > PAGE
 
 
-def _bar(listing: Listing, day: int, quote: Quote, *, adjusted: bool) -> str:
+def _bar(listing: Listing, day: int, quote: SimulatedQuote, *, adjusted: bool) -> str:
     """A day as ka10081 spells it: prices without direction; a day without trades is flat at its base.
 
     Written as JSON at once: histories are long, and asked for by the thousand.
@@ -52,7 +58,7 @@ def _bar(listing: Listing, day: int, quote: Quote, *, adjusted: bool) -> str:
     split = listing.split
     if adjusted and split is not None and day < split.day:
         opening, high, low, price, change = (
-            _scaled(won, split) for won in (opening, high, low, price, change)
+            _scale(won, split) for won in (opening, high, low, price, change)
         )
         volume = volume * split.new // split.old
     return (
@@ -63,7 +69,7 @@ def _bar(listing: Listing, day: int, quote: Quote, *, adjusted: bool) -> str:
     )
 
 
-def _scaled(won: int, split: Split) -> int:
+def _scale(won: int, split: Split) -> int:
     """An amount a share of before the split, in shares of today, rounded half up."""
     return (2 * won * split.old + split.new) // (2 * split.new)
 

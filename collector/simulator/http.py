@@ -20,7 +20,7 @@ _MAX_BODY = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What a client sent; header names are in lower case."""
 
     method: str
@@ -79,7 +79,7 @@ WHOLE = Delivery()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A status, headers in their order (any of them may come twice), a body, and how they are delivered."""
 
     status: int
@@ -88,7 +88,7 @@ class Answer:
     delivery: Delivery = field(default=WHOLE)
 
 
-def compressed(answer: Answer) -> Answer:
+def gzip_response(answer: HttpResponse) -> HttpResponse:
     """The same answer, gzipped, unless it is encoded already."""
     if any(name.lower() == "content-encoding" for name, _ in answer.headers):
         return answer
@@ -96,7 +96,7 @@ def compressed(answer: Answer) -> Answer:
     return replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")), body=body)
 
 
-App = Callable[[Request], Awaitable[Answer]]
+App = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class Connection(asyncio.Protocol):
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._app = app
         self._open = open_connections
         self._buffer = bytearray()
-        self._requests: deque[Request] = deque()
+        self._requests: deque[HttpRequest] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._worker = None
 
-    async def _deliver(self, request: Request, answer: Answer) -> None:
+    async def _deliver(self, request: HttpRequest, answer: HttpResponse) -> None:
         how = answer.delivery
         head, body = _head(answer), answer.body
         if how.wait:
@@ -212,13 +212,13 @@ class Connection(asyncio.Protocol):
             await self._writable.wait()
 
 
-def to_bytes(answer: Answer) -> bytes:
+def to_bytes(answer: HttpResponse) -> bytes:
     """A whole answer with its length, as it stands on the wire."""
     plain = replace(answer, delivery=WHOLE)
     return _head(plain) + plain.body
 
 
-def _head(answer: Answer) -> bytes:
+def _head(answer: HttpResponse) -> bytes:
     how = answer.delivery
     lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
@@ -244,7 +244,7 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _take(buffer: bytearray) -> Request | None:
+def _take(buffer: bytearray) -> HttpRequest | None:
     """Cut the first whole request off the buffer; None if it is not all there yet, ValueError if it is not HTTP."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0 or end > _MAX_HEAD:
@@ -256,13 +256,13 @@ def _take(buffer: bytearray) -> Request | None:
     headers = {
         name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
-    found = _body(buffer, end + 4, headers)
-    if found is None:
+    parsed = _body(buffer, end + 4, headers)
+    if parsed is None:
         return None
-    body, rest = found
+    body, rest = parsed
     del buffer[:rest]
     path, _, query = target.partition("?")
-    return Request(method, path, dict(parse_qsl(query)) if query else {}, headers, body)
+    return HttpRequest(method, path, dict(parse_qsl(query)) if query else {}, headers, body)
 
 
 def _body(buffer: bytearray, start: int, headers: dict[str, str]) -> tuple[bytes, int] | None:

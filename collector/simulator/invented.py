@@ -88,14 +88,14 @@ def company(trade: str) -> Iterator[str]:
         yield f"{first}{style}{last}"
 
 
-def preferred(common: str) -> Iterator[str]:
+def preferred_names(common: str) -> Iterator[str]:
     """What the preferred stocks of a company are called."""
     yield from (f"{common}우", f"{common}2우B", f"{common}3우B")
 
 
 def spac() -> Iterator[str]:
-    for number, issuer in product(range(8, 30), _ISSUERS):
-        yield f"{issuer}{number}호스팩"
+    for series, issuer in product(range(8, 30), _ISSUERS):
+        yield f"{issuer}{series}호스팩"
 
 
 def etf() -> Iterator[str]:

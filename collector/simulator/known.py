@@ -7,19 +7,19 @@ Names, codes and industries are public facts; the prices are only of a plausible
 from typing import NamedTuple
 
 
-class Known(NamedTuple):
+class KnownListing(NamedTuple):
     symbol: str
     name: str
     industry: str
     price: int
 
 
-def _read(table: str) -> tuple[Known, ...]:
-    def known(line: str) -> Known:
+def _read(table: str) -> tuple[KnownListing, ...]:
+    def parse_line(line: str) -> KnownListing:
         symbol, industry, price, name = line.split(maxsplit=3)
-        return Known(symbol, name, industry, int(price))
+        return KnownListing(symbol, name, industry, int(price))
 
-    return tuple(known(line) for line in table.strip().splitlines())
+    return tuple(parse_line(line) for line in table.strip().splitlines())
 
 
 KOSPI = _read("""

@@ -12,7 +12,7 @@ from collector.simulator import invented, known
 from collector.simulator.noise import mix, roll, unit
 
 
-class Kind(StrEnum):
+class ListingKind(StrEnum):
     COMMON = "common"
     PREFERRED = "preferred"
     REIT = "reit"
@@ -42,7 +42,7 @@ class Listing:
     symbol: str
     name: str
     market: Market
-    kind: Kind
+    kind: ListingKind
     industry: str
     rank: int
     price: int
@@ -119,7 +119,7 @@ _NAME, _CODE, _PRICE, _SHARES, _SWING, _THIN, _LISTED, _DORMANT, _SPLIT = range(
 class _Draft(NamedTuple):
     symbol: str
     name: str
-    kind: Kind
+    kind: ListingKind
     industry: str
     price: int | None
 
@@ -142,11 +142,11 @@ def _kospi(seed: int, taken: set[str]) -> Sequence[_Draft]:
     commons = list(_commons(seed, known.KOSPI, KOSPI_INDUSTRIES, taken))
     return (
         *commons,
-        *_preferred(known.PREFERRED, commons, _PREFERRED, taken),
-        *_filled(seed, Kind.REIT, known.REITS, invented.company("reit"), size=_REITS, taken=taken),
-        *_filled(seed, Kind.FUND, known.FUNDS, invented.company("fund"), size=_FUNDS, taken=taken),
-        *_filled(seed, Kind.ETF, known.ETFS, invented.etf(), size=_ETFS, taken=taken),
-        *_filled(seed, Kind.ETN, (), invented.etn(), size=_ETNS, taken=taken),
+        *_draft_preferred(known.PREFERRED, commons, _PREFERRED, taken),
+        *_fill_kind(seed, ListingKind.REIT, known.REITS, invented.company("reit"), size=_REITS, taken=taken),
+        *_fill_kind(seed, ListingKind.FUND, known.FUNDS, invented.company("fund"), size=_FUNDS, taken=taken),
+        *_fill_kind(seed, ListingKind.ETF, known.ETFS, invented.etf(), size=_ETFS, taken=taken),
+        *_fill_kind(seed, ListingKind.ETN, (), invented.etn(), size=_ETNS, taken=taken),
     )
 
 
@@ -154,12 +154,14 @@ def _kosdaq(seed: int, taken: set[str]) -> Sequence[_Draft]:
     commons = list(_commons(seed + 1, known.KOSDAQ, KOSDAQ_INDUSTRIES, taken))
     return (
         *commons,
-        *_preferred((), commons[100:], 2, taken),
-        *_filled(seed + 1, Kind.SPAC, (), invented.spac(), size=_SPACS, taken=taken, industry="111"),
+        *_draft_preferred((), commons[100:], 2, taken),
+        *_fill_kind(
+            seed + 1, ListingKind.SPAC, (), invented.spac(), size=_SPACS, taken=taken, industry="111"
+        ),
     )
 
 
-def _claim(taken: set[str], *tables: Sequence[known.Known]) -> None:
+def _claim(taken: set[str], *tables: Sequence[known.KnownListing]) -> None:
     """Names and symbols share one set: neither can be mistaken for the other."""
     for table in tables:
         taken.update(line.symbol for line in table)
@@ -167,10 +169,13 @@ def _claim(taken: set[str], *tables: Sequence[known.Known]) -> None:
 
 
 def _commons(
-    seed: int, best_known: Sequence[known.Known], industries: dict[str, tuple[str, int]], taken: set[str]
+    seed: int,
+    best_known: Sequence[known.KnownListing],
+    industries: dict[str, tuple[str, int]],
+    taken: set[str],
 ) -> Iterator[_Draft]:
     """The known ones, then invented ones until every industry has its size, the industries well mixed."""
-    yield from (_drafted(line, Kind.COMMON) for line in best_known)
+    yield from (_draft(line, ListingKind.COMMON) for line in best_known)
     names = {industry: invented.company(trade) for industry, (trade, _) in industries.items()}
     missing = [
         industry
@@ -179,29 +184,29 @@ def _commons(
     ]
     shuffled = sorted(enumerate(missing), key=lambda numbered: roll(seed, _NAME, numbered[0]))
     for _, industry in shuffled:
-        symbol, name = _new_symbol(seed, Kind.COMMON, taken), _new_name(names[industry], taken)
-        yield _Draft(symbol, name, Kind.COMMON, industry, None)
+        symbol, name = _new_symbol(seed, ListingKind.COMMON, taken), _new_name(names[industry], taken)
+        yield _Draft(symbol, name, ListingKind.COMMON, industry, None)
 
 
-def _preferred(
-    best_known: Sequence[known.Known], commons: Sequence[_Draft], size: int, taken: set[str]
+def _draft_preferred(
+    best_known: Sequence[known.KnownListing], commons: Sequence[_Draft], size: int, taken: set[str]
 ) -> Iterator[_Draft]:
-    yield from (_drafted(line, Kind.PREFERRED) for line in best_known)
-    found = len(best_known)
+    yield from (_draft(line, ListingKind.PREFERRED) for line in best_known)
+    count = len(best_known)
     for common in commons:
         symbol = f"{common.symbol[:5]}{'K' if roll(0, _CODE, int(common.symbol[:4], 36)) % 5 == 0 else '5'}"
-        if found == size or common.symbol[5] != "0" or symbol in taken:
+        if count == size or common.symbol[5] != "0" or symbol in taken:
             continue
         taken.add(symbol)
-        found += 1
-        name = _new_name(invented.preferred(common.name), taken)
-        yield _Draft(symbol, name, Kind.PREFERRED, "", common.price and common.price * 6 // 10)
+        count += 1
+        name = _new_name(invented.preferred_names(common.name), taken)
+        yield _Draft(symbol, name, ListingKind.PREFERRED, "", common.price and common.price * 6 // 10)
 
 
-def _filled(
+def _fill_kind(
     seed: int,
-    kind: Kind,
-    best_known: Sequence[known.Known],
+    kind: ListingKind,
+    best_known: Sequence[known.KnownListing],
     names: Iterator[str],
     *,
     size: int,
@@ -209,26 +214,28 @@ def _filled(
     industry: str = "",
 ) -> Iterator[_Draft]:
     """The known listings of a kind, then invented ones up to its size."""
-    yield from (_drafted(line, kind) for line in best_known)
+    yield from (_draft(line, kind) for line in best_known)
     for _ in range(size - len(best_known)):
         yield _Draft(_new_symbol(seed, kind, taken), _new_name(names, taken), kind, industry, None)
 
 
-def _drafted(line: known.Known, kind: Kind) -> _Draft:
+def _draft(line: known.KnownListing, kind: ListingKind) -> _Draft:
     return _Draft(line.symbol, line.name, kind, line.industry.strip("-"), line.price)
 
 
-def _new_symbol(seed: int, kind: Kind, taken: set[str]) -> str:
+def _new_symbol(seed: int, kind: ListingKind, taken: set[str]) -> str:
     """A free code of the form that the exchange gives to this kind; since 2024 some carry a letter."""
     for attempt in range(1_000_000):
         chance = roll(mix(seed ^ len(taken)), _CODE, attempt)
-        number = chance >> 16
-        if kind is Kind.ETN:
-            symbol = f"{500_000 + number % 90_000:06}"
-        elif kind in (Kind.ETF, Kind.COMMON) and chance % 100 < (15 if kind is Kind.ETF else 2):
-            symbol = f"0{number % 300:03}{'ABCDEFGHJKLMNPRSTVWXYZ'[number // 300 % 22]}0"
+        code = chance >> 16
+        if kind is ListingKind.ETN:
+            symbol = f"{500_000 + code % 90_000:06}"
+        elif kind in (ListingKind.ETF, ListingKind.COMMON) and chance % 100 < (
+            15 if kind is ListingKind.ETF else 2
+        ):
+            symbol = f"0{code % 300:03}{'ABCDEFGHJKLMNPRSTVWXYZ'[code // 300 % 22]}0"
         else:
-            symbol = f"{100 + number % 48_000:05}0"
+            symbol = f"{100 + code % 48_000:05}0"
         if symbol not in taken:
             taken.add(symbol)
             return symbol
@@ -241,13 +248,20 @@ def _new_name(names: Iterator[str], taken: set[str]) -> str:
     return name
 
 
-_LIST_PRICE = {Kind.SPAC: 2_050, Kind.REIT: 4_200, Kind.FUND: 8_000}
-_SWINGS = {Kind.SPAC: 0.1, Kind.REIT: 0.3, Kind.FUND: 0.3, Kind.ETF: 0.5, Kind.ETN: 0.6, Kind.PREFERRED: 0.6}
+_LIST_PRICE = {ListingKind.SPAC: 2_050, ListingKind.REIT: 4_200, ListingKind.FUND: 8_000}
+_SWINGS = {
+    ListingKind.SPAC: 0.1,
+    ListingKind.REIT: 0.3,
+    ListingKind.FUND: 0.3,
+    ListingKind.ETF: 0.5,
+    ListingKind.ETN: 0.6,
+    ListingKind.PREFERRED: 0.6,
+}
 
 
 def _listing(seed: int, market: Market, rank: int, draft: _Draft) -> Listing:
     key = mix(seed ^ int(draft.symbol, 36) << 8)
-    ordinary = draft.kind is Kind.COMMON
+    ordinary = draft.kind is ListingKind.COMMON
     is_thin = _is_thin(key, rank, draft.kind)
     price = draft.price or _LIST_PRICE.get(draft.kind) or _price(key)
     swing = _SWINGS.get(draft.kind) or 0.5 + 0.7 * unit(key, _SWING)
@@ -265,16 +279,21 @@ def _listing(seed: int, market: Market, rank: int, draft: _Draft) -> Listing:
         swing=min(swing, 0.3) if is_thin else swing,
         is_thin=is_thin,
         is_on_nxt=ordinary and rank < _ON_NXT[market],
-        listed=_listed(key, is_known=is_known),
+        listed=_listing_day(key, is_known=is_known),
         dormant_since=_dormant_since(key, draft.symbol, is_candidate=ordinary and rank > 400),
-        is_fund=draft.kind in (Kind.ETF, Kind.ETN),
+        is_fund=draft.kind in (ListingKind.ETF, ListingKind.ETN),
         split=_split(key) if ordinary and not is_known and rank % 40 == 7 else None,
     )
 
 
-def _is_thin(key: int, rank: int, kind: Kind) -> bool:
+def _is_thin(key: int, rank: int, kind: ListingKind) -> bool:
     """Whether many of its days pass without a trade."""
-    likely = {Kind.ETN: 0.5, Kind.ETF: 0.08, Kind.SPAC: 0.1, Kind.PREFERRED: 0.1}.get(kind, 0.02)
+    likely = {
+        ListingKind.ETN: 0.5,
+        ListingKind.ETF: 0.08,
+        ListingKind.SPAC: 0.1,
+        ListingKind.PREFERRED: 0.1,
+    }.get(kind, 0.02)
     return rank > 150 and unit(key, _THIN) < likely
 
 
@@ -290,7 +309,7 @@ def _shares(key: int, rank: int, price: int) -> int:
     return max(500_000, int(value / price))
 
 
-def _listed(key: int, *, is_known: bool) -> int:
+def _listing_day(key: int, *, is_known: bool) -> int:
     """Most are older than any history that is asked for; every twelfth came in 2024 to 2026."""
     if is_known or roll(key, _LISTED) % 12:
         return date(1990, 1, 3).toordinal() + roll(key, _LISTED, 1) % 11_000

@@ -9,7 +9,7 @@ from datetime import datetime
 from collector.model import Exchange
 from collector.simulator.listings import Listing, universe
 from collector.simulator.membership import members
-from collector.simulator.prices import Quote, Tape
+from collector.simulator.prices import QuoteModel, SimulatedQuote
 from collector.simulator.sessions import Moment, Moments, Sessions
 
 PAGE = 100
@@ -19,19 +19,19 @@ _SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 _Key = Moment | tuple[Moment, Moment]
 
 
-class Market:
+class SimulatedMarket:
     """The universe of a seed, its sectors and its tape."""
 
     def __init__(self, seed: int = 1, sessions: Sessions | None = None) -> None:
         self.sessions = sessions or Sessions()
         self.listings = {listing.symbol: listing for listing in universe(seed)}
         self.sectors: Mapping[str, Sequence[Listing]] = members(self.listings.values())
-        self.tape = Tape(self.sessions)
+        self.tape = QuoteModel(self.sessions)
         self._rows: dict[tuple[str, Exchange], tuple[_Key, str]] = {}
         self._pages: dict[tuple[str, Exchange, int], tuple[_Key, bytes]] = {}
         self._on_nxt = {
-            code: tuple(listing for listing in found if listing.is_on_nxt)
-            for code, found in self.sectors.items()
+            code: tuple(listing for listing in listings if listing.is_on_nxt)
+            for code, listings in self.sectors.items()
         }
 
     def members(self, sector: str, exchange: Exchange) -> Sequence[Listing]:
@@ -49,35 +49,35 @@ class Market:
     def row(self, listing: Listing, exchange: Exchange, moments: Moments) -> dict[str, str]:
         return _row(listing, exchange, self.tape.quote(listing, exchange, moments))
 
-    def quote(self, listing: Listing, moments: Moments) -> Quote:
+    def quote(self, listing: Listing, moments: Moments) -> SimulatedQuote:
         """A listing's quote on KRX."""
         return self.tape.quote(listing, Exchange.KRX, moments)
 
-    def page(self, sector: str, exchange: Exchange, number: int, moments: Moments) -> bytes:
+    def page(self, sector: str, exchange: Exchange, page_number: int, moments: Moments) -> bytes:
         """The rows of one page (counted from 1) as a JSON list."""
-        place, key = (sector, exchange, number), moments.of(exchange)
-        held = self._pages.get(place)
-        if held is None or held[0] != key:
-            listings = self.members(sector, exchange)[(number - 1) * PAGE : number * PAGE]
-            text = ",".join([self._encoded(listing, exchange, moments, key) for listing in listings])
-            held = self._pages[place] = key, f"[{text}]".encode()
-        return held[1]
+        page_key, key = (sector, exchange, page_number), moments.of(exchange)
+        cached = self._pages.get(page_key)
+        if cached is None or cached[0] != key:
+            listings = self.members(sector, exchange)[(page_number - 1) * PAGE : page_number * PAGE]
+            text = ",".join([self._encode_row(listing, exchange, moments, key) for listing in listings])
+            cached = self._pages[page_key] = key, f"[{text}]".encode()
+        return cached[1]
 
-    def _encoded(self, listing: Listing, exchange: Exchange, moments: Moments, key: _Key) -> str:
+    def _encode_row(self, listing: Listing, exchange: Exchange, moments: Moments, key: _Key) -> str:
         """A row as JSON, drawn once a moment although it stands in several sectors. No value needs escaping."""
-        held = self._rows.get((listing.symbol, exchange))
-        if held is None or held[0] != key:
+        cached = self._rows.get((listing.symbol, exchange))
+        if cached is None or cached[0] != key:
             row = self.row(listing, exchange, moments)
             text = "{" + ",".join([f'"{name}":"{value}"' for name, value in row.items()]) + "}"
-            held = self._rows[listing.symbol, exchange] = key, text
-        return held[1]
+            cached = self._rows[listing.symbol, exchange] = key, text
+        return cached[1]
 
 
-def _row(listing: Listing, exchange: Exchange, quote: Quote) -> dict[str, str]:
+def _row(listing: Listing, exchange: Exchange, quote: SimulatedQuote) -> dict[str, str]:
     """A quote in Kiwoom's spelling: the sign of a price is its direction against the previous close."""
     base, change = quote.base, quote.price - quote.base
 
-    def directed(price: int | None) -> str:
+    def with_direction(price: int | None) -> str:
         if price is None:
             return "0"
         return f"+{price}" if price > base else f"-{price}" if price < base else str(price)
@@ -85,20 +85,20 @@ def _row(listing: Listing, exchange: Exchange, quote: Quote) -> dict[str, str]:
     return {
         "stk_cd": listing.symbol + _SUFFIX[exchange],
         "stk_nm": listing.name,
-        "cur_prc": directed(quote.price),
+        "cur_prc": with_direction(quote.price),
         "pred_pre_sig": sign(quote),
         "pred_pre": f"{change:+}" if change else "0",
         "flu_rt": percent(change, base),
         "now_trde_qty": str(quote.volume),
-        "sel_bid": directed(quote.ask),
-        "buy_bid": directed(quote.bid),
-        "open_pric": directed(quote.open),
-        "high_pric": directed(quote.high),
-        "low_pric": directed(quote.low),
+        "sel_bid": with_direction(quote.ask),
+        "buy_bid": with_direction(quote.bid),
+        "open_pric": with_direction(quote.open),
+        "high_pric": with_direction(quote.high),
+        "low_pric": with_direction(quote.low),
     }
 
 
-def sign(quote: Quote) -> str:
+def sign(quote: SimulatedQuote) -> str:
     if quote.price == quote.base:
         return "3"
     if quote.price > quote.base:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from collector.model import Market
-from collector.simulator.listings import KOSDAQ_INDUSTRIES, KOSPI_INDUSTRIES, Kind, Listing
+from collector.simulator.listings import KOSDAQ_INDUSTRIES, KOSPI_INDUSTRIES, Listing, ListingKind
 from collector.simulator.noise import unit
 
 _QUALITY = (("142", 480), ("143", 420), ("144", 520), ("145", 220))
@@ -34,7 +34,7 @@ def members(listings: Iterable[Listing]) -> Mapping[str, tuple[Listing, ...]]:
     kospi = [listing for listing in by_rank if listing.market is Market.KOSPI]
     kosdaq = [listing for listing in by_rank if listing.market is Market.KOSDAQ]
     sectors = {**_kospi(kospi), **_kospi200(kospi), **_kosdaq(kosdaq), **_krx(kospi, kosdaq)}
-    return {code: tuple(sorted(found, key=_by_symbol)) for code, found in sectors.items() if found}
+    return {code: tuple(sorted(result, key=_by_symbol)) for code, result in sectors.items() if result}
 
 
 def _by_symbol(listing: Listing) -> str:
@@ -42,7 +42,7 @@ def _by_symbol(listing: Listing) -> str:
 
 
 def _commons(board: Ranked) -> Ranked:
-    return [listing for listing in board if listing.kind is Kind.COMMON]
+    return [listing for listing in board if listing.kind is ListingKind.COMMON]
 
 
 def _of(board: Ranked, industries: Iterable[str]) -> Ranked:

@@ -14,7 +14,7 @@ JSON_TYPE = "application/json;charset=UTF-8"
 EXCHANGES = {"1": Exchange.KRX, "2": Exchange.NXT, "3": Exchange.CONSOLIDATED}
 
 
-class Refusal(NamedTuple):
+class ApiRefusal(NamedTuple):
     """An error envelope: its class, its text with the code that means something, and the HTTP status."""
 
     return_code: int
@@ -22,65 +22,69 @@ class Refusal(NamedTuple):
     status: int = 200
 
 
-def throttled(api_id: str, quota: int, status: int) -> Refusal:
+def refuse_throttled(api_id: str, quota: int, status: int) -> ApiRefusal:
     text = f"[1700:허용된 API 요청 개수를 초과하였습니다. 유량={quota}, API ID={api_id}]"
-    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+    return ApiRefusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
 
 
-def throttled_in_total(total: int, status: int) -> Refusal:
+def refuse_total_throttled(total: int, status: int) -> ApiRefusal:
     text = f"[1701:허용된 전체 API 요청 개수를 초과하였습니다. 유량={total}]"
-    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+    return ApiRefusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
 
 
-def throttled_in_group(quota: int, status: int) -> Refusal:
+def refuse_group_throttled(quota: int, status: int) -> ApiRefusal:
     text = f"[1702:허용된 그룹 API 요청 개수를 초과하였습니다. 유량={quota}]"
-    return Refusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
+    return ApiRefusal(5, f"허용된 요청 개수를 초과하였습니다{text}", status)
 
 
-TOO_MANY_CODES = Refusal(
+TOO_MANY_CODES = ApiRefusal(
     5, "허용된 요청 개수를 초과하였습니다[1634:조회 가능한 종목코드 개수를 초과하였습니다]"
 )
-TOKEN_DEAD = Refusal(3, "인증에 실패했습니다[8005:Token이 유효하지 않습니다]")
-WRONG_KEYS = Refusal(3, "인증에 실패했습니다[8001:App Key와 Secret Key 검증에 실패했습니다]")
-FLOOD_OF_WRONG_KEYS = Refusal(3, WRONG_KEYS.return_msg, 429)
-WRONG_HOST = Refusal(2, "입력 값 오류입니다[8030:투자구분(실전/모의)이 달라서 Appkey를 사용할수가 없습니다]")
-WRONG_ADDRESS = Refusal(3, "인증에 실패했습니다[8050:지정단말기 인증에 실패했습니다]")
-UNKNOWN_SYMBOL = Refusal(1, "잘못된 요청입니다[1902:종목 정보가 없습니다. 입력한 종목코드 값을 확인바랍니다]")
-UNEXPECTED = Refusal(1, "일시적인 오류가 발생했습니다[1999:예기치 못한 에러가 발생하였습니다]")
+TOKEN_DEAD = ApiRefusal(3, "인증에 실패했습니다[8005:Token이 유효하지 않습니다]")
+WRONG_KEYS = ApiRefusal(3, "인증에 실패했습니다[8001:App Key와 Secret Key 검증에 실패했습니다]")
+FLOOD_OF_WRONG_KEYS = ApiRefusal(3, WRONG_KEYS.return_msg, 429)
+WRONG_HOST = ApiRefusal(
+    2, "입력 값 오류입니다[8030:투자구분(실전/모의)이 달라서 Appkey를 사용할수가 없습니다]"
+)
+WRONG_ADDRESS = ApiRefusal(3, "인증에 실패했습니다[8050:지정단말기 인증에 실패했습니다]")
+UNKNOWN_SYMBOL = ApiRefusal(
+    1, "잘못된 요청입니다[1902:종목 정보가 없습니다. 입력한 종목코드 값을 확인바랍니다]"
+)
+UNEXPECTED = ApiRefusal(1, "일시적인 오류가 발생했습니다[1999:예기치 못한 에러가 발생하였습니다]")
 
 
-def wrong_api(api_id: str, path: str) -> Refusal:
+def wrong_api(api_id: str, path: str) -> ApiRefusal:
     text = f"[1504:해당 URI에서는 지원하는 API ID가 아닙니다. API ID={api_id}, URI={path}]"
-    return Refusal(1, f"잘못된 요청입니다{text}")
+    return ApiRefusal(1, f"잘못된 요청입니다{text}")
 
 
-def missing(field: str) -> Refusal:
+def missing(field: str) -> ApiRefusal:
     text = f"[1511:필수 입력 값에 값이 존재하지 않습니다. 필수입력 파라미터={field}]"
-    return Refusal(2, f"입력 값 오류입니다{text}")
+    return ApiRefusal(2, f"입력 값 오류입니다{text}")
 
 
-def malformed(field: str) -> Refusal:
-    return Refusal(2, f"입력 값 오류입니다[1517:입력 값 형식이 올바르지 않습니다. 파라미터={field}]")
+def refuse_malformed(field: str) -> ApiRefusal:
+    return ApiRefusal(2, f"입력 값 오류입니다[1517:입력 값 형식이 올바르지 않습니다. 파라미터={field}]")
 
 
-class Place(NamedTuple):
+class PagePosition(NamedTuple):
     """What a continuation key stands for: a walk, and the page that comes next."""
 
     walk: int
     page: int
 
 
-KeyOf = Callable[[Place], str]
+KeyOf = Callable[[PagePosition], str]
 """The continuation key of a place in one walk."""
 
 
-def next_key(place: Place, asked: str) -> str:
+def next_key(position: PagePosition, asked: str) -> str:
     """An opaque key, 33 visible characters, good only for the request (`asked`) that it continues."""
-    head = place.walk.to_bytes(6, "big") + place.page.to_bytes(4, "big")
+    head = position.walk.to_bytes(6, "big") + position.page.to_bytes(4, "big")
     return "N" + b32encode(head + _seal(head, asked)).decode()
 
 
-def place_of(key: str, asked: str) -> Place | None:
+def place_of(key: str, asked: str) -> PagePosition | None:
     """What a key stands for, None if it was not given out for this request."""
     try:
         data = b32decode(key[1:])
@@ -89,7 +93,7 @@ def place_of(key: str, asked: str) -> Place | None:
     head = data[:10]
     if key[:1] != "N" or data[10:] != _seal(head, asked):
         return None
-    return Place(int.from_bytes(head[:6], "big"), int.from_bytes(head[6:], "big"))
+    return PagePosition(int.from_bytes(head[:6], "big"), int.from_bytes(head[6:], "big"))
 
 
 def _seal(head: bytes, asked: str) -> bytes:

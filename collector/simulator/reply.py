@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from json import dumps
 
-from collector.simulator.http import Answer
-from collector.simulator.protocol import JSON_TYPE, OK, Refusal
+from collector.simulator.http import HttpResponse
+from collector.simulator.protocol import JSON_TYPE, OK, ApiRefusal
 
 MISSING = object()
 """A return code that is not there."""
 
 
 @dataclass(slots=True)
-class Reply:
+class SimulatedReply:
     """What an answer says. `rows` is a JSON list, already encoded because pages are kept so."""
 
     api_id: str
@@ -28,10 +28,10 @@ class Reply:
     """How the book of arrivals calls it."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers beyond the usual ones."""
-    instead: Answer | None = None
+    instead: HttpResponse | None = None
     """What is sent in place of all this: an answer that knows nothing of Kiwoom's envelope."""
 
-    def refuse(self, refusal: Refusal, outcome: str) -> "Reply":
+    def refuse(self, refusal: ApiRefusal, outcome: str) -> "SimulatedReply":
         """Say no instead."""
         self.status, self.return_code, self.return_msg = (
             refusal.status,
@@ -43,11 +43,11 @@ class Reply:
         return self
 
 
-def refused(api_id: str, refusal: Refusal, outcome: str) -> Reply:
-    return Reply(api_id).refuse(refusal, outcome)
+def refuse(api_id: str, refusal: ApiRefusal, outcome: str) -> SimulatedReply:
+    return SimulatedReply(api_id).refuse(refusal, outcome)
 
 
-def answer(reply: Reply) -> Answer:
+def answer(reply: SimulatedReply) -> HttpResponse:
     """The reply as bytes, with the headers that the real server sends."""
     if reply.instead is not None:
         return reply.instead
@@ -60,10 +60,10 @@ def answer(reply: Reply) -> Answer:
         ("Content-Type", JSON_TYPE),
         *reply.headers,
     )
-    return Answer(reply.status, headers, _body(reply))
+    return HttpResponse(reply.status, headers, _body(reply))
 
 
-def _body(reply: Reply) -> bytes:
+def _body(reply: SimulatedReply) -> bytes:
     parts = [f'"{name}":{_json(value)}'.encode() for name, value in reply.fields.items()]
     if reply.list_name:
         parts.append(b'"%b":%b' % (reply.list_name.encode(), reply.rows))

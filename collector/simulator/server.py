@@ -8,10 +8,10 @@ from typing import Self
 from collector import sectors
 from collector.model import Target
 from collector.simulator import clock as clocks
-from collector.simulator.api import Api
+from collector.simulator.api import SimulatedApi
 from collector.simulator.control import PREFIX, Control
-from collector.simulator.http import Answer, Connection, Request, compressed
-from collector.simulator.market import Market
+from collector.simulator.http import Connection, HttpRequest, HttpResponse, gzip_response
+from collector.simulator.market import SimulatedMarket
 from collector.simulator.options import Options
 from collector.simulator.sessions import Sessions
 
@@ -25,9 +25,9 @@ class Simulator:
             step=max(1, round(self.options.step.total_seconds())),
             after_market_moves=self.options.after_market_moves,
         )
-        self.market = Market(self.options.seed, sessions)
+        self.market = SimulatedMarket(self.options.seed, sessions)
         self.clock = clocks.start(self.options, sessions)
-        self.api = Api(self.options, self.market, self.clock, sectors.shipped())
+        self.api = SimulatedApi(self.options, self.market, self.clock, sectors.bundled_sectors())
         self.control = Control(self.api)
         self._open: set[Connection] = set()
         self._server: asyncio.Server
@@ -63,9 +63,9 @@ class Simulator:
             connection.abort()
         await self._server.wait_closed()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(PREFIX):
             return self.control.answer(request)
         answer = await self.api(request)
         wants_gzip = self.options.gzip and "gzip" in request.headers.get("accept-encoding", "")
-        return compressed(answer) if wants_gzip else answer
+        return gzip_response(answer) if wants_gzip else answer

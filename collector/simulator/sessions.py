@@ -15,24 +15,24 @@ from collector.model import KST, Exchange
 from collector.shipped import path
 
 
-def _shipped() -> Calendar:
+def _bundled_calendar() -> Calendar:
     """The calendar that travels with the program."""
     file = path("config", "calendar.yaml")
     return load(file.read_bytes(), str(file))
 
 
-class Stretch(NamedTuple):
+class SessionSpan(NamedTuple):
     """A session, in seconds since midnight."""
 
     opens: int
     closes: int
 
 
-class Hours(NamedTuple):
+class DayHours(NamedTuple):
     """The sessions of a day in which each venue's prices move."""
 
-    krx: tuple[Stretch, ...]
-    nxt: tuple[Stretch, ...]
+    krx: tuple[SessionSpan, ...]
+    nxt: tuple[SessionSpan, ...]
 
     @property
     def krx_open(self) -> int:
@@ -75,28 +75,28 @@ class Moments(NamedTuple):
 class Sessions:
     """The calendar as ordinals and seconds; prices move every `step` seconds. What was worked out is kept."""
 
-    calendar: Calendar = field(default_factory=_shipped)
+    calendar: Calendar = field(default_factory=_bundled_calendar)
     step: int = 5
     after_market_moves: bool = False
     _open: dict[int, bool] = field(default_factory=dict)
     _previous: dict[int, int] = field(default_factory=dict)
-    _hours: dict[int, Hours] = field(default_factory=dict)
+    _hours: dict[int, DayHours] = field(default_factory=dict)
 
     def is_open(self, day: int) -> bool:
-        found = self._open.get(day)
-        if found is None:
-            found = self._open[day] = self.calendar.is_trading(date.fromordinal(day))
-        return found
+        cached = self._open.get(day)
+        if cached is None:
+            cached = self._open[day] = self.calendar.is_trading(date.fromordinal(day))
+        return cached
 
     def previous(self, day: int) -> int:
         """The trading day before an ordinal."""
-        found = self._previous.get(day)
-        if found is None:
-            found = day - 1
-            while not self.is_open(found):
-                found -= 1
-            self._previous[day] = found
-        return found
+        cached = self._previous.get(day)
+        if cached is None:
+            cached = day - 1
+            while not self.is_open(cached):
+                cached -= 1
+            self._previous[day] = cached
+        return cached
 
     def back_from(self, day: int) -> Iterator[int]:
         """The trading days from `day` on into the past, newest first."""
@@ -106,12 +106,12 @@ class Sessions:
             yield day
             day = self.previous(day)
 
-    def hours(self, day: int) -> Hours:
+    def hours(self, day: int) -> DayHours:
         """A trading day's hours; where NXT does not trade, its hours are KRX's."""
-        found = self._hours.get(day)
-        if found is None:
-            found = self._hours[day] = self._hours_of(self.calendar.sessions(date.fromordinal(day)))
-        return found
+        cached = self._hours.get(day)
+        if cached is None:
+            cached = self._hours[day] = self._hours_of(self.calendar.sessions(date.fromordinal(day)))
+        return cached
 
     def moments(self, at: datetime, *, closed: bool = False) -> Moments:
         """Where the tapes stand at an aware instant; `closed`: that day turned out to be a holiday."""
@@ -136,13 +136,15 @@ class Sessions:
         day, second = moments.krx
         return moments._replace(krx=Moment(day, min(second, self.hours(day).krx_close)))
 
-    def _hours_of(self, sessions: Iterable[Session]) -> Hours:
-        stretches = {each.name: Stretch(_second(each.opens), _second(each.closes)) for each in sessions}
+    def _hours_of(self, sessions: Iterable[Session]) -> DayHours:
+        stretches = {
+            session.name: SessionSpan(_second(session.opens), _second(session.closes)) for session in sessions
+        }
         regular, after = (stretches["KRX.regular"],), stretches.get("KRX.after")
         nxt = tuple(stretch for name, stretch in stretches.items() if name.startswith("NXT."))
-        return Hours((*regular, after) if after and self.after_market_moves else regular, nxt or regular)
+        return DayHours((*regular, after) if after and self.after_market_moves else regular, nxt or regular)
 
-    def _moment(self, day: int, second: int, sessions: Iterable[Stretch]) -> Moment | None:
+    def _moment(self, day: int, second: int, sessions: Iterable[SessionSpan]) -> Moment | None:
         """The last step of the last session that has opened; None before the first."""
         opened = [session for session in sessions if session.opens <= second]
         if not opened:

@@ -12,14 +12,14 @@ _PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class IssuedToken:
     text: str
     app_key: str
     expires: datetime
 
 
 @dataclass
-class Tokens:
+class IssuedTokens:
     """The live tokens. `issued` counts issuances, handing out the same token again included."""
 
     keys: Mapping[str, str] | None
@@ -28,8 +28,8 @@ class Tokens:
     seed: int
     given: Sequence[str] = ()
     issued: int = 0
-    _live: dict[str, Token] = field(default_factory=dict)
-    _current: dict[str, Token] = field(default_factory=dict)
+    _live: dict[str, IssuedToken] = field(default_factory=dict)
+    _current: dict[str, IssuedToken] = field(default_factory=dict)
     _wrong_at: dict[str, float] = field(default_factory=dict)
 
     def knows(self, app_key: str, secret: str) -> bool:
@@ -44,14 +44,14 @@ class Tokens:
         self._wrong_at[app_key] = at
         return before is not None and at - before < _PATIENCE
 
-    def issue(self, app_key: str, now: datetime) -> Token:
+    def issue(self, app_key: str, now: datetime) -> IssuedToken:
         self.issued += 1
-        held = self._current.get(app_key)
-        if held is not None and self.rule == "reuse" and self.holder(held.text, now) is not None:
-            return held
-        if held is not None:
-            self._live.pop(held.text, None)
-        token = Token(self._text(app_key), app_key, now + self.life)
+        current = self._current.get(app_key)
+        if current is not None and self.rule == "reuse" and self.holder(current.text, now) is not None:
+            return current
+        if current is not None:
+            self._live.pop(current.text, None)
+        token = IssuedToken(self._text(app_key), app_key, now + self.life)
         self._live[token.text] = self._current[app_key] = token
         return token
 
@@ -60,7 +60,7 @@ class Tokens:
             return self.given[self.issued - 1]
         return blake2b(f"{self.seed}/{app_key}/{self.issued}".encode(), digest_size=48).hexdigest()
 
-    def holder(self, text: str, now: datetime) -> Token | None:
+    def holder(self, text: str, now: datetime) -> IssuedToken | None:
         """The live token of that text, None if it is unknown, dead or at its end."""
         token = self._live.get(text)
         return token if token is not None and now < token.expires else None

@@ -8,22 +8,22 @@ from pathlib import Path
 from collector.calendar import Calendar
 from collector.config import Config
 from collector.postgres.database import Database
-from collector.web.guard import Guard, guard_for
+from collector.web.guard import AccessPolicy, make_access_policy
 from collector.web.http import serving
 from collector.web.live import Live
-from collector.web.site import Site
-from collector.web.source import Source
+from collector.web.site import Routes
+from collector.web.source import DatabaseConnection
 
-__all__ = ["Guard", "Live", "guard_for", "served"]
+__all__ = ["AccessPolicy", "Live", "make_access_policy", "serve_pages"]
 
 
 @asynccontextmanager
-async def served(
+async def serve_pages(
     open_database: Callable[[], AbstractAsyncContextManager[Database]],
     configured: Callable[[], tuple[Config, Calendar]],
     *,
     live: Live,
-    guard: Guard,
+    guard: AccessPolicy,
     host: str,
     port: int,
     home: Path,
@@ -34,8 +34,8 @@ async def served(
     `open_database` is asked again whenever the database could not be reached; `configured` says what is in
     force, each time.
     """
-    source = Source(open_database, configured, live, now)
-    site = Site(source, live, home)
-    async with serving(host, port, guard, site.respond) as taken, source.kept():
+    source = DatabaseConnection(open_database, configured, live, now)
+    site = Routes(source, live, home)
+    async with serving(host, port, guard, site.respond) as taken, source.keep_open():
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{taken}/"

@@ -24,7 +24,7 @@ class Point(NamedTuple):
 class Tick(NamedTuple):
     """A place on an axis and what stands there."""
 
-    place: float
+    position: float
     text: str
 
 
@@ -112,7 +112,7 @@ def _ticks(low: float, high: float, least: float) -> list[float]:
     raw = (high - low) / 4
     size = 10 ** floor(log10(raw))
     step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= raw)
-    return [number * step for number in range(floor(low / step), ceil(high / step) + 1)]
+    return [index * step for index in range(floor(low / step), ceil(high / step) + 1)]
 
 
 def _hours(first: datetime, last: datetime) -> list[datetime]:
@@ -120,8 +120,8 @@ def _hours(first: datetime, last: datetime) -> list[datetime]:
     step = next((step for step in _STEPS if (last - first) / step <= 7), timedelta(days=1))
     midnight = first.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
     at = midnight + ceil((first - midnight) / step) * step
-    found = []
+    ticks = []
     while at <= last:
-        found.append(at)
+        ticks.append(at)
         at += step
-    return found or [first]
+    return ticks or [first]

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from collector.model import KST, Target
-from collector.web.questions import Cell, Count, SweepLine
-from collector.web.wanted import Wanted
+from collector.web.questions import Cell, StatusTotal, SweepLine
+from collector.web.wanted import ConfiguredTimetable
 
 MANY = 24
 """Targets of a universe from which on they share rows."""
@@ -60,7 +60,7 @@ class Square(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """Squares beside each other; `slot` where all are of one."""
 
     label: str
@@ -69,7 +69,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Lane:
+class UniverseSection:
     """A universe on a day. `deadlines` is by slot; `schedules` are those that ask for it, none for `once`."""
 
     universe: str
@@ -94,8 +94,8 @@ class Lane:
 class Section:
     """A lane with everything in it."""
 
-    lane: Lane
-    rows: Sequence[Row]
+    lane: UniverseSection
+    rows: Sequence[GridRow]
 
     @property
     def beside(self) -> list[tuple[Square, ...]]:
@@ -108,7 +108,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class DayLedger:
     """What the database has of a day."""
 
     counts: Mapping[tuple[datetime, str, str], Mapping[Mark, int]]
@@ -127,7 +127,9 @@ class Ledger:
         return Mark.NONE if self.since and slot < self.since else Mark.ABSENT
 
 
-def lanes(wanted: Wanted, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]) -> list[Lane]:
+def lanes(
+    wanted: ConfiguredTimetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
+) -> list[UniverseSection]:
     """What there should be on a day, and what was swept beside that; `known`: every target there ever was."""
     due: defaultdict[str, dict[datetime, datetime]] = defaultdict(dict)
     schedules: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -137,12 +139,14 @@ def lanes(wanted: Wanted, day: date, sweeps: Iterable[SweepLine], known: Collect
     for sweep in sweeps:
         due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
     return [
-        Lane(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
+        UniverseSection(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
         for universe, slots in due.items()
     ]
 
 
-def asked(lanes: Iterable[Lane], numbers: Mapping[Target, int]) -> tuple[set[int], set[datetime]]:
+def plan_cells(
+    lanes: Iterable[UniverseSection], numbers: Mapping[Target, int]
+) -> tuple[set[int], set[datetime]]:
     """Of which targets, and of which slots, single lines are needed; the rest is drawn from counts."""
     targets: set[int] = set()
     slots: set[datetime] = set()
@@ -155,29 +159,29 @@ def asked(lanes: Iterable[Lane], numbers: Mapping[Target, int]) -> tuple[set[int
 
 
 def ledger(
-    counts: Iterable[Count],
+    counts: Iterable[StatusTotal],
     cells: Iterable[Cell],
     sweeps: Iterable[SweepLine],
     *,
     names: Mapping[int, Target],
     since: datetime | None,
     now: datetime,
-) -> Ledger:
+) -> DayLedger:
     """The database's answers in the form that the grid is made from."""
     by_group: defaultdict[tuple[datetime, str, str], dict[Mark, int]] = defaultdict(dict)
     for count in counts:
         by_group[count.slot, count.market, count.exchange][Mark(count.status)] = count.targets
     by_target = {(cell.slot, names[cell.target]): Mark(cell.status) for cell in cells if cell.target in names}
     running = {sweep.slot for sweep in sweeps if sweep.ended_at is None and now - sweep.slot < _LONGEST}
-    return Ledger(by_group, by_target, running, since, now)
+    return DayLedger(by_group, by_target, running, since, now)
 
 
 def lacking(
-    lanes: Iterable[Lane], slot: datetime, there: Collection[Target], found: Ledger
+    lanes: Iterable[UniverseSection], slot: datetime, there: Collection[Target], ledger: DayLedger
 ) -> dict[Target, Mark]:
     """What there should be at a slot beside what is there, and how it stands."""
     return {
-        target: found.unwritten(slot, lane.deadlines[slot])
+        target: ledger.unwritten(slot, lane.deadlines[slot])
         for lane in lanes
         if slot in lane.deadlines
         for target in lane.targets
@@ -185,61 +189,61 @@ def lacking(
     }
 
 
-def section(lane: Lane, found: Ledger) -> Section:
+def section(lane: UniverseSection, ledger: DayLedger) -> Section:
     """A lane's rows."""
     if lane.is_tiles:
-        return Section(lane, list(_tiles(lane, found)))
+        return Section(lane, list(_tiles(lane, ledger)))
     if lane.is_grouped:
-        return Section(lane, list(_groups(lane, found)))
-    return Section(lane, [_course(lane, target, found) for target in lane.targets])
+        return Section(lane, list(_groups(lane, ledger)))
+    return Section(lane, [_course(lane, target, ledger) for target in lane.targets])
 
 
 def totals(sections: Iterable[Section]) -> Counter[Mark]:
     """How many slots × targets stand in which way."""
-    found: Counter[Mark] = Counter()
-    for each in sections:
-        for row in each.rows:
+    counts: Counter[Mark] = Counter()
+    for section in sections:
+        for row in section.rows:
             for square in row.squares:
-                found.update(square.marks)
-    del found[Mark.NONE]
-    return found
+                counts.update(square.marks)
+    del counts[Mark.NONE]
+    return counts
 
 
-def _course(lane: Lane, target: Target, found: Ledger) -> Row:
-    return Row(str(target), [_single(lane, slot, target, found) for slot in lane.slots])
+def _course(lane: UniverseSection, target: Target, ledger: DayLedger) -> GridRow:
+    return GridRow(str(target), [_single(lane, slot, target, ledger) for slot in lane.slots])
 
 
-def _single(lane: Lane, slot: datetime, target: Target, found: Ledger) -> Square:
-    mark = found.cells.get((slot, target)) or found.unwritten(slot, lane.deadlines[slot])
+def _single(lane: UniverseSection, slot: datetime, target: Target, ledger: DayLedger) -> Square:
+    mark = ledger.cells.get((slot, target)) or ledger.unwritten(slot, lane.deadlines[slot])
     return Square(slot, target.market, target.sector, target.exchange, {mark: 1})
 
 
-def _tiles(lane: Lane, found: Ledger) -> Iterable[Row]:
+def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
     for slot in lane.slots:
-        for (market, exchange), targets in _grouped(lane.targets).items():
-            squares = [_single(lane, slot, target, found) for target in targets]
-            yield Row(f"{market}/{exchange}", squares, slot)
+        for (market, exchange), targets in _group_by_market(lane.targets).items():
+            squares = [_single(lane, slot, target, ledger) for target in targets]
+            yield GridRow(f"{market}/{exchange}", squares, slot)
 
 
-def _groups(lane: Lane, found: Ledger) -> Iterable[Row]:
-    unwritten = {slot: found.unwritten(slot, lane.deadlines[slot]) for slot in lane.slots}
-    for (market, exchange), targets in _grouped(lane.targets).items():
+def _groups(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
+    unwritten = {slot: ledger.unwritten(slot, lane.deadlines[slot]) for slot in lane.slots}
+    for (market, exchange), targets in _group_by_market(lane.targets).items():
         squares = []
         for slot in lane.slots:
-            marks = _shares(found, len(targets), unwritten[slot], (slot, market, exchange))
+            marks = _shares(ledger, len(targets), unwritten[slot], (slot, market, exchange))
             squares.append(Square(slot, market, None, exchange, marks))
-        yield Row(f"{market}/{exchange}", squares)
+        yield GridRow(f"{market}/{exchange}", squares)
 
 
 def _shares(
-    found: Ledger, expected: int, unwritten: Mark, group: tuple[datetime, str, str]
+    ledger: DayLedger, expected: int, unwritten: Mark, group: tuple[datetime, str, str]
 ) -> Mapping[Mark, int]:
-    marks = dict(found.counts.get(group, {}))
+    marks = dict(ledger.counts.get(group, {}))
     lacking = expected - sum(marks.values())
     return marks | {unwritten: marks.get(unwritten, 0) + lacking} if lacking > 0 else marks
 
 
-def _grouped(targets: Iterable[Target]) -> Mapping[tuple[str, str], list[Target]]:
+def _group_by_market(targets: Iterable[Target]) -> Mapping[tuple[str, str], list[Target]]:
     groups: defaultdict[tuple[str, str], list[Target]] = defaultdict(list)
     for target in targets:
         groups[target.market, target.exchange].append(target)

@@ -10,12 +10,12 @@ from collector.calendar import Calendar
 from collector.config import Config
 from collector.model import Sector, Target
 from collector.postgres.database import Database
-from collector.web.breadths import Breadths
-from collector.web.figures import Figures, Gatherer
+from collector.web.breadths import BreadthCache
+from collector.web.figures import MetricsData, MetricsGatherer
 from collector.web.live import Live
-from collector.web.questions import Member, Questions
-from collector.web.recent import Recent
-from collector.web.wanted import Wanted, wanted
+from collector.web.questions import Member, Queries
+from collector.web.recent import TtlCache
+from collector.web.wanted import ConfiguredTimetable, build_timetable
 
 T = TypeVar("T")
 
@@ -24,21 +24,21 @@ MEMBERS = 8
 
 
 @dataclass(frozen=True)
-class Desk:
+class ViewContext:
     """While the database answers. `configured` says what is in force now: it may be read anew."""
 
     database: Database
     configured: Callable[[], tuple[Config, Calendar]]
     live: Live
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    breadths: Breadths = field(default_factory=Breadths)
-    _recent: Recent = field(default_factory=Recent)
-    _members: Recent = field(default_factory=lambda: Recent(size=MEMBERS))
-    _gatherer: Gatherer = field(default_factory=Gatherer)
+    breadths: BreadthCache = field(default_factory=BreadthCache)
+    _recent: TtlCache = field(default_factory=TtlCache)
+    _members: TtlCache = field(default_factory=lambda: TtlCache(size=MEMBERS))
+    _gatherer: MetricsGatherer = field(default_factory=MetricsGatherer)
 
     @property
-    def questions(self) -> Questions:
-        return Questions(self.database)
+    def queries(self) -> Queries:
+        return Queries(self.database)
 
     async def recent(self, key: Hashable, age: float, ask: Callable[[], Awaitable[T]]) -> T:
         """An answer that is at most so many seconds old."""
@@ -46,36 +46,47 @@ class Desk:
 
     async def targets(self) -> Mapping[int, Target]:
         """Every target that was ever walked, by its number."""
-        return await self.recent("targets", 5.0, self.questions.targets)
+        return await self.recent("targets", 5.0, self.queries.targets)
 
-    async def members(self, slot: datetime, number: int) -> list[Member]:
+    async def members(self, slot: datetime, target_id: int) -> list[Member]:
         """A walk's rows, for who asks for them in another order or form a moment later."""
-        return await self._members.get((slot, number), 60.0, lambda: self.questions.members(slot, number))
+        return await self._members.get((slot, target_id), 60.0, lambda: self.queries.members(slot, target_id))
 
-    async def number(self, target: Target) -> int | None:
+    async def target_id(self, target: Target) -> int | None:
         """A target's number, None if it was never walked."""
-        return next((number for number, one in (await self.targets()).items() if one == target), None)
+        return next(
+            (
+                target_id
+                for target_id, known_target in (await self.targets()).items()
+                if known_target == target
+            ),
+            None,
+        )
 
     async def sectors(self) -> Mapping[str, Sector]:
         """The table of sectors as last refreshed, else the one that travels with the program."""
         return await self.recent("sectors", 60.0, self._sectors)
 
-    async def wanted(self) -> Wanted:
+    async def timetable(self) -> ConfiguredTimetable:
         """What the configuration in force asks for."""
         config, calendar = self.configured()
-        found = await self.recent("wanted", 60.0, self._wanted)
-        return found if found.config is config and found.calendar is calendar else await self._wanted()
+        timetable = await self.recent("wanted", 60.0, self._build_timetable)
+        return (
+            timetable
+            if timetable.config is config and timetable.calendar is calendar
+            else await self._build_timetable()
+        )
 
-    async def figures(self) -> Figures:
+    async def figures(self) -> MetricsData:
         """The figures of the metrics, at most three seconds old."""
         return await self.recent("figures", 3.0, self._figures)
 
     async def _sectors(self) -> Mapping[str, Sector]:
-        return await self.questions.sectors() or table.shipped()
+        return await self.queries.sectors() or table.bundled_sectors()
 
-    async def _wanted(self) -> Wanted:
-        return wanted(*self.configured(), await self.sectors())
+    async def _build_timetable(self) -> ConfiguredTimetable:
+        return build_timetable(*self.configured(), await self.sectors())
 
-    async def _figures(self) -> Figures:
-        numbers = {target: number for number, target in (await self.targets()).items()}
-        return await self._gatherer.gather(self.questions, await self.wanted(), numbers, self.now())
+    async def _figures(self) -> MetricsData:
+        numbers = {target: target_id for target_id, target in (await self.targets()).items()}
+        return await self._gatherer.gather(self.queries, await self.timetable(), numbers, self.now())

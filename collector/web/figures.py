@@ -11,10 +11,10 @@ from collector import outlook
 from collector.calendar import kst
 from collector.model import Status, Target
 from collector.postgres.session import Connection
-from collector.schedule import Schedule, Slot, slots
-from collector.web.health import Course, Facts, LeaseLine
-from collector.web.questions import Questions
-from collector.web.wanted import Wanted, span
+from collector.schedule import Schedule, ScheduledSlot, slots
+from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse
+from collector.web.questions import Queries
+from collector.web.wanted import ConfiguredTimetable, span
 
 SEEN_BACK = timedelta(days=5)
 """How far back the last complete sweep of a schedule is looked for."""
@@ -54,7 +54,7 @@ LIMIT 1
 _BYTES = "SELECT pg_database_size(current_database())"
 
 
-class Quota(NamedTuple):
+class QuotaFigure(NamedTuple):
     """One api-id's lane: what the server said it grants, if it did, and the places taken now."""
 
     api_id: str
@@ -62,7 +62,7 @@ class Quota(NamedTuple):
     used: int
 
 
-class Swept(NamedTuple):
+class LastSweep(NamedTuple):
     """The last sweep of a schedule that ended."""
 
     slot: datetime
@@ -79,24 +79,24 @@ class ScheduleFigures:
 
     statuses: Mapping[str, int]
     absent: int
-    last: Swept | None
+    last: LastSweep | None
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricsData:
     """Everything at one moment."""
 
-    facts: Facts
+    facts: HealthFacts
     rows: int = 0
     quarantined: int = 0
     token_issued_at: datetime | None = None
     token_expires_at: datetime | None = None
-    quotas: Sequence[Quota] = ()
+    quotas: Sequence[QuotaFigure] = ()
     schedules: Mapping[str, ScheduleFigures] = field(default_factory=dict)
     database_bytes: int = 0
 
 
-class Gatherer:
+class MetricsGatherer:
     """Asks for them, and remembers what takes long or does not change."""
 
     def __init__(self) -> None:
@@ -104,39 +104,39 @@ class Gatherer:
         self._complete: dict[str, datetime] = {}
 
     async def gather(
-        self, questions: Questions, wanted: Wanted, numbers: Mapping[Target, int], now: datetime
-    ) -> Figures:
+        self, questions: Queries, wanted: ConfiguredTimetable, numbers: Mapping[Target, int], now: datetime
+    ) -> MetricsData:
         """The figures of the day that it is in Korea; `numbers` of all targets that were ever walked."""
         today = kst(now).date()
         start, end = span(today)
         due = wanted.slots(today)
-        async with questions.asking("gathering figures") as connection:
+        async with questions.connection("gathering figures") as connection:
             state = await connection.fetchrow(_STATE, start, end)
             lease = await connection.fetchrow(_LEASE)
-            quotas = [Quota(*row) for row in await connection.fetch(_QUOTA)]
-            found = []
+            quotas = [QuotaFigure(*row) for row in await connection.fetch(_QUOTA)]
+            schedule_figures = []
             for schedule in wanted.config.schedules:
                 mine = [slot for slot in due if slot.schedule == schedule.name]
-                ledger = _Ledger(connection, wanted, numbers, schedule)
-                found.append(await self._schedule(ledger, mine, now, state["since"]))
+                ledger = _LedgerReader(connection, wanted, numbers, schedule)
+                schedule_figures.append(await self._schedule(ledger, mine, now, state["since"]))
             size = await self._size(connection)
             clocks = await outlook.look(connection, datetime.now(UTC))
-        courses = [course for course, _ in found]
-        facts = Facts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"], clocks)
-        return Figures(
+        courses = [course for course, _ in schedule_figures]
+        facts = HealthFacts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"], clocks)
+        return MetricsData(
             facts,
             state["rows"],
             state["quarantined"],
             state["issued_at"],
             state["expires_at"],
             quotas,
-            {course.schedule.name: figures for course, figures in found},
+            {course.schedule.name: figures for course, figures in schedule_figures},
             size,
         )
 
     async def _schedule(
-        self, ledger: "_Ledger", due: Sequence[Slot], now: datetime, since: datetime | None
-    ) -> tuple[Course, ScheduleFigures]:
+        self, ledger: "_LedgerReader", due: Sequence[ScheduledSlot], now: datetime, since: datetime | None
+    ) -> tuple[ScheduleCourse, ScheduleFigures]:
         begun = [slot.at for slot in due if slot.at <= now]
         by_slot = await ledger.statuses(begun)
         whole = ledger.whole(by_slot)
@@ -147,7 +147,7 @@ class Gatherer:
         totals: Counter[str] = Counter()
         for counts in by_slot.values():
             totals.update(counts)
-        course = Course(ledger.schedule, due, whole, newest)
+        course = ScheduleCourse(ledger.schedule, due, whole, newest)
         written = [by_slot.get(slot.at, Counter()).total() for slot in course.over(now, since)]
         absent = sum(ledger.expected - count for count in written)
         return course, ScheduleFigures(totals, absent, await ledger.last_sweep(begun))
@@ -160,11 +160,15 @@ class Gatherer:
         return size
 
 
-class _Ledger:
+class _LedgerReader:
     """The ledger as one schedule sees it."""
 
     def __init__(
-        self, connection: Connection, wanted: Wanted, numbers: Mapping[Target, int], schedule: Schedule
+        self,
+        connection: Connection,
+        wanted: ConfiguredTimetable,
+        numbers: Mapping[Target, int],
+        schedule: Schedule,
     ) -> None:
         targets = wanted.universe(schedule.universe)
         self.schedule = schedule
@@ -175,11 +179,11 @@ class _Ledger:
 
     async def statuses(self, at: Sequence[datetime]) -> dict[datetime, Counter[str]]:
         """How the targets of these slots ended."""
-        found: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+        counts: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         if at:
             for row in await self._connection.fetch(_STATUSES, at, self._numbers):
-                found[row["slot"]][row["status"]] = row["targets"]
-        return found
+                counts[row["slot"]][row["status"]] = row["targets"]
+        return counts
 
     def whole(self, by_slot: Mapping[datetime, Counter[str]]) -> frozenset[datetime]:
         """The slots of which every target is complete."""
@@ -187,9 +191,9 @@ class _Ledger:
             slot for slot, counts in by_slot.items() if counts[Status.COMPLETE] == self.expected > 0
         )
 
-    async def last_sweep(self, at: Sequence[datetime]) -> Swept | None:
+    async def last_sweep(self, at: Sequence[datetime]) -> LastSweep | None:
         row = await self._connection.fetchrow(_LAST_SWEEP, self.schedule.universe, at) if at else None
-        return Swept(*row) if row else None
+        return LastSweep(*row) if row else None
 
     async def newest(self, now: datetime) -> datetime | None:
         """The slot of the last complete sweep of the days before, looked for newest first."""

@@ -40,7 +40,7 @@ _FIELDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PageRequest:
     """What is asked for. `path` is as it was sent, `headers` by lower-case name."""
 
     method: str
@@ -52,7 +52,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PageRefusal:
     """Why not, and what goes with it."""
 
     status: int
@@ -61,32 +61,32 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AccessPolicy:
     """The rules of one door. `names` are hosts to answer to besides loopback's; None as token asks for none."""
 
     token: Secret | None = None
     names: frozenset[str] = frozenset()
     beyond_loopback: bool = False
 
-    def judge(self, head: bytes) -> Request | Refusal:
+    def judge(self, head: bytes) -> PageRequest | PageRefusal:
         """The request, or why it is not answered."""
         request = parse(head)
-        if isinstance(request, Refusal):
+        if isinstance(request, PageRefusal):
             return request
         trusted = replace(request, is_trusted=self._is_known(request.headers.get("authorization", "")))
-        return self._refused(trusted) or trusted
+        return self._find_refusal(trusted) or trusted
 
-    def _refused(self, request: Request) -> Refusal | None:
+    def _find_refusal(self, request: PageRequest) -> PageRefusal | None:
         if request.method not in ("GET", "HEAD"):
-            return Refusal(405, "only GET and HEAD are answered", {"Allow": "GET, HEAD"})
+            return PageRefusal(405, "only GET and HEAD are answered", {"Allow": "GET, HEAD"})
         if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
-            return Refusal(400, "a request here has no body", {})
+            return PageRefusal(400, "a request here has no body", {})
         if not self._is_ours(request.headers.get("host", "")):
-            return Refusal(403, "this host name is not served here", {})
+            return PageRefusal(403, "this host name is not served here", {})
         if _is_foreign(request.headers):
-            return Refusal(403, "another site may not read this", {})
+            return PageRefusal(403, "another site may not read this", {})
         if request.path not in OPEN_TO_ALL and not request.is_trusted:
-            return Refusal(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="collector"'})
+            return PageRefusal(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="collector"'})
         return None
 
     def _is_ours(self, host: str) -> bool:
@@ -109,7 +109,7 @@ class Guard:
         return Secret(given.strip()) == self.token
 
 
-def guard_for(host: str, token: Secret | None, names: Iterable[str] = ()) -> Guard:
+def make_access_policy(host: str, token: Secret | None, names: Iterable[str] = ()) -> AccessPolicy:
     """The door at an address to listen on; ConfigError for one that others can reach and no token guards."""
     beyond = not is_loopback(host)
     if beyond and token is None:
@@ -118,7 +118,7 @@ def guard_for(host: str, token: Secret | None, names: Iterable[str] = ()) -> Gua
             hint="set COLLECTOR_WEB_TOKEN_FILE to the path of a file that holds one, or listen on 127.0.0.1",
         )
     ours = {name.lower() for name in (*names, host) if name not in ("0.0.0.0", "::")}  # nosec B104 # noqa: S104
-    return Guard(token, frozenset(f"[{name}]" if ":" in name else name for name in ours), beyond)
+    return AccessPolicy(token, frozenset(f"[{name}]" if ":" in name else name for name in ours), beyond)
 
 
 def is_loopback(host: str) -> bool:
@@ -126,22 +126,22 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost" or (_is_address(host) and ip_address(host.strip("[]")).is_loopback)
 
 
-def parse(head: bytes) -> Request | Refusal:
+def parse(head: bytes) -> PageRequest | PageRefusal:
     """A request's head, strictly: what two readers could take differently is refused."""
     line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     match = _LINE.fullmatch(line)
-    found = [_HEADER.fullmatch(each) for each in lines]
-    if match is None or not all(found):
-        return Refusal(400, "this is no request", {})
-    headers = {each[1].lower(): each[2] for each in found if each}
+    matches = [_HEADER.fullmatch(item) for item in lines]
+    if match is None or not all(matches):
+        return PageRefusal(400, "this is no request", {})
+    headers = {item[1].lower(): item[2] for item in matches if item}
     if len(headers) < len(lines):
-        return Refusal(400, "a header is there twice", {})
+        return PageRefusal(400, "a header is there twice", {})
     path, _, query = match[2].partition("?")
     try:
         asked = dict(parse_qsl(query, max_num_fields=_FIELDS))
     except ValueError:
-        return Refusal(400, f"more than {_FIELDS} fields are asked for", {})
-    return Request(match[1], path, asked, headers)
+        return PageRefusal(400, f"more than {_FIELDS} fields are asked for", {})
+    return PageRequest(match[1], path, asked, headers)
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:

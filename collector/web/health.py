@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from collector.outlook import Outlook
-from collector.schedule import Every, Schedule, Slot
+from collector.schedule import Every, Schedule, ScheduledSlot
 
 ENOUGH = 2
 """Slots in a row without a complete sweep from which on a schedule is behind."""
@@ -24,18 +24,18 @@ class LeaseLine(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Course:
+class ScheduleCourse:
     """A schedule as far as it has come: its slots of today, and those of them that are complete.
 
     `newest`: the slot of its last complete sweep, of whatever day; None where it never had one.
     """
 
     schedule: Schedule
-    slots: Sequence[Slot]
+    slots: Sequence[ScheduledSlot]
     complete: frozenset[datetime]
     newest: datetime | None
 
-    def over(self, now: datetime, since: datetime | None) -> list[Slot]:
+    def over(self, now: datetime, since: datetime | None) -> list[ScheduledSlot]:
         """Today's slots whose sweep should have ended; those before the ledger's first (None: all) are nobody's."""
         return [slot for slot in self.slots if since and since <= slot.at and _ends(slot) <= now]
 
@@ -62,13 +62,13 @@ class Check(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class HealthFacts:
     """What is known at `now`. `trouble`: why the database cannot be asked; the rest is empty then."""
 
     now: datetime
     trouble: str | None = None
     lease: LeaseLine | None = None
-    courses: Sequence[Course] = ()
+    courses: Sequence[ScheduleCourse] = ()
     since: datetime | None = None
     """The ledger's first slot; None: it is empty."""
     outlook: Outlook | None = None
@@ -79,7 +79,7 @@ class Facts:
         return {course.schedule.name: course.behind(self.now, self.since) for course in self.courses}
 
 
-def checks(facts: Facts) -> Iterator[Check]:
+def checks(facts: HealthFacts) -> Iterator[Check]:
     """Everything that readiness stands for."""
     if facts.trouble is not None:
         yield Check("database", False, facts.trouble)
@@ -96,16 +96,16 @@ def checks(facts: Facts) -> Iterator[Check]:
             yield Check(name, behind[name] < ENOUGH, _since_when(behind[name], course.newest))
 
 
-def _clocks(found: Outlook) -> Iterator[Check]:
+def _clocks(result: Outlook) -> Iterator[Check]:
     """Clocks that differ stop the sweeps; days that are to be dropped, or kept, stop nothing."""
-    notices = list(found.lines())
+    notices = list(result.lines())
     agree = "this machine's clock and the database's agree"
-    yield Check("clocks", not found.is_apart, notices.pop(0) if found.is_apart else agree)
+    yield Check("clocks", not result.is_apart, notices.pop(0) if result.is_apart else agree)
     if notices:
         yield Check("retention", True, "; ".join(notices))
 
 
-def _lease(facts: Facts) -> Check:
+def _lease(facts: HealthFacts) -> Check:
     if facts.lease is None or not facts.lease.is_held:
         return Check("lease", False, "no daemon holds it: nothing is swept")
     return Check("lease", True, f"held by {facts.lease.holder}")
@@ -118,6 +118,6 @@ def _since_when(behind: int, newest: datetime | None) -> str:
     return f"{behind} slots without a complete sweep; the last complete one: {last}"
 
 
-def _ends(slot: Slot) -> datetime:
+def _ends(slot: ScheduledSlot) -> datetime:
     """When a slot's sweep should have ended: as long after its deadline as that is after its beginning."""
     return slot.deadline + (slot.deadline - slot.at)

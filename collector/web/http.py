@@ -15,7 +15,7 @@ from socket import gaierror
 
 from collector.errors import ConfigError
 from collector.log import logger
-from collector.web.guard import HEADERS, Guard, Refusal, Request
+from collector.web.guard import HEADERS, AccessPolicy, PageRefusal, PageRequest
 
 CONNECTIONS = 32
 HEAD_BYTES = 8192
@@ -28,7 +28,7 @@ AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PageResponse:
     """What goes back."""
 
     body: bytes
@@ -37,17 +37,17 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Respond = Callable[[Request], Awaitable[Answer]]
+Respond = Callable[[PageRequest], Awaitable[PageResponse]]
 
 
 @asynccontextmanager
 async def serving(
-    host: str, port: int, guard: Guard, respond: Respond, *, head_seconds: float = HEAD_SECONDS
+    host: str, port: int, guard: AccessPolicy, respond: Respond, *, head_seconds: float = HEAD_SECONDS
 ) -> AsyncIterator[int]:
     """Serve while the block runs; the port that it is at. ConfigError if that place is taken."""
-    door = _Door(guard, respond, head_seconds)
+    door = _HttpServer(guard, respond, head_seconds)
     try:
-        server = await asyncio.start_server(door.opened, host, port, limit=HEAD_BYTES, backlog=256)
+        server = await asyncio.start_server(door.on_connect, host, port, limit=HEAD_BYTES, backlog=256)
     except gaierror as error:
         raise ConfigError(
             f"web.listen: {host} is not known here: {error.strerror}",
@@ -62,13 +62,13 @@ async def serving(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await door.closed()
+        await door.close()
 
 
-class _Door:
+class _HttpServer:
     """Its tasks are its own, in no group: a group would wrap whatever ends the block that is served beside."""
 
-    def __init__(self, guard: Guard, respond: Respond, head_seconds: float) -> None:
+    def __init__(self, guard: AccessPolicy, respond: Respond, head_seconds: float) -> None:
         self._head_seconds = head_seconds
         self._guard = guard
         self._respond = respond
@@ -76,7 +76,7 @@ class _Door:
         self._conversations: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._waiting: dict[asyncio.StreamWriter, None] = {}
 
-    def opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A connection has come: let it in, make room for it, or turn it away."""
         if len(self._conversations) >= CONNECTIONS:
             longest = next(iter(self._waiting), None)
@@ -88,7 +88,7 @@ class _Door:
         self._conversations[writer] = asyncio.create_task(self._converse(reader, writer))
         self._waiting[writer] = None
 
-    async def closed(self) -> None:
+    async def close(self) -> None:
         """End all conversations."""
         tasks = list(self._conversations.values())
         for writer in tuple(self._conversations):
@@ -119,32 +119,32 @@ class _Door:
             async with asyncio.timeout(self._head_seconds):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            found: Request | Refusal = Refusal(431, "this is too long for a request", {})
+            request: PageRequest | PageRefusal = PageRefusal(431, "this is too long for a request", {})
         else:
-            found = self._guard.judge(head)
+            request = self._guard.judge(head)
         self._waiting.pop(writer, None)
-        stays = isinstance(found, Request) and found.headers.get("connection", "").lower() != "close"
-        answer = await self._answered(found)
+        stays = isinstance(request, PageRequest) and request.headers.get("connection", "").lower() != "close"
+        answer = await self._answer(request)
         async with asyncio.timeout(SEND_SECONDS):
-            writer.write(_encoded(answer, stays=stays, bodiless=getattr(found, "method", "") == "HEAD"))
+            writer.write(_encode(answer, stays=stays, bodiless=getattr(request, "method", "") == "HEAD"))
             await writer.drain()
         return stays
 
-    async def _answered(self, found: Request | Refusal) -> Answer:
-        if isinstance(found, Refusal):
-            return Answer(f"{found.text}\n".encode(), status=found.status, headers=found.headers)
+    async def _answer(self, request: PageRequest | PageRefusal) -> PageResponse:
+        if isinstance(request, PageRefusal):
+            return PageResponse(f"{request.text}\n".encode(), status=request.status, headers=request.headers)
         async with self._at_once:
             try:
-                answer = await self._respond(found)
+                answer = await self._respond(request)
             except Exception:  # a page's bug is a page's affair: sweeps go on
-                logger.exception("page.failed", path=found.path)
-                return Answer(b"this page failed; the log says how\n", status=500)
+                logger.exception("page.failed", path=request.path)
+                return PageResponse(b"this page failed; the log says how\n", status=500)
         if len(answer.body) > BODY_BYTES:
-            return Answer(b"this is too much for one answer; use `collector sql`\n", status=413)
+            return PageResponse(b"this is too much for one answer; use `collector sql`\n", status=413)
         return answer
 
 
-def _encoded(answer: Answer, *, stays: bool, bodiless: bool) -> bytes:
+def _encode(answer: PageResponse, *, stays: bool, bodiless: bool) -> bytes:
     own = {
         "Content-Type": answer.kind,
         "Content-Length": str(len(answer.body)),

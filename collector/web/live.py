@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from collector.collect import Collector
-from collector.kiwoom import Kiwoom
-from collector.tally import Tally
+from collector.kiwoom import KiwoomClient
+from collector.tally import SweepProgress
 
 ANSWERS = ("ok", "Throttled", "Unavailable", "TokenExpired", "Rejected", "Unreadable", "Denied")
 """What can come of a request: a closed set."""
@@ -25,7 +25,7 @@ class Live:
         self._before_by_key: Counter[str] = Counter()
 
     @contextmanager
-    def attached(self, collector: Collector) -> Iterator[None]:
+    def attach(self, collector: Collector) -> Iterator[None]:
         """This collector is the one at work while the block runs."""
         self._collector = collector
         try:
@@ -50,9 +50,9 @@ class Live:
             now[kiwoom.name] += kiwoom.answers.total()
         return now
 
-    def _keys(self) -> Sequence[Kiwoom]:
+    def _keys(self) -> Sequence[KiwoomClient]:
         return self._collector.keys if self._collector else ()
 
-    def underway(self) -> Mapping[tuple[datetime, str], Tally]:
+    def underway(self) -> Mapping[tuple[datetime, str], SweepProgress]:
         """The sweeps that run in this process, by slot and universe."""
         return self._collector.underway if self._collector else {}

@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector as Source
 from collector import __version__
 from collector.model import Status
 from collector.outlook import Outlook
-from collector.web.figures import Figures, ScheduleFigures
+from collector.web.figures import MetricsData, ScheduleFigures
 from collector.web.health import Check
-from collector.web.wanted import Wanted
+from collector.web.wanted import ConfiguredTimetable
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30
@@ -36,8 +36,8 @@ class Values:
     now: datetime
     checks: Iterable[Check]
     answers: Mapping[str, int]
-    wanted: Wanted | None
-    figures: Figures | None
+    wanted: ConfiguredTimetable | None
+    figures: MetricsData | None
     home: Path
     by_key: Mapping[str, int] = field(default_factory=dict)
     """Requests by the operator's names for the keys."""
@@ -69,8 +69,8 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _by(name: str, text: str, labels: str, rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
     family = GaugeMetricFamily(f"collector_{name}", text, labels=labels.split())
-    for values, number in rows:
-        family.add_metric(values, number)
+    for values, value in rows:
+        family.add_metric(values, value)
     return family
 
 
@@ -97,7 +97,7 @@ def _process(values: Values) -> Iterator[Metric]:
     free = shutil.disk_usage(_there(values.home)).free
     yield _gauge("disk_free_bytes", "Free space where COLLECTOR_HOME lies.", free)
     if values.wanted is not None:
-        left = (values.wanted.calendar.known_until - values.now.date()).days
+        left = (values.wanted.calendar.coverage_end - values.now.date()).days
         yield _gauge("calendar_left_seconds", "Time until the calendar's knowledge ends.", left * 86_400)
         quota = values.wanted.config.api.requests_per_second
         yield _gauge(
@@ -105,13 +105,13 @@ def _process(values: Values) -> Iterator[Metric]:
         )
 
 
-def _database(figures: Figures) -> Iterator[Metric]:
+def _database(figures: MetricsData) -> Iterator[Metric]:
     facts = figures.facts
     yield _gauge("database_size_bytes", "Size of the database.", figures.database_bytes)
     yield _gauge("rows_today", "Rows stored for today's slots.", figures.rows)
     yield _gauge("quarantined_rows_today", "Rows of today's slots that did not decode.", figures.quarantined)
-    held = facts.lease is not None and facts.lease.is_held
-    yield _gauge("lease_held", "Whether any daemon holds the lease.", held)
+    is_held = facts.lease is not None and facts.lease.is_held
+    yield _gauge("lease_held", "Whether any daemon holds the lease.", is_held)
     if facts.lease is not None:
         yield _gauge(
             "lease_epoch", "The lease's epoch; it grows whenever it changes hands.", facts.lease.epoch
@@ -138,11 +138,11 @@ def _database(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def _clocks(found: Outlook) -> Iterator[Metric]:
-    ahead = found.ahead.total_seconds()
+def _clocks(result: Outlook) -> Iterator[Metric]:
+    ahead = result.ahead.total_seconds()
     yield _gauge("clock_ahead_seconds", "How far this machine's clock is ahead of the database's.", ahead)
-    yield _gauge("retention_announced", "Days that were announced to be dropped for their age.", found.days)
-    kept = bool(found.days and found.why_kept)
+    yield _gauge("retention_announced", "Days that were announced to be dropped for their age.", result.days)
+    kept = bool(result.days and result.why_kept)
     yield _gauge(
         "retention_blocked",
         "Whether these days are kept since three clocks do not agree to within a day.",
@@ -150,14 +150,14 @@ def _clocks(found: Outlook) -> Iterator[Metric]:
     )
 
 
-def _schedules(figures: Figures) -> Iterator[Metric]:
+def _schedules(figures: MetricsData) -> Iterator[Metric]:
     """Of the schedules as they were when the figures were gathered: there may be others by now."""
     today = dict(list(figures.schedules.items())[:SCHEDULES])
     yield _by(
         "targets_today",
         "Slots x targets of today's slots so far, by how they ended; absent: not written down, and overdue.",
         "schedule status",
-        (((name, status), count) for name, one in today.items() for status, count in _statuses(one)),
+        (((name, status), count) for name, item in today.items() for status, count in _statuses(item)),
     )
     yield from _sweeps(today)
     facts = figures.facts
@@ -187,7 +187,7 @@ def _schedules(figures: Figures) -> Iterator[Metric]:
 
 
 def _sweeps(today: Mapping[str, ScheduleFigures]) -> Iterator[Metric]:
-    ended = {name: one.last for name, one in today.items() if one.last}
+    ended = {name: figures.last for name, figures in today.items() if figures.last}
     yield _by(
         "last_sweep_late_seconds",
         "How long after its slot today's last sweep began.",
@@ -202,12 +202,12 @@ def _sweeps(today: Mapping[str, ScheduleFigures]) -> Iterator[Metric]:
     )
 
 
-def _statuses(one: ScheduleFigures) -> Iterator[tuple[str, int]]:
+def _statuses(figures: ScheduleFigures) -> Iterator[tuple[str, int]]:
     for status in Status:
-        yield status, one.statuses.get(status, 0)
-    yield "absent", one.absent
+        yield status, figures.statuses.get(status, 0)
+    yield "absent", figures.absent
 
 
 def _there(path: Path) -> Path:
     """The path itself, or the nearest folder above it that exists."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    return next(ancestor for ancestor in (path.absolute(), *path.absolute().parents) if ancestor.exists())

@@ -7,9 +7,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.web import reader as readers
-from collector.web.reader import Reader
+from collector.web.reader import ViewerPreferences
 from collector.web.squares import square
-from collector.web.treemap import fitted
+from collector.web.treemap import fit_text
 
 _HERE = Path(__file__).parent
 _PAGES = Environment(
@@ -28,7 +28,7 @@ _PAGES.filters |= {
     "level": readers.level,
     "whole": readers.whole,
 }
-_PAGES.globals |= {"square": square, "fitted": fitted}
+_PAGES.globals |= {"square": square, "fitted": fit_text}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
 """Compiled now, which takes a while, and not when somebody waits."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -41,6 +41,6 @@ STATIC = {
 """The files that pages refer to, with their types; read once."""
 
 
-def page(template: str, reader: Reader, values: Mapping[str, Any]) -> bytes:
+def page(template: str, reader: ViewerPreferences, values: Mapping[str, Any]) -> bytes:
     """A whole page."""
     return _TEMPLATES[template].render(reader=reader, t=reader.text, **values).encode()

@@ -15,7 +15,7 @@ from collector.postgres.database import Database
 from collector.postgres.session import Connection
 from collector.registry import Registry
 
-PATIENCE = 5.0
+QUERY_TIMEOUT = 5.0
 # Plans are made anew each time: one for any slot is a plan over all partitions, which takes a year's database a
 # third of a second, and PostgreSQL tries one when a statement comes for the sixth time.
 _BOUNDS = """
@@ -124,7 +124,7 @@ ORDER BY t.market, t.sector, t.exchange
 """
 
 
-class Count(NamedTuple):
+class StatusTotal(NamedTuple):
     """How many targets of a market on an exchange ended that way at a slot."""
 
     slot: datetime
@@ -212,7 +212,7 @@ class Member(NamedTuple):
     low: int | None
 
 
-class Quote(NamedTuple):
+class ListingQuote(NamedTuple):
     """A listing at a slot on an exchange."""
 
     slot: datetime
@@ -243,20 +243,20 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Questions:
+class Queries:
     """Each method is one question; StoreError if the database does not answer it in time."""
 
     database: Database
 
     @asynccontextmanager
-    async def asking(self, what: str) -> AsyncIterator[Connection]:
+    async def connection(self, what: str) -> AsyncIterator[Connection]:
         """A session in which nothing can be written and nothing takes long."""
-        async with self.database.transaction(what, timeout=PATIENCE) as connection:
+        async with self.database.transaction(what, timeout=QUERY_TIMEOUT) as connection:
             await connection.execute(_BOUNDS)
             yield connection
 
     async def targets(self) -> dict[int, Target]:
-        async with self.asking("reading the targets") as connection:
+        async with self.connection("reading the targets") as connection:
             rows = await connection.fetch(_TARGETS)
         return {row["id"]: Target.of(row["market"], row["sector"], row["exchange"]) for row in rows}
 
@@ -265,71 +265,71 @@ class Questions:
 
     async def around(self, start: datetime, end: datetime) -> tuple[datetime | None, datetime | None]:
         """The newest slot before `start` and the oldest from `end` on of which the ledger has anything."""
-        async with self.asking("looking for days") as connection:
+        async with self.connection("looking for days") as connection:
             row = await connection.fetchrow(_AROUND, start, end)
         return row["before"], row["after"]
 
-    async def counts(self, start: datetime, end: datetime) -> list[Count]:
-        async with self.asking("counting a day") as connection:
-            return [Count(*row) for row in await connection.fetch(_COUNTS, start, end)]
+    async def counts(self, start: datetime, end: datetime) -> list[StatusTotal]:
+        async with self.connection("counting a day") as connection:
+            return [StatusTotal(*row) for row in await connection.fetch(_COUNTS, start, end)]
 
     async def cells(
         self, start: datetime, end: datetime, targets: Collection[int], slots: Collection[datetime]
     ) -> list[Cell]:
         """The day's lines of these targets, and all lines of these slots."""
-        async with self.asking("reading a day") as connection:
+        async with self.connection("reading a day") as connection:
             rows = await connection.fetch(_CELLS, start, end, list(targets), list(slots))
         return [Cell(*row) for row in rows]
 
     async def sweeps(self, start: datetime, end: datetime) -> list[SweepLine]:
-        async with self.asking("reading the sweeps") as connection:
+        async with self.connection("reading the sweeps") as connection:
             return [SweepLine(*row) for row in await connection.fetch(_SWEEPS, start, end)]
 
     async def slot(self, slot: datetime) -> list[SlotLine]:
-        async with self.asking("reading a slot") as connection:
+        async with self.connection("reading a slot") as connection:
             return [SlotLine(*row) for row in await connection.fetch(_SLOT, slot)]
 
     async def walk(self, slot: datetime, target: int) -> tuple[WalkLine, list[Bad]] | None:
         """A walk, and what of it is in quarantine; None if the ledger has no line."""
-        async with self.asking("reading a walk") as connection:
+        async with self.connection("reading a walk") as connection:
             row = await connection.fetchrow(_WALK, slot, target)
             bad = await connection.fetch(_QUARANTINED, slot, target)
-        return (WalkLine(*row), [Bad(*each) for each in bad]) if row else None
+        return (WalkLine(*row), [Bad(*bad_row) for bad_row in bad]) if row else None
 
     async def whole(self, targets: Collection[int]) -> dict[int, datetime]:
         """The slot of each target's newest complete walk."""
-        async with self.asking("looking for complete walks") as connection:
+        async with self.connection("looking for complete walks") as connection:
             rows = await connection.fetch(_WHOLE, list(targets))
         return {row["id"]: row["slot"] for row in rows}
 
     async def whole_slots(self, target: int, start: datetime, end: datetime) -> list[datetime]:
         """The slots of a target's complete walks."""
-        async with self.asking("looking for complete walks") as connection:
+        async with self.connection("looking for complete walks") as connection:
             return [row["slot"] for row in await connection.fetch(_WHOLE_SLOTS, target, start, end)]
 
     async def breadth(self, first: datetime, last: datetime, targets: Collection[int]) -> list[Breadth]:
         """Of every stored walk of these targets from one slot to another, both included."""
-        async with self.asking("weighing sectors") as connection:
+        async with self.connection("weighing sectors") as connection:
             return [Breadth(*row) for row in await connection.fetch(_BREADTH, first, last, list(targets))]
 
     async def members(self, slot: datetime, target: int) -> list[Member]:
-        async with self.asking("reading the members") as connection:
+        async with self.connection("reading the members") as connection:
             return [Member(*row) for row in await connection.fetch(_MEMBERS, slot, target)]
 
     async def names(self, symbol: str) -> tuple[list[Name], datetime | None]:
         """A listing's names, the newest first, and when it was last seen."""
-        async with self.asking("looking for a listing") as connection:
+        async with self.connection("looking for a listing") as connection:
             rows = await connection.fetch(_NAMES, symbol)
             seen = await connection.fetchval(_LAST_SEEN, symbol)
         return [Name(*row) for row in rows], seen
 
-    async def course(self, symbol: str, day: date) -> list[Quote]:
+    async def course(self, symbol: str, day: date) -> list[ListingQuote]:
         """A listing's day on each exchange, from complete walks."""
-        async with self.asking("reading a listing's day") as connection:
-            return [Quote(*row) for row in await connection.fetch(_COURSE, symbol, day)]
+        async with self.connection("reading a listing's day") as connection:
+            return [ListingQuote(*row) for row in await connection.fetch(_COURSE, symbol, day)]
 
     async def stands_in(self, ids: Collection[int], start: datetime, end: datetime) -> list[Target]:
         """The targets that showed the listing."""
-        async with self.asking("looking for a listing's sectors") as connection:
+        async with self.connection("looking for a listing's sectors") as connection:
             rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
         return [Target.of(*row) for row in rows]

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from collector.explain import Numbers, explain_remark
 from collector.model import KST, Sector
 from collector.web import words
-from collector.web.guard import Request
+from collector.web.guard import PageRequest
 from collector.web.questions import WalkLine
 
 _COLOURS = ("korean", "western")
@@ -16,7 +16,7 @@ _STICKY = {"lang": words.LANGUAGES, "colours": _COLOURS}
 
 
 @dataclass(frozen=True)
-class Reader:
+class ViewerPreferences:
     """One reader of one page; `chosen` is what the address says and links carry on."""
 
     path: str
@@ -36,8 +36,8 @@ class Reader:
     def meaning(self, code: str) -> str:
         return words.meaning(code, self.language)
 
-    def explained(self, error: str) -> list[str]:
-        return words.explained(error, self.language)
+    def explain_error(self, error: str) -> list[str]:
+        return words.explain_error(error, self.language)
 
     def link(self, path: str, **query: str) -> str:
         """An address within the site, with the reader's choices."""
@@ -47,7 +47,7 @@ class Reader:
         """The address of what is shown, day and order and all, in another language or other colours."""
         return _address(self.path, {**self.query, **choice})
 
-    def named(self, sector: Sector | None, code: str) -> str:
+    def sector_name(self, sector: Sector | None, code: str) -> str:
         """A sector's name in the reader's language."""
         if sector is None:
             return code
@@ -59,11 +59,13 @@ def _address(path: str, query: Mapping[str, str]) -> str:
     return "/" + quote(path.lstrip("/"), safe="/:.") + (f"?{urlencode(query)}" if query else "")
 
 
-def reader_of(request: Request) -> Reader:
+def reader_of(request: PageRequest) -> ViewerPreferences:
     """By the address first, then by what the browser prefers."""
     chosen = {key: request.query[key] for key, known in _STICKY.items() if request.query.get(key) in known}
     language = chosen.get("lang") or words.language(request.headers.get("accept-language", ""))
-    return Reader(request.path, language, chosen.get("colours", _COLOURS[0]), chosen, request.query)
+    return ViewerPreferences(
+        request.path, language, chosen.get("colours", _COLOURS[0]), chosen, request.query
+    )
 
 
 def clock(at: datetime | None) -> str:
@@ -88,29 +90,29 @@ def compact(at: datetime) -> str:
     return f"{at.astimezone(KST):%Y%m%dT%H%M%S}"
 
 
-def big(number: float | None) -> str:
+def big(value: float | None) -> str:
     """A large amount, shortened: 1.2T, 340B, 12M."""
-    if number is None:
+    if value is None:
         return "–"
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if abs(number) >= size:
-            return f"{number / size:,.1f}{unit}"
-    return f"{number:,.0f}"
+        if abs(value) >= size:
+            return f"{value / size:,.1f}{unit}"
+    return f"{value:,.0f}"
 
 
-def percent(number: float | None) -> str:
+def percent(value: float | None) -> str:
     """A change with its sign."""
-    return "–" if number is None else f"{round(float(number), 2) + 0.0:+.2f} %"  # and no -0.00
+    return "–" if value is None else f"{round(float(value), 2) + 0.0:+.2f} %"  # and no -0.00
 
 
-def level(number: float | None) -> str:
+def level(value: float | None) -> str:
     """The class that colours a change: u1 … u5, d1 … d5, or n0."""
-    if number is None or abs(float(number)) < 0.05:
+    if value is None or abs(float(value)) < 0.05:
         return "n0"
-    size = next((n for n, bound in enumerate((0.25, 0.75, 1.5, 3.0), 1) if abs(float(number)) < bound), 5)
-    return f"{'u' if float(number) > 0 else 'd'}{size}"
+    size = next((n for n, bound in enumerate((0.25, 0.75, 1.5, 3.0), 1) if abs(float(value)) < bound), 5)
+    return f"{'u' if float(value) > 0 else 'd'}{size}"
 
 
-def whole(number: int | None) -> str:
+def whole(value: int | None) -> str:
     """A whole number with its thousands apart."""
-    return "–" if number is None else f"{number:,}"
+    return "–" if value is None else f"{value:,}"

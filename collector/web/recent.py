@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Recent:
+class TtlCache:
     """The newest `size` answers, none longer than it may be given out; one being fetched is waited for."""
 
     def __init__(self, size: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,8 +27,8 @@ class Recent:
                 if self._clock() > until:
                     answer = await ask()
                     self._keep(key, self._clock() + age, answer)
-                found: T = answer
-                return found
+                value: T = answer
+                return value
         finally:
             if not lock.locked():
                 self._asking.pop(key, None)

@@ -10,67 +10,67 @@ from typing import Any
 
 from collector.errors import CollectorError
 from collector.web import health, markets, metrics, views
-from collector.web.desk import Desk
-from collector.web.figures import Figures
-from collector.web.guard import Request
-from collector.web.http import Answer
+from collector.web.desk import ViewContext
+from collector.web.figures import MetricsData
+from collector.web.guard import PageRequest
+from collector.web.http import PageResponse
 from collector.web.live import Live
 from collector.web.pages import STATIC, page
-from collector.web.reader import Reader, reader_of
-from collector.web.source import Source
-from collector.web.tables import KINDS, written
+from collector.web.reader import ViewerPreferences, reader_of
+from collector.web.source import DatabaseConnection
+from collector.web.tables import KINDS, encode
 from collector.web.views import NotFound, View
 
 HTML = "text/html; charset=utf-8"
-Show = Callable[[Desk, Request, Mapping[str, str]], Awaitable[View]]
+Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
 
 
-async def _overview(desk: Desk, request: Request, _: Mapping[str, str]) -> View:
+async def _overview(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
     view = await views.overview(desk)
     shown = await markets.heat(desk, request.query.get("market", ""), request.query.get("exchange", ""))
-    found = {"map": shown, "choices": list(await markets.choices(desk)), "checks": await _checks(desk)}
-    return replace(view, values={**view.values, **found})
+    values = {"map": shown, "choices": list(await markets.choices(desk)), "checks": await _checks(desk)}
+    return replace(view, values={**view.values, **values})
 
 
-async def _day(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
-    return await views.day_view(desk, views.day_of(place["day"]))
+async def _day(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await views.day_view(desk, views.day_of(parameters["day"]))
 
 
-async def _slot(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
-    slot, query = views.slot_of(place["slot"]), request.query
+async def _slot(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    slot, query = views.slot_of(parameters["slot"]), request.query
     return await views.slot_view(desk, slot, query.get("market", ""), query.get("exchange", ""))
 
 
-async def _walk(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
-    return await views.walk_view(desk, views.slot_of(place["slot"]), _target(place))
+async def _walk(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await views.walk_view(desk, views.slot_of(parameters["slot"]), _target(parameters))
 
 
-async def _heat(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
-    return await markets.heat_view(desk, place["market"], place["exchange"])
+async def _heat(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await markets.heat_view(desk, parameters["market"], parameters["exchange"])
 
 
-async def _sector(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
+async def _sector(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
     day = request.query.get("day")
     return await markets.sector_view(
-        desk, _target(place), views.day_of(day) if day else None, request.query.get("order", "")
+        desk, _target(parameters), views.day_of(day) if day else None, request.query.get("order", "")
     )
 
 
-async def _course(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
+async def _course(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
     day = request.query.get("day")
-    return await markets.course_view(desk, _target(place), views.day_of(day) if day else None)
+    return await markets.course_view(desk, _target(parameters), views.day_of(day) if day else None)
 
 
-async def _listing(desk: Desk, request: Request, place: Mapping[str, str]) -> View:
+async def _listing(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
     day = request.query.get("day")
-    return await markets.listing_view(desk, place["symbol"], views.day_of(day) if day else None)
+    return await markets.listing_view(desk, parameters["symbol"], views.day_of(day) if day else None)
 
 
-def _target(place: Mapping[str, str]) -> Any:
-    return views.target_of(place["market"], place["sector"], place["exchange"])
+def _target(parameters: Mapping[str, str]) -> Any:
+    return views.target_of(parameters["market"], parameters["sector"], parameters["exchange"])
 
 
-async def _checks(desk: Desk) -> list[health.Check]:
+async def _checks(desk: ViewContext) -> list[health.Check]:
     return list(health.checks((await desk.figures()).facts))
 
 
@@ -96,91 +96,99 @@ _SHARED, _SHARED_FOR = (_overview, _day, _heat), 1.0
 
 
 @dataclass(frozen=True)
-class Site:
+class Routes:
     """All addresses. `source` has the database, or says why there is none."""
 
-    source: Source
+    source: DatabaseConnection
     live: Live
     home: Path
     _drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def respond(self, request: Request) -> Answer:
+    async def respond(self, request: PageRequest) -> PageResponse:
         """The answer to one request."""
         match request.path:
             case "/healthz":
-                return Answer(b"the loop turns\n")
+                return PageResponse(b"the loop turns\n")
             case "/readyz":
                 return await self._readiness(request)
             case "/metrics":
-                return Answer(await self._metrics(), metrics.KIND)
+                return PageResponse(await self._metrics(), metrics.KIND)
         if request.path.startswith("/static/"):
-            found = STATIC.get(request.path.removeprefix("/static/"))
-            return Answer(*found) if found else _lost(reader_of(request))
+            static_file = STATIC.get(request.path.removeprefix("/static/"))
+            return PageResponse(*static_file) if static_file else _not_found(reader_of(request))
         return await self._page(request)
 
-    async def _page(self, request: Request) -> Answer:
+    async def _page(self, request: PageRequest) -> PageResponse:
         reader = reader_of(request)
         for pattern, show in _ADDRESSES:
-            if place := pattern.fullmatch(request.path):
-                return await self._shown(request, reader, show, place.groupdict(""))
-        return _lost(reader)
+            if match := pattern.fullmatch(request.path):
+                return await self._show(request, reader, show, match.groupdict(""))
+        return _not_found(reader)
 
-    async def _shown(self, request: Request, reader: Reader, show: Show, place: Mapping[str, str]) -> Answer:
-        desk = await self.source.opened()
+    async def _show(
+        self, request: PageRequest, reader: ViewerPreferences, show: Show, parameters: Mapping[str, str]
+    ) -> PageResponse:
+        desk = await self.source.context()
         if desk is None:
             return _away(reader, self.source.trouble)
 
-        async def drawn() -> Answer:
-            return await self._drawn(desk, request, reader, show, place)
+        async def draw() -> PageResponse:
+            return await self._draw(desk, request, reader, show, parameters)
 
         try:
-            if show in _SHARED and not place.get("form"):
+            if show in _SHARED and not parameters.get("form"):
                 key = ("page", request.path, reader.language, *sorted(request.query.items()))
-                return await desk.recent(key, _SHARED_FOR, drawn)
-            return await drawn()
+                return await desk.recent(key, _SHARED_FOR, draw)
+            return await draw()
         except NotFound:
-            return _lost(reader)
+            return _not_found(reader)
         except CollectorError as error:
             return _away(reader, str(error))
 
-    async def _drawn(
-        self, desk: Desk, request: Request, reader: Reader, show: Show, place: Mapping[str, str], /
-    ) -> Answer:
-        view = await show(desk, request, place)
+    async def _draw(
+        self,
+        desk: ViewContext,
+        request: PageRequest,
+        reader: ViewerPreferences,
+        show: Show,
+        parameters: Mapping[str, str],
+        /,
+    ) -> PageResponse:
+        view = await show(desk, request, parameters)
         async with self._drawing:
             # One drawing takes the loop for a while: whoever is ready goes between two.
             await asyncio.sleep(0)
-            if form := place.get("form"):
+            if form := parameters.get("form"):
                 assert view.data is not None
-                return Answer(written(view.data, form), KINDS[form])
+                return PageResponse(encode(view.data, form), KINDS[form])
             values = {**view.values, "now": desk.now(), "base": request.path}
-            return Answer(page(view.template, reader, values), HTML)
+            return PageResponse(page(view.template, reader, values), HTML)
 
-    async def _gathered(self) -> tuple[list[health.Check], Figures | None]:
+    async def _gather_checks(self) -> tuple[list[health.Check], MetricsData | None]:
         """How it stands, and the figures if the database answers."""
-        desk, now = await self.source.opened(), self.source.now()
+        desk, now = await self.source.context(), self.source.now()
         if desk is None:
-            return list(health.checks(health.Facts(now, self.source.trouble))), None
+            return list(health.checks(health.HealthFacts(now, self.source.trouble))), None
         try:
             figures = await desk.figures()
         except CollectorError as error:
-            return list(health.checks(health.Facts(now, str(error)))), None
+            return list(health.checks(health.HealthFacts(now, str(error)))), None
         return list(health.checks(figures.facts)), figures
 
-    async def _readiness(self, request: Request) -> Answer:
+    async def _readiness(self, request: PageRequest) -> PageResponse:
         """Whether data arrives. The reasons name hosts, databases and schedules: only the token shows them."""
-        checks, _ = await self._gathered()
+        checks, _ = await self._gather_checks()
         ready = all(check.is_good for check in checks)
         body: dict[str, Any] = {"ready": ready}
         if request.is_trusted:
             body["checks"] = {check.name: check.reason for check in checks}
         text = json.dumps(body, ensure_ascii=False, indent=1).encode() + b"\n"
-        return Answer(text, "application/json", 200 if ready else 503)
+        return PageResponse(text, "application/json", 200 if ready else 503)
 
     async def _metrics(self) -> bytes:
-        checks, figures = await self._gathered()
+        checks, figures = await self._gather_checks()
         desk = self.source.desk
-        wanted = await desk.wanted() if desk and figures else None
+        wanted = await desk.timetable() if desk and figures else None
         return metrics.exposition(
             metrics.Values(
                 self.source.now(), checks, self.live.answers(), wanted, figures, self.home, self.live.by_key()
@@ -188,12 +196,12 @@ class Site:
         )
 
 
-def _lost(reader: Reader) -> Answer:
-    return Answer(
+def _not_found(reader: ViewerPreferences) -> PageResponse:
+    return PageResponse(
         page("message.html", reader, {"message": reader.text("not_found"), "detail": ""}), HTML, 404
     )
 
 
-def _away(reader: Reader, why: str | None) -> Answer:
+def _away(reader: ViewerPreferences, why: str | None) -> PageResponse:
     values = {"message": reader.text("database_away"), "detail": why or ""}
-    return Answer(page("message.html", reader, values), HTML, 503)
+    return PageResponse(page("message.html", reader, values), HTML, 503)

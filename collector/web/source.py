@@ -10,14 +10,14 @@ from collector.config import Config
 from collector.errors import CollectorError
 from collector.log import logger
 from collector.postgres.database import Database
-from collector.web.desk import Desk
+from collector.web.desk import ViewContext
 from collector.web.live import Live
 
 _AGAIN = 3.0
 _FIRST = 2.0
 
 
-class Source:
+class DatabaseConnection:
     """A desk while the database is there, else the trouble with it."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Source:
         live: Live,
         now: Callable[[], datetime],
     ) -> None:
-        self.desk: Desk | None = None
+        self.desk: ViewContext | None = None
         self.trouble: str | None = "it has not answered yet"
         self.now = now
         self._open = open_database
@@ -35,7 +35,7 @@ class Source:
         self._live = live
         self._tried = asyncio.Event()
 
-    async def opened(self) -> Desk | None:
+    async def context(self) -> ViewContext | None:
         """The desk, or None and `trouble`; who asks right after the start waits until the database was tried."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST):
@@ -43,7 +43,7 @@ class Source:
         return self.desk
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
+    async def keep_open(self) -> AsyncIterator[None]:
         """Keep the database open while the block runs."""
         task = asyncio.create_task(self._keep())
         try:
@@ -57,7 +57,7 @@ class Source:
         while True:
             try:
                 async with self._open() as database:
-                    self.desk = Desk(database, self._configured, self._live, self.now)
+                    self.desk = ViewContext(database, self._configured, self._live, self.now)
                     self.trouble = None
                     self._tried.set()
                     await asyncio.Event().wait()

@@ -3,31 +3,31 @@
 from markupsafe import Markup, escape
 
 from collector.web.day import UNWRITTEN, Mark, Square
-from collector.web.reader import Reader, clock, compact
+from collector.web.reader import ViewerPreferences, clock, compact
 
 _NOTHING = Markup('<span class="sq none"></span>')
 _LINK = Markup('<a class="sq {}" href="{}" aria-label="{}" title="{}"></a>')
 _SIGN = Markup('<span class="sq {}" role="img" aria-label="{}" title="{}"></span>')
 
 
-def square(reader: Reader, one: Square) -> Markup:
+def square(reader: ViewerPreferences, square: Square) -> Markup:
     """A link to what is known of it, labelled for who does not see its colour.
 
     A gap leads to its slot: there is no walk of it. What is still to come leads nowhere.
     """
-    mark = one.mark
+    mark = square.mark
     if mark is Mark.NONE:
         return _NOTHING
-    label = escape(f"{clock(one.slot)} {one.label}: {_said(reader, one)}")
-    if one.sector is None or mark is Mark.ABSENT:
-        place = reader.link(f"/slot/{compact(one.slot)}", market=one.market, exchange=one.exchange)
-        return _LINK.format(mark, place, label, label)
+    label = escape(f"{clock(square.slot)} {square.label}: {_describe_marks(reader, square)}")
+    if square.sector is None or mark is Mark.ABSENT:
+        href = reader.link(f"/slot/{compact(square.slot)}", market=square.market, exchange=square.exchange)
+        return _LINK.format(mark, href, label, label)
     if mark in UNWRITTEN:
         return _SIGN.format(mark, label, label)
-    return _LINK.format(mark, reader.link(f"/walk/{compact(one.slot)}/{one.label}"), label, label)
+    return _LINK.format(mark, reader.link(f"/walk/{compact(square.slot)}/{square.label}"), label, label)
 
 
-def _said(reader: Reader, one: Square) -> str:
-    if one.sector is not None:
-        return reader.text(one.mark)
-    return ", ".join(f"{reader.text(mark)} {count}" for mark, count in one.marks.items())
+def _describe_marks(reader: ViewerPreferences, square: Square) -> str:
+    if square.sector is not None:
+        return reader.text(square.mark)
+    return ", ".join(f"{reader.text(mark)} {count}" for mark, count in square.marks.items())

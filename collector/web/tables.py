@@ -15,26 +15,26 @@ KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """Named columns and what stands in them."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
-def table(columns: str, rows: Iterable[Sequence[object]]) -> Table:
+def table(columns: str, rows: Iterable[Sequence[object]]) -> DataTable:
     """A table whose columns are named in one line."""
-    return Table(columns.split(), list(rows))
+    return DataTable(columns.split(), list(rows))
 
 
-def written(found: Table, form: str) -> bytes:
+def encode(table: DataTable, form: str) -> bytes:
     """As `csv` or `json`: a list of objects."""
     if form == "json":
-        rows = [dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows]
+        rows = [dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
     text = io.StringIO()
     writer = CsvWriter(text)
-    for row in (found.columns, *found.rows):
+    for row in (table.columns, *table.rows):
         writer.write(map(plain, row))
     return text.getvalue().encode()
 

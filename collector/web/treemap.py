@@ -19,22 +19,22 @@ def tiles(weights: Sequence[float], width: float, height: float) -> list[Tile]:
     """One tile a weight, in the order of the weights, which fall and are greater than 0."""
     total = sum(weights)
     areas = [weight / total * width * height for weight in weights]
-    found: list[Tile] = []
+    tiles: list[Tile] = []
     x = y = 0.0
     while areas:
         count = _row(areas, min(width, height))
         row, areas = areas[:count], areas[count:]
         thick = sum(row) / min(width, height)
         if width >= height:
-            found += _stacked(row, x, y, thick, upright=True)
+            tiles += _stack_row(row, x, y, thick, upright=True)
             x, width = x + thick, width - thick
         else:
-            found += _stacked(row, x, y, thick, upright=False)
+            tiles += _stack_row(row, x, y, thick, upright=False)
             y, height = y + thick, height - thick
-    return found
+    return tiles
 
 
-def fitted(text: str, width: float, size: float) -> str:
+def fit_text(text: str, width: float, size: float) -> str:
     """As much of a text as `width` holds in letters of this size, shortened with …; "" if that is next to nothing."""
     if _width(text) * size <= width:
         return text
@@ -62,10 +62,10 @@ def _worst(row: Sequence[float], side: float) -> float:
     return max(side * side * max(row) / total**2, total**2 / (side * side * min(row)))
 
 
-def _stacked(row: Sequence[float], x: float, y: float, thick: float, *, upright: bool) -> list[Tile]:
-    found = []
+def _stack_row(row: Sequence[float], x: float, y: float, thick: float, *, upright: bool) -> list[Tile]:
+    tiles = []
     for area in row:
         long = area / thick
-        found.append(Tile(x, y, thick, long) if upright else Tile(x, y, long, thick))
+        tiles.append(Tile(x, y, thick, long) if upright else Tile(x, y, long, thick))
         x, y = (x, y + long) if upright else (x + long, y)
-    return found
+    return tiles

@@ -7,13 +7,13 @@ from typing import Any
 
 from collector.model import KST, Target
 from collector.plan import pages as requests_for
-from collector.schedule import Slot, next_slot
+from collector.schedule import ScheduledSlot, next_slot
 from collector.web import day as grid
-from collector.web.desk import Desk
-from collector.web.figures import Quota
+from collector.web.desk import ViewContext
+from collector.web.figures import QuotaFigure
 from collector.web.questions import SlotLine, SweepLine
-from collector.web.tables import Table, table
-from collector.web.wanted import Wanted, span
+from collector.web.tables import DataTable, table
+from collector.web.wanted import ConfiguredTimetable, span
 
 _SHOWN = 200
 
@@ -28,7 +28,7 @@ class View:
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    data: Table | None = None
+    data: DataTable | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class DayFound:
     after: date | None
 
 
-async def day_found(desk: Desk, day: date | None, now: datetime) -> DayFound | None:
+async def day_found(desk: ViewContext, day: date | None, now: datetime) -> DayFound | None:
     """A day's grid; without a day today's, or the newest that has anything. None if no day has."""
-    wanted, questions = await desk.wanted(), desk.questions
+    wanted, questions = await desk.timetable(), desk.queries
     today = now.astimezone(KST).date()
     start, end = span(day or today)
     before, after = await questions.around(start, end)
@@ -67,7 +67,7 @@ async def day_found(desk: Desk, day: date | None, now: datetime) -> DayFound | N
     lanes = grid.lanes(wanted, day or today, sweeps, list(names.values()))
     if not lanes and before is None and after is None:
         return None
-    targets, slots = grid.asked(lanes, {target: number for number, target in names.items()})
+    targets, slots = grid.plan_cells(lanes, {target: target_id for target_id, target in names.items()})
     cells = await questions.cells(start, end, targets, slots)
     since = min((count.slot for count in counts), default=now) if before is None else None
     ledger = grid.ledger(counts, cells, sweeps, names=names, since=since, now=now)
@@ -79,19 +79,19 @@ def _date(at: datetime | None) -> date | None:
     return at.astimezone(KST).date() if at else None
 
 
-async def day_view(desk: Desk, day: date) -> View:
+async def day_view(desk: ViewContext, day: date) -> View:
     """The grid of one day."""
-    found = await desk.recent(("day", day), 2.0, lambda: day_found(desk, day, desk.now()))
-    sections = found.sections if found else []
-    return View("day.html", _day_values(found), _grid_table(sections))
+    day_data = await desk.recent(("day", day), 2.0, lambda: day_found(desk, day, desk.now()))
+    sections = day_data.sections if day_data else []
+    return View("day.html", _day_values(day_data), _grid_table(sections))
 
 
-def _day_values(found: DayFound | None) -> dict[str, Any]:
-    sections = found.sections if found else []
-    return {"found": found, "totals": grid.totals(sections)}
+def _day_values(day_data: DayFound | None) -> dict[str, Any]:
+    sections = day_data.sections if day_data else []
+    return {"found": day_data, "totals": grid.totals(sections)}
 
 
-def _grid_table(sections: Sequence[grid.Section]) -> Table:
+def _grid_table(sections: Sequence[grid.Section]) -> DataTable:
     rows = [
         (square.slot, section.lane.universe, *square[1:4], str(mark), count)
         for section in sections
@@ -103,15 +103,15 @@ def _grid_table(sections: Sequence[grid.Section]) -> Table:
     return table("slot universe market sector exchange status targets", rows)
 
 
-async def overview(desk: Desk) -> View:
+async def overview(desk: ViewContext) -> View:
     """Everything at a glance; the heat map is put beside it by whoever calls."""
     now = desk.now()
-    found = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
-    wanted = await desk.wanted()
+    day_data = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
+    wanted = await desk.timetable()
     slot = await desk.recent("next", 1.0, lambda: _next(wanted, now))
     values = {
-        **_day_values(found),
-        "underway": await underway(desk, wanted, found.sweeps if found else [], now),
+        **_day_values(day_data),
+        "underway": await underway(desk, wanted, day_data.sweeps if day_data else [], now),
         "next": slot,
         "slower": _slower((await desk.figures()).quotas, wanted.config.api.requests_per_second),
         "configured_rate": wanted.config.api.requests_per_second,
@@ -119,16 +119,18 @@ async def overview(desk: Desk) -> View:
     return View("overview.html", values)
 
 
-def _slower(quotas: Sequence[Quota], configured: int) -> list[Quota]:
+def _slower(quotas: Sequence[QuotaFigure], configured: int) -> list[QuotaFigure]:
     """The calls for which the server granted less than is configured."""
     return [quota for quota in quotas if quota.granted is not None and quota.granted < configured]
 
 
-async def _next(wanted: Wanted, now: datetime) -> Slot | None:
+async def _next(wanted: ConfiguredTimetable, now: datetime) -> ScheduledSlot | None:
     return next_slot(wanted.config.schedules, wanted.calendar, now)
 
 
-async def underway(desk: Desk, wanted: Wanted, sweeps: Sequence[SweepLine], now: datetime) -> list[Progress]:
+async def underway(
+    desk: ViewContext, wanted: ConfiguredTimetable, sweeps: Sequence[SweepLine], now: datetime
+) -> list[Progress]:
     """The sweeps that run: page by page where they run in this process, else walk by walk."""
     live = [
         Progress(
@@ -148,11 +150,13 @@ async def underway(desk: Desk, wanted: Wanted, sweeps: Sequence[SweepLine], now:
     return [await _from_ledger(desk, wanted, sweep, now) for sweep in running]
 
 
-async def _from_ledger(desk: Desk, wanted: Wanted, sweep: SweepLine, now: datetime) -> Progress:
+async def _from_ledger(
+    desk: ViewContext, wanted: ConfiguredTimetable, sweep: SweepLine, now: datetime
+) -> Progress:
     targets = set(wanted.universe(sweep.universe))
     lines = [
         line
-        for line in await desk.questions.slot(sweep.slot)
+        for line in await desk.queries.slot(sweep.slot)
         if not targets or Target.of(line.market, line.sector, line.exchange) in targets
     ]
     done = sum(requests_for(line.rows) for line in lines)
@@ -169,9 +173,9 @@ def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None
     return share, max(0.0, seconds / share - seconds)
 
 
-async def slot_view(desk: Desk, slot: datetime, market: str, exchange: str) -> View:
+async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: str) -> View:
     """All targets of a slot, or those of a market and an exchange; also those that are not written down."""
-    written = await desk.questions.slot(slot)
+    written = await desk.queries.slot(slot)
     lines = [
         line
         for line in [*written, *await _unwritten(desk, slot, written)]
@@ -192,11 +196,11 @@ async def slot_view(desk: Desk, slot: datetime, market: str, exchange: str) -> V
     return View("slot.html", values, table(f"slot {columns}", [(slot, *line) for line in lines]))
 
 
-async def _unwritten(desk: Desk, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
+async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
     """The targets that schedules and sweeps have at a slot and the ledger has not."""
-    wanted, names = await desk.wanted(), await desk.targets()
-    before, _ = await desk.questions.around(slot, slot)
-    sweeps = await desk.questions.sweeps(slot, slot + datetime.resolution)
+    wanted, names = await desk.timetable(), await desk.targets()
+    before, _ = await desk.queries.around(slot, slot)
+    sweeps = await desk.queries.sweeps(slot, slot + datetime.resolution)
     lanes = grid.lanes(wanted, slot.astimezone(KST).date(), sweeps, list(names.values()))
     since = None if before or written else desk.now()
     ledger = grid.ledger((), (), sweeps, names=names, since=since, now=desk.now())
@@ -207,14 +211,14 @@ async def _unwritten(desk: Desk, slot: datetime, written: Sequence[SlotLine]) ->
     ]
 
 
-async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:
+async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
     """What is known of one walk, and its rows."""
-    number = await desk.number(target)
-    found = await desk.questions.walk(slot, number) if number is not None else None
-    if number is None or found is None:
+    target_id = await desk.target_id(target)
+    result = await desk.queries.walk(slot, target_id) if target_id is not None else None
+    if target_id is None or result is None:
         raise NotFound
-    line, bad = found
-    members = await desk.questions.members(slot, number) if line.rows else []
+    line, bad = result
+    members = await desk.queries.members(slot, target_id) if line.rows else []
     values = {
         "slot": slot,
         "target": target,
@@ -228,7 +232,7 @@ async def walk_view(desk: Desk, slot: datetime, target: Target) -> View:
     return View("walk.html", values, members_table(members))
 
 
-def members_table(members: Sequence[Any]) -> Table:
+def members_table(members: Sequence[Any]) -> DataTable:
     """A walk's rows for programs."""
     columns = "position symbol name price change change_percent volume ask bid open high low"
     return table(columns, members)

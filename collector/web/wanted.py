@@ -7,34 +7,34 @@ from datetime import date, datetime, time, timedelta
 from collector.calendar import Calendar
 from collector.config import Config, universe_targets
 from collector.model import KST, Sector, Target
-from collector.schedule import Slot, timetable
+from collector.schedule import ScheduledSlot, merge_slots
 
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConfiguredTimetable:
     """One version of it; targets by universe."""
 
     config: Config
     calendar: Calendar
     targets: Mapping[str, Sequence[Target]]
 
-    def slots(self, day: date) -> list[Slot]:
+    def slots(self, day: date) -> list[ScheduledSlot]:
         """The slots of a Korean day, in time order."""
         start, end = span(day)
-        return list(timetable(self.config.schedules, self.calendar, start, end))
+        return list(merge_slots(self.config.schedules, self.calendar, start, end))
 
     def universe(self, name: str) -> Sequence[Target]:
         """The targets of a universe, or of several joined by +; none of those that are not known any more."""
-        found = (target for part in name.split("+") for target in self.targets.get(part, ()))
-        return tuple(dict.fromkeys(found))
+        targets = (target for part in name.split("+") for target in self.targets.get(part, ()))
+        return tuple(dict.fromkeys(targets))
 
 
-def wanted(config: Config, calendar: Calendar, sectors: Mapping[str, Sector]) -> Wanted:
+def build_timetable(config: Config, calendar: Calendar, sectors: Mapping[str, Sector]) -> ConfiguredTimetable:
     """What a configuration asks for, by a table of sectors."""
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
-    return Wanted(config, calendar, targets)
+    return ConfiguredTimetable(config, calendar, targets)
 
 
 def span(day: date) -> tuple[datetime, datetime]:

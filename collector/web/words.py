@@ -141,11 +141,11 @@ def text(key: str, language: str) -> str:
 
 def meaning(code: str, language: str) -> str:
     """What a reason or a class of errors means, "" where nothing is known; remarks are told by `explain`."""
-    found = _TEXTS.get(f"is_{code}")
-    return found[LANGUAGES.index(language)] if found else ""
+    texts = _TEXTS.get(f"is_{code}")
+    return texts[LANGUAGES.index(language)] if texts else ""
 
 
-def explained(error: str, language: str) -> list[str]:
+def explain_error(error: str, language: str) -> list[str]:
     """What an error or a reason in the ledger means: Kiwoom's code in it, and its class."""
     code = codes.code_in(error)
     said = codes.MEANINGS.get(code) if code is not None else None

@@ -13,13 +13,13 @@ from collector.wire.answers import (
     read_sectors,
     read_token,
 )
-from collector.wire.calls import API_IDS, Request, ask_bars, ask_prices, ask_revoke, ask_sectors, ask_token
-from collector.wire.reply import Reply
+from collector.wire.calls import API_IDS, ApiRequest, ask_bars, ask_prices, ask_revoke, ask_sectors, ask_token
+from collector.wire.reply import ApiResponse
 
 __all__ = [
     "API_IDS",
-    "Reply",
-    "Request",
+    "ApiRequest",
+    "ApiResponse",
     "Token",
     "ask_bars",
     "ask_prices",

@@ -19,7 +19,7 @@ from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector
 from collector.secret import Secret
 from collector.wire import bars, calls, codes, fields, pages, prices
 from collector.wire.pages import Content
-from collector.wire.reply import Reply
+from collector.wire.reply import ApiResponse
 from collector.wire.text import Document, as_sent, strict_json
 
 _TOKEN_LENGTH = 1000
@@ -35,8 +35,8 @@ class _Sector(msgspec.Struct):
     name: str
 
 
-_prices_decoder = msgspec.json.Decoder(prices.Answer)
-_bars_decoder = msgspec.json.Decoder(bars.Answer)
+_prices_decoder = msgspec.json.Decoder(prices.PriceResponse)
+_bars_decoder = msgspec.json.Decoder(bars.BarResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Token:
     expires_at: datetime
 
 
-def read_prices(reply: Reply, exchange: Exchange) -> Page:
+def read_prices(reply: ApiResponse, exchange: Exchange) -> Page:
     """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
     rows, bad, surplus = _price_rows(reply)
     try:
         good = prices.columns(rows, exchange)
     except fields.FieldError:
-        rows, wrong = _sorted_out(rows, prices.first_wrong)
+        rows, wrong = _split_bad_rows(rows, prices.first_wrong)
         good = prices.columns(rows, exchange)
         bad += wrong
     return Page(
@@ -63,19 +63,21 @@ def read_prices(reply: Reply, exchange: Exchange) -> Page:
         wrong_suffix=good.strangers,
         surplus=surplus,
         decorated=good.decorated,
-        announced=_announced(reply),
+        announced=_announced_rows(reply),
         end_unsaid=not reply.says_whether_more(),
     )
 
 
-def _sorted_out(rows: Sequence[R], first_wrong: Callable[[R], str | None]) -> tuple[list[R], list[BadRow]]:
+def _split_bad_rows(
+    rows: Sequence[R], first_wrong: Callable[[R], str | None]
+) -> tuple[list[R], list[BadRow]]:
     """The rows that decode, and the others with the reason."""
     reasons = [(row, first_wrong(row)) for row in rows]
-    wrong = [_bad_row(_sent(row), reason) for row, reason in reasons if reason]
+    wrong = [_bad_row(_sent_fields(row), reason) for row, reason in reasons if reason]
     return [row for row, reason in reasons if reason is None], wrong
 
 
-def _announced(reply: Reply) -> int | None:
+def _announced_rows(reply: ApiResponse) -> int | None:
     """The rows of this page according to resp-cnt: None if it is not there, -1 if it is no number."""
     text = reply.header("resp-cnt")
     if not text:
@@ -83,7 +85,7 @@ def _announced(reply: Reply) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
 
 
-def _price_rows(reply: Reply) -> tuple[list[prices.Row], list[BadRow], int]:
+def _price_rows(reply: ApiResponse) -> tuple[list[prices.PriceRow], list[BadRow], int]:
     """The rows as sent, those that are no rows, and how many undocumented fields came with them.
 
     The quick decoder keeps the last of two equal keys without a word. It is believed only if the body has
@@ -101,12 +103,12 @@ def _price_rows(reply: Reply) -> tuple[list[prices.Row], list[BadRow], int]:
             )
             if plain and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
                 _same_call(reply, calls.PRICES)
-                return _bounded(answer.inds_stkpc), [], 0
+                return _limit_rows(answer.inds_stkpc), [], 0
     document = _document(reply, calls.PRICES)
-    sent = [_convert(row, prices.Row) for row in _list(document, "inds_stkpc")]
-    rows = [row for row in sent if isinstance(row, prices.Row)]
+    sent = [_convert(row, prices.PriceRow) for row in _list(document, "inds_stkpc")]
+    rows = [row for row in sent if isinstance(row, prices.PriceRow)]
     bad = [row for row in sent if isinstance(row, BadRow)]
-    return rows, bad, _surplus(document, "inds_stkpc", len(prices.Row.__struct_fields__))
+    return rows, bad, _surplus(document, "inds_stkpc", len(prices.PriceRow.__struct_fields__))
 
 
 def _is_success(return_code: int, text: str, rows: Sequence[object]) -> bool:
@@ -123,7 +125,7 @@ def _convert(row: object, kind: type[T]) -> T | BadRow:
         return _bad_row(row, "has a key with half a surrogate pair")
 
 
-def _sent(row: msgspec.Struct) -> dict[str, object]:
+def _sent_fields(row: msgspec.Struct) -> dict[str, object]:
     """The fields of a row that were sent."""
     return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
 
@@ -144,7 +146,7 @@ def _surplus(document: Document, name: str, documented: int) -> int:
     return extra + sum(max(0, len(row) - documented) for row in rows)
 
 
-def read_token(reply: Reply) -> Token:
+def read_token(reply: ApiResponse) -> Token:
     """The answer of au10001; Unreadable where the token or its end is not as documented."""
     document = _document(reply, calls.TOKEN)
     value, ends = document.get("token"), document.get("expires_dt")
@@ -160,12 +162,12 @@ def read_token(reply: Reply) -> Token:
         raise Unreadable("expires_dt is no date") from error
 
 
-def read_revoked(reply: Reply) -> None:
+def read_revoked(reply: ApiResponse) -> None:
     """The answer of au10002: returns if the token is ended."""
     _document(reply, calls.REVOKE)
 
 
-def read_sectors(reply: Reply, market: Market) -> list[Sector]:
+def read_sectors(reply: ApiResponse, market: Market) -> list[Sector]:
     """The sectors of a market from ka10101, in the order served.
 
     One page holds them all (31 at most were seen). A part, nothing, or one code twice is Unreadable: who
@@ -190,21 +192,25 @@ def _sector(sent: object, market: Market) -> Sector:
         raise Unreadable(f"ka10101: the name of sector {row.code} {error}") from error
 
 
-def read_bars(reply: Reply, symbol: str) -> BarPage:
+def read_bars(reply: ApiResponse, symbol: str) -> BarPage:
     """One page of daily bars of a listing. Rows that do not decode are in `BarPage.bad`, none is dropped."""
     rows, bad = _bar_rows(reply, symbol)
     try:
         good = bars.series(rows, symbol)
     except fields.FieldError:
-        rows, wrong = _sorted_out(rows, bars.first_wrong)
+        rows, wrong = _split_bad_rows(rows, bars.first_wrong)
         good = bars.series(rows, symbol)
         bad += wrong
     return BarPage(
-        good, reply.next_key(), bad, announced=_announced(reply), end_unsaid=not reply.says_whether_more()
+        good,
+        reply.next_key(),
+        bad,
+        announced=_announced_rows(reply),
+        end_unsaid=not reply.says_whether_more(),
     )
 
 
-def _bar_rows(reply: Reply, symbol: str) -> tuple[list[bars.Row], list[BadRow]]:
+def _bar_rows(reply: ApiResponse, symbol: str) -> tuple[list[bars.BarRow], list[BadRow]]:
     """The rows as sent, and those that are none: the quick way on the same terms as in `_price_rows`."""
     if reply.status == 200:
         try:
@@ -217,12 +223,12 @@ def _bar_rows(reply: Reply, symbol: str) -> tuple[list[bars.Row], list[BadRow]]:
             if plain and _is_success(answer.return_code, answer.return_msg, rows):
                 _same_call(reply, calls.BARS)
                 _same_symbol(answer.stk_cd, symbol)
-                return _bounded(rows), []
+                return _limit_rows(rows), []
     document = _document(reply, calls.BARS)
     _same_symbol(document.get("stk_cd"), symbol)
-    sent = [_convert(row, bars.Row) for row in _list(document, "stk_dt_pole_chart_qry")]
+    sent = [_convert(row, bars.BarRow) for row in _list(document, "stk_dt_pole_chart_qry")]
     bad = [row for row in sent if isinstance(row, BadRow)]
-    return [row for row in sent if isinstance(row, bars.Row)], bad
+    return [row for row in sent if isinstance(row, bars.BarRow)], bad
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:
@@ -235,19 +241,19 @@ def _list(document: Document, name: str) -> list[Any]:
     rows = document.get(name)
     if not isinstance(rows, list):
         raise Unreadable(f"the answer has no list {name}")
-    return _bounded(rows)
+    return _limit_rows(rows)
 
 
-def _bounded(rows: list[T]) -> list[T]:
+def _limit_rows(rows: list[T]) -> list[T]:
     if len(rows) > _MOST_ROWS:
         raise Unreadable(f"the answer has more than {_MOST_ROWS:,} rows")
     return rows
 
 
-def _document(reply: Reply, api_id: str) -> Document:
+def _document(reply: ApiResponse, api_id: str) -> Document:
     """The body of an answer that says it succeeded; raises what it is otherwise."""
     if reply.status != 200:
-        raise _refused(reply)
+        raise _refusal_error(reply)
     document = _json_of(reply)
     code, text = _return_code(document), document.get("return_msg")
     text = text if isinstance(text, str) else ""
@@ -257,7 +263,7 @@ def _document(reply: Reply, api_id: str) -> Document:
     return document
 
 
-def _json_of(reply: Reply) -> Document:
+def _json_of(reply: ApiResponse) -> Document:
     """The body of a 200 as JSON; a page or a text in its place is refused with its own words."""
     try:
         return strict_json(reply.body)
@@ -298,7 +304,7 @@ def _number(code: object) -> int | None:
     return None
 
 
-def _refused(reply: Reply) -> CollectorError:
+def _refusal_error(reply: ApiResponse) -> CollectorError:
     """The error that an answer with a status other than 200 is."""
     try:
         document = strict_json(reply.body)
@@ -325,7 +331,7 @@ def _text_of(document: Document) -> str:
     return codes.one_line(" ".join(text for text in texts if isinstance(text, str)))
 
 
-def _same_call(reply: Reply, api_id: str) -> None:
+def _same_call(reply: ApiResponse, api_id: str) -> None:
     """An answer to another call must never be taken for ours (a late answer on a kept connection)."""
     echoed = reply.header("api-id")
     if echoed and echoed != api_id:

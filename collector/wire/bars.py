@@ -16,7 +16,7 @@ from collector.model import Bar
 from collector.wire import fields
 
 
-class Row(msgspec.Struct, gc=False):
+class BarRow(msgspec.Struct, gc=False):
     """A day as it is sent: ten texts, of which the last four may be absent.
 
     Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on them: only
@@ -35,11 +35,11 @@ class Row(msgspec.Struct, gc=False):
     trde_prica: Any = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class BarResponse(msgspec.Struct, gc=False):
     """The whole body as documented."""
 
     stk_cd: str
-    stk_dt_pole_chart_qry: list[Row]
+    stk_dt_pole_chart_qry: list[BarRow]
     return_code: int
     return_msg: str
 
@@ -48,7 +48,7 @@ ENVELOPE_QUOTES = 12  # four keys and two texts
 ROW_QUOTES = 40  # ten keys and ten values
 
 
-def count_quotes(rows: Sequence[Row]) -> int:
+def count_quotes(rows: Sequence[BarRow]) -> int:
     """The quotes that rows need whose optional fields are absent or texts."""
     absent = sum(
         (row.pred_pre, row.pred_pre_sig, row.trde_tern_rt, row.trde_prica).count(None) for row in rows
@@ -68,7 +68,7 @@ def day(text: str) -> date:
 
 def _read_change(text: str | None) -> int | None:
     """A change in won; None where it is absent or blank."""
-    return None if text is None or not text.strip(" \t") else fields.signed(text)
+    return None if text is None or not text.strip(" \t") else fields.parse_signed(text)
 
 
 _day = fields.Memo(day)
@@ -77,7 +77,7 @@ _won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=fields.INT
 _bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
 
 
-def series(rows: Sequence[Row], symbol: str) -> list[Bar]:
+def series(rows: Sequence[BarRow], symbol: str) -> list[Bar]:
     """The bars that rows stand for, in their order; FieldError if one does not decode."""
     if not rows:
         return []
@@ -107,6 +107,6 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 }
 
 
-def first_wrong(row: Row) -> str | None:
+def first_wrong(row: BarRow) -> str | None:
     """Which value of a row does not decode, and why; None if all do."""
     return fields.first_wrong(row, _GRAMMAR)

@@ -22,7 +22,7 @@ SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One POST: which call, where, the JSON body, and the key of the page (None: the first).
 
     The body is left out of its repr: that of a token request holds the keys, which `secrets` names.
@@ -31,7 +31,7 @@ class Request:
     api_id: str
     path: str
     body: bytes = field(repr=False)
-    key: str | None = None
+    page_key: str | None = None
     secrets: tuple[Secret, ...] = ()
 
     def headers(self, token: Secret | None) -> dict[str, str]:
@@ -39,8 +39,8 @@ class Request:
         headers = {"Content-Type": "application/json;charset=UTF-8", "api-id": self.api_id}
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
-        if self.key is not None:
-            headers |= {"cont-yn": "Y", "next-key": self.key}
+        if self.page_key is not None:
+            headers |= {"cont-yn": "Y", "next-key": self.page_key}
         return headers
 
 
@@ -48,34 +48,34 @@ def _json(**fields: str) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def ask_token(app_key: Secret, secret_key: Secret) -> Request:
+def ask_token(app_key: Secret, secret_key: Secret) -> ApiRequest:
     """au10001: a token for the key pair."""
     body = _json(grant_type="client_credentials", appkey=app_key.reveal(), secretkey=secret_key.reveal())
-    return Request(TOKEN, "/oauth2/token", body, secrets=(app_key, secret_key))
+    return ApiRequest(TOKEN, "/oauth2/token", body, secrets=(app_key, secret_key))
 
 
-def ask_revoke(app_key: Secret, secret_key: Secret, token: Secret) -> Request:
+def ask_revoke(app_key: Secret, secret_key: Secret, token: Secret) -> ApiRequest:
     """au10002: end a token, for everybody who uses it."""
     body = _json(appkey=app_key.reveal(), secretkey=secret_key.reveal(), token=token.reveal())
-    return Request(REVOKE, "/oauth2/revoke", body, secrets=(app_key, secret_key, token))
+    return ApiRequest(REVOKE, "/oauth2/revoke", body, secrets=(app_key, secret_key, token))
 
 
-def ask_sectors(market: Market) -> Request:
+def ask_sectors(market: Market) -> ApiRequest:
     """ka10101: the sectors of a market, one page."""
-    return Request(SECTORS, "/api/dostk/stkinfo", _json(mrkt_tp=MARKET_CODE[market]))
+    return ApiRequest(SECTORS, "/api/dostk/stkinfo", _json(mrkt_tp=MARKET_CODE[market]))
 
 
-def ask_prices(target: Target, key: str | None = None) -> Request:
+def ask_prices(target: Target, page_key: str | None = None) -> ApiRequest:
     """ka20002: one page of the prices of all stocks of a sector; the body is repeated on every page."""
     body = _json(
         mrkt_tp=MARKET_CODE[target.market],
         inds_cd=target.sector,
         stex_tp=EXCHANGE_CODE[target.exchange],
     )
-    return Request(PRICES, "/api/dostk/sect", body, key)
+    return ApiRequest(PRICES, "/api/dostk/sect", body, page_key)
 
 
-def ask_bars(symbol: str, last: date, *, adjusted: bool = False, key: str | None = None) -> Request:
+def ask_bars(symbol: str, last: date, *, adjusted: bool = False, page_key: str | None = None) -> ApiRequest:
     """ka10081: daily bars of a listing up to `last`, newest first, 600 a page."""
     body = _json(stk_cd=symbol, base_dt=f"{last:%Y%m%d}", upd_stkpc_tp="1" if adjusted else "0")
-    return Request(BARS, "/api/dostk/chart", body, key)
+    return ApiRequest(BARS, "/api/dostk/chart", body, page_key)

@@ -41,7 +41,7 @@ _SATURATED_THOUSANDTHS = frozenset({2**31 // 1000, 2**32 // 1000})
 
 They are let pass as volumes: ka20002 and ka10081 give shares, not thousands, and so many shares are traded.
 """
-_TRACES = tuple(str(number // 1000).encode() for number in (2**31, 2**32))
+_TRACES = tuple(str(value // 1000).encode() for value in (2**31, 2**32))
 """What the text of each saturated integer of up to 15 digits begins with: a quick search finds pages without any."""
 _SIGN_OF = bytes(byte - ord("0") if byte in b"12345" else 0 for byte in range(256))
 _Numbers: TypeAlias = msgspec.json.Decoder[list[int]]
@@ -83,39 +83,39 @@ def _whole(text: str) -> int:
     match = _WHOLE.fullmatch(text)
     if match is None:
         raise FieldError("is no whole number")
-    number = _digits(match[2])
-    return -number if match[1] and match[1][0] == "-" else number
+    value = _digits(match[2])
+    return -value if match[1] and match[1][0] == "-" else value
 
 
 def _digits(text: str) -> int:
     return int(text.replace(",", "").lstrip("0") or "0")  # int() refuses thousands of zeros
 
 
-def signed(text: str) -> int:
+def parse_signed(text: str) -> int:
     """A change in won: the sign is the sign."""
-    number = _whole(text)
-    if abs(number) > INT4:
+    value = _whole(text)
+    if abs(value) > INT4:
         raise FieldError("is larger than a won amount can be")
-    if abs(number) in _SATURATED or abs(number) in _SATURATED_THOUSANDTHS:
+    if abs(value) in _SATURATED or abs(value) in _SATURATED_THOUSANDTHS:
         raise FieldError("is an integer at the end of its range, which is no amount")
-    return number
+    return value
 
 
 def price(text: str) -> int | None:
     """Won. A leading sign, the direction against the previous close, is dropped; 0 or blank: no quote."""
     if not text.strip(" \t"):
         return None
-    return abs(signed(text)) or None
+    return abs(parse_signed(text)) or None
 
 
 def volume(text: str) -> int:
     """Shares; never negative."""
-    number = _whole(text)
-    if number < 0:
+    value = _whole(text)
+    if value < 0:
         raise FieldError("is a negative volume")
-    if number in _SATURATED:
+    if value in _SATURATED:
         raise FieldError("is an integer at the end of its range, which is no volume")
-    return number
+    return value
 
 
 def basis_points(text: str) -> int:
@@ -123,15 +123,15 @@ def basis_points(text: str) -> int:
     match = _RATE.fullmatch(text)
     if match is None:
         raise FieldError("is no percentage with at most two decimals")
-    number = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
-    if number > RATE_LIMIT:
+    value = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
+    if value > RATE_LIMIT:
         raise FieldError("is larger than a rate can be")
-    if number // 100 in _SATURATED_THOUSANDTHS:
+    if value // 100 in _SATURATED_THOUSANDTHS:
         raise FieldError("is an integer at the end of its range, which is no rate")
-    return -number if match[1] and match[1][0] == "-" else number
+    return -value if match[1] and match[1][0] == "-" else value
 
 
-def decorated(texts: Iterable[str]) -> int:
+def count_noncanonical(texts: Iterable[str]) -> int:
     """How many of these numbers, all of which have a reading, are not written plainly."""
     return sum(_PLAIN.fullmatch(text) is None for text in texts)
 
@@ -146,20 +146,20 @@ class Rates(Memo[int]):
 
     def __missing__(self, text: str) -> int:
         value = super().__missing__(text)
-        self._had_decorated = self._had_decorated or decorated([text]) > 0
+        self._had_decorated = self._had_decorated or count_noncanonical([text]) > 0
         return value
 
-    def decorated(self, texts: Sequence[str]) -> int:
-        """`decorated`, of texts that were looked up before."""
-        return decorated(texts) if self._had_decorated else 0
+    def count_noncanonical(self, texts: Sequence[str]) -> int:
+        """`count_noncanonical`, of texts that were looked up before."""
+        return count_noncanonical(texts) if self._had_decorated else 0
 
 
 def sign(text: str) -> int:
     """1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
-    number = _whole(text)
-    if not 1 <= number <= 5:
+    value = _whole(text)
+    if not 1 <= value <= 5:
         raise FieldError("is no sign from 1 to 5")
-    return number
+    return value
 
 
 def symbol(text: str, suffix: str) -> tuple[str, bool]:
@@ -195,12 +195,12 @@ class Amounts(NamedTuple):
 
 
 def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]) -> Amounts:
-    """`price` for several columns, `signed` for one, `volume` for one."""
+    """`price` for several columns, `parse_signed` for one, `volume` for one."""
     return _plain_amounts(prices, change, volume) or Amounts(
         [_array("i", [price(text) or 0 for text in texts]) for texts in prices],
-        _array("i", list(map(signed, change))),
+        _array("i", list(map(parse_signed, change))),
         volumes(volume),
-        decorated(chain(*prices, change, volume)),
+        count_noncanonical(chain(*prices, change, volume)),
     )
 
 
@@ -216,7 +216,7 @@ def signs(column: Sequence[str]) -> tuple[Column, int]:
     digits = text[::2].translate(_SIGN_OF)
     if len(text) == 2 * len(column) - 1 and 0 not in digits:
         return array("b", digits), 0
-    return array("b", map(sign, column)), decorated(column)
+    return array("b", map(sign, column)), count_noncanonical(column)
 
 
 def _plain_amounts(
@@ -237,8 +237,8 @@ def _plain_amounts(
         won = _array("i", numbers[:-length])
     except struct.error:  # a price or a change is larger than an int4
         return None
-    *found, changes = (won[start : start + length] for start in range(0, len(won), length))
-    return Amounts(found, changes, _array("q", shares))
+    *items, changes = (won[start : start + length] for start in range(0, len(won), length))
+    return Amounts(items, changes, _array("q", shares))
 
 
 def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[list[int]] | None:
@@ -248,7 +248,7 @@ def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[l
     length = len(columns[0])
     if numbers is None or len(numbers) != length * len(columns):
         return None
-    return [numbers[place * length : (place + 1) * length] for place in range(len(columns))]
+    return [numbers[index * length : (index + 1) * length] for index in range(len(columns))]
 
 
 def _read(decoder: _Numbers, text: bytes, bare: bytes) -> list[int] | None:

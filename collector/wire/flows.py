@@ -54,5 +54,5 @@ def _flow(row: msgspec.Struct) -> SectorFlow:
     texts = msgspec.structs.asdict(row)
     return SectorFlow(
         sector_code(texts["inds_cd"]),
-        {investor: fields.signed(texts[name]) * AMOUNT_UNIT for name, investor in INVESTORS.items()},
+        {investor: fields.parse_signed(texts[name]) * AMOUNT_UNIT for name, investor in INVESTORS.items()},
     )

@@ -45,7 +45,7 @@ class IndexLevel(NamedTuple):
     """flo_stk_num: the members of the sector. In 001 it leaves out ETF, ETN and the like."""
 
     @property
-    def traded(self) -> int:
+    def traded_count(self) -> int:
         """The members that have traded today."""
         return self.advancers + self.unchanged + self.decliners
 
@@ -171,4 +171,4 @@ def _bar(row: _BarRow) -> IndexBar:
 
 
 def _points(text: str) -> int:
-    return abs(fields.signed(text))
+    return abs(fields.parse_signed(text))

@@ -38,7 +38,7 @@ class ListingFact(NamedTuple):
     nxt: bool
 
 
-class _Row(msgspec.Struct, rename="camel"):
+class _ListingRow(msgspec.Struct, rename="camel"):
     code: str
     name: str
     list_count: str
@@ -52,10 +52,10 @@ class _Row(msgspec.Struct, rename="camel"):
 
 def listing_facts(sent: Sequence[object]) -> tuple[list[ListingFact], list[BadRow]]:
     """The rows of ka10099's `list`, in the order served."""
-    return decode_rows(sent, _Row, _fact)
+    return decode_rows(sent, _ListingRow, _fact)
 
 
-def _fact(row: _Row) -> ListingFact:
+def _fact(row: _ListingRow) -> ListingFact:
     symbol, _ = fields.symbol(row.code, "")
     name = _text(row.name)
     return ListingFact(

@@ -32,7 +32,7 @@ class MinuteBar(NamedTuple):
     total_volume: int | None
 
 
-class _Row(msgspec.Struct):
+class _MinuteRow(msgspec.Struct):
     cntr_tm: str
     cur_prc: str
     open_pric: str
@@ -46,18 +46,18 @@ class _Row(msgspec.Struct):
 
 def minute_bars(sent: Sequence[object]) -> tuple[list[MinuteBar], list[BadRow]]:
     """The rows of `stk_min_pole_chart_qry`, in the order served."""
-    return decode_rows(sent, _Row, _bar)
+    return decode_rows(sent, _MinuteRow, _bar)
 
 
-def _bar(row: _Row) -> MinuteBar:
+def _bar(row: _MinuteRow) -> MinuteBar:
     return MinuteBar(
         starts_at=moment(row.cntr_tm),
-        open=_won(row.open_pric),
-        high=_won(row.high_pric),
-        low=_won(row.low_pric),
-        close=_won(row.cur_prc),
+        open=_price_in_won(row.open_pric),
+        high=_price_in_won(row.high_pric),
+        low=_price_in_won(row.low_pric),
+        close=_price_in_won(row.cur_prc),
         volume=fields.volume(row.trde_qty),
-        change=fields.signed(row.pred_pre),
+        change=fields.parse_signed(row.pred_pre),
         sign=fields.sign(row.pred_pre_sig),
         total_volume=fields.volume(row.acc_trde_qty) if row.acc_trde_qty.strip() else None,
     )
@@ -73,7 +73,7 @@ def moment(text: str) -> datetime:
         raise fields.FieldError("is not an instant that exists") from None
 
 
-def _won(text: str) -> int:
+def _price_in_won(text: str) -> int:
     amount = fields.price(text)
     if amount is None:
         raise fields.FieldError("is not a price")

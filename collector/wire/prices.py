@@ -12,11 +12,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import astuple
 
-from collector.model import Exchange, Listings, Snapshots
+from collector.model import Exchange, PageListings, QuoteColumns
 from collector.wire import calls, fields
 
 
-class Row(msgspec.Struct, gc=False):
+class PriceRow(msgspec.Struct, gc=False):
     """A listing as it is sent: twelve texts."""
 
     stk_cd: str
@@ -33,10 +33,10 @@ class Row(msgspec.Struct, gc=False):
     low_pric: str
 
 
-class Answer(msgspec.Struct, gc=False):
+class PriceResponse(msgspec.Struct, gc=False):
     """The whole body as documented."""
 
-    inds_stkpc: list[Row]
+    inds_stkpc: list[PriceRow]
     return_code: int
     return_msg: str
 
@@ -52,31 +52,31 @@ _name = fields.Memo(fields.name)
 _rate = fields.Rates()
 
 
-class _Listed(NamedTuple):
-    listings: Listings
+class _CachedListings(NamedTuple):
+    listings: PageListings
     strangers: int
 
 
-_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _Listed] = {}
+_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
 
 
 class Columns(NamedTuple):
     """The rows, how many symbols lack the exchange's suffix, and how many numbers are not written plainly."""
 
-    rows: Snapshots
+    rows: QuoteColumns
     strangers: int
     decorated: int
 
 
-def columns(rows: Sequence[Row], exchange: Exchange) -> Columns:
+def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
     """The rows as columns; FieldError if a value does not decode."""
-    texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(Row.__struct_fields__)
+    texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(PriceRow.__struct_fields__)
     code, name, price, sign, change, rate, volume, *quotes = texts
-    listings, strangers = _listed(exchange, code, name)
+    listings, strangers = _shared_listings(exchange, code, name)
     amounts = fields.amounts((price, *quotes), change, volume)
     won, *depth = amounts.prices
     signs, decorated = fields.signs(sign)
-    found = Snapshots(
+    result = QuoteColumns(
         listings,
         won,
         amounts.change,
@@ -85,21 +85,21 @@ def columns(rows: Sequence[Row], exchange: Exchange) -> Columns:
         amounts.volume,
         *depth,
     )
-    return Columns(found, strangers, amounts.decorated + decorated + _rate.decorated(rate))
+    return Columns(result, strangers, amounts.decorated + decorated + _rate.count_noncanonical(rate))
 
 
-def _listed(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _Listed:
+def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _CachedListings:
     """Who is on a page; the same object as for the page before that listed the same."""
-    found = _seen.get((exchange, code, name))
-    if found is None:
+    cached = _seen.get((exchange, code, name))
+    if cached is None:
         symbols = [_symbols[exchange][text] for text in code]
-        listings = Listings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
-        found = _Listed(listings, sum(not has_suffix for _, has_suffix in symbols))
+        listings = PageListings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
+        cached = _CachedListings(listings, sum(not has_suffix for _, has_suffix in symbols))
         if len(_seen) >= _MOST_PAGES:
             _seen.clear()
         # Texts that are as decoded are kept once.
-        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = found
-    return found
+        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = cached
+    return cached
 
 
 def _one_of(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
     "stk_cd": partial(fields.symbol, suffix=""),
     "stk_nm": fields.name,
     "cur_prc": fields.price,
-    "pred_pre": fields.signed,
+    "pred_pre": fields.parse_signed,
     "flu_rt": fields.basis_points,
     "pred_pre_sig": fields.sign,
     "now_trde_qty": fields.volume,
@@ -122,6 +122,6 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 }
 
 
-def first_wrong(row: Row) -> str | None:
+def first_wrong(row: PriceRow) -> str | None:
     """Which value of a row does not decode, and why; None if all do."""
     return fields.first_wrong(row, _GRAMMAR)

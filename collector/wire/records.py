@@ -35,7 +35,7 @@ def decode_rows(
 
 def count(text: str) -> int:
     """A number of listings: 0 or more."""
-    value = fields.signed(text)
+    value = fields.parse_signed(text)
     if not 0 <= value <= 100_000:
         raise fields.FieldError("is not a count from 0 to 100,000")
     return value

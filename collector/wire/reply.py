@@ -9,7 +9,7 @@ _KEY_LENGTH = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     """Status, headers as they came (names in any case, repeats kept) and the decompressed body."""
 
     status: int

@@ -8,7 +8,7 @@ from collector import calendar, shipped
 from collector.calendar import Calendar
 from collector.calendar.shown import trading_days
 from collector.errors import Rejected
-from collector.kiwoom import Trace
+from collector.kiwoom import RequestCounter
 from collector.model import KST, Bar, BarPage, BarReading
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=KST)
@@ -73,17 +73,23 @@ class Histories:
         self.split = split
 
     async def bars(
-        self, symbol: str, newest: date, *, adjusted: bool, key: str | None = None, trace: Trace
+        self,
+        symbol: str,
+        newest: date,
+        *,
+        adjusted: bool,
+        page_key: str | None = None,
+        counter: RequestCounter,
     ) -> tuple[BarPage, datetime]:
         self.requests += 1
-        trace.sent += 1
-        self.asked.append((symbol, newest, key))
+        counter.sent += 1
+        self.asked.append((symbol, newest, page_key))
         if symbol not in self.known:
             raise Rejected("Kiwoom says: [1902:종목 정보가 없습니다]", code=1902)
         found = [bar for bar in self.known[symbol] if bar.trading_date <= newest]
         if adjusted and self.split and self.split <= newest:
             found = [self._halved(bar) if bar.trading_date < self.split else bar for bar in found]
-        start = int(key or 0)
+        start = int(page_key or 0)
         following = start + self._page
         return (
             BarPage(found[start:following], str(following) if following < len(found) else None),

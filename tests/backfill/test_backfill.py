@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from collector.backfill import Backfill, Plan, Report, judged
-from collector.cli.backfill import judging
+from collector.backfill import BackfillRunner, Plan, Report, parse_period
+from collector.cli.backfill import stale_check
 from collector.collect import Collector
 from collector.model import KST, Exchange, Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.schedule import Schedule, parse
 from collector.simulator import Options, Simulator, history
 from collector.wire import bars as wire
@@ -52,14 +52,14 @@ def work(
     schedules: tuple[Schedule, ...] = (),
     now: datetime = NOW,
     **options: Any,
-) -> Backfill:
-    return Backfill(
+) -> BackfillRunner:
+    return BackfillRunner(
         store=collector.store,
         sectors=collector.sectors,
         calendar=CALENDAR,
         schedules=schedules,
         universes={"all": targets},
-        period=judged(first, last, CALENDAR, now),
+        period=parse_period(first, last, CALENDAR, now),
         now=lambda: now,
         **options,
     )
@@ -67,7 +67,7 @@ def work(
 
 @asynccontextmanager
 async def market(
-    address: Address, *targets: Target, **options: Any
+    address: Dsn, *targets: Target, **options: Any
 ) -> AsyncIterator[tuple[Simulator, Collector]]:
     async with (
         Simulator(replace(SUNDAY, **options)) as simulator,
@@ -76,7 +76,7 @@ async def market(
         yield simulator, collector
 
 
-async def carried_out(filling: Backfill, collector: Collector) -> Report:
+async def carried_out(filling: BackfillRunner, collector: Collector) -> Report:
     report = Report()
     await filling.run(await filling.plan(), collector, report)
     return report
@@ -103,7 +103,7 @@ def _row(text: str) -> dict[Any, Any]:
     return {"dt": wire.day(row["dt"]), **{name: int(row[name]) for name in names}}
 
 
-async def test_bars_are_what_the_api_has_adjusted_or_not(database: Address) -> None:
+async def test_bars_are_what_the_api_has_adjusted_or_not(database: Dsn) -> None:
     first = date(2025, 9, 1)
     async with market(database, MEDICAL) as (simulator, collector):
         for adjusted in (False, True):
@@ -121,7 +121,7 @@ async def test_bars_are_what_the_api_has_adjusted_or_not(database: Address) -> N
     assert truth[False] != truth[True]
 
 
-async def test_members_that_nobody_knows_are_swept_first(database: Address) -> None:
+async def test_members_that_nobody_knows_are_swept_first(database: Dsn) -> None:
     async with market(database, TELECOM) as (simulator, collector):
         filling = work(collector, TELECOM)
         planned = await filling.plan()
@@ -134,7 +134,7 @@ async def test_members_that_nobody_knows_are_swept_first(database: Address) -> N
         assert report.requests == simulator.api.book.count == 7
 
 
-async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next(database: Address) -> None:
+async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await carried_out(work(collector, TELECOM), collector)
         await execute(
@@ -146,7 +146,7 @@ async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next
     ]
 
 
-async def test_a_younger_listing_is_settled_with_what_there_is(database: Address) -> None:
+async def test_a_younger_listing_is_settled_with_what_there_is(database: Dsn) -> None:
     async with market(database, YOUNG) as (_, collector):
         report = await carried_out(work(collector, YOUNG, first=date(2025, 12, 1)), collector)
     assert report.is_whole, report.unfilled
@@ -155,7 +155,7 @@ async def test_a_younger_listing_is_settled_with_what_there_is(database: Address
     ]
 
 
-async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(database: Address) -> None:
+async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(database: Dsn) -> None:
     begun = datetime.now(UTC)
     far = CLOSE + timedelta(days=100_000)
     async with market(database, TELECOM) as (_, collector):
@@ -176,7 +176,7 @@ async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(datab
 
 @pytest.mark.parametrize("moves", [False, True])
 async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_may_have_moved(
-    database: Address, *, moves: bool
+    database: Dsn, *, moves: bool
 ) -> None:
     """Which of both readings is true nobody documents: the remark is what tells such a closing from another one."""
     async with market(database, TELECOM, after_market_moves=moves) as (simulator, collector):
@@ -195,10 +195,12 @@ async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_ma
     ]
 
 
-async def test_a_late_walk_that_shows_the_session_before_is_suspect(database: Address) -> None:
+async def test_a_late_walk_that_shows_the_session_before_is_suspect(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE - timedelta(days=1), "all", [TELECOM])
-        filling = work(collector, TELECOM, schedules=(closing(),), judge=judging(collector.store, CALENDAR))
+        filling = work(
+            collector, TELECOM, schedules=(closing(),), judge=stale_check(collector.store, CALENDAR)
+        )
         planned = await filling.plan()
         [(late, cost)] = planned.late
         report = Report()
@@ -210,7 +212,7 @@ async def test_a_late_walk_that_shows_the_session_before_is_suspect(database: Ad
         assert (await filling.plan()).late == []
 
 
-async def test_a_slot_within_the_session_is_not_to_be_had(database: Address) -> None:
+async def test_a_slot_within_the_session_is_not_to_be_had(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         planned = await work(collector, TELECOM, schedules=(intraday(),)).plan()
     [lost] = planned.lost
@@ -218,7 +220,7 @@ async def test_a_slot_within_the_session_is_not_to_be_had(database: Address) -> 
     assert [late.slot.hour for late, _ in planned.late] == [15]  # at the closing, 15:30, it stands still
 
 
-async def test_once_the_next_session_has_begun_a_late_walk_fails(database: Address) -> None:
+async def test_once_the_next_session_has_begun_a_late_walk_fails(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         past = datetime.now(UTC) - timedelta(seconds=1)
         sweep = await collector.sweep(CLOSE, "all", [TELECOM], shown_until=past)
@@ -229,7 +231,7 @@ async def test_once_the_next_session_has_begun_a_late_walk_fails(database: Addre
     assert await fetch(database, "SELECT count(*) FROM snapshot") == [(0,)]
 
 
-async def test_a_suspect_closing_slot_is_walked_again_and_a_complete_one_is_not(database: Address) -> None:
+async def test_a_suspect_closing_slot_is_walked_again_and_a_complete_one_is_not(database: Dsn) -> None:
     later = datetime.now(UTC) + timedelta(days=1)
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE, "all", [TELECOM])
@@ -241,7 +243,7 @@ async def test_a_suspect_closing_slot_is_walked_again_and_a_complete_one_is_not(
     assert await fetch(database, "SELECT count(*) FROM snapshot") == [(5,)]
 
 
-async def test_a_closing_slot_of_a_day_that_nothing_traded_on_stays_suspect(database: Address) -> None:
+async def test_a_closing_slot_of_a_day_that_nothing_traded_on_stays_suspect(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE, "all", [TELECOM])
         await execute(database, "UPDATE collector.walk SET status = 'suspect', remarks = '{stale}'")
@@ -250,7 +252,7 @@ async def test_a_closing_slot_of_a_day_that_nothing_traded_on_stays_suspect(data
     assert [(lost.status, lost.pairs) for lost in planned.lost] == [("suspect", 1)]
 
 
-async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(database: Address) -> None:
+async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(database: Dsn) -> None:
     thursday = date(2026, 11, 19)
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE, "all", [TELECOM])
@@ -288,7 +290,7 @@ async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(data
     ],
 )
 async def test_a_bent_history_is_suspect_or_harmless_never_whole_and_wrong(
-    database: Address, fault: str, remarks: list[str]
+    database: Dsn, fault: str, remarks: list[str]
 ) -> None:
     symbol = "032640"
     name, colon, settings = fault.partition(":")
@@ -301,7 +303,7 @@ async def test_a_bent_history_is_suspect_or_harmless_never_whole_and_wrong(
     assert await fetch(database, "SELECT count(DISTINCT symbol) FROM bar") == [(4 if remarks else 5,)]
 
 
-async def test_a_plan_counts_what_the_backfill_then_does(database: Address) -> None:
+async def test_a_plan_counts_what_the_backfill_then_does(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE, "all", [TELECOM])
         filling = work(collector, TELECOM, first=date(2023, 11, 1))

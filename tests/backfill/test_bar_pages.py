@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector.errors import Unreadable
 from collector.model import BarPage
-from collector.wire import Reply, read_bars
+from collector.wire import ApiResponse, read_bars
 
 DAY = date(2026, 11, 20)
 PLAIN = st.integers(0, 2**31 - 1).map(str)
@@ -41,7 +41,7 @@ def page(rows: list[dict[str, str]], **envelope: object) -> BarPage:
         **envelope,
     }
     headers = (("api-id", "ka10081"), ("cont-yn", "N"))
-    return read_bars(Reply(200, headers, json.dumps(document).encode()), "005930")
+    return read_bars(ApiResponse(200, headers, json.dumps(document).encode()), "005930")
 
 
 @given(rows=st.lists(ROW, max_size=6))

@@ -7,7 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from collector.certify_bars import PAGE_BARS, Sighting, Suspected, certify_bars, fill_changes, is_settled_gap
+from collector.certify_bars import (
+    PAGE_BARS,
+    ListingFacts,
+    Suspected,
+    certify_bars,
+    fill_changes,
+    is_settled_gap,
+)
 from collector.model import BadRow, Bar, BarPage, BarReading, Remark, Status
 from tests.backfill.histories import DAYS, NEWEST, closes, history, reading
 
@@ -35,7 +42,7 @@ def suspended(*idle: date) -> list[Bar]:
 def judged(
     found: BarReading | Sequence[Bar],
     *,
-    seen: Sighting | None = None,
+    seen: ListingFacts | None = None,
     days: Sequence[date] = DAYS,
     adjusted: bool = False,
 ) -> list[str]:
@@ -213,7 +220,7 @@ def test_history_that_begins_within_the_period_is_a_younger_listing():
     ],
 )
 def test_history_cannot_begin_after_the_listing_was_seen(since, remarks):
-    seen = Sighting(since=since, day=FRIDAY, base=None, traded=True)
+    seen = ListingFacts(since=since, day=FRIDAY, base=None, traded=True)
     assert judged(whole(DAYS[12:]), seen=seen) == remarks
 
 
@@ -225,7 +232,7 @@ def test_history_cannot_begin_after_the_listing_was_seen(since, remarks):
     ],
 )
 def test_a_listing_has_no_history_yet_only_if_it_was_first_seen_after_the_newest_day(since, remarks):
-    seen = Sighting(since=since, day=FRIDAY, base=None, traded=False)
+    seen = ListingFacts(since=since, day=FRIDAY, base=None, traded=False)
     assert judged([], seen=seen) == remarks
 
 
@@ -239,37 +246,37 @@ def last_close(day: date) -> int:
         pytest.param(THURSDAY, None, ["!", Remark.ABSENT_DAYS], id="nobody has seen it since"),
         pytest.param(
             THURSDAY,
-            Sighting(FIRST, FRIDAY, last_close(WEDNESDAY), traded=False),
+            ListingFacts(FIRST, FRIDAY, last_close(WEDNESDAY), traded=False),
             [Remark.SUSPENDED],
             id="its snapshots compare with its last close and nothing trades",
         ),
         pytest.param(
             THURSDAY,
-            Sighting(FIRST, FRIDAY, last_close(WEDNESDAY), traded=True),
+            ListingFacts(FIRST, FRIDAY, last_close(WEDNESDAY), traded=True),
             ["!", Remark.ABSENT_DAYS],
             id="it traded on the newest day",
         ),
         pytest.param(
             THURSDAY,
-            Sighting(FIRST, FRIDAY, last_close(THURSDAY), traded=False),
+            ListingFacts(FIRST, FRIDAY, last_close(THURSDAY), traded=False),
             ["!", Remark.ABSENT_DAYS],
             id="it closed at another price meanwhile",
         ),
         pytest.param(
             THURSDAY,
-            Sighting(FIRST, THURSDAY, last_close(WEDNESDAY), traded=False),
+            ListingFacts(FIRST, THURSDAY, last_close(WEDNESDAY), traded=False),
             ["!", Remark.ABSENT_DAYS],
             id="it was last seen before the last of the days",
         ),
         pytest.param(
             WEDNESDAY,
-            Sighting(FIRST, THURSDAY, last_close(DAYS[-4]), traded=False),
+            ListingFacts(FIRST, THURSDAY, last_close(DAYS[-4]), traded=False),
             ["!", Remark.ABSENT_DAYS],
             id="it was last seen on the last day but one of three",
         ),
         pytest.param(
             THURSDAY,
-            Sighting(FIRST, FRIDAY, None, traded=False),
+            ListingFacts(FIRST, FRIDAY, None, traded=False),
             ["!", Remark.ABSENT_DAYS],
             id="its snapshots compare with nothing",
         ),

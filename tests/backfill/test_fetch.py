@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.backfill.fetch import Fetch
-from collector.backfill.period import judged
+from collector.backfill.period import parse_period
 from collector.backfill.report import Report
 from collector.bar_store import BarStore
 from collector.errors import (
@@ -26,9 +26,9 @@ from collector.errors import (
     Unreadable,
 )
 from collector.model import BadRow, BarPage
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
-from collector.tally import Tally
+from collector.tally import SweepProgress
 from tests.backfill.histories import CALENDAR, DAYS, NEWEST, NOW, Histories, closes, history
 from tests.stand import execute, fetch
 
@@ -50,7 +50,7 @@ Table = list[tuple[Any, ...]]
 
 
 @asynccontextmanager
-async def storing(address: Address) -> AsyncIterator[BarStore]:
+async def storing(address: Dsn) -> AsyncIterator[BarStore]:
     async with open_pool(address, size=5) as pool:
         yield BarStore(Database(pool, address))
 
@@ -68,13 +68,13 @@ async def backfill(
     await Fetch(
         kiwoom=api,  # type: ignore[arg-type]
         bars=bars,
-        period=judged(first, last, CALENDAR, NOW),
+        period=parse_period(first, last, CALENDAR, NOW),
         adjusted=adjusted,
         trading=DAYS if adjusted else [day for day in DAYS if day <= last],
         seen={},
         concurrency=3,
         report=report,
-        tally=Tally(),
+        tally=SweepProgress(),
         order=Random(1),
     ).all(list(symbols))
     return report
@@ -90,18 +90,18 @@ def expected(days: Sequence[date], symbols: Sequence[str] = tuple(KNOWN)) -> Tab
     )
 
 
-async def table(address: Address) -> Table:
+async def table(address: Dsn) -> Table:
     return await fetch(address, BARS)
 
 
-async def test_what_is_stored_is_what_the_api_said(database: Address) -> None:
+async def test_what_is_stored_is_what_the_api_said(database: Dsn) -> None:
     async with storing(database) as bars:
         report = await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST)
     assert await table(database) == expected(DAYS)
     assert (report.listings, report.bars, report.unfilled) == (len(KNOWN), len(expected(DAYS)), [])
 
 
-async def test_a_second_call_asks_for_nothing(database: Address) -> None:
+async def test_a_second_call_asks_for_nothing(database: Dsn) -> None:
     api = Histories(KNOWN)
     async with storing(database) as bars:
         await backfill(bars, api, DAYS[0], NEWEST)
@@ -111,18 +111,18 @@ async def test_a_second_call_asks_for_nothing(database: Address) -> None:
     assert report.by_others == len(KNOWN)
 
 
-async def test_only_the_days_that_are_lacking_are_asked_for(database: Address) -> None:
+async def test_only_the_days_that_are_lacking_are_asked_for(database: Dsn) -> None:
     api = Histories(KNOWN)
     async with storing(database) as bars:
         await backfill(bars, api, DAYS[20], NEWEST, symbols=[PLAIN])
         api.asked.clear()
         await backfill(bars, api, DAYS[0], NEWEST, symbols=[PLAIN])
-        assert await bars.lacking([PLAIN], DAYS, adjusted=False) == {}
+        assert await bars.missing_ranges([PLAIN], DAYS, adjusted=False) == {}
     assert api.asked == [(PLAIN, DAYS[19], None)]
     assert await table(database) == expected(DAYS, [PLAIN])
 
 
-async def test_a_long_history_is_read_down_to_the_first_day_and_no_further(database: Address) -> None:
+async def test_a_long_history_is_read_down_to_the_first_day_and_no_further(database: Dsn) -> None:
     api = Histories(KNOWN, page=10)
     async with storing(database) as bars:
         await backfill(bars, api, DAYS[-15], NEWEST, symbols=[PLAIN])
@@ -130,7 +130,7 @@ async def test_a_long_history_is_read_down_to_the_first_day_and_no_further(datab
 
 
 async def test_a_listing_that_the_api_does_not_know_is_recorded_and_the_rest_goes_on(
-    database: Address,
+    database: Dsn,
 ) -> None:
     async with storing(database) as bars:
         report = await backfill(bars, Histories(KNOWN), DAYS[0], NEWEST, symbols=[UNKNOWN, *KNOWN])
@@ -150,9 +150,9 @@ class Moved(Histories):
         super().__init__(KNOWN, page=10)
         self._refusals = [error] * times
 
-    async def bars(self, symbol: str, *arguments: Any, key: str | None = None, **options: Any) -> Any:
-        answer = await super().bars(symbol, *arguments, key=key, **options)
-        if key is not None and self._refusals:
+    async def bars(self, symbol: str, *arguments: Any, page_key: str | None = None, **options: Any) -> Any:
+        answer = await super().bars(symbol, *arguments, key=page_key, **options)
+        if page_key is not None and self._refusals:
             raise self._refusals.pop()
         return answer
 
@@ -173,7 +173,7 @@ CHANGED = Rejected("Kiwoom says: 조회 이후에 자료가 변경되었습니�
     ids=["changed", "changed twice", "token", "away", "throttled", "unreadable"],
 )
 async def test_a_history_whose_key_is_refused_begins_anew_once(
-    database: Address, error: CollectorError, times: int, keys: list[str | None], status: str
+    database: Dsn, error: CollectorError, times: int, keys: list[str | None], status: str
 ) -> None:
     api = Moved(error, times)
     async with storing(database) as bars:
@@ -197,7 +197,7 @@ class Bent(Histories):
         return (self._bent[1] if symbol == self._bent[0] else page), arrived
 
 
-async def test_a_gap_that_stays_the_same_is_settled_at_the_second_fetch(database: Address) -> None:
+async def test_a_gap_that_stays_the_same_is_settled_at_the_second_fetch(database: Dsn) -> None:
     gap = [bar for bar in KNOWN[PLAIN] if bar.trading_date not in DAYS[10:13]]
     bent = Bent(PLAIN, BarPage(gap, None))
     state = "SELECT status, remarks FROM bar_walk WHERE symbol = $1 ORDER BY committed_at"
@@ -216,7 +216,7 @@ async def test_a_gap_that_stays_the_same_is_settled_at_the_second_fetch(database
     assert await fetch(database, "SELECT count(*) FROM bar") == [(len(DAYS) - 3,)]
 
 
-async def test_bars_without_changes_are_stored_with_those_that_follow_from_them(database: Address) -> None:
+async def test_bars_without_changes_are_stored_with_those_that_follow_from_them(database: Dsn) -> None:
     unsaid = [bar._replace(change=None) for bar in KNOWN[PLAIN]]
     async with storing(database) as bars:
         report = await backfill(bars, Bent(PLAIN, BarPage(unsaid, None)), DAYS[0], NEWEST, symbols=[PLAIN])
@@ -226,7 +226,7 @@ async def test_bars_without_changes_are_stored_with_those_that_follow_from_them(
     assert [change for [change] in stored][:-1] == said
 
 
-async def test_a_suspect_history_stays_out_of_the_bars_until_a_good_one_comes(database: Address) -> None:
+async def test_a_suspect_history_stays_out_of_the_bars_until_a_good_one_comes(database: Dsn) -> None:
     crooked = [KNOWN[PLAIN][0]._replace(high=1), *KNOWN[PLAIN][1:]]
     bent = Bent(PLAIN, BarPage(crooked, None, bad=[BadRow('{"dt":"x"}', "dt is no date")]))
     async with storing(database) as bars:
@@ -245,7 +245,7 @@ async def test_a_suspect_history_stays_out_of_the_bars_until_a_good_one_comes(da
     assert await fetch(database, "SELECT count(*) FROM collector.bar_suspect") == [(0,)]
 
 
-async def test_an_empty_page_is_asked_about_once_more_from_the_newest_day(database: Address) -> None:
+async def test_an_empty_page_is_asked_about_once_more_from_the_newest_day(database: Dsn) -> None:
     api = Histories(KNOWN)
     async with storing(database) as bars:
         report = await backfill(bars, api, DAYS[0], DAYS[10], symbols=[YOUNG])
@@ -256,14 +256,14 @@ async def test_an_empty_page_is_asked_about_once_more_from_the_newest_day(databa
     ]
 
 
-async def test_a_suspension_at_the_end_of_the_period_is_told_by_what_comes_after(database: Address) -> None:
+async def test_a_suspension_at_the_end_of_the_period_is_told_by_what_comes_after(database: Dsn) -> None:
     async with storing(database) as bars:
         report = await backfill(bars, Histories(KNOWN), DAYS[0], DAYS[10], symbols=[IDLE])
     assert report.is_whole
     assert await table(database) == expected(DAYS[:9], [IDLE])
 
 
-async def test_denied_ends_it_and_what_was_stored_stays(database: Address) -> None:
+async def test_denied_ends_it_and_what_was_stored_stays(database: Dsn) -> None:
     class Refusing(Histories):
         async def bars(self, *arguments: Any, **options: Any) -> Any:
             if self.requests == 2:
@@ -277,7 +277,7 @@ async def test_denied_ends_it_and_what_was_stored_stays(database: Address) -> No
     assert await table(database) == expected(DAYS)
 
 
-async def test_two_at_once_share_the_work(database: Address) -> None:
+async def test_two_at_once_share_the_work(database: Dsn) -> None:
     many = {f"{number:06}": history(f"{number:06}", closes(DAYS)) for number in range(1, 81)}
     api = Histories(many)
     async with storing(database) as one, storing(database) as other:
@@ -286,13 +286,13 @@ async def test_two_at_once_share_the_work(database: Address) -> None:
                 Fetch(
                     kiwoom=api,  # type: ignore[arg-type]
                     bars=bars,
-                    period=judged(DAYS[0], NEWEST, CALENDAR, NOW),
+                    period=parse_period(DAYS[0], NEWEST, CALENDAR, NOW),
                     adjusted=False,
                     trading=DAYS,
                     seen={},
                     concurrency=4,
                     report=Report(),
-                    tally=Tally(),
+                    tally=SweepProgress(),
                     order=Random(seed),
                 ).all(list(many))
                 for seed, bars in ((1, one), (2, other))
@@ -304,7 +304,7 @@ async def test_two_at_once_share_the_work(database: Address) -> None:
     assert api.requests < 150
 
 
-async def test_adjusted_prices_are_kept_apart(database: Address) -> None:
+async def test_adjusted_prices_are_kept_apart(database: Dsn) -> None:
     api = Histories(KNOWN, split=SPLIT_DAY)
     async with storing(database) as bars:
         await backfill(bars, api, DAYS[0], NEWEST, symbols=[SPLIT])
@@ -318,7 +318,7 @@ async def test_adjusted_prices_are_kept_apart(database: Address) -> None:
     assert pairs == [(day, past, past, NEWEST) for day, past in zip(DAYS, before, strict=True)]
 
 
-async def test_adjusted_prices_are_read_from_the_newest_day_whatever_was_asked_for(database: Address) -> None:
+async def test_adjusted_prices_are_read_from_the_newest_day_whatever_was_asked_for(database: Dsn) -> None:
     api = Histories(KNOWN, split=SPLIT_DAY)
     async with storing(database) as bars:
         await backfill(bars, api, DAYS[0], DAYS[5], symbols=[SPLIT], adjusted=True)
@@ -329,7 +329,7 @@ async def test_adjusted_prices_are_read_from_the_newest_day_whatever_was_asked_f
 
 
 async def test_a_later_split_replaces_the_adjusted_prices_that_were_stored_before_it(
-    database: Address,
+    database: Dsn,
 ) -> None:
     before = Histories(KNOWN)
     after = Histories(KNOWN, split=SPLIT_DAY)
@@ -348,7 +348,7 @@ ranges = st.tuples(*[st.integers(0, len(DAYS) - 1)] * 2).map(sorted)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=ranges, other=ranges, adjusted=st.booleans())
 async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
-    database: Address, one: list[int], other: list[int], adjusted: bool
+    database: Dsn, one: list[int], other: list[int], adjusted: bool
 ) -> None:
     api = Histories(KNOWN, split=SPLIT_DAY)
     both = [min(one[0], other[0]), max(one[1], other[1])]
@@ -365,7 +365,7 @@ async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, 2_000), min_size=1, max_size=4), adjusted=st.booleans())
 async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
-    database: Address, steps: list[int], adjusted: bool
+    database: Dsn, steps: list[int], adjusted: bool
 ) -> None:
     api = Histories(KNOWN)
     async with storing(database) as bars:
@@ -384,7 +384,7 @@ async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
     assert await table(database) == undisturbed
 
 
-async def empty(address: Address) -> None:
+async def empty(address: Dsn) -> None:
     await execute(
         address,
         "TRUNCATE collector.bar, collector.bar_suspect, collector.bar_walk, collector.bar_quarantine",
@@ -394,4 +394,4 @@ async def empty(address: Address) -> None:
 def test_the_made_up_listings_differ_in_what_they_try() -> None:
     counts = {symbol: len(bars) for symbol, bars in KNOWN.items()}
     assert counts == {PLAIN: 35, YOUNG: 21, IDLE: 32, SPLIT: 35}
-    assert replace(judged(DAYS[0], NEWEST, CALENDAR, NOW)).days == tuple(DAYS)
+    assert replace(parse_period(DAYS[0], NEWEST, CALENDAR, NOW)).days == tuple(DAYS)

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from collector.bar_store import BarStore, Stretch
+from collector.bar_store import BarStore, MissingRange
 from collector.model import Certificate, Remark, Status
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from tests.backfill.histories import DAYS, closes, history, reading
 from tests.stand import fetch
@@ -19,7 +19,7 @@ WALKS = "SELECT status, rows FROM bar_walk"
 
 
 @asynccontextmanager
-async def storing(address: Address, *, is_heard: bool) -> AsyncIterator[BarStore]:
+async def storing(address: Dsn, *, is_heard: bool) -> AsyncIterator[BarStore]:
     """A store that is cut off once, when it stores a history: before or after the server has heard of it."""
     word = "told" if is_heard else "ask"
     cut: list[str] = []
@@ -39,11 +39,11 @@ async def storing(address: Address, *, is_heard: bool) -> AsyncIterator[BarStore
 @pytest.mark.parametrize("is_heard", [True, False], ids=["stored", "not stored"])
 @pytest.mark.parametrize("status", [Status.COMPLETE, Status.SUSPECT])
 async def test_it_stands_in_the_ledger_once_and_counts_as_ours(
-    database: Address, status: Status, is_heard: bool
+    database: Dsn, status: Status, is_heard: bool
 ) -> None:
     certificate = Certificate(status, () if status is Status.COMPLETE else (Remark.ABSENT_DAYS,))
-    stretch = Stretch(SYMBOL, DAYS[0], DAYS[-1], len(DAYS), DAYS[0])
+    stretch = MissingRange(SYMBOL, DAYS[0], DAYS[-1], len(DAYS), DAYS[0])
     async with storing(database, is_heard=is_heard) as bars:
-        entered = await bars.enter(stretch, reading(BARS, oldest=DAYS[0]), certificate, adjusted=False)
+        entered = await bars.save_history(stretch, reading(BARS, oldest=DAYS[0]), certificate, adjusted=False)
     assert entered == len(DAYS)
     assert await fetch(database, WALKS) == [(status, len(DAYS))]

@@ -10,15 +10,15 @@ import pytest
 
 from collector import config
 from collector.cli import wiring
-from collector.cli.world import World
+from collector.cli.world import CliContext
 from collector.collect import Collector
 from collector.config import Environment
-from collector.kiwoom import Kiwoom, Trace
+from collector.kiwoom import KiwoomClient, RequestCounter
 from collector.model import KST, Target
 from collector.pace import WINDOW
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
-from collector.quota import PatientQuota, SharedQuota
+from collector.quota import LowPriorityRateLimiter, SharedRateLimiter
 from collector.secret import Secret
 from collector.simulator import Options, Simulator
 from tests.stand import APP_KEY, SECRET_KEY, execute, fetch, url, yaml
@@ -30,33 +30,37 @@ SECTOR = Target.of("KOSPI", "027", "KRX")
 
 
 @asynccontextmanager
-async def quotas(address: Address, per_second: int) -> AsyncIterator[tuple[SharedQuota, PatientQuota]]:
+async def quotas(
+    address: Dsn, per_second: int
+) -> AsyncIterator[tuple[SharedRateLimiter, LowPriorityRateLimiter]]:
     """The quota of one key as an urgent program and a patient one have it."""
     async with open_pool(address, size=8) as pool, open_pool(address, size=8) as other:
-        urgent = SharedQuota(Database(pool, address), "key", per_second=per_second)
-        patient = SharedQuota(Database(other, address), "key", per_second=per_second)
-        yield urgent, PatientQuota(patient)
+        urgent = SharedRateLimiter(Database(pool, address), "key", per_second=per_second)
+        patient = SharedRateLimiter(Database(other, address), "key", per_second=per_second)
+        yield urgent, LowPriorityRateLimiter(patient)
 
 
-async def ask(quota: SharedQuota | PatientQuota, api_id: str, name: str, order: list[str]) -> float:
+async def ask(
+    quota: SharedRateLimiter | LowPriorityRateLimiter, api_id: str, name: str, order: list[str]
+) -> float:
     """One request that is answered at once; when it left."""
-    async with quota.turn(api_id) as turn:
+    async with quota.acquire(api_id) as turn:
         order.append(name)
-        turn.leave()
+        turn.before_send()
         left = time.monotonic()
-        turn.answered()
+        turn.on_response()
     return left
 
 
-async def until_somebody_waits(address: Address) -> None:
+async def until_somebody_waits(address: Dsn) -> None:
     while await fetch(address, "SELECT count(*) FROM collector.quota WHERE isfinite(urgent_until)") == [(0,)]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
-async def test_what_is_free_is_taken_at_once(database: Address) -> None:
+async def test_what_is_free_is_taken_at_once(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 3) as (_, patient):
-        async with patient.turn(BARS), patient.turn(BARS), patient.turn(BARS):
+        async with patient.acquire(BARS), patient.acquire(BARS), patient.acquire(BARS):
             assert await fetch(database, BOOKED) == [(6,)]  # in their own lane and in that of the sweeps
         first = await ask(patient, BARS, "a", order)
         for name in "bc":
@@ -64,16 +68,16 @@ async def test_what_is_free_is_taken_at_once(database: Address) -> None:
         assert await ask(patient, BARS, "d", order) - first > 0.9 * WINDOW.total_seconds()
 
 
-async def test_a_patient_request_takes_a_place_of_the_sweeps_as_well(database: Address) -> None:
+async def test_a_patient_request_takes_a_place_of_the_sweeps_as_well(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 1) as (urgent, patient):
         left = await ask(patient, BARS, "patient", order)
         assert await ask(urgent, PRICES, "urgent", order) - left > 0.9 * WINDOW.total_seconds()
 
 
-async def test_who_cannot_wait_goes_first_though_it_came_later(database: Address) -> None:
+async def test_who_cannot_wait_goes_first_though_it_came_later(database: Dsn) -> None:
     order: list[str] = []
-    async with quotas(database, 1) as (urgent, patient), asyncio.TaskGroup() as group, urgent.turn(PRICES):
+    async with quotas(database, 1) as (urgent, patient), asyncio.TaskGroup() as group, urgent.acquire(PRICES):
         group.create_task(ask(patient, BARS, "patient", order))
         await asyncio.sleep(0)  # it has come first
         group.create_task(ask(urgent, PRICES, "urgent", order))
@@ -81,7 +85,7 @@ async def test_who_cannot_wait_goes_first_though_it_came_later(database: Address
     assert order == ["urgent", "patient"]
 
 
-async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(database: Address) -> None:
+async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 2) as (urgent, patient), asyncio.TaskGroup() as group:
         for number in range(6):
@@ -91,7 +95,7 @@ async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(d
     assert order[-1] == "patient"
 
 
-async def test_a_token_is_never_waited_for_patiently(database: Address) -> None:
+async def test_a_token_is_never_waited_for_patiently(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 1) as (urgent, patient):
         await ask(urgent, PRICES, "urgent", order)
@@ -101,7 +105,7 @@ async def test_a_token_is_never_waited_for_patiently(database: Address) -> None:
     assert order == ["urgent", "token"]
 
 
-async def test_who_is_cancelled_in_line_keeps_nobody_waiting(database: Address) -> None:
+async def test_who_is_cancelled_in_line_keeps_nobody_waiting(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 1) as (_, patient):
         await ask(patient, BARS, "a", order)
@@ -124,21 +128,24 @@ SHARED = Options(
 """A server that counts all calls of a key together, and does not forgive."""
 
 
-async def fetch_for_ever(kiwoom: Kiwoom) -> None:
+async def fetch_for_ever(kiwoom: KiwoomClient) -> None:
     """One of the tasks of a backfill that has no end: the first days of a listing, which cost nobody anything."""
     while True:
-        await kiwoom.bars("454790", date(2026, 1, 14), adjusted=False, trace=Trace())
+        await kiwoom.bars("454790", date(2026, 1, 14), adjusted=False, counter=RequestCounter())
 
 
 @asynccontextmanager
-async def patiently_fetching(address: Address, simulator: Simulator) -> AsyncIterator[Collector]:
+async def patiently_fetching(address: Dsn, simulator: Simulator) -> AsyncIterator[Collector]:
     """A collector that sweeps, beside another one of the same key that fetches bars all the time."""
     text = yaml([SECTOR], requests_per_second=5)
     environment = Environment(
         app_key=Secret(APP_KEY), secret_key=Secret(SECRET_KEY), database_url=Secret(url(address))
     )
-    world = World(environment, config.parse(text.encode(), "stand.yaml", base_url=simulator.url))
-    async with wiring.collector(world) as sweeping, wiring.collector(world, patient=True) as filling:
+    world = CliContext(environment, config.parse(text.encode(), "stand.yaml", base_url=simulator.url))
+    async with (
+        wiring.open_collector(world) as sweeping,
+        wiring.open_collector(world, patient=True) as filling,
+    ):
         await sweeping.kiwoom.token()
         await asyncio.sleep(1)  # until the server has forgotten that request
         tasks = [asyncio.ensure_future(fetch_for_ever(filling.kiwoom)) for _ in range(4)]
@@ -162,7 +169,7 @@ def refused(simulator: Simulator) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [4, 40])
-async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds: int) -> None:
+async def test_alone_it_uses_nearly_all_of_the_quota(database: Dsn, seconds: int) -> None:
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator):
         await asyncio.sleep(3)  # the rate of the seconds after it is the subject
         begun = time.monotonic()
@@ -174,7 +181,7 @@ async def test_alone_it_uses_nearly_all_of_the_quota(database: Address, seconds:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sweeps", [2, 6])
-async def test_sweeps_beside_it_begin_in_time_and_nothing_is_refused(database: Address, sweeps: int) -> None:
+async def test_sweeps_beside_it_begin_in_time_and_nothing_is_refused(database: Dsn, sweeps: int) -> None:
     late, took = [], []
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator) as sweeping:
         for number in range(sweeps):

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from collector.backfill.period import judged, over_at
-from collector.calendar.shown import closings, day_shown, is_disturbed, shown_until
+from collector.backfill.period import over_at, parse_period
+from collector.calendar.shown import closings, is_disturbed, visible_day, visible_until
 from collector.errors import ConfigError
 from collector.model import KST, Exchange
 from tests.backfill.histories import CALENDAR, NOW
@@ -23,17 +23,17 @@ MONDAY_MORNING = at(23, 9)
 
 
 def test_a_period_has_the_trading_days_that_are_over():
-    period = judged(date(2026, 11, 14), date(2026, 11, 22), CALENDAR, NOW)
+    period = parse_period(date(2026, 11, 14), date(2026, 11, 22), CALENDAR, NOW)
     assert period.days == tuple(date(2026, 11, day) for day in range(16, 21))
     assert (period.pending, period.newest) == ((), date(2026, 11, 20))
 
 
 def test_the_day_that_is_not_over_is_pending_until_the_last_session_of_the_krx_ends():
     first, last = date(2026, 11, 19), date(2026, 11, 20)
-    during = judged(first, last, CALENDAR, at(20, 19, 59))
+    during = parse_period(first, last, CALENDAR, at(20, 19, 59))
     assert during.pending == ((last, at(20, 20)),)
     assert (during.days, during.newest) == ((first,), first)
-    assert judged(first, last, CALENDAR, at(20, 20)).days == (first, last)
+    assert parse_period(first, last, CALENDAR, at(20, 20)).days == (first, last)
 
 
 def test_before_there_was_an_after_market_a_day_was_over_at_its_close():
@@ -46,7 +46,7 @@ def test_where_no_hours_are_known_a_day_is_over_at_midnight():
 
 def test_hours_of_2000_end_at_three_and_the_third_of_january_was_closed():
     assert over_at(CALENDAR, date(2000, 2, 1)) == datetime(2000, 2, 1, 15, tzinfo=KST)
-    assert len(judged(date(2000, 1, 2), date(2000, 1, 14), CALENDAR, NOW).days) == 9
+    assert len(parse_period(date(2000, 1, 2), date(2000, 1, 14), CALENDAR, NOW).days) == 9
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_hours_of_2000_end_at_three_and_the_third_of_january_was_closed():
 )  # fmt: skip
 def test_a_period_that_cannot_have_been_meant_is_refused_in_words(first, last, words):
     with pytest.raises(ConfigError, match=words) as refused:
-        judged(first, last, CALENDAR, NOW)
+        parse_period(first, last, CALENDAR, NOW)
     assert refused.value.hint
 
 
@@ -82,7 +82,7 @@ def test_a_period_that_cannot_have_been_meant_is_refused_in_words(first, last, w
     ],
 )
 def test_the_final_state_is_shown_until_the_next_session_opens(exchange, slot, until):
-    assert shown_until(CALENDAR, exchange, slot) == until
+    assert visible_until(CALENDAR, exchange, slot) == until
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_was_seen_in_the_evening_nothing_has_disturbed():
     ids=["before the opening", "after it", "Sunday", "before the CSAT opening", "after that"],
 )
 def test_prices_are_of_the_last_day_that_has_opened(instant, day):
-    assert day_shown(CALENDAR, instant) == date(2026, 11, day)
+    assert visible_day(CALENDAR, instant) == date(2026, 11, day)
 
 
 def test_a_closing_stands_until_the_after_market_and_is_shown_until_the_next_day():
@@ -113,7 +113,7 @@ def test_a_closing_stands_until_the_after_market_and_is_shown_until_the_next_day
 
 
 def test_closings_are_in_order_and_each_ends_before_the_next():
-    days = judged(date(2025, 1, 2), date(2026, 11, 20), CALENDAR, NOW).days
+    days = parse_period(date(2025, 1, 2), date(2026, 11, 20), CALENDAR, NOW).days
     found = list(closings(CALENDAR, days))
     assert [each.day for each in found] == list(days)
     assert all(one.shown_until <= other.closes for one, other in pairwise(found))

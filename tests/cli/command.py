@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from tests.stand import url, yaml
 
 APP_KEY, SECRET_KEY = "s3ntinel/app+key", "s3ntinel/secret+key"
@@ -29,7 +29,7 @@ class Ended:
 
 
 def environment(
-    base_url: str | None = None, address: Address | None = None, **more: str | None
+    base_url: str | None = None, address: Dsn | None = None, **more: str | None
 ) -> dict[str, str]:
     """What a process is given: keys, where the API and the database are; None in `more` takes one away."""
     found: dict[str, str | None] = {

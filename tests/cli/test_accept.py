@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.model import Certificate, Remark, Status, Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from tests.cli.command import environment, run
 from tests.stand import execute, fetch, reading, snapshots
 from tests.test_store import KOSDAQ, KOSPI, SLOT, storing
@@ -15,21 +15,21 @@ SUSPECT = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
 STATES = "SELECT market, status, remarks FROM walk WHERE slot = $1 ORDER BY market DESC, sector"
 
 
-async def prepare(database: Address, *, failed: Sequence[Target] = ()) -> None:
+async def prepare(database: Dsn, *, failed: Sequence[Target] = ()) -> None:
     """Two suspect walks at SLOT, and those of `failed`; a complete one five minutes before."""
     async with storing(database) as store:
-        await store.registry.number([MISSED])
-        await store.enter(
+        await store.registry.register_targets([MISSED])
+        await store.save_walk(
             reading(KOSPI, SLOT - timedelta(minutes=5), snapshots(100)), Certificate(Status.COMPLETE)
         )
-        await store.enter(reading(KOSPI, SLOT, snapshots(70)), SUSPECT, expected=100)
-        await store.enter(reading(KOSDAQ, SLOT, snapshots(30)), SUSPECT)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(70)), SUSPECT, expected=100)
+        await store.save_walk(reading(KOSDAQ, SLOT, snapshots(30)), SUSPECT)
         for target in failed:
-            await store.enter_failure(SLOT, target, error="Rejected: no", attempts=1)
+            await store.save_failure(SLOT, target, error="Rejected: no", attempts=1)
 
 
 async def test_the_operators_word_certifies_and_later_walks_are_judged_by_it(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     await prepare(database)
     env = environment("http://127.0.0.1:1", database)
@@ -50,14 +50,12 @@ async def test_the_operators_word_certifies_and_later_walks_are_judged_by_it(
     assert await fetch(database, kept) == [("J. Kim", "accepted", "suspect")]
     assert await fetch(database, "SELECT count(*) FROM latest") == [(100,)]
     async with storing(database, slot=None) as store:
-        assert (await store.known(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI].rows == 70
+        assert (await store.baselines(SLOT + timedelta(minutes=5), [KOSPI]))[KOSPI].rows == 70
     again = await run("accept", "2026-11-20T11:00", env=env, cwd=tmp_path)
     assert (again.code, "nothing to accept" in again.out) == (0, True)
 
 
-async def test_one_target_is_accepted_alone_under_the_name_of_its_user(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_one_target_is_accepted_alone_under_the_name_of_its_user(database: Dsn, tmp_path: Path) -> None:
     await prepare(database)
     env = environment("http://127.0.0.1:1", database)
     done = await run("accept", "2026-11-20T02:00Z", "--target", "KOSDAQ/101/NXT", env=env, cwd=tmp_path)
@@ -72,7 +70,7 @@ async def test_one_target_is_accepted_alone_under_the_name_of_its_user(
     assert (at, bool(host)) == ("@", True)
 
 
-async def test_what_failed_cannot_be_accepted(database: Address, tmp_path: Path) -> None:
+async def test_what_failed_cannot_be_accepted(database: Dsn, tmp_path: Path) -> None:
     await prepare(database, failed=[MISSED])
     env = environment("http://127.0.0.1:1", database)
     alone = await run("accept", "2026-11-20T11:00", "--target", str(MISSED), env=env, cwd=tmp_path)
@@ -89,7 +87,7 @@ async def test_what_failed_cannot_be_accepted(database: Address, tmp_path: Path)
 
 
 async def test_a_slot_that_is_not_there_is_refused_with_the_nearest_suspect_ones(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     await prepare(database)
     env = environment("http://127.0.0.1:1", database)
@@ -103,7 +101,7 @@ async def test_a_slot_that_is_not_there_is_refused_with_the_nearest_suspect_ones
     assert await fetch(database, "SELECT * FROM judgement") == []
 
 
-async def test_a_walk_whose_rows_are_gone_is_not_accepted(database: Address, tmp_path: Path) -> None:
+async def test_a_walk_whose_rows_are_gone_is_not_accepted(database: Dsn, tmp_path: Path) -> None:
     await prepare(database)
     await execute(database, "DELETE FROM collector.snapshot WHERE slot = $1", SLOT)
     env = environment("http://127.0.0.1:1", database)

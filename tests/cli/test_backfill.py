@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.model import KST, Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Options, Simulator
 from tests.cli.command import config, environment, run, started, until
 from tests.stand import execute, fetch
@@ -33,12 +33,12 @@ HAVING count(b.symbol) IS DISTINCT FROM w.rows
 TABLE = "SELECT * FROM bar ORDER BY symbol, trading_date"
 
 
-async def count(address: Address) -> int:
+async def count(address: Dsn) -> int:
     [(found,)] = await fetch(address, "SELECT count(*) FROM bar_walk WHERE status = 'complete'")
     return int(found)
 
 
-async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Address, tmp_path: Path) -> None:
+async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, TELECOM)
     async with Simulator(SUNDAY) as simulator:
         env = environment(simulator.url, database)
@@ -52,7 +52,7 @@ async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Address, t
     assert "stored 0 listings with 0 bars, 0 requests" in again.out
 
 
-async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Address, tmp_path: Path) -> None:
+async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, TELECOM)
     async with Simulator(SUNDAY) as simulator:
         await run(*WEEK, env=environment(simulator.url, database), cwd=tmp_path)
@@ -78,7 +78,7 @@ async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Address, tmp_pat
     ids=["reversed", "future", "no trading day", "universe", "no date", "no end"],
 )  # fmt: skip
 async def test_what_is_wrongly_asked_is_refused_in_words_and_nothing_is_fetched(
-    database: Address, tmp_path: Path, arguments: tuple[str, ...], words: str
+    database: Dsn, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     config(tmp_path, TELECOM)
     async with Simulator(SUNDAY) as simulator:
@@ -88,7 +88,7 @@ async def test_what_is_wrongly_asked_is_refused_in_words_and_nothing_is_fetched(
     assert re.search(words, found.err)
 
 
-async def test_what_is_not_filled_is_listed_and_the_rest_is_stored(database: Address, tmp_path: Path) -> None:
+async def test_what_is_not_filled_is_listed_and_the_rest_is_stored(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, TELECOM)
     faults = ("rejected_15xx:api=ka10081,symbol=032640", "price_absurd:symbol=150220")
     async with Simulator(replace(SUNDAY, faults=faults)) as simulator:
@@ -101,7 +101,7 @@ async def test_what_is_not_filled_is_listed_and_the_rest_is_stored(database: Add
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
-    database: Address, tmp_path: Path, number: signal.Signals
+    database: Dsn, tmp_path: Path, number: signal.Signals
 ) -> None:
     config(tmp_path, MANY)
     chance = random.Random(number)
@@ -126,7 +126,7 @@ async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
     assert await fetch(database, TABLE) == table
 
 
-async def test_two_at_once_store_everything_once(database: Address, tmp_path: Path) -> None:
+async def test_two_at_once_store_everything_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, MANY)
     async with Simulator(SUNDAY) as simulator:
         env = environment(simulator.url, database)
@@ -159,7 +159,7 @@ CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION publi
     ids=["histories", "members", "one of the members' walks"],
 )
 async def test_a_database_that_goes_away_ends_it_with_what_is_stored_until_then(
-    database: Address, tmp_path: Path, table: str, rows: int, stored: str
+    database: Dsn, tmp_path: Path, table: str, rows: int, stored: str
 ) -> None:
     config(tmp_path, TELECOM, MANY, concurrency=1)
     await execute(database, FULL.format(table=table, rows=rows))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.bytes import Visit, serving
 from tests.cli.command import APP_KEY, PASSWORD, Ended, config, environment, run
@@ -31,7 +31,7 @@ class Ground:
 
     folder: Path
     server: Server
-    address: Address
+    address: Dsn
     simulator: Simulator
     stack: AsyncExitStack
 

@@ -18,7 +18,7 @@ import pytest
 
 from collector.cli.main import VERBS, cli
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.cli.command import APP_KEY, Ended, config, environment, run, run_cold
 from tests.database import Server
@@ -32,7 +32,7 @@ SOUND = Target.of("KOSPI", "013", "KRX")
 class Kept:
     """A database with two sweeps: the older one whole, the newer one with a target that failed."""
 
-    address: Address
+    address: Dsn
     folder: Path
     simulator: Simulator
 
@@ -120,9 +120,7 @@ async def test_check_online_tries_everything(kept: Kept) -> None:
     )
 
 
-async def test_check_online_says_what_does_not_work_and_tries_the_rest(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_check_online_says_what_does_not_work_and_tries_the_rest(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(replace(STILL, keys={APP_KEY: "other"})) as simulator:
         found = await run("check", "--online", env=environment(simulator.url, database), cwd=tmp_path)
@@ -134,7 +132,7 @@ async def test_check_online_says_what_does_not_work_and_tries_the_rest(
 
 
 async def test_check_online_says_once_and_in_plain_words_that_nobody_is_there(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, SOUND)
     found = await run("check", "--online", env=environment("http://127.0.0.1:9", database), cwd=tmp_path)
@@ -163,7 +161,7 @@ async def test_plan_tells_the_cost_from_what_was_there(kept: Kept) -> None:
     assert kept.simulator.api.book.count == asked
 
 
-async def test_migrate_applies_once_and_says_so(blank: Address, tmp_path: Path) -> None:
+async def test_migrate_applies_once_and_says_so(blank: Dsn, tmp_path: Path) -> None:
     env = environment(None, blank)
     waiting = await run("migrate", "--dry-run", env=env, cwd=tmp_path)
     assert waiting.code == 1
@@ -189,7 +187,7 @@ async def test_status_shows_the_newest_sweeps_and_that_one_is_not_whole(kept: Ke
     assert found["sweeps"][0]["slot"] == "2026-11-20T11:00:00+09:00"
 
 
-async def test_status_counts_a_slot_once_that_two_universes_share(database: Address, tmp_path: Path) -> None:
+async def test_status_counts_a_slot_once_that_two_universes_share(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, BENT, SOUND)
     async with Simulator(STILL) as simulator:
         async with collecting(database, simulator.url, BENT, SOUND) as collector:
@@ -200,14 +198,14 @@ async def test_status_counts_a_slot_once_that_two_universes_share(database: Addr
     assert (sweep["universe"], sweep["complete"], sweep["rows"]) == ("one, other", 2, 380)
 
 
-async def test_status_of_an_empty_database_says_how_to_begin(database: Address, tmp_path: Path) -> None:
+async def test_status_of_an_empty_database_says_how_to_begin(database: Dsn, tmp_path: Path) -> None:
     found = await run("status", env=environment(None, database), cwd=tmp_path)
     assert found.code == 0
     assert "nothing is stored yet" in found.out
     assert "source: none yet" in found.out
 
 
-async def test_sectors_are_listed_and_refreshed(database: Address, tmp_path: Path) -> None:
+async def test_sectors_are_listed_and_refreshed(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(STILL) as simulator:
         env = environment(simulator.url, database)
@@ -223,7 +221,7 @@ async def test_sectors_are_listed_and_refreshed(database: Address, tmp_path: Pat
 
 
 async def test_a_sector_listed_under_a_market_that_does_not_serve_it_is_left_out_with_a_word(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, SOUND)
     async with Simulator(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Options, Simulator
 from tests.cli.command import config, ended, environment, run, started, until
 from tests.stand import OPEN, STILL, fetch
@@ -37,7 +37,7 @@ def now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def second(simulator: Simulator, database: Address) -> dict[str, str]:
+def second(simulator: Simulator, database: Dsn) -> dict[str, str]:
     """What a process is given that has another key."""
     other = {"KIWOOM_APP_KEY": "another app key", "KIWOOM_SECRET_KEY": "another secret key"}
     return environment(simulator.url, database, **other)
@@ -62,7 +62,7 @@ def once_each(simulator: Simulator) -> bool:
 
 
 async def test_two_processes_with_a_key_each_halve_a_sweep_and_fetch_nothing_twice(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *TARGETS, requests_per_second=10)
     async with Simulator(STRICT) as simulator:
@@ -79,7 +79,7 @@ async def test_two_processes_with_a_key_each_halve_a_sweep_and_fetch_nothing_twi
     assert await fetch(database, "SELECT count(*) FROM collector.claim") == [(0,)]
 
 
-async def test_one_process_spreads_a_sweep_over_its_keys(database: Address, tmp_path: Path) -> None:
+async def test_one_process_spreads_a_sweep_over_its_keys(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS, requests_per_second=10, keys="[main, second]")
     for name in ("main.app_key", "main.secret_key", "second.app_key", "second.secret_key"):
         (tmp_path / name).write_text(f"s3ntinel-{name}")
@@ -94,9 +94,7 @@ async def test_one_process_spreads_a_sweep_over_its_keys(database: Address, tmp_
         assert simulator.api.tokens.issued == 2
 
 
-async def test_a_key_that_is_refused_leaves_its_walks_to_the_others(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_a_key_that_is_refused_leaves_its_walks_to_the_others(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS, keys="[main, second]")
     keys = {}
     for name in ("main", "second"):
@@ -117,7 +115,7 @@ SLOW = replace(STILL, latency=timedelta(milliseconds=150))
 
 
 async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(SLOW) as simulator:
@@ -134,7 +132,7 @@ async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
     assert await fetch(database, TORN) == []
 
 
-async def test_the_status_tells_who_walks_with_which_key(database: Address, tmp_path: Path) -> None:
+async def test_the_status_tells_who_walks_with_which_key(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(SLOW) as simulator:
         env = environment(simulator.url, database)
@@ -147,7 +145,7 @@ async def test_the_status_tells_who_walks_with_which_key(database: Address, tmp_
 
 
 @pytest.mark.slow
-async def test_a_frozen_process_writes_nothing_when_it_wakes(database: Address, tmp_path: Path) -> None:
+async def test_a_frozen_process_writes_nothing_when_it_wakes(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS)
     lines = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
     async with Simulator(SLOW) as simulator:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.cli.command import config, ended, environment, run, run_cold, secrets_in, started, until
 from tests.stand import STILL, as_stored, execute, fetch, stored
@@ -57,12 +57,12 @@ def log_lines(err: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in err.splitlines() if line.startswith("{")]
 
 
-async def complete(address: Address) -> set[Target]:
+async def complete(address: Dsn) -> set[Target]:
     return {Target.of(*names) for names in await fetch(address, COMPLETE)}
 
 
 async def all_rows_as_served(
-    address: Address, slot: datetime, targets: Sequence[Target], simulator: Simulator
+    address: Dsn, slot: datetime, targets: Sequence[Target], simulator: Simulator
 ) -> bool:
     for target in targets:
         served = [as_stored(row) for row in simulator.rows(target)]
@@ -71,9 +71,7 @@ async def all_rows_as_served(
     return True
 
 
-async def test_a_whole_sweep_ends_with_0_a_table_and_a_log_line_a_walk(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_a_whole_sweep_ends_with_0_a_table_and_a_log_line_a_walk(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, BENT, SOUND)
     async with Simulator(STILL) as simulator:
         found = await run("once", env=environment(simulator.url, database), cwd=tmp_path)
@@ -88,7 +86,7 @@ async def test_a_whole_sweep_ends_with_0_a_table_and_a_log_line_a_walk(
     assert (lines[2]["complete"], lines[2]["requests"], lines[2]["universe"]) == (2, 5, "all")
 
 
-async def test_quiet_says_nothing_where_nothing_is_wrong(database: Address, tmp_path: Path) -> None:
+async def test_quiet_says_nothing_where_nothing_is_wrong(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(STILL) as simulator:
         found = await run("once", "--quiet", env=environment(simulator.url, database), cwd=tmp_path)
@@ -99,7 +97,7 @@ async def test_quiet_says_nothing_where_nothing_is_wrong(database: Address, tmp_
 
 
 async def test_what_is_missing_or_suspect_is_listed_and_the_rest_is_stored(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     third = Target.of("KOSDAQ", "138", "KRX")
     config(tmp_path, BENT, SOUND, third)
@@ -123,7 +121,7 @@ async def test_what_is_missing_or_suspect_is_listed_and_the_rest_is_stored(
 
 
 async def test_kill_9_at_any_moment_costs_no_more_than_the_walks_under_way(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *SMALL)
     chance = random.Random(4)
@@ -152,7 +150,7 @@ async def test_kill_9_at_any_moment_costs_no_more_than_the_walks_under_way(
 
 
 async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *SMALL)
     async with Simulator(SLOW) as simulator:
@@ -177,7 +175,7 @@ async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
         assert await all_rows_as_served(database, slot, SMALL, simulator)
 
 
-async def test_two_at_the_same_slot_store_each_target_once(database: Address, tmp_path: Path) -> None:
+async def test_two_at_the_same_slot_store_each_target_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *SMALL[:12], BENT)
     slot = now()
     async with Simulator(STILL) as simulator:
@@ -191,7 +189,7 @@ async def test_two_at_the_same_slot_store_each_target_once(database: Address, tm
 
 
 async def test_a_denial_in_the_middle_leaves_what_is_stored_and_says_how_to_go_on(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *SMALL, concurrency=1)
     async with Simulator(replace(STILL, faults=("ip_8050:api=ka20002,after=10",))) as simulator:
@@ -204,7 +202,7 @@ async def test_a_denial_in_the_middle_leaves_what_is_stored_and_says_how_to_go_o
 
 
 async def test_a_database_that_fails_in_the_middle_ends_it_with_the_rest_to_do(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *SMALL, concurrency=1)
     async with (
@@ -220,7 +218,7 @@ async def test_a_database_that_fails_in_the_middle_ends_it_with_the_rest_to_do(
 
 
 async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, SOUND)
     await execute(database, DISK_FULL)
@@ -232,7 +230,7 @@ async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
 
 @pytest.mark.parametrize("options", [("-X", "dev"), ()], ids=["development mode", "asyncio in debug mode"])
 async def test_no_secret_is_shown_when_python_tells_the_most(
-    database: Address, tmp_path: Path, options: tuple[str, ...]
+    database: Dsn, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     config(tmp_path, BENT, SOUND, timeout="4s")
     faults = (
@@ -291,7 +289,7 @@ COLOR = re.compile(r"\x1b\[[0-9;]*[34]\d[0-9;]*m")
 
 @pytest.mark.parametrize("no_color", [None, "1"], ids=["in color", "NO_COLOR"])
 async def test_a_person_sees_progress_and_a_table_in_color_if_they_like(
-    database: Address, tmp_path: Path, no_color: str | None
+    database: Dsn, tmp_path: Path, no_color: str | None
 ) -> None:
     config(tmp_path, *SMALL)
     async with Simulator(SLOW) as simulator:
@@ -302,7 +300,7 @@ async def test_a_person_sees_progress_and_a_table_in_color_if_they_like(
     assert bool(COLOR.search(text)) is (no_color is None)
 
 
-async def test_quiet_at_a_terminal_draws_nothing(database: Address, tmp_path: Path) -> None:
+async def test_quiet_at_a_terminal_draws_nothing(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(STILL) as simulator:
         env = environment(simulator.url, database, NO_COLOR="1")

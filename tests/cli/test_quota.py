@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.secret import Secret
 from collector.token import key_digest
 from tests.cli.command import APP_KEY, config, environment, run
@@ -17,7 +17,7 @@ KEY = key_digest(Secret(APP_KEY))
 RATES = "SELECT key, granted FROM collector.quota ORDER BY key"
 
 
-async def learn(address: Address, key: str, granted: int) -> None:
+async def learn(address: Dsn, key: str, granted: int) -> None:
     """What a refusal with 유량=N leaves behind."""
     await execute(
         address,
@@ -28,7 +28,7 @@ async def learn(address: Address, key: str, granted: int) -> None:
     )
 
 
-async def test_a_learned_rate_is_shown_with_the_time_of_its_retest(database: Address, tmp_path: Path) -> None:
+async def test_a_learned_rate_is_shown_with_the_time_of_its_retest(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, ONE, requests_per_second=5)
     await learn(database, KEY, 1)
     found = environment("http://127.0.0.1:9", database)
@@ -43,7 +43,7 @@ async def test_a_learned_rate_is_shown_with_the_time_of_its_retest(database: Add
 
 @pytest.mark.parametrize("granted", [5, 100])
 async def test_a_rate_that_is_not_below_the_configured_one_is_no_news(
-    database: Address, tmp_path: Path, granted: int
+    database: Dsn, tmp_path: Path, granted: int
 ) -> None:
     config(tmp_path, ONE, requests_per_second=5)
     await learn(database, KEY, granted)
@@ -58,7 +58,7 @@ async def test_a_rate_that_is_not_below_the_configured_one_is_no_news(
     ids=["shown", "all", "one"],
 )  # fmt: skip
 async def test_a_rate_is_forgotten_by_one_command(
-    database: Address, tmp_path: Path, arguments: tuple[str, ...], left: list[tuple[str, int | None]]
+    database: Dsn, tmp_path: Path, arguments: tuple[str, ...], left: list[tuple[str, int | None]]
 ) -> None:
     config(tmp_path, ONE, requests_per_second=5)
     for key, granted in ((KEY, 1), ("another", 2)):
@@ -68,9 +68,7 @@ async def test_a_rate_is_forgotten_by_one_command(
     assert sorted(await fetch(database, RATES)) == sorted(left)
 
 
-async def test_a_key_that_nobody_named_is_refused_with_those_there_are(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_a_key_that_nobody_named_is_refused_with_those_there_are(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, ONE, requests_per_second=5)
     ended = await run(
         "quota", "--forget", "--name", "mian", cwd=tmp_path, env=environment("http://127.0.0.1:9", database)

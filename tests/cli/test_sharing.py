@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Options, Simulator
 from tests.cli.command import Ended, config, environment, run
 from tests.stand import OPEN, STILL, fetch
@@ -18,7 +18,7 @@ STRICT = Options(quota=20, freeze=OPEN, latency=timedelta(milliseconds=20), jitt
 
 
 async def together(
-    database: Address, simulator: Simulator, folder: Path, count: int, **api: object
+    database: Dsn, simulator: Simulator, folder: Path, count: int, **api: object
 ) -> list[Ended]:
     """As many sweeps at once, of sectors that no other one has."""
     commands = []
@@ -37,7 +37,7 @@ async def together(
 
 
 async def test_three_processes_share_a_strict_quota_and_are_never_refused(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     async with Simulator(STRICT) as simulator:
         for _ in range(2):
@@ -51,7 +51,7 @@ async def test_three_processes_share_a_strict_quota_and_are_never_refused(
     assert peak <= 20
 
 
-async def test_four_processes_and_a_dead_token_cost_one_issuance(database: Address, tmp_path: Path) -> None:
+async def test_four_processes_and_a_dead_token_cost_one_issuance(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(STILL) as simulator:
         assert [found.code for found in await together(database, simulator, tmp_path, 4)] == [0] * 4
         assert simulator.api.tokens.issued == 1
@@ -64,7 +64,7 @@ async def test_four_processes_and_a_dead_token_cost_one_issuance(database: Addre
 
 @pytest.mark.parametrize("kills", [1, 2])
 async def test_a_token_that_dies_in_mid_walk_starts_it_over_once(
-    database: Address, tmp_path: Path, kills: int
+    database: Dsn, tmp_path: Path, kills: int
 ) -> None:
     target = Target.of("KOSDAQ", "106", "KRX")
     config(tmp_path, target)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.cli.command import config, environment
 from tests.stand import STILL, fetch
@@ -64,7 +64,7 @@ async def ended(streams: str, *words: str, env: Mapping[str, str], cwd: Path) ->
 
 
 @whatever_they_are
-async def test_once_stores_everything_and_says_so(database: Address, tmp_path: Path, streams: str) -> None:
+async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path, streams: str) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(STILL) as simulator:
         env = environment(simulator.url, database)
@@ -88,7 +88,7 @@ async def test_once_stores_everything_and_says_so(database: Address, tmp_path: P
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 async def test_other_commands_keep_their_exit_status(
-    database: Address, tmp_path: Path, words: list[str], code: int, streams: str
+    database: Dsn, tmp_path: Path, words: list[str], code: int, streams: str
 ) -> None:
     config(tmp_path, *TARGETS)
     env = environment("http://127.0.0.1:9", database)
@@ -97,7 +97,7 @@ async def test_other_commands_keep_their_exit_status(
 
 @pytest.mark.parametrize("words", [["status"], ["check"], ["--help"], ["plan"], ["sql", "SELECT 1"]])
 async def test_an_answer_that_cannot_be_written_is_no_success(
-    database: Address, tmp_path: Path, words: list[str]
+    database: Dsn, tmp_path: Path, words: list[str]
 ) -> None:
     config(tmp_path, *TARGETS)
     env = environment("http://127.0.0.1:9", database)
@@ -105,7 +105,7 @@ async def test_an_answer_that_cannot_be_written_is_no_success(
 
 
 @whatever_they_are
-async def test_a_daemon_sweeps_whatever_they_are(database: Address, tmp_path: Path, streams: str) -> None:
+async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, streams: str) -> None:
     path = config(tmp_path, *TARGETS)
     path.write_text(path.read_text(encoding="utf-8") + SCHEDULE, encoding="utf-8")
     async with Simulator(STILL) as simulator:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.cli.command import environment, run
 from tests.stand import OPEN, STILL, collecting, execute
@@ -11,7 +11,7 @@ from tests.stand import OPEN, STILL, collecting, execute
 SOUND = Target.of("KOSPI", "013", "KRX")
 
 
-async def test_it_lists_the_damage_and_says_so_by_its_exit_status(database: Address, tmp_path: Path) -> None:
+async def test_it_lists_the_damage_and_says_so_by_its_exit_status(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, SOUND) as collector:
         await collector.sweep(OPEN, "all", [SOUND])
     env = environment(None, database)

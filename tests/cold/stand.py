@@ -6,13 +6,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collector.cold.archive import Filed, archive
-from collector.cold.restore import Restored, restore
-from collector.model import KST, Certificate, Page, Remark, Snapshot, Status, Target
-from collector.postgres import Address, open_pool
+from collector.cold.archive import ArchivedFile, archive
+from collector.cold.restore import RestoredDay, restore
+from collector.model import KST, Certificate, Page, Quote, Remark, Status, Target
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
+from collector.store import SnapshotStore
 from tests.stand import columns, fetch, reading, snapshots
 
 DAY = date(2026, 11, 19)
@@ -24,9 +24,9 @@ ALL = (KOSPI, KOSDAQ, NXT, EMPTY)
 COMPLETE = Certificate(Status.COMPLETE)
 SUSPECT = Certificate(Status.SUSPECT, (Remark.SHORT_PAGE,))
 EXTREMES = [
-    Snapshot("005930", "삼성전자", 2**31 - 1, -(2**31) + 1, 2**28 - 1, 5, 10**15 - 1, 1, 1, 1, 1, 1),
-    Snapshot("0126Z0", "a'b\"c\\d\t{}|,$1\n", None, 2**31 - 1, -(2**28), 1, 0, None, None, None, None, None),
-    Snapshot("33626K", "😀 한글 <b>&amp;", 1, 0, 0, 3, 1, None, 7, None, 8, None),
+    Quote("005930", "삼성전자", 2**31 - 1, -(2**31) + 1, 2**28 - 1, 5, 10**15 - 1, 1, 1, 1, 1, 1),
+    Quote("0126Z0", "a'b\"c\\d\t{}|,$1\n", None, 2**31 - 1, -(2**28), 1, 0, None, None, None, None, None),
+    Quote("33626K", "😀 한글 <b>&amp;", 1, 0, 0, 3, 1, None, 7, None, 8, None),
 ]
 EVERY_ROW = "SELECT * FROM snapshot ORDER BY slot, market, sector, exchange, position"
 NARROW = """
@@ -38,7 +38,7 @@ PARTITIONS = "SELECT relname::text FROM pg_class WHERE relname ~ '^snapshot_[0-9
 
 
 @asynccontextmanager
-async def opened(address: Address) -> AsyncIterator[Database]:
+async def opened(address: Dsn) -> AsyncIterator[Database]:
     async with open_pool(address, size=2) as pool:
         yield Database(pool, address)
 
@@ -47,42 +47,42 @@ def at(day: date, minute: int) -> datetime:
     return datetime(day.year, day.month, day.day, 9, 0, tzinfo=KST) + timedelta(minutes=minute)
 
 
-async def fill(address: Address, *days: date, walks: int = 3, rows: int = 150, price: int = 1000) -> None:
+async def fill(address: Dsn, *days: date, walks: int = 3, rows: int = 150, price: int = 1000) -> None:
     """Some sweeps of each day, with everything that rows can be: renamed, extreme, twice in a walk, on no page."""
     async with opened(address) as held:
-        store = Store(held, Registry(held))
-        await store.registry.claim("ours")
+        store = SnapshotStore(held, Registry(held))
+        await store.registry.ensure_source("ours")
         await store.registry.open()
         for day in days or (DAY,):
             for number in range(walks):
                 await _sweep(store, at(day, 5 * number), number, rows, price + number)
 
 
-async def _sweep(store: Store, slot: datetime, number: int, rows: int, price: int) -> None:
+async def _sweep(store: SnapshotStore, slot: datetime, number: int, rows: int, price: int) -> None:
     await store.begin_sweep(slot, "all", ALL)
     many = [*EXTREMES, *snapshots(rows, name=f"name {number // 2}", price=price)]
-    await store.enter(reading(KOSPI, slot, many), COMPLETE)
+    await store.save_walk(reading(KOSPI, slot, many), COMPLETE)
     twice = snapshots(40) + snapshots(1, first=7)
-    await store.enter(reading(KOSDAQ, slot, twice), SUSPECT)
+    await store.save_walk(reading(KOSDAQ, slot, twice), SUSPECT)
     pages = [
         Page(columns(snapshots(30)), "N1"),
         Page(columns([]), "N2"),
         Page(columns(snapshots(5, first=30)), None),
     ]
     times = [slot + timedelta(seconds=2, microseconds=123_456 * page) for page in range(3)]
-    await store.enter(reading(NXT, slot, [], pages=pages, page_times=times), COMPLETE)
-    await store.enter(reading(EMPTY, slot, []), COMPLETE)
+    await store.save_walk(reading(NXT, slot, [], pages=pages, page_times=times), COMPLETE)
+    await store.save_walk(reading(EMPTY, slot, []), COMPLETE)
     await store.end_sweep(slot, "all")
 
 
-async def archived(address: Address, folder: Path, day: date = DAY, *, most: int = 10_000) -> list[Filed]:
+async def archived(address: Dsn, folder: Path, day: date = DAY, *, most: int = 10_000) -> list[ArchivedFile]:
     async with opened(address) as held:
         return await archive(held, day, folder, most=most)
 
 
 async def restored(
-    address: Address, paths: list[Path], day: date = DAY, *, most: int = 10_000
-) -> list[Restored]:
+    address: Dsn, paths: list[Path], day: date = DAY, *, most: int = 10_000
+) -> list[RestoredDay]:
     async with opened(address) as held:
         return await restore(held, day, paths, most=most)
 
@@ -92,6 +92,6 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-async def rows_of(address: Address) -> list[tuple[Any, ...]]:
+async def rows_of(address: Dsn) -> list[tuple[Any, ...]]:
     """All that there is, as it lies and as it is shown."""
     return [*await fetch(address, NARROW), *await fetch(address, EVERY_ROW)]

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cold.ahead import ahead, aside, evenly
+from collector.cold.ahead import prefetch, split_evenly, to_thread_uninterrupted
 
 SIZES = st.lists(st.integers(0, 50), max_size=60)
 
 
 @given(SIZES, st.integers(1, 200))
 def test_parts_hold_everything_in_order_and_about_as_much_each(sizes: list[int], most: int) -> None:
-    parts = evenly(enumerate(sizes), most)
+    parts = split_evenly(enumerate(sizes), most)
     assert [thing for part in parts for thing in part] == list(range(len(sizes)))
     assert all(parts)
     assert len(parts) <= max(1, -(-sum(sizes) // most))
@@ -32,7 +32,7 @@ async def test_the_next_is_made_while_one_is_worked_on_and_no_further_one() -> N
         return number
 
     seen = []
-    async with aclosing(ahead([partial(make, number) for number in range(4)])) as made:
+    async with aclosing(prefetch([partial(make, number) for number in range(4)])) as made:
         async for number in made:
             await asyncio.sleep(0)
             seen.append((number, list(begun)))
@@ -52,7 +52,7 @@ async def test_who_stops_early_leaves_nothing_running() -> None:
             stopped.set()
         return 2
 
-    async with aclosing(ahead([first, endless])) as made:
+    async with aclosing(prefetch([first, endless])) as made:
         async for _ in made:
             await asyncio.sleep(0)
             break
@@ -67,7 +67,7 @@ async def test_work_aside_is_waited_for_even_when_cancelled() -> None:
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result()  # it is cancelled meanwhile
         loop.call_soon_threadsafe(done.set)
 
-    task = asyncio.ensure_future(aside(work))
+    task = asyncio.ensure_future(to_thread_uninterrupted(work))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

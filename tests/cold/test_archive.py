@@ -15,12 +15,12 @@ import pytest
 
 from collector.errors import ArchiveError
 from collector.parquet import files
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, archived, files_in, fill, restored, rows_of
 from tests.stand import execute, fetch
 
 
-async def test_a_day_comes_back_equal_row_by_row(database: Address, tmp_path: Path) -> None:
+async def test_a_day_comes_back_equal_row_by_row(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     before = await rows_of(database)
     files = await archived(database, tmp_path)
@@ -30,7 +30,7 @@ async def test_a_day_comes_back_equal_row_by_row(database: Address, tmp_path: Pa
     assert len(before) == 2 * 3 * (153 + 41 + 35)
 
 
-async def test_a_file_shows_what_the_view_showed(database: Address, tmp_path: Path) -> None:
+async def test_a_file_shows_what_the_view_showed(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     shown = await fetch(database, EVERY_ROW)
     files = await archived(database, tmp_path)
@@ -42,9 +42,7 @@ async def test_a_file_shows_what_the_view_showed(database: Address, tmp_path: Pa
     assert sorted(rows, key=lambda row: [row[place] for place in order]) == shown
 
 
-async def test_there_is_one_file_a_day_and_exchange_sorted_by_listing(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_there_is_one_file_a_day_and_exchange_sorted_by_listing(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     await archived(database, tmp_path)
     paths = files_in(tmp_path)
@@ -54,7 +52,7 @@ async def test_there_is_one_file_a_day_and_exchange_sorted_by_listing(
     assert keys == sorted(keys, key=lambda key: (key[0].encode(), key[1].encode(), *key[2:]))
 
 
-async def test_a_file_tells_units_meanings_and_who_made_it(database: Address, tmp_path: Path) -> None:
+async def test_a_file_tells_units_meanings_and_who_made_it(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     [krx, _] = await archived(database, tmp_path)
     schema = pq.read_schema(krx.path)
@@ -69,7 +67,7 @@ async def test_a_file_tells_units_meanings_and_who_made_it(database: Address, tm
     assert {group.column(place).compression for place in range(group.num_columns)} == {"ZSTD"}
 
 
-async def test_the_ledger_stays_and_says_where_the_rows_are(database: Address, tmp_path: Path) -> None:
+async def test_the_ledger_stays_and_says_where_the_rows_are(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     walks = await fetch(database, "SELECT * FROM walk ORDER BY slot, market, sector, exchange")
     [krx, nxt] = await archived(database, tmp_path)
@@ -80,7 +78,7 @@ async def test_the_ledger_stays_and_says_where_the_rows_are(database: Address, t
     ]
 
 
-async def test_many_rows_are_copied_in_stretches(database: Address, tmp_path: Path) -> None:
+async def test_many_rows_are_copied_in_stretches(database: Dsn, tmp_path: Path) -> None:
     await fill(database, rows=300)
     whole = await archived(database, tmp_path / "whole")
     await restored(database, [file.path for file in whole])
@@ -93,7 +91,7 @@ async def test_many_rows_are_copied_in_stretches(database: Address, tmp_path: Pa
 
 
 async def test_a_file_is_on_the_disk_and_so_are_the_folders_that_were_made_for_it(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forced: list[str] = []
     monkeypatch.setattr(
@@ -110,7 +108,7 @@ async def test_a_file_is_on_the_disk_and_so_are_the_folders_that_were_made_for_i
     ]
 
 
-async def test_other_days_are_left_alone(database: Address, tmp_path: Path) -> None:
+async def test_other_days_are_left_alone(database: Dsn, tmp_path: Path) -> None:
     other = date(2026, 11, 18)
     await fill(database, other, DAY)
     await archived(database, tmp_path, other)
@@ -118,7 +116,7 @@ async def test_other_days_are_left_alone(database: Address, tmp_path: Path) -> N
     assert found == [(DAY,)]
 
 
-async def test_a_day_without_rows_is_dropped_without_a_file(database: Address, tmp_path: Path) -> None:
+async def test_a_day_without_rows_is_dropped_without_a_file(database: Dsn, tmp_path: Path) -> None:
     await execute(database, "SELECT collector.make_days($1, 1)", DAY)
     assert await archived(database, tmp_path) == []
     assert await fetch(database, PARTITIONS) == []
@@ -138,9 +136,7 @@ async def test_a_day_without_rows_is_dropped_without_a_file(database: Address, t
         pytest.param("UPDATE collector.walk SET rows = rows + 1 WHERE rows = 153", id="the ledger"),
     ],
 )
-async def test_a_day_that_is_not_as_its_ledger_says_stays(
-    database: Address, tmp_path: Path, change: str
-) -> None:
+async def test_a_day_that_is_not_as_its_ledger_says_stays(database: Dsn, tmp_path: Path, change: str) -> None:
     await fill(database)
     await execute(database, change)
     before = await rows_of(database)
@@ -151,7 +147,7 @@ async def test_a_day_that_is_not_as_its_ledger_says_stays(
 
 
 async def test_a_file_that_is_there_with_other_rows_is_not_written_over(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     await fill(database)
     [krx, _] = await archived(database, tmp_path)
@@ -168,7 +164,7 @@ async def test_a_file_that_is_there_with_other_rows_is_not_written_over(
     assert len(await rows_of(database)) > 0
 
 
-async def test_a_restored_day_can_be_archived_again(database: Address, tmp_path: Path) -> None:
+async def test_a_restored_day_can_be_archived_again(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     files = await archived(database, tmp_path)
     await restored(database, [file.path for file in files])
@@ -177,13 +173,13 @@ async def test_a_restored_day_can_be_archived_again(database: Address, tmp_path:
     assert await fetch(database, "SELECT count(*) FROM archive WHERE restored_at IS NULL") == [(2,)]
 
 
-async def test_two_archivers_take_turns(database: Address, tmp_path: Path) -> None:
+async def test_two_archivers_take_turns(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     found = await asyncio.gather(archived(database, tmp_path), archived(database, tmp_path))
     assert sorted(map(len, found)) == [0, 2]
 
 
-async def test_a_reader_is_waited_for(database: Address, tmp_path: Path) -> None:
+async def test_a_reader_is_waited_for(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     async with connect(database) as reader:
         async with reader.transaction():
@@ -198,7 +194,7 @@ async def test_a_reader_is_waited_for(database: Address, tmp_path: Path) -> None
         assert len(await archiving) == 2
 
 
-async def test_files_and_new_folders_are_their_owners_alone(database: Address, tmp_path: Path) -> None:
+async def test_files_and_new_folders_are_their_owners_alone(database: Dsn, tmp_path: Path) -> None:
     """Whatever the umask says, and whatever a killed archiver left behind; a folder that was there stays."""
     await fill(database)
     there = tmp_path / "there"
@@ -255,7 +251,7 @@ def _written(table: pa.Table, original: bytes) -> bytes:
     ids=["cut", "a row less", "other times", "another status"],
 )
 async def test_a_day_stays_when_what_is_read_back_is_not_what_was_written(
-    database: Address, tmp_path: Path, change: Callable[[bytes], bytes]
+    database: Dsn, tmp_path: Path, change: Callable[[bytes], bytes]
 ) -> None:
     """A disk that loses what it was given: while the archiver waits, another file takes the place of its part."""
     await fill(database)
@@ -277,9 +273,7 @@ async def test_a_day_stays_when_what_is_read_back_is_not_what_was_written(
     assert files_in(tmp_path / "cold") == []
 
 
-async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(database: Dsn, tmp_path: Path) -> None:
     """Rows of an exchange without any walk would be copied into no file, and dropped with the day."""
     await fill(database)
     await execute(
@@ -301,7 +295,7 @@ async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(
 
 
 async def test_a_row_that_is_missing_here_and_too_many_there_keeps_its_day(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     """The day as a whole has as many rows as its ledger tells of, and each exchange has not."""
     await fill(database)

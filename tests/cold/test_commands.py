@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.model import KST
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from tests.cli.command import Ended, environment, run, run_cold, started, until
 from tests.cold.stand import DAY, EVERY_ROW, PARTITIONS, files_in, fill, rows_of
 from tests.stand import execute, fetch
@@ -46,7 +46,7 @@ def home(folder: Path) -> Path:
     return folder / ".collector" / "archive"
 
 
-async def test_a_day_goes_and_comes_back(database: Address, tmp_path: Path) -> None:
+async def test_a_day_goes_and_comes_back(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     before, env = await rows_of(database), environment(None, database)
     gone = await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
@@ -62,7 +62,7 @@ async def test_a_day_goes_and_comes_back(database: Address, tmp_path: Path) -> N
     assert await rows_of(database) == before
 
 
-async def test_what_was_archived_is_still_accounted_for(database: Address, tmp_path: Path) -> None:
+async def test_what_was_archived_is_still_accounted_for(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     env = environment(None, database)
     asked = [("verify",), ("status",), ("sql", "SELECT status, count(*) FROM walk GROUP BY 1 ORDER BY 1")]
@@ -75,7 +75,7 @@ async def test_what_was_archived_is_still_accounted_for(database: Address, tmp_p
 
 @pytest.mark.parametrize("sign", ["2026-11-19", KRX, "both"])
 async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
-    database: Address, tmp_path: Path, sign: str
+    database: Dsn, tmp_path: Path, sign: str
 ) -> None:
     await fill(database)
     before, env = await rows_of(database), environment(None, database)
@@ -88,7 +88,7 @@ async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
     assert await rows_of(database) == before
 
 
-async def test_a_day_is_found_where_its_files_were_moved_to(database: Address, tmp_path: Path) -> None:
+async def test_a_day_is_found_where_its_files_were_moved_to(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     env = environment(None, database)
     await run("archive", "--before", BEFORE, "--to", "cold", env=env, cwd=tmp_path)
@@ -123,7 +123,7 @@ async def test_a_day_is_found_where_its_files_were_moved_to(database: Address, t
     ],
 )
 async def test_what_is_wrongly_asked_is_refused(
-    database: Address, tmp_path: Path, arguments: list[str], complaint: str
+    database: Dsn, tmp_path: Path, arguments: list[str], complaint: str
 ) -> None:
     (tmp_path / "a-file").touch()
     tomorrow = datetime.now(UTC).astimezone(KST).date() + timedelta(days=1)
@@ -142,7 +142,7 @@ async def test_what_is_wrongly_asked_is_refused(
     ],
 )
 async def test_without_pyarrow_one_line_says_what_to_install(
-    database: Address, tmp_path: Path, asked: list[str]
+    database: Dsn, tmp_path: Path, asked: list[str]
 ) -> None:
     found = await run_cold("-c", WITHOUT_PYARROW, *asked, env=environment(None, database), cwd=tmp_path)
     assert found.code == 2
@@ -169,7 +169,7 @@ OPEN = [
 
 @pytest.mark.parametrize(("change", "why"), OPEN)
 async def test_a_day_with_open_slots_stays_unless_they_were_abandoned(
-    database: Address, tmp_path: Path, change: str, why: str
+    database: Dsn, tmp_path: Path, change: str, why: str
 ) -> None:
     await fill(database)
     await execute(database, change)
@@ -181,7 +181,7 @@ async def test_a_day_with_open_slots_stays_unless_they_were_abandoned(
     assert (await run("archive", "--before", BEFORE, "--force", env=env, cwd=tmp_path)).code == 0
 
 
-async def test_a_slot_that_is_not_accounted_for_is_open(database: Address, tmp_path: Path) -> None:
+async def test_a_slot_that_is_not_accounted_for_is_open(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "collector.yaml").write_text(
@@ -198,7 +198,7 @@ async def test_a_slot_that_is_not_accounted_for_is_open(database: Address, tmp_p
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
-async def test_a_full_disk_loses_nothing(database: Address, tmp_path: Path) -> None:
+async def test_a_full_disk_loses_nothing(database: Dsn, tmp_path: Path) -> None:
     await fill(database, date(2026, 11, 18), DAY)
     before, env = await rows_of(database), environment(None, database)
     full = await run_cold("-c", LIMITED, "archive", "--before", BEFORE, env=env, cwd=tmp_path)
@@ -210,7 +210,7 @@ async def test_a_full_disk_loses_nothing(database: Address, tmp_path: Path) -> N
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
-async def test_two_archivers_at_once_take_turns(database: Address, tmp_path: Path) -> None:
+async def test_two_archivers_at_once_take_turns(database: Dsn, tmp_path: Path) -> None:
     days = [date(2026, 11, day) for day in (17, 18, 19)]
     await fill(database, *days)
     env = environment(None, database)
@@ -223,7 +223,7 @@ async def test_two_archivers_at_once_take_turns(database: Address, tmp_path: Pat
     assert len(files_in(home(tmp_path))) == 6
 
 
-async def killed_when(reached: str, database: Address, folder: Path) -> None:
+async def killed_when(reached: str, database: Dsn, folder: Path) -> None:
     """Archive, and kill it the moment that this file is there. A reader keeps the day from being dropped."""
     env = environment(None, database)
     async with connect(database) as reader, reader.transaction():
@@ -243,7 +243,7 @@ async def killed_when(reached: str, database: Address, folder: Path) -> None:
         pytest.param(NXT, id="when all are in place"),
     ],
 )
-async def test_a_kill_loses_nothing(database: Address, tmp_path: Path, reached: str) -> None:
+async def test_a_kill_loses_nothing(database: Dsn, tmp_path: Path, reached: str) -> None:
     await fill(database)
     before, env = await rows_of(database), environment(None, database)
     await killed_when(reached, database, tmp_path)
@@ -255,7 +255,7 @@ async def test_a_kill_loses_nothing(database: Address, tmp_path: Path, reached: 
 
 
 @pytest.mark.slow
-async def test_kills_at_random_moments_lose_nothing(database: Address, tmp_path: Path) -> None:
+async def test_kills_at_random_moments_lose_nothing(database: Dsn, tmp_path: Path) -> None:
     """Archive and restore by turns, killed eight times: the day is always there, in one place or the other."""
     await fill(database)
     before, env = await rows_of(database), environment(None, database)
@@ -271,7 +271,7 @@ async def test_kills_at_random_moments_lose_nothing(database: Address, tmp_path:
     assert await rows_of(database) == before
 
 
-async def test_a_killed_restore_leaves_no_trace_in_the_database(database: Address, tmp_path: Path) -> None:
+async def test_a_killed_restore_leaves_no_trace_in_the_database(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     before, env = await rows_of(database), environment(None, database)
     await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
@@ -292,7 +292,7 @@ async def test_a_killed_restore_leaves_no_trace_in_the_database(database: Addres
     assert await rows_of(database) == before
 
 
-async def test_a_damaged_file_is_named_and_other_days_come_back(database: Address, tmp_path: Path) -> None:
+async def test_a_damaged_file_is_named_and_other_days_come_back(database: Dsn, tmp_path: Path) -> None:
     await fill(database, date(2026, 11, 18), DAY)
     env = environment(None, database)
     await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
@@ -308,7 +308,7 @@ async def test_a_damaged_file_is_named_and_other_days_come_back(database: Addres
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 async def test_an_export_holds_a_period_wherever_its_days_are(
-    database: Address, tmp_path: Path, form: str
+    database: Dsn, tmp_path: Path, form: str
 ) -> None:
     await fill(database, date(2026, 11, 18), DAY)
     shown = await fetch(database, EVERY_ROW)
@@ -330,7 +330,7 @@ async def test_an_export_holds_a_period_wherever_its_days_are(
         assert {line["status"] for line in lines} == {"complete", "suspect"}
 
 
-async def test_an_export_goes_to_the_standard_output(database: Address, tmp_path: Path) -> None:
+async def test_an_export_goes_to_the_standard_output(database: Dsn, tmp_path: Path) -> None:
     await fill(database, walks=1)
     asked = ["export", "--from", "2026-11-19", "--to", "2026-11-19", "--format", "csv", "--output", "-"]
     found = await run(*asked, env=environment(None, database), cwd=tmp_path)
@@ -339,7 +339,7 @@ async def test_an_export_goes_to_the_standard_output(database: Address, tmp_path
     assert (head[:2], len(rows)) == (["slot", "market"], 229)
 
 
-async def test_an_export_that_lacks_a_file_leaves_none(database: Address, tmp_path: Path) -> None:
+async def test_an_export_that_lacks_a_file_leaves_none(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     env = environment(None, database)
     await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from collector.cold import days
 from collector.model import KST
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.schedule import Schedule, parse
 from tests.backfill.histories import CALENDAR
 from tests.cold.stand import fill, opened
@@ -32,10 +32,10 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
     ],
 )
 async def test_a_day_stays_while_its_closing_can_still_be_walked(
-    database: Address, schedules: list[Schedule], now: datetime, why: str, *, forgive: bool
+    database: Dsn, schedules: list[Schedule], now: datetime, why: str, *, forgive: bool
 ) -> None:
     """A late walk of a day that is in files would leave a ledger that they do not fit any more."""
     await fill(database, FRIDAY)
-    async with opened(database) as held, held.session("looking") as connection:
+    async with opened(database) as held, held.connection("looking") as connection:
         found = await days.why_open(connection, FRIDAY, schedules, CALENDAR, now, forgive=forgive)
     assert found == (why and f"its slot {why} is on show until 2026-11-23 09:00 KST, and may be walked again")

@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 
 from collector import config
 from collector.cli import nightly
-from collector.cli.world import World
+from collector.cli.world import CliContext
 from collector.cold.archive import archive
 from collector.cold.restore import restore
 from collector.config import Environment
-from collector.daemon import Roster
+from collector.daemon import Timetable
 from collector.model import KST
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.secret import Secret
 from tests.backfill.histories import CALENDAR
 from tests.cold.stand import DAY, fill, opened, rows_of
@@ -27,11 +27,11 @@ CONFIG = "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\ndatabase:\n
 NOTHING: dict[str, Any] = {"schedules": (), "calendar": CALENDAR, "targets": {}}
 
 
-def found(address: Address, folder: Path) -> World:
+def found(address: Dsn, folder: Path) -> CliContext:
     """The world of a daemon whose DATABASE_URL was in the environment itself."""
     path = folder / "collector.yaml"
     path.write_text(CONFIG)
-    return World(Environment(database_url=Secret(url(address))), config.load(path))
+    return CliContext(Environment(database_url=Secret(url(address))), config.load(path))
 
 
 @pytest.mark.parametrize(
@@ -49,23 +49,23 @@ def found(address: Address, folder: Path) -> World:
     ],
 )
 def test_old_days_are_archived_at_night(days: int, now: datetime, before: date | None) -> None:
-    assert Roster(**NOTHING, archive_after_days=days).archivable(now) == before
+    assert Timetable(**NOTHING, archive_after_days=days).archivable(now) == before
 
 
 async def test_a_night_moves_the_days_that_are_old_enough(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     await fill(database)
     with capture_logs() as logs:
-        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+        await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     assert await rows_of(database) == []
     assert [line["event"] for line in logs] == ["archive.said"] * 2
     assert (tmp_path / "home" / "archive" / "snapshot" / f"date={DAY}" / "KRX.parquet").is_file()
 
 
 async def test_a_night_leaves_days_alone_that_were_brought_back(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     await fill(database)
@@ -76,35 +76,35 @@ async def test_a_night_leaves_days_alone_that_were_brought_back(
         DAY,
     )
     before = await rows_of(database)
-    await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+    await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     assert await rows_of(database) == before
 
 
 async def test_a_night_that_fails_says_why(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     (tmp_path / "home").touch()
     await fill(database)
     with capture_logs() as logs:
-        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+        await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     [line] = logs
     assert (line["event"], line["code"]) == ("archive.failed", 2)
     assert "home/archive cannot be written: Not a directory" in line["reason"]
 
 
 async def test_a_night_without_a_process_to_be_had_says_why_and_ends_nothing(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     too_long = replace(found(database, tmp_path), config=config.parse(CONFIG.encode(), "x" * 200_000))
     with capture_logs() as logs:
-        await nightly.archiver(too_long)(date(2026, 11, 20))
+        await nightly.make_archive_job(too_long)(date(2026, 11, 20))
     [line] = logs
     assert (line["event"], line["reason"]) == ("archive.failed", "it does not start: Argument list too long")
 
 
 @pytest.fixture
-async def archived(database: Address, tmp_path: Path) -> Path:
+async def archived(database: Dsn, tmp_path: Path) -> Path:
     """A day that is in files and was brought back; where its file of KRX is."""
     await fill(database)
     async with opened(database) as held:
@@ -135,7 +135,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
-    database: Address, tmp_path: Path, archived: Path, damage: str
+    database: Dsn, tmp_path: Path, archived: Path, damage: str
 ) -> None:
     noted = await fetch(database, "SELECT file, digest FROM archive ORDER BY exchange")
     spoil, reason = DAMAGES[damage]
@@ -147,13 +147,13 @@ async def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole
 
 
 async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     await fill(database, date(2026, 11, 18), DAY)
     await execute(database, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
     with capture_logs() as logs:
-        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+        await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     assert [line["event"] for line in logs] == ["archive.said"] * 2 + ["archive.failed"]
     assert "2026-11-18 stays in the database" in logs[-1]["reason"]
     assert "view mine depends on" in logs[-1]["reason"]
@@ -162,13 +162,13 @@ async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
 
 
 async def test_nothing_is_archived_while_a_walk_of_the_future_is_stored(
-    database: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     await fill(database)
     before = await rows_of(database)
     await execute(database, "UPDATE collector.walk SET received_at = clock_timestamp() + INTERVAL '2 days'")
     with capture_logs() as logs:
-        await nightly.archiver(found(database, tmp_path))(date(2026, 11, 20))
+        await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     assert "2 days in the future" in logs[-1]["reason"]
     assert await rows_of(database) == before

@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from collector.cold.export import exported
+from collector.cold.export import export_rows
 from collector.errors import ArchiveError
 from collector.parquet.columns import refuse_invalid
-from collector.parquet.files import Facts, Opened
-from collector.postgres import Address
+from collector.parquet.files import ArchiveFile, FileMetadata
+from collector.postgres import Dsn
 from tests.cold.stand import DAY, archived, fill, opened, restored, rows_of
 from tests.database import Server
 from tests.stand import execute, fetch
 
 
-async def test_a_day_that_is_there_is_left_as_it_is(database: Address, tmp_path: Path) -> None:
+async def test_a_day_that_is_there_is_left_as_it_is(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
     first = await restored(database, paths)
@@ -35,7 +35,7 @@ async def test_a_day_that_is_there_is_left_as_it_is(database: Address, tmp_path:
     assert await fetch(database, "SELECT xmin::text, ctid::text FROM collector.snapshot") == before
 
 
-async def test_a_day_that_is_there_in_part_is_refused(database: Address, tmp_path: Path) -> None:
+async def test_a_day_that_is_there_in_part_is_refused(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
     await restored(database, paths)
@@ -46,7 +46,7 @@ async def test_a_day_that_is_there_in_part_is_refused(database: Address, tmp_pat
         await restored(database, paths)
 
 
-async def test_rows_lie_as_the_indexes_of_a_day_want_them(database: Address, tmp_path: Path) -> None:
+async def test_rows_lie_as_the_indexes_of_a_day_want_them(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = 'snapshot_20261119' ORDER BY 1"
     before = await fetch(database, indexes)
@@ -61,7 +61,7 @@ async def test_rows_lie_as_the_indexes_of_a_day_want_them(database: Address, tmp
     assert lying == sorted(lying)
 
 
-async def test_the_planner_knows_a_restored_day_at_once(database: Address, tmp_path: Path) -> None:
+async def test_the_planner_knows_a_restored_day_at_once(database: Dsn, tmp_path: Path) -> None:
     """Or a question for one slot reads the whole day, until autovacuum comes by."""
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
@@ -72,7 +72,7 @@ async def test_the_planner_knows_a_restored_day_at_once(database: Address, tmp_p
     assert [name for (name,) in known] == ["listing", "slot", "target"]
 
 
-async def test_the_same_rows_from_two_files_are_refused(database: Address, tmp_path: Path) -> None:
+async def test_the_same_rows_from_two_files_are_refused(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
     copy = Path(shutil.copy(paths[0], tmp_path / "CONSOLIDATED.parquet"))
@@ -81,7 +81,7 @@ async def test_the_same_rows_from_two_files_are_refused(database: Address, tmp_p
     assert await fetch(database, "SELECT count(*) FROM collector.snapshot") == [(0,)]
 
 
-async def test_a_day_without_one_of_its_files_is_refused(database: Address, tmp_path: Path) -> None:
+async def test_a_day_without_one_of_its_files_is_refused(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     [krx, _] = await archived(database, tmp_path)
     with pytest.raises(ArchiveError, match=r"the file NXT.parquet is missing"):
@@ -109,7 +109,7 @@ def renumbered(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [cut, flipped, emptied, renumbered], ids=lambda damage: damage.__name__)
 async def test_a_damaged_file_is_refused_by_its_name(
-    database: Address, tmp_path: Path, damage: Callable[[bytes], bytes]
+    database: Dsn, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     await fill(database)
     [krx, nxt] = await archived(database, tmp_path)
@@ -120,7 +120,7 @@ async def test_a_damaged_file_is_refused_by_its_name(
     assert await rows_of(database) == []
 
 
-async def test_rows_that_were_written_by_somebody_else_are_refused(database: Address, tmp_path: Path) -> None:
+async def test_rows_that_were_written_by_somebody_else_are_refused(database: Dsn, tmp_path: Path) -> None:
     """Whole pages, right checksums, the same metadata: only the digest of the rows tells."""
     await fill(database)
     [krx, nxt] = await archived(database, tmp_path)
@@ -133,7 +133,7 @@ async def test_rows_that_were_written_by_somebody_else_are_refused(database: Add
         await restored(database, [krx.path, nxt.path])
 
 
-FACTS = Facts(DAY, "KRX", "ours", 3, "00", [("KOSPI", "001")])
+FACTS = FileMetadata(DAY, "KRX", "ours", 3, "00", [("KOSPI", "001")])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ FACTS = Facts(DAY, "KRX", "ours", 3, "00", [("KOSPI", "001")])
 )
 def test_a_file_that_tells_something_else_of_itself_is_refused(said: str, bent: str) -> None:
     with pytest.raises(ValueError, match="not what was written"):
-        Facts.parse(FACTS.text().replace(said, bent, 1).encode())
+        FileMetadata.parse(FACTS.text().replace(said, bent, 1).encode())
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -160,15 +160,15 @@ def test_a_file_of_another_format_is_refused(number: int) -> None:
         .replace(f', "check": "{FACTS.check()}"', "")
     )
     with pytest.raises(ValueError, match=f"its format is {number}, this program knows 2"):
-        Facts.parse(text.encode())
+        FileMetadata.parse(text.encode())
 
 
-def judge(path: Path, content: bytes) -> Facts | None:
+def judge(path: Path, content: bytes) -> FileMetadata | None:
     """What a file with this content says of itself, all of it read; None: refused, under its name."""
     path.write_bytes(content)
     try:
-        opened = Opened(path)
-        opened.verified()
+        opened = ArchiveFile(path)
+        opened.verify()
     except ArchiveError as error:
         assert str(path) in str(error)  # noqa: PT017 - the error is the value
         return None
@@ -191,7 +191,7 @@ def test_no_flipped_byte_passes_unseen(whole: Path, tmp_path: Path, region: str,
         "footer": (start, len(content) - 8, 9),
         "end": (len(content) - 8, len(content), 1),
     }[region]
-    facts = Opened(whole).facts
+    facts = ArchiveFile(whole).facts
     for place in range(first + mask % step, last, step):
         bent = content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
         assert judge(tmp_path / "bent.parquet", bent) in (None, facts), place
@@ -216,7 +216,7 @@ def test_a_file_that_was_cut_is_refused_wherever_it_was(whole: Path, tmp_path: P
 @pytest.mark.parametrize("seed", range(5))
 def test_several_bent_bytes_are_refused_or_change_nothing(whole: Path, tmp_path: Path, seed: int) -> None:
     content, chance = whole.read_bytes(), random.Random(seed)
-    facts = Opened(whole).facts
+    facts = ArchiveFile(whole).facts
     for _ in range(60):
         bent = bytearray(content)
         place = chance.randrange(footer(content), len(content) - 24)
@@ -271,7 +271,7 @@ def test_a_file_of_another_form_is_refused(
     forged = tmp_path / "forged.parquet"
     pq.write_table(table.replace_schema_metadata({b"collector": metadata[b"collector"]}), forged)
     with pytest.raises(ArchiveError, match=f"{forged} is damaged"):
-        Opened(forged).verified()
+        ArchiveFile(forged).verify()
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_batch_with_a_bent_dictionary_is_refused(
 )
 def test_facts_of_another_form_are_refused(text: str) -> None:
     with pytest.raises((ValueError, KeyError)):
-        Facts.parse(text.encode("latin-1", "ignore"))
+        FileMetadata.parse(text.encode("latin-1", "ignore"))
 
 
 @pytest.fixture(scope="session")
@@ -337,18 +337,18 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "KRX.parquet"
     path.write_bytes(content)
     with pytest.raises(ArchiveError, match=r"KRX.parquet is damaged"):
-        Opened(path)
+        ArchiveFile(path)
 
 
 def test_parquet_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "KRX.parquet"
     pq.write_table(pa.table({"slot": [1]}), path)
     with pytest.raises(ArchiveError, match=r"KRX.parquet is no file of `collector archive`"):
-        Opened(path)
+        ArchiveFile(path)
 
 
 async def test_a_file_of_another_database_is_refused(
-    database: Address, server: Server, template: str, tmp_path: Path
+    database: Dsn, server: Server, template: str, tmp_path: Path
 ) -> None:
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
@@ -364,7 +364,7 @@ async def test_a_file_of_another_database_is_refused(
 @asynccontextmanager
 async def two_collectors(
     server: Server, template: str, folder: Path
-) -> AsyncIterator[tuple[Address, list[Path]]]:
+) -> AsyncIterator[tuple[Dsn, list[Path]]]:
     """A database whose day is in files, and the files of another one: as many rows, and other prices."""
     async with server.database(template=template) as ours, server.database(template=template) as theirs:
         await fill(ours)
@@ -389,10 +389,10 @@ async def test_another_collectors_file_is_not_exported(server: Server, template:
         shutil.copy(krx, tmp_path / "ours" / "snapshot" / f"date={DAY}" / krx.name)
         async with opened(ours) as held:
             with pytest.raises(ArchiveError, match=r"ours/.*KRX.parquet holds other rows of 2026-11-19"):
-                assert [len(table) async for table in exported(held, DAY, DAY)] == []
+                assert [len(table) async for table in export_rows(held, DAY, DAY)] == []
 
 
-async def test_another_days_file_is_refused(database: Address, tmp_path: Path) -> None:
+async def test_another_days_file_is_refused(database: Dsn, tmp_path: Path) -> None:
     before = DAY - timedelta(days=1)
     await fill(database, before, DAY)
     await archived(database, tmp_path)
@@ -401,7 +401,7 @@ async def test_another_days_file_is_refused(database: Address, tmp_path: Path) -
         await restored(database, theirs)
 
 
-async def test_a_restored_day_is_in_the_files_as_well(database: Address, tmp_path: Path) -> None:
+async def test_a_restored_day_is_in_the_files_as_well(database: Dsn, tmp_path: Path) -> None:
     await fill(database)
     paths = [file.path for file in await archived(database, tmp_path)]
     await restored(database, paths)

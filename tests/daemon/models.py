@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 from collector.calendar import Calendar, kst
 from collector.collect import Collector
-from collector.daemon import Parts, Roster
+from collector.daemon import DaemonContext, Timetable
 from collector.daemon.accounts import Forgotten
 from collector.daemon.stale import Seen, is_stale
 from collector.errors import StoreError
 from collector.lease import LeaseLost
-from collector.model import History, Known, Outcome, Page, Snapshot, Status, Target
+from collector.model import Baseline, History, Outcome, Page, Quote, Status, Target
 from tests.stand import columns
 
 Fault = Callable[[], Exception | None]
@@ -81,7 +81,7 @@ class ModelLease:
         self._books = books
         self._fault = fault
 
-    def check(self) -> None:
+    def assert_held(self) -> None:
         if error := self._fault():
             raise error
         if self.epoch != self._books.epoch:
@@ -94,11 +94,11 @@ class ModelLease:
         self.epoch = self._books.epoch
         return True
 
-    async def keep(self) -> None:
+    async def keep_renewing(self) -> None:
         await asyncio.Event().wait()
 
     async def renew(self) -> None:
-        self.check()
+        self.assert_held()
 
     async def release(self) -> None:
         self.epoch = None
@@ -113,10 +113,10 @@ class ModelStore:
         self.registry = SimpleNamespace(boards={})
 
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
-        self._lease.check()
+        self._lease.assert_held()
 
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target]) -> None:
-        self._lease.check()
+        self._lease.assert_held()
 
     async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
         found = {target: self._books.lines.get((slot, target)) for target in self._books.targets}
@@ -126,29 +126,27 @@ class ModelStore:
             if line
         }
 
-    async def known(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Known]:
-        return dict.fromkeys(targets, Known())
+    async def baselines(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Baseline]:
+        return dict.fromkeys(targets, Baseline())
 
     async def suspect_copies(self, slot: datetime, targets: Sequence[Target]) -> set[Target]:
         return set()
 
-    async def none_there(self, slot: datetime, target: Target) -> bool:
+    async def has_no_nxt_members(self, slot: datetime, target: Target) -> bool:
         return False
 
     async def history(self, slot: datetime, target: Target) -> History:
         return History()
 
-    async def enter(self, reading, certificate, claim, *, borne_out, expected) -> bool:
-        self._lease.check()
+    async def save_walk(self, reading, certificate, claim, *, borne_out, expected) -> bool:
+        self._lease.assert_held()
         digest = str([page.rows for page in reading.pages])
         line = Line(str(certificate.status), digest=digest, rows=reading.row_count)
         self._books.write(reading.slot, reading.target, line)
         return True
 
-    async def enter_failure(
-        self, slot: datetime, target: Target, *, error: str, attempts: int, claim
-    ) -> None:
-        self._lease.check()
+    async def save_failure(self, slot: datetime, target: Target, *, error: str, attempts: int, claim) -> None:
+        self._lease.assert_held()
         self._books.write(slot, target, Line("failed", error.partition(":")[0]))
 
 
@@ -161,7 +159,7 @@ class ModelAccounts:
         self.closed_days: list[datetime] = []
 
     async def until(self, schedules: Sequence[str]) -> dict[str, datetime]:
-        self._lease.check()
+        self._lease.assert_held()
         return {name: at for name, at in self._books.accounted.items() if name in schedules}
 
     async def newest(self, targets: Collection[Target], until: datetime) -> list[datetime]:
@@ -169,11 +167,11 @@ class ModelAccounts:
         return sorted(found, reverse=True)[:500]
 
     async def account(self, schedule: str, until: datetime) -> None:
-        self._lease.check()
+        self._lease.assert_held()
         self._books.accounted[schedule] = max(until, self._books.accounted.get(schedule, until))
 
-    async def miss(self, slots, universe, targets, reason) -> int:
-        self._lease.check()
+    async def record_missed(self, slots, universe, targets, reason) -> int:
+        self._lease.assert_held()
         lacking = [
             (slot, target) for slot in slots for target in targets if (slot, target) not in self._books.lines
         ]
@@ -182,7 +180,7 @@ class ModelAccounts:
         return len(lacking)
 
     async def settle(self, schedule, slot, universe, targets, reason) -> int:
-        missed = await self.miss([slot], universe, targets, reason)
+        missed = await self.record_missed([slot], universe, targets, reason)
         await self.account(schedule, slot)
         return missed
 
@@ -190,8 +188,8 @@ class ModelAccounts:
         lines = [self._books.lines.get((slot, target)) for target in targets]
         return any(line and (line.status, line.error) != ("missed", "late") for line in lines)
 
-    async def judge(self, slot, targets, exchanges) -> bool:
-        self._lease.check()
+    async def flag_stale(self, slot, targets, exchanges) -> bool:
+        self._lease.assert_held()
         lines = {target: self._books.lines.get((slot, target)) for target in targets}
         before = {target: self._before(slot, target) for target in targets}
         seen = [
@@ -213,10 +211,10 @@ class ModelAccounts:
         return days[max(earlier)] if earlier else None
 
     async def make_days(self, today: date) -> None:
-        self._lease.check()
+        self._lease.assert_held()
 
     async def keep_closings(self, calendar: Calendar, today: date) -> None:
-        self._lease.check()
+        self._lease.assert_held()
 
     async def forget_ahead(self, now: datetime) -> Forgotten:
         return Forgotten()
@@ -238,7 +236,7 @@ class ModelRetention:
 class ModelKiwoom:
     """Answers one page a target, whose rows are those of the day that `shown` names."""
 
-    name = key = "model"
+    name = key_digest = "model"
     lacks_token = False
 
     def __init__(
@@ -256,11 +254,11 @@ class ModelKiwoom:
         self._latency = latency
         self._shown = shown
 
-    def refresh(self) -> None:
+    def reset_retry_budget(self) -> None:
         self.requests = 0
 
-    async def prices(self, target: Target, key: str | None = None, *, trace) -> tuple[Page, datetime]:
-        trace.sent += 1
+    async def prices(self, target: Target, page_key: str | None = None, *, counter) -> tuple[Page, datetime]:
+        counter.sent += 1
         self.requests += 1
         self._books.calls["prices"] += 1
         await asyncio.sleep(self._latency())
@@ -269,11 +267,13 @@ class ModelKiwoom:
         return Page(columns([_row(str(self._shown(kst(self._now()))))]), None), self._now()
 
 
-def _row(name: str) -> Snapshot:
-    return Snapshot("005930", name, 1000, 0, 0, 3, 7, None, None, 1000, 1000, 1000)
+def _row(name: str) -> Quote:
+    return Quote("005930", name, 1000, 0, 0, 3, 7, None, None, 1000, 1000, 1000)
 
 
-def assembling(roster: Roster, books: Books, kiwoom: ModelKiwoom, fault: Fault = sound, *, name: str = "one"):
+def assembling(
+    roster: Timetable, books: Books, kiwoom: ModelKiwoom, fault: Fault = sound, *, name: str = "one"
+):
     """What a Daemon is given in place of the real parts."""
 
     @asynccontextmanager
@@ -282,7 +282,7 @@ def assembling(roster: Roster, books: Books, kiwoom: ModelKiwoom, fault: Fault =
             raise error
         lease = ModelLease(books, name, fault)
         collector = Collector(kiwoom, ModelStore(books, lease), {}, concurrency=4)
-        yield Parts(roster, collector, ModelAccounts(books, lease), lease)
+        yield DaemonContext(roster, collector, ModelAccounts(books, lease), lease)
 
     return assembled
 

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from collector.daemon import Accounts
-from collector.lease import Lease, LeaseLost, leased
+from collector.daemon import SlotAccounting
+from collector.lease import Lease, LeaseLost, fence
 from collector.model import KST, Exchange, Target
 from collector.registry import Registry
 from tests.daemon.real import CALENDAR
@@ -32,13 +32,13 @@ FROM collector.target
 @pytest.fixture
 async def registry(held):
     found = Registry(held)
-    await found.number(TARGETS)
+    await found.register_targets(TARGETS)
     return found
 
 
 @pytest.fixture
 async def accounts(held, registry):
-    return Accounts(held, registry)
+    return SlotAccounting(held, registry)
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def store(held):
     """Put a walk into the ledger."""
 
     async def store(slot, sector, status="complete", digest=b"same"):
-        async with held.session("storing") as connection:
+        async with held.connection("storing") as connection:
             await connection.execute(STORED, slot, sector, status, digest)
 
     return store
 
 
 async def fetched(held, query, *arguments):
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         return [tuple(row) for row in await connection.fetch(query, *arguments)]
 
 
@@ -66,7 +66,7 @@ async def states(held):
 
 async def test_what_the_ledger_lacks_is_missed_and_what_is_there_stays(held, accounts, store):
     await store(FRIDAY, "001")
-    assert await accounts.miss([FRIDAY, MONDAY], "boards", TARGETS, "down") == 3
+    assert await accounts.record_missed([FRIDAY, MONDAY], "boards", TARGETS, "down") == 3
     assert [(sector, status) for _, sector, status, _ in await states(held)] == [
         ("001", "complete"),
         ("005", "missed"),
@@ -77,13 +77,13 @@ async def test_what_the_ledger_lacks_is_missed_and_what_is_there_stays(held, acc
 
 async def test_a_miss_is_entered_once(held, accounts):
     for reason in ("down", "late", "overrun"):
-        await accounts.miss([FRIDAY], "boards", TARGETS, reason)
+        await accounts.record_missed([FRIDAY], "boards", TARGETS, reason)
     assert {reason for *_, reason in await states(held)} == {"down"}
 
 
 async def test_targets_that_were_never_walked_are_missed_too(held, accounts):
     new = Target.of("KOSDAQ", "101", "KRX")
-    assert await accounts.miss([FRIDAY], "boards", [new], "down") == 1
+    assert await accounts.record_missed([FRIDAY], "boards", [new], "down") == 1
 
 
 async def test_a_settled_slot_moves_the_books_on_and_an_older_one_not_back(held, accounts):
@@ -94,7 +94,7 @@ async def test_a_settled_slot_moves_the_books_on_and_an_older_one_not_back(held,
 
 async def test_a_schedule_that_asks_for_months_of_misses_is_answered_quickly(held, accounts):
     slots = [MONDAY + timedelta(minutes=number) for number in range(10_000)]
-    assert await accounts.miss(slots, "boards", TARGETS, "down") == 20_000
+    assert await accounts.record_missed(slots, "boards", TARGETS, "down") == 20_000
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_a_schedule_that_asks_for_months_of_misses_is_answered_quickly(hel
     ],
 )
 async def test_a_slot_runs_again_only_if_it_was_found_too_late(held, accounts, status, reason, has_run):
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute(
             "INSERT INTO collector.walk (slot, target, status, error) SELECT $1, id, $2, $3 FROM collector.target",
             MONDAY,
@@ -124,18 +124,18 @@ async def holiday(held, accounts, store):
     for sector in ("001", "005"):
         await store(FRIDAY, sector)
         await store(MONDAY, sector)
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute(ROWS, MONDAY, 7)
 
 
 async def test_an_unknown_holiday_is_suspected_and_that_is_news_once(held, accounts, holiday, store):
-    news = [await accounts.judge(MONDAY, TARGETS, KRX)]
+    news = [await accounts.flag_stale(MONDAY, TARGETS, KRX)]
     later = MONDAY + timedelta(minutes=5)
     for sector in ("001", "005"):
         await store(later, sector)
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute(ROWS, later, 7)
-    news.append(await accounts.judge(later, TARGETS, KRX))
+    news.append(await accounts.flag_stale(later, TARGETS, KRX))
     assert news == [True, False]
     suspects = [(slot, status, remarks) for slot, _, status, remarks in await states(held) if slot >= MONDAY]
     assert suspects == [(slot.astimezone(UTC), "suspect", "stale") for slot in (MONDAY, MONDAY, later, later)]
@@ -146,7 +146,7 @@ async def test_what_was_stored_at_the_opening_is_suspected_with_the_rest_of_the_
 ):
     opening = MONDAY - timedelta(minutes=5)
     await store(opening, "001")
-    await accounts.judge(MONDAY, TARGETS, KRX)
+    await accounts.flag_stale(MONDAY, TARGETS, KRX)
     assert (opening.astimezone(UTC), "001", "suspect", "stale") in await states(held)
 
 
@@ -154,20 +154,20 @@ async def test_a_day_on_which_one_listing_differs_is_a_trading_day(held, account
     later = MONDAY + timedelta(minutes=5)
     await store(later, "001", digest=b"another")
     await store(later, "005")
-    assert not await accounts.judge(later, TARGETS, KRX)
+    assert not await accounts.flag_stale(later, TARGETS, KRX)
 
 
 async def test_a_list_in_which_nothing_was_ever_traded_proves_nothing(held, accounts, store):
     await accounts.make_days(MONDAY.date())
     for slot in (FRIDAY, MONDAY):
         await store(slot, "001")
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute(ROWS, MONDAY, 0)
-    assert not await accounts.judge(MONDAY, TARGETS[:1], KRX)
+    assert not await accounts.flag_stale(MONDAY, TARGETS[:1], KRX)
 
 
 async def test_before_a_venue_must_have_traded_nothing_is_judged(accounts, holiday):
-    assert not await accounts.judge(MONDAY, TARGETS, frozenset())
+    assert not await accounts.flag_stale(MONDAY, TARGETS, frozenset())
 
 
 async def test_slots_that_have_not_come_are_forgotten_and_what_was_stored_under_them_is_suspect(
@@ -177,9 +177,9 @@ async def test_slots_that_have_not_come_are_forgotten_and_what_was_stored_under_
     now = datetime.now(UTC).replace(microsecond=0)
     past, ahead, later = now - timedelta(hours=3), now + timedelta(hours=9), now + timedelta(days=3)
     await store(past, "001")
-    await accounts.miss([past, ahead, later], "boards", TARGETS, "down")
+    await accounts.record_missed([past, ahead, later], "boards", TARGETS, "down")
     await store(ahead + timedelta(minutes=5), "005")
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute("UPDATE collector.walk SET committed_at = slot WHERE slot = $1", past)
         await connection.execute(
             "INSERT INTO collector.sweep (slot, universe) VALUES ($1, 'boards'), ($2, 'boards')", past, later
@@ -205,7 +205,7 @@ async def test_a_walk_that_was_stored_before_its_slot_is_suspect_when_the_slot_h
     slots = [now - timedelta(hours=hours) for hours in (2, 3)]
     for slot in slots:
         await store(slot, "001")
-    async with held.session("storing") as connection:
+    async with held.connection("storing") as connection:
         await connection.execute(
             "UPDATE collector.walk SET committed_at = slot + CASE WHEN slot = $1 THEN 1 ELSE -1 END * $2::interval",
             slots[0],
@@ -222,8 +222,8 @@ async def test_a_clock_that_fell_behind_takes_nothing_back(held, accounts, store
     """The newest walk was received a week after what both clocks show: they may be the ones that are wrong."""
     now = datetime.now(UTC).replace(microsecond=0)
     await store(now, "001")
-    await accounts.miss([now], "boards", TARGETS, "down")
-    async with held.session("storing") as connection:
+    await accounts.record_missed([now], "boards", TARGETS, "down")
+    async with held.connection("storing") as connection:
         await connection.execute("UPDATE collector.walk SET received_at = $1 WHERE status = 'complete'", now)
     before = await states(held)
     assert await accounts.forget_ahead(now - timedelta(days=7)) == (0, 0, 0)
@@ -249,7 +249,7 @@ async def test_closings_are_kept_from_the_oldest_walk_to_the_days_ahead(held, ac
 async def test_a_corrected_calendar_corrects_the_closings(held, accounts):
     await accounts.keep_closings(CALENDAR, MONDAY.date())
     before = await fetched(held, "SELECT * FROM collector.trading_day ORDER BY 1")
-    async with held.session("spoiling") as connection:
+    async with held.connection("spoiling") as connection:
         await connection.execute("UPDATE collector.trading_day SET closes = closes - INTERVAL '1 hour'")
     await accounts.keep_closings(CALENDAR, MONDAY.date())
     assert await fetched(held, "SELECT * FROM collector.trading_day ORDER BY 1") == before
@@ -257,7 +257,7 @@ async def test_a_corrected_calendar_corrects_the_closings(held, accounts):
 
 async def test_without_the_lease_nothing_is_entered(held, registry):
     lease = Lease(held, "nobody")
-    accounts = Accounts(leased(held, lease), registry)
+    accounts = SlotAccounting(fence(held, lease), registry)
     with pytest.raises(LeaseLost):
-        await accounts.miss([FRIDAY], "boards", TARGETS, "down")
+        await accounts.record_missed([FRIDAY], "boards", TARGETS, "down")
     assert await states(held) == []

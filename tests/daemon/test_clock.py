@@ -28,7 +28,7 @@ def reached(at: datetime, *steps: tuple[float, timedelta]) -> tuple[float, datet
 
     async def wait():
         wall = Wall(*steps)
-        await wall.reach(at, asyncio.Event())
+        await wall.sleep_until(at, asyncio.Event())
         return asyncio.get_running_loop().time(), wall._wall.now(), wall.glances
 
     return run(wait())
@@ -69,4 +69,4 @@ async def test_it_can_be_told_to_stop_waiting():
     told = asyncio.Event()
     told.set()
     async with asyncio.timeout(60):
-        await SystemClock().reach(datetime.now(UTC) + timedelta(hours=1), told)
+        await SystemClock().sleep_until(datetime.now(UTC) + timedelta(hours=1), told)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import KST
-from collector.plan import Due, clash, ends, megabytes
+from collector.plan import Due, find_overrun, list_completions, megabytes
 
 NINE = datetime(2026, 11, 23, 9, tzinfo=KST)
 
@@ -20,7 +20,7 @@ def ended(plan, requests, per_second):
     """Minutes after nine at which each sweep ends."""
     return [
         (end.due.schedule, round((end.at - NINE).total_seconds() / 60, 3))
-        for end in ends(sorted(plan), requests, per_second)
+        for end in list_completions(sorted(plan), requests, per_second)
     ]
 
 
@@ -41,7 +41,7 @@ def test_sweeps_that_run_together_share_the_quota(plan, requests, per_second, ex
 
 
 def test_a_sweep_that_is_longer_than_its_interval_clashes():
-    found = clash(due("a", 0, 1, 2), {"a": 530}, 5)
+    found = find_overrun(due("a", 0, 1, 2), {"a": 530}, 5)
     # 300 requests alone, 150 beside a second one, and the last 80 beside two others.
     ends, next_at = NINE + timedelta(seconds=60 + 60 + 48), NINE + timedelta(minutes=1)
     assert found == (due("a", 0)[0], ends, next_at)
@@ -49,12 +49,12 @@ def test_a_sweep_that_is_longer_than_its_interval_clashes():
 
 def test_two_that_fit_alone_and_not_together_clash():
     plan = sorted(due("a", 0, 1, 2) + due("b", 0, 1, 2))
-    assert clash(plan, {"a": 200, "b": 10}, 5) is None
-    assert clash(plan, {"a": 200, "b": 150}, 5) is not None
+    assert find_overrun(plan, {"a": 200, "b": 10}, 5) is None
+    assert find_overrun(plan, {"a": 200, "b": 150}, 5) is not None
 
 
 def test_a_sweep_that_ends_as_its_next_slot_falls_due_fits():
-    assert clash(due("a", 0, 1, 2), {"a": 300}, 5) is None
+    assert find_overrun(due("a", 0, 1, 2), {"a": 300}, 5) is None
 
 
 @given(
@@ -64,7 +64,7 @@ def test_a_sweep_that_ends_as_its_next_slot_falls_due_fits():
 )
 def test_every_sweep_ends_once_and_the_quota_is_never_exceeded(starts, requests, per_second):
     plan = sorted({Due(NINE + timedelta(minutes=at), name) for at, name in starts})
-    found = list(ends(plan, dict.fromkeys("abc", requests), per_second))
+    found = list(list_completions(plan, dict.fromkeys("abc", requests), per_second))
     assert sorted(end.due for end in found) == plan
     assert all(end.at >= end.due.at for end in found)
     if found:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from collector.errors import StoreError
-from collector.lease import Lease, LeaseLost, leased
+from collector.lease import Lease, LeaseLost, fence
 from collector.postgres import connect
 
 SHORT = timedelta(seconds=0.2)
@@ -16,20 +16,20 @@ NOTED = "SELECT count(*) FROM collector.accounted"
 
 async def ended(held, lease):
     """The lease's time is over, as if its holder had been silent."""
-    async with held.session("ending it") as connection:
+    async with held.connection("ending it") as connection:
         await connection.execute("UPDATE collector.lease SET expires_at = clock_timestamp()")
 
 
 async def write(held, lease, name, meanwhile=None):
     """Write something under the lease; `meanwhile` happens before it is committed."""
-    async with leased(held, lease).transaction("writing") as connection:
+    async with fence(held, lease).transaction("writing") as connection:
         await connection.execute(NOTE, name)
         if meanwhile:
             await meanwhile
 
 
 async def count(held):
-    async with held.session("counting") as connection:
+    async with held.connection("counting") as connection:
         return await connection.fetchval(NOTED)
 
 
@@ -58,11 +58,11 @@ async def test_the_epoch_grows_past_one_that_a_restored_backup_has_forgotten(hel
     lease = Lease(held, "only")
     await lease.take()
     before = lease.epoch
-    async with held.session("restoring") as connection:
+    async with held.connection("restoring") as connection:
         await connection.execute("DELETE FROM collector.lease")
     await asyncio.sleep(1.1)  # an epoch begins at the second of the clock, which has to be another one
     assert await Lease(held, "another").take()
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         assert await connection.fetchval("SELECT epoch FROM collector.lease") > before
 
 
@@ -71,7 +71,7 @@ async def test_the_epoch_grows_past_one_of_a_clock_that_was_ahead(held):
     lease = Lease(held, "only")
     await lease.take()
     ahead = 10**12
-    async with held.session("a clock that was ahead") as connection:
+    async with held.connection("a clock that was ahead") as connection:
         await connection.execute("UPDATE collector.lease SET epoch = $1", ahead)
     await ended(held, lease)
     heir = Lease(held, "heir")
@@ -87,7 +87,7 @@ async def test_the_epoch_stays_while_a_transaction_of_its_holder_is_under_way(he
 
     lease = Lease(held, "only")
     await lease.take()
-    async with leased(held, lease).transaction("writing"):
+    async with fence(held, lease).transaction("writing"):
         with pytest.raises(StoreError, match="a lock was not granted"):
             await take_over()
     await take_over()
@@ -97,7 +97,7 @@ async def test_a_lease_of_before_the_clock_was_set_back_keeps_nobody_waiting(hel
     dead, heir = Lease(held, "dead"), Lease(held, "heir")
     await dead.take()
     assert not await heir.take()
-    async with held.session("setting the clock back") as connection:
+    async with held.connection("setting the clock back") as connection:
         await connection.execute("UPDATE collector.lease SET expires_at = expires_at + INTERVAL '1 hour'")
     assert await heir.take()
 
@@ -131,7 +131,7 @@ async def test_the_holder_writes_and_who_stands_by_writes_nothing(held):
 async def test_a_renewal_does_not_wait_for_a_walk_that_is_being_stored(held):
     lease = Lease(held, "only")
     await lease.take()
-    async with leased(held, lease).transaction("storing"), asyncio.timeout(60):
+    async with fence(held, lease).transaction("storing"), asyncio.timeout(60):
         await lease.renew()
 
 
@@ -177,4 +177,4 @@ async def test_keeping_it_ends_when_it_is_lost(held):
     await ended(held, lease)
     with pytest.raises(LeaseLost):
         async with asyncio.timeout(60):
-            await lease.keep()
+            await lease.keep_renewing()

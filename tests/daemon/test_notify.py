@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from collector.daemon import notifier, watchdog
+from collector.daemon import make_notifier, watchdog_interval
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def listener(tmp_path):
 
 
 def test_it_says_what_it_is_told_to_whoever_listens(listener):
-    notifier({"NOTIFY_SOCKET": listener.getsockname()})("READY=1")
+    make_notifier({"NOTIFY_SOCKET": listener.getsockname()})("READY=1")
     assert listener.recv(100) == b"READY=1"
 
 
@@ -24,13 +24,13 @@ def test_an_abstract_socket_is_one_too():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind("\0collector-test-notify")
         wire.settimeout(60)
-        notifier({"NOTIFY_SOCKET": "@collector-test-notify"})("WATCHDOG=1")
+        make_notifier({"NOTIFY_SOCKET": "@collector-test-notify"})("WATCHDOG=1")
         assert wire.recv(100) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "/nowhere/at/all"])
 def test_nobody_listening_is_no_trouble(address):
-    notifier({"NOTIFY_SOCKET": address})("READY=1")
+    make_notifier({"NOTIFY_SOCKET": address})("READY=1")
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_nobody_listening_is_no_trouble(address):
     ids=["none", "half of it", "for us", "for another", "zero", "garbage"],
 )
 def test_signs_of_life_come_twice_as_often_as_they_are_waited_for(environ, seconds):
-    assert watchdog(environ, 7) == seconds
+    assert watchdog_interval(environ, 7) == seconds

@@ -52,7 +52,7 @@ async def slower():
 
 
 async def asked(held, query):
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         return await connection.fetchval(query)
 
 
@@ -301,7 +301,7 @@ async def test_a_rate_that_was_learned_does_not_keep_the_daemon_from_starting(
     path.write_text(
         f"{text}{everything}schedules: {{a: {{universe: all, every: 2m, during: KRX.regular}}}}\n"
     )
-    async with held.session("learning") as connection:
+    async with held.connection("learning") as connection:
         await connection.execute(
             "INSERT INTO collector.quota (key, api_id, granted, granted_at)"
             " VALUES ('any', 'ka20002', 1, clock_timestamp())"

@@ -52,7 +52,7 @@ async def morning(held):
 
 
 async def gaps(held, ordered, now, first=FRIDAY, last=FRIDAY):
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         return [gap async for gap in expected(ordered).gaps(connection, first, last, now)]
 
 
@@ -80,7 +80,7 @@ async def test_slots_that_may_still_begin_are_not_missing_and_later_are(held, or
 
 
 async def test_a_sweep_that_is_under_way_is_not_missing(held, ordered, morning):
-    async with held.session("beginning") as connection:
+    async with held.connection("beginning") as connection:
         await connection.execute(
             "INSERT INTO collector.sweep (slot, universe) VALUES ($1, 'few')", NOON + timedelta(minutes=5)
         )
@@ -102,7 +102,7 @@ async def test_a_day_that_nobody_swept_is_missing_as_a_whole(held, ordered, morn
 
 
 async def test_the_standing_tells_of_the_last_day_that_should_be_there(held, ordered, morning):
-    found = await standing.read(ordered.world.config, CALENDAR, held, NOON + timedelta(minutes=4))
+    found = await standing.read_status(ordered.context.config, CALENDAR, held, NOON + timedelta(minutes=4))
     assert found["day"] == {
         "date": FRIDAY,
         "slots": 37,
@@ -120,13 +120,13 @@ async def test_the_standing_tells_of_the_last_day_that_should_be_there(held, ord
 
 async def test_over_the_weekend_friday_is_the_last_day(held, ordered, morning):
     sunday = datetime(2026, 11, 22, 12, tzinfo=KST)
-    found = await standing.read(ordered.world.config, CALENDAR, held, sunday)
+    found = await standing.read_status(ordered.context.config, CALENDAR, held, sunday)
     assert (found["day"]["date"], found["calendar"]["today"]) == (FRIDAY, "Sunday")
     assert found["day"]["absent"] == 42 * 3
 
 
 async def test_without_schedules_only_what_is_stored_is_told(held, morning):
-    found = await standing.read(None, CALENDAR, held, NOON)
+    found = await standing.read_status(None, CALENDAR, held, NOON)
     assert (found["schedules"], found["day"], found["next_slot"]) == ([], None, None)
 
 
@@ -163,7 +163,7 @@ async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_st
 async def test_the_status_is_whole_until_a_daemon_should_have_stored_something(held, database, tmp_path):
     status, out = await command(database, tmp_path, "status", "--json")
     assert (status, json.loads(out)["schedules"]) == (0, ["today"])
-    async with held.session("accounting") as connection:
+    async with held.connection("accounting") as connection:
         await connection.execute("INSERT INTO collector.accounted VALUES ('today', now())")
         await connection.execute(
             "INSERT INTO collector.target (market, sector, exchange) VALUES ('KOSPI', '005', 'KRX')"

@@ -68,7 +68,7 @@ def test_a_day_is_kept_for_as_many_days_as_it_was_asked_for(keep_days):
 async def stored(held):
     """Five old days with a row each, and a walk that was received a moment ago."""
     registry = Registry(held)
-    await registry.number(TARGETS)
+    await registry.register_targets(TARGETS)
     async with held.transaction("storing") as connection:
         for number in range(5):
             day = date(2025, 1, 6) + timedelta(days=number)
@@ -94,7 +94,7 @@ async def received(connection, at):
 
 
 async def days(held):
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         rows = await connection.fetch(
             "SELECT DISTINCT (slot + INTERVAL '9 hours')::date AS day FROM snapshot"
         )

@@ -46,7 +46,7 @@ async def alive(ordered, clock, name="one"):
 
 
 async def states(held):
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         return [tuple(row) for row in await connection.fetch(STATES)]
 
 
@@ -54,7 +54,7 @@ async def absent(held, ordered, until):
     """Slots × targets without a line, from the ledger's first slot to a moment."""
     lines = await states(held)
     first = lines[0][0] if lines else TEN
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         found = expected(ordered).gaps(connection, TEN.date(), TEN.date(), until)
         return [gap async for gap in found if gap.slot >= first and gap.status == "absent"]
 
@@ -75,7 +75,7 @@ async def until_there(held, count, *, status="complete", seconds=120.0):
 
 async def has_ended(held, slot):
     """Whether the sweep of a slot has ended."""
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         query = "SELECT EXISTS (SELECT FROM collector.sweep WHERE slot = $1 AND ended_at IS NOT NULL)"
         return await connection.fetchval(query, slot)
 
@@ -162,7 +162,7 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
     ):
         while not await has_ended(held, closing):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         walked = await connection.fetchval("SELECT sum(rows) FROM walk WHERE slot = $1", closing)
         daily = await connection.fetchval("SELECT count(*) FROM daily WHERE trading_date = '2026-11-20'")
         members = await connection.fetchval("SELECT count(*) FROM membership WHERE valid_to IS NULL")
@@ -203,6 +203,6 @@ async def test_two_daemons_sweep_as_one(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock, "first"), alive(ordered, clock, "second"):
         await until_there(held, 9)
-    async with held.session("looking") as connection:
+    async with held.connection("looking") as connection:
         sweeps = await connection.fetch("SELECT slot, count(*) FROM walk GROUP BY slot")
     assert {row["count"] for row in sweeps} == {3}

@@ -39,7 +39,7 @@ def every_minute(folder, simulator, more=""):
 @pytest.fixture
 async def old(held):
     """Rows of 401 days ago, and a walk of a moment ago."""
-    await Registry(held).number(TARGETS)
+    await Registry(held).register_targets(TARGETS)
     at = now() - 401 * D
     async with held.transaction("storing") as connection:
         await connection.fetchval("SELECT collector.make_days($1, 2)", at.date())

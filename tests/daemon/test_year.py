@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from collector import calendar, schedule, shipped
-from collector.daemon import Daemon, Roster
+from collector.daemon import DaemonService, Timetable
 from collector.errors import Denied, Rejected, Unavailable, Unreadable
 from collector.lease import LeaseLost
 from collector.model import KST, Target
@@ -29,7 +29,7 @@ SCHEDULES = [
     schedule.parse("intraday", universe="boards", every="5m", during="KRX.regular"),
     schedule.parse("close", universe="close", at="KRX.regular.close + 10m"),
 ]
-ROSTER = Roster(SCHEDULES, CALENDAR, {"boards": BOARDS, "close": BOARDS[:2]}, keep_days=400)
+ROSTER = Timetable(SCHEDULES, CALENDAR, {"boards": BOARDS, "close": BOARDS[:2]}, keep_days=400)
 START = datetime(2026, 1, 2, 8, tzinfo=KST)
 
 
@@ -94,14 +94,14 @@ async def live(weather: Weather, days: int) -> tuple[Books, VirtualClock]:
         if crash <= loop.time():
             continue
         kiwoom = ModelKiwoom(books, clock.now, weather.api, weather.latency)
-        daemon = Daemon(assembling(ROSTER, books, kiwoom, weather.database), clock, lambda _: None)
+        daemon = DaemonService(assembling(ROSTER, books, kiwoom, weather.database), clock, lambda _: None)
         with suppress(TimeoutError):
             async with asyncio.timeout(crash - loop.time()):
                 await daemon.run()
         await asyncio.sleep(weather.random.choice((1, 30, 600, 20_000)))
     weather.outages, weather.slow = [], []
     await asyncio.sleep(86_400)
-    daemon = Daemon(assembling(ROSTER, books, ModelKiwoom(books, clock.now)), clock, lambda _: None)
+    daemon = DaemonService(assembling(ROSTER, books, ModelKiwoom(books, clock.now)), clock, lambda _: None)
     with suppress(TimeoutError):
         async with asyncio.timeout(7200):
             await daemon.run()

@@ -59,7 +59,7 @@ class VirtualClock:
         place = bisect_right(self._at, self._loop.time())
         return self.start + timedelta(seconds=self._loop.time()) + self._shifts[place]
 
-    async def reach(self, at: datetime, unless: asyncio.Event) -> None:
+    async def sleep_until(self, at: datetime, unless: asyncio.Event) -> None:
         while (now := self.now()) < at and not unless.is_set():
             place = bisect_right(self._at, self._loop.time())
             left = (at - now).total_seconds()

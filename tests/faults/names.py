@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from collector import wire
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.errors import CollectorError
 from collector.secret import Secret
 from tests.bytes import Visit, answer, serving
@@ -53,7 +53,7 @@ def answer_one(wire: socket.socket) -> None:
 
 async def asked(url: str, timeout: float = 2.0) -> tuple[str, float]:
     began = time.monotonic()
-    async with Api(url, timeout=timeout, user_agent="tests/1", connections=1) as api:
+    async with HttpTransport(url, timeout=timeout, user_agent="tests/1", connections=1) as api:
         try:
             said = str((await api.post(wire.ask_token(Secret("s3ntinel"), Secret("s3ntinel")))).status)
         except CollectorError as error:
@@ -93,7 +93,7 @@ async def moved() -> dict[str, object]:
     """The name gets another address, and the host behind the old one goes away."""
     async with serving(greeting) as first:
         ADDRESSES["here.test"] = "127.0.0.1"
-        async with Api(
+        async with HttpTransport(
             f"http://here.test:{first.port}", timeout=2, user_agent="tests/1", connections=1
         ) as api:
             ask = wire.ask_token(Secret("k"), Secret("s"))
@@ -115,16 +115,16 @@ async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 STOPPED = """
 import os, signal, threading
 from collector import wire
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.cli import world
 from collector.model import Target
 
 async def asking():
-    async with Api("http://slow.test:8021", timeout=60, user_agent="tests/1", connections=1) as api:
+    async with HttpTransport("http://slow.test:8021", timeout=60, user_agent="tests/1", connections=1) as api:
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
         await api.post(wire.ask_prices(Target.of("KOSPI", "001", "KRX")))
 
-world.run(asking())
+world.run_command(asking())
 """
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.stand import OPEN, STILL, as_stored, collecting, fetch, stored
 
@@ -12,7 +12,7 @@ ONE = Target.of("KOSPI", "013", "KRX")
 
 
 async def test_a_stock_that_comes_twice_with_two_prices_is_stored_twice_and_not_certified(
-    database: Address,
+    database: Dsn,
 ) -> None:
     twice = replace(STILL, faults=("foreign_symbol:text=999990",))
     async with Simulator(twice) as simulator, collecting(database, simulator.url, THREE) as collector:
@@ -24,7 +24,7 @@ async def test_a_stock_that_comes_twice_with_two_prices_is_stored_twice_and_not_
     assert await fetch(database, "SELECT count(*) FROM latest") == [(0,)]
 
 
-async def test_prices_that_cannot_be_are_stored_as_they_came(database: Address) -> None:
+async def test_prices_that_cannot_be_are_stored_as_they_came(database: Dsn) -> None:
     odd = replace(STILL, faults=("price_absurd:rows=9",))
     async with Simulator(odd) as simulator, collecting(database, simulator.url, ONE) as collector:
         assert (await collector.sweep(OPEN, "all", [ONE])).is_whole

@@ -12,12 +12,12 @@ import pytest
 
 from collector import migrate, shipped
 from collector.errors import StoreError
-from collector.model import KST, Certificate, Snapshot, Status, Target
-from collector.postgres import Address, Connection, check_server, connect, open_pool
+from collector.model import KST, Certificate, Quote, Status, Target
+from collector.postgres import Connection, Dsn, check_server, connect, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.simulator import Simulator
-from collector.store import Store
+from collector.store import SnapshotStore
 from tests.database import Server
 from tests.proxy import proxied
 from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, reading, snapshots, stored
@@ -31,10 +31,10 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = $1::oi
 
 
 @asynccontextmanager
-async def storing(address: Address) -> AsyncIterator[Store]:
+async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(address, size=3) as pool:
         held = Database(pool, address)
-        store = Store(held, Registry(held))
+        store = SnapshotStore(held, Registry(held))
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI])
         yield store
@@ -55,11 +55,11 @@ async def waits(connection: Connection) -> bool:
     return bool(await connection.fetchval(WAITING, ours))
 
 
-def plain(rows: Sequence[Snapshot]) -> list[tuple[object, ...]]:
+def plain(rows: Sequence[Quote]) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_real_deadlock_costs_the_walk_nothing(database: Address) -> None:
+async def test_a_real_deadlock_costs_the_walk_nothing(database: Dsn) -> None:
     await execute(database, f"ALTER DATABASE {database.database} SET deadlock_timeout = '1s'")
     rival_insert = (
         "INSERT INTO collector.walk (slot, target, status) SELECT $1, id, 'missed' FROM collector.target"
@@ -69,7 +69,7 @@ async def test_a_real_deadlock_costs_the_walk_nothing(database: Address) -> None
         rivalry = rival.transaction()
         await rivalry.start()
         await rival.execute("LOCK TABLE collector.snapshot_20261120")
-        entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+        entering = asyncio.ensure_future(store.save_walk(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
         await until(lambda: waits(observer))
         await rival.execute(rival_insert, SLOT)  # waits for the walk, which waits for the table: a deadlock
         await rivalry.rollback()
@@ -83,11 +83,11 @@ async def test_a_real_deadlock_costs_the_walk_nothing(database: Address) -> None
 @pytest.mark.parametrize(
     "seconds", [0.3, pytest.param(6, marks=pytest.mark.slow)], ids=["for a moment", "beyond the time-out"]
 )
-async def test_a_table_that_somebody_locks_is_waited_for(database: Address, seconds: float) -> None:
+async def test_a_table_that_somebody_locks_is_waited_for(database: Dsn, seconds: float) -> None:
     async with storing(database) as store, connect(database) as admin:
         async with admin.transaction():
             await admin.execute("LOCK TABLE collector.snapshot_20261120")
-            entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+            entering = asyncio.ensure_future(store.save_walk(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
             await until(lambda: waits(admin))
             await asyncio.sleep(seconds)  # nothing may happen meanwhile: there is no event for that
             assert not entering.done()
@@ -95,7 +95,7 @@ async def test_a_table_that_somebody_locks_is_waited_for(database: Address, seco
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
 
 
-async def test_a_database_that_became_read_only_ends_the_sweep_before_a_call(database: Address) -> None:
+async def test_a_database_that_became_read_only_ends_the_sweep_before_a_call(database: Dsn) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, KOSPI) as collector:
         await execute(database, f"ALTER DATABASE {database.database} SET default_transaction_read_only = on")
         await collector.store.database.pool.expire_connections()
@@ -110,7 +110,7 @@ async def test_a_database_that_became_read_only_ends_the_sweep_before_a_call(dat
         assert (await collector.sweep(OPEN, "all", SMALL[:1])).is_whole
 
 
-async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(database: Address) -> None:
+async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(database: Dsn) -> None:
     async with (
         Simulator(STILL) as simulator,
         collecting(database, simulator.url, *SMALL, concurrency=3) as collector,
@@ -128,7 +128,7 @@ async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(d
     assert {target: await stored(database, OPEN, target) for target in SMALL} == served
 
 
-async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobody(database: Address) -> None:
+async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobody(database: Dsn) -> None:
     async with (
         Simulator(STILL) as simulator,
         collecting(database, simulator.url, *SMALL) as collector,
@@ -142,7 +142,7 @@ async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobod
     assert (await fetch(database, count))[0][0] > before
 
 
-async def test_a_sweep_leaves_nothing_behind_that_a_vacuum_would_have_to_clean(database: Address) -> None:
+async def test_a_sweep_leaves_nothing_behind_that_a_vacuum_would_have_to_clean(database: Dsn) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *SMALL) as collector:
         await collector.sweep(OPEN, "all", SMALL)
     dead = (
@@ -152,7 +152,7 @@ async def test_a_sweep_leaves_nothing_behind_that_a_vacuum_would_have_to_clean(d
     assert await fetch(database, dead) == []
 
 
-async def test_a_collation_that_changed_under_the_database_is_warned_of(database: Address) -> None:
+async def test_a_collation_that_changed_under_the_database_is_warned_of(database: Dsn) -> None:
     async with connect(database) as connection:
         kept = await connection.fetchval(
             "SELECT datcollversion FROM pg_database WHERE datname = current_database()"
@@ -165,9 +165,9 @@ async def test_a_collation_that_changed_under_the_database_is_warned_of(database
     assert len(warned) == (1 if kept else 0)
 
 
-async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same(database: Address) -> None:
+async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same(database: Dsn) -> None:
     async with proxied(database) as proxy, storing(proxy.address) as store:
-        entering = asyncio.ensure_future(store.enter(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
+        entering = asyncio.ensure_future(store.save_walk(reading(KOSPI, SLOT, snapshots(150)), COMPLETE))
         for _ in range(10):
             proxy.flows.clear()
             await asyncio.sleep(0.05)  # the slowness is the subject; the walk may end at any time
@@ -178,7 +178,7 @@ async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same
 
 
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
-async def test_a_whole_sweep_goes_through_pgbouncer(database: Address, tmp_path: Path) -> None:
+async def test_a_whole_sweep_goes_through_pgbouncer(database: Dsn, tmp_path: Path) -> None:
     async with (
         proxied(database) as proxy,
         bounced(proxy.address, tmp_path) as address,
@@ -193,7 +193,7 @@ async def test_a_whole_sweep_goes_through_pgbouncer(database: Address, tmp_path:
     assert {target: await stored(database, OPEN, target) for target in SMALL} == served
 
 
-async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Address, server: Server) -> None:
+async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Dsn, server: Server) -> None:
     async with Simulator(STILL) as simulator:
         async with collecting(database, simulator.url, *SMALL) as collector:
             await collector.sweep(OPEN, "all", SMALL[:5])
@@ -209,7 +209,7 @@ async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Add
             assert {target: await stored(backup, OPEN, target) for target in SMALL} == served
 
 
-async def test_a_role_that_owns_the_schema_and_may_nothing_else_does_everything(blank: Address) -> None:
+async def test_a_role_that_owns_the_schema_and_may_nothing_else_does_everything(blank: Dsn) -> None:
     role = f"modest_{blank.database[-12:]}"
     await execute(blank, f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
     await execute(blank, f"GRANT CREATE ON DATABASE {blank.database} TO {role}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.cli.command import config, environment, until
 from tests.stand import OPEN, STILL, TORN, collecting, fetch
@@ -61,7 +61,7 @@ def nowhere(kind: str) -> tuple[int, list[int]]:
 
 @pytest.mark.parametrize("kind", ["a full disk", "a reader that has gone", "a reader that does not read"])
 async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
-    database: Address, tmp_path: Path, simulator: Simulator, kind: str
+    database: Dsn, tmp_path: Path, simulator: Simulator, kind: str
 ) -> None:
     config(tmp_path, *MANY)
     log, descriptors = nowhere(kind)
@@ -76,7 +76,7 @@ async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
 
 @pytest.mark.slow  # a sweep that cannot reach the API waits a minute for it
 async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
-    database: Address, tmp_path: Path, simulator: Simulator
+    database: Dsn, tmp_path: Path, simulator: Simulator
 ) -> None:
     config(tmp_path, *MANY)
     env = environment(simulator.url, database)
@@ -91,7 +91,7 @@ async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     assert ran_out
 
 
-async def test_a_bug_in_one_walk_ends_the_sweep_and_is_seen(database: Address, simulator: Simulator) -> None:
+async def test_a_bug_in_one_walk_ends_the_sweep_and_is_seen(database: Dsn, simulator: Simulator) -> None:
     begun = 0
 
     def may_begin() -> bool:
@@ -114,9 +114,7 @@ def reached(simulator: Simulator, count: int) -> bool:
 
 
 @pytest.mark.slow
-async def test_a_storm_of_starts_costs_one_token_and_each_page_once(
-    database: Address, tmp_path: Path
-) -> None:
+async def test_a_storm_of_starts_costs_one_token_and_each_page_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *MANY)
     async with Simulator(replace(STILL, latency=timedelta(milliseconds=30))) as simulator:
         env = environment(simulator.url, database)

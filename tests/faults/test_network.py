@@ -11,10 +11,10 @@ from functools import partial
 import pytest
 
 from collector import wire
-from collector.api import BODY_LIMIT, Api
+from collector.api import BODY_LIMIT, HttpTransport
 from collector.errors import CollectorError, Unavailable, Unreadable
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Simulator
 from tests.bytes import Visit, answer, serving
 from tests.stand import OPEN, STILL, as_stored, collecting, fetch, stored
@@ -27,8 +27,8 @@ MANY = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 20)]
 ASK = wire.ask_prices(ONE)
 
 
-def client(url: str, *, timeout: float = 60.0) -> Api:
-    return Api(url, timeout=timeout, user_agent="collector-tests/1", connections=4)
+def client(url: str, *, timeout: float = 60.0) -> HttpTransport:
+    return HttpTransport(url, timeout=timeout, user_agent="collector-tests/1", connections=4)
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def test_an_answer_that_stalls_costs_five_seconds_of_the_ten() -> None:
         assert 5 <= await seconds_until_given_up(server.url, 90) < 60
 
 
-async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database: Address) -> None:
+async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database: Dsn) -> None:
     async with collecting(database, "http://127.0.0.1:9", ONE) as collector:
         sweep = await collector.sweep(OPEN, "all", [ONE])
     [[status, error]] = await fetch(database, "SELECT status, error FROM walk")
@@ -106,7 +106,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 async def test_a_page_that_is_reset_is_asked_again_with_the_same_key(
-    database: Address, simulator: Simulator
+    database: Dsn, simulator: Simulator
 ) -> None:
     before = simulator.api.book.count
     simulator.api.faults.put(
@@ -126,7 +126,7 @@ def arrivals_of(simulator: Simulator, before: int) -> list[tuple[float, str]]:
     return [(float(str(one["arrived"])), str(one["answer"])) for one in lines if one["api_id"] == "ka20002"]
 
 
-async def test_retries_take_their_turn_at_the_pace(database: Address, simulator: Simulator) -> None:
+async def test_retries_take_their_turn_at_the_pace(database: Dsn, simulator: Simulator) -> None:
     before = simulator.api.book.count
     simulator.api.faults.put([f"reset_before:sector={target.sector},times=1" for target in MANY[::3]])
     async with collecting(database, simulator.url, *MANY, requests_per_second=10) as collector:
@@ -222,7 +222,7 @@ AWAY = {
 
 @pytest.mark.parametrize("form", AWAY)
 async def test_maintenance_stops_everybody_and_one_request_asks_whether_it_is_over(
-    database: Address, simulator: Simulator, form: str
+    database: Dsn, simulator: Simulator, form: str
 ) -> None:
     before = simulator.api.book.count
     simulator.api.faults.put([f"{AWAY[form]}api=ka20002,first=5"])
@@ -278,7 +278,7 @@ async def test_after_1000_cancelled_requests_each_answer_still_belongs_to_its_re
     at_once = asyncio.Semaphore(16)
     async with (
         serving(echoing_late) as server,
-        Api(server.url, timeout=60, user_agent="tests/1", connections=16) as api,
+        HttpTransport(server.url, timeout=60, user_agent="tests/1", connections=16) as api,
     ):
         found = await asyncio.gather(*map(asked, range(1000)))
         assert (await asked(3))[1]

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Options, Simulator
 from tests.bytes import Visit, serving
 from tests.cli.command import config, environment, until
@@ -51,7 +51,7 @@ def held_in(group: Path) -> int:
     reason="needs root and a memory control group of version 1",
 )
 async def test_a_sweep_that_the_kernel_kills_for_its_memory_is_taken_up_by_the_next(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, *MANY)
     slow = replace(STILL, latency=timedelta(milliseconds=40))
@@ -76,7 +76,7 @@ async def test_a_sweep_that_the_kernel_kills_for_its_memory_is_taken_up_by_the_n
 
 
 async def test_a_kill_while_a_token_is_asked_for_leaves_nothing_half_of_it(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     config(tmp_path, ONE)
     async with Simulator(replace(STILL, faults=("token_slow:seconds=20",))) as simulator:
@@ -92,7 +92,7 @@ async def test_a_kill_while_a_token_is_asked_for_leaves_nothing_half_of_it(
 
 
 async def test_a_configuration_half_written_or_swapped_is_taken_whole_or_not_at_all(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
@@ -127,7 +127,7 @@ async def refusing(visit: Visit) -> None:
 
 
 async def test_a_daemon_that_the_database_lets_not_in_ends_at_once_and_has_called_nobody(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     async with Simulator(Options(quota=0)) as simulator, serving(refusing) as server:
         path = write(tmp_path, simulator.url)
@@ -142,7 +142,7 @@ async def test_a_daemon_that_the_database_lets_not_in_ends_at_once_and_has_calle
 
 
 async def test_a_daemon_waits_for_a_read_only_database_to_be_a_primary_again(
-    database: Address, tmp_path: Path
+    database: Dsn, tmp_path: Path
 ) -> None:
     demoted = f"ALTER DATABASE {database.database} SET default_transaction_read_only"
     elsewhere = replace(database, database="postgres")

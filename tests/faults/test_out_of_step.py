@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from collector.backfill.history import History
-from collector.bar_store import Stretch
+from collector.backfill.history import HistoryReader
+from collector.bar_store import MissingRange
 from collector.model import Bar, Status, Target
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from collector.simulator import Simulator
-from collector.tally import Tally
+from collector.tally import SweepProgress
 from tests.stand import OPEN, STILL, collecting
 from tests.torture import judge
 
@@ -38,7 +38,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("switch", "at_once"), CASES)
-async def test_what_is_certified_is_no_other_requests(database: Address, switch: str, at_once: int) -> None:
+async def test_what_is_certified_is_no_other_requests(database: Dsn, switch: str, at_once: int) -> None:
     async with Simulator(replace(STILL, faults=(switch,))) as simulator, connect(database) as connection:
         async with collecting(database, simulator.url, *TARGETS, concurrency=at_once) as collector:
             sweep = await collector.sweep(OPEN, "all", TARGETS)
@@ -50,23 +50,23 @@ SYMBOLS = ["005930", "000660", "035720", "069500", "035420", "051910"]
 OLDEST, NEWEST = date(2022, 11, 21), date(2026, 11, 19)
 
 
-async def histories(address: Address, *faults: str) -> list[list[Bar]]:
+async def histories(address: Dsn, *faults: str) -> list[list[Bar]]:
     """The bars of each page: long histories of a few listings, three at a time."""
     options = replace(STILL, faults=faults)
     async with Simulator(options) as simulator, collecting(address, simulator.url) as collector:
         at_once = asyncio.Semaphore(3)
 
         async def read(symbol: str) -> list[list[Bar]]:
-            stretch = Stretch(symbol, OLDEST, NEWEST, 1000, OLDEST)
+            stretch = MissingRange(symbol, OLDEST, NEWEST, 1000, OLDEST)
             async with at_once:
-                history = History(collector.kiwoom, stretch, Tally(), adjusted=False)
+                history = HistoryReader(collector.kiwoom, stretch, SweepProgress(), adjusted=False)
                 return [list(page.bars) for page in (await history.read(NEWEST)).pages]
 
         return await asyncio.gather(*map(read, SYMBOLS))
 
 
 @pytest.mark.parametrize("switch", ["surplus_answer:ms=0.2", "surplus_answer:ms=5", "unasked_408:ms=0.2"])
-async def test_a_history_is_no_other_listings(database: Address, switch: str) -> None:
+async def test_a_history_is_no_other_listings(database: Dsn, switch: str) -> None:
     expected = await histories(database)
     assert await histories(database, switch) == expected
     assert any(len(pages) > 1 for pages in expected)

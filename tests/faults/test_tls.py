@@ -26,12 +26,12 @@ PEM = serialization.Encoding.PEM
 CLIENT = """
 import asyncio, json, sys
 from collector import wire
-from collector.api import Api
+from collector.api import HttpTransport
 from collector.errors import CollectorError
 from collector.secret import Secret
 
 async def asked(url):
-    async with Api(url, timeout=3, user_agent="tests/1", connections=1) as api:
+    async with HttpTransport(url, timeout=3, user_agent="tests/1", connections=1) as api:
         try:
             return str((await api.post(wire.ask_token(Secret("s3ntinel"), Secret("s3ntinel")))).status)
         except CollectorError as error:

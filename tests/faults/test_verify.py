@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
-from collector.postgres import Address, open_pool
+from collector.model import KST, Certificate, Quote, Remark, Status, Target
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
-from collector.verify import Damage, Findings, verify
+from collector.store import SnapshotStore
+from collector.verify import Findings, Mismatch, verify
 from tests.database import Server
 from tests.stand import execute, reading, snapshots
 
@@ -23,28 +23,28 @@ SUSPECT = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))
 
 
 @asynccontextmanager
-async def storing(address: Address) -> AsyncIterator[Store]:
+async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(address, size=2) as pool:
         held = Database(pool, address)
-        store = Store(held, Registry(held))
+        store = SnapshotStore(held, Registry(held))
         await store.registry.open()
         await store.begin_sweep(SLOT, "all", [KOSPI, KOSDAQ])
         yield store
 
 
-async def verified(address: Address, first: date = DAY, last: date = DAY) -> tuple[list[Damage], Findings]:
+async def verified(address: Dsn, first: date = DAY, last: date = DAY) -> tuple[list[Mismatch], Findings]:
     async with open_pool(address, size=1) as pool:
         findings = Findings()
         return [each async for each in verify(Database(pool, address), first, last, findings)], findings
 
 
-async def test_what_nobody_touched_is_whole_and_a_day_that_is_dropped_is_no_damage(database: Address) -> None:
+async def test_what_nobody_touched_is_whole_and_a_day_that_is_dropped_is_no_damage(database: Dsn) -> None:
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, snapshots(250)), COMPLETE)
-        await store.enter(reading(KOSDAQ, SLOT, snapshots(30, first=500)), SUSPECT)
+        await store.save_walk(reading(KOSPI, SLOT, snapshots(250)), COMPLETE)
+        await store.save_walk(reading(KOSDAQ, SLOT, snapshots(30, first=500)), SUSPECT)
         later = SLOT + timedelta(minutes=5)
-        await store.enter(reading(KOSPI, later, []), COMPLETE)
-        await store.enter_failure(later, KOSDAQ, error="Rejected: no", attempts=1)
+        await store.save_walk(reading(KOSPI, later, []), COMPLETE)
+        await store.save_failure(later, KOSDAQ, error="Rejected: no", attempts=1)
     assert await verified(database) == ([], Findings(walks=3, rows=280))
     await execute(database, "SELECT collector.drop_day('2026-11-20')")
     assert await verified(database) == ([], Findings(not_kept=3))
@@ -81,13 +81,13 @@ MISDEEDS = {
 
 
 @pytest.fixture(scope="module")
-async def found(server: Server, template: str) -> AsyncIterator[Mapping[str, Sequence[Damage]]]:
+async def found(server: Server, template: str) -> AsyncIterator[Mapping[str, Sequence[Mismatch]]]:
     """What is found of each misdeed, every one done to a walk of its own, with one sound walk among them."""
     slots = {name: SLOT + timedelta(minutes=number) for number, name in enumerate(["sound", *MISDEEDS])}
     async with server.database(template=template) as address:
         async with storing(address) as store:
             for number, slot in enumerate(slots.values()):
-                await store.enter(reading(KOSPI, slot, snapshots(20, first=20 * number)), COMPLETE)
+                await store.save_walk(reading(KOSPI, slot, snapshots(20, first=20 * number)), COMPLETE)
         for name, (statement, _) in MISDEEDS.items():
             await execute(address, statement, slots[name])
         damage, findings = await verified(address)
@@ -96,20 +96,22 @@ async def found(server: Server, template: str) -> AsyncIterator[Mapping[str, Seq
 
 
 @pytest.mark.parametrize("name", MISDEEDS)
-async def test_whatever_was_done_to_a_walk_is_found(found: Mapping[str, Sequence[Damage]], name: str) -> None:
+async def test_whatever_was_done_to_a_walk_is_found(
+    found: Mapping[str, Sequence[Mismatch]], name: str
+) -> None:
     [damage] = found[name]
     assert damage.target == str(KOSPI)
     assert MISDEEDS[name][1] in damage.what
 
 
 async def test_a_sound_walk_beside_damaged_ones_is_left_in_peace(
-    found: Mapping[str, Sequence[Damage]],
+    found: Mapping[str, Sequence[Mismatch]],
 ) -> None:
     assert found["sound"] == []
 
 
-async def test_prices_that_cannot_be_are_counted_and_are_no_damage(database: Address) -> None:
-    sound = Snapshot("000000", "삼성전자", 100, 0, 0, 3, 10, 101, 99, 100, 110, 90)
+async def test_prices_that_cannot_be_are_counted_and_are_no_damage(database: Dsn) -> None:
+    sound = Quote("000000", "삼성전자", 100, 0, 0, 3, 10, 101, 99, 100, 110, 90)
     rows = [
         sound,
         sound._replace(symbol="000001", high=89),
@@ -118,5 +120,5 @@ async def test_prices_that_cannot_be_are_counted_and_are_no_damage(database: Add
         sound._replace(symbol="000004", price=None, volume=0, open=None, high=None, low=None),
     ]
     async with storing(database) as store:
-        await store.enter(reading(KOSPI, SLOT, rows), COMPLETE)
+        await store.save_walk(reading(KOSPI, SLOT, rows), COMPLETE)
     assert await verified(database) == ([], Findings(walks=1, rows=5, odd=3))

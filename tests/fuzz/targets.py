@@ -18,7 +18,7 @@ from collector.config import Environment
 from collector.errors import ApiError, CollectorError, ConfigError, Denied, Unreadable
 from collector.model import Exchange, Market
 from collector.postgres import address
-from collector.wire import Reply, read_bars, read_prices, read_revoked, read_sectors, read_token
+from collector.wire import ApiResponse, read_bars, read_prices, read_revoked, read_sectors, read_token
 from tests.fuzz import slow_schedule
 from tests.wire import slow
 
@@ -44,8 +44,8 @@ def _or_refusal(read: Callable[[], object], *kinds: type[Exception]) -> object:
         return error
 
 
-def _last(body: bytes) -> Reply:
-    return Reply(200, (("cont-yn", "N"),), body)
+def _last(body: bytes) -> ApiResponse:
+    return ApiResponse(200, (("cont-yn", "N"),), body)
 
 
 def _is_deep(body: bytes) -> bool:
@@ -94,7 +94,7 @@ def _bars_agree(data: bytes, found: Any) -> None:
     assert len(found.bad) == expected.count(None), "other rows in quarantine"
 
 
-_READERS: Mapping[str, Callable[[Reply], object]] = {
+_READERS: Mapping[str, Callable[[ApiResponse], object]] = {
     "ka20002": lambda reply: read_prices(reply, Exchange.NXT),
     "ka10081": lambda reply: read_bars(reply, SYMBOL),
     "ka10101": lambda reply: read_sectors(reply, Market.KOSPI),
@@ -103,13 +103,13 @@ _READERS: Mapping[str, Callable[[Reply], object]] = {
 }
 
 
-def _reply(data: bytes) -> Reply:
+def _reply(data: bytes) -> ApiResponse:
     """A status, headers a line each, an empty line, the body: as HTTP writes it, nearly."""
     head, _, body = data.partition(b"\n\n")
     status, *lines = head.decode("utf-8", "surrogateescape").split("\n")
     number = int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 200
     pairs = (line.partition(":") for line in lines if ":" in line)
-    return Reply(number, [(name, value) for name, _, value in pairs], body)
+    return ApiResponse(number, [(name, value) for name, _, value in pairs], body)
 
 
 def _envelope(data: bytes) -> dict[str, object]:
@@ -228,7 +228,7 @@ _PASSWORD = "sw0rdfish"  # what no complaint may show
 
 
 def _address(data: bytes) -> object:
-    return _or_refusal(lambda: address.parse(data.decode("utf-8", "surrogateescape")), ConfigError)
+    return _or_refusal(lambda: address.parse_dsn(data.decode("utf-8", "surrogateescape")), ConfigError)
 
 
 def _address_agrees(data: bytes, found: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from collector.cli.main import VERBS
 from collector.model import Target
-from collector.postgres import Address, open_pool
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.simulator import Simulator
 from tests.cli.command import config, environment
@@ -77,7 +77,7 @@ async def test_help_stays(verb: str, tmp_path: Path) -> None:
     agree(f"help/{verb or 'collector'}.txt", out)
 
 
-async def test_the_public_schema_stays(database: Address) -> None:
+async def test_the_public_schema_stays(database: Dsn) -> None:
     columns = [f"{table}.{column} {kind}" for table, column, kind in await fetch(database, COLUMNS)]
     functions = [
         f"{name}({arguments}) -> {result}" for name, arguments, result in await fetch(database, FUNCTIONS)
@@ -85,7 +85,7 @@ async def test_the_public_schema_stays(database: Address) -> None:
     agree("schema.txt", "\n".join([*columns, "", *functions, ""]))
 
 
-async def test_metric_names_and_labels_stay(database: Address) -> None:
+async def test_metric_names_and_labels_stay(database: Dsn) -> None:
     async with open_pool(database, size=3) as pool:
         await stage.fill(Database(pool, database))
     async with stage.page(database) as page:
@@ -106,7 +106,7 @@ def shape(line: str) -> str:
     return f"{name}{{{','.join(names)}}}" if names else name
 
 
-async def test_log_events_of_a_sweep_stay(database: Address, tmp_path: Path) -> None:
+async def test_log_events_of_a_sweep_stay(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(replace(STILL, faults=FAULTS)) as simulator:
         path = config(tmp_path, *TARGETS)
         env = environment(simulator.url, database)

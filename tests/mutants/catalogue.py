@@ -22,13 +22,13 @@ STORING = (
         "the ledger stands outside the transaction",
         "collector/store.py",
         'self.database.transaction(f"storing {reading.target}")',
-        'self.database.session(f"storing {reading.target}")',
+        'self.database.connection(f"storing {reading.target}")',
         ("tests/test_store.py::test_the_ledger_and_the_rows_are_of_one_transaction",),
     ),
     Mutant(
         "an error at COMMIT is taken for a failure",
         "collector/store.py",
-        "if again and await self._is_there(reading, certificate.status):",
+        "if again and await self._was_committed(reading, certificate.status):",
         "if again and False:",
         ("tests/test_store.py::test_a_lost_answer_to_commit_is_looked_up",),
     ),
@@ -110,35 +110,35 @@ SHARING = (
     Mutant(
         "each program has a limit of its own",
         "collector/quota.py",
-        "Places(key, per_second)",
-        'Places(f"{key} {id(self)}", per_second)',
+        "PermitStore(key, per_second)",
+        'PermitStore(f"{key} {id(self)}", per_second)',
         ("tests/test_quota.py::test_two_programs_have_one_quota_between_them",),
     ),
     Mutant(
         "one request a second too many",
         "collector/places.py",
         "FROM generate_series(1, $3) AS number",
-        "FROM generate_series(0, $3) AS number",
+        "FROM generate_series(0, $3) AS permit_id",
         ("tests/test_quota.py::test_as_many_may_ask_at_once_as_the_quota_has_and_the_next_waits",),
     ),
     Mutant(
         "what the server grants is not heeded",
         "collector/places.py",
         "if granted is not None and granted > 0:",
-        "if granted == 0:",
+        "if granted_quotas == 0:",
         ("tests/test_quota.py::test_what_the_server_grants_holds_at_once_and_for_programs_to_come",),
     ),
     Mutant(
         "a refusal holds nobody",
         "collector/places.py",
-        "await connection.execute(_HOLD, self._key, api_id, pace.HOLD)",
-        "await connection.execute(_HOLD, self._key, api_id, timedelta(0))",
+        "await connection.execute(_PAUSE, self._key, api_id, pace.COOLDOWN)",
+        "await connection.execute(_PAUSE, self._key, api_id, timedelta(0))",
         ("tests/test_quota.py::test_a_refusal_holds_the_other_program_too",),
     ),
     Mutant(
         "who is cancelled keeps its place",
         "collector/quota.py",
-        "            await self.give_back([place])\n            raise\n",
+        "            await self.release([permit])\n            raise\n",
         "            raise\n",
         ("tests/test_quota.py::test_who_is_cancelled_gives_back_its_place",),
     ),
@@ -148,28 +148,28 @@ SHARING = (
         "SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)\n"
         "WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4",
         "SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)\n"
-        "WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND (free_at = $4 OR true)",
+        "WHERE key = $1 AND api_id = $2 AND permit_id = $3 AND booked AND (free_at = $4 OR true)",
         ("tests/test_quota.py::test_who_was_frozen_leaves_a_place_that_is_anothers_by_now_alone",),
     ),
     Mutant(
         "who was frozen sends all the same",
         "collector/quota.py",
-        "if any(place.is_void() for place in self._places):",
-        "if not self._places:",
+        "if any(permit.is_expired() for permit in self._permits):",
+        "if not self._permits:",
         ("tests/test_quota.py::test_who_was_frozen_between_its_start_and_sending_does_not_send",),
     ),
     Mutant(
         "a place is free before its request can have arrived",
         "collector/pace.py",
         "WINDOW - timedelta(seconds=answered_ago + certain)",
-        "WINDOW - timedelta(seconds=answered_ago + certain + 0.1)",
+        "WINDOW - timedelta(seconds=answered_ago + lower_bound + 0.1)",
         ("tests/test_pace.py::test_a_place_is_free_a_second_after_its_request_arrived_at_the_latest",),
     ),
     Mutant(
         "a token is renewed without looking whether another program did",
         "collector/token.py",
-        "if found is not None and self._is_usable(found, failed):",
-        "if found is not None and failed is None and self._is_live(found):",
+        "if stored is not None and self._is_usable(stored, failed):",
+        "if stored is not None and failed is None and self._is_live(stored):",
         ("tests/test_token.py::test_a_dead_token_is_renewed_once_for_everybody",),
     ),
     Mutant(
@@ -182,8 +182,8 @@ SHARING = (
     Mutant(
         "a token is used to its very end",
         "collector/token.py",
-        "return _Held(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)",
-        "return _Held(value, expires_at, expires_at)",
+        "return _CachedToken(value, expires_at - min(MARGIN, (expires_at - issued_at) / 10), expires_at)",
+        "return _CachedToken(value, expires_at, expires_at)",
         ("tests/test_token.py::test_a_token_is_renewed_ten_minutes_before_its_end",),
     ),
     Mutant(
@@ -241,8 +241,8 @@ ASKING = (
     Mutant(
         "a walk goes on after its token died",
         "collector/kiwoom.py",
-        "                    trace.renewals += 1\n                    raise\n",
-        "                    trace.renewals += 1\n",
+        "                    counter.renewals += 1\n                    raise\n",
+        "                    counter.renewals += 1\n",
         ("tests/test_collect.py::test_a_walk_whose_token_died_between_two_pages_begins_anew",),
     ),
     Mutant(
@@ -297,8 +297,8 @@ ASKING = (
     Mutant(
         "wait_for, which loses cancellations",
         "collector/quota.py",
-        "            async with asyncio.timeout(_POLL):\n                await self.given_back.wait()",
-        "            await asyncio.wait_for(self.given_back.wait(), _POLL)",
+        "            async with asyncio.timeout(_POLL):\n                await self.permit_released.wait()",
+        "            await asyncio.wait_for(self.permit_released.wait(), _POLL)",
         ("tests/test_rules.py::test_every_module_keeps_the_rule",),
     ),
 )
@@ -358,22 +358,22 @@ READING = (
     Mutant(
         "a price keeps its direction",
         "collector/wire/fields.py",
-        "return abs(signed(text)) or None",
-        "return signed(text) or None",
+        "return abs(parse_signed(text)) or None",
+        "return parse_signed(text) or None",
         ("tests/wire/test_fields.py::test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote",),
     ),
     Mutant(
         "no quote is 0",
         "collector/wire/fields.py",
-        "return abs(signed(text)) or None",
-        "return abs(signed(text))",
+        "return abs(parse_signed(text)) or None",
+        "return abs(parse_signed(text))",
         ("tests/wire/test_fields.py::test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote",),
     ),
     Mutant(
         "a rate passes through a float",
         "collector/wire/fields.py",
-        'number = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))',
-        'number = int(float(f"{_digits(match[2])}.{match[3] or 0}") * 100)',
+        'value = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))',
+        'value = int(float(f"{_digits(match[2])}.{match[3] or 0}") * 100)',
         ("tests/wire/test_fields.py::test_a_rate_is_read_in_basis_points",),
     ),
     Mutant(
@@ -489,8 +489,8 @@ JUDGING = (
     Mutant(
         "a slot falls due at two looks at the clock",
         "collector/schedule/__init__.py",
-        "return timetable(schedules, calendar, after + datetime.resolution,",
-        "return timetable(schedules, calendar, after,",
+        "return merge_slots(schedules, calendar, after + datetime.resolution,",
+        "return merge_slots(schedules, calendar, after,",
         ("tests/test_schedule.py::test_a_slot_falls_due_at_the_look_that_reaches_it_and_at_no_later_one",),
     ),
 )
@@ -513,7 +513,7 @@ SURVIVORS = (
     Mutant(
         "rows of which the ledger tells nothing are dropped with their day",
         "collector/cold/archive.py",
-        "    if found != known:\n",
+        "    if row_count != known:\n",
         "    if False:\n",
         ("tests/cold/test_archive.py::test_rows_of_which_the_ledger_tells_nothing_keep_their_day",),
     ),
@@ -527,8 +527,8 @@ SURVIVORS = (
     Mutant(
         "any walk of the slot is taken for ours",
         "collector/store.py",
-        "return bool(found == reading.requested_at)",
-        "return bool(found)",
+        "return bool(requested_at == reading.requested_at)",
+        "return bool(requested_at)",
         ("tests/test_store.py::test_a_walk_that_another_program_stored_is_not_taken_for_ours",),
     ),
     Mutant(

@@ -72,9 +72,9 @@ class Client:
             walked.append(await self.page(sector, exchange, walked[-1].headers["next-key"]))
         return walked
 
-    async def bars(self, symbol: str, base: str, key: str = "", adjusted: str = "0") -> Got:
+    async def bars(self, symbol: str, base: str, page_key: str = "", adjusted: str = "0") -> Got:
         fields = {"stk_cd": symbol, "base_dt": base, "upd_stkpc_tp": adjusted}
-        again = {"cont_yn": "Y", "next_key": key} if key else {}
+        again = {"cont_yn": "Y", "next_key": page_key} if page_key else {}
         return await self.post("/api/dostk/chart", "ka10081", fields, **again)
 
     async def control(self, method: str, path: str, content: object = None) -> Any:

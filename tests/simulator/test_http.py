@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.simulator.http import Answer, Connection, Request
+from collector.simulator.http import Connection, HttpRequest, HttpResponse
 
 BODY = json.dumps({"a": "값"}).encode()
 PLAIN = b"POST /x?y=1 HTTP/1.1\r\nHost: h\r\nApi-Id: ka1\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -18,9 +18,9 @@ CHUNKED = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%x;e=1\r\n%b\r
 )
 
 
-async def echo(request: Request) -> Answer:
+async def echo(request: HttpRequest) -> HttpResponse:
     body = json.dumps([request.method, request.path, request.query, request.body.decode()]).encode()
-    return Answer(200, (("x", "1"),), body)
+    return HttpResponse(200, (("x", "1"),), body)
 
 
 async def exchange(pieces: list[bytes], answers: int) -> bytes:

@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from collector.model import KST, Exchange
-from collector.sectors import shipped
-from collector.simulator import Market, ticks
-from collector.simulator.listings import Kind, Listing, universe
+from collector.sectors import bundled_sectors
+from collector.simulator import SimulatedMarket, ticks
+from collector.simulator.listings import Listing, ListingKind, universe
 from collector.simulator.sessions import Sessions
 
-MARKET = Market()
+MARKET = SimulatedMarket()
 OPEN = datetime(2026, 11, 20, 11, 3, 7, tzinfo=KST)
 LISTINGS = tuple(MARKET.listings.values())
 ON_NXT = tuple(listing for listing in LISTINGS if listing.is_on_nxt)
@@ -47,23 +47,29 @@ def test_sectors_have_the_sizes_that_were_seen(sector: str, size: int) -> None:
 
 
 def test_a_sector_of_the_table_is_empty_only_if_it_has_no_members_by_nature() -> None:
-    table = shipped()
+    table = bundled_sectors()
     empty = {code for code in table if not MARKET.members(code, Exchange.KRX)}
     assert empty == {code for code, sector in table.items() if sector.index_only}
 
 
 def test_the_industries_part_the_common_stock_of_their_board() -> None:
-    industries = [code for code, sector in shipped().items() if sector.kind == "industry" and code < "100"]
+    industries = [
+        code for code, sector in bundled_sectors().items() if sector.kind == "industry" and code < "100"
+    ]
     stood = Counter(listing.symbol for code in industries for listing in MARKET.members(code, Exchange.KRX))
     commons = {
-        listing.symbol for listing in MARKET.members("001", Exchange.KRX) if listing.kind is Kind.COMMON
+        listing.symbol
+        for listing in MARKET.members("001", Exchange.KRX)
+        if listing.kind is ListingKind.COMMON
     }
     assert set(stood) == commons
     assert set(stood.values()) == {1}
 
 
 def test_kospi_kosdaq_and_kospi200_on_all_exchanges_hold_about_thirty_thousand_rows() -> None:
-    wanted = [code for code, sector in shipped().items() if sector.market in ("KOSPI", "KOSDAQ", "KOSPI200")]
+    wanted = [
+        code for code, sector in bundled_sectors().items() if sector.market in ("KOSPI", "KOSDAQ", "KOSPI200")
+    ]
     assert (
         29_000 < sum(len(MARKET.members(code, exchange)) for code in wanted for exchange in Exchange) < 31_000
     )
@@ -71,7 +77,7 @@ def test_kospi_kosdaq_and_kospi200_on_all_exchanges_hold_about_thirty_thousand_r
 
 def test_no_fund_trades_on_nxt() -> None:
     assert len(ON_NXT) == 606
-    assert {listing.kind for listing in ON_NXT} == {Kind.COMMON}
+    assert {listing.kind for listing in ON_NXT} == {ListingKind.COMMON}
 
 
 def test_symbols_and_names_are_unique_and_some_symbols_hold_letters() -> None:
@@ -262,7 +268,7 @@ def test_nxt_stands_between_its_sessions(closes: datetime, before: datetime, ope
     assert MARKET.rows("013", Exchange.NXT, opens) != shown
 
 
-LATE = Market(sessions=Sessions(after_market_moves=True))
+LATE = SimulatedMarket(sessions=Sessions(after_market_moves=True))
 """The market of those who believe that KRX's after-market moves what ka20002 shows."""
 
 

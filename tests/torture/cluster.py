@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from collector import migrate, shipped
 from collector.embedded import binaries, keeper
-from collector.postgres import Address, Connection, connect
+from collector.postgres import Connection, Dsn, connect
 from tests.wall import Wall
 
 SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "autovacuum_naptime=5s")
@@ -35,7 +35,7 @@ class Cluster:
         self._log = (folder / "server.log").open("ab")
         self._child: subprocess.Popen[bytes]
         self._environment = {**os.environ, **(wall.environment if wall else {})}
-        self.address = Address(host=str(self._run), database="postgres", user="postgres")
+        self.address = Dsn(host=str(self._run), database="postgres", user="postgres")
 
     async def start(self) -> None:
         """Come up, whatever was done to it before."""
@@ -89,7 +89,7 @@ class Cluster:
                 os.kill(each, number)
 
     @asynccontextmanager
-    async def database(self, options: str = "") -> AsyncIterator[Address]:
+    async def database(self, options: str = "") -> AsyncIterator[Dsn]:
         """A copy of the template, gone afterwards, whoever is in it."""
         name = f"torture_{uuid4().hex[:12]}"
         async with connect(self.address) as connection:

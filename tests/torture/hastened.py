@@ -16,7 +16,7 @@ from pathlib import Path
 
 from collector import log
 from collector.cli import running
-from collector.daemon import Daemon
+from collector.daemon import DaemonService
 from tests.daemon.real import FastClock
 
 EVERY = 0.2
@@ -94,8 +94,10 @@ async def hastened(
 
 
 async def _live(config: Path, start: datetime, speed: float) -> None:
-    order = running.Order(config, force=True)
-    daemon = Daemon(lambda: running.assembled(order, "hastened"), FastClock(start, speed), lambda _: None)
+    order = running.ReloadableConfig(config, force=True)
+    daemon = DaemonService(
+        lambda: running.open_daemon(order, "hastened"), FastClock(start, speed), lambda _: None
+    )
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell_size())
         await daemon.run()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from collector.postgres import Address
+from collector.postgres import Dsn
 from tests.torture.messages import Asked, Told
 
 Take = Callable[[bytes], Iterator[tuple[bytes, bytes, str | None]]]
@@ -89,7 +89,7 @@ class Tap:
     `longest` is the longest that a client has waited for an answer, in seconds, up to when it gave up; and for what.
     """
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Dsn) -> None:
         self.target = target
         self.address = target
         self.heard: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class Tap:
 
 
 @asynccontextmanager
-async def tapped(target: Address) -> AsyncIterator[Tap]:
+async def tapped(target: Dsn) -> AsyncIterator[Tap]:
     """A tap before a server that listens on a socket in the file system."""
     tap = Tap(target)
     async with await asyncio.start_server(tap.serve, "127.0.0.1", 0, limit=1 << 20) as listener:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from collector.model import Target
-from collector.postgres import Address, connect
+from collector.postgres import Dsn, connect
 from collector.simulator import Simulator
 from tests.stand import STILL, collecting, execute
 from tests.torture import judge
@@ -30,7 +30,7 @@ TARGET = Target.of("KOSPI", "013", "KRX")
     ],
     ids=["nothing", "a row gone", "a price", "a place", "all twice", "no ledger", "no rows"],
 )
-async def test_the_judge_notices(database: Address, sabotage: str, kinds: set[str]) -> None:
+async def test_the_judge_notices(database: Dsn, sabotage: str, kinds: set[str]) -> None:
     async with Simulator(STILL) as simulator, connect(database) as connection:
         async with collecting(database, simulator.url, TARGET) as collector:
             await collector.sweep(now(), "all", [TARGET])
@@ -40,7 +40,7 @@ async def test_the_judge_notices(database: Address, sabotage: str, kinds: set[st
     assert {line.partition(":")[0] for line in found} == kinds
 
 
-async def test_the_judge_notices_what_is_fetched_again(database: Address) -> None:
+async def test_the_judge_notices_what_is_fetched_again(database: Dsn) -> None:
     async with Simulator(STILL) as simulator:
         async with collecting(database, simulator.url, TARGET) as collector:
             await collector.sweep(now(), "all", [TARGET])

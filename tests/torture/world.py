@@ -13,7 +13,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from collector.model import Target
-from collector.postgres import Address, Connection, connect
+from collector.postgres import Connection, Dsn, connect
 from collector.simulator import Options, Simulator
 from tests.cli.command import Process, environment, started
 from tests.stand import STILL, yaml
@@ -33,7 +33,7 @@ PATIENT = 120.0
 
 
 @asynccontextmanager
-async def judging(address: Address) -> AsyncIterator[Connection]:
+async def judging(address: Dsn) -> AsyncIterator[Connection]:
     """The judge's own session, which waits for what the dead still hold."""
     async with connect(address, statement_timeout=PATIENT) as connection:
         await connection.execute("SET lock_timeout = 0")
@@ -47,7 +47,7 @@ class Stage:
     folder: Path
     targets: Sequence[Target]
     simulator: Simulator
-    database: Address
+    database: Dsn
     connection: Connection
     """The judge's own, which does not pass the tap."""
     tap: Tap

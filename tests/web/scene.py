@@ -3,15 +3,15 @@
 from datetime import datetime, timedelta
 
 from collector import config, sectors
-from collector.daemon import Accounts
-from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
-from collector.postgres import Address, open_pool
+from collector.daemon import SlotAccounting
+from collector.model import KST, Certificate, Quote, Remark, Status, Target
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.schedule import Slot
+from collector.schedule import ScheduledSlot
 from collector.simulator import Simulator
-from collector.store import Store
-from collector.web.wanted import wanted
+from collector.store import SnapshotStore
+from collector.web.wanted import build_timetable
 from tests.stand import as_stored, execute, reading
 from tests.web import stage
 
@@ -53,17 +53,17 @@ _UNDER_WAY = (
 _STORED = "UPDATE collector.walk SET committed_at = COALESCE(received_at, slot) + INTERVAL '2.3 seconds'"
 
 
-async def play(address: Address) -> None:
+async def play(address: Dsn) -> None:
     """Put the day until NOW into a database."""
-    table = sectors.shipped()
-    due = wanted(config.parse(YAML, "scene.yaml"), stage.days_of(), table)
+    table = sectors.bundled_sectors()
+    due = build_timetable(config.parse(YAML, "scene.yaml"), stage.days_of(), table)
     market = Simulator()
     async with open_pool(address, size=3) as pool:
         database = Database(pool, address)
         registry = Registry(database)
-        await registry.claim("ours")
+        await registry.ensure_source("ours")
         await registry.open()
-        store = Store(database, registry)
+        store = SnapshotStore(database, registry)
         for slot in due.slots(NOW.date()):
             if slot.at < NOW and slot.at != GAP:
                 await _swept(store, market, slot, list(due.universe(slot.universe)))
@@ -72,17 +72,19 @@ async def play(address: Address) -> None:
     await execute(address, _STORED)
 
 
-async def _swept(store: Store, market: Simulator, slot: Slot, targets: list[Target]) -> None:
+async def _swept(store: SnapshotStore, market: Simulator, slot: ScheduledSlot, targets: list[Target]) -> None:
     await store.begin_sweep(slot.at, slot.universe, targets)
     for target in targets:
         if slot.at in MISSED:
-            await Accounts(store.database, store.registry).miss([slot.at], slot.universe, [target], "overrun")
+            await SlotAccounting(store.database, store.registry).record_missed(
+                [slot.at], slot.universe, [target], "overrun"
+            )
         elif (slot.at, target) in FAILED:
-            await store.enter_failure(slot.at, target, error=ERROR, attempts=1)
+            await store.save_failure(slot.at, target, error=ERROR, attempts=1)
         elif (slot.at, target) != (UNDER_WAY, COMING):
             at = slot.at + timedelta(seconds=2)
-            rows = [Snapshot(*as_stored(row)) for row in market.rows(target, at)]
-            await store.enter(reading(target, slot.at, rows), _certificate(slot.at, target))
+            rows = [Quote(*as_stored(row)) for row in market.rows(target, at)]
+            await store.save_walk(reading(target, slot.at, rows), _certificate(slot.at, target))
     await store.end_sweep(slot.at, slot.universe)
 
 

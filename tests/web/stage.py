@@ -10,13 +10,13 @@ from pathlib import Path
 
 from collector import calendar, config, shipped
 from collector.cli.schedule import read_calendar
-from collector.daemon import Accounts
-from collector.model import KST, Certificate, Remark, Snapshot, Status, Target
-from collector.postgres import Address, open_pool
+from collector.daemon import SlotAccounting
+from collector.model import KST, Certificate, Quote, Remark, Status, Target
+from collector.postgres import Dsn, open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
-from collector.store import Store
-from collector.web import Guard, Live, served
+from collector.store import SnapshotStore
+from collector.web import AccessPolicy, Live, serve_pages
 from tests.stand import reading
 
 YAML = b"""
@@ -42,7 +42,7 @@ def slot(number: int) -> datetime:
     return OPENING + number * timedelta(minutes=5)
 
 
-def listed(count: int, moved: int, *, first: int = 0) -> list[Snapshot]:
+def listed(count: int, moved: int, *, first: int = 0) -> list[Quote]:
     """Listings of which every third falls; the first has a name that no page may believe."""
     rows = []
     for number in range(first, first + count):
@@ -50,7 +50,7 @@ def listed(count: int, moved: int, *, first: int = 0) -> list[Snapshot]:
         price = 10_000 + 10 * number + basis
         name = WICKED if number == first else f"종목 {number}"
         rows.append(
-            Snapshot(
+            Quote(
                 *(f"{number + 1:06}", name, price, basis, basis, 2 if basis > 0 else 5, 1000 + number),
                 *(price + 5, price - 5, 10_000, price + 50, price - 50),
             )
@@ -61,26 +61,26 @@ def listed(count: int, moved: int, *, first: int = 0) -> list[Snapshot]:
 async def fill(database: Database) -> None:
     """Three whole slots and one with every way to end; the fifth has nobody's word."""
     registry = Registry(database)
-    await registry.claim("ours")
+    await registry.ensure_source("ours")
     await registry.open()
-    store = Store(database, registry)
+    store = SnapshotStore(database, registry)
     targets = [KRX, NXT, CHEMICALS, ELECTRONICS]
     whole = Certificate(Status.COMPLETE)
     for number in range(3):
         await store.begin_sweep(slot(number), "boards", targets)
         for target, rows in zip(targets, _walks(number), strict=True):
-            await store.enter(reading(target, slot(number), rows), whole)
+            await store.save_walk(reading(target, slot(number), rows), whole)
         await store.end_sweep(slot(number), "boards")
     await store.begin_sweep(slot(3), "boards", targets)
     krx, nxt, *_ = _walks(3)
-    await store.enter(reading(KRX, slot(3), krx), whole)
-    await store.enter(reading(NXT, slot(3), nxt), Certificate(Status.SUSPECT, (Remark.ROW_COUNT,)))
-    await store.enter_failure(slot(3), CHEMICALS, error=ERROR, attempts=1)
-    await Accounts(database, registry).miss([slot(3)], "boards", [ELECTRONICS], "overrun")
+    await store.save_walk(reading(KRX, slot(3), krx), whole)
+    await store.save_walk(reading(NXT, slot(3), nxt), Certificate(Status.SUSPECT, (Remark.ROW_COUNT,)))
+    await store.save_failure(slot(3), CHEMICALS, error=ERROR, attempts=1)
+    await SlotAccounting(database, registry).record_missed([slot(3)], "boards", [ELECTRONICS], "overrun")
     await store.end_sweep(slot(3), "boards")
 
 
-def _walks(number: int) -> Sequence[list[Snapshot]]:
+def _walks(number: int) -> Sequence[list[Quote]]:
     board = listed(240, number)
     return board, listed(30, number + 1), board[:60], board[60:100]
 
@@ -90,7 +90,7 @@ class Page:
     """A page that is served."""
 
     url: str
-    address: Address
+    address: Dsn
 
 
 @dataclass
@@ -99,12 +99,12 @@ class Stand:
 
     yaml: bytes = YAML
     now: Callable[[], datetime] = lambda: NOW
-    guard: Guard = field(default_factory=Guard)
+    guard: AccessPolicy = field(default_factory=AccessPolicy)
     home: Path = Path()
 
 
 @asynccontextmanager
-async def page(address: Address, stand: Stand | None = None) -> AsyncIterator[Page]:
+async def page(address: Dsn, stand: Stand | None = None) -> AsyncIterator[Page]:
     """The page over a database, ready to be asked."""
     stand = stand or Stand()
     parsed, days = lru_cache(lambda yaml: config.parse(yaml, "stage.yaml")), days_of()
@@ -114,7 +114,7 @@ async def page(address: Address, stand: Stand | None = None) -> AsyncIterator[Pa
         async with open_pool(address, size=3) as pool:
             yield Database(pool, address)
 
-    async with served(
+    async with serve_pages(
         opened,
         lambda: (parsed(stand.yaml), days),
         live=Live(),

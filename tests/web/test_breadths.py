@@ -6,25 +6,25 @@ import pytest
 
 from collector.postgres import open_pool
 from collector.postgres.database import Database
-from collector.web.breadths import Breadths
-from collector.web.questions import Questions
+from collector.web.breadths import BreadthCache
+from collector.web.questions import Queries
 from tests.stand import fetch
 from tests.web.stage import KRX, Page, slot
 
 
 @pytest.fixture
-async def questions(shown: Page) -> AsyncIterator[Questions]:
+async def questions(shown: Page) -> AsyncIterator[Queries]:
     async with open_pool(shown.address, size=1) as pool:
-        yield Questions(Database(pool, shown.address))
+        yield Queries(Database(pool, shown.address))
 
 
-async def numbers(questions: Questions) -> dict[object, int]:
+async def numbers(questions: Queries) -> dict[object, int]:
     return {target: number for number, target in (await questions.targets()).items()}
 
 
 @pytest.mark.parametrize("kept", [1, 2, 40_000])
 async def test_a_course_is_whole_however_little_is_remembered(shown, questions, kept):
-    breadths, number = Breadths(kept), (await numbers(questions))[KRX]
+    breadths, number = BreadthCache(kept), (await numbers(questions))[KRX]
     slots = [slot(at) for at in range(3)]
     assert [one.slot for one in await breadths.course(questions, number, slots[:1])] == slots[:1]
     told = await breadths.course(questions, number, slots)
@@ -38,7 +38,7 @@ async def test_a_course_is_whole_however_little_is_remembered(shown, questions, 
 
 @pytest.mark.parametrize("kept", [1, 2, 40_000])
 async def test_the_newest_are_all_told_however_little_is_remembered(questions, kept):
-    breadths = Breadths(kept)
+    breadths = BreadthCache(kept)
     slots = {number: slot(at) for at, number in enumerate((await numbers(questions)).values()) if at < 3}
     found = [await breadths.newest(questions, slots) for _ in range(2)]
     assert [{target: one.slot for target, one in each.items()} for each in found] == [slots, slots]

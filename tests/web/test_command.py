@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.postgres import Address
+from collector.postgres import Dsn
 from collector.simulator import Options, Simulator
 from tests.daemon.processes import started, write
 from tests.stand import url
@@ -19,7 +19,7 @@ from tests.web.stage import YAML, get
 
 @asynccontextmanager
 async def web(
-    tmp_path: Path, address: Address, *arguments: str, **environ: str
+    tmp_path: Path, address: Dsn, *arguments: str, **environ: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     config = tmp_path / "collector.yaml"
     config.write_bytes(YAML)

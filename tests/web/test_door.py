@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 import pytest
 
 from collector.errors import ConfigError
-from collector.web.guard import HEADERS, Guard, Request
-from collector.web.http import BODY_BYTES, CONNECTIONS, HEAD_SECONDS, Answer, serving
+from collector.web.guard import HEADERS, AccessPolicy, PageRequest
+from collector.web.http import BODY_BYTES, CONNECTIONS, HEAD_SECONDS, PageResponse, serving
 from tests.web.stage import get, raw
 
 
-async def greet(request: Request) -> Answer:
+async def greet(request: PageRequest) -> PageResponse:
     if request.path == "/bug":
         raise ZeroDivisionError
-    return Answer(b"x" * (BODY_BYTES + 1) if request.path == "/much" else request.path.encode())
+    return PageResponse(b"x" * (BODY_BYTES + 1) if request.path == "/much" else request.path.encode())
 
 
 @asynccontextmanager
 async def door(**options: float) -> AsyncIterator[str]:
-    async with serving("127.0.0.1", 0, Guard(), greet, **options) as port:
+    async with serving("127.0.0.1", 0, AccessPolicy(), greet, **options) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -109,7 +109,7 @@ async def test_a_place_that_is_taken_is_said_so():
     async with door() as url:
         port = int(url.rpartition(":")[2])
         with pytest.raises(ConfigError, match="cannot be listened on"):
-            async with serving("127.0.0.1", port, Guard(), greet):
+            async with serving("127.0.0.1", port, AccessPolicy(), greet):
                 pass
 
 

@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.web.guard import Guard, Refusal, Request, guard_for, is_loopback
+from collector.web.guard import AccessPolicy, PageRefusal, PageRequest, is_loopback, make_access_policy
 
-LOCAL = guard_for("127.0.0.1", None)
-ABROAD = guard_for("0.0.0.0", Secret("t0ken"), ["box"])
+LOCAL = make_access_policy("127.0.0.1", None)
+ABROAD = make_access_policy("0.0.0.0", Secret("t0ken"), ["box"])
 
 
 def head(line: str = "GET / HTTP/1.1", *headers: str, host: str = "127.0.0.1:8020") -> bytes:
     return "\r\n".join([line, f"Host: {host}", *headers, "", ""]).encode("latin-1")
 
 
-def status(guard: Guard, sent: bytes) -> int:
+def status(guard: AccessPolicy, sent: bytes) -> int:
     found = guard.judge(sent)
-    return found.status if isinstance(found, Refusal) else 200
+    return found.status if isinstance(found, PageRefusal) else 200
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_health_needs_no_token_and_everything_else_does(path, expected):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example"])
 def test_no_place_that_others_reach_is_served_without_a_token(host):
     with pytest.raises(ConfigError, match="no token guards it"):
-        guard_for(host, None)
+        make_access_policy(host, None)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_loopback_is_known_when_seen(host, expected):
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_judged(sent):
-    assert isinstance(LOCAL.judge(sent + b"\r\n\r\n"), Request | Refusal)
+    assert isinstance(LOCAL.judge(sent + b"\r\n\r\n"), PageRequest | PageRefusal)
 
 
 @given(st.text(max_size=60))

@@ -5,25 +5,28 @@ from datetime import datetime, timedelta
 import pytest
 
 from collector.model import KST
-from collector.schedule import Slot, parse
-from collector.web.health import Course, Facts, LeaseLine, checks
+from collector.schedule import ScheduledSlot, parse
+from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse, checks
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 FIVE = timedelta(minutes=5)
 SCHEDULE = parse("intraday", universe="boards", every="5m", during="KRX.regular")
 SLOTS = [
-    Slot(NINE + n * FIVE, "intraday", "boards", "KRX.regular", NINE + n * FIVE + FIVE / 2) for n in range(79)
+    ScheduledSlot(NINE + n * FIVE, "intraday", "boards", "KRX.regular", NINE + n * FIVE + FIVE / 2)
+    for n in range(79)
 ]
 
 
-def facts(now: datetime, complete: list[int], *, since: datetime | None = NINE, held: bool = True) -> Facts:
+def facts(
+    now: datetime, complete: list[int], *, since: datetime | None = NINE, held: bool = True
+) -> HealthFacts:
     whole = frozenset(SLOTS[number].at for number in complete)
-    course = Course(SCHEDULE, SLOTS, whole, max(whole, default=None))
+    course = ScheduleCourse(SCHEDULE, SLOTS, whole, max(whole, default=None))
     lease = LeaseLine("box:1", 7, held)
-    return Facts(now, None, lease, [course], since)
+    return HealthFacts(now, None, lease, [course], since)
 
 
-def is_ready(found: Facts) -> bool:
+def is_ready(found: HealthFacts) -> bool:
     return all(check.is_good for check in checks(found))
 
 
@@ -61,7 +64,7 @@ def test_without_a_daemon_at_work_it_is_not_ready():
 
 
 def test_a_database_that_is_away_is_said():
-    found = list(checks(Facts(NINE, "the database does not answer")))
+    found = list(checks(HealthFacts(NINE, "the database does not answer")))
     assert [(check.name, check.is_good, check.reason) for check in found] == [
         ("database", False, "the database does not answer")
     ]

@@ -14,10 +14,10 @@ def with_keys(**answers: dict[str, int]) -> SimpleNamespace:
 
 def test_requests_are_counted_by_answer_and_by_key():
     live = Live()
-    with live.attached(with_keys(main={"ok": 3, "Throttled": 1}, second={"ok": 2})):
+    with live.attach(with_keys(main={"ok": 3, "Throttled": 1}, second={"ok": 2})):
         assert (live.answers()["ok"], live.answers()["Throttled"]) == (5, 1)
         assert live.by_key() == {"main": 4, "second": 2}
-    with live.attached(with_keys(main={"ok": 1})):
+    with live.attach(with_keys(main={"ok": 1})):
         assert live.answers()["ok"] == 6
         assert live.by_key() == {"main": 5, "second": 2}
     assert live.by_key() == {"main": 5, "second": 2}

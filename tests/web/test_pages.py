@@ -17,8 +17,8 @@ from collector.postgres import open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
 from collector.secret import Secret
-from collector.store import Store
-from collector.web import guard_for, site
+from collector.store import SnapshotStore
+from collector.web import make_access_policy, site
 from tests.database import Server
 from tests.stand import execute, fetch, reading
 from tests.web import stage
@@ -225,13 +225,13 @@ async def test_a_listing_that_several_sectors_show_is_told_as_the_newest_page_ha
     async with server.database(template=template) as address, open_pool(address, size=3) as pool:
         database = Database(pool, address)
         await stage.fill(database)
-        store = Store(database, Registry(database))
+        store = SnapshotStore(database, Registry(database))
         await store.registry.open()
         for target, moved, seconds in ((KRX, 1, 2), (CHEMICALS, 2, 9), (ELECTRONICS, 3, 5)):
             walked = reading(
                 target, at, stage.listed(10, moved), page_times=[at + timedelta(seconds=seconds)]
             )
-            await store.enter(walked, Certificate(Status.COMPLETE))
+            await store.save_walk(walked, Certificate(Status.COMPLETE))
         async with page(address) as shown:
             told = [
                 (row["slot"], row["price"]) for row in json.loads(await text(shown, "/listing/000002.json"))
@@ -348,7 +348,7 @@ async def test_a_database_that_is_gone_is_said_and_does_not_end_the_page(server:
 
 async def test_without_the_token_readiness_is_good_or_not_and_nothing_else(shown):
     """The reasons, which the token shows, may name the database's host, port and name, and the daemon's."""
-    stand = Stand(guard=guard_for("0.0.0.0", Secret("t0ken"), []))
+    stand = Stand(guard=make_access_policy("0.0.0.0", Secret("t0ken"), []))
     async with page(shown.address, stand) as guarded:
         host = f"Host: {guarded.url.removeprefix('http://')}"
         strangers = [
@@ -364,7 +364,7 @@ async def test_without_the_token_readiness_is_good_or_not_and_nothing_else(shown
 
 
 async def test_a_token_is_asked_for_where_one_is_set(shown):
-    stand = Stand(guard=guard_for("0.0.0.0", Secret("t0ken"), []))
+    stand = Stand(guard=make_access_policy("0.0.0.0", Secret("t0ken"), []))
     async with page(shown.address, stand) as guarded:
         host = f"Host: {guarded.url.removeprefix('http://')}"
         without = await get(guarded.url, "/", headers=[host])

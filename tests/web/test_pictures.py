@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from collector.model import KST, Status, Target
 from collector.web import day, markets, words
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
-from collector.web.day import Lane, Ledger, Mark
-from collector.web.treemap import fitted, tiles
+from collector.web.day import DayLedger, Mark, UniverseSection
+from collector.web.treemap import fit_text, tiles
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=40).map(
@@ -58,13 +58,13 @@ names = st.text("가나다 ABCmwil&-…", max_size=20)
 
 @given(names, st.floats(0, 400))
 def test_a_name_on_a_tile_is_whole_or_shortened_with_an_ellipsis(name, width):
-    short = fitted(name, width, 15)
+    short = fit_text(name, width, 15)
     assert short in ("", name) or (short.endswith("…") and name.startswith(short[:-1]))
 
 
 def test_a_wider_tile_shows_more_of_its_name():
     name = "Electrical & Electronic Equipment"
-    assert [fitted(name, width, 15) for width in (20, 100, 400)] == ["", "Electrical…", name]
+    assert [fit_text(name, width, 15) for width in (20, 100, 400)] == ["", "Electrical…", name]
 
 
 courses = st.lists(st.one_of(st.none(), st.floats(-1e7, 1e7)), min_size=1, max_size=30)
@@ -77,7 +77,7 @@ def test_a_chart_stays_in_its_frame_whatever_the_values(values):
     if found is None:
         assert all(value is None for value in values)
         return
-    places = [tick.place for tick in (*found.across, *found.up)] + [
+    places = [tick.position for tick in (*found.across, *found.up)] + [
         dot.y for line in found.lines for dot in line.dots
     ]
     assert all(0 <= place <= max(WIDTH, HEIGHT) for place in places)
@@ -91,17 +91,17 @@ def test_a_line_breaks_where_nothing_is_known():
     assert (found.lines[0].path.count("M"), len(found.lines[0].dots)) == (2, 1)
 
 
-def ledger(now: datetime, *, since: datetime | None = None, **cells: Mark) -> Ledger:
+def ledger(now: datetime, *, since: datetime | None = None, **cells: Mark) -> DayLedger:
     written = {(NINE, Target.of("KOSPI", code[1:], "KRX")): mark for code, mark in cells.items()}
-    return Ledger({}, written, set(), since, now)
+    return DayLedger({}, written, set(), since, now)
 
 
-def lane(*codes: str) -> Lane:
+def lane(*codes: str) -> UniverseSection:
     targets = [Target.of("KOSPI", code, "KRX") for code in codes]
-    return Lane("boards", ["intraday"], {NINE: NINE + timedelta(minutes=2)}, targets)
+    return UniverseSection("boards", ["intraday"], {NINE: NINE + timedelta(minutes=2)}, targets)
 
 
-def marks(found: Ledger, *codes: str) -> list[Mark]:
+def marks(found: DayLedger, *codes: str) -> list[Mark]:
     return [row.squares[0].mark for row in day.section(lane(*codes), found).rows]
 
 
@@ -128,10 +128,10 @@ def test_what_is_written_is_shown():
 def test_targets_that_share_a_square_show_the_worst_of_them():
     codes = [f"{number:03}" for number in range(1, 31)]
     slots = {NINE + number * timedelta(minutes=5): NINE for number in range(5)}
-    grouped = Lane("all", ["intraday"], slots, [Target.of("KOSPI", code, "KRX") for code in codes])
+    grouped = UniverseSection("all", ["intraday"], slots, [Target.of("KOSPI", code, "KRX") for code in codes])
     counts = {(slot, "KOSPI", "KRX"): {Mark.COMPLETE: 30} for slot in slots}
     counts[NINE, "KOSPI", "KRX"] = {Mark.COMPLETE: 28, Mark.FAILED: 1}
-    found = day.section(grouped, Ledger(counts, {}, set(), None, NINE + timedelta(hours=2)))
+    found = day.section(grouped, DayLedger(counts, {}, set(), None, NINE + timedelta(hours=2)))
     squares = found.rows[0].squares
     assert [square.mark for square in squares] == [Mark.FAILED] + [Mark.COMPLETE] * 4
     assert squares[0].marks == {Mark.COMPLETE: 28, Mark.FAILED: 1, Mark.ABSENT: 1}
@@ -180,7 +180,7 @@ def test_every_code_of_kiwooms_that_is_judged_has_its_meaning(language):
 
     judged = codes.THROTTLED | codes.EXPIRED | codes.UNAVAILABLE | codes.DENIED
     unknown = {8200}  # named by the official client, and nowhere explained
-    assert {code for code in judged if not words.explained(f"X: y[{code}:z]", language)} == unknown
+    assert {code for code in judged if not words.explain_error(f"X: y[{code}:z]", language)} == unknown
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_an_error_is_explained_by_its_code_and_by_its_class(error, expected):
 
     known = {key: f"{key}: {english}" for key, (_, english) in codes.MEANINGS.items()}
     told = [known[int(key)] if key.isdigit() else words.meaning(key, "en") for key in expected]
-    assert words.explained(error, "en") == told
+    assert words.explain_error(error, "en") == told
 
 
 def test_the_clock_is_koreas():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.daemon import Accounts
+from collector.daemon import SlotAccounting
 from collector.postgres import open_pool
 from collector.postgres.database import Database
 from collector.registry import Registry
@@ -106,7 +106,9 @@ async def test_what_is_there_of_a_sweep_under_way_makes_up_for_no_gap(server, te
     async with server.database(template=template) as address, open_pool(address, size=3) as pool:
         database = Database(pool, address)
         await stage.fill(database)
-        await Accounts(database, Registry(database)).miss([stage.slot(5)], "boards", [KRX], "overrun")
+        await SlotAccounting(database, Registry(database)).record_missed(
+            [stage.slot(5)], "boards", [KRX], "overrun"
+        )
         async with page(address, Stand(now=lambda: stage.slot(5) + timedelta(minutes=1))) as later:
             found = series(await metrics(later))
     assert targets_today(found)["absent"] == 4

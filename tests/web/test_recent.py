@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 
-from collector.web.recent import Recent
+from collector.web.recent import TtlCache
 
 
 class Answer:
@@ -29,7 +29,7 @@ async def other() -> str:
 
 async def test_what_nobody_may_be_given_any_more_is_let_go_when_something_else_is_kept():
     clock = Clock()
-    recent = Recent(clock=clock)
+    recent = TtlCache(clock=clock)
     held = weakref.ref(await recent.get("large", 60.0, answer))
     clock.now = 59.0
     await recent.get("other", 1.0, other)
@@ -41,7 +41,7 @@ async def test_what_nobody_may_be_given_any_more_is_let_go_when_something_else_i
 
 async def test_an_answer_is_given_out_as_long_as_it_is_young_enough():
     clock = Clock()
-    recent = Recent(clock=clock)
+    recent = TtlCache(clock=clock)
     first = await recent.get("key", 60.0, answer)
     clock.now = 60.0
     assert await recent.get("key", 60.0, answer) is first
@@ -50,7 +50,7 @@ async def test_an_answer_is_given_out_as_long_as_it_is_young_enough():
 
 
 async def test_only_the_newest_are_kept():
-    recent = Recent(size=2, clock=Clock())
+    recent = TtlCache(size=2, clock=Clock())
     first = weakref.ref(await recent.get(1, 60.0, answer))
     await recent.get(2, 60.0, answer)
     assert first() is not None
@@ -66,6 +66,6 @@ async def test_many_who_ask_at_once_share_one_question():
         await asyncio.sleep(0)
         return 4
 
-    recent = Recent()
+    recent = TtlCache()
     assert await asyncio.gather(*(recent.get("key", 1.0, slow) for _ in range(5))) == [4] * 5
     assert asked == [1]

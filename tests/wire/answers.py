@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import ApiError, Denied
-from collector.wire import Reply
+from collector.wire import ApiResponse
 
 SAMPLES = Path(__file__).parent / "samples"
 OK = "정상적으로 처리되었습니다"
@@ -55,9 +55,9 @@ def page(rows: Sequence[object], **envelope: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def reply(body: bytes, *headers: tuple[str, str], status: int = 200) -> Reply:
+def reply(body: bytes, *headers: tuple[str, str], status: int = 200) -> ApiResponse:
     """An answer that is the last of its call unless `headers` say otherwise."""
-    return Reply(status, headers or (("cont-yn", "N"), ("next-key", "")), body)
+    return ApiResponse(status, headers or (("cont-yn", "N"), ("next-key", "")), body)
 
 
 def refusal(text: str, return_code: object = 1) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from collector.model import Exchange, Market, Target
 from collector.secret import Secret
-from collector.wire import API_IDS, Request, ask_bars, ask_prices, ask_revoke, ask_sectors, ask_token
+from collector.wire import API_IDS, ApiRequest, ask_bars, ask_prices, ask_revoke, ask_sectors, ask_token
 
 TARGET = Target(Market.KOSDAQ, "101", Exchange.CONSOLIDATED)
 KEYS = Secret("a"), Secret('"\\s')
@@ -19,7 +19,7 @@ KEYS = Secret("a"), Secret('"\\s')
 class Case:
     """A request (made in the test, so that it is known which test made it) and what is to be sent."""
 
-    ask: Callable[[], Request]
+    ask: Callable[[], ApiRequest]
     api_id: str
     path: str
     body: dict[str, str]
@@ -68,7 +68,7 @@ def test_a_request_is_as_documented(case: Case) -> None:
     asked = case.ask()
     assert (asked.api_id, asked.path, json.loads(asked.body)) == (case.api_id, case.path, case.body)
     assert tuple(secret.reveal() for secret in asked.secrets) == case.secrets
-    assert asked.key is None
+    assert asked.page_key is None
     assert asked.api_id in API_IDS
 
 
@@ -85,7 +85,7 @@ def test_a_first_page_is_asked_without_continuation_and_the_next_with_the_body_r
     assert first.body == second.body
     assert first.headers(None) == {"Content-Type": "application/json;charset=UTF-8", "api-id": "ka20002"}
     assert second.headers(None) == first.headers(None) | {"cont-yn": "Y", "next-key": "k1"}
-    assert ask_bars("005930", date(2026, 1, 2), key="k2").key == "k2"
+    assert ask_bars("005930", date(2026, 1, 2), page_key="k2").page_key == "k2"
 
 
 def test_a_token_travels_as_a_bearer_and_only_where_there_is_one() -> None:

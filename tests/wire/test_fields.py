@@ -52,11 +52,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "number"), TOLERATED)
 def test_a_whole_number_with_one_reading_is_read(text, number):
-    assert fields.signed(text) == number
+    assert fields.parse_signed(text) == number
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=ascii)
-@pytest.mark.parametrize("parse", [fields.signed, fields.volume, fields.sign], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("parse", [fields.parse_signed, fields.volume, fields.sign], ids=lambda p: p.__name__)
 def test_a_whole_number_without_one_reading_is_refused(parse, text):
     assert refusal(parse, text) == "is no whole number"
 
@@ -87,13 +87,13 @@ def test_a_price_loses_its_direction_and_zero_and_blank_are_no_quote(text, won):
 
 @pytest.mark.parametrize("number", [2**31 + 1, -(2**31), 10**15 - 1])
 def test_what_does_not_fit_its_column_is_refused(number):
-    for parse in (fields.signed, fields.price):
+    for parse in (fields.parse_signed, fields.price):
         assert refusal(parse, str(number)) == "is larger than a won amount can be"
 
 
 @pytest.mark.parametrize("number", [10**15, 2**53, 2**63 - 1, 2**63])
 def test_what_has_more_than_fifteen_digits_is_no_number_at_all(number):
-    for parse in (fields.signed, fields.price, fields.volume):
+    for parse in (fields.parse_signed, fields.price, fields.volume):
         assert refusal(parse, str(number)) == "is no whole number"
 
 
@@ -153,7 +153,7 @@ THOUSANDTHS = ["2147483", "4294967"]
 
 @pytest.mark.parametrize("text", [*SATURATED, *(f"-{text}" for text in SATURATED), "02147483647"])
 def test_a_saturated_integer_is_no_number_of_any_kind(text):
-    for parse in (fields.signed, fields.price, fields.volume, fields.basis_points):
+    for parse in (fields.parse_signed, fields.price, fields.volume, fields.basis_points):
         with pytest.raises(FieldError):
             parse(text)
     for columns in (
@@ -169,7 +169,7 @@ def test_a_saturated_integer_is_no_number_of_any_kind(text):
 
 @pytest.mark.parametrize("text", [*THOUSANDTHS, *(f"-{text}" for text in THOUSANDTHS)])
 def test_a_thousandth_of_a_saturated_integer_is_no_price_change_or_rate(text):
-    for parse in (fields.signed, fields.price, fields.basis_points):
+    for parse in (fields.parse_signed, fields.price, fields.basis_points):
         with pytest.raises(FieldError):
             parse(text)
     for columns in (([["1", text]], ["0", "0"], ["1", "2"]), ([["1", "1"]], ["0", text], ["1", "2"])):
@@ -259,7 +259,14 @@ def test_a_name_that_cannot_be_shown_is_refused(text):
 @unhurried
 @given(st.text() | st.text("0123456789+-,. ", max_size=20))
 def test_only_field_errors_escape(text):
-    for parse in (fields.signed, fields.price, fields.volume, fields.basis_points, fields.sign, fields.name):
+    for parse in (
+        fields.parse_signed,
+        fields.price,
+        fields.volume,
+        fields.basis_points,
+        fields.sign,
+        fields.name,
+    ):
         outcome(lambda parse=parse: parse(text))
 
 
@@ -306,7 +313,7 @@ def amounts(*, price=None, change=None, volume=None):
 @pytest.mark.parametrize(
     ("whole", "single"),
     [
-        pytest.param(lambda column: amounts(change=column).change, fields.signed, id="change"),
+        pytest.param(lambda column: amounts(change=column).change, fields.parse_signed, id="change"),
         pytest.param(lambda column: amounts(price=column).prices[1], won, id="price"),
         pytest.param(lambda column: amounts(volume=column).volume, fields.volume, id="volume"),
         pytest.param(fields.volumes, fields.volume, id="volume alone"),
@@ -428,10 +435,10 @@ def test_signs_are_counted_that_are_not_written_plainly():
 def test_rates_are_looked_at_for_how_they_are_written_once_one_was_odd():
     rates = fields.Rates()
     assert [rates["1.50"], rates["-0.05"]] == [150, -5]
-    assert rates.decorated(["--1.5"]) == 0
+    assert rates.count_noncanonical(["--1.5"]) == 0
     assert rates["--1.5"] == -150
     assert rates["2.00"] == 200
-    assert rates.decorated(["1.50", "--1.5", "2.00", "--1.5"]) == 2
+    assert rates.count_noncanonical(["1.50", "--1.5", "2.00", "--1.5"]) == 2
 
 
 class Pair(msgspec.Struct):
@@ -450,7 +457,7 @@ class Pair(msgspec.Struct):
     ids=str,
 )
 def test_the_first_wrong_value_of_a_row_is_named_with_what_is_wrong(row, wrong):
-    assert fields.first_wrong(row, {"change": fields.signed, "ask": fields.price}) == wrong
+    assert fields.first_wrong(row, {"change": fields.parse_signed, "ask": fields.price}) == wrong
 
 
 def outcome(read):
@@ -464,7 +471,7 @@ def test_a_number_between_a_million_blanks_takes_no_time_to_refuse():
     """Were the grammar quadratic, this would take hours."""
     for text in (" " * 10**6 + "x", "1" + " " * 10**6 + "x", "1," * 10**6):
         with pytest.raises(FieldError):
-            fields.signed(text)
+            fields.parse_signed(text)
 
 
 def test_a_memo_parses_a_text_once_and_forgets_all_when_full():
@@ -475,7 +482,7 @@ def test_a_memo_parses_a_text_once_and_forgets_all_when_full():
 
 
 def test_a_memo_keeps_neither_refused_nor_long_texts():
-    memo = Memo(fields.signed)
+    memo = Memo(fields.parse_signed)
     assert memo[" " * 1000 + "5"] == 5
     with pytest.raises(FieldError):
         memo["x"]
@@ -483,6 +490,6 @@ def test_a_memo_keeps_neither_refused_nor_long_texts():
 
 
 def test_a_memo_keeps_texts_of_up_to_64_characters():
-    memo = Memo(fields.signed)
+    memo = Memo(fields.parse_signed)
     assert [memo[" " * 63 + "5"], memo[" " * 64 + "7"]] == [5, 7]
     assert list(memo) == [" " * 63 + "5"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Unreadable
-from collector.model import Exchange, Page, Snapshot
+from collector.model import Exchange, Page, Quote
 from collector.wire import read_prices
 from tests.wire import slow
 from tests.wire.answers import FIELDS, LAST, page, refused, reply, row, sample
@@ -24,10 +24,10 @@ def read(body: bytes, *headers: tuple[str, str], exchange: Exchange = Exchange.K
 def test_the_official_pages_own_example_is_read():
     found = read(sample("official_page.json"), *LAST)
     first, *_, fourth, _ = found.rows
-    assert first == Snapshot(
+    assert first == Quote(
         *("005930", "삼성전자", 6200, 0, 0, 3, 116), ask=6990, bid=None, open=6200, high=6200, low=6200
     )
-    assert fourth == Snapshot(
+    assert fourth == Quote(
         *("005930", "삼성전자", 68100, 600, 89, 2, 3), ask=None, bid=68100, open=67500, high=68100, low=66000
     )
     assert (found.size, found.bad, found.next_key, found.surplus, found.wrong_suffix) == (5, [], None, 0, 0)
@@ -35,9 +35,9 @@ def test_the_official_pages_own_example_is_read():
 
 def test_rows_captured_from_the_server_are_read():
     assert list(read(sample("captured_2026-07-09.json"), *LAST).rows) == [
-        Snapshot("000020", "동화약품", 5020, -100, -195, 5, 44331, 5020, 5010, 5080, 5170, 4960),
-        Snapshot("000040", "KR모터스", 267, 0, 0, 3, 0, None, None, None, None, None),
-        Snapshot("000050", "경방", 8180, -120, -145, 5, 34020, 8180, 8160, 8300, 8400, 8110),
+        Quote("000020", "동화약품", 5020, -100, -195, 5, 44331, 5020, 5010, 5080, 5170, 4960),
+        Quote("000040", "KR모터스", 267, 0, 0, 3, 0, None, None, None, None, None),
+        Quote("000050", "경방", 8180, -120, -145, 5, 34020, 8180, 8160, 8300, 8400, 8110),
     ]
 
 

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Unreadable
-from collector.wire import Reply
+from collector.wire import ApiResponse
 
 unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
 
 
-def reply(*headers: tuple[str, str]) -> Reply:
-    return Reply(200, headers, b"")
+def reply(*headers: tuple[str, str]) -> ApiResponse:
+    return ApiResponse(200, headers, b"")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.errors import Denied, Unreadable
 from collector.model import KST
 from collector.secret import Secret
-from collector.wire import Request, ask_revoke, ask_token, read_revoked, read_token
+from collector.wire import ApiRequest, ask_revoke, ask_token, read_revoked, read_token
 from tests.wire.answers import refused, reply, sample
 
 unhurried = settings(deadline=None)  # how fast a shared machine is at the moment is no law
@@ -130,6 +130,6 @@ def shown(error: BaseException | None) -> str:
     [ask_token(Secret("app"), Secret(SENTINEL)), ask_revoke(Secret("app"), Secret("s"), Secret(SENTINEL))],
     ids=["token", "revoke"],
 )
-def test_a_request_that_carries_keys_does_not_show_them(request_: Request):
+def test_a_request_that_carries_keys_does_not_show_them(request_: ApiRequest):
     assert SENTINEL.encode() in request_.body
     assert SENTINEL not in f"{request_!r} {request_}"

@@ -78,7 +78,7 @@ def test_index_level_has_shares_and_won():
             84,
         )
     ]
-    assert good[0].traded == 81
+    assert good[0].traded_count == 81
     assert bad == []
 
 

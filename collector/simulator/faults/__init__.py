@@ -1,8 +1,8 @@
 """Everything that can be wrong with an answer, by name: see `collector simulate --list-faults`."""
 
 from collector.simulator.faults import bodies, envelopes, heads, paging, refusals, rows, tokens, wires
-from collector.simulator.faults.case import Case
-from collector.simulator.faults.switch import CONDITIONS, Board, parse, specs_of
+from collector.simulator.faults.case import FaultContext
+from collector.simulator.faults.switch import CONDITIONS, FaultSet, parse, specs_of
 from collector.simulator.faults.table import FAULTS, Fault, Stage
 
 KINDS = {
@@ -17,4 +17,4 @@ KINDS = {
 }
 """The modules that fill the table, by what their faults are about."""
 
-__all__ = ["CONDITIONS", "FAULTS", "KINDS", "Board", "Case", "Fault", "Stage", "parse", "specs_of"]
+__all__ = ["CONDITIONS", "FAULTS", "KINDS", "Fault", "FaultContext", "FaultSet", "Stage", "parse", "specs_of"]

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from collector.simulator.calls import Call
-from collector.simulator.http import Answer, Delivery
-from collector.simulator.market import PAGE, Market
-from collector.simulator.protocol import KeyOf, Place
-from collector.simulator.reply import Reply
+from collector.simulator.http import Delivery, HttpResponse
+from collector.simulator.market import PAGE, SimulatedMarket
+from collector.simulator.protocol import KeyOf, PagePosition
+from collector.simulator.reply import SimulatedReply
 from collector.simulator.sessions import Moments
-from collector.simulator.tokens import Tokens
+from collector.simulator.tokens import IssuedTokens
 
 
 class Args(NamedTuple):
@@ -30,23 +30,23 @@ class Args(NamedTuple):
 
 
 @dataclass(slots=True)
-class Case:
+class FaultContext:
     """One request under faults. `reply` and `answer` are what there is so far; a fault puts its own in their place."""
 
     call: Call
-    reply: Reply
-    answer: Answer
-    market: Market
-    tokens: Tokens
+    reply: SimulatedReply
+    answer: HttpResponse
+    market: SimulatedMarket
+    tokens: IssuedTokens
     moments: Moments
     key_of: KeyOf
     struck: int = 0
     """How often the fault at work has struck before."""
 
     @property
-    def place(self) -> Place:
-        assert self.call.place is not None
-        return self.call.place
+    def place(self) -> PagePosition:
+        assert self.call.position is not None
+        return self.call.position
 
     def deliver(self, delivery: Delivery) -> None:
         self.answer = replace(self.answer, delivery=delivery)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from collector.simulator.faults.case import Args, Case
+from collector.simulator.faults.case import Args, FaultContext
 from collector.simulator.faults.table import FAULTS, Fault, Stage
 from collector.simulator.noise import unit
 
@@ -35,7 +35,7 @@ class Switch:
     seen: int = 0
     struck: int = 0
 
-    def strikes(self, case: Case) -> bool:
+    def strikes(self, case: FaultContext) -> bool:
         """Whether it strikes this request; counts it."""
         if not self._fits(case):
             return False
@@ -45,7 +45,7 @@ class Switch:
         self.struck += 1
         return True
 
-    def _fits(self, case: Case) -> bool:
+    def _fits(self, case: FaultContext) -> bool:
         call, want = case.call, self.conditions
         api = want.get("api")
         if not (call.api_id.startswith(self.fault.apis) if api is None else api in ("*", call.api_id)):
@@ -54,7 +54,7 @@ class Switch:
         fits = all(want.get(name, fact) == fact for name, fact in facts.items())
         return fits and want.get("agent", "") in call.agent and self._fits_page(case)
 
-    def _fits_page(self, case: Case) -> bool:
+    def _fits_page(self, case: FaultContext) -> bool:
         page = self.conditions.get("page")
         if page is None:
             return True
@@ -62,11 +62,11 @@ class Switch:
             return 1 < case.call.page < case.pages
         return case.call.page == (case.pages if page == "last" else int(page))
 
-    def _is_due(self, number: int) -> bool:
-        number -= self._count("after", 0)
+    def _is_due(self, request_number: int) -> bool:
+        request_number -= self._count("after", 0)
         return (
-            0 < number <= self._count("first", number)
-            and number % self._count("every", 1) == 0
+            0 < request_number <= self._count("first", request_number)
+            and request_number % self._count("every", 1) == 0
             and self.struck < self._count("times", self.struck + 1)
             and unit(self.chance, 60, self.seen) < float(self.conditions.get("p", "1"))
         )
@@ -75,7 +75,7 @@ class Switch:
         return int(self.conditions.get(name, default))
 
 
-class Board:
+class FaultSet:
     """The switches that are on, in the order in which they were given."""
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 1) -> None:
@@ -86,11 +86,11 @@ class Board:
     def put(self, specs: Iterable[str]) -> None:
         """Have these on and no others; ValueError, and nothing changed, if one is not understood."""
         switches = tuple(parse(spec) for spec in specs)
-        for number, switch in enumerate(switches):
-            switch.chance = self._seed * 1_000 + number
+        for index, switch in enumerate(switches):
+            switch.chance = self._seed * 1_000 + index
         self.switches = switches
 
-    def strike(self, case: Case, stage: Stage) -> list[str]:
+    def strike(self, case: FaultContext, stage: Stage) -> list[str]:
         """Let the faults of a stage have the case; the names of those that struck. Only one may refuse."""
         names: list[str] = []
         for switch in self.switches:
@@ -117,7 +117,7 @@ def parse(spec: str) -> Switch:
     for key in given.keys() - conditions.keys():
         if key not in fault.settings:
             raise ValueError(f"{name} knows no {key!r}{_nearest(key, (*fault.settings, *CONDITIONS))}")
-        args[key] = _typed(given[key], fault.settings[key], spec)
+        args[key] = _convert(given[key], fault.settings[key], spec)
     _check(conditions, spec)
     return Switch(fault, spec.strip(), Args(args), conditions)
 
@@ -152,7 +152,7 @@ def _pair(part: str, spec: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _typed(value: str, default: str | float, spec: str) -> str | int | float:
+def _convert(value: str, default: str | float, spec: str) -> str | int | float:
     try:
         return type(default)(value)
     except ValueError:
@@ -178,5 +178,5 @@ def _is_probability(value: str) -> bool:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    found = get_close_matches(name, list(names), 1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    matches = get_close_matches(name, list(names), 1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

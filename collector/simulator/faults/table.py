@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from json import dumps, loads
 
-from collector.simulator.faults.case import Args, Case
+from collector.simulator.faults.case import Args, FaultContext
 
 Row = dict[str, object]
 
@@ -26,7 +26,7 @@ class Fault:
     name: str
     stage: Stage
     about: str
-    strike: Callable[[Case, Args], None]
+    strike: Callable[[FaultContext, Args], None]
     settings: Mapping[str, str | int | float]
     apis: str
     """The api-ids that it strikes unless told otherwise: a prefix."""
@@ -39,10 +39,10 @@ FAULTS: dict[str, Fault] = {}
 
 def fault(
     stage: Stage, about: str, *, apis: str = "ka", **settings: str | int | float
-) -> Callable[[Callable[[Case, Args], None]], Callable[[Case, Args], None]]:
+) -> Callable[[Callable[[FaultContext, Args], None]], Callable[[FaultContext, Args], None]]:
     """Enter a function into the table under its own name; `apis` is the prefix of the api-ids that it strikes."""
 
-    def enter(strike: Callable[[Case, Args], None]) -> Callable[[Case, Args], None]:
+    def enter(strike: Callable[[FaultContext, Args], None]) -> Callable[[FaultContext, Args], None]:
         name = strike.__name__
         assert name not in FAULTS, name
         FAULTS[name] = Fault(name, stage, about, strike, settings, apis, strike.__module__)
@@ -53,15 +53,15 @@ def fault(
 
 def row_fault(
     about: str, **settings: str | int
-) -> Callable[[Callable[[Row, Case, Args], None]], Callable[[Row, Case, Args], None]]:
+) -> Callable[[Callable[[Row, FaultContext, Args], None]], Callable[[Row, FaultContext, Args], None]]:
     """Enter a fault that bends some rows of a page: `rows` of them, evenly spread."""
 
-    def enter(bend: Callable[[Row, Case, Args], None]) -> Callable[[Row, Case, Args], None]:
-        def strike(case: Case, args: Args) -> None:
+    def enter(bend: Callable[[Row, FaultContext, Args], None]) -> Callable[[Row, FaultContext, Args], None]:
+        def strike(case: FaultContext, args: Args) -> None:
             rows = rows_of(case)
             count = min(args.number("rows"), len(rows))
-            for number in range(count):
-                bend(rows[(2 * number + 1) * len(rows) // (2 * count)], case, args)
+            for index in range(count):
+                bend(rows[(2 * index + 1) * len(rows) // (2 * count)], case, args)
             put_rows(case, rows)
 
         name = bend.__name__
@@ -71,13 +71,13 @@ def row_fault(
     return enter
 
 
-def rows_of(case: Case) -> list[Row]:
+def rows_of(case: FaultContext) -> list[Row]:
     rows = loads(case.reply.rows)
     assert isinstance(rows, list)
     return rows
 
 
-def put_rows(case: Case, rows: list[Row]) -> None:
+def put_rows(case: FaultContext, rows: list[Row]) -> None:
     # Half a surrogate pair, which UTF-8 cannot hold, stays the escape that JSON has for it.
     case.reply.rows = dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "backslashreplace"
