@@ -114,11 +114,11 @@ class Collector:
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         if tally.unknown_fields:
             logger.warning(
-                "answers.widened", slot=slot.isoformat(), universe=universe, fields=tally.unknown_fields
+                "api.unknown_fields", slot=slot.isoformat(), universe=universe, fields=tally.unknown_fields
             )
         if tally.noncanonical_numbers:
             logger.warning(
-                "answers.decorated",
+                "api.noncanonical_numbers",
                 slot=slot.isoformat(),
                 universe=universe,
                 numbers=tally.noncanonical_numbers,

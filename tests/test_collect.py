@@ -561,7 +561,7 @@ async def test_fields_that_no_document_knows_are_told_of_once_a_sweep(
     options = replace(STILL, faults=("extra_field:sector=139,rows=5",))
     async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
         assert (await collector.sweep(OPEN, "all", [BENT, SOUND])).is_whole
-    [line] = [line for line in capsys.readouterr().out.splitlines() if "answers.widened" in line]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "api.unknown_fields" in line]
     assert "fields=15" in line
 
 
@@ -571,7 +571,7 @@ async def test_numbers_that_are_written_oddly_are_told_of_once_a_sweep(
     options = replace(STILL, faults=("padded_number:sector=139,rows=5", "double_minus:sector=139,page=2"))
     async with Simulator(options) as simulator, collecting(database, simulator.url, BENT, SOUND) as collector:
         assert (await collector.sweep(OPEN, "all", [BENT, SOUND])).is_whole
-    [line] = [line for line in capsys.readouterr().out.splitlines() if "answers.decorated" in line]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "api.noncanonical_numbers" in line]
     assert "numbers=16" in line
 
 

@@ -44,7 +44,7 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
         finally:
             await _terminate(process)
         for line in out.decode().splitlines():
-            logger.info("archive.said", line=line)
+            logger.info("archive.output", line=line)
         if process.returncode:
             logger.error(
                 "archive.failed", reason=err.decode(errors="replace").strip(), code=process.returncode

@@ -92,7 +92,7 @@ class ReloadableConfig:
         except StoreError as error:
             if postgres.is_refusal(error):
                 raise
-            logger.warning("plan.unchecked", reason=str(error))
+            logger.warning("plan.check_skipped", reason=str(error))
 
     def _refuse_another_source(self, config: configuration.Config) -> None:
         """A database takes the data of one source only, and ours stays the one that we began with."""

@@ -50,7 +50,7 @@ async def _check(database: Database, *, private: bool) -> None:
     folder = shipped.path("migrations")
     async with database.connection("looking at the schema", timeout=migrate.SCHEMA_TIMEOUT) as connection:
         for warning in await postgres.check_server(connection, database.address):
-            logger.warning("database.weakened", reason=warning)
+            logger.warning("database.durability_warning", reason=warning)
         if private:
             await migrate.migrate(connection, database.address, folder)
         standing = await migrate.check(connection, database.address, folder)

@@ -281,7 +281,7 @@ class LeaderTerm:
             except LeaseLost:
                 raise
             except StoreError as error:
-                logger.warning("house.not_kept", reason=str(error))
+                logger.warning("maintenance.failed", reason=str(error))
                 again = self._clock.now() + _AGAIN
             await self._clock.sleep_until(again, never)
 
@@ -302,7 +302,7 @@ class LeaderTerm:
         calendar = self._roster.calendar
         if not calendar.sure(today):
             logger.warning(
-                "calendar.unsure", day=today.isoformat(), known_until=calendar.coverage_end.isoformat()
+                "calendar.out_of_range", day=today.isoformat(), known_until=calendar.coverage_end.isoformat()
             )
 
 

@@ -274,7 +274,7 @@ async def test_it_is_refused_in_one_clear_line(
     assert found.code == 2
     assert found.out == ""
     assert re.search(CASES[name].says, found.err), found.err
-    lines = [line for line in found.err.splitlines() if "database.weakened" not in line]
+    lines = [line for line in found.err.splitlines() if "database.durability_warning" not in line]
     assert lines[0].startswith(("collector: ", "Usage: ")), found.err
     assert len(lines) <= 4
     assert ground.simulator.api.book.count == 0

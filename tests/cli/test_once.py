@@ -80,7 +80,7 @@ async def test_a_whole_sweep_ends_with_0_a_table_and_a_log_line_a_walk(database:
     assert found.code == 0
     assert re.search(r"KOSDAQ .* KRX .* 1 .* 3 .* 299 .* 1 complete", found.out)
     assert re.search(r"all .* 2 .* 4 .* 380 ", found.out)
-    lines = [line for line in log_lines(found.err) if line["event"] != "database.weakened"]
+    lines = [line for line in log_lines(found.err) if line["event"] != "database.durability_warning"]
     assert [line["event"] for line in lines] == ["walk.stored", "walk.stored", "sweep.ended"]
     assert {(line["target"], line["rows"]) for line in lines[:2]} == {(str(BENT), 299), (str(SOUND), 81)}
     assert (lines[2]["complete"], lines[2]["requests"], lines[2]["universe"]) == (2, 5, "all")
@@ -91,7 +91,7 @@ async def test_quiet_says_nothing_where_nothing_is_wrong(database: Dsn, tmp_path
     async with Simulator(STILL) as simulator:
         found = await run("once", "--quiet", env=environment(simulator.url, database), cwd=tmp_path)
     assert (found.code, found.out) == (0, "")
-    assert [line["event"] for line in log_lines(found.err)] == ["database.weakened"] * len(
+    assert [line["event"] for line in log_lines(found.err)] == ["database.durability_warning"] * len(
         found.err.splitlines()
     )
 

@@ -60,7 +60,7 @@ async def test_a_night_moves_the_days_that_are_old_enough(
     with capture_logs() as logs:
         await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
     assert await rows_of(database) == []
-    assert [line["event"] for line in logs] == ["archive.said"] * 2
+    assert [line["event"] for line in logs] == ["archive.output"] * 2
     assert (tmp_path / "home" / "archive" / "snapshot" / f"date={DAY}" / "KRX.parquet").is_file()
 
 
@@ -154,7 +154,7 @@ async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
     await execute(database, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
     with capture_logs() as logs:
         await nightly.make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
-    assert [line["event"] for line in logs] == ["archive.said"] * 2 + ["archive.failed"]
+    assert [line["event"] for line in logs] == ["archive.output"] * 2 + ["archive.failed"]
     assert "2026-11-18 stays in the database" in logs[-1]["reason"]
     assert "view mine depends on" in logs[-1]["reason"]
     days = await fetch(database, "SELECT DISTINCT (slot + INTERVAL '9 hours')::date FROM snapshot")

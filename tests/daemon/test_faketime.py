@@ -77,7 +77,7 @@ async def test_a_night_of_the_daemon_moves_old_days_into_files(tmp_path):
             before = await rows_of(database)
             assert files_in(home) == []
             wall.show(EVENING + timedelta(minutes=10))
-            await daemon.said("archive.said", times=2, seconds=PATIENT)
+            await daemon.said("archive.output", times=2, seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
         kept = await rows_of(database)
     assert files_in(home / "archive") == [f"snapshot/date={DAY}/{venue}.parquet" for venue in ("KRX", "NXT")]

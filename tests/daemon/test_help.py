@@ -57,7 +57,7 @@ async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulat
     async with started(path, database) as holder:
         await holder.said("sweep.began")
         async with started(path, database) as other:
-            await other.said("lease.awaited")
+            await other.said("standby.started")
             await holder.said("sweep.ended")
             assert (await other.stopped())[0] == 0
         assert (await holder.stopped())[0] == 0
@@ -116,7 +116,7 @@ async def test_a_helper_goes_on_as_the_holder_when_the_holder_is_gone(
             if number is signal.SIGSTOP:
                 first.signal(signal.SIGCONT)
                 await first.said("lease.lost")
-                await first.said("lease.awaited")
+                await first.said("standby.started")
             assert (await second.stopped())[0] == 0
     assert await asked(held, LINES) == before
     assert await asked(held, STORED) == len(ALL)

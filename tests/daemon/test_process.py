@@ -227,7 +227,7 @@ async def own(tmp_path):
 async def test_a_database_that_goes_and_comes_back_is_waited_for_without_a_call(own, slow, tmp_path):
     home, address = own
     async with started(write(tmp_path, slow.url, sectors=ALL), address) as daemon:
-        await daemon.said("plan.unchecked")
+        await daemon.said("plan.check_skipped")
         async with embedded.running(home, durable=False):
             await daemon.said("walk.stored", times=3)
         await daemon.said("outage.began", times=1)
@@ -382,7 +382,7 @@ async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database
     async with started(path, database) as first:
         await first.said("lease.taken")
         async with started(path, database) as second:
-            await second.said("lease.awaited")
+            await second.said("standby.started")
             first.signal(signal.SIGKILL)
             await second.said("lease.taken", seconds=60)
 
@@ -396,7 +396,7 @@ async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(
     async with started(path, database) as first:
         await first.said("walk.stored")
         async with started(path, database) as second:
-            await second.said("lease.awaited")
+            await second.said("standby.started")
             await asyncio.sleep(moment)  # any moment of its sweep will do
             first.signal(signal.SIGSTOP)
             await second.said("lease.taken", seconds=60)
@@ -406,7 +406,7 @@ async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(
             )
             first.signal(signal.SIGCONT)
             await first.said("lease.lost")
-            await first.said("lease.awaited")
+            await first.said("standby.started")
             after = await asked(
                 held, "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
             )

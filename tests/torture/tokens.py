@@ -82,13 +82,13 @@ async def _woken(world: World, chance: Random) -> list[str]:
     async with world.stage(*MANY, options=SLOWER) as stage, stage.start("daemon") as holder:
         await _until(lambda: said(holder, "walk.stored"))
         async with stage.start("daemon") as follower:
-            await _until(lambda: said(follower, "lease.awaited"))
+            await _until(lambda: said(follower, "standby.started"))
             await asyncio.sleep(chance.uniform(0, 1.2))
             holder.send_signal(signal.SIGSTOP)
             await _until(lambda: said(follower, "sweep.ended"))
             before = await stage.connection.fetchval(_LEDGER)
             holder.send_signal(signal.SIGCONT)
-            await _until(lambda: said(holder, "lease.awaited"))
+            await _until(lambda: said(holder, "standby.started"))
             after = await stage.connection.fetchval(_LEDGER)
         losses = [*await judge.torn(stage.connection), *await judge.missing(stage.connection, MANY)]
         if before != after:
