@@ -16,6 +16,7 @@ RUN if [ -n "$ARCHIVE" ]; then \
     fi
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
+COPY kiwoom_simulator kiwoom_simulator
 COPY config config
 COPY migrations migrations
 RUN /opt/build/bin/pip wheel -q --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \

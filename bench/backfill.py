@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import bars
-from collector import embedded, migrate, shipped
-from collector.postgres import Dsn, connect
+from collector.base import resources
+from collector.db import embedded, migrations
+from collector.db.dsn import Dsn
+from collector.db.pool import connect
 
 DAYS = 490
 _CONFIG = """
@@ -76,7 +78,7 @@ async def _round(url: str) -> Run:
         config.write_text(_CONFIG % url)
         async with embedded.running(Path(home)) as address:
             async with connect(address) as connection:
-                await migrate.migrate(connection, address, shipped.path("migrations"))
+                await migrations.migrate(connection, address, resources.path("migrations"))
             run = await asyncio.to_thread(_client, address, config)
             async with connect(address) as connection:
                 count = await connection.fetchval("SELECT count(*) FROM bar")

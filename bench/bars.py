@@ -10,9 +10,10 @@ import random
 import sys
 from datetime import UTC, date, datetime, timedelta
 
-from collector import calendar, shipped
 from collector.backfill.period import newest_over
-from collector.calendar import Calendar
+from collector.base import resources
+from collector.market import calendar
+from collector.market.calendar import Calendar
 from collector.model import KST
 
 LISTINGS, PAGE, BARS, VARIANTS = 2_500, 100, 600, 16
@@ -21,7 +22,7 @@ _SYMBOL = "@@@@@@"
 
 def days(count: int) -> list[date]:
     """So many trading days, newest first, the newest that is over in front."""
-    file = shipped.path("config", "calendar.yaml")
+    file = resources.path("config", "calendar.yaml")
     known: Calendar = calendar.load(file.read_bytes(), str(file))
     found = [newest_over(known, datetime.now(UTC))]
     while len(found) < count:

@@ -25,9 +25,11 @@ from rich.table import Table
 
 from bench.day import DAY, ROWS, TARGETS, Walked, boards, listings, walks
 from bench.streams import narrow
-from collector import embedded, migrate, shipped
-from collector.postgres import Dsn, connect, open_pool, parse_dsn
-from collector.postgres.database import Database
+from collector.base import resources
+from collector.db import embedded, migrations
+from collector.db.database import Database
+from collector.db.dsn import Dsn, parse_dsn
+from collector.db.pool import connect, open_pool
 
 Round = dict[str, float]
 
@@ -82,8 +84,8 @@ def _apart(what: str, address: Dsn, folder: Path) -> Round:
 
 async def _child(what: str, url: str, folder: str) -> Round:
     """One archiving or restore: its seconds, its own CPU and its peak of memory in MB."""
-    from collector.cold.archive import archive  # noqa: PLC0415 - the parent does without pyarrow
-    from collector.cold.restore import restore  # noqa: PLC0415
+    from collector.archive.restore import restore  # noqa: PLC0415
+    from collector.archive.write import archive  # noqa: PLC0415 - the parent does without pyarrow
 
     address = parse_dsn(url)
     async with open_pool(address, size=1) as pool:
@@ -111,7 +113,7 @@ def _files(folder: Path) -> list[Path]:
 async def _fill(address: Dsn, slots: int) -> None:
     known = listings()
     async with connect(address) as connection:
-        await migrate.migrate(connection, address, shipped.path("migrations"))
+        await migrations.migrate(connection, address, resources.path("migrations"))
         await connection.executemany(_TARGET, [(number, *target) for number, target in TARGETS.items()])
         await connection.executemany(_LISTING, [(number, *names) for names, number in known.items()])
         await connection.execute("SELECT collector.make_days($1, 1)", DAY.date())

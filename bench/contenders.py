@@ -13,19 +13,21 @@ from typing import Any
 
 import aiohttp
 
-from collector import embedded, log, migrate, shipped
-from collector.api import HttpTransport
+from collector import log
+from collector.base import resources
 from collector.cli.main import tune_garbage_collection
-from collector.collect import Collector
-from collector.kiwoom import KiwoomClient
+from collector.db import embedded, migrations
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.pool import connect, open_pool
+from collector.db.snapshots import SnapshotStore
+from collector.kiwoom.client import KiwoomClient
+from collector.kiwoom.protocol import ask_prices
+from collector.kiwoom.transport import HttpTransport
 from collector.model import Exchange, Market, Target
-from collector.postgres import connect, open_pool
-from collector.postgres.database import Database
-from collector.quota import Unlimited
-from collector.registry import Registry
+from collector.ratelimit.limiter import Unlimited
 from collector.secret import Secret
-from collector.store import SnapshotStore
-from collector.wire import ask_prices
+from collector.sweep.sweeper import Collector
 
 TARGETS, PAGES, ROWS = 300, 3, 100
 EXPECTED = TARGETS * PAGES * ROWS
@@ -60,7 +62,7 @@ async def _bare(url: str, in_flight: int) -> None:
 async def _ours(url: str, home: str, in_flight: int) -> dict[str, float]:
     async with embedded.running(Path(home)) as address:
         async with connect(address) as connection:
-            await migrate.migrate(connection, address, shipped.path("migrations"))
+            await migrations.migrate(connection, address, resources.path("migrations"))
         async with (
             open_pool(address, size=8) as pool,
             HttpTransport(url, timeout=10, user_agent="bench", connections=in_flight + 2) as api,

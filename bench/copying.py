@@ -22,14 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.day import DAY, TARGETS, Walked, boards, listings, walks
-from collector import embedded, migrate, shipped
-from collector.embedded import binaries
+from collector.base import resources
+from collector.db import embedded, migrations
+from collector.db.catalog import Registry
+from collector.db.copy_format import COLUMNS
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.embedded import binaries
+from collector.db.pool import connect, open_pool
+from collector.db.snapshots import SnapshotStore
 from collector.model import Certificate, Page, PageListings, Quote, QuoteColumns, Status, WalkResult
-from collector.postgres import Dsn, connect, open_pool
-from collector.postgres.database import Database
-from collector.registry import Registry
-from collector.rows import COLUMNS
-from collector.store import SnapshotStore
 
 AT_ONCE = 4
 PART = f"collector.snapshot_{DAY:%Y%m%d}"
@@ -57,7 +59,7 @@ async def _measure(readings: Sequence[WalkResult], rounds: int) -> tuple[list[fl
             embedded.running(Path(home)) as address,
             connect(address, statement_timeout=600) as session,
         ):
-            await migrate.migrate(session, address, shipped.path("migrations"))
+            await migrations.migrate(session, address, resources.path("migrations"))
             text = Path(home) / "rows.txt"
             async with open_pool(address, size=AT_ONCE) as pool:
                 database = Database(pool, address)

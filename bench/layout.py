@@ -31,8 +31,8 @@ from rich.table import Table
 from bench.candidates import AROUND, CANDIDATES, Candidate
 from bench.day import DAY, ROWS, TARGETS, Listings, Walked, boards, listings, walks
 from bench.streams import HEAD, TAIL
-from collector import embedded
-from collector.postgres import Dsn
+from collector.db import embedded
+from collector.db.dsn import Dsn
 
 AT_ONCE = 4
 """Walks under way at the same time."""

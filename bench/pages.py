@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bench.contenders import PAGES, ROWS, TARGETS
 from collector.model import KST, Exchange
-from collector.simulator import Options, Simulator
+from kiwoom_simulator import Options, Simulator
 
 
 def _pages() -> dict[tuple[str, str], bytes]:

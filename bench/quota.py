@@ -20,16 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.simulated import arrivals, simulator
-from collector import embedded, migrate, shipped
-from collector.api import HttpTransport
+from collector.base import resources
+from collector.db import embedded, migrations
+from collector.db.database import Database
+from collector.db.pool import connect, open_pool
 from collector.errors import ApiError
-from collector.kiwoom import KiwoomClient, RequestCounter
+from collector.kiwoom.auth import key_digest
+from collector.kiwoom.client import KiwoomClient, RequestCounter
+from collector.kiwoom.transport import HttpTransport
 from collector.model import Target
-from collector.postgres import connect, open_pool
-from collector.postgres.database import Database
-from collector.quota import SharedRateLimiter
+from collector.ratelimit.limiter import SharedRateLimiter
 from collector.secret import Secret
-from collector.token import key_digest
 
 QUOTA = 5
 IN_FLIGHT = 4
@@ -84,7 +85,7 @@ def _used(served: Sequence[float], since: float) -> str:
 async def _ask(url: str, home: str, seconds: int) -> None:
     async with embedded.running(Path(home)) as address:
         async with connect(address) as connection:
-            await migrate.migrate(connection, address, shipped.path("migrations"))
+            await migrations.migrate(connection, address, resources.path("migrations"))
         async with (
             open_pool(address, size=6) as pool,
             HttpTransport(url, timeout=10, user_agent="bench", connections=IN_FLIGHT) as api,

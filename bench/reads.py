@@ -31,10 +31,11 @@ from rich.table import Table
 
 from bench import scale
 from bench.scale import CONFIG
-from collector import embedded, log
+from collector import log
+from collector.db import embedded
+from collector.db.dsn import Dsn
+from collector.db.pool import Connection, connect
 from collector.model import KST
-from collector.postgres import Dsn, connect
-from collector.postgres.session import Connection
 
 _FORGOTTEN = 3.1
 """Seconds after which the page remembers nothing but what never changes."""

@@ -19,19 +19,21 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from collector import config as configuration
-from collector import embedded, log, migrate, shipped
-from collector.calendar import Calendar
-from collector.cli import wiring
+from collector import log
+from collector.base import resources
+from collector.cli import bootstrap
+from collector.cli.context import CliContext
 from collector.cli.schedule import read_calendar
-from collector.cli.world import CliContext
-from collector.collect import Collector
 from collector.config import Config, Environment, universe_targets
+from collector.db import embedded, migrations
+from collector.db.dsn import Dsn
+from collector.db.pool import Connection, connect, transaction
+from collector.market.calendar import Calendar
+from collector.market.schedule import merge_slots
 from collector.model import KST, Target
-from collector.postgres import Dsn, connect, transaction
-from collector.postgres.session import Connection
-from collector.schedule import merge_slots
 from collector.secret import Secret
-from collector.simulator import Options, Simulator
+from collector.sweep.sweeper import Collector
+from kiwoom_simulator import Options, Simulator
 
 MADE = Path(__file__).parents[1] / ".bench"
 DAY = date(2026, 11, 20)
@@ -134,9 +136,9 @@ async def tuned(home: Path) -> None:
 
 async def fill(address: Dsn, rows: int) -> int:
     """Days before the newest until there are about so many rows; how many there are."""
-    calendar = read_calendar(shipped.path("config", "collector.yaml"))
+    calendar = read_calendar(resources.path("config", "collector.yaml"))
     async with connect(address, statement_timeout=3600) as connection:
-        await migrate.migrate(connection, address, shipped.path("migrations"))
+        await migrations.migrate(connection, address, resources.path("migrations"))
         if not await connection.fetchval("SELECT count(*) FROM collector.walk"):
             await _sweep(connection, address, calendar)
             await connection.execute(_ON_TIME)
@@ -183,7 +185,7 @@ async def _collecting(address: Dsn, at: datetime) -> AsyncIterator[tuple[Simulat
         config = configuration.parse((CONFIG % simulator.url).encode(), "scale.yaml")
         key = Secret("bench")
         environment = Environment(app_key=key, secret_key=key, database_url=Secret(_url(address)))
-        async with wiring.open_collector(CliContext(environment, config)) as collector:
+        async with bootstrap.open_collector(CliContext(environment, config)) as collector:
             yield simulator, collector, config
 
 

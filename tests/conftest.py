@@ -8,15 +8,15 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from collector.postgres import Dsn
-from tests import database as databases
-from tests.database import Server
+from collector.db.dsn import Dsn
+from tests.support import postgres_server as databases
+from tests.support.postgres_server import Server
 
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
 
-TOGETHER = ("tests/test_collect.py",)
+TOGETHER = ("tests/sweep/test_sweeper.py",)
 """Files whose tests share a costly fixture, which every worker that has one of them would make again."""
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import wall
-from tests.wall import Wall
+from tests.support import fake_clock
+from tests.support.fake_clock import Wall
 
-pytestmark = pytest.mark.skipif(bool(wall.unavailable()), reason=wall.unavailable() or "available")
+pytestmark = pytest.mark.skipif(
+    bool(fake_clock.unavailable()), reason=fake_clock.unavailable() or "available"
+)
 
 AHEAD = timedelta(days=400)
 SHOW = """
@@ -60,4 +62,4 @@ def test_it_is_stepped_while_the_process_runs(shown) -> None:
 
 
 def test_it_is_our_own_where_there_is_a_compiler() -> None:
-    assert (wall.compiled() is not None) == (wall.COMPILER is not None)
+    assert (fake_clock.compiled() is not None) == (fake_clock.COMPILER is not None)

@@ -30,7 +30,7 @@ from rich.table import Table
 from bench.contenders import EXPECTED
 from bench.pipeline import LATENCY, child, server, spread
 from bench.scale import MADE
-from collector.embedded import binaries, keeper
+from collector.db.embedded import binaries, keeper
 
 HERE = Path(__file__).parent
 PATIENCE = 600

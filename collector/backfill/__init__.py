@@ -4,11 +4,11 @@ ka20002 knows only now. So a past moment is gone, and stays missing; the last se
 until the next one opens, and is walked late; and the daily past comes from ka10081, marked as such.
 """
 
-from collector.backfill.gather import BackfillRunner, Judge
-from collector.backfill.missing import LateSlot, UnrecoverableGap
+from collector.backfill.estimate import Cost, Plan
+from collector.backfill.gaps import LateSlot, UnrecoverableGap
 from collector.backfill.period import Period, over_at, parse_period
-from collector.backfill.plan import Cost, Plan
 from collector.backfill.report import Report, Unfilled
+from collector.backfill.runner import BackfillRunner, Judge
 
 __all__ = [
     "BackfillRunner",

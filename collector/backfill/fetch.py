@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from random import Random
 
+from collector.backfill.certify_bars import ListingFacts, certify_bars, is_gap_alone, is_settled_gap
 from collector.backfill.history import HistoryReader
 from collector.backfill.period import Period
 from collector.backfill.report import Report, Unfilled
-from collector.bar_store import BarStore, MissingRange
-from collector.certify_bars import ListingFacts, certify_bars, is_gap_alone, is_settled_gap
+from collector.base.aio import task_group
+from collector.base.remark_texts import Numbers, explain
+from collector.db.bars import BarStore, MissingRange
 from collector.errors import ApiError
-from collector.explain import Numbers, explain
-from collector.kiwoom import KiwoomClient
+from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import BarReading, Certificate, Remark, Status
-from collector.tally import SweepProgress
-from collector.together import task_group
+from collector.sweep.progress import SweepProgress
 
 _CHUNK = 16
 """Listings that are looked up at once: so soon does one backfill notice what another one has stored."""

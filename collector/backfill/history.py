@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from collector.bar_store import MissingRange
+from collector.db.bars import MissingRange
 from collector.errors import ApiError
-from collector.kiwoom import KiwoomClient, RequestCounter
+from collector.kiwoom.client import KiwoomClient, RequestCounter
+from collector.kiwoom.retry import WALK_ATTEMPTS, is_cured_by_first_page
 from collector.log import logger
 from collector.model import BarPage, BarReading, Remark
-from collector.patience import WALK_ATTEMPTS, is_cured_by_first_page
-from collector.tally import SweepProgress
+from collector.sweep.progress import SweepProgress
 
 PAGE_CAP = 50
 """Pages of one history: a hundred years."""

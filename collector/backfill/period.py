@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from collector.calendar import Calendar, kst
 from collector.errors import ConfigError
+from collector.market.calendar import Calendar, kst
 from collector.model import KST
 
 _DAY = timedelta(days=1)

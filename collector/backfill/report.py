@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from collector.explain import explain_outcome
+from collector.base.remark_texts import explain_outcome
 from collector.model import Outcome, Status
-from collector.tally import SweepProgress
+from collector.sweep.progress import SweepProgress
 
 
 @dataclass(frozen=True, slots=True)

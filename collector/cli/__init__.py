@@ -2,7 +2,7 @@
 
 import sys
 
-from collector.cli.early import open_standard_streams, prepare_daemon
+from collector.cli.early_signals import open_standard_streams, prepare_daemon
 
 open_standard_streams()
 if sys.argv[1:2] == ["daemon"]:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import click
 
 from collector import log
-from collector.cli import wiring, world
+from collector.base.remark_texts import Numbers, explain
+from collector.cli import bootstrap
+from collector.cli.context import config_option, read_environment, run_command
 from collector.config import Environment
+from collector.db.pool import Connection
 from collector.errors import ConfigError
-from collector.explain import Numbers, explain
 from collector.model import KST, Status, Target
-from collector.postgres.session import Connection
 
 _WALKS = """
 SELECT w.target AS id, t.market, t.sector, t.exchange, w.status, w.remarks, w.error, w.pages, w.rows, w.bad,
@@ -66,7 +67,7 @@ Examples:
 )
 @click.option("--by", "name", metavar="NAME", help="Who accepts (default: user@host).")
 @click.option("--dry-run", is_flag=True, help="Say what would be accepted, and change nothing.")
-@world.config_option
+@config_option
 def accept(slot: str, target: str | None, name: str | None, dry_run: bool, config_path: Path | None) -> None:
     """Certify suspect walks of a slot on your word; later walks are judged by them.
 
@@ -79,7 +80,7 @@ def accept(slot: str, target: str | None, name: str | None, dry_run: bool, confi
     log.configure(level="warning")
     at, wanted = _read_slot(slot), _read_target(target)
     by = (name or "").strip() or f"{_user()}@{socket.gethostname()}"
-    rest = world.run_command(_accept(world.read_environment(), at, wanted, by, dry_run=dry_run))
+    rest = run_command(_accept(read_environment(), at, wanted, by, dry_run=dry_run))
     for line in rest:
         click.echo(f"{line.target} {line.status}: {line.reason}", err=True)
     if rest:
@@ -91,7 +92,7 @@ async def _accept(
 ) -> Sequence[SlotWalk]:
     """Accept the suspect walks; the walks of the slot that are still not complete, unless one was asked for."""
     async with (
-        wiring.open_database(environment) as database,
+        bootstrap.open_database(environment) as database,
         database.transaction("accepting walks") as connection,
     ):
         lines = await _read_lines(connection, slot)

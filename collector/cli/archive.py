@@ -9,17 +9,19 @@ from pathlib import Path
 
 import click
 
-from collector import clocks, log
 from collector import config as configuration
-from collector.calendar import Calendar
-from collector.cli import wiring, world
+from collector import log
+from collector.cli import bootstrap
+from collector.cli.context import config_option, find_configuration, read_environment, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import Environment
+from collector.db import clocks
+from collector.db.database import Database
 from collector.errors import ArchiveError, ConfigError
+from collector.market.calendar import Calendar
+from collector.market.schedule import Schedule
 from collector.model import KST, Exchange
-from collector.postgres.database import Database
-from collector.schedule import Schedule
 
 FOLDER = "archive"
 """Where files go under COLLECTOR_HOME if nobody says otherwise."""
@@ -46,7 +48,7 @@ Examples:
     "--force", is_flag=True, help="Days, too, with slots that were never accounted for or ended long ago."
 )
 @click.option("--keep-restored", is_flag=True, help="Leave days alone that were brought back.")
-@world.config_option
+@config_option
 def archive(
     before: date, folder: Path | None, force: bool, keep_restored: bool, config_path: Path | None
 ) -> None:
@@ -61,10 +63,10 @@ def archive(
     now = datetime.now(UTC)
     if before > now.astimezone(KST).date():
         raise click.UsageError(f"--before {before} lies in the future; allowed is today or an earlier day")
-    environment = world.read_environment()
+    environment = read_environment()
     schedules, calendar = _schedules(environment, config_path)
     wish = ArchiveOptions(before, (folder or environment.home / FOLDER).absolute(), now, force, keep_restored)
-    if world.run_command(_archive(environment, wish, schedules, calendar)):
+    if run_command(_archive(environment, wish, schedules, calendar)):
         raise SystemExit(1)
 
 
@@ -83,11 +85,11 @@ async def _archive(
     environment: Environment, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
 ) -> int:
     """Archive what may go; how many days stay."""
-    from collector.cold import archive as cold  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive import write as cold  # noqa: PLC0415 - pyarrow may not be there
 
     _try_writing(options.folder)
     left = 0
-    async with wiring.open_database(environment) as database:
+    async with bootstrap.open_database(environment) as database:
         await _refuse_wrong_clock(database, options.now)
         for day in await _select_days(database, options):
             try:
@@ -113,11 +115,11 @@ async def _refuse_wrong_clock(database: Database, now: datetime) -> None:
 
 
 async def _select_days(database: Database, options: ArchiveOptions) -> list[date]:
-    from collector.cold import days  # noqa: PLC0415
+    from collector.archive.day_state import list_before, list_restored  # noqa: PLC0415
 
     async with database.connection("looking for days to archive", timeout=60) as connection:
-        kept = await days.list_restored(connection) if options.keep_restored else set()
-        selected_days = [day for day in await days.list_before(connection, options.before) if day not in kept]
+        kept = await list_restored(connection) if options.keep_restored else set()
+        selected_days = [day for day in await list_before(connection, options.before) if day not in kept]
     if not selected_days:
         click.echo(f"no day before {options.before} is left to archive")
     return selected_days
@@ -126,10 +128,10 @@ async def _select_days(database: Database, options: ArchiveOptions) -> list[date
 async def _refuse_open(
     database: Database, day: date, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
 ) -> None:
-    from collector.cold import days  # noqa: PLC0415
+    from collector.archive.day_state import why_open  # noqa: PLC0415
 
     async with database.connection("looking for open slots", timeout=60) as connection:
-        why = await days.why_open(connection, day, schedules, calendar, options.now, forgive=options.force)
+        why = await why_open(connection, day, schedules, calendar, options.now, forgive=options.force)
     if why:
         raise ArchiveError(
             f"{day} stays in the database: {why}",
@@ -139,7 +141,7 @@ async def _refuse_open(
 
 def _schedules(environment: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
     """What is scheduled, where there is a configuration: without one nothing can be due."""
-    path = world.find_configuration(environment, config_path)
+    path = find_configuration(environment, config_path)
     if path is None:
         return (), read_calendar(environment.config)
     return configuration.load(path, base_url=environment.base_url).schedules, read_calendar(path)
@@ -178,7 +180,7 @@ Examples:
     metavar="FOLDER",
     help=f"Where the files are (default: where they were put, else {FOLDER} under COLLECTOR_HOME).",
 )
-@world.config_option
+@config_option
 def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None) -> None:
     """Bring days back into the database from their files, equal row by row; the files stay.
 
@@ -188,16 +190,16 @@ def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None
     Exit status 1: a day was not restored, because a file is damaged, missing or not of this database.
     """
     log.configure(level="warning")
-    if world.run_command(_restore(world.read_environment(), what, folder)):
+    if run_command(_restore(read_environment(), what, folder)):
         raise SystemExit(1)
 
 
 async def _restore(environment: Environment, what: Sequence[str], folder: Path | None) -> int:
     """Restore what is asked for; how much of it could not be."""
-    from collector.cold import restore as cold  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive import restore as cold  # noqa: PLC0415 - pyarrow may not be there
 
     failed = 0
-    async with wiring.open_database(environment) as database:
+    async with bootstrap.open_database(environment) as database:
         for text in what:
             try:
                 day, paths = await _files(database, text, folder, environment.home / FOLDER)
@@ -214,13 +216,13 @@ async def _files(
     database: Database, text: str, folder: Path | None, default: Path
 ) -> tuple[date, list[Path]]:
     """The day that an argument means, and its files."""
-    from collector.cold import days  # noqa: PLC0415
+    from collector.archive.day_state import list_files  # noqa: PLC0415
 
     day = _day(text)
     if day is None:
         return _day_of_file(Path(text))
     async with database.connection("looking for files", timeout=60) as connection:
-        noted = [] if folder else await days.list_files(connection, day)
+        noted = [] if folder else await list_files(connection, day)
     paths = noted or list(_beside((folder or default) / "snapshot" / f"date={day}").values())
     if not paths:
         raise ArchiveError(
@@ -240,7 +242,7 @@ def _day(text: str) -> date | None:
 
 def _day_of_file(path: Path) -> tuple[date, list[Path]]:
     """The day of a file, and the files of that day: itself, and those beside it of the other exchanges."""
-    from collector.parquet.files import ArchiveFile  # noqa: PLC0415
+    from collector.archive.file import ArchiveFile  # noqa: PLC0415
 
     facts = ArchiveFile(path).facts
     return facts.day, list((_beside(path.parent) | {facts.exchange: path}).values())

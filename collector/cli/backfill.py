@@ -10,20 +10,24 @@ import click
 from rich.table import Table
 
 from collector import backfill as filling
-from collector import clocks, log, sectors
+from collector import log
 from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report
-from collector.calendar import Calendar, kst
-from collector.cli import drawing, wiring, world
+from collector.cli import bootstrap
+from collector.cli import console as drawing
+from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
 from collector.daemon import SlotAccounting
-from collector.daemon.stale import open_exchanges
+from collector.db import clocks
+from collector.db.catalog import Registry
+from collector.db.snapshots import SnapshotStore
 from collector.errors import CollectorError, Denied, StoreError
 from collector.log import logger
+from collector.market import sectors
+from collector.market.calendar import Calendar, kst
+from collector.market.stale import open_exchanges
 from collector.model import KST, Sector, Target
-from collector.registry import Registry
-from collector.store import SnapshotStore
-from collector.tally import SweepProgress
+from collector.sweep.progress import SweepProgress
 
 _LISTED = 20
 """Lines on stderr for what is not filled; the ledger has them all."""
@@ -45,7 +49,7 @@ Examples:
 @click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
 @click.option("--dry-run", is_flag=True, help="Show what it would take, and fetch nothing.")
 @click.option("--quiet", is_flag=True, help="No plan and no progress; only what is wrong.")
-@world.config_option
+@config_option
 def backfill(
     *,
     first: date,
@@ -67,12 +71,12 @@ def backfill(
     wrongly asked or could not start, and nothing was fetched.
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
-    context = world.read_context(config_path, universe)
+    context = read_context(config_path, universe)
     asked = _BackfillCommand(context, first, last, universe, adjusted=adjusted, quiet=quiet)
     if dry_run:
-        world.run_command(asked.show_plan())
+        run_command(asked.show_plan())
     else:
-        _report(world.run_command(asked.fill()), quiet=quiet)
+        _report(run_command(asked.fill()), quiet=quiet)
 
 
 class _BackfillCommand:
@@ -80,7 +84,7 @@ class _BackfillCommand:
 
     def __init__(
         self,
-        context: world.CliContext,
+        context: CliContext,
         first: date,
         last: date,
         universe: str | None,
@@ -97,7 +101,7 @@ class _BackfillCommand:
 
     async def show_plan(self) -> None:
         """Print the plan; needs the database, but neither the key nor the API."""
-        async with wiring.open_database(self._context.environment) as database:
+        async with bootstrap.open_database(self._context.environment) as database:
             registry = Registry(database)
             await registry.open()
             table = await registry.sectors() or sectors.bundled_sectors()
@@ -107,7 +111,7 @@ class _BackfillCommand:
     async def fill(self) -> Report:
         """Carry it out. What ends it early is said, with what is stored until then."""
         report = Report()
-        async with wiring.open_collector(self._context, patient=True) as collector:
+        async with bootstrap.open_collector(self._context, patient=True) as collector:
             await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
             work = self._work(collector.store, collector.sectors)
             planned = await work.plan()

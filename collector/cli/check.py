@@ -6,13 +6,18 @@ from pathlib import Path
 
 import click
 
-from collector import clocks, log, outlook, sectors, shipped
 from collector import config as configuration
-from collector.cli import nightly, timetable, wiring, world
+from collector import log
+from collector.base import resources
+from collector.cli import bootstrap, feasibility
+from collector.cli.archive_job import refuse_without_parquet
+from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
+from collector.db import clocks, outlook
 from collector.errors import CollectorError, ConfigError
-from collector.kiwoom import RequestCounter
+from collector.kiwoom.client import RequestCounter
+from collector.market import sectors
 from collector.model import KST
 
 _EXAMPLES = {"config": "collector.yaml", "calendar": "calendar.example.yaml"}
@@ -35,14 +40,14 @@ Examples:
     flag_value="config",
     help="Print an example (config unless it is named) and do nothing else.",
 )
-@world.config_option
+@config_option
 def check(online: bool, example: str | None, config_path: Path | None) -> None:
     """Say whether the configuration is right, and show what is in force (secrets as ***)."""
     if example:
-        click.echo(shipped.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
+        click.echo(resources.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
     log.configure(level="warning")
-    context = world.read_context(config_path)
+    context = read_context(config_path)
     click.echo(configuration.describe(context.config, context.environment), nl=False)
     if context.config.api.keys:
         configuration.keys(context.config, context.environment)
@@ -53,38 +58,38 @@ def check(online: bool, example: str | None, config_path: Path | None) -> None:
         click.echo(f"# universe {name}: {len(targets)} targets")
     calendar = read_calendar(Path(context.config.origin))
     if context.config.schedules:
-        timetable.refuse_bad_schedules(context.config, calendar, datetime.now(KST), force=False)
-    nightly.refuse_without_parquet(context.config)
+        feasibility.refuse_bad_schedules(context.config, calendar, datetime.now(KST), force=False)
+    refuse_without_parquet(context.config)
     click.echo(f"# {outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days)}")
     if online:
-        world.run_command(_online(context))
+        run_command(_online(context))
 
 
-async def _online(context: world.CliContext) -> None:
+async def _online(context: CliContext) -> None:
     """Try each thing that a sweep needs, in this order; what fails is said once, with what to do.
 
     What needs the thing that failed is not tried: it would fail for the same reason.
     """
 
     async def database() -> str:
-        async with wiring.open_database(context.environment) as opened_database:
+        async with bootstrap.open_database(context.environment) as opened_database:
             return f"{opened_database.address} answers, its schema is up to date"
 
     async def token() -> str:
-        async with wiring.open_collector(context) as collector:
+        async with bootstrap.open_collector(context) as collector:
             for kiwoom in collector.keys:
                 await kiwoom.token(ignore_pause=True)
             names = " and ".join(kiwoom.name for kiwoom in collector.keys)
             return f"{context.config.api.base_url} gives a token for the key {names}"
 
     async def page() -> str:
-        async with wiring.open_collector(context) as collector:
+        async with bootstrap.open_collector(context) as collector:
             _, targets = context.targets(None, collector.sectors)
             answer, at = await collector.kiwoom.prices(targets[0], counter=RequestCounter())
             return f"{targets[0]} answered with {answer.size} rows at {_clock(at)}"
 
     async def clock() -> str:
-        async with wiring.open_database(context.environment) as opened_database:
+        async with bootstrap.open_database(context.environment) as opened_database:
             shown = await clocks.witness(opened_database)()
         return await _compare_clocks(context.config.api.base_url, shown)
 
@@ -101,7 +106,7 @@ async def _online(context: world.CliContext) -> None:
 
 async def _compare_clocks(base_url: str, database: datetime) -> str:
     """This machine's clock beside the database's and the API's; ConfigError if it differs from either."""
-    from collector.httpdate import date_of  # noqa: PLC0415 - aiohttp takes half a second
+    from collector.kiwoom.http_date import date_of  # noqa: PLC0415 - aiohttp takes half a second
 
     host = datetime.now(UTC)
     api = await date_of(base_url)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from collector.cli import running, world
+from collector.cli import daemon_process
+from collector.cli.context import config_option
 
 
 @click.command(
@@ -19,7 +20,7 @@ Examples:
 )
 @click.option("--force", is_flag=True, help="Start with schedules that do not fit the quota, too.")
 @click.option("--web", "with_page", is_flag=True, help="Serve the status page, /metrics and health, too.")
-@world.config_option
+@config_option
 def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
     """Sweep at every slot of the schedules, and account for each that could not be swept.
 
@@ -29,4 +30,4 @@ def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
     token of each key, and logs what is wrong (`key.denied`, `api.unavailable`) or that all is well
     (`api.checked`); it runs on in any case. Exit status 2: it cannot start, and nothing was fetched.
     """
-    sys.exit(running.run(config_path, force=force, with_page=with_page))
+    sys.exit(daemon_process.run(config_path, force=force, with_page=with_page))

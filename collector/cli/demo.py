@@ -15,15 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from collector import config as configuration
-from collector import log, shipped
-from collector.cli import drawing, wiring, world
+from collector import log
+from collector.base import resources
+from collector.cli import bootstrap
+from collector.cli import console as drawing
+from collector.cli.context import CliContext, config_option, run_command
 from collector.cli.once import report, sweep_now
 from collector.cli.schedule import read_calendar
-from collector.collect import Collector
 from collector.config import Environment
 from collector.errors import CollectorError
 from collector.model import Sweep
 from collector.secret import Secret
+from collector.sweep.sweeper import Collector
 
 _QUOTA = 20
 _OURS = ("COLLECTOR_HOME", "COLLECTOR_WEB_LISTEN")
@@ -61,7 +64,7 @@ Examples:
 @click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--web", "with_page", is_flag=True, help="Then keep the status page open, until Ctrl+C.")
-@world.config_option
+@config_option
 def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     """See it work: a simulated API, a private PostgreSQL under COLLECTOR_HOME, one whole sweep.
 
@@ -69,7 +72,7 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     data stays for the next run.
     """
     log.configure(level="warning")
-    sweep, breadth = world.run_command(_demo(seed, quiet=quiet))
+    sweep, breadth = run_command(_demo(seed, quiet=quiet))
     console = drawing.console()
     console.print(drawing.sweep_table(sweep))
     for table in breadth:
@@ -77,15 +80,15 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     click.echo(_NEXT.format(command=_command()))
     if with_page:
         with suppress(SystemExit):  # being told to stop is how this ends
-            world.run_command(_page())
+            run_command(_page())
     report(sweep, quiet=True)
 
 
 async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
     click.echo("starting the simulated API and a private PostgreSQL ...", err=True)
     async with _simulator(seed) as url:
-        context = world.CliContext(_environment(url), _config(url))
-        async with wiring.open_collector(context) as collector:
+        context = CliContext(_environment(url), _config(url))
+        async with bootstrap.open_collector(context) as collector:
             sweep = await sweep_now(context, collector, "demo", None, quiet=quiet)
             return sweep, await _best_and_worst(collector, sweep.slot)
 
@@ -95,7 +98,7 @@ async def _page() -> None:
     from collector.cli import web  # noqa: PLC0415 - most demonstrations show none
     from collector.web import Live  # noqa: PLC0415
 
-    context = world.CliContext(_environment(_NOWHERE), _config(_NOWHERE))
+    context = CliContext(_environment(_NOWHERE), _config(_NOWHERE))
     calendar = read_calendar(Path(context.config.origin))
     async with web.serving(context, lambda: (context.config, calendar), Live()) as address:
         click.echo(f"open {address} in a browser; Ctrl+C ends it")
@@ -110,7 +113,7 @@ def _environment(url: str) -> Environment:
 
 
 def _config(url: str) -> configuration.Config:
-    return configuration.load(shipped.path("config", "demo.yaml"), base_url=url)
+    return configuration.load(resources.path("config", "demo.yaml"), base_url=url)
 
 
 @asynccontextmanager
@@ -160,4 +163,4 @@ def _ranking(title: str, rows: Sequence[Any]) -> Table:
 
 
 def _command() -> str:
-    return "./dev run" if shipped.is_checkout() else "collector"
+    return "./dev run" if resources.is_checkout() else "collector"

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from collector import log
-from collector.cli import wiring, world
+from collector.cli import bootstrap
+from collector.cli.context import config_option, read_environment, run_command
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 
@@ -30,7 +31,7 @@ Examples:
     metavar="PATH",
     help="The file, or - for the standard output (default: snapshot-FROM-TO.FORMAT).",
 )
-@world.config_option
+@config_option
 def export(first: date, last: date, form: str, output: Path | None, config_path: Path | None) -> None:
     """Write the rows of a period to one file, archived days included.
 
@@ -43,17 +44,17 @@ def export(first: date, last: date, form: str, output: Path | None, config_path:
     if last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
     path = output or Path(f"snapshot-{first}-{last}.{form}")
-    rows = world.run_command(_export(world.read_environment(), first, last, form, path))
+    rows = run_command(_export(read_environment(), first, last, form, path))
     click.echo(f"{rows:,} rows" + ("" if str(path) == "-" else f": {path}"), err=True)
 
 
 async def _export(environment: Environment, first: date, last: date, form: str, path: Path) -> int:
-    from collector.cold.export import export_rows  # noqa: PLC0415 - pyarrow may not be there
-    from collector.parquet import files  # noqa: PLC0415
+    from collector.archive.export import export_rows  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive.file import writing  # noqa: PLC0415
 
     rows = 0
-    async with wiring.open_database(environment) as database:
-        with files.writing(path), _open_output(form, path) as output:
+    async with bootstrap.open_database(environment) as database:
+        with writing(path), _open_output(form, path) as output:
             async for shown in export_rows(database, first, last):
                 output.write(shown)
                 rows += len(shown)
@@ -61,7 +62,7 @@ async def _export(environment: Environment, first: date, last: date, form: str, 
 
 
 def _open_output(form: str, path: Path) -> AbstractContextManager[Any]:
-    from collector.parquet import output  # noqa: PLC0415
+    from collector.archive import output  # noqa: PLC0415
 
     if str(path) == "-":
         return output.to_stream(form, sys.stdout.buffer)

@@ -10,15 +10,18 @@ from typing import Protocol
 import click
 from rich.table import Table
 
-from collector import log, sectors
-from collector.cli import drawing, wiring, world
-from collector.cli.expected import Gap, GapFinder
+from collector import log
+from collector.base.spreadsheet import CsvWriter
+from collector.cli import bootstrap
+from collector.cli.console import console
+from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import universe_targets
+from collector.db.catalog import Registry
+from collector.db.gaps import Gap, GapFinder
 from collector.errors import ConfigError
+from collector.market import sectors
 from collector.model import KST
-from collector.registry import Registry
-from collector.spreadsheet import CsvWriter
 
 _LONG = 300.0
 
@@ -35,7 +38,7 @@ Examples:
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
-@world.config_option
+@config_option
 def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
     """List what the schedules asked for and is not stored complete, by slot and target, with the reason.
 
@@ -46,16 +49,16 @@ def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
     log.configure(level="warning")
     if last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
-    context = world.read_context(config_path)
+    context = read_context(config_path)
     if not context.config.schedules:
         raise ConfigError(
             context.config.format_error((), "there are no schedules, so nothing can be missing")
         )
-    if world.run_command(_gaps(context, first, last, _WRITERS[form]())):
+    if run_command(_gaps(context, first, last, _WRITERS[form]())):
         raise SystemExit(1)
 
 
-async def _gaps(context: world.CliContext, first: date, last: date, writer: "_Writer") -> int:
+async def _gaps(context: CliContext, first: date, last: date, writer: "_Writer") -> int:
     count = 0
     async for gap in _find_gaps(context, first, last):
         writer.write(gap)
@@ -64,9 +67,9 @@ async def _gaps(context: world.CliContext, first: date, last: date, writer: "_Wr
     return count
 
 
-async def _find_gaps(context: world.CliContext, first: date, last: date) -> AsyncIterator[Gap]:
+async def _find_gaps(context: CliContext, first: date, last: date) -> AsyncIterator[Gap]:
     calendar = read_calendar(Path(context.config.origin))
-    async with wiring.open_database(context.environment) as database:
+    async with bootstrap.open_database(context.environment) as database:
         table = await Registry(database).sectors() or sectors.bundled_sectors()
         targets = {name: universe_targets(context.config, name, table) for name in context.config.universes}
         expected = GapFinder(context.config.schedules, calendar, targets)
@@ -121,7 +124,7 @@ class _GapTable:
 
     def end(self) -> None:
         if self._table.row_count:
-            drawing.console().print(self._table)
+            console().print(self._table)
         else:
             click.echo("nothing is missing")
 

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import click
 
-from collector.cli.early import discard_output, lose_unwritable_lines
+from collector import __version__
+from collector.cli.early_signals import discard_output, lose_unwritable_lines
 from collector.cli.words import in_plain_words
 from collector.errors import CollectorError, ConfigError
 
@@ -81,7 +82,7 @@ class LazyGroup(click.Group):
         """As click's own, and a command that does not exist gets the nearest that does."""
         name = args[0]
         if name not in VERBS and not name.startswith("-"):
-            from collector.config.complaints import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
+            from collector.config.errors import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
 
             raise click.UsageError(f"No such command {name!r}{nearest(name, VERBS)}", ctx)
         return super().resolve_command(ctx, args)
@@ -96,7 +97,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`collector COMMAND --help` has examples. Start with `collector demo`.",
 )
-@click.version_option(package_name="collector")
+@click.version_option(__version__)
 def cli() -> None:
     """Certified snapshots of Korean sector prices: ka20002 of the Kiwoom REST API, into PostgreSQL.
 

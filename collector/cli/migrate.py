@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from collector import log, shipped
-from collector import migrate as migrations
-from collector.cli import wiring, world
-from collector.postgres import check_server
+from collector import log
+from collector.base import resources
+from collector.cli import bootstrap
+from collector.cli.context import config_option, read_environment, run_command
+from collector.db import migrations
+from collector.db.pool import check_server
 
 
 @click.command(
@@ -20,14 +22,14 @@ Examples:
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be applied; exit status 1 if there is any."
 )
-@world.config_option
+@config_option
 def migrate(dry_run: bool, config_path: object) -> None:
     """Bring the database's schema up to date.
 
     Safe to run from several places at once, and again. An older program refuses a newer schema.
     """
     log.configure()
-    applied = world.run_command(_migrate(dry_run=dry_run))
+    applied = run_command(_migrate(dry_run=dry_run))
     verb = "to apply" if dry_run else "applied"
     click.echo(f"{verb}: {', '.join(f'{version:04}' for version in applied)}" if applied else "up to date")
     if dry_run and applied:
@@ -35,9 +37,9 @@ def migrate(dry_run: bool, config_path: object) -> None:
 
 
 async def _migrate(*, dry_run: bool) -> Sequence[int]:
-    folder = shipped.path("migrations")
+    folder = resources.path("migrations")
     async with (
-        wiring.open_database(world.read_environment(), migrated=False) as database,
+        bootstrap.open_database(read_environment(), migrated=False) as database,
         database.connection("migrating", timeout=migrations.SCHEMA_TIMEOUT) as connection,
     ):
         for warning in await check_server(connection, database.address):

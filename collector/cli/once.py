@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
-from collector import clocks, log
-from collector.cli import drawing, wiring, world
-from collector.cli.early import discard_output
+from collector import log
+from collector.cli import bootstrap
+from collector.cli import console as drawing
+from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.early_signals import discard_output
 from collector.cli.main import complain
-from collector.collect import Collector
+from collector.db import clocks
 from collector.errors import ConfigError, Denied, StoreError
 from collector.model import KST, Status, Sweep
-from collector.tally import SweepProgress
+from collector.sweep.progress import SweepProgress
+from collector.sweep.sweeper import Collector
 
 RESUMED = timedelta(minutes=10)
 """How old a slot may be and still be completed: what the API shows now is still what it stood for."""
@@ -30,7 +33,7 @@ Examples:
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
 @click.option("--slot", metavar="INSTANT", help="The instant that the snapshot stands for (default: now).")
 @click.option("--quiet", is_flag=True, help="No progress and no table; only what is wrong.")
-@world.config_option
+@config_option
 def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path | None) -> None:
     """Take one snapshot of the configured targets, now.
 
@@ -39,7 +42,7 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     """
     log.configure(level="warning" if quiet else "info")
     at = None if slot is None else parse_slot(slot, datetime.now(UTC))
-    sweep = world.run_command(_once(world.read_context(config_path, universe), universe, at, quiet=quiet))
+    sweep = run_command(_once(read_context(config_path, universe), universe, at, quiet=quiet))
     report(sweep, quiet=quiet)
 
 
@@ -85,16 +88,14 @@ def parse_slot(text: str, now: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-async def _once(
-    context: world.CliContext, universe: str | None, at: datetime | None, *, quiet: bool
-) -> Sweep:
-    async with wiring.open_collector(context) as collector:
+async def _once(context: CliContext, universe: str | None, at: datetime | None, *, quiet: bool) -> Sweep:
+    async with bootstrap.open_collector(context) as collector:
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
         return await sweep_now(context, collector, universe, at, quiet=quiet)
 
 
 async def sweep_now(
-    context: world.CliContext, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
+    context: CliContext, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
 ) -> Sweep:
     """Sweep a universe at a slot: the one given, the newest one that was stopped, or now."""
     name, targets = context.targets(universe, collector.sectors)

@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from collector import log, outlook
-from collector import plan as plans
-from collector.cli import drawing, timetable, wiring, world
+from collector import log
+from collector.cli import bootstrap, feasibility
+from collector.cli.console import console
+from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import read_calendar
 from collector.config import ScheduleSpec
+from collector.db import outlook
 from collector.model import KST
+from collector.sweep.estimate import Estimate, megabytes
 
 
 @click.command(
@@ -23,7 +26,7 @@ Examples:
 """
 )
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: each of them).")
-@world.config_option
+@config_option
 def plan(universe: str | None, config_path: Path | None) -> None:
     """Say what a sweep of each universe will cost, and what each schedule comes to.
 
@@ -32,27 +35,27 @@ def plan(universe: str | None, config_path: Path | None) -> None:
     schedules do not fit the quota; standard error says why, and what would.
     """
     log.configure(level="warning")
-    context = world.read_context(config_path, universe)
-    tables, complaint = world.run_command(_plan(context, universe))
+    context = read_context(config_path, universe)
+    tables, complaint = run_command(_plan(context, universe))
     for table in tables:
-        drawing.console().print(table)
+        console().print(table)
     click.echo(outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days))
     if complaint:
         click.echo(complaint, err=True)
         raise SystemExit(1)
 
 
-async def _plan(context: world.CliContext, universe: str | None) -> tuple[Sequence[Table], str | None]:
+async def _plan(context: CliContext, universe: str | None) -> tuple[Sequence[Table], str | None]:
     calendar = read_calendar(Path(context.config.origin))
-    async with wiring.open_database(context.environment) as database:
-        forecast = await timetable.forecast(context.config, calendar, database, datetime.now(UTC))
+    async with bootstrap.open_database(context.environment) as database:
+        forecast = await feasibility.forecast(context.config, calendar, database, datetime.now(UTC))
     tables = [_universes(list(context.config.universes) if universe is None else [universe], forecast)]
     if context.config.schedules and universe is None:
         tables.append(_schedules(context, forecast))
     return tables, forecast.complaint if universe is None else None
 
 
-def _universes(names: Sequence[str], forecast: timetable.Forecast) -> Table:
+def _universes(names: Sequence[str], forecast: feasibility.Forecast) -> Table:
     quota = f"{forecast.per_second} requests/s" if forecast.per_second else "no quota"
     table = Table("universe", title=f"one sweep at {quota}", title_justify="left")
     for name in ("targets", "rows", "requests", "seconds"):
@@ -62,11 +65,11 @@ def _universes(names: Sequence[str], forecast: timetable.Forecast) -> Table:
     return table
 
 
-def _figures(cost: plans.Estimate, per_second: int) -> tuple[str, ...]:
+def _figures(cost: Estimate, per_second: int) -> tuple[str, ...]:
     return f"{cost.targets}", f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.seconds(per_second):.0f}"
 
 
-def _schedules(context: world.CliContext, forecast: timetable.Forecast) -> Table:
+def _schedules(context: CliContext, forecast: feasibility.Forecast) -> Table:
     table = Table("schedule", "when", title="schedules", title_justify="left")
     for name in ("targets", "rows", "requests", "seconds", "ends after", "a day", "MB a day", "MB a year"):
         table.add_column(name, justify="right")
@@ -80,8 +83,8 @@ def _schedules(context: world.CliContext, forecast: timetable.Forecast) -> Table
             *_figures(cost, forecast.per_second),
             f"{ends.total_seconds():.0f} s" if ends is not None else "too late",
             f"{sweeps}",
-            f"{plans.megabytes(cost.rows, sweeps):,.1f}",
-            f"{plans.megabytes(cost.rows, forecast.sweeps_a_year[name]):,.0f}",
+            f"{megabytes(cost.rows, sweeps):,.1f}",
+            f"{megabytes(cost.rows, forecast.sweeps_a_year[name]):,.0f}",
         )
     return table
 

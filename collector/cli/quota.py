@@ -9,12 +9,16 @@ import click
 from rich.table import Table
 
 from collector import config as configuration
-from collector import log, places
-from collector.cli import drawing, standing, wiring, world
+from collector import log
+from collector.cli import bootstrap
+from collector.cli.console import console
+from collector.cli.context import config_option, find_configuration, read_environment, run_command
 from collector.cli.sql import format_value
 from collector.config import Config
+from collector.db.status import quotas
 from collector.errors import ConfigError
 from collector.model import KST
+from collector.ratelimit import permits
 
 
 @click.command(
@@ -29,7 +33,7 @@ Examples:
 @click.option("--forget", is_flag=True, help="Forget every lower rate that the server named.")
 @click.option("--name", metavar="NAME", help="Only the key of this name in api.keys (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
-@world.config_option
+@config_option
 def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | None) -> None:
     """Show the requests a second that each key keeps to, per call of the API.
 
@@ -38,29 +42,29 @@ def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | Non
     daemon that runs.
     """
     log.configure(level="warning")
-    lines = world.run_command(_quota(config_path, name, forget=forget))
+    lines = run_command(_quota(config_path, name, forget=forget))
     if as_json:
         click.echo(json.dumps(lines, ensure_ascii=False, default=format_value))
     elif lines:
-        drawing.console().print(_table(lines))
+        console().print(_table(lines))
     else:
         click.echo("no request was sent yet")
 
 
 async def _quota(config_path: Path | None, name: str | None, *, forget: bool) -> list[dict[str, Any]]:
-    environment = world.read_environment()
-    path = world.find_configuration(environment, config_path)
+    environment = read_environment()
+    path = find_configuration(environment, config_path)
     config = configuration.load(path, base_url=environment.base_url) if path else None
-    names = wiring.key_names(config, environment) if config else {}
+    names = bootstrap.key_names(config, environment) if config else {}
     keys = None if name is None else [_digest(names, name)]
     async with (
-        wiring.open_database(environment) as database,
+        bootstrap.open_database(environment) as database,
         database.connection("reading the quota") as connection,
     ):
         if forget:
-            forgotten = await places.forget(connection, keys)
+            forgotten = await permits.forget(connection, keys)
             click.echo(f"forgotten: {len(forgotten)} learned rates", err=True)
-        lines = await standing.quotas(connection, _configured_rate(config))
+        lines = await quotas(connection, _configured_rate(config))
     return [
         {**line, "key": names.get(line["key"], line["key"])}
         for line in lines

@@ -10,12 +10,21 @@ from pathlib import Path
 
 import click
 
-from collector import calendar, shipped
-from collector.calendar import Calendar
-from collector.cli import world
+from collector.base import resources
+from collector.cli.context import config_option, read_context
 from collector.errors import ConfigError
+from collector.market import calendar
+from collector.market.calendar import Calendar
+from collector.market.schedule import (
+    HORIZON,
+    Schedule,
+    ScheduledSlot,
+    Skip,
+    due_slots,
+    list_skips,
+    merge_slots,
+)
 from collector.model import KST
-from collector.schedule import HORIZON, Schedule, ScheduledSlot, Skip, due_slots, list_skips, merge_slots
 
 _DAY = timedelta(days=1)
 # The package `holidays` knows KRX from 2000 to 2100; the margin is for the days beside the last.
@@ -46,13 +55,13 @@ class DayParam(click.ParamType[date]):
 @click.option("--from", "first", type=DayParam(), help="All slots from this day, KST ...")
 @click.option("--to", "last", type=DayParam(), help="... to this one, both included.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one list.")
-@world.config_option
+@config_option
 def schedule(
     count: int | None, first: date | None, last: date | None, as_json: bool, config_path: Path | None
 ) -> None:
     """Show when sweeps fall due, and the days that are passed over."""
     _refuse_contradictions(count, first, last)
-    config = world.read_context(config_path).config
+    config = read_context(config_path).config
     schedules, known = config.schedules, read_calendar(Path(config.origin))
     if first and last:
         entries = between(schedules, known, first, last)
@@ -70,7 +79,7 @@ def read_calendar(path: Path) -> Calendar:
 
     ConfigError for one that lies there and cannot be read: it may close days that the shipped one has open.
     """
-    shipped_file, beside = shipped.path("config", "calendar.yaml"), path.parent / "calendar.yaml"
+    shipped_file, beside = resources.path("config", "calendar.yaml"), path.parent / "calendar.yaml"
     base = _load_calendar(shipped_file, None)
     if not os.path.lexists(beside) or (beside.exists() and beside.samefile(shipped_file)):
         return base

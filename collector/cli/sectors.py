@@ -9,11 +9,13 @@ import click
 from rich.table import Table
 
 from collector import log
-from collector import sectors as shipped
-from collector.cli import drawing, wiring, world
+from collector.cli import bootstrap
+from collector.cli.console import console
+from collector.cli.context import CliContext, config_option, read_context, read_environment, run_command
 from collector.config import Environment
+from collector.db.catalog import Registry
+from collector.market import sectors as shipped
 from collector.model import KST, Market, Sector
-from collector.registry import Registry
 
 
 @click.command(
@@ -24,27 +26,25 @@ Examples:
 """
 )
 @click.option("--refresh", is_flag=True, help="Fetch the list anew from the API and keep it in the database.")
-@world.config_option
+@config_option
 def sectors(refresh: bool, config_path: Path | None) -> None:
     """List the sectors with their markets, names and how many listings to expect."""
     log.configure(level="warning")
-    known = world.run_command(
-        _fetch_sectors(world.read_context(config_path))
-        if refresh
-        else _load_sectors(world.read_environment())
+    known = run_command(
+        _fetch_sectors(read_context(config_path)) if refresh else _load_sectors(read_environment())
     )
-    drawing.console().print(_table(known))
+    console().print(_table(known))
 
 
 async def _load_sectors(environment: Environment) -> Mapping[str, Sector]:
 
-    async with wiring.open_database(environment) as database:
+    async with bootstrap.open_database(environment) as database:
         return await Registry(database).sectors() or shipped.bundled_sectors()
 
 
-async def _fetch_sectors(context: world.CliContext) -> Mapping[str, Sector]:
+async def _fetch_sectors(context: CliContext) -> Mapping[str, Sector]:
     """Ask the API, and add what only our own table knows: names in English, kinds, listings to expect."""
-    async with wiring.open_collector(context) as collector:
+    async with bootstrap.open_collector(context) as collector:
         listed = {market: await collector.kiwoom.sectors(market) for market in Market}
         fetched = [sector for market in Market for sector in shipped.filter_served(listed[market], market)]
         registry = collector.store.registry

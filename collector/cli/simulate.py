@@ -12,12 +12,12 @@ from typing import Any
 import click
 import yaml
 
-from collector import duration
-from collector.cli import world
+from collector.base import duration
+from collector.cli.context import config_option
 from collector.errors import ConfigError
 from collector.model import KST
-from collector.simulator import Options, Simulator
-from collector.simulator.faults import CONDITIONS, FAULTS, KINDS, parse, specs_of
+from kiwoom_simulator import Options, Simulator
+from kiwoom_simulator.faults import CONDITIONS, FAULTS, KINDS, parse, specs_of
 
 EXAMPLES = """\b
 Examples:
@@ -136,7 +136,7 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults,
               help="Show all faults and conditions, and stop.")  # fmt: skip
 @click.option("--until-eof", is_flag=True, help="End when stdin is closed, as it is when the parent dies.")
-@world.config_option
+@config_option
 def simulate(
     *,
     keys: tuple[str, ...],

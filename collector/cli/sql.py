@@ -16,10 +16,12 @@ import click
 from rich.table import Table
 
 from collector import log
-from collector.cli import drawing, wiring, world
+from collector.base.spreadsheet import CsvWriter
+from collector.cli import bootstrap
+from collector.cli.console import console
+from collector.cli.context import config_option, read_environment, run_command
 from collector.errors import ConfigError, StoreError, StoreFailure
 from collector.model import KST
-from collector.spreadsheet import CsvWriter
 
 _BATCH = 1000
 _RELATIONS = """
@@ -64,7 +66,7 @@ Examples:
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
-@world.config_option
+@config_option
 def sql(query: str, form: str, config_path: Path | None) -> None:
     """Ask the database in SQL, in a read-only transaction.
 
@@ -72,7 +74,7 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
     In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
     """
     log.configure(level="warning")
-    world.run_command(_ask(query, form))
+    run_command(_ask(query, form))
 
 
 async def _ask(query: str, form: str) -> None:
@@ -87,7 +89,7 @@ async def _ask(query: str, form: str) -> None:
 async def _what_there_is(message: str, query: str) -> str:
     """The nearest name to the one that is not there, and all names of its kind that are."""
     async with (
-        wiring.open_database(world.read_environment()) as database,
+        bootstrap.open_database(read_environment()) as database,
         database.connection("looking what there is", timeout=30) as connection,
     ):
         kind = next((kind for kind in _KINDS if f"{kind} " in message), "relation")
@@ -122,7 +124,7 @@ async def _rows(query: str) -> AsyncGenerator[tuple[Any, ...], None]:
     What becomes of them is done outside of the session, for which every error of the system is the connection's.
     """
     async with (
-        wiring.open_database(world.read_environment()) as database,
+        bootstrap.open_database(read_environment()) as database,
         database.connection("asking, read-only", timeout=330) as connection,
         connection.transaction(readonly=True),
     ):
@@ -190,7 +192,7 @@ class _RowTable:
         if row is not None:
             self._table.add_row(*("" if value is None else format_value(value) for value in row))
             return
-        drawing.console().print(self._table)
+        console().print(self._table)
 
 
 def format_value(value: Any) -> str:

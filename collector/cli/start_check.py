@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from collector.cli.words import in_plain_words
 from collector.errors import ApiError, Denied, StoreError
-from collector.kiwoom import KiwoomClient
+from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 
 AWAY = (

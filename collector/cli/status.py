@@ -10,9 +10,12 @@ from rich.table import Table
 
 from collector import config as configuration
 from collector import log
-from collector.cli import drawing, standing, wiring, words, world
+from collector.cli import bootstrap, words
+from collector.cli import console as drawing
+from collector.cli.context import config_option, find_configuration, read_environment, run_command
 from collector.cli.schedule import read_calendar
 from collector.cli.sql import format_value
+from collector.db.status import read_status
 from collector.model import KST
 
 
@@ -24,7 +27,7 @@ Examples:
 """
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@world.config_option
+@config_option
 def status(as_json: bool, config_path: Path | None) -> None:
     """Show what is stored and what is missing of it, the daemon's lease, and the slots before and after now.
 
@@ -32,7 +35,7 @@ def status(as_json: bool, config_path: Path | None) -> None:
     newest sweep is not whole.
     """
     log.configure(level="warning")
-    report = world.run_command(_status(config_path, datetime.now(UTC)))
+    report = run_command(_status(config_path, datetime.now(UTC)))
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False, default=format_value))
     else:
@@ -53,13 +56,13 @@ def _is_whole(report: dict[str, Any]) -> bool:
 
 async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     """With the configuration where there is one: what is stored can be told without it."""
-    environment = world.read_environment()
-    path = world.find_configuration(environment, config_path)
+    environment = read_environment()
+    path = find_configuration(environment, config_path)
     config = configuration.load(path, base_url=environment.base_url) if path else None
-    async with wiring.open_database(environment) as database:
-        report = await standing.read_status(config, read_calendar(path or environment.config), database, now)
+    async with bootstrap.open_database(environment) as database:
+        report = await read_status(config, read_calendar(path or environment.config), database, now)
     needed = report["walking"] or report["quota_learnt"]
-    names = wiring.key_names(config, environment) if config and needed else {}
+    names = bootstrap.key_names(config, environment) if config and needed else {}
     for walker in (*report["walking"], *report["quota"]):
         walker["key"] = names.get(walker["key"], walker["key"])
     return report

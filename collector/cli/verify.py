@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from collector import log
-from collector import verify as verifying
-from collector.cli import wiring, world
+from collector.cli import bootstrap
+from collector.cli.context import config_option, read_environment, run_command
 from collector.cli.schedule import DayParam
 from collector.config import Environment
+from collector.db import audit as verifying
+from collector.db.audit import Findings
 from collector.model import KST
-from collector.verify import Findings
 
 
 @click.command(
@@ -23,7 +24,7 @@ Examples:
 )
 @click.option("--from", "first", type=DayParam(), help="From this day, KST (default: the ledger's first) ...")
 @click.option("--to", "last", type=DayParam(), help="... to this one, both included (default: its last).")
-@world.config_option
+@config_option
 def verify(first: date | None, last: date | None, config_path: Path | None) -> None:
     """Hold every stored walk against the digest that was committed with it.
 
@@ -34,7 +35,7 @@ def verify(first: date | None, last: date | None, config_path: Path | None) -> N
     log.configure(level="warning")
     if first and last and last < first:
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
-    findings = world.run_command(_verify(world.read_environment(), first, last))
+    findings = run_command(_verify(read_environment(), first, last))
     click.echo(_summary(findings))
     if findings.damaged:
         raise SystemExit(1)
@@ -42,7 +43,7 @@ def verify(first: date | None, last: date | None, config_path: Path | None) -> N
 
 async def _verify(environment: Environment, first: date | None, last: date | None) -> Findings:
     findings = Findings()
-    async with wiring.open_database(environment) as database:
+    async with bootstrap.open_database(environment) as database:
         if span := await verifying.span(database):
             async for slot, target, what in verifying.verify(
                 database, first or span[0], last or span[1], findings

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 from collector import log
-from collector.calendar import Calendar
-from collector.cli import wiring, world
+from collector.cli import bootstrap
+from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import read_calendar
 from collector.config import Config, listen_place
+from collector.market.calendar import Calendar
 from collector.web import Live, make_access_policy, serve_pages
 
 SESSIONS = 3
@@ -30,7 +31,7 @@ Examples:
 """,
 )
 @click.option("--listen", metavar="HOST:PORT", help="Instead of the configuration's web.listen.")
-@world.config_option
+@config_option
 def serve(listen: str | None, config_path: Path | None) -> None:
     """Serve the status page, /metrics, /healthz and /readyz, until told to stop.
 
@@ -40,12 +41,12 @@ def serve(listen: str | None, config_path: Path | None) -> None:
     log.configure()
     if listen is not None:
         listen = listen_place(listen, "--listen")
-    context = world.read_context(config_path)
+    context = read_context(config_path)
     calendar = read_calendar(Path(context.config.origin))
-    world.run_command(_serve(context, calendar, listen))
+    run_command(_serve(context, calendar, listen))
 
 
-async def _serve(context: world.CliContext, calendar: Calendar, listen: str | None) -> None:
+async def _serve(context: CliContext, calendar: Calendar, listen: str | None) -> None:
     async with serving(context, lambda: (context.config, calendar), Live(), listen=listen) as address:
         click.echo(address)
         with suppress(asyncio.CancelledError):  # being told to stop is how this ends
@@ -54,7 +55,7 @@ async def _serve(context: world.CliContext, calendar: Calendar, listen: str | No
 
 @asynccontextmanager
 async def serving(
-    context: world.CliContext,
+    context: CliContext,
     configured: Callable[[], tuple[Config, Calendar]],
     live: Live,
     *,
@@ -65,7 +66,7 @@ async def serving(
     web_config = replace(context.config.web, listen=asked) if asked else context.config.web
     guard = make_access_policy(web_config.host, context.environment.web_token, (os.uname().nodename,))
     async with serve_pages(
-        partial(wiring.open_database, context.environment, size=SESSIONS),
+        partial(bootstrap.open_database, context.environment, size=SESSIONS),
         configured,
         live=live,
         guard=guard,

@@ -4,18 +4,11 @@
 place and what is allowed there, before anything is fetched.
 """
 
+from collector.config.credentials import Credentials, keys
 from collector.config.environment import Environment, listen_place, settings
-from collector.config.keys import Credentials, keys
 from collector.config.load import load, parse
-from collector.config.model import (
-    ApiConfig,
-    Config,
-    DatabaseConfig,
-    ScheduleSpec,
-    TargetSpec,
-    WebConfig,
-)
-from collector.config.show import describe, digest
+from collector.config.render import describe, digest
+from collector.config.schema import ApiConfig, Config, DatabaseConfig, ScheduleSpec, TargetSpec, WebConfig
 from collector.config.universes import universe_targets
 
 __all__ = [

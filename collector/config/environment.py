@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.base.yaml_text import printable, quote
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.yamltext import printable, quote
 
 MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
 """Where Docker and systemd put secrets and guard them; Docker's files are often 0444 there."""

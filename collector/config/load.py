@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from collector import schedule, yamltext
-from collector.config.checks import check, warnings
-from collector.config.complaints import ConfigErrors, nearest
-from collector.config.model import (
+from collector.base import yaml_text
+from collector.base.yaml_text import Mapping, Node, Scalar, Sequence, describe
+from collector.config.decode import decode, keys, value
+from collector.config.errors import ConfigErrors, nearest
+from collector.config.schema import (
     ApiConfig,
     Config,
     DatabaseConfig,
@@ -20,8 +21,8 @@ from collector.config.model import (
     TargetSpec,
     WebConfig,
 )
-from collector.config.typed import decode, keys, value
-from collector.yamltext import Mapping, Node, Scalar, Sequence, describe
+from collector.config.validate import check, warnings
+from collector.market import schedule
 
 T = TypeVar("T")
 
@@ -33,12 +34,12 @@ def load(path: Path, *, base_url: str | None = None) -> Config:
 
     `base_url`, from the environment, wins over the file's.
     """
-    return _build(yamltext.read_file(path), str(path), base_url)
+    return _build(yaml_text.read_file(path), str(path), base_url)
 
 
 def parse(data: bytes, origin: str, *, base_url: str | None = None) -> Config:
     """As `load`, for a text that is already here; `origin` is what complaints call it."""
-    return _build(yamltext.read(data, origin), origin, base_url)
+    return _build(yaml_text.read(data, origin), origin, base_url)
 
 
 def _build(source: Mapping, origin: str, base_url: str | None) -> Config:
@@ -113,7 +114,7 @@ def _schedules(config: Config, complaints: ConfigErrors) -> Iterator[schedule.Sc
     for name, spec in config.schedule_specs.items():
         if spec.universe not in config.universes:
             known = f"{', '.join(config.universes)}{nearest(spec.universe, config.universes)}"
-            text = f"schedules.{name}: unknown universe {yamltext.quote(spec.universe)}; allowed: {known}"
+            text = f"schedules.{name}: unknown universe {yaml_text.quote(spec.universe)}; allowed: {known}"
             complaints.at(("schedules", name, "universe"), text)
         try:
             yield schedule.parse(

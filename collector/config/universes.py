@@ -6,12 +6,12 @@ the program.
 
 from collections.abc import Iterator, Mapping
 
-from collector import sectors as table
-from collector.config.complaints import nearest
-from collector.config.model import Config, TargetSpec
+from collector.base.yaml_text import quote
+from collector.config.errors import nearest
+from collector.config.schema import Config, TargetSpec
 from collector.errors import ConfigError
+from collector.market import sectors as table
 from collector.model import Exchange, Sector, Target
-from collector.yamltext import quote
 
 
 def universe_targets(config: Config, name: str, sectors: Mapping[str, Sector]) -> tuple[Target, ...]:

@@ -1,11 +1,11 @@
 """The daemon: every slot that falls due ends, for every target, as complete, suspect, failed or missed."""
 
-from collector.daemon.accounts import SlotAccounting
-from collector.daemon.clock import Clock, SystemClock
-from collector.daemon.help import StandbyWorker
-from collector.daemon.notify import Notify, make_notifier, watchdog_interval
-from collector.daemon.roster import Timetable
-from collector.daemon.watch import DaemonContext, DaemonService
+from collector.base.clock import Clock, SystemClock
+from collector.daemon.sd_notify import Notify, make_notifier, watchdog_interval
+from collector.daemon.service import DaemonContext, DaemonService
+from collector.daemon.standby import StandbyWorker
+from collector.daemon.timetable import Timetable
+from collector.db.accounting import SlotAccounting
 
 __all__ = [
     "Clock",

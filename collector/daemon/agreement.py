@@ -4,9 +4,9 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime
 
-from collector import clocks
-from collector.clocks import COMPARED_EVERY, ClocksApart, Comparison, Witness
-from collector.daemon.clock import GLANCE, Clock
+from collector.base.clock import GLANCE, Clock
+from collector.db import clocks
+from collector.db.clocks import COMPARED_EVERY, ClocksApart, Comparison, Witness
 from collector.log import logger
 
 

@@ -5,14 +5,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.calendar import Calendar
 from collector.config import Config
-from collector.postgres.database import Database
-from collector.web.guard import AccessPolicy, make_access_policy
-from collector.web.http import serving
+from collector.db.database import Database
+from collector.market.calendar import Calendar
+from collector.web.access import AccessPolicy, make_access_policy
+from collector.web.connection import DatabaseConnection
 from collector.web.live import Live
-from collector.web.site import Routes
-from collector.web.source import DatabaseConnection
+from collector.web.routes import Routes
+from collector.web.server import serving
 
 __all__ = ["AccessPolicy", "Live", "make_access_policy", "serve_pages"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from collector.outlook import Outlook
-from collector.schedule import Every, Schedule, ScheduledSlot
+from collector.db.outlook import Outlook
+from collector.market.schedule import Every, Schedule, ScheduledSlot
 
 ENOUGH = 2
 """Slots in a row without a complete sweep from which on a schedule is behind."""

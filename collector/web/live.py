@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from collector.collect import Collector
-from collector.kiwoom import KiwoomClient
-from collector.tally import SweepProgress
+from collector.kiwoom.client import KiwoomClient
+from collector.sweep.progress import SweepProgress
+from collector.sweep.sweeper import Collector
 
 ANSWERS = ("ok", "Throttled", "Unavailable", "TokenExpired", "Rejected", "Unreadable", "Denied")
 """What can come of a request: a closed set."""

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from collector.model import KST, Exchange, Market, Sector, Target
 from collector.web.chart import Point, chart
-from collector.web.desk import ViewContext
-from collector.web.questions import Breadth, ListingQuote, Member
+from collector.web.context import ViewContext
+from collector.web.queries import Breadth, ListingQuote, Member
 from collector.web.tables import DataTable, table
+from collector.web.timetable import span
 from collector.web.treemap import Tile, tiles
 from collector.web.views import NotFound, View, members_table
-from collector.web.wanted import span
 
 _INDUSTRIES = ("industry", "sector-index")
 _LEAST = 0.012

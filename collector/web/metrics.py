@@ -15,11 +15,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector as Source
 
 from collector import __version__
+from collector.db.outlook import Outlook
 from collector.model import Status
-from collector.outlook import Outlook
-from collector.web.figures import MetricsData, ScheduleFigures
 from collector.web.health import Check
-from collector.web.wanted import ConfiguredTimetable
+from collector.web.metrics_data import MetricsData, ScheduleFigures
+from collector.web.timetable import ConfiguredTimetable
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30

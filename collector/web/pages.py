@@ -6,10 +6,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from collector.web import reader as readers
-from collector.web.reader import ViewerPreferences
+from collector.web import viewer as readers
 from collector.web.squares import square
 from collector.web.treemap import fit_text
+from collector.web.viewer import ViewerPreferences
 
 _HERE = Path(__file__).parent
 _PAGES = Environment(

@@ -2,8 +2,8 @@
 
 from markupsafe import Markup, escape
 
-from collector.web.day import UNWRITTEN, Mark, Square
-from collector.web.reader import ViewerPreferences, clock, compact
+from collector.web.grid import UNWRITTEN, Mark, Square
+from collector.web.viewer import ViewerPreferences, clock, compact
 
 _NOTHING = Markup('<span class="sq none"></span>')
 _LINK = Markup('<a class="sq {}" href="{}" aria-label="{}" title="{}"></a>')

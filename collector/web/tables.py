@@ -8,8 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from collector.base.spreadsheet import CsvWriter
 from collector.model import KST
-from collector.spreadsheet import CsvWriter
 
 KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 

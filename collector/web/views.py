@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from collector.market.schedule import ScheduledSlot, next_slot
 from collector.model import KST, Target
-from collector.plan import pages as requests_for
-from collector.schedule import ScheduledSlot, next_slot
-from collector.web import day as grid
-from collector.web.desk import ViewContext
-from collector.web.figures import QuotaFigure
-from collector.web.questions import SlotLine, SweepLine
+from collector.sweep.estimate import pages as requests_for
+from collector.web import grid
+from collector.web.context import ViewContext
+from collector.web.metrics_data import QuotaFigure
+from collector.web.queries import SlotLine, SweepLine
 from collector.web.tables import DataTable, table
-from collector.web.wanted import ConfiguredTimetable, span
+from collector.web.timetable import ConfiguredTimetable, span
 
 _SHOWN = 200
 

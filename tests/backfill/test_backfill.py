@@ -11,14 +11,15 @@ import pytest
 
 from collector.backfill import BackfillRunner, Plan, Report, parse_period
 from collector.cli.backfill import stale_check
-from collector.collect import Collector
+from collector.db.dsn import Dsn
+from collector.kiwoom.protocol import bars as wire
+from collector.market.schedule import Schedule, parse
 from collector.model import KST, Exchange, Target
-from collector.postgres import Dsn
-from collector.schedule import Schedule, parse
-from collector.simulator import Options, Simulator, history
-from collector.wire import bars as wire
-from tests.backfill.histories import CALENDAR, NOW
-from tests.stand import collecting, execute, fetch
+from collector.sweep.sweeper import Collector
+from kiwoom_simulator import Options, Simulator
+from kiwoom_simulator.market import history
+from tests.support.bar_histories import CALENDAR, NOW
+from tests.support.harness import collecting, execute, fetch
 
 MEDICAL = Target.of("KOSPI", "014", "KRX")
 """Eight listings, one of which split its shares ten for one in September 2025."""

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import Unreadable
+from collector.kiwoom.protocol import ApiResponse, read_bars
 from collector.model import BarPage
-from collector.wire import ApiResponse, read_bars
 
 DAY = date(2026, 11, 20)
 PLAIN = st.integers(0, 2**31 - 1).map(str)

@@ -7,16 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from collector.certify_bars import (
-    PAGE_BARS,
-    ListingFacts,
-    Suspected,
-    certify_bars,
-    fill_changes,
-    is_settled_gap,
-)
+from collector.backfill.certify_bars import PAGE_BARS, ListingFacts, certify_bars, is_settled_gap
+from collector.market.bar_changes import Suspected, fill_changes
 from collector.model import BadRow, Bar, BarPage, BarReading, Remark, Status
-from tests.backfill.histories import DAYS, NEWEST, closes, history, reading
+from tests.support.bar_histories import DAYS, NEWEST, closes, history, reading
 
 SYMBOL = "000010"
 FRIDAY, THURSDAY, WEDNESDAY = DAYS[-1], DAYS[-2], DAYS[-3]

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from collector.backfill.fetch import Fetch
 from collector.backfill.period import parse_period
 from collector.backfill.report import Report
-from collector.bar_store import BarStore
+from collector.db.bars import BarStore
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
 from collector.errors import (
     CollectorError,
     Denied,
@@ -26,11 +29,9 @@ from collector.errors import (
     Unreadable,
 )
 from collector.model import BadRow, BarPage
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
-from collector.tally import SweepProgress
-from tests.backfill.histories import CALENDAR, DAYS, NEWEST, NOW, Histories, closes, history
-from tests.stand import execute, fetch
+from collector.sweep.progress import SweepProgress
+from tests.support.bar_histories import CALENDAR, DAYS, NEWEST, NOW, Histories, closes, history
+from tests.support.harness import execute, fetch
 
 PLAIN, YOUNG, IDLE, SPLIT, UNKNOWN = "000010", "000020", "000030", "000040", "0126Z0"
 SPLIT_DAY = DAYS[-8]

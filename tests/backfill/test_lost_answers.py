@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from collector.bar_store import BarStore, MissingRange
+from collector.db.bars import BarStore, MissingRange
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
 from collector.model import Certificate, Remark, Status
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
-from tests.backfill.histories import DAYS, closes, history, reading
-from tests.stand import fetch
+from tests.support.bar_histories import DAYS, closes, history, reading
+from tests.support.harness import fetch
 from tests.torture.tap import Line, tapped
 
 SYMBOL = "000010"

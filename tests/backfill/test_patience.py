@@ -9,19 +9,20 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from collector import config
-from collector.cli import wiring
-from collector.cli.world import CliContext
-from collector.collect import Collector
+from collector.cli import bootstrap
+from collector.cli.context import CliContext
 from collector.config import Environment
-from collector.kiwoom import KiwoomClient, RequestCounter
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
+from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.model import KST, Target
-from collector.pace import WINDOW
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
-from collector.quota import LowPriorityRateLimiter, SharedRateLimiter
+from collector.ratelimit.limiter import LowPriorityRateLimiter, SharedRateLimiter
+from collector.ratelimit.window import WINDOW
 from collector.secret import Secret
-from collector.simulator import Options, Simulator
-from tests.stand import APP_KEY, SECRET_KEY, execute, fetch, url, yaml
+from collector.sweep.sweeper import Collector
+from kiwoom_simulator import Options, Simulator
+from tests.support.harness import APP_KEY, SECRET_KEY, execute, fetch, url, yaml
 
 BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
 PRICES, BARS, TOKEN = "ka20002", "ka10081", "au10001"
@@ -143,8 +144,8 @@ async def patiently_fetching(address: Dsn, simulator: Simulator) -> AsyncIterato
     )
     world = CliContext(environment, config.parse(text.encode(), "stand.yaml", base_url=simulator.url))
     async with (
-        wiring.open_collector(world) as sweeping,
-        wiring.open_collector(world, patient=True) as filling,
+        bootstrap.open_collector(world) as sweeping,
+        bootstrap.open_collector(world, patient=True) as filling,
     ):
         await sweeping.kiwoom.token()
         await asyncio.sleep(1)  # until the server has forgotten that request

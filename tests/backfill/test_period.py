@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from collector.backfill.period import over_at, parse_period
-from collector.calendar.shown import closings, is_disturbed, visible_day, visible_until
 from collector.errors import ConfigError
+from collector.market.visibility import closings, is_disturbed, visible_day, visible_until
 from collector.model import KST, Exchange
-from tests.backfill.histories import CALENDAR, NOW
+from tests.support.bar_histories import CALENDAR, NOW
 
 KRX, NXT, CONSOLIDATED = Exchange
 

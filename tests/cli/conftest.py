@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.cli.command import warmed
+from tests.support.command_process import warmed
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from collector.db.dsn import Dsn
 from collector.model import Certificate, Remark, Status, Target
-from collector.postgres import Dsn
-from tests.cli.command import environment, run
-from tests.stand import execute, fetch, reading, snapshots
-from tests.test_store import KOSDAQ, KOSPI, SLOT, storing
+from tests.db.test_snapshots import KOSDAQ, KOSPI, SLOT, storing
+from tests.support.command_process import environment, run
+from tests.support.harness import execute, fetch, reading, snapshots
 
 MISSED = Target.of("KOSPI", "013", "KRX")
 SUSPECT = Certificate(Status.SUSPECT, (Remark.ROW_COUNT,))

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import KST, Target
-from collector.postgres import Dsn
-from collector.simulator import Options, Simulator
-from tests.cli.command import config, environment, run, started, until
-from tests.stand import execute, fetch
+from kiwoom_simulator import Options, Simulator
+from tests.support.command_process import config, environment, run, started, until
+from tests.support.harness import execute, fetch
 
 TELECOM = Target.of("KOSPI", "020", "KRX")
 MANY = Target.of("KOSPI", "010", "KRX")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.bytes import Visit, serving
-from tests.cli.command import APP_KEY, PASSWORD, Ended, config, environment, run
-from tests.database import Server
-from tests.proxy import proxied
-from tests.stand import STILL, execute, fetch, url
+from kiwoom_simulator import Simulator
+from tests.support.byte_server import Visit, serving
+from tests.support.command_process import APP_KEY, PASSWORD, Ended, config, environment, run
+from tests.support.harness import STILL, execute, fetch, url
+from tests.support.postgres_server import Server
+from tests.support.tcp_proxy import proxied
 
 KOSPI = Target.of("KOSPI", "013", "KRX")
 AT_ONCE = 3

@@ -17,12 +17,12 @@ import click
 import pytest
 
 from collector.cli.main import VERBS, cli
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.cli.command import APP_KEY, Ended, config, environment, run, run_cold
-from tests.database import Server
-from tests.stand import OPEN, STILL, collecting, execute, fetch
+from kiwoom_simulator import Simulator
+from tests.support.command_process import APP_KEY, Ended, config, environment, run, run_cold
+from tests.support.harness import OPEN, STILL, collecting, execute, fetch
+from tests.support.postgres_server import Server
 
 BENT = Target.of("KOSDAQ", "139", "KRX")
 SOUND = Target.of("KOSPI", "013", "KRX")

@@ -17,11 +17,20 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.cli.command import config, ended, environment, run, run_cold, secrets_in, started, until
-from tests.stand import STILL, as_stored, execute, fetch, stored
+from kiwoom_simulator import Simulator
+from tests.support.command_process import (
+    config,
+    ended,
+    environment,
+    run,
+    run_cold,
+    secrets_in,
+    started,
+    until,
+)
+from tests.support.harness import STILL, as_stored, execute, fetch, stored
 
 BENT = Target.of("KOSDAQ", "139", "KRX")
 SOUND = Target.of("KOSPI", "013", "KRX")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
+from collector.kiwoom.auth import key_digest
 from collector.model import Target
-from collector.postgres import Dsn
 from collector.secret import Secret
-from collector.token import key_digest
-from tests.cli.command import APP_KEY, config, environment, run
-from tests.stand import execute, fetch
+from tests.support.command_process import APP_KEY, config, environment, run
+from tests.support.harness import execute, fetch
 
 ONE = Target.of("KOSPI", "013", "KRX")
 KEY = key_digest(Secret(APP_KEY))

@@ -10,7 +10,7 @@ from collector.cli.schedule import read_calendar, upcoming
 from collector.config import parse
 from collector.errors import ConfigError
 from collector.model import KST
-from tests.cli.command import Ended, environment, run
+from tests.support.command_process import Ended, environment, run
 
 CONFIG = """
 universes:

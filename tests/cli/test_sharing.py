@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Options, Simulator
-from tests.cli.command import Ended, config, environment, run
-from tests.stand import OPEN, STILL, fetch
+from kiwoom_simulator import Options, Simulator
+from tests.support.command_process import Ended, config, environment, run
+from tests.support.harness import OPEN, STILL, fetch
 
 CODES = ("005", "006", "007", "008", "009", "010", "011", "012")
 STRICT = Options(quota=20, freeze=OPEN, latency=timedelta(milliseconds=20), jitter=timedelta(milliseconds=40))

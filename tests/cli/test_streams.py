@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.cli.command import config, environment
-from tests.stand import STILL, fetch
+from kiwoom_simulator import Simulator
+from tests.support.command_process import config, environment
+from tests.support.harness import STILL, fetch
 
 TARGETS = [Target.of("KOSPI", code, "KRX") for code in ("005", "006")]
 STREAMS = {

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.cli.command import environment, run
-from tests.stand import OPEN, STILL, collecting, execute
+from kiwoom_simulator import Simulator
+from tests.support.command_process import environment, run
+from tests.support.harness import OPEN, STILL, collecting, execute
 
 SOUND = Target.of("KOSPI", "013", "KRX")
 

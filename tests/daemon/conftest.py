@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
 
 
 @pytest.fixture

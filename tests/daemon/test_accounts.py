@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from collector.daemon import SlotAccounting
-from collector.lease import Lease, LeaseLost, fence
+from collector.db.catalog import Registry
+from collector.db.lease import Lease, LeaseLost, fence
 from collector.model import KST, Exchange, Target
-from collector.registry import Registry
-from tests.daemon.real import CALENDAR
+from tests.support.daemon_parts import CALENDAR
 
 TARGETS = [Target.of("KOSPI", "001", "KRX"), Target.of("KOSPI", "005", "KRX")]
 KRX = frozenset({Exchange.KRX})

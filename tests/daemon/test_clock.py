@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collector.daemon import SystemClock
-from tests.daemon.virtual import VirtualClock, run
+from tests.support.virtual_time import VirtualClock, run
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 

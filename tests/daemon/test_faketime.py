@@ -4,14 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from collector.db.pool import connect
 from collector.model import KST
-from collector.postgres import connect
-from collector.simulator import Options, Simulator
-from tests.cold.stand import DAY, files_in, fill, rows_of
-from tests.daemon.processes import started
-from tests.daemon.real import CONFIG
+from kiwoom_simulator import Options, Simulator
+from tests.support.archive_harness import DAY, files_in, fill, rows_of
+from tests.support.daemon_parts import CONFIG
+from tests.support.daemon_process import started
+from tests.support.fake_clock import Wall, unavailable
 from tests.torture.cluster import running
-from tests.wall import Wall, unavailable
 
 EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import KST
-from collector.plan import Due, find_overrun, list_completions, megabytes
+from collector.sweep.estimate import Due, find_overrun, list_completions, megabytes
 
 NINE = datetime(2026, 11, 23, 9, tzinfo=KST)
 

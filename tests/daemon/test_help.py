@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from collector.simulator import Options, Simulator
-from tests.daemon.processes import started, write
+from kiwoom_simulator import Options, Simulator
 from tests.daemon.test_process import ALL, TORN, asked
+from tests.support.daemon_process import started, write
 
 OTHER = {"KIWOOM_APP_KEY": "another app key", "KIWOOM_SECRET_KEY": "another secret key"}
 LINES = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"

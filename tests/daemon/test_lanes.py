@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.daemon.lanes import Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
+from collector.daemon.overrun import Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
+from collector.market.schedule import ScheduledSlot
 from collector.model import KST
-from collector.schedule import ScheduledSlot
 
 NINE = datetime(2026, 11, 23, 9, tzinfo=KST)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from collector.db.lease import Lease, LeaseLost, fence
+from collector.db.pool import connect
 from collector.errors import StoreError
-from collector.lease import Lease, LeaseLost, fence
-from collector.postgres import connect
 
 SHORT = timedelta(seconds=0.2)
 NOTE = "INSERT INTO collector.accounted (schedule, until) VALUES ($1, now())"

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from collector import embedded, migrate, shipped
+from collector.base import resources
+from collector.db import embedded, migrations
+from collector.db.pool import connect
 from collector.model import KST
-from collector.postgres import connect
-from collector.simulator import Options, Simulator
-from tests.daemon.processes import started, write
+from kiwoom_simulator import Options, Simulator
+from tests.support.daemon_process import started, write
 
 ALL = [f"{number:03}" for number in range(2, 25)]
 IN_TIME = 50.0
@@ -220,7 +221,7 @@ async def own(tmp_path):
     """A server of the test's own, to be stopped and started."""
     home = tmp_path / "own"
     async with embedded.running(home, durable=False) as address, connect(address) as connection:
-        await migrate.migrate(connection, address, shipped.path("migrations"))
+        await migrations.migrate(connection, address, resources.path("migrations"))
     return home, address
 
 

@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from collector.cli import standing
+from collector.db.status import read_status
 from collector.model import KST
-from tests.daemon.processes import write
-from tests.daemon.real import CALENDAR, expected, order, url
+from tests.support.daemon_parts import CALENDAR, expected, order, url
+from tests.support.daemon_process import write
 
 FRIDAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=KST)
@@ -102,7 +102,7 @@ async def test_a_day_that_nobody_swept_is_missing_as_a_whole(held, ordered, morn
 
 
 async def test_the_standing_tells_of_the_last_day_that_should_be_there(held, ordered, morning):
-    found = await standing.read_status(ordered.context.config, CALENDAR, held, NOON + timedelta(minutes=4))
+    found = await read_status(ordered.context.config, CALENDAR, held, NOON + timedelta(minutes=4))
     assert found["day"] == {
         "date": FRIDAY,
         "slots": 37,
@@ -120,13 +120,13 @@ async def test_the_standing_tells_of_the_last_day_that_should_be_there(held, ord
 
 async def test_over_the_weekend_friday_is_the_last_day(held, ordered, morning):
     sunday = datetime(2026, 11, 22, 12, tzinfo=KST)
-    found = await standing.read_status(ordered.context.config, CALENDAR, held, sunday)
+    found = await read_status(ordered.context.config, CALENDAR, held, sunday)
     assert (found["day"]["date"], found["calendar"]["today"]) == (FRIDAY, "Sunday")
     assert found["day"]["absent"] == 42 * 3
 
 
 async def test_without_schedules_only_what_is_stored_is_told(held, morning):
-    found = await standing.read_status(None, CALENDAR, held, NOON)
+    found = await read_status(None, CALENDAR, held, NOON)
     assert (found["schedules"], found["day"], found["next_slot"]) == ([], None, None)
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from collector.clocks import Witnesses
-from collector.daemon.outages import Outages
-from collector.daemon.retention import Day, Retention, Standing, Step, decide
+from collector.base.outages import Outages
+from collector.db.catalog import Registry
+from collector.db.clocks import Witnesses
+from collector.db.outlook import first_kept
+from collector.db.retention import Day, Retention, Standing, Step, decide
 from collector.errors import StoreError
 from collector.model import KST
-from collector.outlook import first_kept
-from collector.registry import Registry
 from tests.daemon.test_accounts import ROWS, TARGETS
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from collector.model import KST
-from collector.simulator import Options, Simulator
-from tests.daemon.real import FastClock, daemon, expected, order
+from kiwoom_simulator import Options, Simulator
+from tests.support.daemon_parts import FastClock, daemon, expected, order
 
 TEN = datetime(2026, 11, 23, 10, 0, tzinfo=KST)
 SPEED = 600.0

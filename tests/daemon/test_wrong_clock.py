@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.registry import Registry
-from collector.simulator import Options, Simulator
-from tests.cli.command import environment, run_cold
-from tests.daemon.processes import started, write
+from collector.db.catalog import Registry
+from kiwoom_simulator import Options, Simulator
 from tests.daemon.test_accounts import ROWS, TARGETS
-from tests.stand import fetch
-from tests.wall import Wall, unavailable
+from tests.support.command_process import environment, run_cold
+from tests.support.daemon_process import started, write
+from tests.support.fake_clock import Wall, unavailable
+from tests.support.harness import fetch
 
 D, H, M = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 pytestmark = [

@@ -10,15 +10,16 @@ from random import Random
 import pytest
 import structlog
 
-from collector import calendar, schedule, shipped
+from collector.base import resources
 from collector.daemon import DaemonService, Timetable
+from collector.db.lease import LeaseLost
 from collector.errors import Denied, Rejected, Unavailable, Unreadable
-from collector.lease import LeaseLost
+from collector.market import calendar, schedule
 from collector.model import KST, Target
-from tests.daemon.models import Books, ModelKiwoom, assembling, away
-from tests.daemon.virtual import VirtualClock, run
+from tests.support.daemon_models import Books, ModelKiwoom, assembling, away
+from tests.support.virtual_time import VirtualClock, run
 
-CALENDAR = calendar.load(shipped.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
+CALENDAR = calendar.load(resources.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
 BOARDS = [
     Target.of("KOSPI", "001", "KRX"),
     Target.of("KOSPI", "001", "NXT"),

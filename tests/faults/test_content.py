@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.stand import OPEN, STILL, as_stored, collecting, fetch, stored
+from kiwoom_simulator import Simulator
+from tests.support.harness import OPEN, STILL, as_stored, collecting, fetch, stored
 
 THREE = Target.of("KOSDAQ", "139", "KRX")
 ONE = Target.of("KOSPI", "013", "KRX")

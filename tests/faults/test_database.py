@@ -10,18 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from collector import migrate, shipped
+from collector.base import resources
+from collector.db import Connection, migrations
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import check_server, connect, open_pool
+from collector.db.snapshots import SnapshotStore
 from collector.errors import StoreError
 from collector.model import KST, Certificate, Quote, Status, Target
-from collector.postgres import Connection, Dsn, check_server, connect, open_pool
-from collector.postgres.database import Database
-from collector.registry import Registry
-from collector.simulator import Simulator
-from collector.store import SnapshotStore
-from tests.database import Server
-from tests.proxy import proxied
-from tests.stand import OPEN, STILL, as_stored, collecting, execute, fetch, reading, snapshots, stored
-from tests.test_postgres import answer, bounced
+from kiwoom_simulator import Simulator
+from tests.db.test_postgres import answer, bounced
+from tests.support.harness import (
+    OPEN,
+    STILL,
+    as_stored,
+    collecting,
+    execute,
+    fetch,
+    reading,
+    snapshots,
+    stored,
+)
+from tests.support.postgres_server import Server
+from tests.support.tcp_proxy import proxied
 
 KOSPI = Target.of("KOSPI", "001", "KRX")
 SMALL = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 17)]
@@ -217,7 +229,7 @@ async def test_a_role_that_owns_the_schema_and_may_nothing_else_does_everything(
     modest = replace(blank, user=role)
     try:
         async with connect(modest) as connection:
-            await migrate.migrate(connection, modest, shipped.path("migrations"))
+            await migrations.migrate(connection, modest, resources.path("migrations"))
         await execute(blank, f"REVOKE CREATE ON DATABASE {blank.database} FROM {role}")
         await execute(blank, f"REVOKE CREATE ON SCHEMA public FROM {role}")
         async with Simulator(STILL) as simulator, collecting(modest, simulator.url, *SMALL) as collector:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.cli.command import config, environment, until
-from tests.stand import OPEN, STILL, TORN, collecting, fetch
+from kiwoom_simulator import Simulator
+from tests.support.command_process import config, environment, until
+from tests.support.harness import OPEN, STILL, TORN, collecting, fetch
 
 MANY = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 20)]
 ONCE = ("-m", "collector", "once")

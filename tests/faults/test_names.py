@@ -22,7 +22,7 @@ OUTSIDE = str(SPACE.readlink()) if SPACE.is_symlink() else ""
 
 async def played(*cases: str) -> Mapping[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        *("unshare", "--mount", "--net", sys.executable, "-m", "tests.faults.names", *cases),
+        *("unshare", "--mount", "--net", sys.executable, "-m", "tests.support.lying_resolver", *cases),
         cwd=Path(__file__).parents[2],
         env={**os.environ, "OUTSIDE": OUTSIDE},
         stdout=asyncio.subprocess.PIPE,

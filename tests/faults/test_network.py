@@ -10,21 +10,21 @@ from functools import partial
 
 import pytest
 
-from collector import wire
-from collector.api import BODY_LIMIT, HttpTransport
+from collector.db.dsn import Dsn
 from collector.errors import CollectorError, Unavailable, Unreadable
+from collector.kiwoom import protocol
+from collector.kiwoom.transport import BODY_LIMIT, HttpTransport
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Simulator
-from tests.bytes import Visit, answer, serving
-from tests.stand import OPEN, STILL, as_stored, collecting, fetch, stored
+from kiwoom_simulator import Simulator
+from tests.support.byte_server import Visit, answer, serving
+from tests.support.harness import OPEN, STILL, as_stored, collecting, fetch, stored
 
 ONE = Target.of("KOSPI", "013", "KRX")
 """One page of 81 rows."""
 THREE = Target.of("KOSDAQ", "139", "KRX")
 """Pages of 100, 100 and 99 rows."""
 MANY = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 20)]
-ASK = wire.ask_prices(ONE)
+ASK = protocol.ask_prices(ONE)
 
 
 def client(url: str, *, timeout: float = 60.0) -> HttpTransport:
@@ -205,7 +205,7 @@ async def test_a_page_of_html_with_status_200_is_an_api_that_is_away(name: str) 
     async with serving(partial(saying, data)) as server, client(server.url) as api:
         reply = await api.post(ASK)
     with pytest.raises(Unavailable, match="maintenance"):
-        wire.read_prices(reply, ONE.exchange)
+        protocol.read_prices(reply, ONE.exchange)
 
 
 AWAY = {
@@ -255,7 +255,7 @@ async def test_a_429_is_asked_again_at_our_own_pace_whatever_retry_after_says(na
     async with serving(partial(saying, data)) as server, client(server.url) as api:
         reply = await api.post(ASK)
     with pytest.raises(CollectorError) as caught:
-        wire.read_prices(reply, ONE.exchange)
+        protocol.read_prices(reply, ONE.exchange)
     assert type(caught.value).__name__ == "Throttled"
 
 
@@ -271,7 +271,9 @@ async def test_after_1000_cancelled_requests_each_answer_still_belongs_to_its_re
         async with at_once:
             try:
                 async with asyncio.timeout((0.001, 0.002, 0.003, 60)[number % 4]):
-                    return sector, (await api.post(wire.ask_prices(Target.of("KOSPI", sector, "KRX")))).body
+                    return sector, (
+                        await api.post(protocol.ask_prices(Target.of("KOSPI", sector, "KRX")))
+                    ).body
             except TimeoutError:
                 return sector, b""
 

@@ -13,14 +13,14 @@ from uuid import uuid4
 
 import pytest
 
+from collector.db.dsn import Dsn
 from collector.model import Target
-from collector.postgres import Dsn
-from collector.simulator import Options, Simulator
-from tests.bytes import Visit, serving
-from tests.cli.command import config, environment, until
-from tests.cli.command import run_cold as run
-from tests.daemon.processes import started, write
-from tests.stand import STILL, TORN, execute, fetch, url
+from kiwoom_simulator import Options, Simulator
+from tests.support.byte_server import Visit, serving
+from tests.support.command_process import config, environment, until
+from tests.support.command_process import run_cold as run
+from tests.support.daemon_process import started, write
+from tests.support.harness import STILL, TORN, execute, fetch, url
 
 MANY = [Target.of("KOSDAQ", code, "KRX") for code in ("101", "106", "139", "138", "103", "108")]
 ONE = Target.of("KOSPI", "013", "KRX")

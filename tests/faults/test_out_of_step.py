@@ -7,12 +7,13 @@ from datetime import date
 import pytest
 
 from collector.backfill.history import HistoryReader
-from collector.bar_store import MissingRange
+from collector.db.bars import MissingRange
+from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.model import Bar, Status, Target
-from collector.postgres import Dsn, connect
-from collector.simulator import Simulator
-from collector.tally import SweepProgress
-from tests.stand import OPEN, STILL, collecting
+from collector.sweep.progress import SweepProgress
+from kiwoom_simulator import Simulator
+from tests.support.harness import OPEN, STILL, collecting
 from tests.torture import judge
 
 TARGETS = [

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from collector import duration, yamltext
-from collector.cli import world
+from collector.base import duration, yaml_text
+from collector.cli.context import read_environment
+from collector.db.dsn import parse_dsn as parse_address
 from collector.errors import CollectorError
+from collector.kiwoom.protocol import ApiResponse, numbers, read_prices
+from collector.kiwoom.protocol.error_codes import code_in, quota_in
+from collector.market.schedule import parse as parse_schedule
 from collector.model import Exchange
-from collector.postgres import parse_dsn as parse_address
-from collector.schedule import parse as parse_schedule
-from collector.web.guard import AccessPolicy
-from collector.wire import ApiResponse, codes, fields, read_prices
+from collector.web.access import AccessPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
@@ -28,7 +29,7 @@ def test_what_was_read_from_the_environment_no_child_inherits(monkeypatch: pytes
         monkeypatch.setenv(
             name, "postgresql://s3ntinel@here/x" if name == "DATABASE_URL" else "s3ntinel-of-a-key"
         )
-    assert world.read_environment().app_key is not None
+    assert read_environment().app_key is not None
     child = "import os; print(open('/proc/self/environ').read() + str(dict(os.environ)))"
     told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
     assert "s3ntinel" not in told.stdout
@@ -82,14 +83,14 @@ def quietly(work: Callable[[str], object]) -> Callable[[str], object]:
 
 HEAD = "GET / HTTP/1.1\r\nHost: localhost\r\n"
 READERS: dict[str, Callable[[str], object]] = {
-    "price": fields.price,
-    "signed": fields.parse_signed,
-    "rate": fields.basis_points,
-    "volume": fields.volume,
-    "symbol": lambda text: fields.symbol(text, "_NX"),
-    "name": fields.name,
-    "code in a message": codes.code_in,
-    "quota in a message": codes.quota_in,
+    "price": numbers.price,
+    "signed": numbers.parse_signed,
+    "rate": numbers.basis_points,
+    "volume": numbers.volume,
+    "symbol": lambda text: numbers.symbol(text, "_NX"),
+    "name": numbers.name,
+    "code in a message": code_in,
+    "quota in a message": quota_in,
     "answer": lambda text: read_prices(ApiResponse(200, (), text.encode()), Exchange.KRX),
     "row": lambda text: read_prices(
         ApiResponse(200, (), b'{"return_code":0,"inds_stkpc":[{"stk_cd":"%b"}]}' % text.encode()),
@@ -97,7 +98,7 @@ READERS: dict[str, Callable[[str], object]] = {
     ),
     "next key": lambda text: ApiResponse(200, (("cont-yn", "Y"), ("next-key", text)), b"").next_key(),
     "database URL": lambda text: parse_address("postgresql://" + text),
-    "configuration": lambda text: yamltext.read(text.encode(), "c.yaml"),
+    "configuration": lambda text: yaml_text.read(text.encode(), "c.yaml"),
     "duration": duration.parse,
     "schedule": lambda text: parse_schedule("s", universe="u", every=text, during=text),
     "head of a request": lambda text: AccessPolicy().judge((HEAD + text + "\r\n\r\n").encode()),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.postgres import connect
+from collector.db.pool import connect
 from tests.torture.cluster import Cluster, carried_out, running
 
 HERE, THERE = "10.213.77.1", "10.213.77.2"
@@ -18,7 +18,7 @@ LIMIT = 40.0
 """Seconds: ten of silence until the server asks, three times five until it gives up, and some."""
 CLIENT = f"""
 import asyncio
-from collector.postgres import Address, connect
+from collector.db import Address, connect
 
 async def rows():
     yield (1,)

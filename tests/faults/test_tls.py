@@ -18,22 +18,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.bytes import Server, Visit, answer, serving
+from tests.support.byte_server import Server, Visit, answer, serving
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 PEM = serialization.Encoding.PEM
 CLIENT = """
 import asyncio, json, sys
-from collector import wire
-from collector.api import HttpTransport
+from collector.kiwoom.client import protocol
+from collector.kiwoom.transport import HttpTransport
 from collector.errors import CollectorError
 from collector.secret import Secret
 
 async def asked(url):
     async with HttpTransport(url, timeout=3, user_agent="tests/1", connections=1) as api:
         try:
-            return str((await api.post(wire.ask_token(Secret("s3ntinel"), Secret("s3ntinel")))).status)
+            return str((await api.post(protocol.ask_token(Secret("s3ntinel"), Secret("s3ntinel")))).status)
         except CollectorError as error:
             return f"{type(error).__name__}: {error}"
 

@@ -6,14 +6,15 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from collector.db.audit import Findings, Mismatch, verify
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
+from collector.db.snapshots import SnapshotStore
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
-from collector.registry import Registry
-from collector.store import SnapshotStore
-from collector.verify import Findings, Mismatch, verify
-from tests.database import Server
-from tests.stand import execute, reading, snapshots
+from tests.support.harness import execute, reading, snapshots
+from tests.support.postgres_server import Server
 
 SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 DAY = date(2026, 11, 20)

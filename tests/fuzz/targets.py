@@ -13,14 +13,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from collector import calendar, config, schedule, shipped
+from collector import config
+from collector.base import resources
 from collector.config import Environment
+from collector.db import dsn
 from collector.errors import ApiError, CollectorError, ConfigError, Denied, Unreadable
+from collector.kiwoom.protocol import (
+    ApiResponse,
+    read_bars,
+    read_prices,
+    read_revoked,
+    read_sectors,
+    read_token,
+)
+from collector.market import calendar, schedule
 from collector.model import Exchange, Market
-from collector.postgres import address
-from collector.wire import ApiResponse, read_bars, read_prices, read_revoked, read_sectors, read_token
 from tests.fuzz import slow_schedule
-from tests.wire import slow
+from tests.support import reference_decoder
 
 CORPUS = Path(__file__).parent / "corpus"
 SYMBOL = "005930"
@@ -60,11 +69,11 @@ def _prices_agree(data: bytes, found: Any) -> None:
     if _is_deep(data):
         return
     try:
-        slow.listed(data, "inds_stkpc")
-    except slow.Wrong:
+        reference_decoder.listed(data, "inds_stkpc")
+    except reference_decoder.Wrong:
         assert isinstance(found, Exception), "a page that the slow decoder refuses"
         return
-    expected = list(slow.rows(data))
+    expected = list(reference_decoder.rows(data))
     assert not isinstance(found, Exception), f"a page that the slow decoder reads: {found}"
     assert list(found.rows) == [values for values in expected if values], "other values"
     assert len(found.bad) == expected.count(None), "other rows in quarantine"
@@ -80,15 +89,15 @@ def _bars_agree(data: bytes, found: Any) -> None:
     if _is_deep(data):
         return
     try:
-        slow.listed(data, "stk_dt_pole_chart_qry")
-        echoed = slow.document(data).get("stk_cd")
-    except slow.Wrong:
+        reference_decoder.listed(data, "stk_dt_pole_chart_qry")
+        echoed = reference_decoder.document(data).get("stk_cd")
+    except reference_decoder.Wrong:
         assert isinstance(found, Exception), "a page that the slow decoder refuses"
         return
     if isinstance(echoed, str) and echoed not in ("", SYMBOL):
         assert isinstance(found, Unreadable), "another listing's history"
         return
-    expected = list(slow.days(data, SYMBOL))
+    expected = list(reference_decoder.days(data, SYMBOL))
     assert not isinstance(found, Exception), f"a page that the slow decoder reads: {found}"
     assert found.bars == [values for values in expected if values], "other values"
     assert len(found.bad) == expected.count(None), "other rows in quarantine"
@@ -129,8 +138,10 @@ def _envelope_agrees(data: bytes, found: dict[str, Any]) -> None:
     if _is_deep(reply.body):
         return
     try:
-        is_success = reply.status == 200 and slow.succeeded(slow.document(reply.body))
-    except slow.Wrong:
+        is_success = reply.status == 200 and reference_decoder.succeeded(
+            reference_decoder.document(reply.body)
+        )
+    except reference_decoder.Wrong:
         is_success = False
     if not is_success:
         kinds = {(type(error), getattr(error, "code", None)) for error in refusals.values()}
@@ -152,8 +163,8 @@ def _headers(data: bytes) -> object:
 def _headers_agree(data: bytes, found: Any) -> None:
     headers = _reply(b"200\n" + data.replace(b"\n\n", b"\n")).headers
     try:
-        expected = slow.next_key(headers)
-    except slow.Wrong:
+        expected = reference_decoder.next_key(headers)
+    except reference_decoder.Wrong:
         assert isinstance(found, Unreadable), "a continuation with two readings"
         return
     assert found == expected, "another key"
@@ -202,7 +213,7 @@ def _keys(data: bytes) -> dict[str, str]:
 
 @cache
 def _known_days() -> calendar.Calendar:
-    return calendar.load(shipped.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
+    return calendar.load(resources.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
 
 
 def _schedule(data: bytes) -> object:
@@ -228,7 +239,7 @@ _PASSWORD = "sw0rdfish"  # what no complaint may show
 
 
 def _address(data: bytes) -> object:
-    return _or_refusal(lambda: address.parse_dsn(data.decode("utf-8", "surrogateescape")), ConfigError)
+    return _or_refusal(lambda: dsn.parse_dsn(data.decode("utf-8", "surrogateescape")), ConfigError)
 
 
 def _address_agrees(data: bytes, found: Any) -> None:

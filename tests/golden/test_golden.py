@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from collector.cli.main import VERBS
+from collector.db.database import Database
+from collector.db.dsn import Dsn
+from collector.db.pool import open_pool
 from collector.model import Target
-from collector.postgres import Dsn, open_pool
-from collector.postgres.database import Database
-from collector.simulator import Simulator
-from tests.cli.command import config, environment
-from tests.stand import STILL, fetch
-from tests.web import stage
+from kiwoom_simulator import Simulator
+from tests.support import web_harness
+from tests.support.command_process import config, environment
+from tests.support.harness import STILL, fetch
 
 HERE = Path(__file__).parent
 FAULTS = (
@@ -87,9 +88,9 @@ async def test_the_public_schema_stays(database: Dsn) -> None:
 
 async def test_metric_names_and_labels_stay(database: Dsn) -> None:
     async with open_pool(database, size=3) as pool:
-        await stage.fill(Database(pool, database))
-    async with stage.page(database) as page:
-        _, _, body = await stage.get(page.url, "/metrics")
+        await web_harness.fill(Database(pool, database))
+    async with web_harness.page(database) as page:
+        _, _, body = await web_harness.get(page.url, "/metrics")
     lines = body.decode().splitlines()
     kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
     # The metrics of the process are the client library's, and not the same on every system.

@@ -13,36 +13,45 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
-ENVELOPE, FIELDS = "tests/wire/test_envelope.py", "tests/wire/test_fields.py"
-PRICES, BARS = "tests/wire/test_prices.py", "tests/wire/test_sectors_bars.py"
-SLOTS = "tests/test_schedule.py"
+ENVELOPE, FIELDS = "tests/kiwoom/protocol/test_envelope.py", "tests/kiwoom/protocol/test_fields.py"
+PRICES, BARS = "tests/kiwoom/protocol/test_prices.py", "tests/kiwoom/protocol/test_sectors_bars.py"
+SLOTS = "tests/market/test_schedule.py"
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pace": ("collector/pace.py", ("tests/test_pace.py",)),
-    "patience": ("collector/patience.py", ("tests/test_patience.py",)),
-    "duration": ("collector/duration.py", ("tests/test_duration.py",)),
-    "certify": ("collector/certify.py", ("tests/test_certify.py",)),
-    "certify_bars": ("collector/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
-    "reply": ("collector/wire/reply.py", ("tests/wire/test_reply.py", PRICES)),
-    "codes": ("collector/wire/codes.py", (ENVELOPE,)),
-    "text": ("collector/wire/text.py", ("tests/wire/test_text.py", ENVELOPE, PRICES)),
-    "fields": ("collector/wire/fields.py", (FIELDS,)),
-    "calls": ("collector/wire/calls.py", ("tests/wire/test_calls.py",)),
-    "prices": ("collector/wire/prices.py", (PRICES,)),
-    "bars": ("collector/wire/bars.py", (BARS, "tests/backfill/test_bar_pages.py")),
-    "answers": ("collector/wire/answers.py", (ENVELOPE, PRICES, BARS, "tests/wire/test_token.py")),
-    "calendar": ("collector/calendar/__init__.py", ("tests/test_calendar.py",)),
-    "table": ("collector/calendar/table.py", ("tests/test_calendar.py",)),
+    "pace": ("collector/ratelimit/window.py", ("tests/ratelimit/test_window.py",)),
+    "patience": ("collector/kiwoom/retry.py", ("tests/kiwoom/test_retry.py",)),
+    "duration": ("collector/base/duration.py", ("tests/base/test_duration.py",)),
+    "certify": ("collector/sweep/certify.py", ("tests/sweep/test_certify.py",)),
+    "certify_bars": ("collector/backfill/certify_bars.py", ("tests/backfill/test_certify_bars.py",)),
+    "reply": ("collector/kiwoom/protocol/response.py", ("tests/kiwoom/protocol/test_reply.py", PRICES)),
+    "codes": ("collector/kiwoom/protocol/error_codes.py", (ENVELOPE,)),
+    "text": (
+        "collector/kiwoom/protocol/strict_json.py",
+        ("tests/kiwoom/protocol/test_text.py", ENVELOPE, PRICES),
+    ),
+    "fields": ("collector/kiwoom/protocol/numbers.py", (FIELDS,)),
+    "calls": ("collector/kiwoom/protocol/requests.py", ("tests/kiwoom/protocol/test_calls.py",)),
+    "prices": ("collector/kiwoom/protocol/quotes.py", (PRICES,)),
+    "bars": ("collector/kiwoom/protocol/bars.py", (BARS, "tests/backfill/test_bar_pages.py")),
+    "answers": (
+        "collector/kiwoom/protocol/responses.py",
+        (ENVELOPE, PRICES, BARS, "tests/kiwoom/protocol/test_token.py"),
+    ),
+    "calendar": ("collector/market/calendar.py", ("tests/market/test_calendar.py",)),
+    "table": ("collector/market/calendar_file.py", ("tests/market/test_calendar.py",)),
     "form": (
-        "collector/schedule/form.py",
+        "collector/market/schedule_spec.py",
         (
             f"{SLOTS}::test_slots_fall_where_the_schedule_says",
             f"{SLOTS}::test_nonsense_is_refused_with_its_key_and_what_is_allowed",
         ),
     ),
-    "schedule": ("collector/schedule/__init__.py", (SLOTS,)),
-    "sanity": ("collector/schedule/sanity.py", (SLOTS,)),
-    "plan": ("collector/plan.py", ("tests/test_plan.py", "tests/daemon/test_feasible.py")),
-    "rows": ("collector/rows.py", ("tests/test_rows.py",)),
+    "schedule": ("collector/market/schedule.py", (SLOTS,)),
+    "sanity": ("collector/market/schedule_lint.py", (SLOTS,)),
+    "plan": (
+        "collector/sweep/estimate.py",
+        ("tests/sweep/test_estimate.py", "tests/daemon/test_feasible.py"),
+    ),
+    "rows": ("collector/db/copy_format.py", ("tests/db/test_copy_format.py",)),
 }
 _PARTS = ("collector", "tests", "migrations", "config", "pyproject.toml")
 _SETTINGS = """

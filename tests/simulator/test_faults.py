@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 
 from collector.model import KST, Exchange, Market, Target
-from collector.simulator.faults import FAULTS, KINDS, parse, specs_of
-from tests.simulator import raw
-from tests.simulator.client import Client, serving
-from tests.simulator.raw import End, Seen
+from kiwoom_simulator.faults import FAULTS, KINDS, parse, specs_of
+from tests.support import raw_http_client
+from tests.support.api_client import Client, serving
+from tests.support.raw_http_client import End, Seen
 
 OPEN = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 
@@ -35,9 +35,9 @@ async def test_every_fault_strikes_and_is_written_into_the_book(name: str) -> No
     async with serving(freeze=OPEN) as client:
         await client.control("PUT", "faults", [f"{name}:{settings}" if settings else name])
         if FAULTS[name].apis == "au10001":
-            await raw.token(client.simulator)
+            await raw_http_client.token(client.simulator)
         else:
-            await raw.page(client.simulator, client.token)
+            await raw_http_client.page(client.simulator, client.token)
         assert client.simulator.api.book.since(0)[-1]["answer"] == name
 
 
@@ -123,7 +123,7 @@ def _announced(got: Seen) -> int:
 async def test_a_fault_does_to_the_bytes_what_its_name_says(spec: str, holds: Callable[[Seen], bool]) -> None:
     async with serving(freeze=OPEN) as client:
         await client.control("PUT", "faults", [spec])
-        assert holds(await raw.page(client.simulator, client.token))
+        assert holds(await raw_http_client.page(client.simulator, client.token))
 
 
 ROWS: list[tuple[str, Callable[[dict[str, object]], bool]]] = [

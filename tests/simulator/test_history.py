@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.model import KST, Exchange
-from collector.simulator.listings import Listing
-from tests.simulator.client import Client, serving
+from kiwoom_simulator.market.listings import Listing
 from tests.simulator.test_market import LISTINGS, MARKET, ON_NXT, trading_days
+from tests.support.api_client import Client, serving
 
 CLOSED = datetime(2026, 11, 20, 21, 0, tzinfo=KST)
 SPLIT = next(

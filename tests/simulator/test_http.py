@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.simulator.http import Connection, HttpRequest, HttpResponse
+from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse
 
 BODY = json.dumps({"a": "값"}).encode()
 PLAIN = b"POST /x?y=1 HTTP/1.1\r\nHost: h\r\nApi-Id: ka1\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)

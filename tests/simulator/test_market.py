@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from collector.market.sectors import bundled_sectors
 from collector.model import KST, Exchange
-from collector.sectors import bundled_sectors
-from collector.simulator import SimulatedMarket, ticks
-from collector.simulator.listings import Listing, ListingKind, universe
-from collector.simulator.sessions import Sessions
+from kiwoom_simulator import SimulatedMarket
+from kiwoom_simulator.market import ticks
+from kiwoom_simulator.market.listings import Listing, ListingKind, universe
+from kiwoom_simulator.market.sessions import Sessions
 
 MARKET = SimulatedMarket()
 OPEN = datetime(2026, 11, 20, 11, 3, 7, tzinfo=KST)

@@ -16,7 +16,7 @@ from datetime import datetime
 import pytest
 
 from collector.model import KST, Exchange, Market, Target
-from collector.simulator import Options, Simulator
+from kiwoom_simulator import Options, Simulator
 
 OPEN = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 KOSPI = Target(Market.KOSPI, "001", Exchange.KRX)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.simulator.quota import Bucket, Window
+from kiwoom_simulator.server.quota import Bucket, Window
 
 arrivals = st.lists(st.integers(0, 5000), max_size=80).map(lambda found: [at / 1000 for at in sorted(found)])
 

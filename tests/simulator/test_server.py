@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from collector.model import KST, Exchange, Market, Target
-from tests.simulator.client import NUMBER, serving
+from tests.support.api_client import NUMBER, serving
 
 OPEN = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from random import Random
 
-from tests.cli.command import warmed
+from tests.support.command_process import warmed
 from tests.torture.figures import Figures
 from tests.torture.scenarios import SCENARIOS
 from tests.torture.world import World, opened

@@ -18,12 +18,12 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from collector.model import KST, Target
-from tests.daemon.processes import Running, started
-from tests.stand import STILL
+from tests.support.daemon_process import Running, started
+from tests.support.fake_clock import Wall, unavailable
+from tests.support.harness import STILL
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.world import TODAY, Stage, World
-from tests.wall import Wall, unavailable
 
 NAME = "clocks"
 LONG, SHORT = 60, 6

@@ -12,10 +12,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from uuid import uuid4
 
-from collector import migrate, shipped
-from collector.embedded import binaries, keeper
-from collector.postgres import Connection, Dsn, connect
-from tests.wall import Wall
+from collector.base import resources
+from collector.db import Connection, migrations
+from collector.db.dsn import Dsn
+from collector.db.embedded import binaries, keeper
+from collector.db.pool import connect
+from tests.support.fake_clock import Wall
 
 SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "autovacuum_naptime=5s")
 """Safe as long as the machine itself does not crash: what was committed has left the server's memory."""
@@ -112,7 +114,7 @@ class Cluster:
             await connection.execute(f"CREATE DATABASE {self.template} ENCODING 'UTF8' TEMPLATE template0")
         address = replace(self.address, database=self.template)
         async with connect(address) as connection:
-            await migrate.migrate(connection, address, shipped.path("migrations"))
+            await migrations.migrate(connection, address, resources.path("migrations"))
 
     def close(self) -> None:
         self._log.close()

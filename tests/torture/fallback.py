@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
+from collector.db import Connection
+from collector.db.pool import connect
 from collector.model import KST, Target
-from collector.postgres import Connection, connect
-from collector.simulator import Options
-from tests.stand import OPEN
+from kiwoom_simulator import Options
+from tests.support.harness import OPEN
 from tests.torture import judge
 from tests.torture.cluster import Cluster, carried_out
 from tests.torture.figures import Figures

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from collector import log
-from collector.cli import running
+from collector.cli.daemon_process import ReloadableConfig, open_daemon
 from collector.daemon import DaemonService
-from tests.daemon.real import FastClock
+from tests.support.daemon_parts import FastClock
 
 EVERY = 0.2
 """Seconds between two looks at itself."""
@@ -94,10 +94,8 @@ async def hastened(
 
 
 async def _live(config: Path, start: datetime, speed: float) -> None:
-    order = running.ReloadableConfig(config, force=True)
-    daemon = DaemonService(
-        lambda: running.open_daemon(order, "hastened"), FastClock(start, speed), lambda _: None
-    )
+    order = ReloadableConfig(config, force=True)
+    daemon = DaemonService(lambda: open_daemon(order, "hastened"), FastClock(start, speed), lambda _: None)
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell_size())
         await daemon.run()

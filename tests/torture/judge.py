@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from collector.db import Connection
 from collector.model import Exchange, Target
-from collector.postgres import Connection
-from collector.simulator import Simulator
-from tests.stand import STORED, as_stored
+from kiwoom_simulator import Simulator
+from tests.support.harness import STORED, as_stored
 
 _TORN = """
 SELECT market || '/' || sector || '/' || exchange, slot, w.rows, count(s.position),

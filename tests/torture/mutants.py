@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from tests.mutants.catalogue import MUTANTS, Mutant
-from tests.stand import url
+from tests.support.harness import url
 from tests.torture.figures import Figures
 from tests.torture.world import World
 

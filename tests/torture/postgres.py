@@ -15,9 +15,10 @@ from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
 
+from collector.db import Connection
+from collector.db.pool import connect
 from collector.errors import StoreError
-from collector.postgres import Connection, connect
-from tests.cli.command import Process, ended
+from tests.support.command_process import Process, ended
 from tests.torture.cluster import Cluster, carried_out
 from tests.torture.figures import Figures
 from tests.torture.tap import Line

@@ -14,7 +14,7 @@ from itertools import cycle
 from random import Random
 
 from collector.model import Target
-from tests.cli.command import Process
+from tests.support.command_process import Process
 from tests.torture.figures import Figures
 from tests.torture.work import FILLING
 from tests.torture.world import Stage, World, now

@@ -19,13 +19,13 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from collector.db.pool import connect
 from collector.model import Target
-from collector.postgres import connect
 from collector.secret import Secret
-from collector.simulator import Options
-from tests import sentinels
-from tests.cli.command import until
-from tests.stand import url
+from kiwoom_simulator import Options
+from tests.support import secret_sentinels
+from tests.support.command_process import until
+from tests.support.harness import url
 from tests.torture.cluster import Cluster
 from tests.torture.figures import Figures
 from tests.torture.world import Stage, World
@@ -34,7 +34,7 @@ NAME = "secrecy"
 LONG, SHORT = 1, 1
 
 TARGETS = [Target.of("KOSPI", "005", "KRX"), Target.of("KOSPI", "006", "KRX")]
-OPTIONS = Options(quota=0, tokens=(sentinels.TOKEN, sentinels.SECOND_TOKEN))
+OPTIONS = Options(quota=0, tokens=(secret_sentinels.TOKEN, secret_sentinels.SECOND_TOKEN))
 GROSS = {"PYTHONASYNCIODEBUG": "1", "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"}
 LOUD = ("log_statement=all", "log_connections=on", "log_min_messages=debug1", "log_parameter_max_length=-1")
 TABLES = """
@@ -75,13 +75,15 @@ async def run(world: World, count: int, chance: Random) -> Figures:
                 figures.count("pages", tried.pages)
                 figures.losses += [*tried.losses, *tried.untried()]
         figures.tried = _size(folder, data)
-        figures.losses += [f"shown: {each}" for each in sentinels.shown_in(folder, data, but=Trial.KEPT)]
+        figures.losses += [
+            f"shown: {each}" for each in secret_sentinels.shown_in(folder, data, but=Trial.KEPT)
+        ]
     return figures
 
 
 async def _locked(cluster: Cluster) -> Path:
     """Have the program's role give its password, and the server log everything; the server's folder."""
-    await cluster.execute(f"CREATE ROLE watched SUPERUSER LOGIN PASSWORD '{sentinels.PASSWORD}'")
+    await cluster.execute(f"CREATE ROLE watched SUPERUSER LOGIN PASSWORD '{secret_sentinels.PASSWORD}'")
     async with connect(cluster.address) as connection:
         data = Path(await connection.fetchval("SHOW data_directory"))
     (data / "server.log").write_bytes(b"")  # the statement above does not count
@@ -123,7 +125,9 @@ class Trial:
         await self.watched()
         self.stage.simulator.api.tokens.expire()
         await self.ran("once", *_slot(1))
-        await self.ran("once", *_slot(2), pair=(sentinels.SECOND_APP_KEY, sentinels.SECOND_SECRET_KEY))
+        await self.ran(
+            "once", *_slot(2), pair=(secret_sentinels.SECOND_APP_KEY, secret_sentinels.SECOND_SECRET_KEY)
+        )
         await self.spoiled()
         await self.ran("once", "--app-key", "an argument that there is not")
 
@@ -136,7 +140,7 @@ class Trial:
             await self.troubled(f"quoted_request:api=au10001,form={form}")
         for fault in ("wrong_keys_8001", "http_5xx", "token_garbage"):
             await self.troubled(fault)
-        await self.ran("once", *_slot(4), password=sentinels.PASSWORD[::-1][:9])
+        await self.ran("once", *_slot(4), password=secret_sentinels.PASSWORD[::-1][:9])
         await self.ran("once", *_slot(4), port=1)
         await self.ran("once", *_slot(4), PYTHONPATH=str(self._bug()))
         await self.ran("once", *_slot(4), number=signal.SIGABRT)
@@ -173,7 +177,9 @@ class Trial:
             {"/", "/metrics", "/healthz", "/readyz", "/nowhere"},
             ["/", "/metrics", "/readyz", "/nowhere"],
         )
-        async with ClientSession(headers={"Authorization": f"Bearer {sentinels.WEB_TOKEN}"}) as session:
+        async with ClientSession(
+            headers={"Authorization": f"Bearer {secret_sentinels.WEB_TOKEN}"}
+        ) as session:
             for path in coming:
                 async with session.get(base + path, headers={"Accept-Language": "en"}) as answer:
                     body = await answer.read()
@@ -190,13 +196,13 @@ class Trial:
         """What any process shows of itself; environments only where the secrets are not meant to be in one."""
         for place in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                for name in sentinels.shown((place / "cmdline").read_bytes()):
+                for name in secret_sentinels.shown((place / "cmdline").read_bytes()):
                     self.losses.append(f"shown: {name} in the arguments of process {place.name}")
         environs = [Path(f"/proc/{pid}/environ")] if self._way == "files" else []
         for place in environs:
             if place.exists():
                 self.losses += [
-                    f"shown: {name} in an environment" for name in sentinels.shown(place.read_bytes())
+                    f"shown: {name} in an environment" for name in secret_sentinels.shown(place.read_bytes())
                 ]
 
     def said(self, name: str) -> str:
@@ -223,8 +229,8 @@ class Trial:
     async def _started(
         self,
         *arguments: str,
-        pair: tuple[str, str] = (sentinels.APP_KEY, sentinels.SECRET_KEY),
-        password: str = sentinels.PASSWORD,
+        pair: tuple[str, str] = (secret_sentinels.APP_KEY, secret_sentinels.SECRET_KEY),
+        password: str = secret_sentinels.PASSWORD,
         port: int = 0,
         **more: str,
     ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
@@ -235,7 +241,7 @@ class Trial:
             "KIWOOM_APP_KEY": pair[0],
             "KIWOOM_SECRET_KEY": pair[1],
             "DATABASE_URL": url(replace(place, port=port) if port else place),
-            "COLLECTOR_WEB_TOKEN": sentinels.WEB_TOKEN,
+            "COLLECTOR_WEB_TOKEN": secret_sentinels.WEB_TOKEN,
         }
         env = {name: value for name, value in self.stage.env.items() if name not in secrets} | GROSS | more
         env["COLLECTOR_CONFIG"] = str(self.stage.config)

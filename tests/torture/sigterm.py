@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.cli.command import Process
+from tests.support.command_process import Process
 from tests.torture.figures import Figures
 from tests.torture.work import BACKFILL, DAEMON, ONCE, Doing, Reference, Work, undisturbed
 from tests.torture.world import World

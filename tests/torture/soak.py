@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from collector.model import KST, Target
-from collector.simulator import Options
-from tests.stand import OPEN
+from kiwoom_simulator import Options
+from tests.support.harness import OPEN
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.hastened import Hastened, Size, hastened

@@ -11,9 +11,9 @@ from datetime import timedelta
 from random import Random
 
 from collector import log
-from collector.collect import Collector
 from collector.model import Outcome, Status, Target
-from tests.stand import OPEN, STILL, collecting
+from collector.sweep.sweeper import Collector
+from tests.support.harness import OPEN, STILL, collecting
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.world import Stage, World

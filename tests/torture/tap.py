@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from collector.postgres import Dsn
+from collector.db.dsn import Dsn
 from tests.torture.messages import Asked, Told
 
 Take = Callable[[bytes], Iterator[tuple[bytes, bytes, str | None]]]

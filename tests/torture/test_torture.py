@@ -5,10 +5,11 @@ from random import Random
 
 import pytest
 
+from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.model import Target
-from collector.postgres import Dsn, connect
-from collector.simulator import Simulator
-from tests.stand import STILL, collecting, execute
+from kiwoom_simulator import Simulator
+from tests.support.harness import STILL, collecting, execute
 from tests.torture import judge
 from tests.torture.figures import Figures
 from tests.torture.messages import Asked, Told, gist

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from collector.db.errors import DRIVER_ERRORS
+from collector.db.pool import connect
 from collector.errors import StoreError
 from collector.model import KST, Target
-from collector.postgres import connect
-from collector.postgres.failure import DRIVER_ERRORS
-from collector.simulator import Options
-from tests.cli.command import Process, ended
-from tests.stand import OPEN
+from kiwoom_simulator import Options
+from tests.support.command_process import Process, ended
+from tests.support.harness import OPEN
 from tests.torture import judge
 from tests.torture.cluster import Cluster
 from tests.torture.world import Stage, World, now

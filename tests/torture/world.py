@@ -12,16 +12,18 @@ from random import Random
 from shutil import rmtree
 from tempfile import mkdtemp
 
+from collector.db import Connection
+from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.model import Target
-from collector.postgres import Connection, Dsn, connect
-from collector.simulator import Options, Simulator
-from tests.cli.command import Process, environment, started
-from tests.stand import STILL, yaml
+from kiwoom_simulator import Options, Simulator
+from tests.support.command_process import Process, environment, started
+from tests.support.fake_clock import Wall
+from tests.support.harness import STILL, yaml
 from tests.torture import cluster as clusters
 from tests.torture.cluster import Cluster
 from tests.torture.figures import Figures
 from tests.torture.tap import Tap, tapped
-from tests.wall import Wall
 
 TODAY = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
 """Its slot has been today, and may still run: a sweep begins whenever a daemon does."""

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from collector.postgres import open_pool
-from collector.postgres.database import Database
-from tests.database import Server
-from tests.web import stage
-from tests.web.stage import Page
+from collector.db.database import Database
+from collector.db.pool import open_pool
+from tests.support import web_harness
+from tests.support.postgres_server import Server
+from tests.support.web_harness import Page
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,6 @@ async def shown(server: Server, template: str) -> AsyncIterator[Page]:
     """The page over a morning in a database of its own."""
     async with server.database(template=template) as address:
         async with open_pool(address, size=3) as pool:
-            await stage.fill(Database(pool, address))
-        async with stage.page(address) as page:
+            await web_harness.fill(Database(pool, address))
+        async with web_harness.page(address) as page:
             yield page

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from collector.postgres import open_pool
-from collector.postgres.database import Database
-from collector.web.breadths import BreadthCache
-from collector.web.questions import Queries
-from tests.stand import fetch
-from tests.web.stage import KRX, Page, slot
+from collector.db.database import Database
+from collector.db.pool import open_pool
+from collector.web.breadth_cache import BreadthCache
+from collector.web.queries import Queries
+from tests.support.harness import fetch
+from tests.support.web_harness import KRX, Page, slot
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.stand import fetch
-from tests.web import scene, stage
-from tests.web.stage import WICKED, Stand
+from tests.support import web_harness, web_scene
+from tests.support.harness import fetch
+from tests.support.web_harness import WICKED, Stand
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -211,18 +211,18 @@ async def test_every_page_renews_itself_with_scripts_and_without(shown, browser,
 
 @pytest.mark.slow
 async def test_it_renews_itself(server, template, browser):
-    from collector.postgres import open_pool
-    from collector.postgres.database import Database
+    from collector.db.database import Database
+    from collector.db.pool import open_pool
 
     async with (
         server.database(template=template) as address,
-        stage.page(address) as shown,
+        web_harness.page(address) as shown,
         tab(browser) as (page, _),
     ):
         await page.clock.install()
         await page.goto(shown.url + "/?lang=en")
         async with open_pool(address, size=3) as pool:
-            await stage.fill(Database(pool, address))
+            await web_harness.fill(Database(pool, address))
         assert await page.locator("a.sq.complete").count() == 0
         async with asyncio.timeout(120):
             while not await page.locator("a.sq.complete").count():
@@ -249,10 +249,10 @@ def test_every_picture_is_taken_here_and_shown_in_the_docs():
 @pytest.mark.skipif("COLLECTOR_SCREENSHOTS" not in os.environ, reason="nobody asked for pictures")
 async def test_pictures_are_taken(server, template, browser):
     folder = Path(os.environ["COLLECTOR_SCREENSHOTS"])
-    stand = Stand(yaml=scene.YAML, now=lambda: scene.NOW)
+    stand = Stand(yaml=web_scene.YAML, now=lambda: web_scene.NOW)
     async with server.database(template=template) as address:
-        await scene.play(address)
-        async with stage.page(address, stand) as shown:
+        await web_scene.play(address)
+        async with web_harness.page(address, stand) as shown:
             for name, (path, look) in PICTURES.items():
                 async with tab(browser, **look) as (page, complaints):
                     await page.goto(shown.url + path)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.postgres import Dsn
-from collector.simulator import Options, Simulator
-from tests.daemon.processes import started, write
-from tests.stand import url
-from tests.web.stage import YAML, get
+from collector.db.dsn import Dsn
+from kiwoom_simulator import Options, Simulator
+from tests.support.daemon_process import started, write
+from tests.support.harness import url
+from tests.support.web_harness import YAML, get
 
 
 @asynccontextmanager

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from collector.errors import ConfigError
-from collector.web.guard import HEADERS, AccessPolicy, PageRequest
-from collector.web.http import BODY_BYTES, CONNECTIONS, HEAD_SECONDS, PageResponse, serving
-from tests.web.stage import get, raw
+from collector.web.access import HEADERS, AccessPolicy, PageRequest
+from collector.web.server import BODY_BYTES, CONNECTIONS, HEAD_SECONDS, PageResponse, serving
+from tests.support.web_harness import get, raw
 
 
 async def greet(request: PageRequest) -> PageResponse:

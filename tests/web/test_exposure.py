@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from collector.config import Config
-from tests.web.stage import Page, get
+from tests.support.web_harness import Page, get
 
 
 def elsewhere() -> str | None:

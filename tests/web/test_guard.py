@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from collector.errors import ConfigError
 from collector.secret import Secret
-from collector.web.guard import AccessPolicy, PageRefusal, PageRequest, is_loopback, make_access_policy
+from collector.web.access import AccessPolicy, PageRefusal, PageRequest, is_loopback, make_access_policy
 
 LOCAL = make_access_policy("127.0.0.1", None)
 ABROAD = make_access_policy("0.0.0.0", Secret("t0ken"), ["box"])

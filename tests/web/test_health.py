@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from collector.market.schedule import ScheduledSlot, parse
 from collector.model import KST
-from collector.schedule import ScheduledSlot, parse
 from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse, checks
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)

@@ -10,9 +10,9 @@ from itertools import count
 import pytest
 
 from collector.model import KST, Target
-from collector.simulator import Options, Simulator
-from tests.stand import collecting
-from tests.web.stage import Page, page
+from kiwoom_simulator import Options, Simulator
+from tests.support.harness import collecting
+from tests.support.web_harness import Page, page
 
 REQUESTS = 1000
 SWEEPS = 5

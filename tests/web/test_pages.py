@@ -11,18 +11,18 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from collector.cli import wiring  # noqa: F401 - the page is wired as the program wires it
+from collector.cli import bootstrap  # noqa: F401 - the page is wired as the program wires it
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.pool import open_pool
+from collector.db.snapshots import SnapshotStore
 from collector.model import Certificate, Status
-from collector.postgres import open_pool
-from collector.postgres.database import Database
-from collector.registry import Registry
 from collector.secret import Secret
-from collector.store import SnapshotStore
-from collector.web import make_access_policy, site
-from tests.database import Server
-from tests.stand import execute, fetch, reading
-from tests.web import stage
-from tests.web.stage import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, YAML, Page, Stand, get, page
+from collector.web import make_access_policy, routes
+from tests.support import web_harness
+from tests.support.harness import execute, fetch, reading
+from tests.support.postgres_server import Server
+from tests.support.web_harness import CHEMICALS, ELECTRONICS, ERROR, KRX, WICKED, YAML, Page, Stand, get, page
 
 DAY = "/day/2026-11-20"
 WALK = "/walk/20261120T091500/KOSPI"
@@ -51,7 +51,7 @@ async def rows(shown: Page, path: str) -> list[dict[str, str]]:
 def test_the_docs_name_addresses_that_there_are():
     told = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
     named = re.findall(r"^\| `(/[^`]*)`", told, re.MULTILINE)
-    unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in site._ADDRESSES)]
+    unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in routes._ADDRESSES)]
     assert (unknown, len(named)) == (["/metrics"], 8)
 
 
@@ -133,7 +133,7 @@ schedules:
 @pytest.mark.parametrize("minutes", [22, 40], ids=["amid the morning", "after gaps"])
 @pytest.mark.parametrize("yaml", [YAML, MANY, FEW], ids=["few targets", "many", "many at few times"])
 async def test_every_link_leads_somewhere(shown, path, minutes, yaml):
-    stand = Stand(yaml=yaml, now=lambda: stage.slot(0) + timedelta(minutes=minutes))
+    stand = Stand(yaml=yaml, now=lambda: web_harness.slot(0) + timedelta(minutes=minutes))
     async with page(shown.address, stand) as other:
         found = (await text(other, path)).partition("<main")[2]
         links = {unescape(part.partition('"')[0]) for part in found.split('href="')[1:]}
@@ -143,7 +143,7 @@ async def test_every_link_leads_somewhere(shown, path, minutes, yaml):
 
 
 async def test_a_gap_leads_to_its_slot_which_says_what_is_not_there(shown):
-    async with page(shown.address, Stand(now=lambda: stage.slot(6))) as later:
+    async with page(shown.address, Stand(now=lambda: web_harness.slot(6))) as later:
         grid = await text(later, f"{DAY}?lang=en")
         slot = await rows(later, "/slot/20261120T092000.csv?market=KOSPI&exchange=KRX")
         coming = await rows(later, "/slot/20261120T153000.csv")
@@ -161,7 +161,7 @@ async def test_the_data_of_a_slots_part_is_that_part(shown):
 
 
 async def test_tiles_have_a_table_that_says_the_same(shown):
-    async with page(shown.address, Stand(yaml=FEW, now=lambda: stage.slot(7))) as later:
+    async with page(shown.address, Stand(yaml=FEW, now=lambda: web_harness.slot(7))) as later:
         found = await text(later, f"{DAY}?lang=en")
     tiles = re.findall(r'class="sq \w+".*? aria-label="(\S+) (KOSPI/\d{3}/KRX): (\w+)"', found)
     lines = re.findall(r'<tr><th scope="row">(KOSPI/\d{3}/KRX)</th><td>(\w+)</td><td>(\w+)</td></tr>', found)
@@ -175,7 +175,7 @@ async def test_tiles_have_a_table_that_says_the_same(shown):
 
 
 async def test_a_slot_of_which_a_part_was_written_down_shows_the_rest_as_well(shown):
-    async with page(shown.address, Stand(yaml=FEW, now=lambda: stage.slot(7))) as later:
+    async with page(shown.address, Stand(yaml=FEW, now=lambda: web_harness.slot(7))) as later:
         told = await rows(later, "/slot/20261120T091500.csv")
         added = await rows(later, "/slot/20261120T092000.csv?exchange=KRX")
     assert sorted(row["status"] for row in told) == ["complete", "failed", "missed", "suspect"]
@@ -206,7 +206,7 @@ async def test_a_walks_rows_are_those_that_were_stored(shown):
         shown.address,
         "SELECT symbol, price, volume FROM snapshot WHERE slot = $1 AND sector = '001' AND exchange = 'KRX'"
         " ORDER BY position",
-        stage.slot(0),
+        web_harness.slot(0),
     )
     assert [(row["symbol"], int(row["price"]), int(row["volume"])) for row in told] == held
 
@@ -221,15 +221,15 @@ async def test_a_listings_day_has_both_exchanges_beside_each_other(shown):
 async def test_a_listing_that_several_sectors_show_is_told_as_the_newest_page_has_it(
     server: Server, template: str
 ):
-    at = stage.slot(5)
+    at = web_harness.slot(5)
     async with server.database(template=template) as address, open_pool(address, size=3) as pool:
         database = Database(pool, address)
-        await stage.fill(database)
+        await web_harness.fill(database)
         store = SnapshotStore(database, Registry(database))
         await store.registry.open()
         for target, moved, seconds in ((KRX, 1, 2), (CHEMICALS, 2, 9), (ELECTRONICS, 3, 5)):
             walked = reading(
-                target, at, stage.listed(10, moved), page_times=[at + timedelta(seconds=seconds)]
+                target, at, web_harness.listed(10, moved), page_times=[at + timedelta(seconds=seconds)]
             )
             await store.save_walk(walked, Certificate(Status.COMPLETE))
         async with page(address) as shown:
@@ -239,7 +239,7 @@ async def test_a_listing_that_several_sectors_show_is_told_as_the_newest_page_ha
         held = await fetch(
             address, "SELECT price FROM listing_day('000002', '2026-11-20') ORDER BY slot, exchange"
         )
-    assert told[-1] == (at.isoformat(), stage.listed(10, 2)[1].price)
+    assert told[-1] == (at.isoformat(), web_harness.listed(10, 2)[1].price)
     assert [(price,) for _, price in told] == held
 
 

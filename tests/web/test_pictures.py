@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import KST, Status, Target
-from collector.web import day, markets, words
+from collector.web import markets, translations
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
-from collector.web.day import DayLedger, Mark, UniverseSection
+from collector.web.grid import DayLedger, Mark, UniverseSection, section
 from collector.web.treemap import fit_text, tiles
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
@@ -102,7 +102,7 @@ def lane(*codes: str) -> UniverseSection:
 
 
 def marks(found: DayLedger, *codes: str) -> list[Mark]:
-    return [row.squares[0].mark for row in day.section(lane(*codes), found).rows]
+    return [row.squares[0].mark for row in section(lane(*codes), found).rows]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_targets_that_share_a_square_show_the_worst_of_them():
     grouped = UniverseSection("all", ["intraday"], slots, [Target.of("KOSPI", code, "KRX") for code in codes])
     counts = {(slot, "KOSPI", "KRX"): {Mark.COMPLETE: 30} for slot in slots}
     counts[NINE, "KOSPI", "KRX"] = {Mark.COMPLETE: 28, Mark.FAILED: 1}
-    found = day.section(grouped, DayLedger(counts, {}, set(), None, NINE + timedelta(hours=2)))
+    found = section(grouped, DayLedger(counts, {}, set(), None, NINE + timedelta(hours=2)))
     squares = found.rows[0].squares
     assert [square.mark for square in squares] == [Mark.FAILED] + [Mark.COMPLETE] * 4
     assert squares[0].marks == {Mark.COMPLETE: 28, Mark.FAILED: 1, Mark.ABSENT: 1}
@@ -149,38 +149,38 @@ def test_targets_that_share_a_square_show_the_worst_of_them():
     ],
 )
 def test_the_language_is_the_readers(accepted, expected):
-    assert words.language(accepted) == expected
+    assert translations.language(accepted) == expected
 
 
 def test_every_text_is_there_in_both_languages():
-    assert all(korean and english for korean, english in words._TEXTS.values())
+    assert all(korean and english for korean, english in translations._TEXTS.values())
 
 
 def test_every_text_is_said_somewhere():
-    here = Path(words.__file__).parent
-    sources = [*(here / "templates").glob("*.html"), here / "site.py"]
+    here = Path(translations.__file__).parent
+    sources = [*(here / "templates").glob("*.html"), here / "routes.py"]
     said = {
         key
         for path in sources
         for key in re.findall(r"""\b(?:t|reader\.text)\("(\w+)"\)""", path.read_text())
     }
     by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *markets._ORDERS}
-    assert {key for key in words._TEXTS if not key.startswith("is_")} == said | by_value
+    assert {key for key in translations._TEXTS if not key.startswith("is_")} == said | by_value
 
 
 def test_every_reason_has_its_meaning():
-    from collector.daemon.lanes import Reason
+    from collector.daemon.overrun import Reason
 
-    assert all(words.meaning(code, "ko") for code in Reason)
+    assert all(translations.meaning(code, "ko") for code in Reason)
 
 
-@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize("language", translations.LANGUAGES)
 def test_every_code_of_kiwooms_that_is_judged_has_its_meaning(language):
-    from collector.wire import codes
+    from collector.kiwoom.protocol.error_codes import DENIED, EXPIRED, THROTTLED, UNAVAILABLE
 
-    judged = codes.THROTTLED | codes.EXPIRED | codes.UNAVAILABLE | codes.DENIED
+    judged = THROTTLED | EXPIRED | UNAVAILABLE | DENIED
     unknown = {8200}  # named by the official client, and nowhere explained
-    assert {code for code in judged if not words.explain_error(f"X: y[{code}:z]", language)} == unknown
+    assert {code for code in judged if not translations.explain_error(f"X: y[{code}:z]", language)} == unknown
 
 
 @pytest.mark.parametrize(
@@ -196,14 +196,14 @@ def test_every_code_of_kiwooms_that_is_judged_has_its_meaning(language):
     ],
 )
 def test_an_error_is_explained_by_its_code_and_by_its_class(error, expected):
-    from collector.wire import codes
+    from collector.kiwoom.protocol.error_codes import MEANINGS
 
-    known = {key: f"{key}: {english}" for key, (_, english) in codes.MEANINGS.items()}
-    told = [known[int(key)] if key.isdigit() else words.meaning(key, "en") for key in expected]
-    assert words.explain_error(error, "en") == told
+    known = {key: f"{key}: {english}" for key, (_, english) in MEANINGS.items()}
+    told = [known[int(key)] if key.isdigit() else translations.meaning(key, "en") for key in expected]
+    assert translations.explain_error(error, "en") == told
 
 
 def test_the_clock_is_koreas():
-    from collector.web.reader import clock
+    from collector.web.viewer import clock
 
     assert clock(datetime(2026, 11, 20, 0, 5, tzinfo=UTC)) == "09:05"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from collector.daemon import SlotAccounting
-from collector.postgres import open_pool
-from collector.postgres.database import Database
-from collector.registry import Registry
-from tests.database import Server
-from tests.web import stage
-from tests.web.stage import KRX, YAML, Page, Stand, get, page
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.pool import open_pool
+from tests.support import web_harness
+from tests.support.postgres_server import Server
+from tests.support.web_harness import KRX, YAML, Page, Stand, get, page
 
 PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -89,10 +89,10 @@ async def test_the_figures_are_those_of_the_database(shown):
 @pytest.mark.parametrize(
     ("at", "absent"),
     [
-        (stage.slot(3) + timedelta(seconds=30), 0),
-        (stage.slot(4) + timedelta(minutes=4), 0),
-        (stage.slot(4) + timedelta(minutes=5), 4),
-        (stage.slot(6), 8),
+        (web_harness.slot(3) + timedelta(seconds=30), 0),
+        (web_harness.slot(4) + timedelta(minutes=4), 0),
+        (web_harness.slot(4) + timedelta(minutes=5), 4),
+        (web_harness.slot(6), 8),
     ],
     ids=["amid a sweep", "may still end", "should be over", "two of them"],
 )
@@ -105,11 +105,11 @@ async def test_absent_is_what_nobody_wrote_down_although_its_sweep_should_be_ove
 async def test_what_is_there_of_a_sweep_under_way_makes_up_for_no_gap(server, template):
     async with server.database(template=template) as address, open_pool(address, size=3) as pool:
         database = Database(pool, address)
-        await stage.fill(database)
+        await web_harness.fill(database)
         await SlotAccounting(database, Registry(database)).record_missed(
-            [stage.slot(5)], "boards", [KRX], "overrun"
+            [web_harness.slot(5)], "boards", [KRX], "overrun"
         )
-        async with page(address, Stand(now=lambda: stage.slot(5) + timedelta(minutes=1))) as later:
+        async with page(address, Stand(now=lambda: web_harness.slot(5) + timedelta(minutes=1))) as later:
             found = series(await metrics(later))
     assert targets_today(found)["absent"] == 4
 
@@ -117,7 +117,7 @@ async def test_what_is_there_of_a_sweep_under_way_makes_up_for_no_gap(server, te
 async def test_slots_before_the_first_of_the_ledger_are_absent_to_nobody(server, template):
     async with (
         server.database(template=template) as address,
-        page(address, Stand(now=lambda: stage.slot(4))) as empty,
+        page(address, Stand(now=lambda: web_harness.slot(4))) as empty,
     ):
         found = series(await metrics(empty))
     assert targets_today(found)["absent"] == 0

@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 
-from collector.web.recent import TtlCache
+from collector.web.cache import TtlCache
 
 
 class Answer:

@@ -1,0 +1,26 @@
+"""A digest of rows that does not depend on how they are cut into batches, nor on the database they come from."""
+
+import hashlib
+import json
+
+from collector.archive.columns import Names, Table, columns_of
+from collector.archive.copy_stream import FIELDS
+
+
+class Digest:
+    """Takes rows in the order of the file; a column's bytes go into a hash of their own."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._columns = {name: hashlib.sha256() for name in FIELDS}
+
+    def update(self, rows: Table) -> None:
+        self.rows += len(rows)
+        for name, values in columns_of(rows).items():
+            self._columns[name].update(values)
+
+    def hexdigest(self, names: Names) -> str:
+        whole = hashlib.sha256(json.dumps([self.rows, names.targets, names.listings]).encode())
+        for column in self._columns.values():
+            whole.update(column.digest())
+        return whole.hexdigest()

@@ -1,0 +1,70 @@
+"""Any period in one file: from the database what is there, from the archived files the rest."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from datetime import date, timedelta
+
+from collector.archive import columns
+from collector.archive.columns import ArchiveReader, Names, Table, Walks
+from collector.archive.day_state import ArchiveRecord, list_archived, refuse_another
+from collector.archive.day_walks import bounds, list_stored
+from collector.archive.digest import Digest
+from collector.archive.file import ArchiveFile
+from collector.archive.read_rows import Listing, copy_batches, in_order, plan_batches, refuse_unless_all
+from collector.archive.write import LONGEST, PATIENT
+from collector.db.database import Database
+from collector.db.pool import Connection
+from collector.errors import ArchiveError
+
+_IS_KEPT = "SELECT EXISTS (SELECT FROM collector.snapshot WHERE slot >= $1 AND slot < $2)"
+
+
+async def export_rows(database: Database, first: date, last: date) -> AsyncIterator[Table]:
+    """The rows from one day to another, both included, as files show them: by day, exchange, listing and slot.
+
+    ArchiveError if the ledger tells of rows that are neither in the database nor in files that can be read.
+    """
+    for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
+        async with (
+            database.connection(f"reading {day}", timeout=LONGEST) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(PATIENT)
+            if await connection.fetchval(_IS_KEPT, *bounds(day)):
+                async for shown in _from_database(connection, day):
+                    yield shown
+            elif await list_stored(connection, day):
+                for shown in _from_files(day, await list_archived(connection, day)):
+                    yield shown
+
+
+async def _from_database(connection: Connection, day: date) -> AsyncIterator[Table]:
+    for stored in await list_stored(connection, day):
+        walks, seen = Walks(stored.walks), list[Listing]()
+        names = Names(stored.targets, seen)
+        copied_rows = 0
+        wanted = await plan_batches(connection, stored, walks, seen)
+        async with aclosing(copy_batches(connection, wanted)) as copies:
+            async for stretch, copy in copies:
+                copied_rows += len(copy)
+                for rows, numbers in in_order(stretch, copy):
+                    yield columns.readable(rows, names, stored.exchange, walks, numbers)
+        refuse_unless_all(stored, copied_rows)
+
+
+def _from_files(day: date, noted: Sequence[ArchiveRecord]) -> Iterator[Table]:
+    """What the files show. Each is judged by the digest that was noted, and not by what it says of itself."""
+    if not (noted and all(item.path.is_file() for item in noted)):
+        raise ArchiveError(
+            f"the rows of {day} are archived, and their files are not where they were put",
+            hint='see `collector sql "SELECT * FROM archive"`',
+        )
+    files = [ArchiveFile(item.path) for item in noted]
+    for opened, record in zip(files, noted, strict=True):
+        refuse_another(opened, day, record.digest)
+    for opened in files:
+        reader, digest = ArchiveReader(opened.facts.targets), Digest()
+        for shown, rows in opened.rows(reader):
+            digest.update(rows)
+            yield columns.plain(shown)
+        opened.refuse_unless(digest, Names(reader.targets, reader.listings))

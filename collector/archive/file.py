@@ -1,0 +1,261 @@
+"""Files that are there whole or not at all, and that are read only if they are what they say.
+
+    FOLDER/snapshot/date=2026-11-20/KRX.parquet
+
+A file is written beside its place, forced to the disk and renamed; so are the entries of its folders. Whoever is killed
+meanwhile leaves a file that ends in `.part`, which nobody reads and the next writer replaces.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.archive import columns
+from collector.archive.columns import ArchiveReader, Names, Table
+from collector.archive.digest import Digest
+from collector.errors import ArchiveError
+
+FORMAT = 2
+GROUP = 131_072
+"""Rows of a row group: what is read at least, and what is held in memory at once."""
+_KEY = b"collector"
+_BATCH = 65_536
+_DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
+"""Every error that a damaged file may cause. MemoryError: a bent length asks for more than there is."""
+_DELTA = [c.name for c in columns.COLUMNS if c.name not in (*columns.TEXTS, "sign")]
+
+
+@dataclass(frozen=True)
+class FileMetadata:
+    """What a file says of itself, in its own metadata. `source` is whose data it is: real, mock or ours."""
+
+    day: date
+    exchange: str
+    source: str
+    rows: int
+    digest: str
+    targets: list[tuple[str, str]]
+
+    def text(self) -> str:
+        known = {c.name: {"unit": c.unit, "meaning": c.meaning} for c in columns.COLUMNS}
+        described = {"columns": known, "sorted_by": columns.SORTED_BY, "null": "no quote, or no trade"}
+        facts = {"format": FORMAT, **self._values(), "check": self.check()}
+        return json.dumps({**facts, **described}, ensure_ascii=False)
+
+    def check(self) -> str:
+        """A checksum of all that stands here: Parquet has them for its pages only."""
+        return hashlib.sha256(json.dumps(self._values()).encode()).hexdigest()
+
+    def _values(self) -> dict[str, Any]:
+        return asdict(self) | {"day": self.day.isoformat()}
+
+    @classmethod
+    def parse(cls, text: bytes) -> "FileMetadata":
+        """What a file's metadata says. ValueError or KeyError: it is not what this program writes."""
+        try:
+            return cls._parse(json.loads(text))
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("what it says of itself has another form than this program writes") from error
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> "FileMetadata":
+        if values["format"] != FORMAT:
+            raise ValueError(f"its format is {values['format']}, this program knows {FORMAT}")
+        facts = cls(
+            day=date.fromisoformat(values["day"]),
+            exchange=values["exchange"],
+            source=values["source"],
+            rows=values["rows"],
+            digest=values["digest"],
+            targets=[(market, sector) for market, sector in values["targets"]],
+        )
+        if values["check"] != facts.check():
+            raise ValueError("what it says of itself is not what was written")
+        return facts
+
+
+def place(folder: Path, day: date, exchange: str) -> Path:
+    """Where the rows of a day and exchange belong."""
+    return folder / "snapshot" / f"date={day.isoformat()}" / f"{exchange}.parquet"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What keeps a file from being written becomes one line that names it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ArchiveError(
+            f"{path} cannot be written: {error.strerror or _first_line(error)}",
+            hint="nothing is lost: what is not in a file is still in the database",
+        ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """As `writing`. Everything that pyarrow, or the decoding of a batch, raises within a file is damage."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+        raise ArchiveError(f"{path} is damaged: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class AtomicParquetWriter:
+    """A file under way, beside its place. `keep` puts it there; whatever else happens leaves it a part."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{path.name}.part")
+        _make_private_folders(path.parent)
+        self._file = _open_private(self.part)
+        self._writer = pq.ParquetWriter(self._file, columns.schema(), **options())
+
+    def write(self, shown: Table) -> None:
+        self._writer.write_table(shown, row_group_size=GROUP)
+
+    def end(self, facts: FileMetadata) -> None:
+        """All rows are written: close it, and have it on the disk."""
+        self._writer.add_key_value_metadata({_KEY: facts.text()})
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def keep(self) -> int:
+        """Give it its name, for good; its size in bytes."""
+        self.part.rename(self.path)
+        _sync_folders_of(self.path)
+        return self.path.stat().st_size
+
+    def discard(self) -> None:
+        """It is not wanted, or has its name already: nothing stays under the other one."""
+        with suppress(OSError, ValueError):
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+        self.part.unlink(missing_ok=True)
+
+
+def _make_private_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner alone; others stay as they are."""
+    if not folder.is_dir():
+        _make_private_folders(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    """A new file that its owner alone may read, whatever the umask says.
+
+    One that was left there by a killed archiver may have another mode; it is replaced.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def options() -> Mapping[str, Any]:
+    """How columns are laid down: small differences packed, texts by dictionary, every page with a checksum."""
+    return {
+        "compression": "zstd",
+        "use_dictionary": [*columns.TEXTS, "sign"],
+        "column_encoding": dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+        "store_decimal_as_integer": True,
+        "write_page_checksum": True,
+        "version": "2.6",
+        "sorting_columns": pq.SortingColumn.from_ordering(
+            columns.schema(), [(name, "ascending") for name in columns.SORTED_BY]
+        ),
+    }
+
+
+def _sync_folders_of(path: Path) -> None:
+    """Force the entries that lead to a file to the disk, up to where its file system begins.
+
+    Which of the folders are new is not known: who made one may have been killed before it was forced.
+    """
+    for folder in path.absolute().parents:
+        with suppress(PermissionError):  # one that we may not read is none that we made
+            _sync_folder(folder)
+        if folder.is_mount():
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class ArchiveFile:
+    """A file to read from; ArchiveError: it is not there, or not one of ours, or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path):
+            metadata = pq.read_metadata(path)
+        self.facts = _facts(path, metadata.metadata or {})
+        with reading(path):
+            self._file = pq.ParquetFile(
+                path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
+            )
+            if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
+                raise ValueError("its columns are not those that this program writes")
+
+    def rows(self, reader: ArchiveReader) -> Iterator[tuple[Any, Table]]:
+        """Each batch as it is shown, and taken apart."""
+        batches = self._file.iter_batches(_BATCH)
+        while True:
+            with reading(self.path):
+                batch = next(batches, None)
+                rows = None if batch is None else _decode(batch, reader)
+            if batch is None:
+                return
+            yield batch, rows
+
+    def verify(self) -> Names:
+        """Read all of it; who is who in it. ArchiveError: its rows are not those that were put into it."""
+        reader, digest = ArchiveReader(self.facts.targets), Digest()
+        for _, rows in self.rows(reader):
+            digest.update(rows)
+        names = Names(reader.targets, reader.listings)
+        self.refuse_unless(digest, names)
+        return names
+
+    def refuse_unless(self, digest: Digest, names: Names) -> None:
+        """ArchiveError unless the file's rows, as they were read, are as many and the same as it says."""
+        if digest.rows != self.facts.rows:
+            raise ArchiveError(
+                f"{self.path} is damaged: it holds {digest.rows:,} rows and should {self.facts.rows:,}"
+            )
+        if digest.hexdigest(names) != self.facts.digest:
+            raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
+
+
+def _decode(batch: Any, reader: ArchiveReader) -> Table:
+    columns.refuse_invalid(batch)
+    return reader.rows(batch)
+
+
+def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> FileMetadata:
+    if _KEY not in metadata:
+        raise ArchiveError(f"{path} is no file of `collector archive`")
+    with reading(path):
+        return FileMetadata.parse(metadata[_KEY])

@@ -1,0 +1,162 @@
+"""Rows out of the database in the order of a file, about half a million at a time."""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collector.archive.columns import Array, Table, Walks, replace_column, rows_of
+from collector.archive.copy_stream import Splitter
+from collector.archive.day_walks import StoredDay, bounds
+from collector.archive.file import GROUP
+from collector.base.prefetch import prefetch, split_evenly
+from collector.db.pool import Connection
+from collector.errors import ArchiveError
+
+MOST = 500_000
+"""Rows that are sorted at once: 56 bytes each, and as much again while they are."""
+
+_LISTINGS = "SELECT id, symbol, name FROM collector.listing"
+_ROWS = """
+SELECT slot, target, volume, listing, price, change, rate, ask, bid, open, high, low, position
+FROM collector.snapshot
+WHERE slot >= $1 AND slot < $2 AND target = ANY ($3::smallint[])
+"""
+_SOME_ROWS = f"{_ROWS} AND listing = ANY ($4::integer[])"
+_BY_LISTING = """
+SELECT listing, count(*) AS rows
+FROM collector.snapshot
+WHERE slot = $1 AND target = ANY ($2::smallint[])
+GROUP BY listing
+"""
+_POSITIONS = 1 << 15
+
+Listing = tuple[str, str]
+ListingNames = Mapping[int, Listing]
+
+
+class ListingBatch(NamedTuple):
+    """Some listings' rows of one exchange. `seen` grows by the listings that its rows name by their places in it."""
+
+    stored: StoredDay
+    walks: Walks
+    seen: list[Listing]
+    known: ListingNames
+    listings: Sequence[int] | None = None
+    """None: all of them."""
+    is_last: bool = True
+
+
+async def plan_batches(
+    connection: Connection, stored: StoredDay, walks: Walks, seen: list[Listing], *, most: int = MOST
+) -> list[ListingBatch]:
+    """A day and exchange in the order of its file, about `most` rows at a time."""
+    known = {row["id"]: (row["symbol"], row["name"]) for row in await connection.fetch(_LISTINGS)}
+    parts = await _plan_parts(connection, stored, known, most)
+    return [
+        ListingBatch(stored, walks, seen, known, part, part_number == len(parts))
+        for part_number, part in enumerate(parts, 1)
+    ]
+
+
+async def copy_batches(
+    connection: Connection, batches: Sequence[ListingBatch]
+) -> AsyncGenerator[tuple[ListingBatch, Table], None]:
+    """One stretch after the other as it lies in the table; the next is on its way while one is worked on."""
+    async with aclosing(prefetch([partial(_copy, connection, stretch) for stretch in batches])) as copies:
+        places = iter(batches)
+        async for rows in copies:
+            yield next(places), rows
+
+
+def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]]:
+    """The rows of a stretch, sorted as in a file, with the numbers of their walks.
+
+    ArchiveError: a row is of no walk of the ledger.
+    """
+    rows = _renumber_listings(rows, stretch.stored.numbers, stretch.known, stretch.seen)
+    numbers = _numbers(stretch.stored, stretch.walks, rows)
+    order = pc.array_sort_indices(_key(rows, numbers))
+    for start in range(0, len(order), GROUP):
+        part = order.slice(start, GROUP)
+        yield rows.take(part), numbers.take(part)
+
+
+def refuse_unless_all(stored: StoredDay, copied_rows: int) -> None:
+    """ArchiveError unless as many rows were copied as the ledger tells of."""
+    if copied_rows != stored.rows:
+        raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger tells of {stored.rows:,}")
+
+
+def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
+    try:
+        return walks.numbers(rows)
+    except ValueError as error:
+        raise _differing(stored, str(error)) from error
+
+
+def _differing(stored: StoredDay, what: str) -> ArchiveError:
+    return ArchiveError(
+        f"{stored.day} on {stored.exchange} is not as its ledger says: {what}",
+        hint="`collector verify` lists the walks that were changed",
+    )
+
+
+def _key(rows: Table, numbers: Array) -> Array:
+    """One integer that sorts as the columns of SORTED_BY do: by listing, walk and position."""
+    count = pc.add(pc.max(numbers), 1)
+    walk = pc.add(pc.multiply(rows["listing"].cast(pa.int64()), count), numbers)
+    return pc.add(pc.multiply(walk, _POSITIONS), rows["position"].cast(pa.int64())).combine_chunks()
+
+
+async def _plan_parts(
+    connection: Connection, stored: StoredDay, known: ListingNames, most: int
+) -> list[Sequence[int] | None]:
+    """Which listings to copy together, in the order of the file; one None, all of them, if that is not too much.
+
+    How many rows each has is told from the day's fullest slot: to count them all would take as long as a copy.
+    """
+    if stored.rows <= most:
+        return [None]
+    slot, there = stored.fullest()
+    result = await connection.fetch(_BY_LISTING, slot, stored.numbers)
+    rows = {line["listing"]: line["rows"] * stored.rows / there for line in result}
+    listings = sorted(known, key=lambda listing: _sort_key(known[listing]))
+    return [*split_evenly(((listing, rows.get(listing, 0)) for listing in listings), most)]
+
+
+async def _copy(connection: Connection, stretch: ListingBatch) -> Table:
+    splitter = Splitter()
+    stored, wanted = stretch.stored, stretch.listings
+
+    async def take(piece: bytes) -> None:
+        splitter.feed(piece)
+
+    query, arguments = (_ROWS, ()) if wanted is None else (_SOME_ROWS, (list(wanted),))
+    values: tuple[Any, ...] = (*bounds(stored.day), stored.numbers, *arguments)
+    await connection.copy_from_query(query, *values, output=take, format="binary")
+    splitter.end()
+    return rows_of(splitter.columns, splitter.rows)
+
+
+def _renumber_listings(
+    rows: Table, targets: Sequence[int], known: ListingNames, seen: list[Listing]
+) -> Table:
+    """The rows with targets and listings numbered by their places; new listings are put behind those of `seen`."""
+    ids = sorted(pc.unique(rows["listing"]).to_pylist(), key=lambda listing: _sort_key(known[listing]))
+    places = [-1] * (max(ids, default=0) + 1)
+    for index, listing in enumerate(ids, len(seen)):
+        places[listing] = index
+    seen += [known[listing] for listing in ids]
+    rows = replace_column(rows, "listing", pa.array(places, pa.int32()).take(rows["listing"]))
+    target = pc.index_in(rows["target"], value_set=pa.array(targets, pa.int16()))
+    return replace_column(rows, "target", target.cast(pa.int16()))
+
+
+def _sort_key(listing: Listing) -> tuple[bytes, bytes]:
+    """As a file's readers compare texts: byte by byte."""
+    symbol, name = listing
+    return symbol.encode(), name.encode()

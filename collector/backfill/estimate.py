@@ -1,0 +1,92 @@
+"""What a backfill will cost, before anything is fetched; the progress bar counts down the same figures."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from math import ceil
+
+from collector.backfill.certify_bars import PAGE_BARS
+from collector.backfill.gaps import LateSlot, UnrecoverableGap
+from collector.backfill.period import Period
+from collector.db.bars import MissingRange
+from collector.model import Baseline, Market, Sector, Target
+from collector.sweep.estimate import estimate, expected_rows
+
+BAR_BYTES, SNAPSHOT_BYTES = 107, 110
+"""Bytes of one row in the database, its part of the indexes included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Requests to send, and rows to store."""
+
+    requests: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a period lacks, and from where each part will come, if at all.
+
+    `unknown` are the targets whose members no complete walk tells, nor a late one will; they are swept first.
+    Until then listings are guessed from the sector table.
+    """
+
+    period: Period
+    adjusted: bool
+    unknown: tuple[Target, ...] = ()
+    sweep: Cost = Cost()
+    late: Sequence[tuple[LateSlot, Cost]] = ()
+    stretches: Mapping[str, MissingRange] = field(default_factory=dict)
+    guessed: int = 0
+    """Listings, roughly, that only walks still to be made will name; `bars` counts them in."""
+    bars: Cost = Cost()
+    lost: Sequence[UnrecoverableGap] = ()
+
+    @property
+    def total(self) -> Cost:
+        parts = (self.sweep, self.bars, *(cost for _, cost in self.late))
+        return Cost(
+            sum(part.requests for part in parts),
+            sum(part.rows for part in parts),
+            sum(part.bytes for part in parts),
+        )
+
+
+def pages(stretch: MissingRange, trading: Sequence[date], *, adjusted: bool) -> int:
+    """Requests that a listing's history takes; `trading` are the trading days down to the oldest that counts.
+
+    Adjusted prices are always read from the newest day, because they are relative to the day asked from.
+    """
+    end = len(trading) if adjusted else bisect_left(trading, stretch.last) + 1
+    return max(1, ceil((end - bisect_left(trading, stretch.oldest)) / PAGE_BARS))
+
+
+def cost_of_bars(
+    stretches: Iterable[MissingRange], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
+) -> Cost:
+    """The histories that are lacking, and those of `guessed` listings of which nothing is known yet."""
+    known = list(stretches)
+    requests = sum(pages(stretch, trading, adjusted=adjusted) for stretch in known)
+    rows = sum(stretch.days for stretch in known) + guessed * days
+    requests += guessed * max(1, ceil(len(trading) / PAGE_BARS)) if days else 0
+    return Cost(requests, rows, rows * BAR_BYTES)
+
+
+def cost_of_walks(
+    targets: Collection[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
+) -> Cost:
+    """Walking these targets once."""
+    walk_estimate = estimate(targets, sectors, known)
+    return Cost(walk_estimate.requests, walk_estimate.rows, walk_estimate.rows * SNAPSHOT_BYTES)
+
+
+def guess_listings(targets: Iterable[Target], sectors: Mapping[str, Sector]) -> int:
+    """About how many listings these targets hold: sectors of a market overlap, so its largest one counts."""
+    largest: dict[Market, int] = {}
+    for target in targets:
+        rows = expected_rows(target, sectors.get(target.sector), None)
+        largest[target.market] = max(rows, largest.get(target.market, 0))
+    return sum(largest.values())

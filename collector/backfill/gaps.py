@@ -1,0 +1,139 @@
+"""The ledger first: which slots × targets a period lacks, and which of them are still on show."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from collector.backfill.period import Period
+from collector.db.database import Database
+from collector.db.snapshots import SnapshotStore
+from collector.market.calendar import Calendar
+from collector.market.schedule import Schedule, ScheduledSlot, merge_slots
+from collector.market.visibility import is_disturbed, visible_until
+from collector.model import KST, Exchange, Outcome, Remark, Status, Target
+
+_DAY = timedelta(days=1)
+_LACKING = """
+SELECT e.schedule, COALESCE(w.status, 'absent') AS status, count(*) AS pairs,
+       count(DISTINCT e.slot) AS slots, min(e.slot) AS first, max(e.slot) AS last
+FROM (
+    SELECT s.schedule, s.slot, t.target
+    FROM unnest($1::text[], $2::timestamptz[]) AS s (schedule, slot)
+    JOIN unnest($3::text[], $4::smallint[]) AS t (schedule, target) ON t.schedule = s.schedule
+) AS e
+LEFT JOIN collector.walk AS w ON w.slot = e.slot AND w.target = e.target
+WHERE w.status IS DISTINCT FROM 'complete'
+  AND (e.slot, e.target) NOT IN (SELECT slot, target FROM unnest($5::timestamptz[], $6::smallint[]) AS l (slot, target))
+GROUP BY e.schedule, COALESCE(w.status, 'absent')
+ORDER BY e.schedule, COALESCE(w.status, 'absent')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LateSlot:
+    """A slot whose state is still on show: its targets that lack it, until when, and what to remark of that."""
+
+    slot: datetime
+    universe: str
+    targets: tuple[Target, ...]
+    until: datetime
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnrecoverableGap:
+    """Slots × targets of one schedule that the ledger lacks (`absent`) or does not hold as complete."""
+
+    schedule: str
+    status: str
+    pairs: int
+    slots: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class ExpectedSlots:
+    """What the schedules want of a period: its slots, and the targets of each universe."""
+
+    slots: Sequence[ScheduledSlot]
+    targets: Mapping[str, Sequence[Target]]
+
+
+def list_expected_slots(
+    schedules: Sequence[Schedule],
+    calendar: Calendar,
+    period: Period,
+    targets: Mapping[str, Sequence[Target]],
+    now: datetime,
+) -> ExpectedSlots:
+    """The slots of a period that can no longer begin in time, of the schedules of these universes."""
+    wanted = [schedule for schedule in schedules if schedule.universe in targets]
+    start = datetime.combine(period.first, time(), KST)
+    end = min(datetime.combine(period.last + _DAY, time(), KST), now)
+    slots = [slot for slot in merge_slots(wanted, calendar, start, end) if slot.deadline <= now]
+    return ExpectedSlots(slots, targets)
+
+
+async def find_unrecoverable_gaps(
+    database: Database, wanted: ExpectedSlots, numbers: Mapping[Target, int], shown: Sequence[LateSlot]
+) -> list[UnrecoverableGap]:
+    """What the ledger lacks or holds as failed, missed or suspect, and is no longer on show, by schedule."""
+    universes = {slot.schedule: slot.universe for slot in wanted.slots}
+    pairs = [(name, numbers[target]) for name, key in universes.items() for target in wanted.targets[key]]
+    if not pairs:
+        return []
+    async with database.connection("comparing the ledger with the schedules", timeout=120) as connection:
+        rows = await connection.fetch(
+            _LACKING,
+            [slot.schedule for slot in wanted.slots],
+            [slot.at for slot in wanted.slots],
+            *map(list, zip(*pairs, strict=True)),
+            [late_slot.slot for late_slot in shown for _ in late_slot.targets],
+            [numbers[target] for late_slot in shown for target in late_slot.targets],
+        )
+    return [UnrecoverableGap(**row) for row in rows]
+
+
+async def find_late_slots(
+    store: SnapshotStore, wanted: ExpectedSlots, calendar: Calendar, now: datetime
+) -> list[LateSlot]:
+    """The slots that can be walked now as if then, with the targets that lack them, by when that ends.
+
+    A walk that showed the session before is settled: on that day nothing was traded, and it would show the same.
+    """
+    late_slots = []
+    for slot in wanted.slots:
+        groups = _on_show(calendar, slot.at, wanted.targets[slot.universe], now)
+        if groups:
+            ledger = await store.ledger(slot.at)
+            settled = {target for target, outcome in ledger.items() if _is_settled(outcome)}
+            late_slots += [
+                LateSlot(slot.at, slot.universe, lacking, until, remarks)
+                for (until, remarks), targets in groups.items()
+                if (lacking := tuple(target for target in targets if target not in settled))
+            ]
+    return late_slots
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    return outcome.status is Status.COMPLETE or Remark.STALE in outcome.remarks
+
+
+_Group = tuple[datetime, tuple[Remark, ...]]
+
+
+def _on_show(
+    calendar: Calendar, at: datetime, targets: Collection[Target], now: datetime
+) -> dict[_Group, list[Target]]:
+    """The targets whose exchange still shows what it showed at an instant, by when that ends."""
+    ends = {exchange: visible_until(calendar, exchange, at) for exchange in Exchange}
+    groups: defaultdict[_Group, list[Target]] = defaultdict(list)
+    for target in targets:
+        until = ends[target.exchange]
+        if until is not None and until > now:
+            disturbed = is_disturbed(calendar, target.exchange, at, now)
+            remarks = (Remark.LATE, Remark.AFTER_HOURS) if disturbed else (Remark.LATE,)
+            groups[until, remarks].append(target)
+    return groups

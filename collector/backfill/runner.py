@@ -1,0 +1,207 @@
+"""Planning a backfill and carrying it out: what is still on show first, then members, then the daily past."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from random import Random
+
+from collector.backfill import estimate, gaps
+from collector.backfill.certify_bars import ListingFacts
+from collector.backfill.estimate import Cost, Plan
+from collector.backfill.fetch import Fetch
+from collector.backfill.period import Period
+from collector.backfill.report import Report
+from collector.db.bars import BarStore, Members, MissingRange
+from collector.db.snapshots import SnapshotStore
+from collector.log import logger
+from collector.market.calendar import Calendar
+from collector.market.schedule import Schedule
+from collector.market.visibility import closings, trading_days, visible_day
+from collector.model import KST, Sector, Target
+from collector.sweep.progress import SweepProgress
+from collector.sweep.sweeper import Collector
+
+ProgressFactory = Callable[[str, SweepProgress], AbstractAsyncContextManager[None]]
+
+
+Judge = Callable[[datetime, Sequence[Target]], Awaitable[object]]
+"""Marks the walks of a slot in the ledger that show the session before: nothing was traded on that day."""
+
+
+async def no_stale_check(slot: datetime, targets: Sequence[Target]) -> None:
+    """For whoever is sure of the calendar."""
+
+
+def no_progress(title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
+    """For whoever watches no progress."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class BackfillRunner:
+    """A period of some universes, by name with their targets, and what is known before anything is fetched.
+
+    `now` is asked for the time. `order` shuffles the listings, see `Fetch`. `judge` looks at each late sweep.
+    """
+
+    store: SnapshotStore
+    sectors: Mapping[str, Sector]
+    calendar: Calendar
+    schedules: Sequence[Schedule]
+    universes: Mapping[str, Sequence[Target]]
+    period: Period
+    adjusted: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    order: Random = field(default_factory=Random)
+    judge: Judge = no_stale_check
+
+    async def plan(self) -> Plan:
+        """What the period lacks, and what it takes to fill it; asks nobody but the database."""
+        store, sectors, now = self.store, self.sectors, self.now()
+        targets = self._targets()
+        await store.registry.register_targets(targets)
+        members = await self._members()
+        known = await store.baselines(now, targets)
+        wanted = gaps.list_expected_slots(self.schedules, self.calendar, self.period, self.universes, now)
+        late = await gaps.find_late_slots(store, wanted, self.calendar, now)
+        stretches = await self._stretches(members)
+        unknown = [target for target in targets if target not in members]
+        guessed = estimate.guess_listings(unknown, sectors)
+        unwalked = tuple(set(unknown) - {target for late_slot in late for target in late_slot.targets})
+        return Plan(
+            period=self.period,
+            adjusted=self.adjusted,
+            unknown=unwalked,
+            sweep=estimate.cost_of_walks(unwalked, sectors, known),
+            late=[
+                (late_slot, estimate.cost_of_walks(late_slot.targets, sectors, known)) for late_slot in late
+            ],
+            stretches=stretches,
+            guessed=guessed,
+            bars=self._cost(stretches, guessed),
+            lost=await gaps.find_unrecoverable_gaps(store.database, wanted, store.registry.targets, late),
+        )
+
+    async def run(
+        self, planned: Plan, collector: Collector, report: Report, progress: ProgressFactory = no_progress
+    ) -> None:
+        """Fill what can be filled, and write into the report what came of it.
+
+        Denied and StoreError end it, and what was committed stays. Every other failure is one listing's or
+        one target's, and in the report.
+        """
+        for late, _ in planned.late:
+            await self._walk_late(late, collector, report, progress)
+        members = await self._known_members(collector, report, progress)
+        await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
+        stretches = await self._stretches(members)
+        if stretches:
+            await self._fetch(stretches, collector, report, progress)
+
+    async def _walk_late(
+        self, late: gaps.LateSlot, collector: Collector, report: Report, drawn: ProgressFactory
+    ) -> None:
+        report.late.append(tally := SweepProgress())
+        when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
+        async with drawn(f"slot {when}", tally):
+            sweep = await collector.sweep(
+                late.slot, late.universe, late.targets, tally, shown_until=late.until, remarks=late.remarks
+            )
+        report.requests += sweep.requests
+        await self.judge(late.slot, late.targets)
+        judged = await self.store.ledger(late.slot)
+        report.note(f"slot {when} ", (judged.get(outcome.target, outcome) for outcome in sweep.outcomes))
+
+    @property
+    def _bars(self) -> BarStore:
+        return BarStore(self.store.database)
+
+    def _targets(self) -> tuple[Target, ...]:
+        return tuple(
+            dict.fromkeys(
+                target for universe_targets in self.universes.values() for target in universe_targets
+            )
+        )
+
+    def _numbers(self) -> dict[Target, int]:
+        numbers = self.store.registry.targets
+        return {target: numbers[target] for target in self._targets()}
+
+    async def _members(self) -> dict[Target, Members]:
+        return await self._bars.members(self._numbers())
+
+    async def _known_members(
+        self, collector: Collector, report: Report, drawn: ProgressFactory
+    ) -> dict[Target, Members]:
+        """The members of every target, swept now where no complete walk tells them; kept for the view `daily`."""
+        members = await self._members()
+        unknown = [target for target in self._targets() if target not in members]
+        if unknown:
+            report.members.append(tally := SweepProgress())
+            slot = self.now().replace(microsecond=0)
+            async with drawn("members", tally):
+                sweep = await collector.sweep(slot, "+".join(self.universes), unknown, tally)
+            report.requests += sweep.requests
+            report.note("members of ", sweep.outcomes)
+            members = await self._members()
+        await self._bars.keep_members(self._numbers(), members)
+        for slot in {known.slot for known in members.values()}:
+            await self.store.record_sightings(
+                slot, [known_target for known_target, known in members.items() if known.slot == slot]
+            )
+        return members
+
+    async def _stretches(self, members: Mapping[Target, Members]) -> dict[str, MissingRange]:
+        symbols = sorted({symbol for known in members.values() for symbol in known.symbols})
+        return await self._bars.missing_ranges(symbols, self.period.days, adjusted=self.adjusted)
+
+    async def _fetch(
+        self,
+        stretches: Mapping[str, MissingRange],
+        collector: Collector,
+        report: Report,
+        drawn: ProgressFactory,
+    ) -> None:
+        kiwoom = collector.kiwoom
+        kiwoom.reset_retry_budget()
+        report.histories.append(tally := SweepProgress(units="listings", targets=len(stretches)))
+        tally.expected_pages = self._cost(stretches, 0).requests
+        trading = self._trading(min(stretch.oldest for stretch in stretches.values()))
+        async with drawn("daily bars", tally):
+            await Fetch(
+                kiwoom=kiwoom,
+                bars=self._bars,
+                period=self.period,
+                adjusted=self.adjusted,
+                trading=trading,
+                seen=await self._listing_facts(),
+                concurrency=collector.concurrency,
+                report=report,
+                tally=tally,
+                order=self.order,
+            ).all(list(stretches))
+        report.requests += kiwoom.requests
+        seconds = round(tally.seconds(), 3)
+        logger.info("backfill.ended", listings=report.listings, bars=report.bars, seconds=seconds)
+
+    async def _listing_facts(self) -> dict[str, ListingFacts]:
+        rows = await self._bars.sightings(self._numbers().values())
+        return {
+            symbol: ListingFacts(since.astimezone(KST).date(), visible_day(self.calendar, slot), base, traded)
+            for symbol, slot, base, traded, since in rows
+        }
+
+    def _cost(self, stretches: Mapping[str, MissingRange], guessed: int) -> Cost:
+        days = self.period.days
+        oldest = min([stretch.oldest for stretch in stretches.values()] + list(days[:1]), default=None)
+        trading = self._trading(oldest) if oldest else []
+        return estimate.cost_of_bars(
+            stretches.values(), trading, adjusted=self.adjusted, guessed=guessed, days=len(days)
+        )
+
+    def _trading(self, oldest: date) -> list[date]:
+        """The trading days that histories are read over and judged by."""
+        return trading_days(
+            self.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
+        )

@@ -1,0 +1,1 @@
+"""Small tools that every package may use: tasks, durations, YAML with positions, package data."""

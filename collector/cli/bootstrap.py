@@ -1,0 +1,134 @@
+"""Wires the parts together: the database, and on top of it everything that a sweep needs."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from collector import config as configuration
+from collector.base import resources
+from collector.cli.context import CliContext
+from collector.config import ApiConfig, Config, Credentials, Environment, base_url
+from collector.db import embedded, migrations
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.dsn import parse_dsn
+from collector.db.pool import check_server, open_pool
+from collector.db.process_token import new_process_token
+from collector.db.snapshots import SnapshotStore
+from collector.db.worklist import SharedWorklist
+from collector.errors import ConfigError
+from collector.kiwoom.auth import key_digest
+from collector.kiwoom.client import KiwoomClient
+from collector.log import logger
+from collector.market import sectors
+from collector.ratelimit.limiter import LowPriorityRateLimiter, SharedRateLimiter, Unlimited
+from collector.sweep.sweeper import Collector
+
+if TYPE_CHECKING:  # aiohttp takes half a second
+    from collector.kiwoom.transport import HttpTransport
+
+
+@asynccontextmanager
+async def open_database(
+    environment: Environment, *, size: int = 2, migrated: bool = True
+) -> AsyncIterator[Database]:
+    """The database that the environment names, or the private one, checked and (`migrated`) of our schema.
+
+    The private one is brought up to date by itself; another only by `collector migrate`.
+    """
+
+    async with AsyncExitStack() as stack:
+        if environment.database_url is None:
+            address = await stack.enter_async_context(embedded.running(environment.home))
+        else:
+            address = parse_dsn(environment.database_url.reveal())
+        pool = await stack.enter_async_context(open_pool(address, size=size))
+        database = Database(pool, address)
+        if migrated:
+            await _check(database, private=environment.database_url is None)
+        yield database
+
+
+async def _check(database: Database, *, private: bool) -> None:
+
+    folder = resources.path("migrations")
+    async with database.connection("looking at the schema", timeout=migrations.SCHEMA_TIMEOUT) as connection:
+        for warning in await check_server(connection, database.address):
+            logger.warning("database.durability_warning", reason=warning)
+        if private:
+            await migrations.migrate(connection, database.address, folder)
+        standing = await migrations.check(connection, database.address, folder)
+    if standing.is_newer:
+        raise ConfigError(
+            f"the schema of {database.address} is newer ({standing.version}) than this program ({standing.known})",
+            hint="use the newer program",
+        )
+    if standing.pending:
+        raise ConfigError(
+            f"the schema of {database.address} is not up to date: {len(standing.pending)} to apply",
+            hint="run `collector migrate`",
+        )
+
+
+@asynccontextmanager
+async def open_collector(
+    world: CliContext, keys: Sequence[Credentials] | None = None, *, patient: bool = False
+) -> AsyncIterator[Collector]:
+    """Everything that a sweep needs, opened in order: keys, database, session with the API.
+
+    `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
+    """
+
+    from collector.kiwoom.transport import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
+
+    keys = keys or configuration.keys(world.config, world.environment)
+    api = world.config.api
+    async with (
+        open_database(world.environment, size=api.concurrency * len(keys) + 3) as database,
+        HttpTransport(
+            api.base_url,
+            timeout=api.timeout.total_seconds(),
+            user_agent=api.user_agent,
+            connections=(api.concurrency + 2) * len(keys),
+            resting=RESTING * len(keys),
+        ) as session,
+    ):
+        registry = Registry(database)
+        await registry.ensure_source(source(api))
+        await registry.open()
+        kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
+        table = await registry.sectors() or sectors.bundled_sectors()
+        plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
+        yield replace(plain, worklist=make_worklist(plain))
+
+
+def source(api: ApiConfig) -> str:
+    """Whose data come from there, in the ledger's words."""
+    return base_url.base(api.base_url, api.trusted_hosts).kind.value
+
+
+def _make_client(
+    session: "HttpTransport", database: Database, key: Credentials, api: ApiConfig, *, patient: bool
+) -> KiwoomClient:
+    """The API with one key, and the quota that is this key's alone."""
+    quota: SharedRateLimiter | LowPriorityRateLimiter | Unlimited = Unlimited()
+    if api.requests_per_second:
+        quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=api.requests_per_second)
+        quota = LowPriorityRateLimiter(quota) if patient else quota
+    return KiwoomClient(session, quota, database, **key._asdict())
+
+
+def make_worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> SharedWorklist:
+    """The list that a collector's sweeps are shared out on; `epoch` is that of the lease that it needs."""
+    store = plain.store
+    keys = [kiwoom.key_digest for kiwoom in plain.keys]
+    return SharedWorklist(store.database, store.registry, new_process_token(), keys, epoch=epoch)
+
+
+def key_names(config: Config, environment: Environment) -> Mapping[str, str]:
+    """What the operator calls our keys, by what stands for them in the database; empty if they are not to be had."""
+    try:
+        return {key_digest(key.app_key): key.name for key in configuration.keys(config, environment)}
+    except ConfigError:
+        return {}

@@ -1,0 +1,196 @@
+"""Says what schedules come to, and refuses those that cannot be kept: senseless ones, and too many at once."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from collector.base import duration
+from collector.config import Config, universe_targets
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.snapshots import SnapshotStore
+from collector.errors import ConfigError
+from collector.log import logger
+from collector.market import schedule_lint
+from collector.market.calendar import Calendar
+from collector.market.schedule import Every, Schedule, instants, merge_slots
+from collector.market.sectors import bundled_sectors
+from collector.model import Baseline, Target
+from collector.sweep.estimate import Due, Estimate, Overrun, estimate, find_overrun, list_completions
+
+_WEEK = timedelta(days=7)
+_YEAR = timedelta(days=365)
+_CADENCES = [timedelta(minutes=n) for n in (1, 2, 3, 5, 10, 13, 15, 26, 30, 39, 65, 78, 130, 195, 390)]
+"""Intervals to offer: round ones, and those that divide a session of six hours and a half."""
+# The lowest of several keys stands for all: a forecast may be too slow, never too quick.
+_GRANTED = "SELECT min(granted) FROM collector.quota WHERE api_id = 'ka20002'"
+
+
+_LEARNED = (
+    "the server once granted less than is configured; a higher rate is tried every hour, or at once after"
+    " `collector quota --forget`"
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the schedules of a configuration come to; the mappings are by schedule, `costs` is by universe."""
+
+    per_second: int
+    """The quota that the server is known to grant, else the one to start with; 0 is none."""
+    costs: Mapping[str, Estimate]
+    sweeps_a_day: Mapping[str, int]
+    sweeps_a_year: Mapping[str, int]
+    ends: Mapping[str, timedelta]
+    """How long the longest sweep of the coming week will take, with the others that run beside it."""
+    complaint: str | None
+    """Why it does not fit, with the arithmetic and the nearest cadence that does; None if it fits."""
+    fits_configured: bool = True
+    """Whether it would fit the configured rate, whatever lower one was learned from the server."""
+
+
+def refuse_bad_schedules(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
+    """ConfigError with a line for whatever is wrong with the schedules as such or beside each other."""
+    if lines := list(check_schedules(config, calendar, now, force=force)):
+        raise ConfigError("\n".join(lines))
+
+
+def check_schedules(
+    config: Config, calendar: Calendar, now: datetime, *, force: bool = False
+) -> Iterator[str]:
+    """The same as lines `FILE:LINE: …`."""
+    if not config.schedules:
+        example = "schedules: {intraday: {universe: U, every: 5m, during: KRX.regular}}"
+        yield config.format_error(
+            ("schedules",), f"there are no schedules; allowed is for example `{example}`"
+        )
+    for warning in schedule_lint.validate(config.schedules, calendar, start=now):
+        if not (force and warning.forcible):
+            path = ("schedules", warning.schedule, warning.field)
+            yield config.format_error(
+                path, f"schedules.{warning.schedule}.{warning.field}: {warning.message}"
+            )
+
+
+async def refuse_infeasible(config: Config, calendar: Calendar, database: Database, now: datetime) -> None:
+    """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule.
+
+    A rate that was learned from the server keeps nobody from starting: it may be higher again by then.
+    """
+    load_forecast = await forecast(config, calendar, database, now)
+    if load_forecast.complaint and load_forecast.fits_configured:
+        logger.warning(
+            "plan.slow", reason=load_forecast.complaint, learned=load_forecast.per_second, hint=_LEARNED
+        )
+    elif load_forecast.complaint:
+        raise ConfigError(load_forecast.complaint, hint="or start it all the same with --force")
+
+
+async def forecast(config: Config, calendar: Calendar, database: Database, now: datetime) -> Forecast:
+    """From what earlier walks needed, and where there is none, from the sector table."""
+    registry = Registry(database)
+    await registry.open()
+    sectors = await registry.sectors() or bundled_sectors()
+    configured = learned = config.api.requests_per_second
+    if configured:
+        async with database.connection("reading the quota") as connection:
+            learned = min(await connection.fetchval(_GRANTED) or configured, configured)
+    keys = max(1, len(config.api.keys))
+    targets = {name: universe_targets(config, name, sectors) for name in config.universes}
+    known = await _read_baselines(
+        SnapshotStore(database, registry),
+        {target for selection in targets.values() for target in selection},
+        now,
+    )
+    costs = {name: estimate(selection, sectors, known) for name, selection in targets.items()}
+    result = _forecast(config, _Load(calendar, costs, learned * keys, now))
+    if result.complaint is None or learned == configured:
+        return replace(result, fits_configured=result.complaint is None)
+    clash = _Load(calendar, costs, configured * keys, now).clash(config.schedules)
+    return replace(result, fits_configured=clash is None)
+
+
+async def _read_baselines(
+    store: SnapshotStore, targets: Collection[Target], now: datetime
+) -> Mapping[Target, Baseline]:
+    """What walks before now tell of those targets that were ever walked."""
+    numbered = [target for target in targets if target in store.registry.targets]
+    return await store.baselines(now, numbered)
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What there is to do, by universe, and what may be spent on it."""
+
+    calendar: Calendar
+    costs: Mapping[str, Estimate]
+    per_second: int
+    now: datetime
+
+    def due(self, schedules: Sequence[Schedule]) -> list[Due]:
+        """The sweeps of the coming week."""
+        slots = merge_slots(schedules, self.calendar, self.now, self.now + _WEEK)
+        return [Due(slot.at, slot.schedule) for slot in slots]
+
+    def requests(self, schedules: Sequence[Schedule]) -> dict[str, int]:
+        return {schedule.name: self.costs[schedule.universe].requests for schedule in schedules}
+
+    def clash(self, schedules: Sequence[Schedule]) -> Overrun | None:
+        return find_overrun(self.due(schedules), self.requests(schedules), self.per_second)
+
+    def longest(self, schedules: Sequence[Schedule]) -> dict[str, timedelta]:
+        """How long the longest sweep of each schedule takes."""
+        durations: dict[str, timedelta] = {}
+        for end in list_completions(self.due(schedules), self.requests(schedules), self.per_second):
+            name, took = end.due.schedule, end.at - end.due.at
+            durations[name] = max(took, durations.get(name, took))
+        return durations
+
+
+def _forecast(config: Config, load: _Load) -> Forecast:
+    schedules = config.schedules
+    year = {
+        schedule.name: list(instants(schedule, load.calendar, load.now, load.now + _YEAR))
+        for schedule in schedules
+    }
+    clash = load.clash(schedules)
+    return Forecast(
+        per_second=load.per_second,
+        costs=load.costs,
+        sweeps_a_day={
+            name: max(Counter(at.date() for at in slots).values(), default=0) for name, slots in year.items()
+        },
+        sweeps_a_year={name: len(slots) for name, slots in year.items()},
+        ends={} if clash else load.longest(schedules),
+        complaint=_complaint(config, load, clash) if clash else None,
+    )
+
+
+def _complaint(config: Config, load: _Load, clash: Overrun) -> str:
+    """The arithmetic of the first sweep that does not fit, and what would."""
+    slow = next(schedule for schedule in config.schedules if schedule.name == clash.due.schedule)
+    cost = load.costs[slow.universe]
+    alone = cost.seconds(load.per_second)
+    gap = (clash.next_at - clash.due.at).total_seconds()
+    text = (
+        f"schedules.{slow.name}: {cost.targets} targets take {cost.requests} requests,"
+        f" at {load.per_second}/s {alone:.0f} s"
+    )
+    if alone <= gap:
+        others = ", ".join(schedule.name for schedule in config.schedules if schedule is not slow)
+        text += f", beside {others} {(clash.ends - clash.due.at).total_seconds():.0f} s"
+    key = "every" if isinstance(slow.when, Every) else "at"
+    fits = f"its next slot comes after {gap:.0f} s; {_nearest(config.schedules, slow, load)}"
+    return config.format_error(("schedules", slow.name, key), f"{text}; {fits}")
+
+
+def _nearest(schedules: Sequence[Schedule], slow: Schedule, load: _Load) -> str:
+    if isinstance(slow.when, Every):
+        for interval in _CADENCES:
+            if interval <= slow.when.interval:
+                continue
+            slower = replace(slow, when=slow.when._replace(interval=interval))
+            if load.clash([slower if schedule is slow else schedule for schedule in schedules]) is None:
+                return f"the nearest cadence that fits is `every: {duration.show(interval)}`"
+    return "no cadence fits; name fewer targets"

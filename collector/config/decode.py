@@ -1,0 +1,143 @@
+"""Gives YAML text its types, field by field, so that every complaint has its own line and its own words.
+
+A dataclass is the schema: its fields' types decide, `Meta(description=…)` says what is allowed,
+`Meta(min_length=1)` that a list must not be empty. A field is a scalar, a tuple of scalars, or either.
+"""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, fields
+from datetime import timedelta
+from enum import EnumType
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from collector.base import duration
+from collector.base.yaml_text import Mapping, Node, Scalar, Sequence, describe, quote
+from collector.config.errors import ConfigErrors, nearest
+
+T = TypeVar("T")
+
+_WHERE_SECRETS_GO = "KIWOOM_APP_KEY_FILE, KIWOOM_SECRET_KEY_FILE and DATABASE_URL_FILE name theirs"
+_SECRETS = ("key", "secret", "password", "token", "database_url")
+
+
+def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T | None:
+    """A dataclass with the values of a mapping; None, and complaints, if one of them is wrong."""
+    before = len(complaints)
+    hints = get_type_hints(kind, include_extras=True)
+    given = keys(node, where, complaints, allowed=hints)
+    if len(complaints) > before and not given.entries:
+        return None
+    for name in _required_fields(kind):
+        if name not in given.entries:
+            complaints.add(
+                node.line, f"{where}: the key {name} is missing; allowed is {_describe_allowed(hints[name])}"
+            )
+    values = {
+        name: value(hints[name], entry, f"{where}.{name}", complaints)
+        for name, entry in given.entries.items()
+        if name in hints
+    }
+    return kind(**values) if len(complaints) == before else None
+
+
+def keys(
+    node: Node, where: str, complaints: ConfigErrors, *, allowed: Iterable[str] | None = None
+) -> Mapping:
+    """The node as a mapping: an empty one for nothing, and (with a complaint) for a list or a scalar.
+
+    With `allowed`, every other key is complained of.
+    """
+    if isinstance(node, Scalar) and not node.text:
+        return Mapping(node.line)
+    if not isinstance(node, Mapping):
+        complaints.add(node.line, f"{where} is {describe(node)}; allowed is a mapping (`key: value` lines)")
+        return Mapping(node.line)
+    if allowed is not None:
+        known = list(allowed)
+        for name in node.entries.keys() - known:
+            text = f"{where}: unknown key {quote(name)}; allowed: {', '.join(known)}{_advice(name, known)}"
+            complaints.add(node.lines[name], text)
+    return node
+
+
+def value(hint: Any, node: Node, where: str, complaints: ConfigErrors) -> Any:
+    """One value as its type; None, and a complaint, if it is none."""
+    for shape in _shapes(hint):
+        if isinstance(node, Sequence) and _is_list(shape):
+            return _items(shape, node, where, complaints)
+        if isinstance(node, Scalar) and not _is_list(shape):
+            return _scalar(shape, node, where, complaints, allowed=_describe_allowed(hint))
+    return complaints.add(node.line, f"{where} is {describe(node)}; allowed is {_describe_allowed(hint)}")
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    if any(word in name.casefold() for word in _SECRETS):
+        return f"; secrets stay out of this file: {_WHERE_SECRETS_GO}"
+    return nearest(name, known)
+
+
+def _required_fields(kind: type[Any]) -> list[str]:
+    def has_none(spec: Field[Any]) -> bool:
+        return spec.default is MISSING and spec.default_factory is MISSING
+
+    return [spec.name for spec in fields(kind) if has_none(spec)]
+
+
+def _items(hint: Any, node: Sequence, where: str, complaints: ConfigErrors) -> tuple[Any, ...]:
+    if not node.items and any(meta.min_length for meta in _metas(hint)):
+        complaints.add(node.line, f"{where} is an empty list; allowed is {_describe_allowed(hint)}")
+    of = get_args(_bare(hint))[0]
+    return tuple(value(of, item, f"{where}[{n}]", complaints) for n, item in enumerate(node.items))
+
+
+def _scalar(hint: Any, node: Scalar, where: str, complaints: ConfigErrors, *, allowed: str) -> Any:
+    try:
+        if _bare(hint) is timedelta:
+            return duration.parse(node.text)
+        return msgspec.convert(node.text, hint, strict=False)
+    except ValueError:  # msgspec.ValidationError is one
+        message = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
+        return complaints.add(node.line, message)
+
+
+def _shapes(hint: Any) -> list[Any]:
+    """What a value may be, without None: whoever leaves a key out has said None."""
+    if get_origin(hint) not in (Union, UnionType):
+        return [hint]
+    return [shape for shape in get_args(hint) if shape is not NoneType]
+
+
+def _bare(hint: Any) -> Any:
+    return hint.__origin__ if get_origin(hint) is Annotated else hint
+
+
+def _metas(hint: Any) -> list[msgspec.Meta]:
+    return [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(_bare(hint)) is tuple
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    if isinstance(hint, EnumType):
+        return tuple(hint.__members__)
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _describe_allowed(hint: Any) -> str:
+    """What a field takes, in words."""
+    if len(shapes := _shapes(hint)) > 1:
+        return " or ".join(_describe_allowed(shape) for shape in shapes)
+    (shape,) = shapes
+    if descriptions := [meta.description for meta in _metas(shape) if meta.description]:
+        return descriptions[0]
+    if _is_list(shape):
+        return f"a list, each item {_describe_allowed(get_args(_bare(shape))[0])}"
+    if _bare(shape) is timedelta:
+        return duration.ALLOWED
+    choices = _choices(shape)
+    return f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices) or "a text"

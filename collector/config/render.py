@@ -1,0 +1,66 @@
+"""Says which configuration is in force: as YAML for people, as a short hash for the books."""
+
+import hashlib
+from dataclasses import fields
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from collector.base import duration
+from collector.base.yaml_text import printable
+from collector.config.environment import Environment
+from collector.config.schema import Config
+from collector.secret import Secret
+
+
+def describe(config: Config, environment: Environment) -> str:
+    """The whole configuration, defaults included, as YAML that reads back as the same; secrets are `***`."""
+    secrets = {
+        "KIWOOM_APP_KEY": environment.app_key,
+        "KIWOOM_SECRET_KEY": environment.secret_key,
+        "DATABASE_URL": environment.database_url,
+    }
+    heads = [f"{printable(config.origin)}, digest {digest(config)}"]
+    heads += [f"{name}: {_presence(secret)}" for name, secret in secrets.items()]
+    if environment.keys is not None:
+        heads.append(f"KIWOOM_KEYS: {printable(str(environment.keys))}")
+    return "".join(f"# {head}\n" for head in heads) + _body(config)
+
+
+def digest(config: Config) -> str:
+    """Twelve hex digits, equal for configurations that ask for the same."""
+    return hashlib.sha256(_body(config).encode()).hexdigest()[:12]
+
+
+def _presence(secret: Secret | None) -> str:
+    return "not set" if secret is None else str(secret)
+
+
+def _body(config: Config) -> str:
+    sections = {
+        "api": config.api,
+        "universes": config.universes,
+        "schedules": config.schedule_specs,
+        "database": config.database,
+        "web": config.web,
+    }
+    plain = {name: _plain(section) for name, section in sections.items()}
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it: a dataclass as a mapping without the keys that were left out."""
+    if isinstance(value, timedelta):
+        return duration.show(value)
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        named = {spec.name: getattr(value, spec.name) for spec in fields(value)}
+        return {name: _plain(item) for name, item in named.items() if item is not None}
+    return value

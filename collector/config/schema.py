@@ -1,0 +1,127 @@
+"""What can be configured: the keys, their types, their bounds and what they are when nobody says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from collector import __version__
+from collector.base import yaml_text
+from collector.market.schedule import Schedule
+from collector.model import Exchange, Market
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z][A-Za-z0-9_-]{0,39}\Z",
+        description="a letter, then up to 39 letters, digits, - or _",
+    ),
+]
+SectorCode = Annotated[str, Meta(pattern=r"\A[0-9]{3}\Z", description="three digits such as 001")]
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z",
+        description="a host's name in lower case, without scheme, port or dot at the end; never an address",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """How Kiwoom is asked."""
+
+    base_url: Annotated[str, Meta(description="a URL such as https://api.kiwoom.com")] = (
+        "https://api.kiwoom.com"
+    )
+    requests_per_second: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="a whole number from 1 to 20 (0, no quota, away from Kiwoom only)"),
+    ] = 5
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")] = 4
+    timeout: timedelta = timedelta(seconds=10)
+    trusted_hosts: tuple[HostName, ...] = ()
+    """Names besides Kiwoom's and loopback that base_url may name, for a simulator in a private network."""
+    keys: tuple[Name, ...] = ()
+    """Names of app keys, each with a quota of its own; empty: the one in the environment."""
+    user_agent: Annotated[
+        str, Meta(pattern=r"\A[!-~]([ -~]{0,198}[!-~])?\Z", description="1 to 200 visible ASCII characters")
+    ] = f"collector/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """Some targets as an operator writes them: each sector on each exchange."""
+
+    market: Market
+    sectors: Literal["all"] | Annotated[tuple[SectorCode, ...], Meta(min_length=1)]
+    exchanges: Annotated[tuple[Exchange, ...], Meta(min_length=1)] = (Exchange.KRX,)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """A schedule's expressions as written; `collector.schedule` gives them their meaning."""
+
+    universe: str
+    every: str | None = None
+    during: str | None = None
+    at: str | None = None
+    days: str | None = None
+    grace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """How long rows are kept where; 0 is for ever, and never archived."""
+
+    keep_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (for ever) to 36500")
+    ] = 0
+    archive_after_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (never) to 36500")
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the status page and the metrics are served; port 0 takes any that is free."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            pattern=r"\A([a-zA-Z0-9._-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):(0|[1-9][0-9]{0,4})\Z",
+            description="HOST:PORT such as 127.0.0.1:8020 or [::1]:8020",
+        ),
+    ] = "127.0.0.1:8020"
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One complete, checked configuration; two are equal when they ask for the same, whatever their files."""
+
+    universes: Mapping[str, tuple[TargetSpec, ...]]
+    api: ApiConfig = ApiConfig()
+    schedules: tuple[Schedule, ...] = ()
+    schedule_specs: Mapping[str, ScheduleSpec] = field(default_factory=dict)
+    """The same schedules as they were written, by name."""
+    database: DatabaseConfig = DatabaseConfig()
+    web: WebConfig = WebConfig()
+    origin: str = field(default="", compare=False)
+    """The file that it was read from."""
+    source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """What is allowed and yet looks wrong, one line each."""
+
+    def format_error(self, path: Sequence[str | int], text: str) -> str:
+        """`FILE:LINE: text` for the key at a path such as ("schedules", "close", "at"), or the last on it."""
+        return yaml_text.format_error(self.origin, yaml_text.line_of(self.source, path), text)

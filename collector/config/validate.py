@@ -1,0 +1,134 @@
+"""Judges what a configuration asks for: whether the API could ever answer it, and whether it is meant so."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from collector.base import duration
+from collector.base.yaml_text import quote
+from collector.config import base_url as hosts
+from collector.config.base_url import BaseUrl, SourceKind
+from collector.config.errors import ConfigErrors, nearest
+from collector.config.schema import ApiConfig, Config, TargetSpec
+from collector.config.universes import expand
+from collector.errors import ConfigError
+from collector.market import sectors
+from collector.model import Exchange, Sector, Target
+
+MOST_AT_KIWOOM = 20
+"""Requests a second: four times the highest quota that any source names."""
+
+_SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
+
+Steps = tuple[str | int, ...]
+
+
+def check(config: Config, complaints: ConfigErrors, *, base_url: str | None) -> BaseUrl | None:
+    """Complain of all that cannot be carried out; the base that requests go to, None if that is one of them.
+
+    `base_url` is the environment's, None if it has none.
+    """
+    known = sectors.bundled_sectors()
+    base = _base(config.api, complaints, base_url)
+    _check_api(config.api, base, complaints)
+    _check_keys(config.api, complaints)
+    _check_rest(config, complaints)
+    for name, specs in config.universes.items():
+        for index, spec in enumerate(specs):
+            _check_sectors(spec, ("universes", name, index, "sectors"), complaints)
+            if base is not None and base.kind is SourceKind.MOCK:
+                _check_mock(spec, ("universes", name, index, "exchanges"), complaints)
+        _check_repeats(name, specs, known, complaints)
+    return base
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """A line for each thing that can be carried out and yet looks wrong."""
+    known = sectors.bundled_sectors()
+    for name, specs in config.universes.items():
+        for index, spec in enumerate(specs):
+            for position, code in _codes(spec):
+                if code not in known:
+                    text = f"sector {code} is not in the table that is shipped; taken to be a new one"
+                    yield config.format_error(("universes", name, index, "sectors", position), text)
+
+
+def _base(api: ApiConfig, complaints: ConfigErrors, base_url: str | None) -> BaseUrl | None:
+    url = api.base_url if base_url is None else base_url
+    try:
+        return hosts.base(url, api.trusted_hosts)
+    except ValueError as error:
+        # A user name in a URL comes with a password.
+        shown = "(not shown, it holds an @)" if "@" in url else quote(url)
+        near = nearest(url, (f"https://{hosts.REAL}", f"https://{hosts.MOCK}"))
+        text = f"{shown} {error}; allowed: {hosts.ALLOWED}{near}"
+    if base_url is not None:
+        raise ConfigError(f"KIWOOM_BASE_URL {text}")
+    complaints.at(("api", "base_url"), f"api.base_url {text}")
+    return None
+
+
+def _check_api(api: ApiConfig, base: BaseUrl | None, complaints: ConfigErrors) -> None:
+    if not _SHORTEST <= api.timeout <= _LONGEST:
+        span = f"{duration.show(_SHORTEST)} to {duration.show(_LONGEST)}"
+        text = f"api.timeout is {duration.show(api.timeout)}; allowed is {span}"
+        complaints.at(("api", "timeout"), text)
+    kiwoom = base is not None and base.kind is not SourceKind.OURS
+    if kiwoom and not 1 <= api.requests_per_second <= MOST_AT_KIWOOM:
+        text = f"is {api.requests_per_second}; allowed at Kiwoom is 1 to {MOST_AT_KIWOOM}"
+        complaints.at(("api", "requests_per_second"), f"api.requests_per_second {text}")
+
+
+def _check_keys(api: ApiConfig, complaints: ConfigErrors) -> None:
+    for index, name in enumerate(api.keys):
+        if name in api.keys[:index]:
+            complaints.at(("api", "keys", index), f"api.keys[{index}]: {name} again; allowed is once")
+
+
+def _check_rest(config: Config, complaints: ConfigErrors) -> None:
+    keep, archive = config.database.keep_days, config.database.archive_after_days
+    if 0 < keep <= archive:
+        text = f"database.archive_after_days is {archive}; allowed is less than keep_days, {keep}"
+        complaints.at(("database", "archive_after_days"), f"{text}: days would be dropped unarchived")
+    if config.web.port > 65_535:
+        complaints.at(
+            ("web", "listen"), f"web.listen names the port {config.web.port}; allowed is 0 to 65535"
+        )
+
+
+def _check_sectors(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+    for position, code in _codes(spec):
+        market = sectors.market_of(code)
+        if market is None:
+            text = f"sector {code} belongs to no market; allowed for {spec.market} are {_digits(spec)}"
+            complaints.at((*path, position), text)
+        elif market is not spec.market:
+            text = f"sector {code} belongs to {market}; allowed for {spec.market} are {_digits(spec)}"
+            complaints.at((*path, position), f"{text} (did you mean market: {market}?)")
+
+
+def _check_mock(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+    for index, exchange in enumerate(spec.exchanges):
+        if exchange is not Exchange.KRX:
+            complaints.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; allowed there is KRX")
+
+
+def _check_repeats(
+    name: str, specs: Sequence[TargetSpec], known: Mapping[str, Sector], complaints: ConfigErrors
+) -> None:
+    seen: dict[Target, int] = {}
+    for index, spec in enumerate(specs):
+        for target in expand(spec, known):
+            if target in seen:
+                first = f"first in universes.{name}[{seen[target]}]"
+                text = f"universes.{name}[{index}]: {target} again ({first}); allowed is once"
+                complaints.at(("universes", name, index), text)
+                break
+            seen[target] = index
+
+
+def _codes(spec: TargetSpec) -> list[tuple[int, str]]:
+    return [] if spec.sectors == "all" else list(enumerate(spec.sectors))
+
+
+def _digits(spec: TargetSpec) -> str:
+    return " and ".join(f"{digit}xx" for digit in sectors.first_digits(spec.market))

@@ -1,0 +1,310 @@
+"""One holding of the lease: first what was due meanwhile, then every slot as it comes.
+
+The decisions are in `lanes`; this carries them out. Whatever ends a tenure (the lease lost, the database
+away, a signal) ends its sweeps with it, and the next tenure, of this daemon or another, begins where the
+books say that this one got to.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import groupby, islice
+
+from collector.base.aio import Group, task_group
+from collector.base.clock import DISCIPLINED, Clock
+from collector.base.outages import Outages
+from collector.daemon.agreement import Agreement
+from collector.daemon.overrun import Action, Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
+from collector.daemon.timetable import Timetable
+from collector.db.accounting import SlotAccounting
+from collector.db.lease import Lease, LeaseLost
+from collector.errors import Denied, StoreError
+from collector.log import logger
+from collector.market.calendar import kst
+from collector.market.schedule import Schedule, ScheduledSlot
+from collector.market.stale import open_exchanges
+from collector.model import KST, Status, Sweep, Target
+from collector.sweep.sweeper import Collector
+
+DAY = timedelta(days=1)
+FARTHEST = timedelta(days=400)
+"""How far back slots are accounted for, however long nothing ran."""
+_BATCH = 100
+_PAUSES = (1.0, 3.0)
+"""Seconds before a sweep that the database broke off is taken up again, if its slot still may run."""
+_AGAIN = timedelta(minutes=10)
+_AFTER_MIDNIGHT = timedelta(minutes=5)
+
+
+class LeaderTerm:
+    """Sweeps for as long as the lease is held; `told` ends it once nothing runs.
+
+    `why` says for what reason a slot that passed before the tenure began was missed.
+    """
+
+    def __init__(
+        self,
+        roster: Timetable,
+        collector: Collector,
+        accounts: SlotAccounting,
+        lease: Lease,
+        *,
+        clock: Clock,
+        agreement: Agreement,
+        outages: Outages,
+        why: Callable[[datetime], Reason],
+        stop_event: asyncio.Event,
+    ) -> None:
+        self._roster = roster
+        self._collector = collector
+        self._accounts = accounts
+        self._lease = lease
+        self._clock = clock
+        self._agreement = agreement
+        self._outages = outages
+        self._why = why
+        self._stop_event = stop_event
+        self._lanes = {schedule.name: ScheduleState() for schedule in roster.schedules}
+        self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
+        self._sweeps: set[asyncio.Task[None]] = set()
+        self._group: Group
+        self._seen: datetime
+        self._reached: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Until told; LeaseLost, StoreError or ClocksApart if it cannot go on."""
+        async with task_group() as self._group:
+            keeping = self._group.create_task(self._lease.keep_renewing())
+            comparing = self._group.create_task(self._agreement.keep())
+            house = self._group.create_task(self._run_maintenance())
+            await self._catch_up()
+            while not self._stop_event.is_set():
+                await self._look()
+                upcoming = self._roster.next(self._seen)
+                await self._clock.sleep_until(upcoming.at if upcoming else self._seen + DAY, self._stop_event)
+            while self._sweeps:
+                await asyncio.wait(self._sweeps)
+            house.cancel()
+            comparing.cancel()
+            keeping.cancel()
+
+    async def _catch_up(self) -> None:
+        """Account for what fell due since the books end, and begin what is still in time."""
+        now = await self._agreement.now()
+        await self._forget_ahead(now)
+        until = await self._accounts.until(list(self._lanes))
+        for schedule in self._roster.schedules:
+            if schedule.name not in until:
+                until[schedule.name] = await self._accounting_start(schedule, now)
+                await self._accounts.account(schedule.name, until[schedule.name])
+        self._reached = {name: min(at, now) for name, at in until.items()}
+        since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
+        self._seen = now
+        due = self._roster.due(min(since.values(), default=now), now)
+        late = self._roster.due(max(min(since.values(), default=now), now - DAY), now)
+        runnable = in_time((slot for slot in late if slot.at > since[slot.schedule]), now)
+        passed = (slot for slot in due if slot.at > since[slot.schedule] and slot not in runnable.values())
+        await self._pass_over(passed, self._why)
+        for name in self._lanes:
+            if name not in runnable:
+                await self._accounts.account(name, now)
+        await self._begin(runnable.values())
+
+    async def _accounting_start(self, schedule: Schedule, now: datetime) -> datetime:
+        """Where the books of a schedule begin that has none: behind the newest of its slots in the ledger.
+
+        Without one it is new, and nothing was missed; but a slot that may still run does run.
+        """
+        for at in await self._accounts.newest(self._roster.targets[schedule.universe], now):
+            if self._roster.is_slot(schedule, at):
+                return at
+        runnable = in_time(self._roster.due(now - DAY, now), now).get(schedule.name)
+        return runnable.at - datetime.resolution if runnable else now
+
+    async def _look(self) -> None:
+        """What has fallen due since the last look?"""
+        now = await self._agreement.now()
+        if now < self._seen - DISCIPLINED:
+            logger.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
+            await self._forget_ahead(now)
+            self._seen = now
+        if now <= self._seen:
+            return
+        before, self._seen = self._seen, now
+        runnable = in_time(self._roster.due(max(before, now - DAY), now), now)
+        passed = (slot for slot in self._roster.due(before, now) if slot not in runnable.values())
+        await self._begin(runnable.values())
+        await self._pass_over(passed, lambda _: Reason.LATE)
+        self._reached = {name: max(at, now) for name, at in self._reached.items()}
+
+    async def _forget_ahead(self, now: datetime) -> None:
+        forgotten = await self._accounts.forget_ahead(now)
+        if any(forgotten):
+            logger.warning(
+                "slots.ahead_of_time",
+                removed=forgotten.lines,
+                suspect=forgotten.walks,
+                schedules_put_back=forgotten.schedules,
+                hint="they were written under a clock that was ahead; suspect walks keep their rows",
+            )
+
+    async def _begin(self, slots: Iterable[ScheduledSlot]) -> None:
+        """These slots have come; one that comes a second time, because the wall was stepped back, has run."""
+        actions: list[Action] = []
+        for slot in slots:
+            if slot.at <= self._reached[slot.schedule] and await self._has_run(slot):
+                continue
+            self._lanes[slot.schedule], decided = fall_due(self._lanes[slot.schedule], slot)
+            actions += decided
+        for action in actions:
+            if isinstance(action, Start):
+                self._start(action.slot)
+        for action in actions:
+            if isinstance(action, Miss):
+                await self._miss([action.slot], action.reason)
+
+    async def _has_run(self, slot: ScheduledSlot) -> bool:
+        return await self._accounts.has_run(slot.at, self._roster.targets[slot.universe])
+
+    def _start(self, slot: ScheduledSlot) -> None:
+        self._walking[slot] = self._free(slot)
+        task = self._group.create_task(self._sweep(slot))
+        self._sweeps.add(task)
+        task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self, slot: ScheduledSlot) -> None:
+        """One slot from its beginning to its last line in the ledger."""
+        targets = self._walking[slot]
+        late = (self._clock.now() - slot.at).total_seconds()
+        logger.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
+        reason = await self._sweep_with_retry(slot, targets)
+        await self._judge(slot, targets)
+        missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
+        if missed:
+            logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+        self._end_sweep(slot)
+
+    async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
+        """Sweep, and again if the database only stumbled; why what is left then was not walked."""
+        for pause in (*_PAUSES, None):
+            try:
+                sweep = await self._collector.sweep(
+                    slot.at,
+                    slot.universe,
+                    targets,
+                    may_begin=lambda: not self._lanes[slot.schedule].is_cut,
+                )
+            except Denied as error:
+                self._outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
+                return Reason.DENIED
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                await self._lease.renew()  # a database that is away ends the tenure here
+                self._outages.begin("storing", str(error))
+                if pause is None or self._clock.now() > slot.deadline:
+                    return Reason.DATABASE
+                await asyncio.sleep(pause)
+            else:
+                self._outages.end("storing")
+                self._note_api(sweep)
+                return Reason.OVERRUN
+        raise AssertionError("unreachable")
+
+    def _end_sweep(self, slot: ScheduledSlot) -> None:
+        del self._walking[slot]
+        self._lanes[slot.schedule], actions = end_sweep(self._lanes[slot.schedule])
+        for action in actions:
+            if not self._stop_event.is_set():
+                self._start(action.slot)
+
+    def _free(self, slot: ScheduledSlot) -> Sequence[Target]:
+        """The slot's targets, but those that another schedule's sweep of the same instant walks."""
+        targets = self._roster.targets[slot.universe]
+        others = [walked for other, walked in self._walking.items() if other.at == slot.at]
+        taken = {target for walked in others for target in walked}
+        return [target for target in targets if target not in taken] if taken else targets
+
+    def _note_api(self, sweep: Sweep) -> None:
+        """The API is away when it answered nothing at all, and back when it answered anything."""
+        walked = [
+            outcome for outcome in sweep.outcomes if outcome.ended and outcome.status is not Status.MISSED
+        ]
+        failed = [outcome.error for outcome in walked if outcome.error.startswith("Unavailable")]
+        if walked and len(failed) == len(walked):
+            self._outages.begin("api", failed[0])
+        elif walked:
+            self._outages.end("api")
+
+    async def _judge(self, slot: ScheduledSlot, targets: Sequence[Target]) -> None:
+        exchanges = open_exchanges(self._roster.calendar, slot.at)
+        if exchanges and await self._accounts.flag_stale(slot.at, targets, exchanges):
+            logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
+
+    async def _pass_over(self, slots: Iterable[ScheduledSlot], why: Callable[[datetime], Reason]) -> None:
+        """Enter slots that can no longer run, however many, a batch at a time."""
+        slots = iter(slots)
+        while batch := list(islice(slots, _BATCH)):
+            alike = sorted(batch, key=lambda slot: (slot.schedule, why(slot.at), slot.at))
+            for (_, reason), group in groupby(alike, lambda slot: (slot.schedule, why(slot.at))):
+                await self._miss(list(group), reason)
+
+    async def _miss(self, slots: Sequence[ScheduledSlot], reason: Reason) -> None:
+        """Slots of one schedule: enter what the ledger lacks of them, and no other sweep of their instant walks."""
+        for targets, alike in groupby(slots, self._free):
+            if targets:
+                await self._miss_alike(list(alike), targets, reason)
+
+    async def _miss_alike(
+        self, slots: Sequence[ScheduledSlot], targets: Sequence[Target], reason: Reason
+    ) -> None:
+        first, last = slots[0], slots[-1]
+        missed = await self._accounts.record_missed(
+            [slot.at for slot in slots], first.universe, targets, reason
+        )
+        if missed:
+            facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
+            logger.warning("slot.missed", **facts, reason=reason, targets=missed)
+
+    async def _run_maintenance(self) -> None:
+        """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
+        never = asyncio.Event()
+        while True:
+            now = await self._agreement.now()
+            today = kst(now).date()
+            again = datetime.combine(today + DAY, time(), KST) + _AFTER_MIDNIGHT
+            self._say_if_unsure(today)
+            try:
+                await self._accounts.make_days(today)
+                await self._accounts.keep_closings(self._roster.calendar, today)
+                await self._retain(now)
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                logger.warning("maintenance.failed", reason=str(error))
+                again = self._clock.now() + _AGAIN
+            await self._clock.sleep_until(again, never)
+
+    async def _retain(self, now: datetime) -> None:
+        """Archive what may be archived, and take the next step towards dropping what is too old.
+
+        Where days are archived, one that is not in whole files is not dropped for its age.
+        """
+        roster, retention = self._roster, self._accounts.retention(self._outages)
+        first = roster.archivable(now)
+        if first and not await retention.why_kept(now, first):
+            await roster.archive(first)
+        await retention.enforce(
+            now, roster.keep_days, roster.prove if roster.archive_after_days > 0 else None
+        )
+
+    def _say_if_unsure(self, today: date) -> None:
+        calendar = self._roster.calendar
+        if not calendar.sure(today):
+            logger.warning(
+                "calendar.out_of_range", day=today.isoformat(), known_until=calendar.coverage_end.isoformat()
+            )
+
+
+def _facts(slot: ScheduledSlot) -> dict[str, str]:
+    return {"slot": slot.at.isoformat(), "schedule": slot.schedule, "universe": slot.universe}

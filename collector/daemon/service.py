@@ -1,0 +1,176 @@
+"""The daemon from its start to its end: reach the database, wait for the lease, sweep, and begin again.
+
+Any StoreError takes everything down to the ground and up again after a pause: connections, the session with
+the API, what was learnt. That is one way back for every trouble, and it burns no API call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from collector.base.aio import raise_if_cancelled, task_group
+from collector.base.clock import Clock
+from collector.base.outages import Outages
+from collector.daemon.agreement import Agreement
+from collector.daemon.leader import LeaderTerm
+from collector.daemon.overrun import Reason
+from collector.daemon.sd_notify import Notify
+from collector.daemon.standby import StandbyWorker
+from collector.daemon.timetable import Timetable
+from collector.db.accounting import SlotAccounting
+from collector.db.clocks import ClocksApart, Witness
+from collector.db.lease import ASKED_EVERY, Lease, LeaseLost
+from collector.errors import StoreError
+from collector.log import logger
+from collector.sweep.sweeper import Collector
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to reach a database that is away: so soon is it known to be back."""
+_STEADY = 60.0
+
+
+@dataclass(frozen=True)
+class DaemonContext:
+    """What a daemon works with while the database answers; the collector writes under the lease.
+
+    `helper` is at work while another daemon has the lease; None: this one only stands by.
+    """
+
+    roster: Timetable
+    collector: Collector
+    accounts: SlotAccounting
+    lease: Lease
+    helper: StandbyWorker | None = None
+    witness: Witness | None = None
+    """The database's clock, without which (None) this machine's is believed."""
+
+
+class DaemonService:
+    """`assemble` opens the parts; it is asked anew after every trouble, and after `reload` was set."""
+
+    def __init__(
+        self, assemble: Callable[[], AbstractAsyncContextManager[DaemonContext]], clock: Clock, notify: Notify
+    ) -> None:
+        self.reload = asyncio.Event()
+        self._assemble = assemble
+        self._clock = clock
+        self._notify = notify
+        self._seconds = asyncio.get_running_loop().time
+        self._outages = Outages(self._seconds)
+        self._up_since = clock.now()
+        self._away_since: datetime | None = None
+        self._has_held = False
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Until cancelled. ConfigError if the database is not one for us; anything else is a bug."""
+        while True:
+            trouble: StoreError | None = None
+            began = self._seconds()
+            try:
+                await self._serve()
+            except StoreError as error:
+                trouble = error
+            raise_if_cancelled()
+            if self._seconds() - began > _STEADY:
+                self._failures = 0
+            if trouble is not None:
+                self._note_trouble(trouble)
+                await asyncio.sleep(min(LONGEST_PAUSE, 0.25 * 2 ** min(self._failures, 6)))
+
+    def _note_trouble(self, error: StoreError) -> None:
+        if not self._failures:
+            self._away_since = self._clock.now()
+        self._failures += 1
+        self._outages.begin("database", str(error))
+        self._notify("STATUS=the database is away")
+
+    async def _serve(self) -> None:
+        """With everything open: hold the lease whenever it is to be had, until there is a new configuration."""
+        self.reload.clear()
+        async with self._assemble() as parts:
+            self._notify("READY=1")
+            agreement = Agreement(self._clock, parts.witness)
+            while not self.reload.is_set():
+                raise_if_cancelled()
+                await self._reach_agreement(agreement)
+                with suppress(ClocksApart):  # logged; another daemon may have the lease meanwhile
+                    async with self._hold_lease(parts, agreement) as is_held:
+                        if is_held:
+                            await self._sweep(parts, agreement)
+
+    async def _reach_agreement(self, agreement: Agreement) -> None:
+        """Wait, without the lease, until this machine's clock and the database's agree."""
+        if await agreement.is_apart():
+            self._outages.end("database")
+            self._failures = 0
+            self._notify("STATUS=waiting: this machine's clock is not the database's")
+            await agreement.sleep_until(self.reload)
+
+    async def _sweep(self, parts: DaemonContext, agreement: Agreement) -> None:
+        self._outages.end("database")
+        self._notify("STATUS=sweeping")
+        tenure = LeaderTerm(
+            parts.roster,
+            parts.collector,
+            parts.accounts,
+            parts.lease,
+            clock=self._clock,
+            agreement=agreement,
+            outages=self._outages,
+            why=self._why(),
+            stop_event=self.reload,
+        )
+        self._has_held = True
+        try:
+            await tenure.run()
+        except LeaseLost as error:
+            logger.warning("lease.lost", reason=str(error))
+
+    def _why(self) -> Callable[[datetime], Reason]:
+        """Why slots were missed that passed while this daemon did not hold the lease."""
+        up_since, has_held = self._up_since, self._has_held
+        away_since = self._away_since if self._failures else None
+
+        def why(at: datetime) -> Reason:
+            if at < up_since:
+                return Reason.DOWN
+            if away_since is not None and at >= away_since:
+                return Reason.DATABASE
+            return Reason.LATE if has_held else Reason.DOWN
+
+        return why
+
+    @asynccontextmanager
+    async def _hold_lease(self, parts: DaemonContext, agreement: Agreement) -> AsyncIterator[bool]:
+        """The lease from its taking to its release; False if there is a new configuration before."""
+        lease = parts.lease
+        if not await lease.take() and not await self._stand_by(parts, agreement):
+            yield False
+            return
+        logger.info("lease.taken", holder=lease.holder, epoch=lease.epoch)
+        try:
+            yield True
+        finally:
+            with suppress(StoreError):
+                await lease.release()
+
+    async def _stand_by(self, parts: DaemonContext, agreement: Agreement) -> bool:
+        """Help until the lease is to be had; False if there is a new configuration before."""
+        logger.info("standby.started", holder=parts.lease.holder)
+        self._notify("STATUS=standing by")
+        self._outages.end("database")
+        self._failures = 0
+        async with task_group() as group:
+            comparing = group.create_task(agreement.keep())
+            helping = group.create_task(parts.helper.run(self._outages)) if parts.helper else None
+            while not self.reload.is_set() and not await parts.lease.take():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ASKED_EVERY):
+                        await self.reload.wait()
+            comparing.cancel()
+            if helping is not None:
+                helping.cancel()
+        return parts.lease.epoch is not None

@@ -1,0 +1,21 @@
+"""The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
+
+from collector.db.dsn import Dsn, parse_dsn
+from collector.db.errors import DROP_REFUSED, LockNotGranted, describe_refusal, is_refusal, translate_errors
+from collector.db.pool import Connection, Pool, check_server, connect, open_pool, transaction
+
+__all__ = [
+    "DROP_REFUSED",
+    "Connection",
+    "Dsn",
+    "LockNotGranted",
+    "Pool",
+    "check_server",
+    "connect",
+    "describe_refusal",
+    "is_refusal",
+    "open_pool",
+    "parse_dsn",
+    "transaction",
+    "translate_errors",
+]

@@ -1,0 +1,182 @@
+"""Holds the rows that are stored against what the ledger says of them, to find what somebody changed by hand.
+
+A walk is committed with a digest of its rows. Rows that were changed, deleted, added or put under another
+listing since give another one.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from hashlib import blake2b
+from struct import Struct, pack
+from typing import Any, NamedTuple
+
+from collector.db.database import Database
+from collector.db.pool import Connection
+from collector.model import KST, Target
+
+LONGEST = 600.0
+"""Seconds for the rows of one day."""
+_DAY = timedelta(days=1)
+_ROW = Struct(">iq" + "ii" * 9 + "ih")
+
+_SPAN = "SELECT min(slot), max(slot) FROM collector.walk"
+_IS_KEPT = "SELECT to_regclass('collector.snapshot_' || to_char($1::date, 'YYYYMMDD')) IS NOT NULL"
+_WALKS = """
+SELECT w.slot, w.target, t.market, t.sector, t.exchange, w.rows, w.digest, w.members, w.names
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+WHERE w.slot >= $1 AND w.slot < $2 AND w.status IN ('complete', 'suspect')
+ORDER BY w.slot, w.target
+"""
+_STORED = """
+SELECT count(*) AS rows,
+       array_agg(s.volume ORDER BY s.position) AS volume,
+       array_agg(s.listing ORDER BY s.position) AS listing,
+       array_agg(s.price ORDER BY s.position) AS price,
+       array_agg(s.change ORDER BY s.position) AS change,
+       array_agg(s.rate ORDER BY s.position) AS rate,
+       array_agg(s.ask ORDER BY s.position) AS ask,
+       array_agg(s.bid ORDER BY s.position) AS bid,
+       array_agg(s.open ORDER BY s.position) AS open,
+       array_agg(s.high ORDER BY s.position) AS high,
+       array_agg(s.low ORDER BY s.position) AS low,
+       array_agg(s.position ORDER BY s.position) AS position,
+       array_agg(DISTINCT l.symbol) AS symbols,
+       count(*) FILTER (WHERE l.id IS NULL) AS nameless,
+       string_agg(l.symbol || E'\t' || l.name, E'\n' ORDER BY s.position) AS names
+FROM collector.snapshot AS s
+LEFT JOIN collector.listing AS l ON l.id = s.listing
+WHERE s.slot = $1 AND s.target = $2
+"""
+_STRAY = """
+SELECT s.slot, s.target, t.market, t.sector, t.exchange, count(*) AS rows
+FROM collector.snapshot AS s
+LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target
+LEFT JOIN collector.target AS t ON t.id = s.target
+WHERE s.slot >= $1 AND s.slot < $2 AND (w.status IS NULL OR w.status IN ('failed', 'missed'))
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2
+"""
+_ODD = """
+SELECT count(*)
+FROM collector.snapshot
+WHERE slot >= $1 AND slot < $2 AND (
+    high < low
+    OR (price > 0 AND low > 0 AND price NOT BETWEEN low AND high)
+    OR (price = 0 AND volume > 0)
+)
+"""
+
+
+class Mismatch(NamedTuple):
+    """A walk whose rows are not those that were committed, and what is wrong with them."""
+
+    slot: datetime
+    target: str
+    what: str
+
+
+@dataclass
+class Findings:
+    """How much was looked at. `odd` rows have prices that cannot be; they are stored as they came."""
+
+    walks: int = 0
+    rows: int = 0
+    odd: int = 0
+    not_kept: int = 0
+    """Walks of days whose rows have been dropped, or laid down elsewhere."""
+    damaged: int = 0
+
+
+async def span(database: Database) -> tuple[date, date] | None:
+    """The first and the last day of the ledger, None if it is empty."""
+    async with database.connection("looking at the ledger") as connection:
+        first, last = await connection.fetchrow(_SPAN)
+    return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
+
+
+async def verify(database: Database, first: date, last: date, findings: Findings) -> AsyncIterator[Mismatch]:
+    """Every damaged walk of these days, both included, in time order; what was seen is counted in `findings`.
+
+    Each day is read as it is at one moment, so a sweep that goes on meanwhile is no damage.
+    """
+    for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
+        async with (
+            database.connection(f"verifying {day}", timeout=LONGEST) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            mismatches = [damage async for damage in _of_day(connection, day, findings)]
+        findings.damaged += len(mismatches)
+        for damage in mismatches:
+            yield damage
+
+
+async def _of_day(connection: Connection, day: date, findings: Findings) -> AsyncIterator[Mismatch]:
+    begins = datetime.combine(day, time(), KST)
+    walks = await connection.fetch(_WALKS, begins, begins + _DAY)
+    if not await connection.fetchval(_IS_KEPT, day):
+        findings.not_kept += len(walks)
+        return
+    findings.odd += await connection.fetchval(_ODD, begins, begins + _DAY)
+    for walk in walks:
+        stored = await connection.fetchrow(_STORED, walk["slot"], walk["target"])
+        findings.walks += 1
+        findings.rows += stored["rows"]
+        if what := _wrong(walk, stored):
+            yield Mismatch(walk["slot"], _name(walk), what)
+    for stray in await connection.fetch(_STRAY, begins, begins + _DAY):
+        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows that no walk has stored")
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    if row["market"] is None:
+        return f"target {row['target']}"
+    return str(Target.of(row["market"], row["sector"], row["exchange"]))
+
+
+def _wrong(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """What is wrong with the rows of a walk, "" if nothing is."""
+    if stored["rows"] != walk["rows"]:
+        return f"{stored['rows']} rows instead of {walk['rows']}"
+    if walk["rows"] and list(stored["position"]) != list(range(1, walk["rows"] + 1)):
+        return "rows have changed places"
+    if walk["digest"] not in _digests(stored):
+        return "values have changed"
+    return _wrong_listings(walk, stored) if walk["rows"] else ""
+
+
+def _wrong_listings(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """What is wrong with the listings that the rows name; walks before `names` was kept tell of symbols alone."""
+    if stored["nameless"]:
+        return f"{stored['nameless']} rows name a listing that is not there"
+    if walk["members"] != _digest(",".join(_known_symbols(stored["symbols"])).encode()):
+        return "listings have changed their symbols"
+    if walk["names"] not in (None, _digest(stored["names"].encode())):
+        return "listings have changed their symbols or names"
+    return ""
+
+
+def _known_symbols(symbols: Sequence[str | None]) -> list[str]:
+    return sorted(symbol for symbol in symbols if symbol is not None)
+
+
+def _digests(stored: Mapping[str, Any]) -> Iterator[bytes]:
+    """The rows' digest, a column after the other; then as the first walks had it, a row after the other."""
+    count = stored["rows"]
+    names = ("listing", "price", "change", "rate", "ask", "bid", "open", "high", "low")
+    columns = [stored[name] or () for name in names]
+    volume, position = stored["volume"] or (), stored["position"] or ()
+    yield _digest(pack(f">{count}q", *volume) + b"".join(pack(f">{count}i", *column) for column in columns))
+    rows = zip(volume, *columns, position, strict=True)
+    yield _digest(b"".join(_ROW.pack(*_with_length_prefixes(row)) for row in rows))
+
+
+def _with_length_prefixes(row: Sequence[int]) -> Iterator[int]:
+    for length, value in zip((8, *[4] * 9, 2), row, strict=True):
+        yield length
+        yield value
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=8).digest()

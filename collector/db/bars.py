@@ -1,0 +1,280 @@
+"""The ledger of bars and the bars: what a listing's history still lacks, and how it gets into the database.
+
+A listing's history is stored by one statement: its line in the ledger, its bars, what did not decode. The line
+settles every trading day of its stretch, so nothing is asked for twice.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from operator import itemgetter
+from typing import Any
+
+from collector.db.database import Database
+from collector.errors import StoreError, StoreFailure
+from collector.market.bar_changes import Suspected, fill_changes
+from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
+
+_TRIES = (0.2, 1.0, 3.0)
+"""Seconds before a history whose fate is unknown is entered again; what was committed is recognised."""
+_PLANNING = 120.0
+_DAY_OF = itemgetter(1)
+
+# A listing whose row did not decode is a member; a walk with a row of which not even the code does tells nothing.
+_MEMBERS = """
+SELECT w.target, w.slot, w.rows, held.symbols
+FROM unnest($1::smallint[]) AS t (id)
+CROSS JOIN LATERAL (
+    SELECT w.target, w.slot, w.rows + w.bad AS rows
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.status = 'complete' AND (w.bad = 0 OR w.members IS NOT NULL)
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS w
+CROSS JOIN LATERAL (
+    SELECT COALESCE(array_agg(present.symbol ORDER BY present.position), '{}') AS symbols
+    FROM (
+        SELECT l.symbol, s.position
+        FROM collector.walked(w.slot, w.target) AS s
+        JOIN collector.listing AS l ON l.id = s.listing
+        UNION ALL
+        SELECT q.symbol, NULL
+        FROM collector.quarantine AS q
+        WHERE q.slot = w.slot AND q.target = w.target AND q.symbol <> ''
+    ) AS present
+) AS held
+"""
+_SIGHTINGS = """
+SELECT DISTINCT ON (l.symbol) l.symbol, w.slot, s.price - s.change AS base, s.volume > 0 AS traded, o.since
+FROM unnest($1::smallint[]) AS t (id)
+JOIN collector.target AS k ON k.id = t.id AND k.exchange = 'KRX'
+CROSS JOIN LATERAL (
+    SELECT w.target, w.slot
+    FROM collector.walk AS w
+    WHERE w.target = t.id AND w.status = 'complete'
+    ORDER BY w.slot DESC
+    LIMIT 1
+) AS w
+CROSS JOIN LATERAL collector.walked(w.slot, w.target) AS s
+JOIN collector.listing AS l ON l.id = s.listing
+JOIN (SELECT symbol, min(first_seen) AS since FROM collector.listing GROUP BY symbol) AS o ON o.symbol = l.symbol
+ORDER BY l.symbol, w.slot DESC
+"""
+_SUSPECTED = """
+SELECT w.from_date, w.to_date, ARRAY(
+    SELECT s.trading_date
+    FROM collector.bar_suspect AS s
+    WHERE s.symbol = w.symbol AND s.adjusted = w.adjusted AND s.trading_date BETWEEN w.from_date AND w.to_date
+) AS dates
+FROM collector.bar_walk AS w
+WHERE w.symbol = $1 AND w.adjusted = $2 AND w.status = 'suspect' AND 'absent_days' = ANY (w.remarks)
+ORDER BY w.id DESC
+LIMIT 1
+"""
+_KEEP_MEMBERS = """
+INSERT INTO collector.membership (target, as_of, symbols)
+SELECT $1, $2, $3
+WHERE $3 IS DISTINCT FROM (
+    SELECT m.symbols
+    FROM collector.membership AS m
+    WHERE m.target = $1 AND m.as_of <= $2
+    ORDER BY m.as_of DESC
+    LIMIT 1
+)
+ON CONFLICT (target, as_of) DO UPDATE SET symbols = EXCLUDED.symbols
+"""
+_KEEP_DAYS = """
+INSERT INTO collector.trading_day AS d (trading_date, closes, stands_until, shown_until)
+SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[])
+ON CONFLICT (trading_date) DO UPDATE
+SET closes = EXCLUDED.closes, stands_until = EXCLUDED.stands_until, shown_until = EXCLUDED.shown_until
+WHERE (d.closes, d.stands_until, d.shown_until)
+      IS DISTINCT FROM (EXCLUDED.closes, EXCLUDED.stands_until, EXCLUDED.shown_until)
+"""
+_SETTLED = """
+WITH settled AS (
+    SELECT w.symbol, range_agg(daterange(w.from_date, w.to_date, '[]')) AS days
+    FROM collector.bar_walk AS w
+    WHERE w.symbol = ANY ($1::text[]) AND w.adjusted = $3 AND w.status = 'complete'
+    GROUP BY w.symbol
+)
+SELECT s.symbol, lower(s.days) AS oldest, min(d.day) AS first, max(d.day) AS last, count(d.day) AS days
+FROM settled AS s
+LEFT JOIN unnest($2::date[]) AS d (day) ON NOT s.days @> d.day
+GROUP BY s.symbol, s.days
+"""
+_ENTER = """
+SELECT collector.enter_bars(
+    ROW(
+        NULL::bigint, $1::text, $2::boolean, $3::date, $4::date, $5::date, $6::text, $7::text[], $8::text,
+        $9::integer, $10::integer, $11::integer, $12::timestamptz, $13::timestamptz, NULL::timestamptz
+    )::collector.bar_walk,
+    $14::text::integer[], $15::text::integer[], $16::text::integer[], $17::text::integer[],
+    $18::text::integer[], $19::text::bigint[], $20::text::integer[], $21, $22, $23
+)
+"""
+_FOUND = """
+SELECT EXISTS (
+    SELECT FROM collector.bar_walk AS w WHERE w.symbol = $1 AND w.adjusted = $2 AND w.requested_at = $3
+)
+"""
+_NO_BARS = ("{}",) * 7
+_NO_BAD_ROWS: tuple[list[Any], ...] = ([], [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRange:
+    """What one listing's history lacks: `days` trading days from `first` to `last`.
+
+    `oldest` is the day down to which it must be read: `first`, or for adjusted prices the oldest day that is
+    stored, since a split since then has changed that one too.
+    """
+
+    symbol: str
+    first: date
+    last: date
+    days: int
+    oldest: date
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who belongs to a target, by its newest complete walk whose rows are still kept."""
+
+    slot: datetime
+    symbols: Sequence[str]
+
+
+class BarStore:
+    """The database as a backfill uses it. Errors are StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def members(self, targets: Mapping[Target, int]) -> dict[Target, Members]:
+        """The members of each target of which a complete walk tells; the others are not in it."""
+        names = {target_id: target for target, target_id in targets.items()}
+        async with self._database.connection("reading the members", timeout=_PLANNING) as connection:
+            rows = await connection.fetch(_MEMBERS, list(names))
+        return {
+            names[row["target"]]: Members(row["slot"], row["symbols"])
+            for row in rows
+            if len(row["symbols"]) == row["rows"]
+        }
+
+    async def keep_members(self, targets: Mapping[Target, int], members: Mapping[Target, Members]) -> None:
+        """Write down who the members are that a backfill goes by, where they have changed."""
+        rows = [
+            (targets[target], known.slot.astimezone(KST).date(), sorted(known.symbols))
+            for target, known in members.items()
+        ]
+        async with self._database.transaction("keeping the members", timeout=_PLANNING) as connection:
+            await connection.executemany(_KEEP_MEMBERS, rows)
+
+    async def sightings(self, targets: Collection[int]) -> list[tuple[str, datetime, int, bool, datetime]]:
+        """Of each listing on KRX: symbol, slot, base, traded and first seen, by its newest complete walk."""
+        async with self._database.connection("reading the newest prices", timeout=_PLANNING) as connection:
+            return [tuple(row) for row in await connection.fetch(_SIGHTINGS, list(targets))]
+
+    async def keep_days(self, days: Sequence[tuple[date, datetime, datetime, datetime]]) -> None:
+        """Write down trading days: each with when it closes, and until when that stands and is shown."""
+        if days:
+            async with self._database.transaction("keeping the trading days") as connection:
+                await connection.execute(_KEEP_DAYS, *map(list, zip(*days, strict=True)))
+
+    async def missing_ranges(
+        self, symbols: Sequence[str], days: Sequence[date], *, adjusted: bool
+    ) -> dict[str, MissingRange]:
+        """What each listing lacks of the trading days (oldest first); one that lacks nothing is not in it."""
+        if not days:
+            return {}
+        async with self._database.connection("reading what is there", timeout=_PLANNING) as connection:
+            rows = await connection.fetch(_SETTLED, list(symbols), list(days), adjusted)
+        lacking = {symbol: MissingRange(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
+        for row in rows:
+            symbol, first = row["symbol"], row["first"]
+            if first is None:
+                del lacking[symbol]
+                continue
+            oldest = min(first, row["oldest"]) if adjusted else first
+            lacking[symbol] = MissingRange(symbol, first, row["last"], row["days"], oldest)
+        return lacking
+
+    async def find_suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
+        """The newest suspect walk of a history that lacked days, None if there is none."""
+        async with self._database.connection("reading what was suspect") as connection:
+            row = await connection.fetchrow(_SUSPECTED, symbol, adjusted)
+        return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
+
+    async def save_history(
+        self, stretch: MissingRange, reading: BarReading, certificate: Certificate, *, adjusted: bool
+    ) -> int | None:
+        """Store a history whole; how many of its bars were wanted.
+
+        None: somebody else has stored it meanwhile, and nothing was changed.
+        """
+        bars = reading.bars
+        wanted: int = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
+        walk = (
+            *(stretch.symbol, adjusted, stretch.first, stretch.last, reading.newest),
+            *(certificate.status, list(certificate.remarks), None, reading.attempts),
+            *(len(reading.pages), wanted, reading.requested_at, reading.received_at),
+        )
+        values = (*walk, *_columns(fill_changes(bars)), *_bad_rows(reading.pages))
+
+        async def write(again: bool) -> int | None:
+            if again and await self._was_committed(stretch.symbol, reading, adjusted=adjusted):
+                return wanted
+            return wanted if await self._insert_history(stretch.symbol, values) else None
+
+        for attempt, pause in enumerate(_TRIES):
+            try:
+                return await write(attempt > 0)
+            except StoreError as error:
+                if error.kind is StoreFailure.DISK_FULL:
+                    raise
+                await asyncio.sleep(pause)
+        return await write(True)
+
+    async def save_failure(
+        self, stretch: MissingRange, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
+    ) -> None:
+        """Note that a history was not to be had; nothing of it is stored."""
+        walk: tuple[Any, ...] = (
+            *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
+            *(Status.FAILED, [], error, attempts, 0, 0, at, None),
+        )
+        await self._insert_history(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
+
+    async def _was_committed(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
+        """Whether the very history that we tried to store is there: its first request tells it apart."""
+        async with self._database.connection("looking whether a history was stored") as connection:
+            return bool(await connection.fetchval(_FOUND, symbol, adjusted, reading.requested_at))
+
+    async def _insert_history(self, symbol: str, values: Sequence[Any]) -> bool:
+        async with self._database.connection(f"storing the history of {symbol}") as connection:
+            return bool(await connection.fetchval(_ENTER, *values))
+
+
+def _columns(bars: Sequence[Bar]) -> Sequence[str]:
+    """Days, open to close, volumes and changes, oldest first, as `enter_bars` takes them: 0 stands for None.
+
+    They travel as the texts of arrays: the driver would look at each of their elements several times.
+    """
+    if not bars:
+        return _NO_BARS
+    _, days, *prices, volumes, changes = zip(*reversed(bars), strict=True)
+    won = (column if all(column) else [price or 0 for price in column] for column in prices)
+    return [_array(column) for column in (map(date.toordinal, days), *won, volumes, changes)]
+
+
+def _array(numbers: Iterable[int | None]) -> str:
+    return f"{{{str(list(numbers))[1:-1].replace('None', 'NULL')}}}"
+
+
+def _bad_rows(pages: Sequence[BarPage]) -> Sequence[Sequence[Any]]:
+    bad = [
+        (page_number, row.raw, row.reason) for page_number, page in enumerate(pages, 1) for row in page.bad
+    ]
+    return list(zip(*bad, strict=True)) if bad else _NO_BAD_ROWS

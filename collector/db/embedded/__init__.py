@@ -1,0 +1,143 @@
+"""A private PostgreSQL under COLLECTOR_HOME, for those who have none: there while it is used, gone after."""
+
+import asyncio
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from collector.db.dsn import Dsn
+from collector.db.embedded import binaries, keeper
+from collector.errors import ConfigError, StoreError
+
+LONGEST = 86
+"""Bytes of a folder that leave room for a socket's name in the 104 that macOS allows."""
+TRIES = 5
+"""Keepers in a row that may leave before they answer: each may have served somebody quicker than us."""
+COMING = 90.0
+GOING = 90.0
+"""Seconds to wait for the server to be there and to be gone; a little more than the keeper's own patience."""
+
+_FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@asynccontextmanager
+async def running(
+    home: Path, *, durable: bool = True, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Dsn]:
+    """Have the server of `home` run at least as long as this block, beside whoever else uses it.
+
+    The last one to leave, in whatever process, stops it. `durable=False` gives safety away for speed and
+    counts for the one who starts the server. ConfigError says why there is none.
+    """
+    folder = _folder(home)
+    run = _run_folder(folder)
+    programs = binaries.find(environ)
+    settings = () if durable else _FOR_TESTS
+    command = [sys.executable, "-I", "-S", keeper.__file__, folder, run / "line", programs, *settings]
+    reader, writer = await _line(run / "line", command, folder)
+    try:
+        yield Dsn(host=str(run), database="postgres", user="postgres", is_private=True)
+    finally:
+        await _leave(reader, writer)
+
+
+def _folder(home: Path) -> Path:
+    folder = home.absolute() / "postgres"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "keeper.lock").touch(mode=0o600)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"COLLECTOR_HOME {home} cannot be written: {error.strerror}",
+            hint="name another folder in COLLECTOR_HOME, or set DATABASE_URL",
+        ) from error
+    return folder
+
+
+def _run_folder(folder: Path) -> Path:
+    """Where the sockets are: beside the data, or in /tmp under a name of ours if that path is too long.
+
+    /tmp by name, not what TMPDIR says: every process must come to the same place.
+    """
+    run = folder / "run"
+    if len(os.fsencode(run)) > LONGEST:
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        run = Path(f"/tmp/collector-{os.geteuid()}-{digest}")  # nosec B108  # noqa: S108 - its owner and mode are checked
+    run.mkdir(mode=0o700, exist_ok=True)
+    stat_result = run.lstat()
+    if (
+        not stat.S_ISDIR(stat_result.st_mode)
+        or stat_result.st_uid != os.geteuid()
+        or stat_result.st_mode & 0o077
+    ):
+        raise ConfigError(
+            f"{run} is not a folder of one's own", hint="remove it, or choose a shorter COLLECTOR_HOME"
+        )
+    return run
+
+
+async def _line(
+    line: Path, command: list[str | Path], folder: Path
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A line to the keeper. One that is just leaving is waited for; one that never answers is given up."""
+    keepers = 0
+    try:
+        async with asyncio.timeout(COMING):
+            while keepers <= TRIES:
+                with suppress(ConnectionError, FileNotFoundError):
+                    reader, writer = await asyncio.open_unix_connection(line)
+                    if await _is_ready(reader, writer, folder):
+                        return reader, writer
+                keepers += await _start(command)
+    except TimeoutError:
+        pass
+    raise StoreError("the private PostgreSQL does not come up", hint=f"see {folder / 'server.log'}")
+
+
+async def _is_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, folder: Path) -> bool:
+    try:
+        answer = (await reader.readline()).decode().strip()
+    except BaseException:
+        writer.close()
+        raise
+    if answer == "ready":
+        return True
+    writer.close()
+    if answer:
+        raise ConfigError(
+            f"the private PostgreSQL does not start: {answer.removeprefix('failed ')}",
+            hint=f"see {folder / 'server.log'}, or set DATABASE_URL",
+        )
+    return False
+
+
+async def _start(command: list[str | Path]) -> bool:
+    """Ask for a keeper, with an environment that holds none of our secrets; False if there is one."""
+    environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    starter = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ
+    )
+    _, complaint = await starter.communicate()
+    if starter.returncode == keeper.TAKEN:
+        await asyncio.sleep(0.02)
+    elif starter.returncode:
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        raise ConfigError(f"the private PostgreSQL does not start: {''.join(last)}", hint="set DATABASE_URL")
+    return starter.returncode == 0
+
+
+async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say goodbye and wait until the server is gone, or others are known to need it."""
+    try:
+        with suppress(OSError):
+            async with asyncio.timeout(GOING):
+                writer.write(keeper.BYE)
+                await reader.read()
+    finally:
+        writer.close()

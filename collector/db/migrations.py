@@ -1,0 +1,166 @@
+"""The schema's history: plain SQL files, each applied once, in order, together with the record of it.
+
+A file is `NNNN_name.sql`, numbered from 0001 without a gap. Files are only added to: the table
+`collector.schema_migration` keeps the checksum of what was applied, and a file that changed since is refused.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.db import Connection
+from collector.db.dsn import Dsn
+from collector.db.errors import translate_errors
+from collector.db.pool import transaction
+from collector.errors import ConfigError
+
+SCHEMA_TIMEOUT = 600.0
+"""Seconds for one migration, waiting for another process's included."""
+ANSWER = 30.0
+"""Seconds for a look at the records."""
+
+_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql", re.ASCII)
+
+_RECORDS = """
+SELECT version, name, checksum
+FROM collector.schema_migration
+ORDER BY version
+"""
+
+_BEGIN = """
+SET LOCAL lock_timeout = 0;
+SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SELECT pg_advisory_xact_lock(30224690692763698); -- ka20002 in ASCII
+SET LOCAL lock_timeout = '5s';
+CREATE SCHEMA IF NOT EXISTS collector;
+CREATE TABLE IF NOT EXISTS collector.schema_migration (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+_RECORD = """
+INSERT INTO collector.schema_migration (version, name, checksum)
+VALUES ($1, $2, $3)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of the folder; `checksum` is the SHA-256 of its bytes."""
+
+    version: int
+    name: str
+    checksum: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """How far a database has come (0: nowhere), and how far this program can bring it."""
+
+    version: int
+    known: int
+
+    @property
+    def pending(self) -> range:
+        """The versions still to be applied, oldest first."""
+        return range(self.version + 1, self.known + 1)
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer program was here."""
+        return self.version > self.known
+
+
+async def migrate(connection: Connection, address: Dsn, folder: Path) -> list[int]:
+    """Bring the database to the newest version; return the versions that were applied by this call.
+
+    Any number of processes may do so at once, and one that is killed leaves a whole version behind.
+    ConfigError if the database is newer than the folder, or the folder is not what was applied.
+    """
+    migrations = read(folder)
+    applied: list[int] = []
+    while True:
+        async with translate_errors("reading the schema's version", address, timeout=ANSWER):
+            pending = (await _read_state(connection, migrations)).pending
+        if not pending:
+            return applied
+        async with translate_errors(
+            f"applying {migrations[pending[0] - 1].name}", address, timeout=SCHEMA_TIMEOUT
+        ):
+            applied += await _step(connection, migrations)
+
+
+async def check(connection: Connection, address: Dsn, folder: Path) -> SchemaState:
+    """Where the database stands; ConfigError if a file that it was made with has changed."""
+    migrations = read(folder)
+    async with translate_errors("reading the schema's version", address, timeout=ANSWER):
+        return _compare(await _records(connection), migrations)
+
+
+def read(folder: Path) -> list[Migration]:
+    """The migrations in order; ConfigError for a name, a number or a text that does not belong there."""
+    migrations = [_migration(path) for path in sorted(folder.glob("*.sql"))]
+    for expected, migration in enumerate(migrations, start=1):
+        if migration.version != expected:
+            raise ConfigError(f"{folder}: {migration.name} stands where number {expected:04} belongs")
+    return migrations
+
+
+def _migration(path: Path) -> Migration:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise ConfigError(f"{path} is not named like 0001_what_it_does.sql")
+    try:
+        content = path.read_bytes()
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    return Migration(int(match[1]), path.name, hashlib.sha256(content).hexdigest(), text)
+
+
+async def _step(connection: Connection, migrations: list[Migration]) -> list[int]:
+    """Apply the next version in a transaction of its own; nothing if somebody else was quicker."""
+    async with transaction(connection):
+        await connection.execute(_BEGIN)
+        standing = await _read_state(connection, migrations)
+        for migration in migrations[standing.version : standing.version + 1]:
+            await connection.execute(migration.sql)
+            await connection.execute(_RECORD, migration.version, migration.name, migration.checksum)
+            return [migration.version]
+    return []
+
+
+async def _read_state(connection: Connection, migrations: list[Migration]) -> SchemaState:
+    standing = _compare(await _records(connection), migrations)
+    if standing.is_newer:
+        raise ConfigError(
+            f"the database's schema is version {standing.version}, this program knows {standing.known}",
+            hint="upgrade the program; an older one must not write there",
+        )
+    return standing
+
+
+async def _records(connection: Connection) -> list[tuple[int, str, str]]:
+    if await connection.fetchval("SELECT to_regclass('collector.schema_migration')") is None:
+        return []
+    return [tuple(row) for row in await connection.fetch(_RECORDS)]
+
+
+def _compare(records: list[tuple[int, str, str]], migrations: list[Migration]) -> SchemaState:
+    """Compare what was applied with what there is, version by version."""
+    for expected, (version, name, _) in enumerate(records, start=1):
+        if version != expected:
+            raise ConfigError(f"the database lacks migration {expected:04} but has {name}")
+    for (_, _, checksum), migration in zip(records, migrations, strict=False):
+        if checksum != migration.checksum:
+            raise ConfigError(
+                f"{migration.name} was changed after it had been applied to this database",
+                hint="restore the file; a change goes into a new migration",
+            )
+    return SchemaState(version=len(records), known=len(migrations))

@@ -1,0 +1,86 @@
+"""What retention is about to do, in words: for `check`, `plan`, `status` and the page."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from collector.db.clocks import APART, Witnesses, length, why_kept, witnesses
+from collector.db.pool import Connection
+from collector.model import KST
+
+ANNOUNCED_FOR = timedelta(days=1)
+"""How long a warning stands before the first day is dropped, and again after `keep_days` was changed."""
+MOST = 2
+"""Days that are dropped in one night: a mistake is seen before it has cost more."""
+
+_ANNOUNCED = """
+SELECT r.keep_days, r.announced_at, d.days, d.oldest
+FROM collector.retention AS r
+CROSS JOIN LATERAL (
+    SELECT count(*) AS days, min(day) AS oldest FROM collector.days_before(r.first)
+) AS d
+"""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The clocks, and what was announced. `keep_days` None: nothing was; `oldest` None: no day is left to drop."""
+
+    witnesses: Witnesses
+    keep_days: int | None = None
+    announced_at: datetime | None = None
+    days: int = 0
+    oldest: date | None = None
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far this machine's clock is ahead of the database's, a round trip included."""
+        return self.witnesses.host - self.witnesses.database
+
+    @property
+    def is_apart(self) -> bool:
+        return abs(self.ahead) > APART
+
+    @property
+    def why_kept(self) -> str:
+        """Why nothing is dropped or archived now, "" if it may be."""
+        return why_kept(self.witnesses)
+
+    @property
+    def drops_from(self) -> datetime | None:
+        """From when on days are dropped, None if none is about to be."""
+        return self.announced_at + ANNOUNCED_FOR if self.announced_at and self.oldest else None
+
+    def lines(self) -> Iterator[str]:
+        """What an operator must know; nothing where all is as it should be."""
+        if self.is_apart:
+            direction = "ahead of" if self.ahead > timedelta() else "behind"
+            yield f"this machine's clock is {length(abs(self.ahead))} {direction} the database's; nothing is swept"
+        if self.oldest and self.drops_from:
+            yield (
+                f"{self.days} days from {self.oldest} on are older than keep_days {self.keep_days} and will be dropped"
+                f" from {self.drops_from.astimezone(KST):%Y-%m-%d %H:%M} KST on, at most {MOST} a night"
+            )
+        if self.why_kept and (self.oldest or self.is_apart):
+            yield f"nothing is dropped or archived: {self.why_kept}"
+
+
+async def look(connection: Connection, host: datetime) -> Outlook:
+    """The clocks and the announcement as they are now."""
+    row = await connection.fetchrow(_ANNOUNCED)
+    return Outlook(await witnesses(connection, host), *(row or ()))
+
+
+def first_kept(today: date, keep_days: int) -> date:
+    """The oldest day that is kept; those before it are dropped."""
+    return today - timedelta(days=keep_days)
+
+
+def in_words(today: date, keep_days: int) -> str:
+    """From which date on days are dropped, for `check` and `plan`."""
+    if not keep_days:
+        return "keep_days is 0: no day is dropped"
+    return (
+        f"days before {first_kept(today, keep_days)} are dropped for good (keep_days: {keep_days}), the first on"
+        f" {today + timedelta(days=2)} at the earliest, at most {MOST} a night"
+    )

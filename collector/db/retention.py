@@ -1,0 +1,207 @@
+"""What leaves the database for its age: decided by three clocks, announced for a day, two days a night at most.
+
+ka20002 has no past, so a day that is dropped is gone. Hence each step here is slow on purpose, and the database's
+own function (`collector.drop_old_day`) refuses once more what this asks for in error.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.db.clocks import Witnesses, why_kept, why_unsure, witnesses
+from collector.db.database import Database
+from collector.db.outlook import ANNOUNCED_FOR, MOST, first_kept
+from collector.db.pool import Connection
+from collector.log import logger
+from collector.market.calendar import kst
+
+_LOCKED_OUT = 3
+"""Days in a row that a reader keeps from being dropped, after which the rest waits for the next night: each try makes
+other readers wait for a second."""
+_NAMED = 10
+"""Days that a log line names."""
+
+_DUE = "SELECT day, has_rows FROM collector.days_before($1)"
+_STANDING = """
+SELECT r.keep_days, r.announced_at,
+       (SELECT count(*) FROM collector.dropped_day AS d WHERE d.dropped_at > clock_timestamp() - INTERVAL '20 hours')
+           AS dropped
+FROM (SELECT 1) AS one
+LEFT JOIN collector.retention AS r ON true
+"""
+_ANNOUNCE = "SELECT collector.announce_retention($1, $2)"
+_CANCEL = "DELETE FROM collector.retention RETURNING keep_days"
+_DROP = "SELECT state, trouble FROM collector.drop_old_day($1, $2, $3)"
+_NOTED = "SELECT file, digest, rows FROM collector.archive WHERE day = $1 ORDER BY exchange"
+_COUNT = """
+SELECT count(*) FROM collector.snapshot
+WHERE slot >= $1::date::timestamp AT TIME ZONE INTERVAL '9 hours'
+  AND slot < ($1::date + 1)::timestamp AT TIME ZONE INTERVAL '9 hours'
+"""
+_LOCKED = "55P03"
+_LONG = 120.0
+
+Prove = Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]
+"""Reads a day's files, each with the digest that was noted, as `restore` would; why they are not whole, or ""."""
+
+
+class Step(StrEnum):
+    """What retention does next."""
+
+    NOTHING = "nothing"
+    KEEP = "keep"
+    ANNOUNCE = "announce"
+    WAIT = "wait"
+    DROP = "drop"
+
+
+class Day(NamedTuple):
+    """A day that is older than it is to be kept; without rows only its quarantine is left."""
+
+    day: date
+    has_rows: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known before the decision. `dropped`: days that were dropped in this night already."""
+
+    witnesses: Witnesses
+    due: Sequence[Day]
+    keep_days: int
+    announced_for: int | None
+    """The `keep_days` of the announcement, None where there is none."""
+    announced_at: datetime | None
+    dropped: int
+
+
+def decide(standing: Standing) -> tuple[Step, str]:
+    """The next step, and why. Pure. An announcement harms nothing, so it does not wait for a new walk."""
+    if not standing.due or standing.dropped >= MOST:
+        return Step.NOTHING, ""
+    if reason := why_unsure(standing.witnesses):
+        return Step.KEEP, reason
+    if standing.announced_at is None or standing.announced_for != standing.keep_days:
+        return Step.ANNOUNCE, ""
+    if standing.witnesses.database - standing.announced_at < ANNOUNCED_FOR:
+        return Step.WAIT, ""
+    reason = why_kept(standing.witnesses)
+    return (Step.KEEP, reason) if reason else (Step.DROP, "")
+
+
+class Retention:
+    """Carries the decision out; only the lease's holder may. `is_news` says whether a warning was not logged yet."""
+
+    def __init__(self, database: Database, is_news: Callable[[str, str], bool]) -> None:
+        self._database = database
+        self._is_news = is_news
+
+    async def why_kept(self, host: datetime, before: date) -> str:
+        """Why the days before a date must stay where they are, "" if they may go or there are none."""
+        async with self._database.connection("comparing the clocks", timeout=_LONG) as connection:
+            due = [row for row in await connection.fetch(_DUE, before) if row["has_rows"]]
+            reason = why_kept(await witnesses(connection, host)) if due else ""
+        self._warn_once(reason, len(due))
+        return reason
+
+    async def enforce(self, host: datetime, keep_days: int, prove: Prove | None) -> None:
+        """Take the next step for days older than `keep_days`; 0 cancels what was announced.
+
+        `prove`: only days whose files are whole may go; None where days are not archived.
+        """
+        if not keep_days:
+            await self._cancel()
+            return
+        first = first_kept(kst(host).date(), keep_days)
+        async with self._database.connection("looking for old days", timeout=_LONG) as connection:
+            standing = await _standing(connection, host, keep_days, first)
+        step, reason = decide(standing)
+        self._warn_once(reason, len(standing.due))
+        if step is Step.NOTHING and standing.announced_for not in (None, keep_days):
+            await self._cancel()
+        if step in (Step.ANNOUNCE, Step.WAIT):
+            await self._announce(standing, first)
+        elif step is Step.DROP:
+            await self._drop(standing, host, prove)
+
+    def _warn_once(self, reason: str, days: int) -> None:
+        if self._is_news("days.kept", reason) and reason:
+            logger.warning("days.kept", reason=reason, days=days)
+
+    async def _cancel(self) -> None:
+        async with self._database.transaction("cancelling an announcement") as connection:
+            keep_days = await connection.fetchval(_CANCEL)
+        if keep_days is not None:
+            logger.warning("days.not_dropped_any_more", keep_days=keep_days)
+
+    async def _announce(self, standing: Standing, first: date) -> None:
+        async with self._database.transaction("announcing what will be dropped") as connection:
+            at: datetime = await connection.fetchval(_ANNOUNCE, standing.keep_days, first)
+        days = [item.day.isoformat() for item in standing.due]
+        logger.warning(
+            "days.will_be_dropped",
+            keep_days=standing.keep_days,
+            before=first.isoformat(),
+            not_before=(at + ANNOUNCED_FOR).isoformat(),
+            days=len(days),
+            first=days[:_NAMED],
+            hint="set database.keep_days to 0 to keep them for ever",
+        )
+
+    async def _drop(self, standing: Standing, host: datetime, prove: Prove | None) -> None:
+        """Drop the oldest days that can be; name the others."""
+        dropped: list[str] = []
+        kept: dict[str, str] = {}
+        locked = 0
+        for item in standing.due:
+            if len(dropped) + standing.dropped >= MOST or locked >= _LOCKED_OUT:
+                break
+            trouble = await self._why_unproved(item, prove) if prove else ""
+            state = ""
+            if not trouble:
+                state, trouble = await self._try(item.day, host, standing.keep_days)
+            locked = locked + 1 if state == _LOCKED else 0
+            if trouble:
+                kept[item.day.isoformat()] = trouble
+            else:
+                dropped.append(item.day.isoformat())
+        if dropped:
+            logger.warning("days.dropped", days=dropped, keep_days=standing.keep_days)
+        if kept:
+            logger.warning("days.not_dropped", days=len(kept), reasons=dict(list(kept.items())[:_NAMED]))
+
+    async def _try(self, day: date, host: datetime, keep_days: int) -> tuple[str, str]:
+        """One day in a transaction of its own, so that its trouble is no other's; SQLSTATE and reason, or two ""."""
+        async with self._database.transaction(f"dropping {day}") as connection:
+            row = await connection.fetchrow(_DROP, day, host, keep_days)
+        return (row["state"], row["trouble"]) if row else ("", "")
+
+    async def _why_unproved(self, item: Day, prove: Prove) -> str:
+        """Why a day does not count as archived, "" if its files are there and hold what the database holds."""
+        if not item.has_rows:
+            return ""
+        async with self._database.connection("comparing a day with its files", timeout=_LONG) as connection:
+            noted = await connection.fetch(_NOTED, item.day)
+            rows = await connection.fetchval(_COUNT, item.day)
+        filed = sum(row["rows"] for row in noted)
+        if not noted:
+            return "it is not in files"
+        if filed != rows:
+            return f"the database holds {rows:,} rows of it, and its files {filed:,}"
+        return await prove(item.day, [(Path(row["file"]), row["digest"]) for row in noted])
+
+
+async def _standing(connection: Connection, host: datetime, keep_days: int, first: date) -> Standing:
+    due = [Day(*row) for row in await connection.fetch(_DUE, first)]
+    row = await connection.fetchrow(_STANDING)
+    return Standing(
+        await witnesses(connection, host),
+        due,
+        keep_days,
+        row["keep_days"],
+        row["announced_at"],
+        row["dropped"],
+    )

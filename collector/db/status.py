@@ -1,0 +1,204 @@
+"""What `collector status` shows: the database, the daemon and the day, as one plain structure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.config import Config, universe_targets
+from collector.db import outlook
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.db.gaps import GapFinder, StatusCount
+from collector.db.outlook import Outlook
+from collector.db.pool import Connection
+from collector.market import sectors
+from collector.market.calendar import Calendar, kst
+from collector.market.schedule import ScheduledSlot, next_slot
+from collector.ratelimit.permits import RETESTED_EVERY
+
+_SWEEPS = """
+SELECT s.slot, s.universe, s.ended,
+       count(*) FILTER (WHERE w.status = 'complete') AS complete,
+       count(*) FILTER (WHERE w.status = 'suspect') AS suspect,
+       count(*) FILTER (WHERE w.status = 'failed') AS failed,
+       count(*) FILTER (WHERE w.status = 'missed') AS missed,
+       COALESCE(sum(w.rows), 0)::bigint AS rows
+FROM (
+    SELECT slot, string_agg(universe, ', ' ORDER BY universe) AS universe, bool_and(ended_at IS NOT NULL) AS ended
+    FROM collector.sweep
+    GROUP BY slot
+    ORDER BY slot DESC
+    LIMIT 10
+) AS s
+LEFT JOIN collector.walk AS w ON w.slot = s.slot
+GROUP BY s.slot, s.universe, s.ended
+ORDER BY s.slot DESC
+"""
+_DATABASE = """
+SELECT pg_database_size(current_database()) AS bytes,
+       (SELECT min(slot) FROM collector.walk) AS oldest,
+       (SELECT max(slot) FROM collector.walk) AS newest,
+       (SELECT count(*) FROM collector.quarantine) AS quarantined,
+       (SELECT kind FROM collector.origin) AS source
+"""
+_DAYS = """
+SELECT min(day) AS oldest_day, max(day) AS newest_day
+FROM (
+    SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'collector.snapshot'::regclass AND c.relname ~ '^snapshot_[0-9]{8}$'
+) AS days
+WHERE day <= (SELECT (max(slot) AT TIME ZONE 'Asia/Seoul')::date FROM collector.walk WHERE rows > 0)
+"""
+_ARCHIVE_DAYS = """
+SELECT min(day) AS oldest_archived, max(day) AS newest_archived,
+       COALESCE(sum(rows), 0)::bigint AS archived_rows, COALESCE(sum(bytes), 0)::bigint AS archived_bytes
+FROM collector.archive
+WHERE restored_at IS NULL
+"""
+# A learned rate that is not below what is configured has no effect, so it is not shown.
+_QUOTA = """
+SELECT q.key, q.api_id, $1::integer AS configured, q.granted AS learned, q.granted_at AS learned_at,
+       q.granted_at + $2::interval AS retested_at,
+       (SELECT count(*) FROM collector.place AS p
+        WHERE p.key = q.key AND p.api_id = q.api_id AND p.free_at > clock_timestamp()) AS in_use
+FROM (
+    SELECT key, api_id, CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted END AS granted,
+           CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted_at END AS granted_at
+    FROM collector.quota
+) AS q
+ORDER BY q.api_id, q.key
+"""
+_ISSUED = """
+SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
+FROM collector.token
+WHERE issued_at IS NOT NULL
+ORDER BY issued_at DESC
+LIMIT 1
+"""
+_WALKING = """
+SELECT split_part(holder, '/', 1) AS host, key, count(*) AS walks
+FROM collector.claim
+WHERE expires_at > clock_timestamp()
+GROUP BY host, key
+ORDER BY host, key
+"""
+_ACCOUNTED = "SELECT schedule, until FROM collector.accounted ORDER BY schedule"
+_LEASE = """
+SELECT holder, epoch, taken_at, renewed_at, expires_at, expires_at > clock_timestamp() AS is_held
+FROM collector.lease
+WHERE name = 'sweeps'
+"""
+
+
+async def read_status(
+    config: Config | None, calendar: Calendar, database: Database, now: datetime
+) -> dict[str, Any]:
+    """Everything at once; without a configuration, or schedules in it, only what the database knows."""
+    table = await Registry(database).sectors() or sectors.bundled_sectors()
+    async with database.connection("reading the status", timeout=60) as connection:
+        report = await _read_stored(connection, config.api.requests_per_second if config else None)
+        report |= {
+            "clocks": _clocks(await outlook.look(connection, datetime.now(UTC))),
+            "schedules": [],
+            "calendar": _knowledge(calendar, now),
+            "last_slot": None,
+            "next_slot": None,
+            "day": None,
+        }
+        if config and config.schedules:
+            targets = {name: universe_targets(config, name, table) for name in config.universes}
+            expected = GapFinder(config.schedules, calendar, targets)
+            report["schedules"] = [schedule.name for schedule in config.schedules]
+            report["next_slot"] = _slot(next_slot(config.schedules, calendar, now))
+            report |= await _last_day(expected, connection, now, since=report["oldest"])
+    return {"address": str(database.address), **report}
+
+
+async def quotas(connection: Connection, configured: int | None) -> list[dict[str, Any]]:
+    """The rate of each key and call: the one configured, the lower one learned, and when a higher one is tried."""
+    return [dict(row) for row in await connection.fetch(_QUOTA, configured, RETESTED_EVERY)]
+
+
+async def _read_stored(connection: Connection, configured: int | None) -> dict[str, Any]:
+    sweeps = [dict(row) for row in await connection.fetch(_SWEEPS)]
+    rates = await quotas(connection, configured)
+    in_use: Counter[str] = Counter()
+    for rate in rates:
+        in_use[rate["api_id"]] += rate["in_use"]
+    learned = [rate for rate in rates if rate["learned"] is not None]
+    return {
+        **dict(await connection.fetchrow(_DATABASE)),
+        **dict(await connection.fetchrow(_DAYS)),
+        **dict(await connection.fetchrow(_ARCHIVE_DAYS)),
+        "quota": rates,
+        "quota_learnt": {rate["api_id"]: rate["learned"] for rate in learned},
+        "quota_in_use": dict(in_use),
+        "token": _or_none(await connection.fetchrow(_ISSUED)),
+        "lease": _or_none(await connection.fetchrow(_LEASE)),
+        "walking": [dict(row) for row in await connection.fetch(_WALKING)],
+        "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
+        "sweeps": sweeps,
+    }
+
+
+def _clocks(result: Outlook) -> dict[str, Any]:
+    """The three clocks, and what was announced to be dropped."""
+    return {
+        "host": result.witnesses.host,
+        "database": result.witnesses.database,
+        "newest_received": result.witnesses.newest,
+        "ahead_seconds": round(result.ahead.total_seconds(), 3),
+        "agree": not result.is_apart,
+        "nothing_dropped_because": result.why_kept or None,
+        "keep_days_announced": result.keep_days,
+        "dropped_from": result.drops_from,
+        "days_to_drop": result.days,
+        "oldest_to_drop": result.oldest,
+        "notices": list(result.lines()),
+    }
+
+
+def _or_none(row: Any) -> dict[str, Any] | None:
+    return dict(row) if row else None
+
+
+def _knowledge(calendar: Calendar, now: datetime) -> dict[str, Any]:
+    today = kst(now).date()
+    return {
+        "known_from": calendar.coverage_start,
+        "known_until": calendar.coverage_end,
+        "sure_of_today": calendar.sure(today),
+        "today": calendar.closed_reason(today) or "trading day",
+    }
+
+
+async def _last_day(
+    expected: GapFinder, connection: Connection, now: datetime, *, since: datetime | None
+) -> dict[str, Any]:
+    """The newest day with slots that should have ended, from the ledger's first slot on."""
+    last = expected.last_day(now)
+    if last is None or since is None:
+        return {}
+    day, slots = last
+    slots = [slot for slot in slots if slot.at >= since]
+    counts = await expected.counts(connection, slots) if slots else []
+    return {
+        "day": {"date": day, "slots": len(slots), **_totals(counts)},
+        "last_slot": _slot(slots[-1]) if slots else None,
+    }
+
+
+def _slot(slot: ScheduledSlot | None) -> dict[str, Any] | None:
+    return slot and {"slot": slot.at, "schedule": slot.schedule, "universe": slot.universe}
+
+
+def _totals(counts: Sequence[StatusCount]) -> dict[str, int]:
+    """Slots × targets by status, all of which are there."""
+    totals: Counter[str] = Counter()
+    for count in counts:
+        totals[count.status] += count.targets
+    names = ("complete", "suspect", "failed", "missed", "absent", "under way")
+    return {name.replace(" ", "_"): totals[name] for name in names}

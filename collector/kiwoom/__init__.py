@@ -1,0 +1,1 @@
+"""The client of the Kiwoom REST API: transport, authentication, retries, protocol."""

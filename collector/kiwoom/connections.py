@@ -1,0 +1,250 @@
+"""Connections that answer what was asked and nothing else, one for each walk.
+
+HTTP/1.1 matches an answer to a request by order alone, so a server or gateway that says one thing too many shifts
+every answer after it to the wrong request. Two rules prevent that:
+
+- An answer is believed only on a connection that was silent since the answer before it ended. Every byte that comes
+  unasked closes the connection, whether it is idle, about to be used, or just read from.
+- A connection serves one walk at a time, and rests after it for `REST` seconds. What comes late lands in the rest,
+  and closes the connection. Within a walk a repeated page shows by its next-key and its symbols.
+
+A server that is seen out of step is given a new connection for each request, until it has kept in step for a while.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Self
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from collector.kiwoom.framing import AnswerFrame
+from collector.log import logger
+
+REST = 2.0
+"""Seconds between two walks on one connection. A gateway out of step was seen to repeat an answer within
+milliseconds; two seconds are more than a warm call of Kiwoom's usually takes, and cost no request any time."""
+KEPT = 90.0
+"""Seconds that an idle connection is kept. A new one to Kiwoom costs 0.8 to 1.4 seconds, and keeping them for 90
+instead of 5 took the median call of a public client from 1,854 to 243 ms. A sweep a minute finds them open."""
+
+DISTRUST = 60.0
+"""Seconds after the last sign that answers are out of step, in which each request has a connection of its own."""
+
+
+class NotSilent(Exception):
+    """Bytes came on the connection that nobody had asked for; nothing has been sent on it since."""
+
+
+class SilentHandler(ResponseHandler):
+    """aiohttp's handler of one connection, which closes it at the first byte that nobody asked for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_surplus: Callable[[], None]) -> None:
+        super().__init__(loop)
+        self._on_surplus = on_surplus
+        self._ended_at = float("-inf")
+        """When the last answer had been read."""
+        self.is_reused_soon = False
+        """Whether the request under way followed another one so soon that an answer to that may still have come."""
+        self._frame: AnswerFrame | None = None
+        self._has_surplus = False
+        self._is_in_use = False
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether it is open, nothing is under way, and nothing came but answers."""
+        return self.is_connected() and not self.should_close
+
+    @property
+    def should_close(self) -> bool:
+        """What aiohttp asks before it keeps a connection."""
+        is_under_way = self._frame is not None and not self._frame.is_over
+        return self._has_surplus or is_under_way or super().should_close
+
+    def expect_answer(self) -> None:
+        """A request goes out with the next instruction; NotSilent if this connection may not carry it."""
+        if not self.is_reusable:
+            raise NotSilent
+        self._frame, self._is_in_use = AnswerFrame(), True
+        self.is_reused_soon = self._is_soon()
+
+    def end_exchange(self) -> None:
+        """The answer has been read: closes the connection unless another request may follow."""
+        self._is_in_use, self._ended_at = False, self._loop.time()
+        if not self.is_reusable:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        if not data:  # aiohttp asks itself to go on with what it has
+            super().data_received(data)
+            return
+        own = self._frame.feed(data) if self._frame is not None else 0
+        if own < len(data) and not self._has_surplus:
+            self._has_surplus = True
+            if (
+                self._is_in_use or self._is_soon()
+            ):  # later it is no repeated answer, but a server that gives up
+                self._on_surplus()
+        if own:
+            super().data_received(data[:own])
+        if self._has_surplus and not self._is_in_use:
+            self.close()
+
+    def _is_soon(self) -> bool:
+        return self._loop.time() - self._ended_at < REST
+
+
+def watch(connector: aiohttp.TCPConnector, on_surplus: Callable[[], None]) -> aiohttp.TCPConnector:
+    """Have a connector make handlers of ours. aiohttp has no public way to say so: RuntimeError if this one is gone.
+
+    `on_surplus` is called for bytes that show a server out of step. That the handlers are used is checked
+    with every request, by `handler_of`.
+    """
+    if not hasattr(connector, "_factory"):
+        raise RuntimeError(f"aiohttp {aiohttp.__version__} makes its connections in another way; see watch()")
+    connector._factory = partial(SilentHandler, asyncio.get_running_loop(), on_surplus)  # type: ignore[assignment]
+    return connector
+
+
+def handler_of(protocol: object) -> SilentHandler:
+    """The handler of the connection that a request is about to go out on; RuntimeError if it is not ours."""
+    if not isinstance(protocol, SilentHandler):
+        raise RuntimeError(
+            f"aiohttp {aiohttp.__version__} uses a connection that nobody watches; see watch()"
+        )
+    return protocol
+
+
+class ApiConnection:
+    """A session with at most one connection: the one that it has, or the one that it will make."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.handler: SilentHandler | None = None
+        self.idle_since = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.handler is not None and self.handler.is_reusable
+
+    def drop(self) -> None:
+        """Close what there is; the next request makes a new connection."""
+        if self.handler is not None:
+            self.handler.close()
+            self.handler = None
+
+
+def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
+    """The connection that the next walk may use: the last one to have rested, or else one that is to be made anew.
+
+    `idle` is in the order in which they came back. None: all of them are open and still rest.
+    """
+    rested = [item for item in idle if item.is_open and now - item.idle_since >= REST]
+    closed = [item for item in idle if not item.is_open]
+    return next(iter([*reversed(rested), *closed]), None)
+
+
+class ConnectionPool:
+    """Hands connections out to walks. It keeps at most `limit` of them, or as many as are in use at once.
+
+    `make_session` makes a session with a connector of its own. `now` is any monotonic clock in seconds.
+    """
+
+    def __init__(
+        self, make_session: Callable[[], aiohttp.ClientSession], *, limit: int, now: Callable[[], float]
+    ) -> None:
+        self._make_session = make_session
+        self._limit = limit
+        self._now = now
+        self._all: list[ApiConnection] = []
+        self._idle: list[ApiConnection] = []
+        self._distrusts_until = float("-inf")
+
+    @property
+    def size(self) -> int:
+        """Connections in use, at rest, or closed and to be made again."""
+        return len(self._all)
+
+    @property
+    def is_distrustful(self) -> bool:
+        """Whether each request is to have a new connection."""
+        return self._now() < self._distrusts_until
+
+    def distrust(self) -> None:
+        """An answer came that belongs to no request, or to another one."""
+        if not self.is_distrustful:
+            logger.warning(
+                "answers.out_of_step",
+                reason="an answer came that nobody had asked for; each request has a new connection for now",
+                seconds=DISTRUST,
+            )
+        self._distrusts_until = self._now() + DISTRUST
+
+    def take(self) -> ApiConnection:
+        """A rested connection, or one that will be new: nobody waits for a rest to end."""
+        connection = choose(self._idle, self._now())
+        if connection is None and self._idle and len(self._all) >= self._limit:
+            connection = self._idle[0]
+            connection.drop()
+        if connection is None:
+            connection = ApiConnection(self._make_session())
+            self._all.append(connection)
+            return connection
+        self._idle.remove(connection)
+        return connection
+
+    def give_back(self, connection: ApiConnection) -> None:
+        """Its rest begins."""
+        connection.idle_since = self._now()
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close every connection, those in use as well."""
+        for connection in self._all:
+            await connection.session.close()
+        self._all.clear()
+        self._idle.clear()
+
+
+class ConnectionLease:
+    """The connection of one walk, taken from the pool with the first request. `release` it when the walk is over."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._connection: ApiConnection | None = None
+        self.was_reused_soon = False
+        """Of the request after which the connection was dropped: whether it may have got an earlier one's answer."""
+
+    @property
+    def connection(self) -> ApiConnection:
+        """The one for the next request."""
+        self.was_reused_soon = False
+        if self._connection is None:
+            self._connection = self._pool.take()
+        if self._pool.is_distrustful:
+            self._connection.drop()
+        return self._connection
+
+    def distrust(self) -> None:
+        """What came was not the answer to the request: the walk, and every other one, goes on with new ones."""
+        self._pool.distrust()
+        self.drop()
+
+    def drop(self) -> None:
+        """Something went wrong on the connection: the walk goes on with a new one."""
+        if self._connection is not None and self._connection.handler is not None:
+            self.was_reused_soon = self._connection.handler.is_reused_soon
+            self._connection.drop()
+
+    def release(self) -> None:
+        """Give the connection back; the next request takes another one."""
+        if self._connection is not None:
+            self._pool.give_back(self._connection)
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

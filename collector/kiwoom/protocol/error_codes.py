@@ -1,0 +1,266 @@
+"""From Kiwoom's refusals to our errors: one table, so that each kind of answer is judged in one place.
+
+`return_code` is only a class of errors; the code that means something stands in the text, as `[1700:…` or
+`CODE=8005`. The codes and what to do about each are those of the official CLI and of public clients that
+measured. Where the code is unknown or absent, the HTTP status, the return code, and what the body is decide.
+"""
+
+import re
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+from collector.errors import (
+    ApiError,
+    CollectorError,
+    Denied,
+    Rejected,
+    Throttled,
+    TokenExpired,
+    Unavailable,
+    Unreadable,
+)
+from collector.kiwoom.protocol.pages import Content
+
+_CODE = re.compile(r"\[(\d{3,5}):|CODE=(\d{3,5})", re.ASCII)
+_QUOTA = re.compile(r"유량=(\d{1,4})(?![\d])", re.ASCII)
+MOST_GRANTED = 100
+"""Requests a second that a server may say it grants and be believed: documented are 1 and 5."""
+
+THROTTLED = frozenset({1700, 1701, 1702})
+_OF_SEVERAL = frozenset({1701, 1702})
+"""Their 유량=N is what all calls have together, or a group of them, which says nothing of one."""
+EXPIRED = frozenset({8003, 8005, 8006, 8009, 8031, 8103})
+UNAVAILABLE = frozenset({1999})
+DENIED = frozenset({8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8200})
+NOT_OFFERED = frozenset({8104})
+REJECTED = frozenset({1501, 1504, 1505, *range(1511, 1518), 1634, 1687, 1901, 1902, 1903, 2000})
+KNOWN = THROTTLED | EXPIRED | UNAVAILABLE | DENIED | NOT_OFFERED | REJECTED
+AUTHENTICATION, TOO_MANY_REQUESTS = 3, 5
+"""Return codes whose class is known also without a code in the text."""
+
+_KEYS = (
+    "check KIWOOM_APP_KEY and KIWOOM_SECRET_KEY against the pair issued at openapi.kiwoom.com"
+    " / 앱키와 시크릿키가 키움에서 발급받은 한 쌍인지 확인하세요"
+)
+_ADDRESS = (
+    "register this machine's public IP address with the key at openapi.kiwoom.com"
+    " / 이 장비의 공인 IP를 키움 홈페이지에서 지정단말기로 등록하세요"
+)
+_HOST = (
+    "a key of the mock host works on the mock host only, a real one on the real host only:"
+    " set KIWOOM_BASE_URL to the other, or use the other key"
+    " / 실전용 키는 api.kiwoom.com, 모의용 키는 mockapi.kiwoom.com에서만 쓸 수 있습니다"
+)
+_UNAUTHENTICATED = (
+    "a new token is refused like the one before: check the key, its registered IP address and its term at"
+    " openapi.kiwoom.com, and whether another program uses the same key"
+    " / 새 토큰도 거부되었습니다. 앱키, 지정단말기 IP, 유효기간, 같은 키를 쓰는 다른 프로그램을 확인하세요"
+)
+_OPERATOR = "Kiwoom refuses this key: see the text / 키움이 이 키를 거부했습니다. 위 메시지를 확인하세요"
+FIREWALL = (
+    "either a firewall in front of the API refuses this client (set api.user_agent to a product name of your own,"
+    " or ask Kiwoom about this address), or the API is under maintenance (wait)"
+    " / 방화벽이 요청을 막았거나(api.user_agent를 바꾸거나 키움에 문의하세요) 시스템 점검 중입니다(기다리세요)"
+)
+_EITHER = "either maintenance, or a firewall that refuses this client"
+
+MEANINGS: Mapping[int, tuple[str, str]] = {
+    1501: ("API ID가 비어 있습니다.", "The API ID is missing."),
+    1504: ("이 주소에서는 이 API ID를 쓸 수 없습니다.", "This address does not serve this API ID."),
+    1505: ("그런 API ID는 없습니다.", "There is no such API ID."),
+    1511: ("꼭 있어야 할 입력 값이 없습니다.", "A required field has no value."),
+    1512: ("HTTP 헤더가 없거나 읽을 수 없습니다.", "The HTTP header is missing or cannot be read."),
+    1513: ("authorization 헤더가 없습니다.", "The header authorization is missing."),
+    1514: ("authorization 헤더의 형식이 틀렸습니다.", "The header authorization has a wrong form."),
+    1515: ("authorization 헤더의 종류가 틀렸습니다.", "The header authorization has an unknown grant type."),
+    1516: ("authorization 헤더에 토큰이 없습니다.", "The header authorization has no token."),
+    1517: ("입력 값의 형식이 틀렸습니다.", "A field's value has a wrong form."),
+    1634: ("한 번에 물을 수 있는 종목 수를 넘었습니다.", "Too many symbols in one call."),
+    1687: ("되풀이되는 호출이라 막혔습니다.", "A call that repeats itself is held back."),
+    1700: ("이 API의 호출 한도를 넘었습니다.", "The quota of this API is used up."),
+    1701: ("모든 API를 합한 호출 한도를 넘었습니다.", "The quota of all APIs together is used up."),
+    1702: ("이 API가 속한 묶음의 호출 한도를 넘었습니다.", "The quota of this API's group is used up."),
+    1901: ("그런 시장 코드는 없습니다.", "There is no such market code."),
+    1902: ("그런 종목은 없습니다.", "There is no such symbol."),
+    1903: ("이 거래소에 그런 종목은 없습니다.", "There is no such symbol on this exchange."),
+    1999: ("키움 서버에 예상 밖의 오류가 났습니다.", "An unexpected error of Kiwoom's own."),
+    8001: ("앱키와 시크릿키가 맞지 않습니다.", "App key and secret key do not fit."),
+    8002: ("앱키와 시크릿키를 확인하지 못했습니다.", "App key and secret key could not be verified."),
+    8003: ("토큰을 찾지 못했습니다.", "The token could not be looked up."),
+    8005: ("토큰이 유효하지 않습니다.", "The token is not valid."),
+    8006: ("토큰을 만들지 못했습니다.", "No token could be made."),
+    8009: ("토큰을 발급하지 못했습니다.", "No token could be issued."),
+    8010: ("토큰을 받은 IP와 다른 IP에서 물었습니다.", "The token was issued to another IP address."),
+    8011: ("토큰 요청에 grant_type이 없습니다.", "The request for a token lacks grant_type."),
+    8012: ("토큰 요청의 grant_type이 틀렸습니다.", "The request for a token has a wrong grant_type."),
+    8020: ("앱키 또는 시크릿키가 오지 않았습니다.", "App key or secret key did not arrive."),
+    8030: ("실전과 모의가 다른 앱키입니다.", "A real key on the mock host, or the other way round."),
+    8031: ("실전과 모의가 다른 토큰입니다.", "A real token on the mock host, or the other way round."),
+    8040: ("단말기 인증에 실패했습니다.", "This device could not be authenticated."),
+    8050: ("지정단말기로 등록되지 않은 IP입니다.", "This IP address is not registered with the key."),
+    8103: ("토큰 또는 단말기 인증에 실패했습니다.", "The token or this device could not be authenticated."),
+    8104: ("모의투자에서는 쓸 수 없는 API입니다.", "The mock host does not offer this API."),
+}
+"""What a code says, in Korean and in English, by the official list of errors; for people who look at a failure."""
+
+HINTS = {
+    8001: _KEYS,
+    8002: _KEYS,
+    8010: _ADDRESS,
+    8030: _HOST,
+    8050: _ADDRESS,
+}
+
+
+def code_in(text: str) -> int | None:
+    """The code that stands in Kiwoom's message, None if there is none."""
+    match = _CODE.search(text)
+    return None if match is None else int(match[1] or match[2])
+
+
+def quota_in(text: str) -> int | None:
+    """Requests a second that the server says it grants (유량=N), None if it does not say or it cannot be true."""
+    match = _QUOTA.search(text)
+    return int(match[1]) if match and 0 < int(match[1]) <= MOST_GRANTED else None
+
+
+def one_line(text: str) -> str:
+    """Kiwoom's text for our lines: printable, of one line, at most 300 characters."""
+    return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
+
+
+_MAINTENANCE = re.compile(
+    r"(시스템|서버|서비스|정기|긴급|임시|전산)\s{0,3}점검|점검\s{0,3}(중|시간|안내|작업|으로|을\s{0,3}위|때문|진행|공지)"
+    r"|(서비스|시스템|접속)(?!.{0,40}(고객|계좌|계정|종목|키|사용자)).{0,20}(중단|중지|일시\s{0,3}정지)|잠시\s{0,3}후\s{0,3}(다시|재시도|이용)"
+    r"|maintenance|(temporarily|currently|service|server)\W{0,3}(is\s+)?(temporarily\s+|currently\s+)?(unavailable|offline|down\b)"
+    r"|scheduled\s+(downtime|outage)|be\s+(right\s+)?back\s+(soon|shortly|at|later)|try\s+again\s+later",
+    re.IGNORECASE,
+)
+
+
+def is_maintenance(text: str) -> bool:
+    """Whether a text says that the API is away for a while; `점검` alone may also mean to check one's input."""
+    return _MAINTENANCE.search(text[:4096]) is not None
+
+
+class Facts(NamedTuple):
+    """What can be told of an answer that is no success; `return_code` and `code` are None where there is none."""
+
+    status: int
+    return_code: int | None
+    code: int | None
+    content: Content
+    is_maintenance: bool = False
+
+
+class Rule(NamedTuple):
+    """One line of the table: which answers it is about (None: any), and what those are."""
+
+    kind: type[CollectorError]
+    code: Set[int] | None = None
+    status: Set[int] | None = None
+    return_code: Set[int] | None = None
+    content: Set[Content] | None = None
+    is_maintenance: bool | None = None
+    hint: str = ""
+    remark: str = ""
+    """What we know beyond the server's words."""
+
+
+_FAILURES = frozenset(range(500, 600))
+_PAGES = frozenset({Content.HTML, Content.TEXT})
+_NO_JSON = frozenset({Content.HTML, Content.TEXT, Content.EMPTY, Content.OTHER})
+_AWAY = "the API may be under maintenance"
+_MOCK = "the mock host does not offer this"
+RULES = (
+    # A code that is known decides, whatever the status.
+    Rule(Throttled, code=THROTTLED),
+    Rule(TokenExpired, code=EXPIRED, hint=_UNAUTHENTICATED),
+    Rule(Unavailable, code=UNAVAILABLE),
+    Rule(Denied, code=DENIED, hint=_OPERATOR),
+    Rule(Rejected, code=NOT_OFFERED, remark=_MOCK),
+    Rule(Rejected, code=REJECTED - {2000}),
+    # Without one, first what the status says beyond doubt, then what the words say, then the return code.
+    Rule(Throttled, status={429}),
+    Rule(Unavailable, status=_FAILURES),
+    Rule(Rejected, code={2000}),
+    Rule(Unavailable, status={400, 403}, content=_PAGES, is_maintenance=True, hint=FIREWALL, remark=_EITHER),
+    Rule(Throttled, return_code={TOO_MANY_REQUESTS}),
+    Rule(Unavailable, is_maintenance=True, remark=_AWAY),
+    Rule(TokenExpired, return_code={AUTHENTICATION}, hint=_UNAUTHENTICATED),
+    Rule(TokenExpired, status={401}, hint=_UNAUTHENTICATED),
+    Rule(TokenExpired, status={403}, content={Content.JSON}, hint=_UNAUTHENTICATED),
+    Rule(Denied, status={400}, content={Content.HTML}, hint=FIREWALL, remark=_EITHER),
+    Rule(Denied, status={403}, content=_PAGES, hint=FIREWALL, remark=_EITHER),
+    Rule(Unavailable, status={200}, content=_PAGES, remark=_AWAY),
+    Rule(Unreadable, status={200}, content=_NO_JSON),
+    Rule(Rejected),
+)
+"""The first line that fits decides. A page with HTTP 400 or 403 may be maintenance or a firewall: its own words
+decide which is likelier. Taken for maintenance by mistake it costs a few requests a sweep, since the circuit breaker
+opens; taken for a firewall by mistake it would end the sweep at once, and with it a slot that a retry saves."""
+
+
+def classify(facts: Facts) -> Rule:
+    """The line of the table that decides about an answer; the last one fits all."""
+    return next(rule for rule in RULES if _fits(rule, facts))
+
+
+def _fits(rule: Rule, facts: Facts) -> bool:
+    return (
+        (rule.code is None or facts.code in rule.code)
+        and (rule.status is None or facts.status in rule.status)
+        and (rule.return_code is None or facts.return_code in rule.return_code)
+        and (rule.content is None or facts.content in rule.content)
+        and (rule.is_maintenance is None or facts.is_maintenance == rule.is_maintenance)
+    )
+
+
+def refusal(
+    text: str, *, status: int = 200, return_code: int | None = None, content: Content = Content.JSON
+) -> CollectorError:
+    """The error that an answer is: `text` is the message of its JSON, or the words of its page."""
+    code, quota = code_in(text), quota_in(text)
+    rule = classify(Facts(status, return_code, code, content, is_maintenance(text)))
+    text = one_line(text)
+    line = _line(text, status, return_code, content, _remark(rule, code, text))
+    shown = code if code is not None or (status == 200 and content is Content.JSON) else status
+    if rule.kind is Throttled:
+        return Throttled(line, code=shown, text=text, quota=None if code in _OF_SEVERAL else quota)
+    kind: type[ApiError | Denied] = rule.kind  # type: ignore[assignment]
+    return kind(line, code=shown, text=text, hint=HINTS.get(code or 0, rule.hint))
+
+
+_RC9000 = "no data, or the mock host does not offer this"
+
+
+def _remark(rule: Rule, code: int | None, text: str) -> str:
+    """RC9000 of the mock host stands beside code 2000, which also means that there is no data."""
+    if "RC9000" not in text and not ("모의투자" in text and code not in KNOWN):
+        return rule.remark
+    has_no_data = "데이터" in text or "내역" in text
+    return _RC9000 if has_no_data else _MOCK
+
+
+def _line(text: str, status: int, return_code: int | None, content: Content, remark: str) -> str:
+    """What came, in one line: status, the server's own words, and our remark."""
+    speaker = (
+        "Kiwoom says"
+        if content is Content.JSON
+        else "the page says"
+        if content is Content.HTML
+        else "the server says"
+    )
+    parts = []
+    if status != 200:
+        parts.append(f"HTTP {status}")
+    elif content is Content.HTML:
+        parts.append("a page of HTML came instead of an answer")
+    elif content is not Content.JSON:
+        parts.append("a text came instead of an answer")
+    if text:
+        parts.append(f"{speaker}: {text}")
+    elif content is Content.JSON and status == 200:
+        parts.append(f"Kiwoom answers return_code {return_code} without a text")
+    line = ", ".join(parts)
+    return f"{line} ({remark})" if remark else line

@@ -1,0 +1,80 @@
+"""ka10080: bars of one minute of one listing, newest first, 900 a page.
+
+`base_dt` makes that day the newest one, and that day is whole in the first answer (a day has some 380 bars).
+A label `cntr_tm` is believed to be the start of its minute; labels on a half minute occur. `pred_pre` is
+against the close of the day before. A minute without a trade has no bar. `acc_trde_qty`, the volume of the
+day so far, is not documented and may be absent. Source: Kiwoom's own capture, shapes only; its chart captures
+come from a staging feed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from collector.kiwoom.protocol import numbers
+from collector.kiwoom.protocol.records import decode_rows
+from collector.model import KST, BadRow
+
+
+class MinuteBar(NamedTuple):
+    """One minute of trading. Prices are won, `change` is against the previous close, `total_volume` None if absent."""
+
+    starts_at: datetime
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    change: int
+    sign: int
+    total_volume: int | None
+
+
+class _MinuteRow(msgspec.Struct):
+    cntr_tm: str
+    cur_prc: str
+    open_pric: str
+    high_pric: str
+    low_pric: str
+    trde_qty: str
+    pred_pre: str
+    pred_pre_sig: str
+    acc_trde_qty: str = ""
+
+
+def minute_bars(sent: Sequence[object]) -> tuple[list[MinuteBar], list[BadRow]]:
+    """The rows of `stk_min_pole_chart_qry`, in the order served."""
+    return decode_rows(sent, _MinuteRow, _bar)
+
+
+def _bar(row: _MinuteRow) -> MinuteBar:
+    return MinuteBar(
+        starts_at=moment(row.cntr_tm),
+        open=_price_in_won(row.open_pric),
+        high=_price_in_won(row.high_pric),
+        low=_price_in_won(row.low_pric),
+        close=_price_in_won(row.cur_prc),
+        volume=numbers.volume(row.trde_qty),
+        change=numbers.parse_signed(row.pred_pre),
+        sign=numbers.sign(row.pred_pre_sig),
+        total_volume=numbers.volume(row.acc_trde_qty) if row.acc_trde_qty.strip() else None,
+    )
+
+
+def moment(text: str) -> datetime:
+    """An instant of fourteen digits, in Korean time."""
+    if not (text.isascii() and text.isdigit() and len(text) == 14):
+        raise numbers.FieldError("is not an instant of fourteen digits")
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=KST)
+    except ValueError:
+        raise numbers.FieldError("is not an instant that exists") from None
+
+
+def _price_in_won(text: str) -> int:
+    amount = numbers.price(text)
+    if amount is None:
+        raise numbers.FieldError("is not a price")
+    return amount

@@ -1,0 +1,128 @@
+"""Rows of ka20002 as they are sent, and as columns.
+
+A page is turned a column at a time. Numbers are read all at once, not looked up: a table of what was seen
+before is larger than a cache, and costs more than to read again. Who is on a page changes once a day at most.
+"""
+
+from array import array
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import astuple
+
+from collector.kiwoom.protocol import numbers
+from collector.kiwoom.protocol.requests import SUFFIX
+from collector.model import Exchange, PageListings, QuoteColumns
+
+
+class PriceRow(msgspec.Struct, gc=False):
+    """A listing as it is sent: twelve texts."""
+
+    stk_cd: str
+    stk_nm: str
+    cur_prc: str
+    pred_pre_sig: str
+    pred_pre: str
+    flu_rt: str
+    now_trde_qty: str
+    sel_bid: str
+    buy_bid: str
+    open_pric: str
+    high_pric: str
+    low_pric: str
+
+
+class PriceResponse(msgspec.Struct, gc=False):
+    """The whole body as documented."""
+
+    inds_stkpc: list[PriceRow]
+    return_code: int
+    return_msg: str
+
+
+ENVELOPE_QUOTES = 8  # three keys and a text
+ROW_QUOTES = 48  # twelve keys and twelve values
+
+_MOST_PAGES = 1 << 12
+_symbols = {
+    exchange: numbers.Memo(partial(numbers.symbol, suffix=suffix)) for exchange, suffix in SUFFIX.items()
+}
+_name = numbers.Memo(numbers.name)
+_rate = numbers.Rates()
+
+
+class _CachedListings(NamedTuple):
+    listings: PageListings
+    strangers: int
+
+
+_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
+
+
+class Columns(NamedTuple):
+    """The rows, how many symbols lack the exchange's suffix, and how many numbers are not written plainly."""
+
+    rows: QuoteColumns
+    strangers: int
+    decorated: int
+
+
+def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
+    """The rows as columns; FieldError if a value does not decode."""
+    texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(PriceRow.__struct_fields__)
+    code, name, price, sign, change, rate, volume, *quotes = texts
+    listings, strangers = _shared_listings(exchange, code, name)
+    amounts = numbers.amounts((price, *quotes), change, volume)
+    won, *depth = amounts.prices
+    signs, decorated = numbers.signs(sign)
+    result = QuoteColumns(
+        listings,
+        won,
+        amounts.change,
+        array("i", map(_rate.__getitem__, rate)),
+        signs,
+        amounts.volume,
+        *depth,
+    )
+    return Columns(result, strangers, amounts.decorated + decorated + _rate.count_noncanonical(rate))
+
+
+def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _CachedListings:
+    """Who is on a page; the same object as for the page before that listed the same."""
+    cached = _seen.get((exchange, code, name))
+    if cached is None:
+        symbols = [_symbols[exchange][text] for text in code]
+        listings = PageListings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
+        cached = _CachedListings(listings, sum(not has_suffix for _, has_suffix in symbols))
+        if len(_seen) >= _MOST_PAGES:
+            _seen.clear()
+        # Texts that are as decoded are kept once.
+        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = cached
+    return cached
+
+
+def _one_of(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
+    return kept if kept == texts else texts
+
+
+_GRAMMAR: dict[str, Callable[[str], object]] = {
+    "stk_cd": partial(numbers.symbol, suffix=""),
+    "stk_nm": numbers.name,
+    "cur_prc": numbers.price,
+    "pred_pre": numbers.parse_signed,
+    "flu_rt": numbers.basis_points,
+    "pred_pre_sig": numbers.sign,
+    "now_trde_qty": numbers.volume,
+    "sel_bid": numbers.price,
+    "buy_bid": numbers.price,
+    "open_pric": numbers.price,
+    "high_pric": numbers.price,
+    "low_pric": numbers.price,
+}
+
+
+def first_wrong(row: PriceRow) -> str | None:
+    """Which value of a row does not decode, and why; None if all do."""
+    return numbers.first_wrong(row, _GRAMMAR)

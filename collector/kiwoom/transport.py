@@ -1,0 +1,270 @@
+"""Sending a request and bringing back the answer: the only code that speaks HTTP.
+
+It knows how to send, not what an answer means (`wire` does) nor when to ask again (`kiwoom` does). Redirects,
+cookies and proxies from the environment are off: a redirect would carry the keys elsewhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+from yarl import URL
+
+from collector.errors import CollectorError, Rejected, Unavailable, Unreadable
+from collector.kiwoom.connections import (
+    KEPT,
+    ConnectionLease,
+    ConnectionPool,
+    NotSilent,
+    SilentHandler,
+    handler_of,
+    watch,
+)
+from collector.kiwoom.protocol import API_IDS, ApiRequest, ApiResponse
+from collector.kiwoom.redact import Redactor
+from collector.ratelimit.window import PermitExpired
+from collector.secret import Secret
+
+BODY_LIMIT = 8 << 20
+"""Bytes of one answer after decompression; a page has about 30,000."""
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+_CHUNK = 1 << 16
+_UNSENT_TRIES = 3
+"""Connections that are tried for one request as long as nothing of it was sent."""
+RESTING = 10
+"""Connections that are kept beyond those in use, since each rests after a walk: at Kiwoom's five requests a second
+no more than ten walks can end within a rest of two seconds."""
+
+
+class SendHooks(Protocol):
+    """Whoever wants to know when a request is on its way, and can still stop it."""
+
+    def before_send(self) -> None:
+        """It goes out with the next instruction, unless this raises Missed."""
+
+    def on_response(self) -> None:
+        """The headers of its answer are in."""
+
+
+class HttpTransport:
+    """One host, and the connections to it. `async with Api(...) as api`, then `await api.post(request, token)`.
+
+    `connections` is how many requests may be under way at once; `resting` is how many connections are kept beside
+    those. `now` is a monotonic clock in seconds, that of the event loop unless another one is given.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        user_agent: str,
+        connections: int,
+        resting: int = RESTING,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self._now = now
+        self._base = URL(base_url)
+        self._urls: dict[str, URL] = {}
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout, sock_connect=min(3.0, timeout), sock_read=min(5.0, timeout)
+        )
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        self._at_once = asyncio.Semaphore(connections)
+        self._limit = connections + resting
+        self._keys, self._secrets = Redactor(), Redactor()
+
+    async def __aenter__(self) -> Self:
+        now = self._now or asyncio.get_running_loop().time
+        self._pool = ConnectionPool(self._make_session, limit=self._limit, now=now)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        """A session for one connection at a time."""
+        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT, ttl_dns_cache=10)
+        return aiohttp.ClientSession(
+            connector=watch(connector, self._pool.distrust),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            trust_env=False,
+            headers=self._headers,
+            read_bufsize=1 << 17,
+        )
+
+    def lease(self) -> ConnectionLease:
+        """A connection for the requests of one walk."""
+        return ConnectionLease(self._pool)
+
+    async def post(
+        self,
+        request: ApiRequest,
+        token: Secret | None = None,
+        hooks: SendHooks | None = None,
+        lease: ConnectionLease | None = None,
+    ) -> ApiResponse:
+        """Send one request and read its whole answer, on the connection of `lease` or on one of its own.
+
+        Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
+        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `hooks` has stopped it. Every other status
+        comes back as a Reply. A connection on which any of these errors occurred is closed.
+        """
+        if request.api_id not in API_IDS:
+            raise ValueError("this program does not send such calls")
+        if lease is None:
+            with self.lease() as own:
+                return await self._post(request, token, hooks, own)
+        return await self._post(request, token, hooks, lease)
+
+    async def _post(
+        self, request: ApiRequest, token: Secret | None, leg: SendHooks | None, lease: ConnectionLease
+    ) -> ApiResponse:
+        """Send the request, on another connection as long as the one before closed and nothing had been sent."""
+        async with self._at_once:
+            for _ in range(_UNSENT_TRIES):
+                body = _HookedPayload(request.body, leg)
+                try:
+                    return await self._exchange(request, token, body, lease)
+                except NotSilent:
+                    lease.drop()
+                except BaseException:  # a request that is cancelled leaves its answer on the way
+                    lease.drop()
+                    raise
+        raise Unavailable("each connection was closed, or spoke unasked, before the request was sent")
+
+    async def _exchange(
+        self,
+        request: ApiRequest,
+        token: Secret | None,
+        body: "_HookedPayload",
+        lease: ConnectionLease,
+    ) -> ApiResponse:
+        """One request and its answer. NotSilent: nothing was sent, and the connection is of no use."""
+        connection = lease.connection
+        url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
+        try:
+            async with (
+                _translate_errors(body),
+                connection.session.post(
+                    url, data=body, headers=request.headers(token), allow_redirects=False
+                ) as response,
+            ):
+                body.note_answer()
+                _check_framing(response)
+                answer = self._redact(await _read(response.content), response.status, request, token)
+        finally:
+            if body.handler is not None:
+                connection.handler = body.handler
+        assert body.handler is not None
+        body.handler.end_exchange()
+        return ApiResponse(response.status, tuple(response.headers.items()), answer)
+
+    def _redact(self, answer: bytes, status: int, request: ApiRequest, token: Secret | None) -> bytes:
+        """The answer without anything that was ever sent in confidence.
+
+        A token that is issued may be one that we have sent already: from such an answer only the keys are taken.
+        """
+        self._keys.learn(request.secrets)
+        self._secrets.learn((*request.secrets, *([token] if token else ())))
+        is_issued = bool(request.secrets) and status == 200 and b'"token"' in answer
+        return (self._keys if is_issued else self._secrets).redact(answer, is_error=status != 200)
+
+
+class _HookedPayload(aiohttp.BytesPayload):
+    """A body that asks for leave at the last moment: aiohttp keeps the headers back until the body is written."""
+
+    def __init__(self, value: bytes, hooks: SendHooks | None) -> None:
+        super().__init__(value)
+        self._hooks = hooks
+        self.handler: SilentHandler | None = None
+        """The connection that it went out on; None as long as nothing was sent."""
+        self.stopped_by: Exception | None = None
+        """Why nothing was sent."""
+
+    def note_answer(self) -> None:
+        """The headers of the answer are in."""
+        if self._hooks is not None:
+            self._hooks.on_response()
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        try:
+            handler = handler_of(writer.protocol)
+            handler.expect_answer()
+            if self._hooks is not None:
+                self._hooks.before_send()
+        except (NotSilent, PermitExpired, RuntimeError) as error:
+            self.stopped_by = error
+            raise
+        self.handler = handler
+        await super().write_with_length(writer, content_length)
+
+
+def _check_framing(response: aiohttp.ClientResponse) -> None:
+    if response.status == 408:
+        raise Unavailable("HTTP 408: the host has waited for a request", code=408)
+    if 300 <= response.status < 400:
+        raise Rejected(
+            f"HTTP {response.status}: the host redirects, which the API never does",
+            code=response.status,
+            hint="check api.base_url; the keys were not sent on",
+        )
+    if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:
+        raise Unreadable("the answer has no stated length, so a cut one could not be told from a whole one")
+    if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+        raise Unreadable("the answer is compressed in a way that was not asked for")
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The body, given up as soon as it grows past the limit, so that a bomb never unfolds."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_chunked(_CHUNK):
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise Unreadable(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@asynccontextmanager
+async def _translate_errors(body: _HookedPayload) -> AsyncIterator[None]:
+    """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
+    hold may quote the request that was sent, and with it the token."""
+    try:
+        yield
+    except CollectorError:
+        raise
+    except TimeoutError:
+        raise Unavailable("no answer in time") from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise Unavailable("the host's certificate is not valid, so nothing was sent") from None
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or type(error.os_error).__name__
+        raise Unavailable(f"cannot connect to {error.host}:{error.port}: {reason}") from None
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise _failure(error, body) from None
+
+
+def _failure(error: Exception, body: _HookedPayload) -> Exception:
+    """What the end of a connection, or an answer that is none, means for the request."""
+    if body.stopped_by is not None:
+        return body.stopped_by
+    is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError)
+    if body.handler is None and (is_closed or isinstance(error, aiohttp.ClientResponseError)):
+        return NotSilent()
+    if is_closed:
+        return Unavailable("the connection was closed before the answer")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Unreadable("the answer was cut or its encoding is broken")
+    return Unreadable(f"the answer is not HTTP ({type(error).__name__})")

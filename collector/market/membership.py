@@ -1,0 +1,108 @@
+"""Compares the listings of a walk with each other and with their board, and digests them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain, pairwise
+from typing import NamedTuple
+
+from collector.model import (
+    Market,
+    PageListings,
+    WalkResult,
+)
+
+FEWEST_TRADED = 3
+"""Listings that must have traded on both exchanges before their rows are compared: one or two may agree by chance."""
+
+_BOARD = {
+    Market.KOSPI: Market.KOSPI,
+    Market.KOSPI200: Market.KOSPI,
+    Market.KOSPI100: Market.KOSPI,
+    Market.KOSDAQ: Market.KOSDAQ,
+}
+"""The board on which a market's members are listed; KRX100 draws on both."""
+
+Boards = dict[str, Market]
+"""symbol → the board that earlier complete walks found it on."""
+
+
+def is_copy(traded: int, equal: int) -> bool:
+    """Whether a walk of NXT or CONSOLIDATED holds the rows of KRX: `equal` of `traded` in price and volume.
+
+    `traded` counts listings with a volume on KRX and in the walk; for CONSOLIDATED also one on NXT, since without
+    one it equals KRX rightly. Volumes of two exchanges hardly ever agree, so four in five are enough: between two
+    walks of an open market the busiest listings trade on. Before KRX opens nothing has traded there, and nothing
+    is judged.
+    """
+    return traded >= FEWEST_TRADED and equal * 5 >= traded * 4
+
+
+def board(market: Market) -> Market | None:
+    """The board that every member of this market is listed on, None where both may be."""
+    return _BOARD.get(market)
+
+
+def members_digest(reading: WalkResult) -> bytes | None:
+    """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision).
+
+    A listing whose row does not decode is a member. None where not even its symbol can be read.
+    """
+    bad = [row.symbol for page in reading.pages for row in page.bad]
+    if not bad:
+        return check_listings(reading).digest
+    return _digest({*check_listings(reading).symbols, *bad}) if all(bad) else None
+
+
+def _digest(symbols: Iterable[str]) -> bytes:
+    return blake2b(",".join(sorted(symbols)).encode(), digest_size=8).digest()
+
+
+def names_digest(reading: WalkResult) -> bytes:
+    """Eight bytes that are equal exactly where two walks list the same symbols and names in the same order."""
+    return check_listings(reading).names_digest
+
+
+class ListingCheck(NamedTuple):
+    """What there is to know of who is on a walk's pages, in their order."""
+
+    symbols: Sequence[str]
+    repeats: bool
+    out_of_order: bool
+    digest: bytes
+    names_digest: bytes
+
+
+def check_listings(reading: WalkResult) -> ListingCheck:
+    return _check_symbols(tuple(page.rows.listings for page in reading.pages))
+
+
+@lru_cache(maxsize=1024)  # walks list the same all day
+def _check_symbols(pages: Sequence[PageListings]) -> ListingCheck:
+    symbols = tuple(chain.from_iterable(page.symbol for page in pages))
+    distinct = set(symbols)
+    return ListingCheck(
+        symbols,
+        repeats=len(distinct) < len(symbols),
+        out_of_order=_out_of_order([page.symbol for page in pages]),
+        digest=_digest(distinct),
+        names_digest=blake2b("\n".join(_name_lines(pages)).encode(), digest_size=8).digest(),
+    )
+
+
+def _name_lines(pages: Sequence[PageListings]) -> Iterator[str]:
+    for page in pages:
+        yield from (f"{symbol}\t{name}" for symbol, name in zip(page.symbol, page.name, strict=True))
+
+
+def _out_of_order(pages: Sequence[Sequence[str]]) -> bool:
+    """Whether a page begins before its predecessor ended, although each is in stock-code order in itself.
+
+    That is what the page of another target or another walk looks like. Codes come in plain ASCII order, letters
+    included (000087 < 0000D0 < 000100). A list in any other order has pages that are not in order themselves
+    and is not judged.
+    """
+    if any(list(page) != sorted(page) for page in pages):
+        return False
+    full = [page for page in pages if page]
+    return any(later[0] < earlier[-1] for earlier, later in pairwise(full))

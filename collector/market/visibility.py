@@ -1,0 +1,89 @@
+"""What the API shows when nothing moves: until when a session's final state stands, and which day's it is.
+
+ka20002 knows only now; so a closing slot is as good as its walk was made in time, and these are the times.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from collector.market.calendar import Calendar, Session, kst
+from collector.model import Exchange
+
+_DAY = timedelta(days=1)
+_VENUES = {
+    Exchange.KRX: ("KRX.",),
+    Exchange.NXT: ("NXT.",),
+    Exchange.CONSOLIDATED: ("KRX.", "NXT."),
+}
+_MOVES = {
+    Exchange.KRX: ("KRX.regular",),
+    Exchange.NXT: ("NXT.",),
+    Exchange.CONSOLIDATED: ("KRX.regular", "NXT."),
+}
+"""The sessions that certainly change what is shown. Whether KRX's after-market does, nobody documents."""
+
+
+def trading_days(calendar: Calendar, first: date, last: date) -> list[date]:
+    """The trading days from one day to another, both included, oldest first."""
+    days = (first + offset * _DAY for offset in range((last - first).days + 1))
+    return [day for day in days if calendar.is_trading(day)]
+
+
+def visible_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datetime | None:
+    """Until when the API goes on showing what it shows at an instant; None during a session of the exchange.
+
+    Outside its sessions an exchange stands still: the final state of the last one is shown until the next
+    one opens. KRX's after-market does not count as one here, see `is_disturbed`.
+    """
+    day = kst(at).date()
+    if any(session.opens <= at for session in _after(calendar, day, at, _VENUES[exchange])):
+        return None
+    while True:
+        for session in _after(calendar, day, at, _MOVES[exchange]):
+            return session.opens
+        day = calendar.next_trading_day(day)
+
+
+def is_disturbed(calendar: Calendar, exchange: Exchange, at: datetime, now: datetime) -> bool:
+    """Whether a session of the exchange has opened since an instant, if only its after-market."""
+    days = trading_days(calendar, kst(at).date(), kst(now).date())
+    later_sessions = (session for day in days for session in _after(calendar, day, at, _VENUES[exchange]))
+    return any(session.opens <= now for session in later_sessions)
+
+
+def _after(calendar: Calendar, day: date, at: datetime, names: tuple[str, ...]) -> Iterator[Session]:
+    """A day's sessions of these names that end later than an instant."""
+    return (
+        session
+        for session in calendar.sessions(day)
+        if session.name.startswith(names) and session.closes > at
+    )
+
+
+def visible_day(calendar: Calendar, at: datetime) -> date:
+    """The trading day whose prices KRX shows at an instant."""
+    day = kst(at).date()
+    regular = calendar.session(day, "KRX.regular")
+    return day if regular and regular.opens <= at else calendar.previous_trading_day(day)
+
+
+class Closing(NamedTuple):
+    """When a trading day's final state can be seen on KRX: until it may change, and until it certainly does."""
+
+    day: date
+    closes: datetime
+    stands_until: datetime
+    shown_until: datetime
+
+
+def closings(calendar: Calendar, days: Iterable[date]) -> Iterator[Closing]:
+    """The closings of trading days on KRX, in their order."""
+    for day in days:
+        regular = calendar.session(day, "KRX.regular")
+        until = visible_until(calendar, Exchange.KRX, regular.closes) if regular else None
+        if regular and until:
+            later = (
+                session.opens for session in _after(calendar, day, regular.closes, _VENUES[Exchange.KRX])
+            )
+            yield Closing(day, regular.closes, min(later, default=until), until)

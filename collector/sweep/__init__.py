@@ -1,0 +1,1 @@
+"""A sweep: reads each target, certifies it, stores it."""

@@ -1,0 +1,363 @@
+"""The one path: a slot and targets in, committed walks out. `once`, `daemon` and `backfill` all end here.
+
+A few targets at a time are walked with each key: bounding requests instead lets all targets finish together at
+the end, and a kill at half time would keep none of them. Which target is next stands on a list that other
+programs may take from as well; see `claims`.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from collector.base.aio import task_group
+from collector.db.snapshots import SnapshotStore
+from collector.db.worklist import ClaimLost, LocalWorklist, Worklist, WorkQueue
+from collector.errors import ApiError, Denied, Rejected, Unavailable
+from collector.kiwoom.client import KiwoomClient
+from collector.log import logger
+from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
+from collector.sweep.certify import Verdict, bear_out, certify, is_doubtful
+from collector.sweep.estimate import estimate
+from collector.sweep.progress import SweepProgress
+from collector.sweep.reader import LateWindow, TargetReader
+
+_POLL_SECONDS = 0.2
+"""Seconds between two looks at what others still walk, when nothing is left to take."""
+
+
+@dataclass(frozen=True)
+class Collector:
+    """What a sweep needs: the API, the store, the sector table, and how many targets each key walks at once.
+
+    `others` are the API with further keys: sweeps are spread over all of them. `worklist` is where other
+    programs find what is left to walk.
+    """
+
+    kiwoom: KiwoomClient
+    store: SnapshotStore
+    sectors: Mapping[str, Sector]
+    concurrency: int = 4
+    others: Sequence[KiwoomClient] = ()
+    worklist: Worklist = field(default_factory=LocalWorklist)
+    underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
+    """The sweeps that run, by slot and universe, for whoever shows them."""
+
+    async def sweep(
+        self,
+        slot: datetime,
+        universe: str,
+        targets: Sequence[Target],
+        tally: SweepProgress | None = None,
+        *,
+        may_begin: Callable[[], bool] = lambda: True,
+        shown_until: datetime | None = None,
+        remarks: Sequence[Remark] = (),
+    ) -> Sweep:
+        """Walk the targets that the ledger does not have at this slot; its walks that are there stay.
+
+        Denied and StoreError end the sweep: what was stored until then stays, the rest is not tried. Any
+        other failure is its target's own and stands in the outcomes, which are in the order of the targets.
+        `may_begin` is asked before each walk; a target that it keeps from one comes out as missed, and the
+        ledger says nothing of it: that is left to whoever kept it.
+
+        `shown_until` makes it a late sweep of a slot that has passed while what it stands for is still on
+        show: a walk that ends after that moment fails, since it may have seen another session, and suspect
+        ones of the ledger are walked again. `remarks` are put beside those of the certificates.
+        """
+        self.underway[slot, universe] = tally = tally or SweepProgress()
+        try:
+            return await self._sweep(
+                slot,
+                universe,
+                targets,
+                tally,
+                may_begin=may_begin,
+                late=LateWindow(shown_until, tuple(remarks)),
+            )
+        finally:
+            del self.underway[slot, universe]
+
+    async def _sweep(
+        self,
+        slot: datetime,
+        universe: str,
+        targets: Sequence[Target],
+        tally: SweepProgress,
+        *,
+        may_begin: Callable[[], bool],
+        late: LateWindow,
+    ) -> Sweep:
+        self._reset_retry_budgets()
+        await self.store.begin_sweep(slot, universe, targets)
+        stay = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
+        ledger = await self.store.ledger(slot)
+        stored = {
+            at: item
+            for at, item in ledger.items()
+            if item.status in stay and Remark.AHEAD_OF_TIME not in item.remarks
+        }
+        todo = [target for target in targets if target not in stored]
+        tally.targets, tally.done = len(targets), len(targets) - len(todo)
+        known = await self.store.baselines(slot, todo)
+        tally.expected_pages = estimate(todo, self.sectors, known).requests
+        if todo:
+            async with self.worklist.work(slot, todo, stay) as work:
+                await _SweepRun(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+        copies = await self.store.suspect_copies(slot, targets)
+        tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
+        ours = {outcome.target for outcome in tally.outcomes}
+        await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
+        outcomes = await self._outcomes(slot, targets, stored, tally)
+        requests = sum(kiwoom.requests for kiwoom in self.keys)
+        sweep = Sweep(slot, outcomes, requests, tally.seconds())
+        _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
+        if tally.unknown_fields:
+            logger.warning(
+                "api.unknown_fields", slot=slot.isoformat(), universe=universe, fields=tally.unknown_fields
+            )
+        if tally.noncanonical_numbers:
+            logger.warning(
+                "api.noncanonical_numbers",
+                slot=slot.isoformat(),
+                universe=universe,
+                numbers=tally.noncanonical_numbers,
+            )
+        return sweep
+
+    async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
+        """Walk what is free of a sweep that another program has begun; how much of it that was."""
+        self._reset_retry_budgets()
+        tally = SweepProgress(targets=len(targets))
+        known = await self.store.baselines(slot, targets)
+        await _SweepRun(self, slot, known, tally).run(work, helping=True)
+        await self.store.end_assist(slot)
+        return tally
+
+    @property
+    def keys(self) -> Sequence[KiwoomClient]:
+        """The API with each key."""
+        return (self.kiwoom, *self.others)
+
+    def _reset_retry_budgets(self) -> None:
+        for kiwoom in self.keys:
+            kiwoom.reset_retry_budget()
+
+    async def _outcomes(
+        self,
+        slot: datetime,
+        targets: Sequence[Target],
+        stored: Mapping[Target, Outcome],
+        tally: SweepProgress,
+    ) -> list[Outcome]:
+        """How each target ended; what others walked stands in the ledger, and what nobody did is missed."""
+        ended = {**stored, **{outcome.target: outcome for outcome in tally.outcomes}}
+        if not ended.keys() >= set(targets):
+            ended = await self.store.ledger(slot) | ended
+        return [ended.get(target) or Outcome(target, slot, Status.MISSED) for target in targets]
+
+
+class _SweepRun:
+    """One pass over what is left of a sweep, until nothing of it is left to anybody."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        slot: datetime,
+        known: Mapping[Target, Baseline],
+        tally: SweepProgress,
+        *,
+        late: LateWindow | None = None,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._collector = collector
+        self._store = collector.store
+        self._slot = slot
+        self._known = known
+        self._tally = tally
+        self._late = late or LateWindow(None, ())
+        self._may_begin = may_begin
+        self._deferred: list[TargetReader] = []
+        self._keys = list(collector.keys)
+
+    async def run(self, work: WorkQueue, *, helping: bool = False) -> None:
+        """`helping`: what others walk is not waited for."""
+        while True:
+            await self._run_workers(work)
+            if not self._may_begin():
+                await work.cancel_unclaimed()
+            standing = await work.count_open()
+            self._tally.done = max(self._tally.done, self._tally.targets - standing.open)
+            if standing.free == standing.elsewhere == 0:
+                await self._judge_deferred()
+                if standing.open == 0 or helping:
+                    return
+            elif helping and not (standing.free or self._deferred):
+                return
+            if standing.open:
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _run_workers(self, work: WorkQueue) -> None:
+        async with task_group() as group:
+            for kiwoom in self._keys:
+                for _ in range(self._collector.concurrency):
+                    group.create_task(self._worker(work, kiwoom))
+
+    async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
+        """Walk one target after the other, with one key, as long as there are any."""
+        while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
+            walk = TargetReader(kiwoom, self._slot, taken, self._tally, self._late)
+            try:
+                is_read = await self._read(walk)
+            except Denied as error:
+                self._drop_client(kiwoom, error)
+                await work.release(taken)
+                return
+            if self._goes_on_without_token(kiwoom, walk):
+                await work.release(taken)
+                return
+            if is_read and walk.needs_deferred_judgement(self._known[walk.target]):
+                self._deferred.append(walk)
+                await work.defer(taken)
+            else:
+                await self._finish(walk, self._known[walk.target])
+
+    def _drop_client(self, kiwoom: KiwoomClient, error: Denied) -> None:
+        """The error itself if there is no other key."""
+        if self._keys == [kiwoom]:
+            raise error
+        if kiwoom in self._keys:
+            self._keys.remove(kiwoom)
+            logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
+
+    def _goes_on_without_token(self, kiwoom: KiwoomClient, walk: TargetReader) -> bool:
+        """Whether a walk failed for want of a token, and keys are left that may have one."""
+        if not (isinstance(walk.error, Unavailable) and kiwoom.lacks_token):
+            return False
+        if self._keys == [kiwoom]:
+            return False
+        if kiwoom in self._keys:
+            self._keys.remove(kiwoom)
+            logger.warning("key.without_token", key=kiwoom.name, reason=str(walk.error))
+        return True
+
+    async def _judge_deferred(self) -> None:
+        while self._deferred:
+            walk = self._deferred.pop()
+            none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
+            await self._finish(walk, replace(self._known[walk.target], none_there=none_there))
+
+    async def _read(self, walk: TargetReader) -> bool:
+        try:
+            await walk.read()
+        except ApiError as error:
+            walk.error = error
+        if walk.ended_too_late():
+            walk.error = Rejected("the next session had begun before the last page came")
+        walk.ended = walk.tally.seconds()
+        return walk.error is None
+
+    async def _finish(self, walk: TargetReader, known: Baseline) -> None:
+        """Judge a walk that has ended, however, and write it down."""
+        try:
+            if walk.error is not None:
+                outcome = await self._save_failure(walk, walk.error)
+            else:
+                assert walk.reading is not None
+                outcome = await self._save_walk(walk.reading, known, walk)
+        except ClaimLost as lost:
+            logger.warning("walk.lost", target=str(walk.target), reason=str(lost))
+            return
+        outcome = replace(outcome, began=walk.began, ended=walk.ended)
+        self._tally.done += 1
+        self._tally.outcomes.append(outcome)
+        _log_walk(outcome)
+
+    async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:
+        sector = self._collector.sectors.get(reading.target.sector)
+        certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        verdict = await self._judge_doubt(reading, certificate)
+        certificate = verdict.certificate
+        certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
+        if not await self._store.save_walk(
+            reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
+        ):
+            return await self._stored_outcome(reading.slot, reading.target)
+        _log_borne_out(reading.target, verdict.borne_out)
+        return Outcome(
+            target=reading.target,
+            slot=reading.slot,
+            status=certificate.status,
+            pages=len(reading.pages),
+            rows=reading.row_count,
+            remarks=certificate.remarks,
+            attempts=reading.attempts,
+            expected=known.rows,
+            bad=reading.bad_count,
+        )
+
+    async def _judge_doubt(self, reading: WalkResult, certificate: Certificate) -> Verdict:
+        if not is_doubtful(reading, certificate):
+            return Verdict(certificate)
+        return bear_out(reading, certificate, await self._store.history(reading.slot, reading.target))
+
+    async def _save_failure(self, walk: TargetReader, error: ApiError) -> Outcome:
+        text = f"{type(error).__name__}: {error}"
+        if not await self._store.save_failure(
+            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
+        ):
+            return await self._stored_outcome(walk.slot, walk.target)
+        return Outcome(
+            target=walk.target, slot=walk.slot, status=Status.FAILED, error=text, attempts=walk.attempts
+        )
+
+    async def _stored_outcome(self, slot: datetime, target: Target) -> Outcome:
+        """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
+        return (await self._store.ledger(slot))[target]
+
+
+def _log_walk(outcome: Outcome) -> None:
+    facts = {
+        "target": str(outcome.target),
+        "status": str(outcome.status),
+        "pages": outcome.pages,
+        "rows": outcome.rows,
+        "seconds": round(outcome.ended - outcome.began, 3),
+    }
+    if outcome.remarks:
+        facts["remarks"] = ",".join(outcome.remarks)
+    if outcome.error.startswith(Unavailable.__name__):
+        # The line of this walk; whether the API is away is said once, by whoever sees more than one walk.
+        logger.info("walk.failed", **facts, error=outcome.error)
+    elif outcome.error:
+        logger.warning("walk.failed", **facts, error=outcome.error)
+    elif outcome.status is not Status.COMPLETE:
+        logger.warning("walk.stored", **facts)
+    else:
+        logger.info("walk.stored", **facts)
+
+
+def _as_judged(outcome: Outcome, copies: Collection[Target]) -> Outcome:
+    """The outcome after the comparison with KRX."""
+    if outcome.target not in copies or outcome.status is not Status.COMPLETE:
+        return outcome
+    logger.warning("walk.suspected", target=str(outcome.target), remarks=str(Remark.SAME_AS_KRX))
+    return replace(outcome, status=Status.SUSPECT, remarks=(*outcome.remarks, Remark.SAME_AS_KRX))
+
+
+def _log_borne_out(target: Target, slots: Sequence[datetime]) -> None:
+    if slots:
+        logger.warning("walks.borne_out", target=str(target), count=len(slots), since=slots[0].isoformat())
+
+
+def _log_sweep(sweep: Sweep, universe: str, *, resumed: int) -> None:
+    logger.info(
+        "sweep.ended",
+        slot=sweep.slot.isoformat(),
+        universe=universe,
+        **{str(status): sweep.count(status) for status in Status},
+        resumed=resumed,
+        rows=sum(outcome.rows for outcome in sweep.outcomes),
+        requests=sweep.requests,
+        seconds=round(sweep.seconds, 3),
+    )

@@ -1,0 +1,55 @@
+"""How sectors stand, walk by walk: computed once for each complete walk, whose rows never change again."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from collector.web.queries import Breadth, Queries
+
+KEPT = 40_000
+"""Walks that are remembered: two days of 250 targets every five minutes, some 10 MB."""
+
+WalkKey = tuple[datetime, int]
+
+
+class BreadthCache:
+    """A memory of what each walk came to."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._room = kept
+        self._kept: OrderedDict[WalkKey, Breadth] = OrderedDict()
+
+    async def newest(self, questions: Queries, slots: Mapping[int, datetime]) -> dict[int, Breadth]:
+        """Of one walk of each target: `slots` says which."""
+        walks = [(slot, target) for target, slot in slots.items()]
+        breadths, lacking = self._split_cached(walks)
+        for slot, group in groupby(sorted(lacking), lambda walk: walk[0]):
+            asked = list(group)
+            breadths |= self._remember(
+                await questions.breadth(slot, slot, [target for _, target in asked]), asked
+            )
+        return {target: breadths[slot, target] for slot, target in walks}
+
+    async def course(self, questions: Queries, target: int, slots: Sequence[datetime]) -> list[Breadth]:
+        """Of one target's walks at these slots of a day, in time order."""
+        walks = [(slot, target) for slot in slots]
+        breadths, lacking = self._split_cached(walks)
+        if lacking:
+            first, last = lacking[0][0], lacking[-1][0]
+            breadths |= self._remember(await questions.breadth(first, last, [target]), lacking)
+        return [breadths[walk] for walk in walks]
+
+    def _split_cached(self, walks: Sequence[WalkKey]) -> tuple[dict[WalkKey, Breadth], list[WalkKey]]:
+        """What is remembered of these walks, held fast while the rest is asked for, and that rest."""
+        cached = {walk: self._kept[walk] for walk in walks if walk in self._kept}
+        return cached, [walk for walk in walks if walk not in cached]
+
+    def _remember(self, answer: Iterable[Breadth], asked: Iterable[WalkKey]) -> dict[WalkKey, Breadth]:
+        """What was asked for, remembered; a walk of which the answer has no row is empty."""
+        notice = {(breadth.slot, breadth.target): breadth for breadth in answer}
+        breadths = {walk: notice.get(walk) or Breadth(*walk, 0, 0, 0, 0, None, 0.0) for walk in asked}
+        self._kept |= breadths
+        while len(self._kept) > self._room:
+            self._kept.popitem(last=False)
+        return breadths

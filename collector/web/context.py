@@ -1,0 +1,92 @@
+"""What every view works with: the database, the configuration in force, and what was learnt a moment ago."""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from collector.config import Config
+from collector.db.database import Database
+from collector.market import sectors as table
+from collector.market.calendar import Calendar
+from collector.model import Sector, Target
+from collector.web.breadth_cache import BreadthCache
+from collector.web.cache import TtlCache
+from collector.web.live import Live
+from collector.web.metrics_data import MetricsData, MetricsGatherer
+from collector.web.queries import Member, Queries
+from collector.web.timetable import ConfiguredTimetable, build_timetable
+
+T = TypeVar("T")
+
+MEMBERS = 8
+"""Lists of members that are kept at a time: a board's takes 1.7 MB, and a reader may leaf through a year of days."""
+
+
+@dataclass(frozen=True)
+class ViewContext:
+    """While the database answers. `configured` says what is in force now: it may be read anew."""
+
+    database: Database
+    configured: Callable[[], tuple[Config, Calendar]]
+    live: Live
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    breadths: BreadthCache = field(default_factory=BreadthCache)
+    _recent: TtlCache = field(default_factory=TtlCache)
+    _members: TtlCache = field(default_factory=lambda: TtlCache(size=MEMBERS))
+    _gatherer: MetricsGatherer = field(default_factory=MetricsGatherer)
+
+    @property
+    def queries(self) -> Queries:
+        return Queries(self.database)
+
+    async def recent(self, key: Hashable, age: float, ask: Callable[[], Awaitable[T]]) -> T:
+        """An answer that is at most so many seconds old."""
+        return await self._recent.get(key, age, ask)
+
+    async def targets(self) -> Mapping[int, Target]:
+        """Every target that was ever walked, by its number."""
+        return await self.recent("targets", 5.0, self.queries.targets)
+
+    async def members(self, slot: datetime, target_id: int) -> list[Member]:
+        """A walk's rows, for who asks for them in another order or form a moment later."""
+        return await self._members.get((slot, target_id), 60.0, lambda: self.queries.members(slot, target_id))
+
+    async def target_id(self, target: Target) -> int | None:
+        """A target's number, None if it was never walked."""
+        return next(
+            (
+                target_id
+                for target_id, known_target in (await self.targets()).items()
+                if known_target == target
+            ),
+            None,
+        )
+
+    async def sectors(self) -> Mapping[str, Sector]:
+        """The table of sectors as last refreshed, else the one that travels with the program."""
+        return await self.recent("sectors", 60.0, self._sectors)
+
+    async def timetable(self) -> ConfiguredTimetable:
+        """What the configuration in force asks for."""
+        config, calendar = self.configured()
+        timetable = await self.recent("wanted", 60.0, self._build_timetable)
+        return (
+            timetable
+            if timetable.config is config and timetable.calendar is calendar
+            else await self._build_timetable()
+        )
+
+    async def figures(self) -> MetricsData:
+        """The figures of the metrics, at most three seconds old."""
+        return await self.recent("figures", 3.0, self._figures)
+
+    async def _sectors(self) -> Mapping[str, Sector]:
+        return await self.queries.sectors() or table.bundled_sectors()
+
+    async def _build_timetable(self) -> ConfiguredTimetable:
+        return build_timetable(*self.configured(), await self.sectors())
+
+    async def _figures(self) -> MetricsData:
+        numbers = {target: target_id for target_id, target in (await self.targets()).items()}
+        return await self._gatherer.gather(self.queries, await self.timetable(), numbers, self.now())

@@ -1,0 +1,250 @@
+"""A day as a grid: which slots × targets there should be, and how each of them stands. Pure.
+
+Each universe is a section. A few targets have a row each over the day's slots; many are drawn together by
+market and exchange. Few slots of many targets are drawn the other way round: a row of tiles a slot.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from collector.model import KST, Target
+from collector.web.queries import Cell, StatusTotal, SweepLine
+from collector.web.timetable import ConfiguredTimetable
+
+MANY = 24
+"""Targets of a universe from which on they share rows."""
+FEW = 3
+"""Slots of a universe up to which its targets are drawn as tiles."""
+_LONGEST = timedelta(hours=1)
+
+
+class Mark(StrEnum):
+    """How a slot × target stands, the worst first."""
+
+    FAILED = "failed"
+    ABSENT = "absent"
+    MISSED = "missed"
+    SUSPECT = "suspect"
+    RUNNING = "running"
+    DUE = "due"
+    COMPLETE = "complete"
+    NONE = "none"
+
+
+UNWRITTEN = frozenset({Mark.ABSENT, Mark.RUNNING, Mark.DUE, Mark.NONE})
+"""How something can stand of which the ledger has no line."""
+
+
+class Square(NamedTuple):
+    """One place of the grid: a target, or all of a market on an exchange where `sector` is None."""
+
+    slot: datetime
+    market: str
+    sector: str | None
+    exchange: str
+    marks: Mapping[Mark, int]
+
+    @property
+    def mark(self) -> Mark:
+        """The worst of what it stands for."""
+        return next((mark for mark in Mark if self.marks.get(mark)), Mark.NONE)
+
+    @property
+    def label(self) -> str:
+        parts = (self.market, self.sector, self.exchange)
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """Squares beside each other; `slot` where all are of one."""
+
+    label: str
+    squares: Sequence[Square]
+    slot: datetime | None = None
+
+
+@dataclass(frozen=True)
+class UniverseSection:
+    """A universe on a day. `deadlines` is by slot; `schedules` are those that ask for it, none for `once`."""
+
+    universe: str
+    schedules: Sequence[str]
+    deadlines: Mapping[datetime, datetime]
+    targets: Sequence[Target]
+
+    @property
+    def slots(self) -> list[datetime]:
+        return sorted(self.deadlines)
+
+    @property
+    def is_tiles(self) -> bool:
+        return len(self.deadlines) <= FEW and len(self.targets) > MANY
+
+    @property
+    def is_grouped(self) -> bool:
+        return len(self.targets) > MANY and not self.is_tiles
+
+
+@dataclass(frozen=True)
+class Section:
+    """A lane with everything in it."""
+
+    lane: UniverseSection
+    rows: Sequence[GridRow]
+
+    @property
+    def beside(self) -> list[tuple[Square, ...]]:
+        """Its tiles the other way round: the squares of each target, a place a slot."""
+        slots = [
+            [square for row in self.rows if row.slot == slot for square in row.squares]
+            for slot in self.lane.slots
+        ]
+        return list(zip(*slots, strict=True))
+
+
+@dataclass(frozen=True)
+class DayLedger:
+    """What the database has of a day."""
+
+    counts: Mapping[tuple[datetime, str, str], Mapping[Mark, int]]
+    cells: Mapping[tuple[datetime, Target], Mark]
+    running: Collection[datetime]
+    since: datetime | None
+    """The first slot that the ledger has at all, None if it lies before the day."""
+    now: datetime
+
+    def unwritten(self, slot: datetime, deadline: datetime) -> Mark:
+        """How something stands of which the ledger has no line."""
+        if slot in self.running:
+            return Mark.RUNNING
+        if self.now <= deadline:
+            return Mark.DUE
+        return Mark.NONE if self.since and slot < self.since else Mark.ABSENT
+
+
+def lanes(
+    wanted: ConfiguredTimetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
+) -> list[UniverseSection]:
+    """What there should be on a day, and what was swept beside that; `known`: every target there ever was."""
+    due: defaultdict[str, dict[datetime, datetime]] = defaultdict(dict)
+    schedules: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for slot in wanted.slots(day):
+        due[slot.universe][slot.at] = slot.deadline
+        schedules[slot.universe][slot.schedule] = None
+    for sweep in sweeps:
+        due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
+    return [
+        UniverseSection(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
+        for universe, slots in due.items()
+    ]
+
+
+def plan_cells(
+    lanes: Iterable[UniverseSection], numbers: Mapping[Target, int]
+) -> tuple[set[int], set[datetime]]:
+    """Of which targets, and of which slots, single lines are needed; the rest is drawn from counts."""
+    targets: set[int] = set()
+    slots: set[datetime] = set()
+    for lane in lanes:
+        if lane.is_tiles:
+            slots.update(lane.slots)
+        elif not lane.is_grouped:
+            targets.update(numbers[target] for target in lane.targets if target in numbers)
+    return targets, slots
+
+
+def ledger(
+    counts: Iterable[StatusTotal],
+    cells: Iterable[Cell],
+    sweeps: Iterable[SweepLine],
+    *,
+    names: Mapping[int, Target],
+    since: datetime | None,
+    now: datetime,
+) -> DayLedger:
+    """The database's answers in the form that the grid is made from."""
+    by_group: defaultdict[tuple[datetime, str, str], dict[Mark, int]] = defaultdict(dict)
+    for count in counts:
+        by_group[count.slot, count.market, count.exchange][Mark(count.status)] = count.targets
+    by_target = {(cell.slot, names[cell.target]): Mark(cell.status) for cell in cells if cell.target in names}
+    running = {sweep.slot for sweep in sweeps if sweep.ended_at is None and now - sweep.slot < _LONGEST}
+    return DayLedger(by_group, by_target, running, since, now)
+
+
+def lacking(
+    lanes: Iterable[UniverseSection], slot: datetime, there: Collection[Target], ledger: DayLedger
+) -> dict[Target, Mark]:
+    """What there should be at a slot beside what is there, and how it stands."""
+    return {
+        target: ledger.unwritten(slot, lane.deadlines[slot])
+        for lane in lanes
+        if slot in lane.deadlines
+        for target in lane.targets
+        if target not in there
+    }
+
+
+def section(lane: UniverseSection, ledger: DayLedger) -> Section:
+    """A lane's rows."""
+    if lane.is_tiles:
+        return Section(lane, list(_tiles(lane, ledger)))
+    if lane.is_grouped:
+        return Section(lane, list(_groups(lane, ledger)))
+    return Section(lane, [_course(lane, target, ledger) for target in lane.targets])
+
+
+def totals(sections: Iterable[Section]) -> Counter[Mark]:
+    """How many slots × targets stand in which way."""
+    counts: Counter[Mark] = Counter()
+    for section in sections:
+        for row in section.rows:
+            for square in row.squares:
+                counts.update(square.marks)
+    del counts[Mark.NONE]
+    return counts
+
+
+def _course(lane: UniverseSection, target: Target, ledger: DayLedger) -> GridRow:
+    return GridRow(str(target), [_single(lane, slot, target, ledger) for slot in lane.slots])
+
+
+def _single(lane: UniverseSection, slot: datetime, target: Target, ledger: DayLedger) -> Square:
+    mark = ledger.cells.get((slot, target)) or ledger.unwritten(slot, lane.deadlines[slot])
+    return Square(slot, target.market, target.sector, target.exchange, {mark: 1})
+
+
+def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
+    for slot in lane.slots:
+        for (market, exchange), targets in _group_by_market(lane.targets).items():
+            squares = [_single(lane, slot, target, ledger) for target in targets]
+            yield GridRow(f"{market}/{exchange}", squares, slot)
+
+
+def _groups(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
+    unwritten = {slot: ledger.unwritten(slot, lane.deadlines[slot]) for slot in lane.slots}
+    for (market, exchange), targets in _group_by_market(lane.targets).items():
+        squares = []
+        for slot in lane.slots:
+            marks = _shares(ledger, len(targets), unwritten[slot], (slot, market, exchange))
+            squares.append(Square(slot, market, None, exchange, marks))
+        yield GridRow(f"{market}/{exchange}", squares)
+
+
+def _shares(
+    ledger: DayLedger, expected: int, unwritten: Mark, group: tuple[datetime, str, str]
+) -> Mapping[Mark, int]:
+    marks = dict(ledger.counts.get(group, {}))
+    lacking = expected - sum(marks.values())
+    return marks | {unwritten: marks.get(unwritten, 0) + lacking} if lacking > 0 else marks
+
+
+def _group_by_market(targets: Iterable[Target]) -> Mapping[tuple[str, str], list[Target]]:
+    groups: defaultdict[tuple[str, str], list[Target]] = defaultdict(list)
+    for target in targets:
+        groups[target.market, target.exchange].append(target)
+    return groups

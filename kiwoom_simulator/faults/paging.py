@@ -1,0 +1,148 @@
+"""Faults of continuation: keys that repeat, end too early or never, and pages of the wrong size."""
+
+from kiwoom_simulator.faults.context import Args, FaultContext
+from kiwoom_simulator.faults.table import Stage, fault, put_rows, rows_of
+from kiwoom_simulator.market.market import PAGE
+from kiwoom_simulator.market.sessions import Moments
+from kiwoom_simulator.server.protocol import PagePosition
+
+
+def _key(case: FaultContext, page: int) -> str:
+    return case.key_of(PagePosition(case.place.walk, page))
+
+
+def _show(case: FaultContext, start: int, *, sector: str = "", moments: Moments | None = None) -> None:
+    """Put the page of rows there that begins at `start`, of another sector or moment if one is given."""
+    exchange = case.call.exchange
+    if exchange is None:
+        return
+    listings = case.market.members(sector or case.call.sector, exchange)[start : start + PAGE]
+    put_rows(
+        case, [dict(case.market.row(listing, exchange, moments or case.moments)) for listing in listings]
+    )
+
+
+def _start(case: FaultContext) -> int:
+    return (case.place.page - 1) * PAGE
+
+
+def _show_nothing(case: FaultContext) -> None:
+    case.reply.rows, case.reply.count = b"[]", 0
+
+
+@fault(Stage.REPLY, "the same next key again and again, with the same page", apis="ka20002")
+def repeated_key(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = _key(case, max(2, case.place.page))
+
+
+@fault(
+    Stage.REPLY,
+    "next keys that come round: the walk runs in a circle of this many pages",
+    apis="ka20002",
+    length=3,
+)
+def cycling_keys(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = _key(case, case.place.page % args.number("length") + 1)
+
+
+@fault(Stage.REPLY, "always another page with a new key: the walk begins anew after its end", apis="ka20002")
+def endless_new_keys(case: FaultContext, args: Args) -> None:
+    _show(case, _start(case) % (case.pages * PAGE))
+    case.reply.next_key = _key(case, case.place.page + 1)
+
+
+@fault(Stage.REPLY, "cont-yn Y with resp-cnt 0 for ever, from page `since` on", apis="ka20002", since=2)
+def endless_empty_pages(case: FaultContext, args: Args) -> None:
+    if case.place.page >= args.number("since"):
+        _show_nothing(case)
+    case.reply.next_key = _key(case, case.place.page + 1)
+
+
+@fault(Stage.REPLY, "cont-yn Y without a next key", apis="ka20002")
+def yes_without_key(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = ""
+
+
+@fault(Stage.REPLY, "a next key that is too long", apis="ka20002", length=51)
+def long_key(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = "N" * args.number("length")
+
+
+@fault(Stage.REPLY, "a next key with Hangul in it (raw UTF-8 in the header)", apis="ka20002")
+def non_ascii_key(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = "다음키123"
+
+
+@fault(Stage.REPLY, "a next key with CR and LF in it: the header is cut in two", apis="ka20002")
+def bad_key_crlf(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = "N123\r\nx-injected: 1"
+
+
+@fault(Stage.REPLY, "a next key with a control character in it", apis="ka20002")
+def control_key(case: FaultContext, args: Args) -> None:
+    case.reply.next_key = "N12\x0b3"
+
+
+@fault(Stage.REPLY, "the first page is empty and the last", apis="ka20002")
+def empty_first_page(case: FaultContext, args: Args) -> None:
+    if case.place.page == 1:
+        _show_nothing(case)
+        case.reply.next_key = None
+
+
+@fault(Stage.REPLY, "the last page is followed by an empty one", apis="ka20002")
+def empty_last_page(case: FaultContext, args: Args) -> None:
+    if case.place.page == case.pages:
+        case.reply.next_key = _key(case, case.place.page + 1)
+
+
+@fault(Stage.REPLY, "a page between first and last lacks its last rows", apis="ka20002", drop=37)
+def short_middle_page(case: FaultContext, args: Args) -> None:
+    if 1 < case.place.page < case.pages:
+        put_rows(case, rows_of(case)[: -args.number("drop")])
+
+
+@fault(Stage.REPLY, "the walk ends after page `at` as if it were the last", apis="ka20002", at=1)
+def early_end(case: FaultContext, args: Args) -> None:
+    if case.place.page >= args.number("at"):
+        case.reply.next_key = None
+
+
+@fault(
+    Stage.REPLY, "the list moves under the walk: from page `since` on it starts `by` rows later (a row is missed), "
+    "or with a negative `by` earlier (a row comes twice)", apis="ka20002", by=1, since=2,
+)  # fmt: skip
+def shifted_rows(case: FaultContext, args: Args) -> None:
+    if case.place.page >= args.number("since"):
+        _show(case, _start(case) + args.number("by"))
+
+
+@fault(Stage.REPLY, "some rows of a page come twice", apis="ka20002", rows=1)
+def duplicated_rows(case: FaultContext, args: Args) -> None:
+    rows = rows_of(case)
+    count = args.number("rows")
+    put_rows(case, rows[:count] + rows)
+
+
+@fault(Stage.REPLY, "some listings are not there", apis="ka20002", rows=1)
+def dropped_rows(case: FaultContext, args: Args) -> None:
+    put_rows(case, rows_of(case)[args.number("rows") :])
+
+
+@fault(
+    Stage.REPLY,
+    "another market's listings, as for a sector that does not belong to the market",
+    apis="ka20002",
+)
+def wrong_market(case: FaultContext, args: Args) -> None:
+    _show(case, _start(case), sector="101" if case.call.sector.startswith("0") else "001")
+
+
+@fault(
+    Stage.REPLY,
+    "the final state of the session before, as on a holiday that no calendar knows",
+    apis="ka20002",
+)
+def stale(case: FaultContext, args: Args) -> None:
+    sessions = case.market.sessions
+    _show(case, _start(case), moments=sessions.last(sessions.previous(case.moments.krx.day)))

@@ -1,0 +1,1 @@
+"""The simulated server: HTTP, endpoints, tokens, rate limit."""

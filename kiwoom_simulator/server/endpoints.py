@@ -1,0 +1,150 @@
+"""What each data call of the API answers when nothing is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from json import dumps
+
+from collector.model import Exchange, Sector
+from collector.model import Market as Board
+from kiwoom_simulator.market import history
+from kiwoom_simulator.market.listings import Listing
+from kiwoom_simulator.market.market import PAGE, SimulatedMarket, percent, sign
+from kiwoom_simulator.market.quotes import SimulatedQuote
+from kiwoom_simulator.market.sessions import Moments
+from kiwoom_simulator.server.calls import Call
+from kiwoom_simulator.server.clock import SimulatedClock
+from kiwoom_simulator.server.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, PagePosition, refuse_malformed
+from kiwoom_simulator.server.reply import SimulatedReply, refuse
+
+_BOARDS = {
+    "0": Board.KOSPI,
+    "1": Board.KOSDAQ,
+    "2": Board.KOSPI200,
+    "4": Board.KOSPI100,
+    "7": Board.KRX100,
+}
+_EXCHANGE_OF = {"": Exchange.KRX, "NX": Exchange.NXT, "AL": Exchange.CONSOLIDATED}
+
+
+@dataclass
+class Endpoints:
+    """The data calls over one market; `key_of` gives the continuation key of a place in the call's walk."""
+
+    market: SimulatedMarket
+    sectors: Mapping[str, Sector]
+    clock: SimulatedClock
+    _indices: dict[str, tuple[Moments, bytes]] = field(default_factory=dict)
+
+    def answer(self, call: Call, key_of: KeyOf) -> SimulatedReply:
+        """The reply to a call that lacks none of its fields."""
+        if call.api_id == "ka20002":
+            return self._sector_page(call, key_of)
+        if call.api_id == "ka10081":
+            return self._daily_bars(call, key_of)
+        return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
+
+    def _sector_page(self, call: Call, key_of: KeyOf) -> SimulatedReply:
+        """ka20002. The sector's code alone decides: mrkt_tp is ignored, as the real server does."""
+        exchange, position = EXCHANGES.get(call.fields["stex_tp"]), call.position
+        if exchange is None or position is None:
+            return refuse(call.api_id, refuse_malformed("stex_tp"), "malformed")
+        rest = len(self.market.members(call.sector, exchange)) - (position.page - 1) * PAGE
+        return SimulatedReply(
+            call.api_id,
+            list_name="inds_stkpc",
+            rows=self.market.page(call.sector, exchange, position.page, self.clock.moments()),
+            count=min(PAGE, max(0, rest)),
+            next_key=key_of(PagePosition(position.walk, position.page + 1)) if rest > PAGE else None,
+        )
+
+    def _daily_bars(self, call: Call, key_of: KeyOf) -> SimulatedReply:
+        """ka10081: the days of one listing up to base_dt, newest first."""
+        symbol, _, suffix = call.symbol.partition("_")
+        listing, exchange = self.market.listings.get(symbol), _EXCHANGE_OF.get(suffix)
+        if listing is None or exchange is None or (exchange is Exchange.NXT and not listing.is_on_nxt):
+            return refuse(call.api_id, UNKNOWN_SYMBOL, "unknown_symbol")
+        newest, adjusted = _ordinal(call.fields["base_dt"]), call.fields["upd_stkpc_tp"] == "1"
+        if newest is None or call.position is None:
+            return refuse(call.api_id, refuse_malformed("base_dt"), "malformed")
+        bars = history.bars(
+            self.market, listing, exchange, newest=newest, adjusted=adjusted, now=self.clock.moments()
+        )
+        rows, more = history.page(bars, call.position.page)
+        return SimulatedReply(
+            call.api_id,
+            fields={"stk_cd": call.symbol},
+            list_name="stk_dt_pole_chart_qry",
+            rows=f"[{','.join(rows)}]".encode(),
+            count=len(rows),
+            next_key=key_of(PagePosition(call.position.walk, call.position.page + 1)) if more else None,
+        )
+
+    def _sector_list(self, call: Call) -> SimulatedReply:
+        """ka10101: the sectors of a market, in one page."""
+        market_code = call.fields["mrkt_tp"]
+        board = _BOARDS.get(market_code)
+        rows = [
+            {"marketCode": market_code, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
+            for sector in self.sectors.values()
+            if sector.market is board
+        ]
+        return SimulatedReply(call.api_id, list_name="list", rows=_encode(rows), count=len(rows))
+
+    def _all_indices(self, call: Call) -> SimulatedReply:
+        """ka20003: every sector of a board in one line each; worked out once a moment."""
+        moments = self.clock.moments()
+        cached = self._indices.get(call.sector)
+        if cached is None or cached[0] != moments:
+            board = {"001": Board.KOSPI, "101": Board.KOSDAQ}.get(call.sector)
+            lines = [
+                self._index(sector, moments) for sector in self.sectors.values() if sector.market is board
+            ]
+            cached = self._indices[call.sector] = moments, _encode(lines)
+        return SimulatedReply(
+            call.api_id, list_name="all_inds_idex", rows=cached[1], count=cached[1].count(b"stk_cd")
+        )
+
+    def _index(self, sector: Sector, moments: Moments) -> dict[str, str]:
+        members = self.market.members(sector.code, Exchange.KRX)
+        return _index_line(sector, members, [self.market.quote(listing, moments) for listing in members])
+
+
+def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[SimulatedQuote]) -> dict[str, str]:
+    """An index that weighs its members by value, 1,000.00 at their bases; its size is what it is asked for."""
+    weighed = [
+        (listing.shares * quote.base, listing.shares * quote.price)
+        for listing, quote in zip(members, quotes, strict=True)
+    ]
+    base, value = sum(pair[0] for pair in weighed) or 1, sum(pair[1] for pair in weighed) or 1
+    level = 100_000 * value // base
+    signs = Counter(sign(quote) for quote in quotes)
+    return {
+        "stk_cd": sector.code,
+        "stk_nm": sector.name_ko,
+        "cur_prc": f"{'+' if value > base else '-' if value < base else ''}{level / 100:.2f}",
+        "pre_sig": "2" if value > base else "5" if value < base else "3",
+        "pred_pre": f"{(level - 100_000) / 100:+.2f}",
+        "flu_rt": percent(value - base, base),
+        "trde_qty": str(sum(quote.volume for quote in quotes) // 1_000),
+        "trde_prica": str(sum(quote.volume * quote.price for quote in quotes) // 1_000_000),
+        "upl": str(signs["1"]),
+        "rising": str(signs["1"] + signs["2"]),
+        "stdns": str(signs["3"]),
+        "fall": str(signs["4"] + signs["5"]),
+        "lst": str(signs["4"]),
+        "flo_stk_num": str(len(quotes)),
+    }
+
+
+def _encode(rows: list[dict[str, str]]) -> bytes:
+    return dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _ordinal(text: str) -> int | None:
+    """A date as YYYYMMDD; None for anything else."""
+    try:
+        return datetime.strptime(text, "%Y%m%d").toordinal()  # noqa: DTZ007 - a date without a time
+    except ValueError:
+        return None

@@ -1,0 +1,47 @@
+"""The rate limit in front of the data calls: for each (app key, api-id), and for each key in total."""
+
+from kiwoom_simulator.options import Options
+from kiwoom_simulator.server.protocol import ApiRefusal, refuse_throttled, refuse_total_throttled
+from kiwoom_simulator.server.quota import Bucket, Window
+
+_TOTAL = ""
+"""Stands where an api-id stands in the windows that count all of them."""
+
+
+class RateLimit:
+    """Judges each arrival; what it refuses it refuses with the texts of the real one."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._limit = options.requests_per_second
+        self._windows: dict[tuple[str, str], Window] = {}
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+
+    def refusal(self, app_key: str, api_id: str, arrived: float) -> ApiRefusal | None:
+        """Why a request is refused that arrived at this instant; None if it may pass."""
+        status = self._options.throttle_status
+        if not self._admits(app_key, api_id, arrived):
+            return refuse_throttled(api_id, self._limit, status)
+        if not self._window(app_key, _TOTAL, self._options.total).admits(arrived):
+            return refuse_total_throttled(self._options.total, status)
+        return None
+
+    def peaks(self) -> list[tuple[str, str, int]]:
+        """App key, api-id ("" for all) and the most arrivals that any one second has seen."""
+        return [(app_key, api_id, window.peak) for (app_key, api_id), window in sorted(self._windows.items())]
+
+    def _admits(self, app_key: str, api_id: str, arrived: float) -> bool:
+        """By the window, or by the bucket if there is a burst; the window then only counts."""
+        burst = self._options.burst
+        window = self._window(app_key, api_id, self._limit if burst is None else 0)
+        fits = window.admits(arrived)
+        if burst is None or not self._limit:
+            return fits
+        bucket = self._buckets.setdefault((app_key, api_id), Bucket(self._limit, burst))
+        return bucket.admits(arrived)
+
+    def _window(self, app_key: str, api_id: str, limit: int) -> Window:
+        window = self._windows.get((app_key, api_id))
+        if window is None:
+            window = self._windows[app_key, api_id] = Window(limit, self._options.count_refused)
+        return window

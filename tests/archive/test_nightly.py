@@ -1,0 +1,174 @@
+"""What the daemon does with old days at night."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector import config
+from collector.archive.restore import restore
+from collector.archive.write import archive
+from collector.cli.archive_job import make_archive_job, prover
+from collector.cli.context import CliContext
+from collector.config import Environment
+from collector.daemon import Timetable
+from collector.db.dsn import Dsn
+from collector.model import KST
+from collector.secret import Secret
+from tests.support.archive_harness import DAY, fill, opened, rows_of
+from tests.support.bar_histories import CALENDAR
+from tests.support.harness import execute, fetch, url
+
+CONFIG = "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\ndatabase:\n  archive_after_days: 30\n"
+NOTHING: dict[str, Any] = {"schedules": (), "calendar": CALENDAR, "targets": {}}
+
+
+def found(address: Dsn, folder: Path) -> CliContext:
+    """The world of a daemon whose DATABASE_URL was in the environment itself."""
+    path = folder / "collector.yaml"
+    path.write_text(CONFIG)
+    return CliContext(Environment(database_url=Secret(url(address))), config.load(path))
+
+
+@pytest.mark.parametrize(
+    ("days", "now", "before"),
+    [
+        pytest.param(30, datetime(2026, 11, 20, 0, 5, tzinfo=KST), date(2026, 10, 21), id="after midnight"),
+        pytest.param(
+            1, datetime(2026, 11, 20, 5, 59, tzinfo=KST), date(2026, 11, 19), id="until the morning"
+        ),
+        pytest.param(
+            1, datetime(2026, 11, 22, 0, 5, tzinfo=KST), date(2026, 11, 20), id="not what is on show"
+        ),
+        pytest.param(30, datetime(2026, 11, 20, 6, 0, tzinfo=KST), None, id="not by day"),
+        pytest.param(0, datetime(2026, 11, 20, 0, 5, tzinfo=KST), None, id="never"),
+    ],
+)
+def test_old_days_are_archived_at_night(days: int, now: datetime, before: date | None) -> None:
+    assert Timetable(**NOTHING, archive_after_days=days).archivable(now) == before
+
+
+async def test_a_night_moves_the_days_that_are_old_enough(
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database)
+    with capture_logs() as logs:
+        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+    assert await rows_of(database) == []
+    assert [line["event"] for line in logs] == ["archive.output"] * 2
+    assert (tmp_path / "home" / "archive" / "snapshot" / f"date={DAY}" / "KRX.parquet").is_file()
+
+
+async def test_a_night_leaves_days_alone_that_were_brought_back(
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database)
+    await execute(
+        database,
+        "INSERT INTO collector.archive (day, exchange, file, rows, bytes, digest, restored_at)"
+        " VALUES ($1, 'KRX', '/x', 1, 1, '', now())",
+        DAY,
+    )
+    before = await rows_of(database)
+    await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+    assert await rows_of(database) == before
+
+
+async def test_a_night_that_fails_says_why(
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").touch()
+    await fill(database)
+    with capture_logs() as logs:
+        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+    [line] = logs
+    assert (line["event"], line["code"]) == ("archive.failed", 2)
+    assert "home/archive cannot be written: Not a directory" in line["reason"]
+
+
+async def test_a_night_without_a_process_to_be_had_says_why_and_ends_nothing(
+    database: Dsn, tmp_path: Path
+) -> None:
+    too_long = replace(found(database, tmp_path), config=config.parse(CONFIG.encode(), "x" * 200_000))
+    with capture_logs() as logs:
+        await make_archive_job(too_long)(date(2026, 11, 20))
+    [line] = logs
+    assert (line["event"], line["reason"]) == ("archive.failed", "it does not start: Argument list too long")
+
+
+@pytest.fixture
+async def archived(database: Dsn, tmp_path: Path) -> Path:
+    """A day that is in files and was brought back; where its file of KRX is."""
+    await fill(database)
+    async with opened(database) as held:
+        filed = await archive(held, DAY, tmp_path)
+        await restore(held, DAY, [file.path for file in filed])
+    return next(file.path for file in filed if file.exchange == "KRX")
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x55
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
+    "untouched": (lambda path: None, None),
+    "moved away": (lambda path: path.rename(path.with_suffix(".away")), "is not there"),
+    "cut off": (_cut, "parquet"),
+    "a byte": (_flip, "parquet"),
+    "empty": (lambda path: path.write_bytes(b""), "parquet"),
+    "another day's": (lambda path: None, "holds rows of"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
+    database: Dsn, tmp_path: Path, archived: Path, damage: str
+) -> None:
+    noted = await fetch(database, "SELECT file, digest FROM archive ORDER BY exchange")
+    spoil, reason = DAMAGES[damage]
+    spoil(archived)
+    day = date(2026, 11, 18) if damage == "another day's" else DAY
+    prove = prover(found(database, tmp_path))
+    said = await prove(day, [(Path(file), digest) for file, digest in noted])
+    assert (said == "") if reason is None else (reason in said)
+
+
+async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database, date(2026, 11, 18), DAY)
+    await execute(database, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
+    with capture_logs() as logs:
+        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+    assert [line["event"] for line in logs] == ["archive.output"] * 2 + ["archive.failed"]
+    assert "2026-11-18 stays in the database" in logs[-1]["reason"]
+    assert "view mine depends on" in logs[-1]["reason"]
+    days = await fetch(database, "SELECT DISTINCT (slot + INTERVAL '9 hours')::date FROM snapshot")
+    assert days == [(date(2026, 11, 18),)]
+
+
+async def test_nothing_is_archived_while_a_walk_of_the_future_is_stored(
+    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
+    await fill(database)
+    before = await rows_of(database)
+    await execute(database, "UPDATE collector.walk SET received_at = clock_timestamp() + INTERVAL '2 days'")
+    with capture_logs() as logs:
+        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+    assert "2 days in the future" in logs[-1]["reason"]
+    assert await rows_of(database) == before

@@ -1,0 +1,93 @@
+"""docs/faults.md answers for every fault of the catalogue: each has its line, and each proof that is named exists."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import permutations, product
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = {"N": 24, "C": 22, "D": 18, "O": 18, "X": 20}
+"""How many faults of each kind there are."""
+
+_PROOF = re.compile(r"`(tests/[a-z0-9_/]+\.py)(?:::(test_\w+)(?:\[([^\]`]+)\])?)?`")
+_NOT_OURS = "does not apply: "
+
+
+class Line(NamedTuple):
+    id: str
+    fault: str
+    behaviour: str
+    proof: str
+
+
+def lines() -> list[Line]:
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([NCDOX]\d+) \|(.*)\|$", text, re.MULTILINE)
+    return [Line(name, *(cell.strip() for cell in rest.split(" | "))) for name, rest in rows]
+
+
+def test_every_fault_has_one_line_in_the_order_of_the_catalogue() -> None:
+    expected = [f"{kind}{number}" for kind, count in CATALOGUE.items() for number in range(1, count + 1)]
+    assert [line.id for line in lines()] == expected
+
+
+@pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
+def test_every_line_is_told_whole_with_a_proof_or_a_reason(line: Line) -> None:
+    assert line.fault
+    assert line.behaviour
+    assert _PROOF.search(line.proof) or len(line.proof.removeprefix(_NOT_OURS)) > 40
+    assert not re.sub(_PROOF, "", line.proof).count("tests/"), "a name that no proof has"
+
+
+@pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
+def test_every_proof_that_is_named_exists(line: Line) -> None:
+    _exist(line.proof)
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/threat-model.md"])
+def test_every_proof_that_a_page_on_security_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.sub(_PROOF, "", text).count("tests/"), "a name that no proof has"
+    _exist(text)
+
+
+def _exist(text: str) -> None:
+    for path, name, case in _PROOF.findall(text):
+        if not name:  # a scenario of the torture, which has no names inside
+            assert path.startswith("tests/torture/")
+            assert (ROOT / path).is_file(), path
+            continue
+        test = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name, None)
+        assert callable(test), f"{path} has no {name}"
+        assert not case or case in set(cases(test)), f"{name} has no case {case}"
+
+
+def cases(test: object) -> Iterator[str]:
+    """The ids of a test that is run once for each of several values, and of any of its marks alone."""
+    marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    alone = [list(ids(*mark.args, **mark.kwargs)) for mark in marks]
+    for some in alone:
+        yield from some
+    for order in permutations(alone):
+        yield from map("-".join, product(*order))
+
+
+def ids(names: object, values: object, *, ids: object = None, **_: object) -> Iterator[str]:
+    """The ids that pytest gives to the values of one mark, as far as they can be told without asking it."""
+    values = list(values)  # type: ignore[call-overload]
+    given = list(ids) if ids is not None and not callable(ids) else [None] * len(values)
+    for value, told in zip(values, given, strict=True):
+        if isinstance(told, str):
+            yield told
+        elif getattr(value, "id", None) is not None:
+            yield value.id
+        elif callable(ids):
+            yield str(ids(value))
+        else:
+            inner = getattr(value, "values", value)
+            parts = inner if isinstance(inner, tuple) and not isinstance(inner, str) else (inner,)
+            yield "-".join(map(str, parts))

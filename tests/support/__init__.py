@@ -1,0 +1,1 @@
+"""Helpers of the tests: servers, proxies, clocks, harnesses, stand-ins."""

@@ -1,0 +1,115 @@
+"""The daemon as a process: started, spoken to by signals, its log read line by line."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.support.daemon_parts import url
+
+CONFIG = """
+api: {{base_url: {simulator}, requests_per_second: {quota}, timeout: 5s}}
+universes:
+  some:
+    - {{market: KOSPI, sectors: {sectors}, exchanges: [KRX]}}
+schedules:
+  today: {{universe: some, at: "00:00", days: all, grace: 1d}}
+"""
+"""Its slot has been today, and may still run: a sweep begins whenever the daemon does."""
+
+
+class Running:
+    """A process and what it said so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict] = []
+        self.text = ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def events(self, name: str) -> list[dict]:
+        return [line for line in self.lines if line.get("event") == name]
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    async def said(self, name: str, *, times: int = 1, seconds: float = 120.0) -> dict:
+        """Wait until an event is in the log; AssertionError if the process ends without it."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self.events(name)) < times:
+                    assert await self.read(), f"ended without {name}: {self.text[-2000:]}"
+        except TimeoutError:
+            raise AssertionError(f"no {name} in {seconds} s: {self.text[-2000:]}") from None
+        return self.events(name)[times - 1]
+
+    async def read(self) -> bool:
+        """Take in one more line; False at the end."""
+        assert self.process.stderr
+        raw = (await self.process.stderr.readline()).decode()
+        self.text += raw
+        if raw.startswith("{"):
+            self.lines.append(json.loads(raw))
+        return bool(raw)
+
+    async def ended(self, *, seconds: float = 120.0) -> int:
+        """Its exit status."""
+        async with asyncio.timeout(seconds):
+            while await self.read():
+                pass
+            return await self.process.wait()
+
+    async def stopped(self) -> tuple[int, float]:
+        """Tell it to stop: its exit status, and how many seconds it took."""
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        return await self.ended(), time.monotonic() - began
+
+
+def write(
+    folder: Path, simulator: str, *, sectors: Sequence[str] = ("005", "006"), quota: int = 0, more: str = ""
+) -> Path:
+    """A configuration in a file."""
+    path = folder / "collector.yaml"
+    listed = "[" + ", ".join(sectors) + "]"
+    path.write_text(CONFIG.format(simulator=simulator, sectors=listed, quota=quota) + more)
+    return path
+
+
+@asynccontextmanager
+async def started(
+    config: Path, database, *arguments: str, before: Sequence[str] = (), **environment: str | None
+) -> AsyncIterator[Running]:
+    """`collector daemon` on a configuration; killed at the end of the block if it still runs.
+
+    A variable of the environment that is None is taken away.
+    """
+    keys = {
+        "KIWOOM_APP_KEY": "an app key",
+        "KIWOOM_SECRET_KEY": "a secret key",
+        "DATABASE_URL": url(database),
+    }
+    given = {**os.environ, **keys, **environment}
+    process = await asyncio.create_subprocess_exec(
+        *before,
+        *(sys.executable, "-m", "collector", "daemon", "--config", config, *arguments),
+        env={name: value for name, value in given.items() if value is not None},
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

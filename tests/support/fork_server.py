@@ -1,0 +1,72 @@
+"""Starts commands by forking from a process that has imported them: a tenth of the time of a start from nothing.
+
+What is started is a process like any other, with its own arguments, environment, folder and output. Orders come in
+on stdin, a JSON object a line; who was born and who has died goes out on stdout, a JSON object a line.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, NoReturn
+
+from collector.cli.early_signals import prepare_daemon
+from collector.cli.main import VERBS, main
+
+
+def serve() -> None:
+    for module in (*(place.partition(":")[0] for place in VERBS.values()), "collector.kiwoom.transport"):
+        import_module(module)
+    signal.signal(signal.SIGCHLD, lambda *_: bury())
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            become(**order)
+        say(born=pid, out=order["out"])
+
+
+def bury() -> None:
+    """Tell of everybody who has died."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        say(died=pid, code=os.waitstatus_to_exitcode(status))
+
+
+def say(**facts: object) -> None:
+    os.write(1, json.dumps(facts).encode() + b"\n")
+
+
+def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
+    """The command, from here on."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
+        os.dup2(os.open(path, flags), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["collector", *arguments]
+    if arguments[:1] == ["daemon"]:
+        prepare_daemon()
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:  # noqa: BLE001 - as the interpreter itself would end it
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":
+    serve()
