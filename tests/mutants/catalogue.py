@@ -90,7 +90,7 @@ STORING = (
     ),
     Mutant(
         "the bar of a backfill stands beside the snapshot's",
-        "migrations/0005_questions.sql",
+        "migrations/0001_initial.sql",
         "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date",
         "SELECT FROM collector.closing AS c WHERE c.target = m.target AND c.trading_date = b.trading_date AND false",
         (
@@ -585,7 +585,7 @@ SURVIVORS = (
     ),
     Mutant(
         "quarantine is kept for ever",
-        "migrations/0010_retention.sql",
+        "migrations/0001_initial.sql",
         "    DELETE FROM collector.quarantine\n"
         "    WHERE slot >= day::timestamp AT TIME ZONE INTERVAL '9 hours'\n"
         "      AND slot < (day + 1)::timestamp AT TIME ZONE INTERVAL '9 hours';\n",
