@@ -18,7 +18,7 @@ LIMIT = 40.0
 """Seconds: ten of silence until the server asks, three times five until it gives up, and some."""
 CLIENT = f"""
 import asyncio
-from collector.db import Address, connect
+from collector.db import Dsn, connect
 
 async def rows():
     yield (1,)
@@ -27,7 +27,7 @@ async def rows():
     await asyncio.sleep(600)
 
 async def main():
-    address = Address(host="{HERE}", database="postgres", user="postgres", sslmode="disable")
+    address = Dsn(host="{HERE}", database="postgres", user="postgres", sslmode="disable")
     async with connect(address, statement_timeout=5) as connection, connection.transaction():
         await connection.execute("LOCK TABLE t IN EXCLUSIVE MODE")
         await connection.copy_records_to_table("t", records=rows())
