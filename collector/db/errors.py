@@ -1,4 +1,4 @@
-"""What a failure of the database means: the driver's errors become ours here and go no further."""
+"""Translates driver errors into StoreError, with reason, hint and kind; none leaves `collector.db`."""
 
 import asyncio
 import errno
@@ -34,7 +34,7 @@ DRIVER_ERRORS = (
     OSError,
     EOFError,
 )
-"""Everything the driver raises, and what the socket under it raises. A TimeoutError is an OSError."""
+"""All errors of the driver and of its socket. A TimeoutError is an OSError."""
 
 DROP_REFUSED = (
     asyncpg.DependentObjectsStillExistError,
@@ -43,7 +43,7 @@ DROP_REFUSED = (
     asyncpg.ObjectInUseError,
     asyncpg.RaiseError,
 )
-"""The errors that keep one partition from being dropped, and no other partition."""
+"""Errors refusing to drop one partition; other partitions are not affected."""
 
 POOLER_HINT = "add ?pgbouncer=true to DATABASE_URL (&pgbouncer=true after other parameters)"
 OWN_DATABASE = (
@@ -53,7 +53,7 @@ OWN_DATABASE = (
 
 
 class _Meaning(NamedTuple):
-    """The reason, what to do about it, and the kind."""
+    """The reason, the advice, and the kind of an error."""
 
     reason: str
     hint: str
@@ -123,7 +123,7 @@ _LATE = _Meaning(
     "no answer in time", "see whether the server still runs and the network is up", StoreFailure.TIMEOUT
 )
 
-# PgBouncer's and Odyssey's own words, which are in English whatever the server speaks.
+# Messages of PgBouncer and Odyssey. They are English for a server of any language.
 _POOLER_WORDS = re.compile(
     r"unsupported startup parameter|unknown startup parameter|pgbouncer", re.IGNORECASE
 )
@@ -132,23 +132,23 @@ _OWNER = re.compile(r"must be owner of (schema|table|view|relation|sequence|func
 
 
 def is_refusal(error: StoreError) -> bool:
-    """Whether the server answered and let nobody in, so that waiting will not help."""
+    """Returns True if the server answered and refused the login, so waiting does not help."""
     return error.kind in (StoreFailure.LOGIN_REFUSED, StoreFailure.POOLER)
 
 
 def describe_refusal(error: asyncpg.PostgresError) -> str:
-    """The server's message, with the first line of its detail."""
+    """Returns the server's message with the first line of its detail."""
     detail = (getattr(error, "detail", None) or "").partition("\n")[0]
     return ": ".join(part for part in (str(error.args[0]), detail) if part)
 
 
 @asynccontextmanager
 async def translate_errors(what: str, address: Dsn, *, timeout: float) -> AsyncIterator[None]:
-    """Bound a conversation with the database and turn its failure into one StoreError.
+    """Limits the time of a block and turns its failure into one StoreError.
 
-    `what` opens the message ("storing KOSPI/001/KRX"); `timeout` is in seconds and for the whole block,
-    because the driver's own limits do not hold in COPY. Cancelling stays cancelling, even where the driver
-    replaces the CancelledError by a complaint about its state.
+    `what` opens the message ("storing KOSPI/001/KRX"); `timeout` counts in seconds for the whole block,
+    because the driver's own limits do not hold in COPY. A cancellation stays a cancellation, even if the
+    driver replaces the CancelledError by a complaint about its state.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -169,7 +169,7 @@ def _late(timeout: float) -> _Meaning:
 
 
 def _meaning(error: BaseException, address: Dsn) -> _Meaning:
-    """The reason and what to do, from the first in the chain of causes that tells more than "broken off"."""
+    """Returns reason and advice of the first error in the chain of causes with more to say than "broken off"."""
     for cause in _chain(error):
         if isinstance(cause, asyncpg.PostgresError):
             return _state(cause, address)
@@ -212,7 +212,7 @@ def _fill_in(meaning: _Meaning, address: Dsn, message: str) -> _Meaning:
 
 
 def _explain_denied(message: str, address: Dsn) -> _Meaning:
-    """The statement that gives the right which the server's message names, as far as it names one."""
+    """Returns a hint with the statement to grant the missing right, if the server's message names the object."""
     role, hint = _identifier(address.user), "grant it, or let the owner run `collector migrate`"
     if match := _DENIED.search(message):
         hint = f"let its owner or a superuser run: {_grant(match[1], match[2], role)}"

@@ -30,7 +30,7 @@ def test_a_number_that_somebody_else_has_by_now_does_not_deceive():
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
 def test_a_container_of_the_same_name_and_its_host_know_nothing_of_each_others_numbers():
     apart = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c")
-    ask = "from collector.db.process_token import is_gone, new_name; print(new_name(), is_gone({!r}))"
+    ask = "from collector.db.process_token import is_dead, new_process_token; print(new_process_token(), is_dead({!r}))"
     name, ours_is_gone = subprocess.run(
         [*apart, ask.format(new_process_token())], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -51,18 +51,18 @@ def test_of_others_nothing_is_known(name):
 APART = """
 import os, subprocess, sys
 from pathlib import Path
-from collector.db.process_token import is_gone, new_name
-one = [sys.executable, "-c", "from collector.db.process_token import new_name; print(new_name(), flush=True); input()"]
+from collector.db.process_token import is_dead, new_process_token
+one = [sys.executable, "-c", "from collector.db.process_token import new_process_token; print(new_process_token(), flush=True); input()"]
 other = subprocess.Popen(one, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 name = other.stdout.readline().strip()
-new_name()  # what it imports for that is out of reach later
+new_process_token()  # what it imports for that is out of reach later
 if sys.argv[1] == "ended":
     other.communicate("\\n")
 subprocess.run(["mount", "-o", "remount,hidepid=2", "/proc"], check=True)
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
-print(is_gone(name), Path("/proc", str(other.pid)).exists(), flush=True)
+print(is_dead(name), Path("/proc", str(other.pid)).exists(), flush=True)
 os._exit(0)
 """
 

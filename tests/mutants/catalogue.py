@@ -49,7 +49,7 @@ STORING = (
     Mutant(
         "the rows of the suspect walk stay under the better one",
         "collector/db/snapshots.py",
-        "                await connection.execute(_CLEAR, reading.slot, target)\n",
+        "                await connection.execute(_DELETE_ROWS, reading.slot, target)\n",
         "",
         ("tests/db/test_snapshots.py::test_an_end_gives_way_only_to_a_better_one",),
     ),
