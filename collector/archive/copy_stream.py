@@ -1,8 +1,8 @@
-"""Rows as COPY (binary) carries them, to columns and back.
+"""Converts rows between COPY (binary) and columns.
 
-Every value has a fixed width and none is NULL, so each byte of a value stands at the same place in every row.
-A column is therefore a handful of slices with the row's length as their step, which run in C: a quarter of a
-microsecond a row, with nothing but bytes.
+Every value has a fixed width and none is NULL, so each byte of a value has the same offset in every row. A
+column is a few slices with the row's length as step. They run in C and take a quarter of a microsecond a row
+(docs/decisions/0010).
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,13 @@ FIELDS = {
     "low": 4,
     "position": 2,
 }
-"""The columns of collector.snapshot in the order of the stream, with their bytes. Times are microseconds since 2000."""
+"""Columns of collector.snapshot in stream order, with their bytes. Times are microseconds since 2000."""
 ROW = 2 + sum(4 + width for width in FIELDS.values())
 HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TAIL = b"\xff\xff"
 
 _CHUNK = 2048
-"""Rows at a time: what is read and written with steps should stay in the processor's cache."""
+"""Rows at a time: a chunk fits the processor's cache, since strided reads and writes are slow beyond it."""
 _STARTS = [2 + 4 * index + before for index, before in enumerate(accumulate(FIELDS.values(), initial=0), 1)]
 _PLACES = list(zip(FIELDS, FIELDS.values(), _STARTS, strict=False))
 _EMPTY = Struct(">h").pack(len(FIELDS)) + b"".join(
@@ -38,13 +38,13 @@ _EMPTY = Struct(">h").pack(len(FIELDS)) + b"".join(
 )
 
 Columns = dict[str, bytearray]
-"""Each column's values one after another, in the byte order of every machine of today: the least byte first."""
+"""The values of each column, one after another, in little-endian order like every current machine."""
 
 
 class Splitter:
-    """Takes the stream in pieces as they come; `columns` grows by the rows that are whole.
+    """Splits a stream, fed in pieces, into columns; `columns` grows by whole rows.
 
-    ValueError: this is no such stream, or it was broken off.
+    ValueError if the stream is malformed or broken off.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Splitter:
         self._begun = False
 
     def feed(self, piece: bytes) -> None:
-        """Small pieces are gathered: to split few rows takes as long as to split many."""
+        """Adds a piece. Small pieces are collected first: splitting few rows takes as long as splitting many."""
         self._pieces.append(piece)
         self._held += len(piece)
         if self._held >= _CHUNK * ROW:
@@ -79,7 +79,7 @@ class Splitter:
             self._split(rest[first : min(first + _CHUNK * ROW, start + whole * ROW)])
 
     def end(self) -> None:
-        """Nothing more comes: the stream must have been whole."""
+        """Ends the stream; ValueError if it is incomplete."""
         self._split_pieces()
         if self._rest != TAIL:
             raise ValueError("the stream of COPY (binary) was broken off")
@@ -95,7 +95,7 @@ class Splitter:
 
 
 def interleave_columns(columns: Mapping[str, memoryview], count: int) -> Iterator[bytes]:
-    """The stream of `count` rows, in pieces."""
+    """Yields the stream of `count` rows in pieces."""
     yield HEAD
     for first in range(0, count, _CHUNK):
         rows = min(_CHUNK, count - first)

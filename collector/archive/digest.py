@@ -1,4 +1,4 @@
-"""A digest of rows that does not depend on how they are cut into batches, nor on the database they come from."""
+"""Computes a digest of rows, independent of their batches and of the database they come from."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from collector.archive.copy_stream import FIELDS
 
 
 class Digest:
-    """Takes rows in the order of the file; a column's bytes go into a hash of their own."""
+    """Digests rows in the order of the file; each column has its own hash."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -1,7 +1,7 @@
-"""Files back into the database: proved whole first, then loaded as the rows lay before, in one transaction.
+"""Restores files into the database: proves them whole first, then loads the rows in one transaction.
 
-The day's partition is filled in the order of slots, which is what its BRIN lives on; the files, sorted by
-listing, are read once for every half a million rows of that.
+The partition is filled in the order of slots, since its BRIN depends on it. The files are sorted by listing,
+so they are read once for every half a million rows.
 """
 
 from collections import Counter
@@ -27,18 +27,24 @@ from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
 MOST = 500_000
-"""Rows that are sorted at once."""
+"""Rows sorted at once."""
 
+# The source of the data in this database.
 _ORIGIN = "SELECT kind FROM collector.origin"
+# The ids of a file's listings in the order of the file; NULL for an unknown one.
 _LISTINGS = """
 SELECT l.id
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS f (symbol, name, place)
 LEFT JOIN collector.listing AS l USING (symbol, name)
 ORDER BY f.place
 """
+# Creates a table for the day, if there is none; true if it is new.
 _OPEN = "SELECT collector.open_day($1)"
+# Attaches the new table as a partition; this builds its indexes at once.
 _ATTACH = "SELECT collector.attach_day($1)"
+# Summarises and analyses the day's index (docs/decisions/0002).
 _TEND = "SELECT collector.tend_day($1)"
+# Records the restore. An existing record keeps its path and digest, so the files stay known.
 _NOTE = """
 INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest, restored_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
@@ -49,7 +55,7 @@ SET restored_at = clock_timestamp()
 
 @dataclass(frozen=True)
 class RestoredDay:
-    """What became of one file's rows; `was_there`: they were in the database, and nothing was done."""
+    """The result for one file; `was_there` means its rows were in the database, and nothing was done."""
 
     path: Path
     day: date
@@ -61,7 +67,7 @@ class RestoredDay:
 async def restore(
     database: Database, day: date, paths: Sequence[Path], *, most: int = MOST
 ) -> list[RestoredDay]:
-    """Bring a day back from all its files, which stay. ArchiveError: nothing was changed, and why."""
+    """Restores a day from all its files; the files stay. ArchiveError with the reason if nothing was changed."""
     opened = [ArchiveFile(path) for path in paths]
     names = {item.path: item.verify() for item in opened}
     async with database.transaction(f"restoring {day}", timeout=LONGEST) as connection:
@@ -94,7 +100,7 @@ async def restore(
 
 
 async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDay]) -> bool:
-    """Whether the database has the day. ArchiveError if it has a part of it, or more."""
+    """Returns True if the database has the day; ArchiveError if it has a part of it, or more."""
     row_count = await connection.fetchval(COUNT, *bounds(day))
     known = sum(stored_day.rows for stored_day in stored)
     if row_count not in (0, known):
@@ -107,7 +113,7 @@ async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDa
 async def _refuse_foreign(
     connection: Connection, opened: Sequence[ArchiveFile], stored: Mapping[str, StoredDay]
 ) -> None:
-    """ArchiveError unless these are the files of the very rows that this database's ledger tells of."""
+    """Raises ArchiveError unless these files hold exactly the rows of this database's ledger."""
     origin = await connection.fetchval(_ORIGIN)
     for archive_file in opened:
         facts, known = archive_file.facts, stored.get(archive_file.facts.exchange)
@@ -138,7 +144,7 @@ def _note(opened: ArchiveFile) -> tuple[date, str, str, int, int, str]:
 async def _load(
     connection: Connection, opened: ArchiveFile, names: Names, stored: StoredDay, *, frozen: bool, most: int
 ) -> None:
-    """Load one file. The rows are those that `verified` has seen."""
+    """Loads one file, after `ArchiveFile.verify` has checked its rows."""
     symbols, titles = map(list, zip(*names.listings, strict=True))
     result = await connection.fetch(_LISTINGS, symbols, titles)
     ids = pa.array([line["id"] for line in result], pa.int32())
@@ -160,7 +166,7 @@ async def _load(
 
 
 def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
-    """The day's slots, first and last, in stretches of about so many rows."""
+    """Splits the day's slots into ranges (first, last) of about `most` rows."""
     rows = Counter[int]()
     for walk in sorted(stored.walks, key=lambda walk: walk.slot):
         rows[ticks(walk.slot)] += walk.rows
@@ -168,7 +174,7 @@ def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
 
 
 def _between(opened: ArchiveFile, first: int, last: int) -> Table:
-    """The rows of these slots, in the order in which they were collected."""
+    """Returns the rows of these slots, in the order of their collection."""
     parts = []
     for _, rows in opened.rows(ArchiveReader(opened.facts.targets)):
         slot = rows["slot"]
@@ -179,7 +185,7 @@ def _between(opened: ArchiveFile, first: int, last: int) -> Table:
 
 
 def _key(rows: Table, first: int) -> Array:
-    """One integer that sorts by slot, target and position: seconds of a day, 15 bits and 15 bits."""
+    """Returns an integer sorting by slot, target, position: seconds of a day, 15 bits, 15 bits."""
     second = pc.divide(pc.subtract(rows["slot"], first), 1_000_000)
     walk = pc.add(pc.multiply(second, 1 << 15), rows["target"].cast(pa.int64()))
     return pc.add(pc.multiply(walk, 1 << 15), rows["position"].cast(pa.int64())).combine_chunks()
