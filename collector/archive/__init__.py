@@ -12,6 +12,6 @@ try:
     import pyarrow  # noqa: F401 - the message is given here once, for all modules below
 except ImportError:
     raise ConfigError(
-        "Parquet files need the package pyarrow, which is not installed",
+        "Parquet files need the package pyarrow; it is not installed",
         hint="pip install pyarrow",
     ) from None

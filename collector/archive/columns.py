@@ -148,14 +148,14 @@ class Walks:
         slot = pc.index_in(rows["slot"], value_set=self._slots)
         known = pc.and_(pc.is_valid(slot), pc.less(rows["target"], self._targets))
         if not pc.all(known, min_count=0).as_py():
-            raise ValueError("a row belongs to no walk of the ledger")
+            raise ValueError("a row has no walk in the ledger")
         walk_ids = pc.add(pc.multiply(slot.cast(pa.int64()), self._targets), rows["target"].cast(pa.int64()))
         inside = pc.and_(
             pc.less_equal(rows["position"].cast(pa.int32()), self._rows.take(walk_ids)),
             pc.greater(rows["position"], 0),
         )
         if not pc.all(inside, min_count=0).as_py():
-            raise ValueError("a walk has more rows than the ledger says")
+            raise ValueError("a walk has more rows than in the ledger")
         return walk_ids
 
     def receipt_times(self, rows: Table, numbers: Array) -> Array:
@@ -292,7 +292,7 @@ class ArchiveReader:
 
     def _target(self, pair: tuple[str, str]) -> int:
         if pair not in self._targets:
-            raise ValueError(f"a row belongs to {'/'.join(pair)}, which is not among the file's targets")
+            raise ValueError(f"a row belongs to {'/'.join(pair)}, a target missing in the file's metadata")
         return self._targets[pair]
 
 

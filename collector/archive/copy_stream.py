@@ -71,7 +71,7 @@ class Splitter:
                 self._rest = rest
                 return
             if not rest.startswith(HEAD):
-                raise ValueError("this is no stream of COPY (binary)")
+                raise ValueError("this is not a stream of COPY (binary)")
             start, self._begun = len(HEAD), True
         whole = (len(rest) - start) // ROW
         self._rest = rest[start + whole * ROW :]

@@ -83,7 +83,7 @@ def refuse_another(opened: ArchiveFile, day: date, digest: str | None) -> None:
         raise ArchiveError(f"{opened.path} holds rows of {facts.day}, not of {day}")
     if digest not in (None, facts.digest):
         raise ArchiveError(
-            f"{opened.path} holds other rows of {day} than were archived from this database",
+            f"{opened.path} holds other rows of {day} than the rows archived from this database",
             hint="it may be the file of another collector",
         )
 
@@ -126,7 +126,7 @@ def _why_on_show(day: date, schedules: Sequence[Schedule], calendar: Calendar, n
         until = max(ends, default=now)
         if until > now:
             return (
-                f"its slot {_kst(slot.at)} KST ({slot.schedule}) is on show until"
+                f"its slot {_kst(slot.at)} KST ({slot.schedule}) is still shown until"
                 f" {kst(until):%Y-%m-%d %H:%M} KST, and may be walked again"
             )
     return ""

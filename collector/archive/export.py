@@ -58,7 +58,7 @@ def _from_files(day: date, noted: Sequence[ArchiveRecord]) -> Iterator[Table]:
     """Yields the rows of files. Each file is checked against the recorded digest, not against its own metadata."""
     if not (noted and all(item.path.is_file() for item in noted)):
         raise ArchiveError(
-            f"the rows of {day} are archived, and their files are not where they were put",
+            f"the rows of {day} are archived, and their files are not at their recorded paths",
             hint='see `collector sql "SELECT * FROM archive"`',
         )
     files = [ArchiveFile(item.path) for item in noted]

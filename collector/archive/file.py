@@ -65,12 +65,12 @@ class FileMetadata:
         try:
             return cls._parse(json.loads(text))
         except (TypeError, AttributeError, RecursionError) as error:
-            raise ValueError("what it says of itself has another form than this program writes") from error
+            raise ValueError("its metadata has an unknown form") from error
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> "FileMetadata":
         if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']}, this program knows {FORMAT}")
+            raise ValueError(f"its format is {values['format']}, this program reads {FORMAT}")
         facts = cls(
             day=date.fromisoformat(values["day"]),
             exchange=values["exchange"],
@@ -80,7 +80,7 @@ class FileMetadata:
             targets=[(market, sector) for market, sector in values["targets"]],
         )
         if values["check"] != facts.check():
-            raise ValueError("what it says of itself is not what was written")
+            raise ValueError("its metadata was changed")
         return facts
 
 
@@ -99,7 +99,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArchiveError(
             f"{path} cannot be written: {error.strerror or _first_line(error)}",
-            hint="nothing is lost: what is not in a file is still in the database",
+            hint="nothing is lost: rows not in a file are still in the database",
         ) from error
 
 
@@ -218,7 +218,7 @@ class ArchiveFile:
                 path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
             )
             if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
-                raise ValueError("its columns are not those that this program writes")
+                raise ValueError("its columns are not the columns of this program")
 
     def rows(self, reader: ArchiveReader) -> Iterator[tuple[Any, Table]]:
         """Yields each batch as stored, and converted to rows."""
@@ -244,10 +244,10 @@ class ArchiveFile:
         """Raises ArchiveError unless count and digest of the rows read match the metadata."""
         if digest.rows != self.facts.rows:
             raise ArchiveError(
-                f"{self.path} is damaged: it holds {digest.rows:,} rows and should {self.facts.rows:,}"
+                f"{self.path} is damaged: it holds {digest.rows:,} rows instead of {self.facts.rows:,}"
             )
         if digest.hexdigest(names) != self.facts.digest:
-            raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
+            raise ArchiveError(f"{self.path} is damaged: its rows differ from the rows written")
 
 
 def _decode(batch: Any, reader: ArchiveReader) -> Table:
@@ -257,6 +257,6 @@ def _decode(batch: Any, reader: ArchiveReader) -> Table:
 
 def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> FileMetadata:
     if _KEY not in metadata:
-        raise ArchiveError(f"{path} is no file of `collector archive`")
+        raise ArchiveError(f"{path} is not a file of `collector archive`")
     with reading(path):
         return FileMetadata.parse(metadata[_KEY])

@@ -94,7 +94,7 @@ def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]
 def refuse_unless_all(stored: StoredDay, copied_rows: int) -> None:
     """Raises ArchiveError unless the number of copied rows matches the ledger."""
     if copied_rows != stored.rows:
-        raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger tells of {stored.rows:,}")
+        raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger {stored.rows:,}")
 
 
 def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
@@ -106,8 +106,8 @@ def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
 
 def _differing(stored: StoredDay, what: str) -> ArchiveError:
     return ArchiveError(
-        f"{stored.day} on {stored.exchange} is not as its ledger says: {what}",
-        hint="`collector verify` lists the walks that were changed",
+        f"{stored.day} on {stored.exchange} differs from its ledger: {what}",
+        hint="`collector verify` lists the changed walks",
     )
 
 

@@ -105,7 +105,7 @@ async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDa
     known = sum(stored_day.rows for stored_day in stored)
     if row_count not in (0, known):
         raise ArchiveError(
-            f"{day} is not restored: the database holds {row_count:,} rows of it, and its ledger tells of {known:,}"
+            f"{day} is not restored: the database holds {row_count:,} rows of it, and its ledger {known:,}"
         )
     return bool(row_count)
 
@@ -123,12 +123,12 @@ async def _refuse_foreign(
             )
         if known is None or (known.rows, known.targets) != (facts.rows, facts.targets):
             raise ArchiveError(
-                f"{archive_file.path}: the ledger of this database does not tell of these {facts.rows:,} rows of"
+                f"{archive_file.path}: the ledger of this database does not have these {facts.rows:,} rows of"
                 f" {facts.day} on {facts.exchange}"
             )
     named = Counter(item.facts.exchange for item in opened)
     for exchange in stored.keys() - named.keys():
-        raise ArchiveError(f"the file {exchange}.parquet is missing: a day comes back whole or not at all")
+        raise ArchiveError(f"the file {exchange}.parquet is missing: a day is restored as a whole")
     for archive_file in opened:
         if named[archive_file.facts.exchange] > 1:
             raise ArchiveError(
@@ -149,7 +149,7 @@ async def _load(
     result = await connection.fetch(_LISTINGS, symbols, titles)
     ids = pa.array([line["id"] for line in result], pa.int32())
     if ids.null_count:
-        raise ArchiveError(f"{opened.path}: a listing of it is not known to this database")
+        raise ArchiveError(f"{opened.path}: one of its listings is unknown to this database")
     targets = pa.array(stored.numbers, pa.int16())
     loaded = 0
     wanted = [

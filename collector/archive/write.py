@@ -105,8 +105,8 @@ async def _refuse_others(connection: Connection, day: date, stored: Sequence[Sto
     known = sum(stored_day.rows for stored_day in stored)
     if row_count != known:
         raise ArchiveError(
-            f"{day} is not as its ledger says: it holds {row_count:,} rows, and its ledger tells of {known:,}",
-            hint="`collector verify` lists the walks that were changed",
+            f"{day} differs from its ledger: it holds {row_count:,} rows, and its ledger {known:,}",
+            hint="`collector verify` lists the changed walks",
         )
 
 
@@ -187,7 +187,7 @@ def _publish(part: AtomicParquetWriter, facts: FileMetadata) -> ArchivedFile:
     path = part.path
     if path.exists() and ArchiveFile(path).facts.digest != facts.digest:
         raise ArchiveError(
-            f"{path} is there already and holds other rows", hint="move it away, or name another folder"
+            f"{path} exists already and holds other rows", hint="move it away, or name another folder"
         )
     with writing(path):
         size = part.keep()
@@ -205,11 +205,11 @@ async def _drop(connection: Connection, day: date) -> None:
         except DROP_REFUSED as error:
             raise ArchiveError(
                 f"{day} stays in the database: {describe_refusal(error)}",
-                hint="drop what depends on the day's partition, or have the owner do this",
+                hint="drop the objects depending on the day's partition, or run this as the owner",
             ) from error
         else:
             return
     raise ArchiveError(
-        f"{day} stays in the database: somebody has been reading it for minutes",
+        f"{day} stays in the database: a reader has held it for minutes",
         hint="look for a long transaction in pg_stat_activity",
     )

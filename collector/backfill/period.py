@@ -32,18 +32,18 @@ def parse_period(first: date, last: date, calendar: Calendar, now: datetime) -> 
     if last < first:
         raise ConfigError(
             f"the period ends on {last}, before it begins on {first}; nothing was fetched",
-            hint=f"was --from {last} --to {first} meant?",
+            hint=f"did you mean --from {last} --to {first}?",
         )
     if last > today:
         raise ConfigError(
             f"{last} is in the future: it is {today} in Korea; nothing was fetched",
-            hint=f"the last day that can be asked for is {today}",
+            hint=f"the last possible day is {today}",
         )
     trading = [day for day in _days(first, last) if calendar.is_trading(day)]
     if not trading:
         raise ConfigError(
             f"from {first} to {last} there is no trading day: {_reasons(first, last, calendar)}",
-            hint="`collector schedule --from DATE --to DATE` shows which days are",
+            hint="`collector schedule --from DATE --to DATE` shows the trading days",
         )
     over = tuple(day for day in trading if over_at(calendar, day) <= now)
     pending = tuple((day, over_at(calendar, day)) for day in trading[len(over) :])

@@ -148,7 +148,7 @@ class LeaderTerm:
                 removed=forgotten.lines,
                 suspect=forgotten.walks,
                 schedules_put_back=forgotten.schedules,
-                hint="they were written under a clock that was ahead; suspect walks keep their rows",
+                hint="they were written while a clock was ahead; suspect walks keep their rows",
             )
 
     async def _begin(self, slots: Iterable[ScheduledSlot]) -> None:

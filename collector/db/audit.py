@@ -134,7 +134,7 @@ async def _of_day(connection: Connection, day: date, findings: Findings) -> Asyn
         if what := _wrong(walk, stored):
             yield Mismatch(walk["slot"], _name(walk), what)
     for stray in await connection.fetch(_STRAY_ROWS, begins, begins + _DAY):
-        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows that no walk has stored")
+        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows without a walk in the ledger")
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -148,7 +148,7 @@ def _wrong(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     if stored["rows"] != walk["rows"]:
         return f"{stored['rows']} rows instead of {walk['rows']}"
     if walk["rows"] and list(stored["position"]) != list(range(1, walk["rows"] + 1)):
-        return "rows have changed places"
+        return "rows are out of order"
     if walk["digest"] not in _digests(stored):
         return "values have changed"
     return _wrong_listings(walk, stored) if walk["rows"] else ""
@@ -157,7 +157,7 @@ def _wrong(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
 def _wrong_listings(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     """Describes damage to a walk's listings. Walks older than the column `names` are checked by symbol."""
     if stored["nameless"]:
-        return f"{stored['nameless']} rows name a listing that is not there"
+        return f"{stored['nameless']} rows have an unknown listing"
     if walk["members"] != _digest(",".join(_known_symbols(stored["symbols"])).encode()):
         return "listings have changed their symbols"
     if walk["names"] not in (None, _digest(stored["names"].encode())):

@@ -203,7 +203,7 @@ class BarStore:
         """Returns the missing range of each incomplete listing; `days` are sorted, oldest first."""
         if not days:
             return {}
-        async with self._database.connection("reading what is there", timeout=_PLANNING) as connection:
+        async with self._database.connection("reading stored histories", timeout=_PLANNING) as connection:
             rows = await connection.fetch(_MISSING_RANGES, list(symbols), list(days), adjusted)
         lacking = {symbol: MissingRange(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
         for row in rows:
@@ -217,7 +217,7 @@ class BarStore:
 
     async def find_suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
         """Returns the newest suspect walk of a history with missing days, None if there is none."""
-        async with self._database.connection("reading what was suspect") as connection:
+        async with self._database.connection("reading suspect histories") as connection:
             row = await connection.fetchrow(_FIND_SUSPECTED, symbol, adjusted)
         return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
 
@@ -263,7 +263,7 @@ class BarStore:
 
     async def _was_committed(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
         """Returns True if this very history is stored: the time of its first request identifies it."""
-        async with self._database.connection("looking whether a history was stored") as connection:
+        async with self._database.connection("checking if a history was stored") as connection:
             return bool(await connection.fetchval(_WAS_COMMITTED, symbol, adjusted, reading.requested_at))
 
     async def _insert_history(self, symbol: str, values: Sequence[Any]) -> bool:

@@ -159,7 +159,7 @@ class Registry:
         Simulated prices among real prices would spoil every later study, and the difference could not be
         found again.
         """
-        async with self._database.connection("looking whose data this is") as connection:
+        async with self._database.connection("checking the source of the data") as connection:
             stored_kind = await connection.fetchval(_ENSURE_SOURCE, kind)
         if stored_kind != kind:
             raise ConfigError(

@@ -98,7 +98,7 @@ def why_kept(witnesses: Witnesses) -> str:
         return ""
     age = max(witnesses.host, witnesses.database) - witnesses.newest
     if age > IRREVOCABLE:
-        return f"the newest stored walk is {length(age)} old; no day goes until a newer one is stored"
+        return f"the newest stored walk is {length(age)} old; no day is dropped or archived until a newer one is stored"
     return ""
 
 
@@ -171,5 +171,5 @@ async def refuse_apart(database: Database, now: Callable[[], datetime]) -> None:
     if comparison.is_apart:
         raise ClocksApart(
             comparison.in_words(),
-            hint="set the clock that is wrong (`timedatectl`, `chronyc makestep`); nothing was fetched or stored",
+            hint="set the wrong clock (`timedatectl`, `chronyc makestep`); nothing was fetched or stored",
         )

@@ -38,18 +38,18 @@ _HARMLESS = {
     "target_session_attrs": ("any", "read-write", "primary", "prefer-standby"),
 }
 _REFUSED = {
-    "channel_binding": "asks for what the driver cannot do; take it out, and write sslmode=verify-full instead",
-    "gssencmode": "asks for what the driver cannot do; take it out, and write sslmode=require instead",
+    "channel_binding": "asks for a feature the driver lacks; take it out, and write sslmode=verify-full instead",
+    "gssencmode": "asks for a feature the driver lacks; take it out, and write sslmode=require instead",
     "hostaddr": "is not supported; write the address as the host",
-    "options": "would change settings that collector sets itself; take it out",
+    "options": "would change settings collector sets itself; take it out",
     "passfile": "is not supported; take it out, and name the file in PGPASSFILE",
-    "schema": "is another program's; take it out: the tables are in the schemas public and collector",
-    "search_path": "would change a setting that collector sets itself; take it out",
+    "schema": "belongs to another program; take it out: the tables are in the schemas public and collector",
+    "search_path": "would change a setting collector sets itself; take it out",
     "service": "is not supported; write host, port, user and dbname instead",
-    "ssl": "is another driver's; write sslmode=require, or sslmode=verify-full, instead",
+    "ssl": "belongs to another driver; write sslmode=require, or sslmode=verify-full, instead",
     "sslcert": "is not supported, and neither are client certificates; take it out, and use a password",
     "sslkey": "is not supported, and neither are client certificates; take it out, and use a password",
-    "target_session_attrs": "asks for a server that is read-only; take it out, and name the primary",
+    "target_session_attrs": "asks for a read-only server; take it out, and name the primary",
 }
 # SQLAlchemy writes the driver's name after the scheme.
 _DRIVER = re.compile(r"(postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?=://)", re.ASCII | re.IGNORECASE)
@@ -152,7 +152,7 @@ def _why_refused(name: str, text: str) -> str:
     if name in _REFUSED:
         return f"its parameter {name} {_REFUSED[name]}"
     shown = f"its parameter {name}" if text and _NAME.fullmatch(name) else "one of its parameters"
-    return f"{shown} is not known; allowed are {', '.join(_PARAMETERS)}"
+    return f"{shown} is unknown; use {', '.join(_PARAMETERS)}"
 
 
 def _decode(name: str, text: str) -> str:
@@ -168,7 +168,7 @@ def _address(given: dict[str, str]) -> Dsn:
     if not given.get("host"):
         raise _wrong(f"it names no host (its form is {FORM}, or ?host=/socket/folder)")
     if "," in given["host"]:
-        raise _wrong("it names more than one host; one is possible")
+        raise _wrong("it names more than one host; use one")
     user = given.get("user") or getpass.getuser()
     authority = given.get("sslrootcert", "")
     default = "verify-full" if authority == "system" else "prefer"
@@ -186,13 +186,13 @@ def _address(given: dict[str, str]) -> Dsn:
 
 def _port(text: str) -> int:
     if not _PORT.fullmatch(text) or not 0 < int(text) < 65536:
-        raise _wrong("its port is no number from 1 to 65535 (or the @ before the host is missing)")
+        raise _wrong("its port is not a number; use 1 to 65535 (or add the missing @ before the host)")
     return int(text)
 
 
 def _one_of(name: str, allowed: tuple[str, ...], text: str) -> str:
     if text not in allowed:
-        raise _wrong(f"its {name} is none of {', '.join(allowed)}")
+        raise _wrong(f"its {name} is unknown; use {', '.join(allowed)}")
     return text
 
 

@@ -62,7 +62,7 @@ class _Meaning(NamedTuple):
 
 _TABLE = _Meaning("a table is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_TABLE)
 _POOLER = _Meaning(
-    "a connection pooler stands between, and it keeps no session: {message}", POOLER_HINT, StoreFailure.POOLER
+    "a connection pooler is in between and keeps no session: {message}", POOLER_HINT, StoreFailure.POOLER
 )
 _TAKEN = _Meaning("a name is in use by another program: {message}", OWN_DATABASE)
 _STATES = {
@@ -88,15 +88,15 @@ _STATES = {
     "42P07": _TAKEN,
     "42710": _TAKEN,
     "42723": _TAKEN,
-    "23503": _Meaning("an id is not there: {message}", "", StoreFailure.STALE_IDS),
+    "23503": _Meaning("an id is missing: {message}", "", StoreFailure.STALE_IDS),
     "26000": _POOLER,
     "42P05": _POOLER,
     "53100": _Meaning(
         "its disk is full",
-        "free space; what was stored is whole, the rest is taken up by the next run",
+        "free space; stored walks are complete, and the next run fetches the rest",
         StoreFailure.DISK_FULL,
     ),
-    "53200": _Meaning("it is out of memory", "look into the server's log"),
+    "53200": _Meaning("it is out of memory", "read the server's log"),
     "53300": _Meaning("it has no connection left", "raise max_connections, or close other clients"),
     "25006": _Meaning(
         "it is read-only",
@@ -105,22 +105,24 @@ _STATES = {
     "55P03": _Meaning(
         "a lock was not granted in time", "look for a long ALTER or VACUUM FULL in pg_stat_activity"
     ),
-    "57014": _Meaning("it cancelled the statement, which took too long", "look into pg_stat_activity"),
-    "57P01": _Meaning("it closed the connection: it shuts down, or an administrator ended it", "try again"),
-    "57P02": _Meaning("it closed the connection: one of its processes crashed", "look into the server's log"),
+    "57014": _Meaning("it cancelled the statement after its time limit", "look at pg_stat_activity"),
+    "57P01": _Meaning(
+        "it closed the connection: it is shutting down, or an administrator ended it", "try again"
+    ),
+    "57P02": _Meaning("it closed the connection: one of its processes crashed", "read the server's log"),
     "57P03": _Meaning("it is starting up or shutting down", "try again in a moment"),
     "57P05": _Meaning("it closed an idle connection", "try again"),
     "58P01": _Meaning(
         "a file of its data folder is gone: {message}",
         "restart collector if its home was deleted; else restore the server from a backup",
     ),
-    "25P03": _Meaning("it closed a transaction that stood idle", "try again"),
+    "25P03": _Meaning("it closed an idle transaction", "try again"),
     "40001": _Meaning("another transaction was in the way", "try again", StoreFailure.CONFLICT),
     "40P01": _Meaning("it broke a deadlock", "try again", StoreFailure.CONFLICT),
 }
-_LOST = _Meaning("the connection was lost", "see whether the server still runs, then try again")
+_LOST = _Meaning("the connection was lost", "check if the server is running, then try again")
 _LATE = _Meaning(
-    "no answer in time", "see whether the server still runs and the network is up", StoreFailure.TIMEOUT
+    "no answer in time", "check if the server is running and the network is up", StoreFailure.TIMEOUT
 )
 
 # Messages of PgBouncer and Odyssey. They are English for a server of any language.
@@ -239,7 +241,7 @@ def _identifier(name: str) -> str:
 
 def _network(error: OSError, address: Dsn) -> _Meaning:
     if isinstance(error, socket.gaierror):
-        return _Meaning("the host name is not known", "correct the host in DATABASE_URL, or the name service")
+        return _Meaning("the host name is unknown", "correct the host in DATABASE_URL, or the name service")
     if isinstance(error, ssl.SSLError):
         return _Meaning(
             f"TLS failed: {error.reason or 'unknown'}", "correct sslmode and sslrootcert in DATABASE_URL"
@@ -257,14 +259,14 @@ def _nothing_there(address: Dsn) -> _Meaning:
     is_gone = address.is_socket and not Path(address.host).is_dir()
     if not address.is_private:
         reason = (
-            f"the folder of its socket is not there: {address.host}" if is_gone else "nothing answers there"
+            f"the folder of its socket is missing: {address.host}" if is_gone else "nothing answers there"
         )
         return _Meaning(reason, "start the server, or correct host and port in DATABASE_URL")
     if is_gone:
         return _Meaning(
             f"the folder of the private PostgreSQL is gone: {address.host}",
-            "restart collector: it begins a new, empty one, unless the folder is put back before",
+            "restart collector: it creates a new, empty database, unless the folder is put back first",
         )
     return _Meaning(
-        "the private PostgreSQL has ended", "restart collector; server.log in its folder says why"
+        "the private PostgreSQL has stopped", "restart collector; server.log in its folder gives the reason"
     )

@@ -113,7 +113,9 @@ def read(folder: Path) -> list[Migration]:
     migrations = [_migration(path) for path in sorted(folder.glob("*.sql"))]
     for expected, migration in enumerate(migrations, start=1):
         if migration.version != expected:
-            raise ConfigError(f"{folder}: {migration.name} stands where number {expected:04} belongs")
+            raise ConfigError(
+                f"{folder}: {migration.name} is in the place of number {expected:04}; number the files without a gap"
+            )
     return migrations
 
 
@@ -146,7 +148,7 @@ async def _read_state(connection: Connection, migrations: list[Migration]) -> Sc
     if standing.is_newer:
         raise ConfigError(
             f"the database's schema is version {standing.version}, this program knows {standing.known}",
-            hint="upgrade the program; an older one must not write there",
+            hint="upgrade collector; an older version must not write to this database",
         )
     return standing
 
@@ -166,6 +168,6 @@ def _compare(records: list[tuple[int, str, str]], migrations: list[Migration]) -
         if checksum != migration.checksum:
             raise ConfigError(
                 f"{migration.name} was changed after it had been applied to this database",
-                hint="restore the file; a change goes into a new migration",
+                hint="restore the file; put a change into a new migration",
             )
     return SchemaState(version=len(records), known=len(migrations))

@@ -302,7 +302,7 @@ async def check_server(connection: Connection, address: Dsn) -> list[str]:
         )
     if lock_timeout != "5s":
         raise ConfigError(
-            f"a connection pooler stands between: it does not pass settings on (database {address})",
+            f"a connection pooler is in between and does not pass settings on (database {address})",
             hint=POOLER_HINT,
         )
     if replication_role != "origin":
@@ -310,11 +310,9 @@ async def check_server(connection: Connection, address: Dsn) -> list[str]:
             f"session_replication_role is {replication_role}: no foreign key would be checked (database {address})",
             hint=f'run: ALTER ROLE "{address.user}" RESET session_replication_role (or ALTER DATABASE ...)',
         )
-    moved = (
-        "the system's collation has changed under the database: indexes of text may not find what is there"
-    )
+    moved = "the system's collation has changed: text indexes of the database may miss rows"
     return [
-        f"{row['name']} is off: a crash of the server may lose snapshots that were stored"
+        f"{row['name']} is off: a crash of the server may lose stored snapshots"
         for row in rows
         if row["setting"] == "off"
     ] + [f"{moved}; REINDEX DATABASE, then ALTER DATABASE ... REFRESH COLLATION VERSION"] * bool(has_moved)

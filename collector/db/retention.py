@@ -147,7 +147,7 @@ class Retention:
             logger.warning("days.not_dropped_any_more", keep_days=keep_days)
 
     async def _announce(self, standing: Standing, first: date) -> None:
-        async with self._database.transaction("announcing what will be dropped") as connection:
+        async with self._database.transaction("announcing a drop") as connection:
             at: datetime = await connection.fetchval(_ANNOUNCE, standing.keep_days, first)
         days = [item.day.isoformat() for item in standing.due]
         logger.warning(

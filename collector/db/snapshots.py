@@ -337,14 +337,14 @@ class SnapshotStore:
 
     async def record_sightings(self, slot: datetime, targets: Iterable[Target]) -> None:
         """Records listings and boards of complete walks of a slot; their program may have died before."""
-        async with self.database.transaction("keeping who was seen") as connection:
+        async with self.database.transaction("recording sightings") as connection:
             await connection.execute(
                 _RECORD_SIGHTINGS, slot, [self.registry.targets[target] for target in targets]
             )
 
     async def end_assist(self, slot: datetime) -> None:
         """Records the listings and boards in our complete walks of another program's sweep."""
-        async with self.database.transaction("ending what was helped with") as connection:
+        async with self.database.transaction("ending an assistance") as connection:
             await self.registry.keep_members(connection, slot)
 
     async def find_unfinished_sweep(self, universe: str, since: datetime) -> datetime | None:
@@ -463,7 +463,7 @@ class SnapshotStore:
         async def write(_again: bool) -> bool:
             await self.registry.register_targets([target])
             generation, value = self.registry.generation, self.registry.targets[target]
-            async with self.database.transaction(f"noting that {target} failed") as connection:
+            async with self.database.transaction(f"recording the failure of {target}") as connection:
                 if claim is not None:
                     await claim.complete(connection)
                 row = await connection.fetchrow(_SAVE_WALK, slot, value, *values)
@@ -539,7 +539,7 @@ class SnapshotStore:
 
     async def _was_committed(self, reading: WalkResult, status: Status) -> bool:
         """Returns True if this very walk is stored: the time of its first request identifies it."""
-        async with self.database.connection("looking whether a walk was stored") as connection:
+        async with self.database.connection("checking if a walk was stored") as connection:
             requested_at = await connection.fetchval(
                 _WAS_COMMITTED, reading.slot, self.registry.targets[reading.target], status
             )

@@ -284,7 +284,7 @@ class SharedWorklist:
         self, slot: datetime, targets: Sequence[Target], keep: Sequence[Status]
     ) -> AsyncIterator[WorkQueue]:
         numbers = [self._registry.targets[target] for target in targets]
-        async with self._database.connection("ending what is frozen") as connection:
+        async with self._database.connection("ending frozen connections") as connection:
             await connection.execute(_EVICT, slot)
         async with self._database.transaction("sharing out a sweep") as connection:
             await connection.execute(_DELETE_LEFTOVERS, slot - timedelta(days=1))
@@ -359,7 +359,7 @@ class _SharedQueue:
 
     async def defer(self, taken: ClaimedTarget) -> None:
         if taken.claim is not None:
-            async with self._database.connection("putting a walk off") as connection:
+            async with self._database.connection("deferring a walk") as connection:
                 await connection.execute(_DEFER, self._slot, taken.claim.target, taken.claim.claim_id)
 
     async def release(self, taken: ClaimedTarget) -> None:
@@ -368,12 +368,12 @@ class _SharedQueue:
 
     async def cancel_unclaimed(self) -> None:
         await self._release_unbegun()
-        async with self._database.connection("withdrawing walks") as connection:
+        async with self._database.connection("cancelling walks") as connection:
             await connection.execute(_CANCEL_UNCLAIMED, self._slot, list(self._targets))
 
     async def count_open(self) -> QueueCounts:
         await self._release_unbegun()  # of a denied key: other workers would not look at its batch
-        async with self._database.connection("looking at what others walk") as connection:
+        async with self._database.connection("counting open walks") as connection:
             holders = [row["holder"] for row in await connection.fetch(_HOLDERS, self._slot, self._holder)]
             if gone := [holder for holder in holders if is_dead(holder)]:
                 await connection.execute(_EXPIRE_DEAD, self._slot, gone)
@@ -396,7 +396,7 @@ class _SharedQueue:
 
     async def _claim_batch(self, key: str) -> list[ClaimedTarget]:
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
-        async with self._database.connection("taking walks") as connection:
+        async with self._database.connection("claiming walks") as connection:
             targets = list(self._targets)
             rows = await connection.fetch(
                 _CLAIM_BATCH, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
@@ -414,5 +414,5 @@ class _SharedQueue:
 
     async def _release(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
         if numbers:
-            async with self._database.connection("giving walks back", timeout=timeout) as connection:
+            async with self._database.connection("releasing walks", timeout=timeout) as connection:
                 await connection.execute(_RELEASE, self._slot, numbers)

@@ -254,7 +254,7 @@ class _SweepRun:
         except ApiError as error:
             walk.error = error
         if walk.ended_too_late():
-            walk.error = Rejected("the next session had begun before the last page came")
+            walk.error = Rejected("the next session began before the last page arrived")
         walk.ended = walk.tally.seconds()
         return walk.error is None
 

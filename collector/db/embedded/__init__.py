@@ -77,7 +77,8 @@ def _run_folder(folder: Path) -> Path:
         or stat_result.st_mode & 0o077
     ):
         raise ConfigError(
-            f"{run} is not a folder of one's own", hint="remove it, or choose a shorter COLLECTOR_HOME"
+            f"{run} is not a private folder of this user",
+            hint="remove it, or choose a shorter COLLECTOR_HOME",
         )
     return run
 

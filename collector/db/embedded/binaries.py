@@ -36,8 +36,8 @@ def _candidates() -> Iterator[Path]:
 def _check_folder(folder: Path) -> Path:
     if not _is_whole(folder):
         raise ConfigError(
-            f"COLLECTOR_PG_BIN is {folder}, which has no programs postgres and initdb",
-            hint="name the folder that has them, such as /usr/lib/postgresql/18/bin",
+            f"COLLECTOR_PG_BIN is {folder}, a folder without the programs postgres and initdb",
+            hint="use the folder with both, such as /usr/lib/postgresql/18/bin",
         )
     return folder.absolute()
 
