@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.archive.copy_stream import FIELDS
+from collector.db.copy_layout import WIDTHS
 
 Table = Any
 """A pyarrow.Table; pyarrow has no type annotations."""
@@ -176,14 +176,14 @@ def rows_of(columns: Mapping[str, bytearray], count: int) -> Table:
     """Returns the columns of a stream as a table, without copying them."""
     arrays = {
         name: pa.Array.from_buffers(_INTEGERS[width], count, [None, pa.py_buffer(columns[name])])
-        for name, width in FIELDS.items()
+        for name, width in WIDTHS.items()
     }
     return pa.table(arrays)
 
 
 def columns_of(rows: Table) -> dict[str, memoryview]:
     """Returns the bytes of each column of a table."""
-    return {name: _bytes(rows[name]) for name in FIELDS}
+    return {name: _bytes(rows[name]) for name in WIDTHS}
 
 
 def _bytes(column: Array) -> memoryview:
@@ -282,7 +282,7 @@ class ArchiveReader:
             **{price: pc.fill_null(shown[price], 0) for price in _PRICES},
             "position": shown["position"],
         }
-        return pa.table({name: values[name] for name in FIELDS})
+        return pa.table({name: values[name] for name in WIDTHS})
 
     def _listing(self, pair: tuple[str, str]) -> int:
         if pair not in self._listings:

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from collector.archive.columns import Names, Table, columns_of
-from collector.archive.copy_stream import FIELDS
+from collector.db.copy_layout import WIDTHS
 
 
 class Digest:
@@ -12,7 +12,7 @@ class Digest:
 
     def __init__(self) -> None:
         self.rows = 0
-        self._columns = {name: hashlib.sha256() for name in FIELDS}
+        self._columns = {name: hashlib.sha256() for name in WIDTHS}
 
     def update(self, rows: Table) -> None:
         self.rows += len(rows)

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.archive.columns import ArchiveReader, Array, Names, Table, columns_of, replace_column, ticks
-from collector.archive.copy_stream import FIELDS, interleave_columns
+from collector.archive.copy_stream import interleave_columns
 from collector.archive.day_state import list_archived, refuse_another
 from collector.archive.day_walks import StoredDay, bounds, list_stored
 from collector.archive.file import ArchiveFile
 from collector.archive.write import COUNT, LONGEST, PATIENT, TURN
 from collector.base.prefetch import prefetch, split_evenly, to_thread_uninterrupted
+from collector.db.copy_layout import WIDTHS
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
@@ -199,7 +200,7 @@ async def _copy(connection: Connection, day: date, rows: Table, *, frozen: bool)
     status = await connection.copy_to_table(
         f"snapshot_{day:%Y%m%d}",
         source=source(),
-        columns=list(FIELDS),
+        columns=list(WIDTHS),
         schema_name="collector",
         format="binary",
         freeze=frozen,

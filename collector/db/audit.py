@@ -11,6 +11,7 @@ from hashlib import blake2b
 from struct import Struct, pack
 from typing import Any, NamedTuple
 
+from collector.db.copy_layout import CODES, WIDTHS
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
@@ -18,7 +19,9 @@ from collector.model import KST, Target
 LONGEST = 600.0
 """Seconds to read the rows of one day."""
 _DAY = timedelta(days=1)
-_ROW = Struct(">iq" + "ii" * 9 + "ih")
+_DIGESTED = tuple(WIDTHS)[2:-1]
+"""The columns of a digest: all but slot, target and position."""
+_ROW = Struct(">" + "".join(f"i{CODES[WIDTHS[name]]}" for name in (*_DIGESTED, "position")))
 
 # First and last slot of the ledger.
 _SPAN = "SELECT min(slot), max(slot) FROM collector.walk"
@@ -172,16 +175,15 @@ def _known_symbols(symbols: Sequence[str | None]) -> list[str]:
 def _digests(stored: Mapping[str, Any]) -> Iterator[bytes]:
     """Yields the digest of the rows by column; then the older form by row, used for the first walks."""
     count = stored["rows"]
-    names = ("listing", "price", "change", "rate", "ask", "bid", "open", "high", "low")
-    columns = [stored[name] or () for name in names]
-    volume, position = stored["volume"] or (), stored["position"] or ()
-    yield _digest(pack(f">{count}q", *volume) + b"".join(pack(f">{count}i", *column) for column in columns))
-    rows = zip(volume, *columns, position, strict=True)
+    columns = {name: stored[name] or () for name in _DIGESTED}
+    packed = (pack(f">{count}{CODES[WIDTHS[name]]}", *column) for name, column in columns.items())
+    yield _digest(b"".join(packed))
+    rows = zip(*columns.values(), stored["position"] or (), strict=True)
     yield _digest(b"".join(_ROW.pack(*_with_length_prefixes(row)) for row in rows))
 
 
 def _with_length_prefixes(row: Sequence[int]) -> Iterator[int]:
-    for length, value in zip((8, *[4] * 9, 2), row, strict=True):
+    for length, value in zip((WIDTHS[name] for name in (*_DIGESTED, "position")), row, strict=True):
         yield length
         yield value
 

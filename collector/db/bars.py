@@ -4,7 +4,6 @@ One statement stores a history: its line in the ledger, its bars, and the rows n
 every trading day of its range, so no day is requested twice.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,13 +11,12 @@ from operator import itemgetter
 from typing import Any
 
 from collector.db.database import Database
-from collector.errors import StoreError, StoreFailure
+from collector.db.retry import with_retries
 from collector.market.bar_changes import Suspected, fill_changes
 from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
 
-_TRIES = (0.2, 1.0, 3.0)
-"""Seconds before a history with unknown fate is stored again; a committed one is recognised."""
 _PLANNING = 120.0
+"""Seconds for one query over all listings of a backfill."""
 _DAY_OF = itemgetter(1)
 
 # Symbols of the newest complete walk of each target. A listing with an undecoded row is a member too; a walk
@@ -242,14 +240,7 @@ class BarStore:
                 return wanted
             return wanted if await self._insert_history(stretch.symbol, values) else None
 
-        for attempt, pause in enumerate(_TRIES):
-            try:
-                return await write(attempt > 0)
-            except StoreError as error:
-                if error.kind is StoreFailure.DISK_FULL:
-                    raise
-                await asyncio.sleep(pause)
-        return await write(True)
+        return await with_retries(write)
 
     async def save_failure(
         self, stretch: MissingRange, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime

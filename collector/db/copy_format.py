@@ -10,35 +10,20 @@ from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import accumulate, chain
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 
+from collector.db.copy_layout import CODES, HEADER, OFFSETS, ROW_BYTES, TRAILER, WIDTHS
 from collector.model import Column, QuoteColumns
 
-COLUMNS = (
-    "slot",
-    "target",
-    "volume",
-    "listing",
-    "price",
-    "change",
-    "rate",
-    "ask",
-    "bid",
-    "open",
-    "high",
-    "low",
-    "position",
-)
+COLUMNS = tuple(WIDTHS)
 """The columns of collector.snapshot in the order of the bytes."""
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
+_VARYING = tuple(WIDTHS)[2:]
+"""The columns with a value of their own in each row: all but slot and target."""
 # The count of columns, then each value after its length.
-_ROW = Struct(">h" + "iq" + "ih" + "iq" + "ii" * 9 + "ih")
-_WIDTHS = (8, *[4] * 9, 2)  # bytes of each value from volume on
-_PLACES = tuple(accumulate((4 + width for width in _WIDTHS), initial=2 + 12 + 6 + 4))
+_ROW = Struct(">h" + "".join(f"i{CODES[width]}" for width in WIDTHS.values()))
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -63,15 +48,16 @@ def encode_copy(
     count = sum(map(len, pages))
     positions = _big_endian([array("h", range(1, count + 1))])
     body = bytearray(_row_template(slot, target) * count)
-    for offset, width, column in zip(_PLACES, _WIDTHS, (*values, positions), strict=False):
+    for name, column in zip(_VARYING, (*values, positions), strict=True):
+        offset, width = OFFSETS[name], WIDTHS[name]
         for byte in range(width):
-            body[offset + byte :: _ROW.size] = column[byte::width]
-    return EncodedCopy(b"".join((_HEADER, body, _TRAILER)), digest)
+            body[offset + byte :: ROW_BYTES] = column[byte::width]
+    return EncodedCopy(b"".join((HEADER, body, TRAILER)), digest)
 
 
 def _row_template(slot: datetime, target: int) -> bytes:
     """Returns a row of zeros with slot and target filled in."""
-    zeros = chain.from_iterable((width, 0) for width in _WIDTHS)
+    zeros = chain.from_iterable((WIDTHS[name], 0) for name in _VARYING)
     return _ROW.pack(len(COLUMNS), 8, (slot - _EPOCH) // _MICROSECOND, 2, target, *zeros)
 
 

@@ -86,6 +86,19 @@ class LeaseLost(StoreError):
     """Another daemon has the lease, or it expired. Nothing may be written until it is acquired again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The fencing token of one lease: `epoch`, None without the lease."""
+
+    epoch: int | None
+    name: str = NAME
+
+    async def assert_held(self, connection: Connection) -> None:
+        """Checks and locks the fencing token, as a transaction's first statement; LeaseLost if it is stale."""
+        if await connection.fetchval(_ASSERT_HELD, self.name, self.epoch) is None:
+            raise LeaseLost("the lease is lost: nothing was written")
+
+
 class Lease:
     """The lease from the side of one daemon; `holder` is the identity of its process."""
 
@@ -132,7 +145,7 @@ class Lease:
             )
         if renewed_at is None:
             raise LeaseLost(
-                "the lease is lost: it ran out, another daemon took it, or the database is another"
+                "the lease is lost: it expired, another daemon has it, or the database was replaced"
             )
         self._renewed_at = renewed_at
         self._certain_until = asked_at + self._ttl.total_seconds()
@@ -146,24 +159,26 @@ class Lease:
             await connection.execute(_RELEASE, self._name, epoch)
 
     async def assert_held(self, connection: Connection) -> None:
-        """Checks and locks the fencing token, as a transaction's first statement; LeaseLost if it is stale."""
-        if await connection.fetchval(_ASSERT_HELD, self._name, self.epoch) is None:
-            raise LeaseLost("the lease is lost: nothing was written")
+        """Checks the fencing token of this moment, see `Fence`."""
+        await Fence(self.epoch, self._name).assert_held(connection)
 
 
 @dataclass(frozen=True, slots=True)
 class FencedDatabase(Database):
-    """A database with a fencing token: each transaction checks it first."""
+    """A database with a fencing token: each transaction checks it first.
 
-    lease: Lease
+    With a Lease the token is the lease's current one; a Fence is a fixed token, such as another daemon's.
+    """
+
+    token: Lease | Fence
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         async with Database.transaction(self, what, timeout=timeout) as connection:
-            await self.lease.assert_held(connection)
+            await self.token.assert_held(connection)
             yield connection
 
 
-def fence(database: Database, lease: Lease) -> FencedDatabase:
-    """Returns the same database, writable only under the lease."""
-    return FencedDatabase(database.pool, database.address, lease)
+def fence(database: Database, token: Lease | Fence) -> FencedDatabase:
+    """Returns the same database, writable only while the token is valid."""
+    return FencedDatabase(database.pool, database.address, token)

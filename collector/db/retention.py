@@ -51,7 +51,9 @@ WHERE slot >= $1::date::timestamp AT TIME ZONE INTERVAL '9 hours'
   AND slot < ($1::date + 1)::timestamp AT TIME ZONE INTERVAL '9 hours'
 """
 _LOCKED = "55P03"
+"""The SQLSTATE of a lock not granted: a reader holds the day."""
 _LONG = 120.0
+"""Seconds for a query over all old days."""
 
 Prove = Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]
 """Reads a day's files as `restore` does, each with its recorded digest; returns why they are not whole, or ""."""

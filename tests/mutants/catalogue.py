@@ -55,7 +55,7 @@ STORING = (
     ),
     Mutant(
         "a day is that of UTC",
-        "collector/db/snapshots.py",
+        "collector/db/ledger.py",
         "slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)",
         "slot.replace(hour=0, minute=0, second=0, microsecond=0)",
         ("tests/db/test_snapshots.py::test_the_list_of_krx_last_evening_says_nothing_this_morning",),
