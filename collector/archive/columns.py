@@ -1,8 +1,8 @@
-"""The columns of a file, what they mean, and how they come from the narrow rows of the database.
+"""The columns of a file, their meaning, and the conversion from the database's narrow rows.
 
-A file has the columns of the view `snapshot`, under the same names, and the status of the walk. Between the
-two stands `Rows`: the database's columns with targets and listings numbered by their place in the file, so
-that the same rows are the same whatever database they come from.
+A file has the columns of the view `snapshot` under the same names, and the status of the walk. In between,
+rows have the database's columns, with targets and listings replaced by their indexes in the file. So equal
+rows are equal in tables of any database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.archive.copy_stream import FIELDS
+from collector.db.copy_layout import WIDTHS
 
 Table = Any
-"""A pyarrow.Table; pyarrow has no types of its own to tell."""
+"""A pyarrow.Table; pyarrow has no type annotations."""
 Array = Any
 """A pyarrow.Array."""
 
 ZONE = "Asia/Seoul"
 SORTED_BY = ("symbol", "name", "slot", "market", "sector", "position")
-"""A listing's day, the commonest question, lies in one place of a file; and like beside like is small."""
+"""Keeps a listing's day, the most frequent query, in one place of the file; similar neighbours compress well."""
 
 _TIME = pa.timestamp("us", ZONE)
 _PERCENT = pa.decimal128(9, 2)
 _EPOCH = 946_684_800_000_000
-"""2000-01-01, from which PostgreSQL counts, in microseconds since 1970."""
+"""2000-01-01, the epoch of PostgreSQL, in microseconds since 1970."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _PRICES = ("ask", "bid", "open", "high", "low")
 
@@ -64,11 +64,11 @@ _NAMED = ("market", "sector", "symbol", "name")
 TEXTS = (*_NAMED, "exchange", "status")
 TIMES = ("slot", "received_at")
 _NULLABLE = ("price", *_PRICES)
-"""The columns that may hold a null: there was no trade, or no quote."""
+"""Columns with nulls: no trade, or no quote."""
 
 
 def schema() -> Any:
-    """The schema of a file, each field with its unit and its meaning."""
+    """Returns the schema of a file; each field has its unit and meaning."""
     return pa.schema(
         [
             pa.field(
@@ -80,16 +80,16 @@ def schema() -> Any:
 
 
 def schema_as_read() -> Any:
-    """The schema of a batch that is read with the texts left in their dictionaries."""
+    """Returns the schema of a batch read with its texts left in dictionaries."""
     dictionary = pa.dictionary(pa.int32(), pa.string())
     return pa.schema([(c.name, dictionary if c.name in TEXTS else c.type) for c in COLUMNS])
 
 
 def refuse_invalid(batch: Any) -> None:
-    """ValueError if a batch holds values that no writer of ours writes.
+    """Raises ValueError if a batch holds values our writer never writes.
 
-    pyarrow decodes some damage without a word: an index that points outside its dictionary, a text that is no
-    UTF-8, a null where none can be. What works on such a batch fails anywhere, with any error.
+    pyarrow decodes some damage silently: an index outside its dictionary, a text not in UTF-8, a null in a
+    column without nulls. Later code would fail on such a batch anywhere, with any error.
     """
     batch.validate(full=True)
     for name in batch.schema.names:
@@ -102,7 +102,7 @@ def refuse_invalid(batch: Any) -> None:
 
 @dataclass(frozen=True)
 class Names:
-    """Who is who in a file, by place: targets are (market, sector), listings (symbol, name)."""
+    """The names behind the indexes of a file: targets are (market, sector), listings (symbol, name)."""
 
     targets: Sequence[tuple[str, str]]
     listings: Sequence[tuple[str, str]]
@@ -110,7 +110,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class WalkRow:
-    """A line of the ledger, as far as rows are told from it. `target` is its place."""
+    """A line of the ledger, as needed to describe rows. `target` is its index in the file."""
 
     slot: datetime
     target: int
@@ -121,7 +121,7 @@ class WalkRow:
 
 
 class Walks:
-    """Looks up, for many rows at once, what the ledger says of each: the walks of one day and exchange."""
+    """Looks up the ledger's facts for many rows at once; covers the walks of one day and exchange."""
 
     def __init__(self, walks: Sequence[WalkRow]) -> None:
         slots = sorted({walk.slot for walk in walks})
@@ -144,18 +144,18 @@ class Walks:
         self._pages, self._times = pa.array(pages, pa.int32()), pa.array(times, pa.int64())
 
     def numbers(self, rows: Table) -> Array:
-        """The number of each row's walk, growing with slot and target; ValueError: a row is not in the ledger."""
+        """Returns each row's walk number, growing with slot and target; ValueError for a row without a walk."""
         slot = pc.index_in(rows["slot"], value_set=self._slots)
         known = pc.and_(pc.is_valid(slot), pc.less(rows["target"], self._targets))
         if not pc.all(known, min_count=0).as_py():
-            raise ValueError("a row belongs to no walk of the ledger")
+            raise ValueError("a row has no walk in the ledger")
         walk_ids = pc.add(pc.multiply(slot.cast(pa.int64()), self._targets), rows["target"].cast(pa.int64()))
         inside = pc.and_(
             pc.less_equal(rows["position"].cast(pa.int32()), self._rows.take(walk_ids)),
             pc.greater(rows["position"], 0),
         )
         if not pc.all(inside, min_count=0).as_py():
-            raise ValueError("a walk has more rows than the ledger says")
+            raise ValueError("a walk has more rows than in the ledger")
         return walk_ids
 
     def receipt_times(self, rows: Table, numbers: Array) -> Array:
@@ -167,23 +167,23 @@ class Walks:
 
 
 def ticks(at: datetime) -> int:
-    """Microseconds since 2000, as PostgreSQL has them."""
+    """Returns microseconds since 2000, as in PostgreSQL."""
     seconds = at.astimezone(UTC) - datetime(2000, 1, 1, tzinfo=UTC)
     return (seconds.days * 86_400 + seconds.seconds) * 1_000_000 + seconds.microseconds
 
 
 def rows_of(columns: Mapping[str, bytearray], count: int) -> Table:
-    """The columns of a stream as a table, without copying them."""
+    """Returns the columns of a stream as a table, without copying them."""
     arrays = {
         name: pa.Array.from_buffers(_INTEGERS[width], count, [None, pa.py_buffer(columns[name])])
-        for name, width in FIELDS.items()
+        for name, width in WIDTHS.items()
     }
     return pa.table(arrays)
 
 
 def columns_of(rows: Table) -> dict[str, memoryview]:
-    """The other way: each column's bytes."""
-    return {name: _bytes(rows[name]) for name in FIELDS}
+    """Returns the bytes of each column of a table."""
+    return {name: _bytes(rows[name]) for name in WIDTHS}
 
 
 def _bytes(column: Array) -> memoryview:
@@ -199,7 +199,7 @@ def replace_column(rows: Table, name: str, values: Array) -> Table:
 
 
 def readable(rows: Table, names: Names, exchange: str, walks: Walks, numbers: Array) -> Table:
-    """What a file shows of these rows; `numbers` are those of their walks."""
+    """Returns rows with the columns of a file; `numbers` are the numbers of their walks."""
     targets, listings = rows["target"], rows["listing"]
     market, sector = (pa.array(texts, pa.string()) for texts in zip(*names.targets, strict=True))
     symbol, name = (pa.array(texts, pa.string()) for texts in zip(*names.listings, strict=True))
@@ -233,18 +233,18 @@ def _or_null(won: Array) -> Array:
 
 
 def _percent(hundredths: Array) -> Array:
-    """Whole hundredths of a percent read as a decimal with two places."""
+    """Converts whole hundredths of a percent to a decimal with two places."""
     viewed = [chunk.view(pa.decimal32(9, 2)) for chunk in pa.chunked_array(hundredths).chunks]
     return pa.chunked_array(viewed, pa.decimal32(9, 2)).cast(_PERCENT)
 
 
 def plain(shown: Any) -> Table:
-    """A batch as it was read, with its texts spelt out."""
+    """Returns a batch with its texts as plain strings."""
     return pa.Table.from_batches([shown]).cast(schema())
 
 
 def agrees(shown: Any, rows: Table, walks: Walks) -> bool:
-    """Whether a batch shows of its rows what the ledger says: when they came, and their walks' status."""
+    """Returns True if a batch has the receipt times and statuses of the ledger."""
     numbers = walks.numbers(rows)
     came = pc.subtract(shown["received_at"].cast(pa.int64()), _EPOCH)
     status = pc.equal(shown["status"].cast(pa.string()), walks.status(numbers))
@@ -254,9 +254,9 @@ def agrees(shown: Any, rows: Table, walks: Walks) -> bool:
 
 
 class ArchiveReader:
-    """Takes a file's rows apart again, batch after batch; gathers who is who on the way.
+    """Converts a file's batches back to rows, and collects the names on the way.
 
-    Listings get their places as they come: a file is sorted by them.
+    Listings get their indexes in order of appearance, since a file is sorted by listing.
     """
 
     def __init__(self, targets: Sequence[tuple[str, str]]) -> None:
@@ -266,7 +266,7 @@ class ArchiveReader:
         self._listings: dict[tuple[str, str], int] = {}
 
     def rows(self, shown: Any) -> Table:
-        """One record batch as `Rows`; ValueError: it names a target that the file has not."""
+        """Converts one record batch to rows; ValueError if it names a target missing in the file's metadata."""
         listing = _pair_texts(shown["symbol"], shown["name"], self._listing)
         target = _pair_texts(shown["market"], shown["sector"], self._target)
         hundredths = _integers(shown["change_percent"].cast(pa.decimal32(9, 2)))
@@ -282,7 +282,7 @@ class ArchiveReader:
             **{price: pc.fill_null(shown[price], 0) for price in _PRICES},
             "position": shown["position"],
         }
-        return pa.table({name: values[name] for name in FIELDS})
+        return pa.table({name: values[name] for name in WIDTHS})
 
     def _listing(self, pair: tuple[str, str]) -> int:
         if pair not in self._listings:
@@ -292,7 +292,7 @@ class ArchiveReader:
 
     def _target(self, pair: tuple[str, str]) -> int:
         if pair not in self._targets:
-            raise ValueError(f"a row belongs to {'/'.join(pair)}, which is not among the file's targets")
+            raise ValueError(f"a row belongs to {'/'.join(pair)}, a target missing in the file's metadata")
         return self._targets[pair]
 
 
@@ -301,7 +301,7 @@ def _integers(decimals: Array) -> Array:
 
 
 def _pair_texts(first: Array, second: Array, index_of: Any) -> Array:
-    """The place of each row's pair of texts. Both are dictionary-encoded; `index_of` is asked once for each pair."""
+    """Returns an index for each row's pair of dictionary texts; calls `index_of` once for each pair."""
     width = max(1, len(second.dictionary))
     left, right = (column.indices.cast(pa.int64()) for column in (first, second))
     code = pc.add(pc.multiply(left, width), right).dictionary_encode()

@@ -1,54 +1,34 @@
-"""Rows as COPY (binary) carries them, to columns and back.
+"""Converts rows between COPY (binary) and columns.
 
-Every value has a fixed width and none is NULL, so each byte of a value stands at the same place in every row.
-A column is therefore a handful of slices with the row's length as their step, which run in C: a quarter of a
-microsecond a row, with nothing but bytes.
+Every value has a fixed width and none is NULL, so each byte of a value has the same offset in every row. A
+column is a few slices with the row's length as step. They run in C and take a quarter of a microsecond a row
+(docs/decisions/0010).
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
 from struct import Struct
 
-FIELDS = {
-    "slot": 8,
-    "target": 2,
-    "volume": 8,
-    "listing": 4,
-    "price": 4,
-    "change": 4,
-    "rate": 4,
-    "ask": 4,
-    "bid": 4,
-    "open": 4,
-    "high": 4,
-    "low": 4,
-    "position": 2,
-}
-"""The columns of collector.snapshot in the order of the stream, with their bytes. Times are microseconds since 2000."""
-ROW = 2 + sum(4 + width for width in FIELDS.values())
-HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TAIL = b"\xff\xff"
+from collector.db.copy_layout import HEADER, OFFSETS, ROW_BYTES, TRAILER, WIDTHS
 
 _CHUNK = 2048
-"""Rows at a time: what is read and written with steps should stay in the processor's cache."""
-_STARTS = [2 + 4 * index + before for index, before in enumerate(accumulate(FIELDS.values(), initial=0), 1)]
-_PLACES = list(zip(FIELDS, FIELDS.values(), _STARTS, strict=False))
-_EMPTY = Struct(">h").pack(len(FIELDS)) + b"".join(
-    Struct(">i").pack(width) + bytes(width) for width in FIELDS.values()
+"""Rows at a time: a chunk fits the processor's cache, since strided reads and writes are slow beyond it."""
+_FIELDS = [(name, width, OFFSETS[name]) for name, width in WIDTHS.items()]
+_EMPTY = Struct(">h").pack(len(WIDTHS)) + b"".join(
+    Struct(">i").pack(width) + bytes(width) for width in WIDTHS.values()
 )
 
 Columns = dict[str, bytearray]
-"""Each column's values one after another, in the byte order of every machine of today: the least byte first."""
+"""The values of each column, one after another, in little-endian order like every current machine."""
 
 
 class Splitter:
-    """Takes the stream in pieces as they come; `columns` grows by the rows that are whole.
+    """Splits a stream, fed in pieces, into columns; `columns` grows by whole rows.
 
-    ValueError: this is no such stream, or it was broken off.
+    ValueError if the stream is malformed or broken off.
     """
 
     def __init__(self) -> None:
-        self.columns: Columns = {name: bytearray() for name in FIELDS}
+        self.columns: Columns = {name: bytearray() for name in WIDTHS}
         self.rows = 0
         self._pieces: list[bytes] = []
         self._held = 0
@@ -56,10 +36,10 @@ class Splitter:
         self._begun = False
 
     def feed(self, piece: bytes) -> None:
-        """Small pieces are gathered: to split few rows takes as long as to split many."""
+        """Adds a piece. Small pieces are collected first: splitting few rows takes as long as splitting many."""
         self._pieces.append(piece)
         self._held += len(piece)
-        if self._held >= _CHUNK * ROW:
+        if self._held >= _CHUNK * ROW_BYTES:
             self._split_pieces()
 
     def _split_pieces(self) -> None:
@@ -67,42 +47,42 @@ class Splitter:
         self._pieces, self._held = [], 0
         start = 0
         if not self._begun:
-            if len(rest) < len(HEAD):
+            if len(rest) < len(HEADER):
                 self._rest = rest
                 return
-            if not rest.startswith(HEAD):
-                raise ValueError("this is no stream of COPY (binary)")
-            start, self._begun = len(HEAD), True
-        whole = (len(rest) - start) // ROW
-        self._rest = rest[start + whole * ROW :]
-        for first in range(start, start + whole * ROW, _CHUNK * ROW):
-            self._split(rest[first : min(first + _CHUNK * ROW, start + whole * ROW)])
+            if not rest.startswith(HEADER):
+                raise ValueError("this is not a stream of COPY (binary)")
+            start, self._begun = len(HEADER), True
+        whole = (len(rest) - start) // ROW_BYTES
+        self._rest = rest[start + whole * ROW_BYTES :]
+        for first in range(start, start + whole * ROW_BYTES, _CHUNK * ROW_BYTES):
+            self._split(rest[first : min(first + _CHUNK * ROW_BYTES, start + whole * ROW_BYTES)])
 
     def end(self) -> None:
-        """Nothing more comes: the stream must have been whole."""
+        """Ends the stream; ValueError if it is incomplete."""
         self._split_pieces()
-        if self._rest != TAIL:
+        if self._rest != TRAILER:
             raise ValueError("the stream of COPY (binary) was broken off")
 
     def _split(self, rows: bytes) -> None:
-        count = len(rows) // ROW
+        count = len(rows) // ROW_BYTES
         self.rows += count
-        for name, width, start in _PLACES:
+        for name, width, start in _FIELDS:
             values = bytearray(count * width)
             for byte in range(width):
-                values[byte::width] = rows[start + width - 1 - byte :: ROW]
+                values[byte::width] = rows[start + width - 1 - byte :: ROW_BYTES]
             self.columns[name] += values
 
 
 def interleave_columns(columns: Mapping[str, memoryview], count: int) -> Iterator[bytes]:
-    """The stream of `count` rows, in pieces."""
-    yield HEAD
+    """Yields the stream of `count` rows in pieces."""
+    yield HEADER
     for first in range(0, count, _CHUNK):
         rows = min(_CHUNK, count - first)
         out = bytearray(_EMPTY * rows)
-        for name, width, start in _PLACES:
+        for name, width, start in _FIELDS:
             values = bytes(columns[name][first * width : (first + rows) * width])
             for byte in range(width):
-                out[start + width - 1 - byte :: ROW] = values[byte::width]
+                out[start + width - 1 - byte :: ROW_BYTES] = values[byte::width]
         yield bytes(out)
-    yield TAIL
+    yield TRAILER

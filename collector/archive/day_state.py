@@ -1,4 +1,4 @@
-"""Which days may leave the database, those that are over and accounted for, and which have left it."""
+"""The state of days: which may leave the database (finished and accounted for), and which are archived."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -15,8 +15,9 @@ from collector.market.visibility import visible_until
 from collector.model import Exchange
 
 ABANDONED = timedelta(days=1)
-"""After that, nothing takes up a sweep that has not ended."""
+"""An unfinished sweep older than this is abandoned: no program resumes it."""
 
+# Days with a partition before $1. The partition's name gives the day, so no row is read.
 _DAYS = """
 SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
 FROM pg_inherits AS i
@@ -26,8 +27,11 @@ WHERE i.inhparent = 'collector.snapshot'::regclass
   AND to_date(right(c.relname, 8), 'YYYYMMDD') < $1
 ORDER BY day
 """
+# Days restored from files.
 _RESTORED = "SELECT DISTINCT day FROM collector.archive WHERE restored_at IS NOT NULL"
+# The files of an archived day.
 _NOTED = "SELECT exchange, file, digest FROM collector.archive WHERE day = $1 ORDER BY exchange"
+# Unfinished sweeps and claimed walks of a day.
 _OPEN = """
 SELECT slot, universe
 FROM collector.sweep
@@ -38,21 +42,22 @@ FROM collector.claim
 WHERE slot >= $1 AND slot < $2
 ORDER BY slot, universe
 """
+# How far each schedule is accounted for.
 _ACCOUNTED = "SELECT schedule, until FROM collector.accounted"
 
 
 async def list_before(connection: Connection, first: date) -> list[date]:
-    """The days before `first` that have a partition, oldest first."""
+    """Returns the days before `first` with a partition, oldest first."""
     return [row["day"] for row in await connection.fetch(_DAYS, first)]
 
 
 async def list_restored(connection: Connection) -> set[date]:
-    """Days that were brought back, and are in files as well."""
+    """Returns the days restored into the database; their files exist as well."""
     return {row["day"] for row in await connection.fetch(_RESTORED)}
 
 
 class ArchiveRecord(NamedTuple):
-    """What the database keeps of an archived file: where it was put, and the digest of its rows."""
+    """An archived file as recorded in the database: its path, and the digest of its rows."""
 
     exchange: str
     path: Path
@@ -60,25 +65,25 @@ class ArchiveRecord(NamedTuple):
 
 
 async def list_archived(connection: Connection, day: date) -> list[ArchiveRecord]:
-    """The day's files as they were archived, by exchange."""
+    """Returns the day's files as archived, by exchange."""
     rows = await connection.fetch(_NOTED, day)
     return [ArchiveRecord(row["exchange"], Path(row["file"]), row["digest"]) for row in rows]
 
 
 async def list_files(connection: Connection, day: date) -> list[Path]:
-    """Where the day's files were put, if all of them are still there."""
+    """Returns the paths of the day's files, or nothing if any is missing."""
     paths = [record.path for record in await list_archived(connection, day)]
     return paths if all(path.is_file() for path in paths) else []
 
 
 def refuse_another(opened: ArchiveFile, day: date, digest: str | None) -> None:
-    """ArchiveError unless a file is of that day and holds the rows with this digest; None: none was noted."""
+    """Raises ArchiveError unless a file is of this day and has this digest; None skips the digest."""
     facts = opened.facts
     if facts.day != day:
         raise ArchiveError(f"{opened.path} holds rows of {facts.day}, not of {day}")
     if digest not in (None, facts.digest):
         raise ArchiveError(
-            f"{opened.path} holds other rows of {day} than were archived from this database",
+            f"{opened.path} holds other rows of {day} than the rows archived from this database",
             hint="it may be the file of another collector",
         )
 
@@ -92,10 +97,10 @@ async def why_open(
     *,
     forgive: bool,
 ) -> str:
-    """Why something may still be written for a day, "" if nothing will.
+    """Explains why rows of a day may still be written, "" if none will be.
 
-    `forgive`: what has not ended for a day is abandoned, not open. A day that is on show is not forgiven: a
-    late walk of it would leave a ledger that its files do not fit.
+    With `forgive`, sweeps unfinished for a day are abandoned, not open. A day still on display is never
+    forgiven: a late walk of it would change the ledger, and the files would not fit it any more.
     """
     if on_show := _why_on_show(day, schedules, calendar, now):
         return on_show
@@ -115,13 +120,13 @@ async def why_open(
 
 
 def _why_on_show(day: date, schedules: Sequence[Schedule], calendar: Calendar, now: datetime) -> str:
-    """Which slot of a day may be walked late, as `backfill` does until the next session opens; "" if none."""
+    """Names a slot of the day `backfill` may still walk late, until the next session opens; "" without one."""
     for slot in merge_slots(schedules, calendar, *bounds(day)):
         ends = [end for exchange in Exchange if (end := visible_until(calendar, exchange, slot.at))]
         until = max(ends, default=now)
         if until > now:
             return (
-                f"its slot {_kst(slot.at)} KST ({slot.schedule}) is on show until"
+                f"its slot {_kst(slot.at)} KST ({slot.schedule}) is still shown until"
                 f" {kst(until):%Y-%m-%d %H:%M} KST, and may be walked again"
             )
     return ""

@@ -1,4 +1,4 @@
-"""What the ledger knows of a day's rows: whose they are, how many, and when each page of them came."""
+"""Reads a day's walks from the ledger: their targets, row counts, and the times of their pages."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from collector.archive.columns import WalkRow
 from collector.db.pool import Connection
 from collector.model import KST
 
+# The walks of a day with rows.
 _WALKS = """
 SELECT w.slot, w.target, w.status, w.rows, w.page_starts, w.page_times, t.market, t.sector, t.exchange
 FROM collector.walk AS w
@@ -20,13 +21,13 @@ WHERE w.slot >= $1 AND w.slot < $2 AND w.rows > 0
 
 @dataclass(frozen=True)
 class StoredDay:
-    """The walks of one exchange on one day that stored rows. Targets are in the order of their places in a file."""
+    """The walks with rows of one exchange on one day. Targets are in the order of their indexes in a file."""
 
     day: date
     exchange: str
     targets: list[tuple[str, str]]
     numbers: list[int]
-    """The targets' numbers in this database."""
+    """The ids of the targets in this database."""
     walks: Sequence[WalkRow]
 
     @property
@@ -34,7 +35,7 @@ class StoredDay:
         return sum(walk.rows for walk in self.walks)
 
     def fullest(self) -> tuple[datetime, int]:
-        """The slot with the most rows, and how many."""
+        """Returns the slot with the most rows, and their count."""
         rows: Counter[datetime] = Counter()
         for walk in self.walks:
             rows[walk.slot] += walk.rows
@@ -42,13 +43,13 @@ class StoredDay:
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:
-    """The first instant of a day of Korea, and that of the next."""
+    """Returns the first instant of a Korean day, and of the next day."""
     start = datetime.combine(day, time(), KST)
     return start, start + timedelta(days=1)
 
 
 async def list_stored(connection: Connection, day: date) -> list[StoredDay]:
-    """What is stored of a day, by exchange; an exchange that has no rows is not there."""
+    """Returns the stored walks of a day, by exchange; an exchange without rows is left out."""
     lines = await connection.fetch(_WALKS, *bounds(day))
     return [
         _of(day, exchange, [line for line in lines if line["exchange"] == exchange])

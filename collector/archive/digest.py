@@ -1,18 +1,18 @@
-"""A digest of rows that does not depend on how they are cut into batches, nor on the database they come from."""
+"""Computes a digest of rows, independent of their batches and of the database they come from."""
 
 import hashlib
 import json
 
 from collector.archive.columns import Names, Table, columns_of
-from collector.archive.copy_stream import FIELDS
+from collector.db.copy_layout import WIDTHS
 
 
 class Digest:
-    """Takes rows in the order of the file; a column's bytes go into a hash of their own."""
+    """Digests rows in the order of the file; each column has its own hash."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._columns = {name: hashlib.sha256() for name in FIELDS}
+        self._columns = {name: hashlib.sha256() for name in WIDTHS}
 
     def update(self, rows: Table) -> None:
         self.rows += len(rows)

@@ -1,4 +1,4 @@
-"""Any period in one file: from the database what is there, from the archived files the rest."""
+"""Exports the rows of any period: from the database if they are there, else from the archived files."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
@@ -16,13 +16,15 @@ from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
+# True if the database has rows of the day.
 _IS_KEPT = "SELECT EXISTS (SELECT FROM collector.snapshot WHERE slot >= $1 AND slot < $2)"
 
 
 async def export_rows(database: Database, first: date, last: date) -> AsyncIterator[Table]:
-    """The rows from one day to another, both included, as files show them: by day, exchange, listing and slot.
+    """Yields the rows from `first` to `last`, both included, with a file's columns: by day, exchange, listing
+    and slot.
 
-    ArchiveError if the ledger tells of rows that are neither in the database nor in files that can be read.
+    ArchiveError if rows of a walk in the ledger are neither in the database nor in readable files.
     """
     for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
         async with (
@@ -53,10 +55,10 @@ async def _from_database(connection: Connection, day: date) -> AsyncIterator[Tab
 
 
 def _from_files(day: date, noted: Sequence[ArchiveRecord]) -> Iterator[Table]:
-    """What the files show. Each is judged by the digest that was noted, and not by what it says of itself."""
+    """Yields the rows of files. Each file is checked against the recorded digest, not against its own metadata."""
     if not (noted and all(item.path.is_file() for item in noted)):
         raise ArchiveError(
-            f"the rows of {day} are archived, and their files are not where they were put",
+            f"the rows of {day} are archived, and their files are not at their recorded paths",
             hint='see `collector sql "SELECT * FROM archive"`',
         )
     files = [ArchiveFile(item.path) for item in noted]

@@ -1,9 +1,10 @@
-"""Files that are there whole or not at all, and that are read only if they are what they say.
+"""Archive files: each is complete or absent, and is read only if it matches its own metadata.
 
     FOLDER/snapshot/date=2026-11-20/KRX.parquet
 
-A file is written beside its place, forced to the disk and renamed; so are the entries of its folders. Whoever is killed
-meanwhile leaves a file that ends in `.part`, which nobody reads and the next writer replaces.
+A file is written under a temporary name, forced to disk and renamed; the entries of its folders are forced to
+disk too. A killed writer leaves a file ending in `.part`; no program reads it, and the next writer replaces
+it.
 """
 
 import hashlib
@@ -26,17 +27,17 @@ from collector.errors import ArchiveError
 
 FORMAT = 2
 GROUP = 131_072
-"""Rows of a row group: what is read at least, and what is held in memory at once."""
+"""Rows of a row group: the smallest unit to read, and the unit held in memory."""
 _KEY = b"collector"
 _BATCH = 65_536
 _DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
-"""Every error that a damaged file may cause. MemoryError: a bent length asks for more than there is."""
+"""Every error a damaged file may cause. MemoryError: a damaged length asks for too much memory."""
 _DELTA = [c.name for c in columns.COLUMNS if c.name not in (*columns.TEXTS, "sign")]
 
 
 @dataclass(frozen=True)
 class FileMetadata:
-    """What a file says of itself, in its own metadata. `source` is whose data it is: real, mock or ours."""
+    """The facts a file states in its own metadata. `source` is the source of its data: real, mock or ours."""
 
     day: date
     exchange: str
@@ -52,7 +53,7 @@ class FileMetadata:
         return json.dumps({**facts, **described}, ensure_ascii=False)
 
     def check(self) -> str:
-        """A checksum of all that stands here: Parquet has them for its pages only."""
+        """Returns a checksum of these facts: Parquet has checksums for its pages only."""
         return hashlib.sha256(json.dumps(self._values()).encode()).hexdigest()
 
     def _values(self) -> dict[str, Any]:
@@ -60,16 +61,16 @@ class FileMetadata:
 
     @classmethod
     def parse(cls, text: bytes) -> "FileMetadata":
-        """What a file's metadata says. ValueError or KeyError: it is not what this program writes."""
+        """Parses the metadata of a file. ValueError or KeyError if this program did not write it."""
         try:
             return cls._parse(json.loads(text))
         except (TypeError, AttributeError, RecursionError) as error:
-            raise ValueError("what it says of itself has another form than this program writes") from error
+            raise ValueError("its metadata has an unknown form") from error
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> "FileMetadata":
         if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']}, this program knows {FORMAT}")
+            raise ValueError(f"its format is {values['format']}, this program reads {FORMAT}")
         facts = cls(
             day=date.fromisoformat(values["day"]),
             exchange=values["exchange"],
@@ -79,18 +80,18 @@ class FileMetadata:
             targets=[(market, sector) for market, sector in values["targets"]],
         )
         if values["check"] != facts.check():
-            raise ValueError("what it says of itself is not what was written")
+            raise ValueError("its metadata was changed")
         return facts
 
 
 def place(folder: Path, day: date, exchange: str) -> Path:
-    """Where the rows of a day and exchange belong."""
+    """Returns the path for the rows of a day and exchange."""
     return folder / "snapshot" / f"date={day.isoformat()}" / f"{exchange}.parquet"
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What keeps a file from being written becomes one line that names it."""
+    """Turns an error of writing into one line with the file's name."""
     try:
         yield
     except BrokenPipeError:
@@ -98,13 +99,13 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArchiveError(
             f"{path} cannot be written: {error.strerror or _first_line(error)}",
-            hint="nothing is lost: what is not in a file is still in the database",
+            hint="nothing is lost: rows not in a file are still in the database",
         ) from error
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """As `writing`. Everything that pyarrow, or the decoding of a batch, raises within a file is damage."""
+    """Turns an error of reading into one line. Every error of pyarrow, or of decoding a batch, means damage."""
     try:
         yield
     except _DAMAGE as error:
@@ -118,7 +119,7 @@ def _first_line(error: Exception) -> str:
 
 
 class AtomicParquetWriter:
-    """A file under way, beside its place. `keep` puts it there; whatever else happens leaves it a part."""
+    """A file being written under a temporary name. `keep` renames it; otherwise it stays a part."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -131,7 +132,7 @@ class AtomicParquetWriter:
         self._writer.write_table(shown, row_group_size=GROUP)
 
     def end(self, facts: FileMetadata) -> None:
-        """All rows are written: close it, and have it on the disk."""
+        """Ends the rows: closes the file and forces it to disk."""
         self._writer.add_key_value_metadata({_KEY: facts.text()})
         self._writer.close()
         self._file.flush()
@@ -139,13 +140,13 @@ class AtomicParquetWriter:
         self._file.close()
 
     def keep(self) -> int:
-        """Give it its name, for good; its size in bytes."""
+        """Renames the file to its final name; returns its size in bytes."""
         self.part.rename(self.path)
         _sync_folders_of(self.path)
         return self.path.stat().st_size
 
     def discard(self) -> None:
-        """It is not wanted, or has its name already: nothing stays under the other one."""
+        """Removes the part, after `keep` or instead of it."""
         with suppress(OSError, ValueError):
             self._writer.close()
         with suppress(OSError):
@@ -154,23 +155,23 @@ class AtomicParquetWriter:
 
 
 def _make_private_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing, for their owner alone; others stay as they are."""
+    """Creates a folder and its missing parents for their owner alone; existing folders stay as they are."""
     if not folder.is_dir():
         _make_private_folders(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _open_private(path: Path) -> IO[bytes]:
-    """A new file that its owner alone may read, whatever the umask says.
+    """Opens a new file, readable by its owner alone under any umask.
 
-    One that was left there by a killed archiver may have another mode; it is replaced.
+    A part left by a killed archiver may have another mode, so it is replaced.
     """
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def options() -> Mapping[str, Any]:
-    """How columns are laid down: small differences packed, texts by dictionary, every page with a checksum."""
+    """Returns the writer's options: packed differences, texts by dictionary, a checksum for every page."""
     return {
         "compression": "zstd",
         "use_dictionary": [*columns.TEXTS, "sign"],
@@ -185,12 +186,12 @@ def options() -> Mapping[str, Any]:
 
 
 def _sync_folders_of(path: Path) -> None:
-    """Force the entries that lead to a file to the disk, up to where its file system begins.
+    """Forces the folder entries of a file to disk, up to the root of its file system.
 
-    Which of the folders are new is not known: who made one may have been killed before it was forced.
+    All folders are included: the creator of a folder may have been killed before forcing its entry.
     """
     for folder in path.absolute().parents:
-        with suppress(PermissionError):  # one that we may not read is none that we made
+        with suppress(PermissionError):  # a folder we may not read was not created by us
             _sync_folder(folder)
         if folder.is_mount():
             return
@@ -205,7 +206,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 class ArchiveFile:
-    """A file to read from; ArchiveError: it is not there, or not one of ours, or damaged."""
+    """An archive file opened for reading; ArchiveError if it is missing, damaged or not written by this program."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -217,10 +218,10 @@ class ArchiveFile:
                 path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
             )
             if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
-                raise ValueError("its columns are not those that this program writes")
+                raise ValueError("its columns are not the columns of this program")
 
     def rows(self, reader: ArchiveReader) -> Iterator[tuple[Any, Table]]:
-        """Each batch as it is shown, and taken apart."""
+        """Yields each batch as stored, and converted to rows."""
         batches = self._file.iter_batches(_BATCH)
         while True:
             with reading(self.path):
@@ -231,7 +232,7 @@ class ArchiveFile:
             yield batch, rows
 
     def verify(self) -> Names:
-        """Read all of it; who is who in it. ArchiveError: its rows are not those that were put into it."""
+        """Reads the whole file and returns its names; ArchiveError if its rows differ from the rows written."""
         reader, digest = ArchiveReader(self.facts.targets), Digest()
         for _, rows in self.rows(reader):
             digest.update(rows)
@@ -240,13 +241,13 @@ class ArchiveFile:
         return names
 
     def refuse_unless(self, digest: Digest, names: Names) -> None:
-        """ArchiveError unless the file's rows, as they were read, are as many and the same as it says."""
+        """Raises ArchiveError unless count and digest of the rows read match the metadata."""
         if digest.rows != self.facts.rows:
             raise ArchiveError(
-                f"{self.path} is damaged: it holds {digest.rows:,} rows and should {self.facts.rows:,}"
+                f"{self.path} is damaged: it holds {digest.rows:,} rows instead of {self.facts.rows:,}"
             )
         if digest.hexdigest(names) != self.facts.digest:
-            raise ArchiveError(f"{self.path} is damaged: its rows are not those that were written")
+            raise ArchiveError(f"{self.path} is damaged: its rows differ from the rows written")
 
 
 def _decode(batch: Any, reader: ArchiveReader) -> Table:
@@ -256,6 +257,6 @@ def _decode(batch: Any, reader: ArchiveReader) -> Table:
 
 def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> FileMetadata:
     if _KEY not in metadata:
-        raise ArchiveError(f"{path} is no file of `collector archive`")
+        raise ArchiveError(f"{path} is not a file of `collector archive`")
     with reading(path):
         return FileMetadata.parse(metadata[_KEY])

@@ -1,4 +1,4 @@
-"""Where an export goes: one file of Parquet or CSV, there whole or not at all, or a stream of it."""
+"""Writes an export: to one file of Parquet or CSV, complete or not at all, or to a stream."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FORMATS = ("parquet", "csv")
 
 
 class Output(Protocol):
-    """What rows are written to, as they are shown."""
+    """A destination for rows with a file's columns."""
 
     def write(self, shown: Table) -> None: ...
 
@@ -39,7 +39,7 @@ class _Parquet:
 
 
 class _CsvFile:
-    """Times are written with Korea's offset, as `collector sql` has them."""
+    """Writes CSV. Times have Korea's offset, as in `collector sql`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         names = [column.name for column in columns.COLUMNS]
@@ -65,7 +65,7 @@ class _CsvFile:
 
 
 def _escape_formulas(texts: Any) -> Any:
-    """As `escape_formula`, for a whole column of texts."""
+    """Escapes formulas in a column of texts, like `escape_formula`."""
     texts = texts.cast(pa.string())
     is_formula = pc.and_not(
         pc.match_substring_regex(texts, spreadsheet.FORMULA),
@@ -79,7 +79,7 @@ _FORMATS: dict[str, Any] = {"parquet": _Parquet, "csv": _CsvFile}
 
 @contextmanager
 def to_stream(form: str, stream: IO[bytes]) -> Iterator[Output]:
-    """Whoever opened the stream closes it."""
+    """Writes to a stream and leaves it open."""
     output: Output = _FORMATS[form](stream)
     yield output
     output.close()
@@ -88,9 +88,9 @@ def to_stream(form: str, stream: IO[bytes]) -> Iterator[Output]:
 
 @contextmanager
 def to_file(form: str, path: Path) -> Iterator[Output]:
-    """A file that takes its name when the block ends; if it raises, nothing is there that was not before.
+    """Writes a file, renamed to its name when the block ends; after an error nothing has changed.
 
-    It has the mode that the umask leaves: an export is for others to read, an archive is not.
+    Its mode follows the umask: an export is for other users too, an archive is not.
     """
     part = path.with_name(f".{path.name}.part")
     try:

@@ -1,7 +1,7 @@
-"""Are the files of an archived day there, and do they hold what was archived?
+"""Checks if the files of an archived day exist and hold the archived rows.
 
-A process of its own asks, as one writes them: reading Parquet takes memory that the daemon shall not keep.
-Usage: python -m collector.archive.proof DAY (FILE DIGEST)...; exit status 1 and the reason on standard output.
+Runs as a process of its own, like the writer: reading Parquet takes memory the daemon must not keep. Usage:
+python -m collector.archive.proof DAY (FILE DIGEST)...; exit status 1 and the reason on standard output.
 """
 
 import sys
@@ -15,7 +15,7 @@ from collector.errors import ArchiveError
 
 
 def why_damaged(day: date, files: Sequence[tuple[Path, str]]) -> str:
-    """Why a day cannot be restored from its files, "" if every row can be read and is the one that was noted."""
+    """Explains why a day cannot be restored from its files, "" if every row is readable and as recorded."""
     try:
         for path, digest in files:
             opened = ArchiveFile(path)
@@ -27,7 +27,7 @@ def why_damaged(day: date, files: Sequence[tuple[Path, str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 1 if a file is missing or damaged."""
+    """Returns 1 if a file is missing or damaged, else 0."""
     day, *rest = arguments
     files = [(Path(path), digest) for path, digest in zip(rest[::2], rest[1::2], strict=True)]
     reason = why_damaged(date.fromisoformat(day), files)

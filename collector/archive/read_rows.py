@@ -1,4 +1,4 @@
-"""Rows out of the database in the order of a file, about half a million at a time."""
+"""Reads rows from the database in the order of a file, about half a million at a time."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -17,21 +17,27 @@ from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
 MOST = 500_000
-"""Rows that are sorted at once: 56 bytes each, and as much again while they are."""
+"""Rows sorted at once: 56 bytes each, and the same again during the sort."""
 
+# The names of all listings.
 _LISTINGS = "SELECT id, symbol, name FROM collector.listing"
+# The rows of some targets on one day, for COPY. The server does not sort: joins and a sort there cost 2 µs of
+# its CPU a row, more than sorting by one integer here (docs/decisions/0010).
 _ROWS = """
 SELECT slot, target, volume, listing, price, change, rate, ask, bid, open, high, low, position
 FROM collector.snapshot
 WHERE slot >= $1 AND slot < $2 AND target = ANY ($3::smallint[])
 """
+# The same for some of the listings.
 _SOME_ROWS = f"{_ROWS} AND listing = ANY ($4::integer[])"
+# Rows of one slot by listing, to estimate the size of batches.
 _BY_LISTING = """
 SELECT listing, count(*) AS rows
 FROM collector.snapshot
 WHERE slot = $1 AND target = ANY ($2::smallint[])
 GROUP BY listing
 """
+# Positions of a walk fit in 15 bits, so one integer holds the whole sort key.
 _POSITIONS = 1 << 15
 
 Listing = tuple[str, str]
@@ -39,21 +45,21 @@ ListingNames = Mapping[int, Listing]
 
 
 class ListingBatch(NamedTuple):
-    """Some listings' rows of one exchange. `seen` grows by the listings that its rows name by their places in it."""
+    """Rows of some listings on one exchange. `seen` grows by their listings, in index order."""
 
     stored: StoredDay
     walks: Walks
     seen: list[Listing]
     known: ListingNames
     listings: Sequence[int] | None = None
-    """None: all of them."""
+    """None means all listings."""
     is_last: bool = True
 
 
 async def plan_batches(
     connection: Connection, stored: StoredDay, walks: Walks, seen: list[Listing], *, most: int = MOST
 ) -> list[ListingBatch]:
-    """A day and exchange in the order of its file, about `most` rows at a time."""
+    """Splits a day and exchange into batches of about `most` rows, in the order of the file."""
     known = {row["id"]: (row["symbol"], row["name"]) for row in await connection.fetch(_LISTINGS)}
     parts = await _plan_parts(connection, stored, known, most)
     return [
@@ -65,7 +71,7 @@ async def plan_batches(
 async def copy_batches(
     connection: Connection, batches: Sequence[ListingBatch]
 ) -> AsyncGenerator[tuple[ListingBatch, Table], None]:
-    """One stretch after the other as it lies in the table; the next is on its way while one is worked on."""
+    """Yields each batch with its rows as stored; the next batch is copied meanwhile."""
     async with aclosing(prefetch([partial(_copy, connection, stretch) for stretch in batches])) as copies:
         places = iter(batches)
         async for rows in copies:
@@ -73,9 +79,9 @@ async def copy_batches(
 
 
 def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]]:
-    """The rows of a stretch, sorted as in a file, with the numbers of their walks.
+    """Yields the rows of a batch, sorted as in a file, with the numbers of their walks.
 
-    ArchiveError: a row is of no walk of the ledger.
+    ArchiveError if a row has no walk in the ledger.
     """
     rows = _renumber_listings(rows, stretch.stored.numbers, stretch.known, stretch.seen)
     numbers = _numbers(stretch.stored, stretch.walks, rows)
@@ -86,9 +92,9 @@ def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]
 
 
 def refuse_unless_all(stored: StoredDay, copied_rows: int) -> None:
-    """ArchiveError unless as many rows were copied as the ledger tells of."""
+    """Raises ArchiveError unless the number of copied rows matches the ledger."""
     if copied_rows != stored.rows:
-        raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger tells of {stored.rows:,}")
+        raise _differing(stored, f"it holds {copied_rows:,} rows, and its ledger {stored.rows:,}")
 
 
 def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
@@ -100,13 +106,13 @@ def _numbers(stored: StoredDay, walks: Walks, rows: Table) -> Array:
 
 def _differing(stored: StoredDay, what: str) -> ArchiveError:
     return ArchiveError(
-        f"{stored.day} on {stored.exchange} is not as its ledger says: {what}",
-        hint="`collector verify` lists the walks that were changed",
+        f"{stored.day} on {stored.exchange} differs from its ledger: {what}",
+        hint="`collector verify` lists the changed walks",
     )
 
 
 def _key(rows: Table, numbers: Array) -> Array:
-    """One integer that sorts as the columns of SORTED_BY do: by listing, walk and position."""
+    """Returns one integer for each row, sorting like SORTED_BY: by listing, walk and position."""
     count = pc.add(pc.max(numbers), 1)
     walk = pc.add(pc.multiply(rows["listing"].cast(pa.int64()), count), numbers)
     return pc.add(pc.multiply(walk, _POSITIONS), rows["position"].cast(pa.int64())).combine_chunks()
@@ -115,9 +121,11 @@ def _key(rows: Table, numbers: Array) -> Array:
 async def _plan_parts(
     connection: Connection, stored: StoredDay, known: ListingNames, most: int
 ) -> list[Sequence[int] | None]:
-    """Which listings to copy together, in the order of the file; one None, all of them, if that is not too much.
+    """Returns the listings to copy together, in the order of the file; a single None means all of them at
+    once.
 
-    How many rows each has is told from the day's fullest slot: to count them all would take as long as a copy.
+    The share of each listing is estimated from the fullest slot: counting all rows would take as long as a
+    copy.
     """
     if stored.rows <= most:
         return [None]
@@ -145,7 +153,7 @@ async def _copy(connection: Connection, stretch: ListingBatch) -> Table:
 def _renumber_listings(
     rows: Table, targets: Sequence[int], known: ListingNames, seen: list[Listing]
 ) -> Table:
-    """The rows with targets and listings numbered by their places; new listings are put behind those of `seen`."""
+    """Replaces the ids of targets and listings by indexes; new listings are appended to `seen`."""
     ids = sorted(pc.unique(rows["listing"]).to_pylist(), key=lambda listing: _sort_key(known[listing]))
     places = [-1] * (max(ids, default=0) + 1)
     for index, listing in enumerate(ids, len(seen)):
@@ -157,6 +165,6 @@ def _renumber_listings(
 
 
 def _sort_key(listing: Listing) -> tuple[bytes, bytes]:
-    """As a file's readers compare texts: byte by byte."""
+    """Returns a key sorting like the readers of a file: byte by byte."""
     symbol, name = listing
     return symbol.encode(), name.encode()

@@ -1,7 +1,7 @@
-"""Files back into the database: proved whole first, then loaded as the rows lay before, in one transaction.
+"""Restores files into the database: proves them whole first, then loads the rows in one transaction.
 
-The day's partition is filled in the order of slots, which is what its BRIN lives on; the files, sorted by
-listing, are read once for every half a million rows of that.
+The partition is filled in the order of slots, since its BRIN depends on it. The files are sorted by listing,
+so they are read once for every half a million rows.
 """
 
 from collections import Counter
@@ -16,29 +16,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.archive.columns import ArchiveReader, Array, Names, Table, columns_of, replace_column, ticks
-from collector.archive.copy_stream import FIELDS, interleave_columns
+from collector.archive.copy_stream import interleave_columns
 from collector.archive.day_state import list_archived, refuse_another
 from collector.archive.day_walks import StoredDay, bounds, list_stored
 from collector.archive.file import ArchiveFile
 from collector.archive.write import COUNT, LONGEST, PATIENT, TURN
 from collector.base.prefetch import prefetch, split_evenly, to_thread_uninterrupted
+from collector.db.copy_layout import WIDTHS
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
 MOST = 500_000
-"""Rows that are sorted at once."""
+"""Rows sorted at once."""
 
+# The source of the data in this database.
 _ORIGIN = "SELECT kind FROM collector.origin"
+# The ids of a file's listings in the order of the file; NULL for an unknown one.
 _LISTINGS = """
 SELECT l.id
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS f (symbol, name, place)
 LEFT JOIN collector.listing AS l USING (symbol, name)
 ORDER BY f.place
 """
+# Creates a table for the day, if there is none; true if it is new.
 _OPEN = "SELECT collector.open_day($1)"
+# Attaches the new table as a partition; this builds its indexes at once.
 _ATTACH = "SELECT collector.attach_day($1)"
+# Summarises and analyses the day's index (docs/decisions/0002).
 _TEND = "SELECT collector.tend_day($1)"
+# Records the restore. An existing record keeps its path and digest, so the files stay known.
 _NOTE = """
 INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest, restored_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
@@ -49,7 +56,7 @@ SET restored_at = clock_timestamp()
 
 @dataclass(frozen=True)
 class RestoredDay:
-    """What became of one file's rows; `was_there`: they were in the database, and nothing was done."""
+    """The result for one file; `was_there` means its rows were in the database, and nothing was done."""
 
     path: Path
     day: date
@@ -61,7 +68,7 @@ class RestoredDay:
 async def restore(
     database: Database, day: date, paths: Sequence[Path], *, most: int = MOST
 ) -> list[RestoredDay]:
-    """Bring a day back from all its files, which stay. ArchiveError: nothing was changed, and why."""
+    """Restores a day from all its files; the files stay. ArchiveError with the reason if nothing was changed."""
     opened = [ArchiveFile(path) for path in paths]
     names = {item.path: item.verify() for item in opened}
     async with database.transaction(f"restoring {day}", timeout=LONGEST) as connection:
@@ -94,12 +101,12 @@ async def restore(
 
 
 async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDay]) -> bool:
-    """Whether the database has the day. ArchiveError if it has a part of it, or more."""
+    """Returns True if the database has the day; ArchiveError if it has a part of it, or more."""
     row_count = await connection.fetchval(COUNT, *bounds(day))
     known = sum(stored_day.rows for stored_day in stored)
     if row_count not in (0, known):
         raise ArchiveError(
-            f"{day} is not restored: the database holds {row_count:,} rows of it, and its ledger tells of {known:,}"
+            f"{day} is not restored: the database holds {row_count:,} rows of it, and its ledger {known:,}"
         )
     return bool(row_count)
 
@@ -107,7 +114,7 @@ async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDa
 async def _refuse_foreign(
     connection: Connection, opened: Sequence[ArchiveFile], stored: Mapping[str, StoredDay]
 ) -> None:
-    """ArchiveError unless these are the files of the very rows that this database's ledger tells of."""
+    """Raises ArchiveError unless these files hold exactly the rows of this database's ledger."""
     origin = await connection.fetchval(_ORIGIN)
     for archive_file in opened:
         facts, known = archive_file.facts, stored.get(archive_file.facts.exchange)
@@ -117,12 +124,12 @@ async def _refuse_foreign(
             )
         if known is None or (known.rows, known.targets) != (facts.rows, facts.targets):
             raise ArchiveError(
-                f"{archive_file.path}: the ledger of this database does not tell of these {facts.rows:,} rows of"
+                f"{archive_file.path}: the ledger of this database does not have these {facts.rows:,} rows of"
                 f" {facts.day} on {facts.exchange}"
             )
     named = Counter(item.facts.exchange for item in opened)
     for exchange in stored.keys() - named.keys():
-        raise ArchiveError(f"the file {exchange}.parquet is missing: a day comes back whole or not at all")
+        raise ArchiveError(f"the file {exchange}.parquet is missing: a day is restored as a whole")
     for archive_file in opened:
         if named[archive_file.facts.exchange] > 1:
             raise ArchiveError(
@@ -138,12 +145,12 @@ def _note(opened: ArchiveFile) -> tuple[date, str, str, int, int, str]:
 async def _load(
     connection: Connection, opened: ArchiveFile, names: Names, stored: StoredDay, *, frozen: bool, most: int
 ) -> None:
-    """Load one file. The rows are those that `verified` has seen."""
+    """Loads one file, after `ArchiveFile.verify` has checked its rows."""
     symbols, titles = map(list, zip(*names.listings, strict=True))
     result = await connection.fetch(_LISTINGS, symbols, titles)
     ids = pa.array([line["id"] for line in result], pa.int32())
     if ids.null_count:
-        raise ArchiveError(f"{opened.path}: a listing of it is not known to this database")
+        raise ArchiveError(f"{opened.path}: one of its listings is unknown to this database")
     targets = pa.array(stored.numbers, pa.int16())
     loaded = 0
     wanted = [
@@ -160,7 +167,7 @@ async def _load(
 
 
 def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
-    """The day's slots, first and last, in stretches of about so many rows."""
+    """Splits the day's slots into ranges (first, last) of about `most` rows."""
     rows = Counter[int]()
     for walk in sorted(stored.walks, key=lambda walk: walk.slot):
         rows[ticks(walk.slot)] += walk.rows
@@ -168,7 +175,7 @@ def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
 
 
 def _between(opened: ArchiveFile, first: int, last: int) -> Table:
-    """The rows of these slots, in the order in which they were collected."""
+    """Returns the rows of these slots, in the order of their collection."""
     parts = []
     for _, rows in opened.rows(ArchiveReader(opened.facts.targets)):
         slot = rows["slot"]
@@ -179,7 +186,7 @@ def _between(opened: ArchiveFile, first: int, last: int) -> Table:
 
 
 def _key(rows: Table, first: int) -> Array:
-    """One integer that sorts by slot, target and position: seconds of a day, 15 bits and 15 bits."""
+    """Returns an integer sorting by slot, target, position: seconds of a day, 15 bits, 15 bits."""
     second = pc.divide(pc.subtract(rows["slot"], first), 1_000_000)
     walk = pc.add(pc.multiply(second, 1 << 15), rows["target"].cast(pa.int64()))
     return pc.add(pc.multiply(walk, 1 << 15), rows["position"].cast(pa.int64())).combine_chunks()
@@ -193,7 +200,7 @@ async def _copy(connection: Connection, day: date, rows: Table, *, frozen: bool)
     status = await connection.copy_to_table(
         f"snapshot_{day:%Y%m%d}",
         source=source(),
-        columns=list(FIELDS),
+        columns=list(WIDTHS),
         schema_name="collector",
         format="binary",
         freeze=frozen,

@@ -1,8 +1,8 @@
-"""A day from the database into files: written, read back and compared, and only then dropped.
+"""Archives a day: writes its files, reads them back, compares them, and only then drops its partition.
 
-All of it is one transaction: the turn among archivers, the lock that keeps the day as it is, the copies, and
-at the end the note of where the rows are now together with the drop of the partition. Whatever ends it before
-its commit leaves the day in the database; files that are in place by then are written anew by the next try.
+All of it is one transaction: the turn among archivers, the lock on the day, the copies, the record of the
+files, and the drop. If it ends before its commit, the day stays in the database; the next attempt writes the
+files again.
 """
 
 import asyncio
@@ -34,19 +34,27 @@ from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
 LONGEST = 4 * 3600.0
-"""Seconds that one day may take, waiting for its turn included."""
+"""Seconds for one day, the wait for its turn included."""
 _DROPPING = 60
-"""How often the drop is tried: each waits a second for readers, and a second until the next."""
+"""Attempts to drop the partition: each waits a second for readers, and a second until the next."""
 
+# Lifts the limits of a connection for a long transaction; a small work_mem is enough, since the server sorts
+# nothing.
 PATIENT = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
        set_config('idle_in_transaction_session_timeout', '0', true), set_config('work_mem', '32MB', true)
 """
+# Lets one archiver at a time pass. The lock belongs to the transaction, so it works behind PgBouncer.
 TURN = "SELECT pg_advisory_xact_lock(hashtext('collector.archive'))"
+# Locks the day against changes; false if it has no partition.
 _HOLD = "SELECT collector.hold_day($1)"
+# Drops the day's partition.
 _DROP = "SELECT collector.drop_day($1)"
+# The number of stored rows between two instants.
 COUNT = "SELECT count(*) FROM collector.snapshot WHERE slot >= $1 AND slot < $2"
+# The source of the data; a database without a record has simulated data.
 _SOURCE = "SELECT COALESCE((SELECT kind FROM collector.origin), 'ours')"
+# Records a file. A day archived again after a restore replaces its record.
 _NOTE = """
 INSERT INTO collector.archive AS a (day, exchange, file, rows, bytes, digest)
 VALUES ($1, $2, $3, $4, $5, $6)
@@ -58,7 +66,7 @@ SET file = EXCLUDED.file, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes, digest =
 
 @dataclass(frozen=True)
 class ArchivedFile:
-    """Rows of one day and exchange that are in a file now and nowhere else."""
+    """Rows of one day and exchange, now in a file only."""
 
     day: date
     exchange: str
@@ -68,9 +76,9 @@ class ArchivedFile:
 
 
 async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[ArchivedFile]:
-    """Move one day into files; nothing for a day that is gone already, or has no rows: then it is dropped.
+    """Archives one day into files; returns nothing if the day is gone or has no rows (it is dropped then).
 
-    About `most` rows are sorted at once. ArchiveError says why the day stays.
+    About `most` rows are sorted at once. ArchiveError with the reason if the day stays.
     """
     async with database.transaction(f"archiving {day}", timeout=LONGEST) as connection:
         await connection.execute(PATIENT)
@@ -92,13 +100,13 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
 
 
 async def _refuse_others(connection: Connection, day: date, stored: Sequence[StoredDay]) -> None:
-    """ArchiveError if the day holds another number of rows than the ledger certifies."""
+    """Raises ArchiveError if the day has another number of rows than the ledger."""
     row_count = await connection.fetchval(COUNT, *bounds(day))
     known = sum(stored_day.rows for stored_day in stored)
     if row_count != known:
         raise ArchiveError(
-            f"{day} is not as its ledger says: it holds {row_count:,} rows, and its ledger tells of {known:,}",
-            hint="`collector verify` lists the walks that were changed",
+            f"{day} differs from its ledger: it holds {row_count:,} rows, and its ledger {known:,}",
+            hint="`collector verify` lists the changed walks",
         )
 
 
@@ -111,7 +119,7 @@ async def _write_parts(
     *,
     most: int,
 ) -> list[tuple[AtomicParquetWriter, FileMetadata]]:
-    """Write the part of each exchange and read it back, beside the copying of what comes next."""
+    """Writes the part of each exchange and reads it back, while the next batch is copied."""
     wanted: list[ListingBatch] = []
     filings: dict[str, _ArchiveWriter] = {}
     for stored_day in stored:
@@ -125,7 +133,7 @@ async def _write_parts(
 
 
 class _ArchiveWriter:
-    """The part of one exchange, written stretch by stretch."""
+    """Writes the part of one exchange, batch by batch."""
 
     def __init__(self, stored: StoredDay, folder: Path, source: str) -> None:
         self._stored = stored
@@ -139,7 +147,7 @@ class _ArchiveWriter:
             self.part = AtomicParquetWriter(path)
 
     def add(self, stretch: ListingBatch, copy: Table) -> None:
-        """The last one ends the part, and then it holds what the table holds: it was read back."""
+        """Adds a batch. After the last batch the part is closed and read back, so it equals the table."""
         for rows, numbers in in_order(stretch, copy):
             self._digest.update(rows)
             shown = columns.readable(rows, self._names, self._stored.exchange, self.walks, numbers)
@@ -164,7 +172,7 @@ class _ArchiveWriter:
 
 
 def _verify(path: Path, walks: Walks) -> None:
-    """Read a part as `restore` would: every row is the table's, and shows what the ledger says of it."""
+    """Reads a part like `restore`: every row must equal the table's row, with the ledger's times and status."""
     opened = ArchiveFile(path)
     reader, digest = ArchiveReader(opened.facts.targets), Digest()
     for shown, rows in opened.rows(reader):
@@ -175,11 +183,11 @@ def _verify(path: Path, walks: Walks) -> None:
 
 
 def _publish(part: AtomicParquetWriter, facts: FileMetadata) -> ArchivedFile:
-    """Put a verified part in its place, unless another file is there."""
+    """Renames a verified part to its final name, unless another file is there."""
     path = part.path
     if path.exists() and ArchiveFile(path).facts.digest != facts.digest:
         raise ArchiveError(
-            f"{path} is there already and holds other rows", hint="move it away, or name another folder"
+            f"{path} exists already and holds other rows", hint="move it away, or name another folder"
         )
     with writing(path):
         size = part.keep()
@@ -187,7 +195,7 @@ def _publish(part: AtomicParquetWriter, facts: FileMetadata) -> ArchivedFile:
 
 
 async def _drop(connection: Connection, day: date) -> None:
-    """Drop the partition as soon as no reader is in the way."""
+    """Drops the partition as soon as no reader holds it."""
     for _ in range(_DROPPING):
         try:
             async with connection.transaction():
@@ -197,11 +205,11 @@ async def _drop(connection: Connection, day: date) -> None:
         except DROP_REFUSED as error:
             raise ArchiveError(
                 f"{day} stays in the database: {describe_refusal(error)}",
-                hint="drop what depends on the day's partition, or have the owner do this",
+                hint="drop the objects depending on the day's partition, or run this as the owner",
             ) from error
         else:
             return
     raise ArchiveError(
-        f"{day} stays in the database: somebody has been reading it for minutes",
+        f"{day} stays in the database: a reader has held it for minutes",
         hint="look for a long transaction in pg_stat_activity",
     )

@@ -1,7 +1,8 @@
-"""What a past period still lacks, and what of it the API can still give.
+"""Fills a past period as far as the API allows.
 
-ka20002 knows only now. So a past moment is gone, and stays missing; the last session's final state is shown
-until the next one opens, and is walked late; and the daily past comes from ka10081, marked as such.
+ka20002 knows only the present, so a past moment is lost and stays missing. The final state of the last
+session is shown until the next one opens, and is walked late. Daily bars of the past come from ka10081 and
+are marked as such (docs/decisions/0005).
 """
 
 from collector.backfill.estimate import Cost, Plan

@@ -1,8 +1,8 @@
-"""The certificate of a history: are these bars all that there are? A pure function of what was read.
+"""The certificate of a history: decides if bars are missing. A pure function of the history read.
 
-A trading day without a bar is no proof of a hole: a suspended listing has none. What tells the two apart is
-the price. Each bar says what its close changed by, and so what the close before it was. Where that is the
-close of the bar that does stand before it, nothing was traded in between, so nothing is missing.
+A trading day without a bar proves no gap, since a suspended listing has none. The price decides: each bar
+states the change of its close, and so the close before it. If this equals the close of the previous bar
+present, no trade happened between the two, and nothing is missing.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,25 +16,25 @@ from collector.market.bar_changes import Suspected
 from collector.model import Bar, BarReading, Certificate, Remark, Status
 
 PAGE_BARS = 600
-"""Bars of a full page of ka10081, newest first (public clients measured it)."""
+"""Bars of a full page of ka10081, newest first (measured by public clients)."""
 
 _NOTES = frozenset({Remark.SUSPENDED, Remark.YOUNGER})
-"""What a reader may want to know of a history that is whole."""
+"""Remarks a complete history may carry."""
 _LONG = 5
-"""Trading days without a bar that a new price may follow: mergers and capital reductions take weeks."""
+"""Trading days without a bar explaining a new price: mergers and capital reductions take weeks."""
 _MOST = 100
-"""The largest split or consolidation that is taken for one, shares for a share."""
+"""The largest ratio of shares accepted as a split or consolidation."""
 _HALVES = (2.5, 12.5)
-"""Ratios of the par values in use (100, 200, 500, 1,000, 2,500 and 5,000 won) that are no whole numbers."""
+"""Fractional ratios of the par values in use (100, 200, 500, 1,000, 2,500 and 5,000 won)."""
 _date_of = itemgetter(1)
 _prices_of = itemgetter(2, 3, 4, 5, 6)  # open, high, low, close, volume
 
 
 class ListingFacts(NamedTuple):
-    """What complete walks of ka20002 know of a listing: who judges its bars needs no more.
+    """Facts about a listing from complete walks of ka20002, enough to judge its bars.
 
-    `since` is the day on which it was first seen. `day` is the trading day that its newest snapshot shows,
-    `base` the close that its price was compared with there, `traded` whether it had traded.
+    `since` is the day of its first sighting, `day` the trading day of its newest snapshot, `base` the close
+    its price was compared with there, `traded` tells if it was traded on that day.
     """
 
     since: date
@@ -44,14 +44,14 @@ class ListingFacts(NamedTuple):
 
 
 def is_gap_alone(certificate: Certificate) -> bool:
-    """Whether only missing days speak against a history."""
+    """Returns True if only missing days speak against a history."""
     return certificate.status is Status.SUSPECT and set(certificate.remarks) - _NOTES == {Remark.ABSENT_DAYS}
 
 
 def is_settled_gap(reading: BarReading, days: Sequence[date], before: Suspected) -> bool:
-    """Whether the trading days without a bar are the same as at an earlier fetch, so that asking again is no use.
+    """Returns True if the days without a bar are those of an earlier fetch, so asking again is useless.
 
-    Days after the newest bar are not settled: their bars may still come.
+    Days after the newest bar are never settled: their bars may still come.
     """
     dates = set(map(_date_of, reading.bars))
     missing = {day for day in days if day not in dates}
@@ -62,7 +62,7 @@ def is_settled_gap(reading: BarReading, days: Sequence[date], before: Suspected)
 def certify_bars(
     reading: BarReading, days: Sequence[date], seen: ListingFacts | None, *, adjusted: bool
 ) -> Certificate:
-    """Judge a listing's bars against the trading days, oldest first, that they were read for."""
+    """Judges a listing's bars against the trading days of the request, oldest first."""
     remarks = tuple(dict.fromkeys(_remarks(reading, days, seen, adjusted)))
     status = Status.COMPLETE if _NOTES.issuperset(remarks) else Status.SUSPECT
     return Certificate(status, remarks)
@@ -90,7 +90,7 @@ def _remarks(
 
 
 def _shape(reading: BarReading, bars: Sequence[Bar]) -> Iterator[Remark]:
-    """Pages as announced and, before the last, full; and an end that says so and can be one."""
+    """Checks the pages: as announced, full before the last, and with a plausible end."""
     *before, last = reading.pages
     if any(page.announced not in (None, page.size) for page in reading.pages):
         yield Remark.PAGE_COUNT
@@ -99,13 +99,13 @@ def _shape(reading: BarReading, bars: Sequence[Bar]) -> Iterator[Remark]:
     if any(0 < page.size < PAGE_BARS for page in before):
         yield Remark.SHORT_PAGE
     reached = bool(bars) and bars[-1].trading_date <= reading.oldest
-    # A history that ends exactly with a full page is rarer than a page that was cut off there.
+    # A history ending exactly with a full page is rarer than a list broken off there.
     if not reached and last.next_key is None and (last.end_unsaid or last.size >= PAGE_BARS):
         yield Remark.NO_END
 
 
 def _is_sane(bars: Sequence[Bar]) -> bool:
-    """Whether every day can have been so. Days without a trade are looked at one by one, the rest together."""
+    """Returns True if every day is possible. Days without a trade are checked one by one, the rest by column."""
     if not bars:
         return True
     _, _, opened, high, low, close, _, _ = zip(*bars, strict=True)
@@ -116,7 +116,7 @@ def _is_sane(bars: Sequence[Bar]) -> bool:
 
 
 def _is_absurd(prices: tuple[int | None, int | None, int | None, int | None, int]) -> bool:
-    """Whether a day cannot have been so: a price outside high and low, none at all, or trades without one."""
+    """Returns True for an impossible day: a price outside high and low, no price, or trades without one."""
     opened, high, low, close, volume = prices
     if opened and high and low and close:
         return not (low <= opened <= high and low <= close <= high)
@@ -151,14 +151,14 @@ def _count_within(falling: Sequence[date], first: date, last: date) -> int:
 
 
 def _was_there(seen: ListingFacts | None, missing: Sequence[date], oldest: date) -> bool:
-    """Whether the listing had been seen before a day that has no bar, and that its history lies after."""
+    """Returns True if the listing was seen before a day without a bar, and its history begins later."""
     return seen is not None and any(seen.since < day < oldest for day in missing)
 
 
 def _stands_still(seen: ListingFacts | None, last: Bar, until: date) -> bool:
-    """Whether nothing was traded after the last bar: snapshots go on comparing with its close.
+    """Returns True if nothing was traded after the last bar: snapshots still compare with its close.
 
-    A snapshot compares with the day before its own; of its own day it tells by what was traded.
+    A snapshot compares with the day before its own; for its own day the traded flag counts.
     """
     if seen is None or not seen.base or not last.close or seen.day < until:
         return False
@@ -168,7 +168,7 @@ def _stands_still(seen: ListingFacts | None, last: Bar, until: date) -> bool:
 
 
 def _gaps(bars: Sequence[Bar], missing: Sequence[date], adjusted: bool) -> Iterator[Remark]:
-    """What the days without a bar between bars are, each gap by the two bars around it."""
+    """Explains the days without a bar, each gap by the two bars around it."""
     for later, earlier in pairwise(bars):
         start = bisect_right(missing, earlier.trading_date)
         count = bisect_left(missing, later.trading_date) - start
@@ -178,9 +178,10 @@ def _gaps(bars: Sequence[Bar], missing: Sequence[date], adjusted: bool) -> Itera
 
 
 def _follows(earlier: Bar, later: Bar, adjusted: bool) -> bool:
-    """Whether nothing was traded between two bars: the later one counts from the earlier one's close.
+    """Returns True if nothing was traded between two bars: the later bar counts from the close of the earlier
+    one.
 
-    Adjusted prices and changes are rounded each for itself, so there a hundredth is let pass.
+    Adjusted prices and changes are rounded separately, so a difference of one in a hundred passes.
     """
     if earlier.close is None or later.close is None or later.change is None:
         return False
@@ -191,7 +192,7 @@ def _follows(earlier: Bar, later: Bar, adjusted: bool) -> bool:
 
 
 def _is_split(before: int, after: int) -> bool:
-    """Whether one price is a multiple of the other, but for a tick: shares were split or put together."""
+    """Returns True if one price is a multiple of the other, up to a tick: a split or a consolidation of shares."""
     low, high = sorted((before, after))
     if low <= 0:
         return False

@@ -1,4 +1,4 @@
-"""What a backfill will cost, before anything is fetched; the progress bar counts down the same figures."""
+"""Estimates a backfill before it fetches anything; the progress display uses the same figures."""
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,12 +14,12 @@ from collector.model import Baseline, Market, Sector, Target
 from collector.sweep.estimate import estimate, expected_rows
 
 BAR_BYTES, SNAPSHOT_BYTES = 107, 110
-"""Bytes of one row in the database, its part of the indexes included."""
+"""Bytes of one row in the database, its share of the indexes included (docs/decisions/0005 for bars)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Requests to send, and rows to store."""
+    """Requests to send, rows and bytes to store."""
 
     requests: int = 0
     rows: int = 0
@@ -28,10 +28,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a period lacks, and from where each part will come, if at all.
+    """The gaps of a period, and the source of each part, if there is one.
 
-    `unknown` are the targets whose members no complete walk tells, nor a late one will; they are swept first.
-    Until then listings are guessed from the sector table.
+    `unknown` are targets without known members; a sweep walks them first. Until then their listings are
+    guessed from the sector table.
     """
 
     period: Period
@@ -41,7 +41,7 @@ class Plan:
     late: Sequence[tuple[LateSlot, Cost]] = ()
     stretches: Mapping[str, MissingRange] = field(default_factory=dict)
     guessed: int = 0
-    """Listings, roughly, that only walks still to be made will name; `bars` counts them in."""
+    """Rough count of listings named only by walks still to come; `bars` includes them."""
     bars: Cost = Cost()
     lost: Sequence[UnrecoverableGap] = ()
 
@@ -56,9 +56,10 @@ class Plan:
 
 
 def pages(stretch: MissingRange, trading: Sequence[date], *, adjusted: bool) -> int:
-    """Requests that a listing's history takes; `trading` are the trading days down to the oldest that counts.
+    """Returns the requests of one listing's history; `trading` are the trading days down to the oldest
+    needed.
 
-    Adjusted prices are always read from the newest day, because they are relative to the day asked from.
+    Adjusted prices are always read from the newest day, because they are relative to the requested day.
     """
     end = len(trading) if adjusted else bisect_left(trading, stretch.last) + 1
     return max(1, ceil((end - bisect_left(trading, stretch.oldest)) / PAGE_BARS))
@@ -67,7 +68,7 @@ def pages(stretch: MissingRange, trading: Sequence[date], *, adjusted: bool) -> 
 def cost_of_bars(
     stretches: Iterable[MissingRange], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
 ) -> Cost:
-    """The histories that are lacking, and those of `guessed` listings of which nothing is known yet."""
+    """Returns the cost of the missing histories, and of `guessed` listings without any known history."""
     known = list(stretches)
     requests = sum(pages(stretch, trading, adjusted=adjusted) for stretch in known)
     rows = sum(stretch.days for stretch in known) + guessed * days
@@ -78,13 +79,13 @@ def cost_of_bars(
 def cost_of_walks(
     targets: Collection[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
 ) -> Cost:
-    """Walking these targets once."""
+    """Returns the cost of walking these targets once."""
     walk_estimate = estimate(targets, sectors, known)
     return Cost(walk_estimate.requests, walk_estimate.rows, walk_estimate.rows * SNAPSHOT_BYTES)
 
 
 def guess_listings(targets: Iterable[Target], sectors: Mapping[str, Sector]) -> int:
-    """About how many listings these targets hold: sectors of a market overlap, so its largest one counts."""
+    """Estimates the number of listings: sectors of a market overlap, so only its largest sector counts."""
     largest: dict[Market, int] = {}
     for target in targets:
         rows = expected_rows(target, sectors.get(target.sector), None)

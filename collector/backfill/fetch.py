@@ -1,4 +1,4 @@
-"""Fetching many histories: one task a listing, a few at once, each stored whole before the next begins."""
+"""Fetches many histories: one task for each listing, a few at once, each history stored whole."""
 
 import asyncio
 from bisect import bisect_left, bisect_right
@@ -21,15 +21,15 @@ from collector.model import BarReading, Certificate, Remark, Status
 from collector.sweep.progress import SweepProgress
 
 _CHUNK = 16
-"""Listings that are looked up at once: so soon does one backfill notice what another one has stored."""
+"""Listings looked up at once; small enough to notice the work of another backfill soon."""
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """What it takes to fetch the histories of a period.
+    """Fetches the histories of a period.
 
-    `trading` are the trading days, oldest first, that any of them is read over. `order` shuffles the listings,
-    so that two backfills at once share the work instead of doing the same.
+    `trading` are the trading days, oldest first, over all histories. `order` shuffles the listings, so two
+    backfills at once share the work instead of repeating it.
     """
 
     kiwoom: KiwoomClient
@@ -44,7 +44,7 @@ class Fetch:
     order: Random = field(default_factory=Random)
 
     async def all(self, symbols: Sequence[str]) -> None:
-        """Fetch whatever these listings lack. Denied and StoreError end it, and what was stored stays."""
+        """Fetches everything these listings lack. Denied and StoreError end it; stored histories stay."""
         at_once = asyncio.Semaphore(self.concurrency)
 
         async def one(stretch: MissingRange) -> None:
@@ -59,7 +59,7 @@ class Fetch:
                 group.create_task(one(stretch))
 
     async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[MissingRange]:
-        """What is lacking, looked up a few listings ahead, because another backfill may have stored it."""
+        """Yields missing ranges, looked up a few listings ahead, because another backfill may have stored them."""
         shuffled = self.order.sample(symbols, len(symbols))
         for start in range(0, len(shuffled), _CHUNK):
             chunk = shuffled[start : start + _CHUNK]
@@ -116,7 +116,7 @@ class Fetch:
         logger.warning("history.failed", symbol=stretch.symbol, error=text)
 
     def _days(self, stretch: MissingRange) -> Sequence[date]:
-        """The trading days that a history is judged by: those wanted, adjusted also those stored before."""
+        """Returns the trading days to judge a history by: the requested ones, if adjusted the stored ones too."""
         if self.adjusted:
             return self.trading[bisect_left(self.trading, stretch.oldest) :]
         return self.trading[

@@ -1,4 +1,4 @@
-"""The ledger first: which slots × targets a period lacks, and which of them are still on show."""
+"""Finds the slots × targets missing in a period, and those still shown by the API."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +14,8 @@ from collector.market.visibility import is_disturbed, visible_until
 from collector.model import KST, Exchange, Outcome, Remark, Status, Target
 
 _DAY = timedelta(days=1)
+# Counts expected slots × targets without a complete walk, by schedule and status. Late slots ($5, $6) are
+# left out, since they will be walked. The expected slots come as arrays: schedules are not in the database.
 _LACKING = """
 SELECT e.schedule, COALESCE(w.status, 'absent') AS status, count(*) AS pairs,
        count(DISTINCT e.slot) AS slots, min(e.slot) AS first, max(e.slot) AS last
@@ -32,7 +34,7 @@ ORDER BY e.schedule, COALESCE(w.status, 'absent')
 
 @dataclass(frozen=True, slots=True)
 class LateSlot:
-    """A slot whose state is still on show: its targets that lack it, until when, and what to remark of that."""
+    """A slot still shown by the API: targets lacking it, end of its display, remarks for its walks."""
 
     slot: datetime
     universe: str
@@ -43,7 +45,7 @@ class LateSlot:
 
 @dataclass(frozen=True, slots=True)
 class UnrecoverableGap:
-    """Slots × targets of one schedule that the ledger lacks (`absent`) or does not hold as complete."""
+    """Slots × targets of one schedule absent from the ledger (`absent`) or not complete in it."""
 
     schedule: str
     status: str
@@ -55,7 +57,7 @@ class UnrecoverableGap:
 
 @dataclass(frozen=True)
 class ExpectedSlots:
-    """What the schedules want of a period: its slots, and the targets of each universe."""
+    """The slots of the schedules in a period, and the targets of each universe."""
 
     slots: Sequence[ScheduledSlot]
     targets: Mapping[str, Sequence[Target]]
@@ -68,7 +70,7 @@ def list_expected_slots(
     targets: Mapping[str, Sequence[Target]],
     now: datetime,
 ) -> ExpectedSlots:
-    """The slots of a period that can no longer begin in time, of the schedules of these universes."""
+    """Returns the slots of a period too late to begin in time, for the schedules of these universes."""
     wanted = [schedule for schedule in schedules if schedule.universe in targets]
     start = datetime.combine(period.first, time(), KST)
     end = min(datetime.combine(period.last + _DAY, time(), KST), now)
@@ -79,7 +81,7 @@ def list_expected_slots(
 async def find_unrecoverable_gaps(
     database: Database, wanted: ExpectedSlots, numbers: Mapping[Target, int], shown: Sequence[LateSlot]
 ) -> list[UnrecoverableGap]:
-    """What the ledger lacks or holds as failed, missed or suspect, and is no longer on show, by schedule."""
+    """Returns the gaps not shown by the API any more: absent, failed, missed or suspect, by schedule."""
     universes = {slot.schedule: slot.universe for slot in wanted.slots}
     pairs = [(name, numbers[target]) for name, key in universes.items() for target in wanted.targets[key]]
     if not pairs:
@@ -99,9 +101,10 @@ async def find_unrecoverable_gaps(
 async def find_late_slots(
     store: SnapshotStore, wanted: ExpectedSlots, calendar: Calendar, now: datetime
 ) -> list[LateSlot]:
-    """The slots that can be walked now as if then, with the targets that lack them, by when that ends.
+    """Returns slots still shown by the API, with the targets lacking them, grouped by the end of display.
 
-    A walk that showed the session before is settled: on that day nothing was traded, and it would show the same.
+    A walk with the remark `stale` is settled: nothing was traded on its day, and a new walk would show the
+    same.
     """
     late_slots = []
     for slot in wanted.slots:
@@ -127,7 +130,7 @@ _Group = tuple[datetime, tuple[Remark, ...]]
 def _on_show(
     calendar: Calendar, at: datetime, targets: Collection[Target], now: datetime
 ) -> dict[_Group, list[Target]]:
-    """The targets whose exchange still shows what it showed at an instant, by when that ends."""
+    """Groups the targets with a state of the instant still on display, by the end of display and the remarks."""
     ends = {exchange: visible_until(calendar, exchange, at) for exchange in Exchange}
     groups: defaultdict[_Group, list[Target]] = defaultdict(list)
     for target in targets:

@@ -1,4 +1,4 @@
-"""Reading one listing's history from ka10081: newest to oldest, until the first day that counts."""
+"""Reads one listing's history from ka10081: newest to oldest, down to the first day needed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ _EMPTY_PAGES = 2
 
 
 class HistoryReader:
-    """One listing's walk; `attempts` counts its requests, also where it fails."""
+    """Reads one listing's history; `attempts` counts its requests, after a failure too."""
 
     def __init__(
         self, kiwoom: KiwoomClient, stretch: MissingRange, tally: SweepProgress, *, adjusted: bool
@@ -36,11 +36,12 @@ class HistoryReader:
         return self._trace.sent
 
     async def read(self, newest: date) -> BarReading:
-        """The history of the stretch; `newest` is the newest trading day that is over. ApiError as in `KiwoomClient`.
+        """Reads the history of the range; `newest` is the newest finished trading day. ApiError as in
+        `KiwoomClient`.
 
-        Adjusted prices are relative to the day asked from (public clients measured it), so they are always
-        read from the newest. So is a history that has nothing on the last day wanted: what comes after
-        tells a suspended listing from one that begins later, and both from an answer that lacks something.
+        Adjusted prices are relative to the requested day (measured by public clients), so they are read from
+        the newest day. The history is also read again from the newest day if the last wanted day has no bar:
+        later bars show if the listing was suspended, is younger, or the answer is incomplete.
         """
         reading = await self._read_once(newest if self._adjusted else self._stretch.last)
         if reading.newest < newest and not _begins_on(reading, self._stretch.last):
@@ -58,7 +59,7 @@ class HistoryReader:
         return await self._pages(newest)
 
     async def _pages(self, newest: date) -> BarReading:
-        """All pages, over one connection; a history that is read again takes another one."""
+        """Reads all pages over one connection; a new attempt takes another connection (docs/decisions/0011)."""
         with self._trace:
             return await self._read_pages(newest)
 
@@ -81,7 +82,7 @@ class HistoryReader:
         return BarReading(symbol, newest, oldest, pages, requested_at, arrived, self.attempts, stopped)
 
     async def _ask_again(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
-        """The page whose answer leads back to a page before it: over a new connection, where none can be repeated."""
+        """Requests a page again over a new connection, where no repeated answer can arrive."""
         self._trace.distrust()
         return await self._page(newest, key)
 
@@ -105,7 +106,7 @@ def _begins_on(reading: BarReading, day: date) -> bool:
 
 
 def _stop_reason(pages: Sequence[BarPage], keys: set[str]) -> Remark | None:
-    """Why the newest page may not be followed by another, None if it may."""
+    """Returns the reason not to follow the newest page, None if it may be followed."""
     if pages[-1].next_key in keys:
         return Remark.REPEATED_KEY
     if sum(page.size == 0 for page in pages) > _EMPTY_PAGES:

@@ -1,4 +1,4 @@
-"""The days that are asked for: which of them can have a bar, and which are not over yet."""
+"""The period of a backfill: its finished trading days, and the pending ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of the past, both ends included.
+    """A range of past days, both ends included.
 
-    `days` are its trading days that are over, oldest first, `pending` the one that is not, with when it will
-    be. `newest` is the newest trading day that is over at all, within the period or after it.
+    `days` are its finished trading days, oldest first. `pending` are the others, with the time of their end.
+    `newest` is the newest finished trading day, within the period or after it.
     """
 
     first: date
@@ -27,23 +27,23 @@ class Period:
 
 
 def parse_period(first: date, last: date, calendar: Calendar, now: datetime) -> Period:
-    """The period from one day to another as it stands now; ConfigError for one that cannot have been meant."""
+    """Returns the period as of now; ConfigError for an impossible one."""
     today = kst(now).date()
     if last < first:
         raise ConfigError(
             f"the period ends on {last}, before it begins on {first}; nothing was fetched",
-            hint=f"was --from {last} --to {first} meant?",
+            hint=f"did you mean --from {last} --to {first}?",
         )
     if last > today:
         raise ConfigError(
             f"{last} is in the future: it is {today} in Korea; nothing was fetched",
-            hint=f"the last day that can be asked for is {today}",
+            hint=f"the last possible day is {today}",
         )
     trading = [day for day in _days(first, last) if calendar.is_trading(day)]
     if not trading:
         raise ConfigError(
             f"from {first} to {last} there is no trading day: {_reasons(first, last, calendar)}",
-            hint="`collector schedule --from DATE --to DATE` shows which days are",
+            hint="`collector schedule --from DATE --to DATE` shows the trading days",
         )
     over = tuple(day for day in trading if over_at(calendar, day) <= now)
     pending = tuple((day, over_at(calendar, day)) for day in trading[len(over) :])
@@ -51,16 +51,16 @@ def parse_period(first: date, last: date, calendar: Calendar, now: datetime) -> 
 
 
 def over_at(calendar: Calendar, day: date) -> datetime:
-    """When a trading day's bar is final: at the end of KRX's last session of the day.
+    """Returns the time a trading day's bar is final: the end of KRX's last session of the day.
 
-    At midnight where the calendar knows no hours, as before May 2000.
+    It is midnight if the calendar knows no hours, as before May 2000.
     """
     closes = (session.closes for session in calendar.sessions(day) if session.name.startswith("KRX."))
     return max(closes, default=datetime.combine(day + _DAY, time(), KST))
 
 
 def newest_over(calendar: Calendar, now: datetime) -> date:
-    """The newest trading day whose bar is final."""
+    """Returns the newest trading day with a final bar."""
     day = kst(now).date()
     if calendar.is_trading(day) and over_at(calendar, day) <= now:
         return day

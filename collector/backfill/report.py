@@ -1,4 +1,4 @@
-"""What a backfill came to, and what of the fillable it did not fill."""
+"""The result of a backfill, with everything it failed to fill."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from collector.sweep.progress import SweepProgress
 
 @dataclass(frozen=True, slots=True)
 class Unfilled:
-    """One thing that could have been filled and was not: a listing or a target, how it ended, and why."""
+    """A listing or target not filled: its status and the reason."""
 
     what: str
     status: Status
@@ -22,9 +22,11 @@ class Unfilled:
 
 @dataclass
 class Report:
-    """Counts, and the list of what is not filled. `by_others`: another backfill had stored it meanwhile.
+    """Counts, and the list of everything not filled. `by_others` counts histories stored by another backfill
+    meanwhile.
 
-    `late`, `members` and `histories` are the tallies of what was begun: they tell how far it came, whatever ended it.
+    `late`, `members` and `histories` are the progress counters of started parts; they are valid after any
+    end.
     """
 
     listings: int = 0
@@ -38,26 +40,26 @@ class Report:
 
     @property
     def has_fetched(self) -> bool:
-        """Whether the API gave anything at all."""
+        """True if the API gave any page."""
         return any(tally.pages for tally in (*self.late, *self.members, *self.histories))
 
     @property
     def late_walks(self) -> int:
-        """Targets of closing slots that were walked late and are complete."""
+        """Targets of closing slots walked late and complete."""
         return _complete(self.late)
 
     @property
     def member_walks(self) -> int:
-        """Targets that were walked for their members and are complete."""
+        """Targets walked for their members and complete."""
         return _complete(self.members)
 
     @property
     def is_whole(self) -> bool:
-        """Everything fillable is stored."""
+        """True if everything fillable is stored."""
         return not self.unfilled
 
     def note(self, what: str, outcomes: Iterable[Outcome]) -> None:
-        """Enter the walks that are not complete; `what` is put before their targets."""
+        """Adds the walks not complete; `what` is a prefix for their targets."""
         self.unfilled += [
             Unfilled(f"{what}{outcome.target}", outcome.status, explain_outcome(outcome))
             for outcome in outcomes

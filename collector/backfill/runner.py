@@ -1,4 +1,4 @@
-"""Planning a backfill and carrying it out: what is still on show first, then members, then the daily past."""
+"""Plans a backfill and runs it: slots still on display first, then members, then daily bars."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -26,23 +26,23 @@ ProgressFactory = Callable[[str, SweepProgress], AbstractAsyncContextManager[Non
 
 
 Judge = Callable[[datetime, Sequence[Target]], Awaitable[object]]
-"""Marks the walks of a slot in the ledger that show the session before: nothing was traded on that day."""
+"""Marks walks of a slot in the ledger as stale if they show the session before: nothing was traded on that day."""
 
 
 async def no_stale_check(slot: datetime, targets: Sequence[Target]) -> None:
-    """For whoever is sure of the calendar."""
+    """Skips the check, if the calendar is certain."""
 
 
 def no_progress(title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
-    """For whoever watches no progress."""
+    """Shows no progress."""
     return nullcontext()
 
 
 @dataclass(frozen=True)
 class BackfillRunner:
-    """A period of some universes, by name with their targets, and what is known before anything is fetched.
+    """The backfill of a period for some universes (targets by name).
 
-    `now` is asked for the time. `order` shuffles the listings, see `Fetch`. `judge` looks at each late sweep.
+    `now` returns the time. `order` shuffles the listings, see `Fetch`. `judge` checks each late sweep.
     """
 
     store: SnapshotStore
@@ -57,7 +57,7 @@ class BackfillRunner:
     judge: Judge = no_stale_check
 
     async def plan(self) -> Plan:
-        """What the period lacks, and what it takes to fill it; asks nobody but the database."""
+        """Returns the gaps of the period and the cost of filling them; asks only the database."""
         store, sectors, now = self.store, self.sectors, self.now()
         targets = self._targets()
         await store.registry.register_targets(targets)
@@ -86,10 +86,10 @@ class BackfillRunner:
     async def run(
         self, planned: Plan, collector: Collector, report: Report, progress: ProgressFactory = no_progress
     ) -> None:
-        """Fill what can be filled, and write into the report what came of it.
+        """Fills the gaps and writes the results into the report.
 
-        Denied and StoreError end it, and what was committed stays. Every other failure is one listing's or
-        one target's, and in the report.
+        Denied and StoreError end it; committed parts stay. Any other failure concerns one listing or target,
+        and is in the report.
         """
         for late, _ in planned.late:
             await self._walk_late(late, collector, report, progress)
@@ -134,7 +134,7 @@ class BackfillRunner:
     async def _known_members(
         self, collector: Collector, report: Report, drawn: ProgressFactory
     ) -> dict[Target, Members]:
-        """The members of every target, swept now where no complete walk tells them; kept for the view `daily`."""
+        """Returns and stores the members of every target; sweeps targets without known members."""
         members = await self._members()
         unknown = [target for target in self._targets() if target not in members]
         if unknown:
@@ -201,7 +201,7 @@ class BackfillRunner:
         )
 
     def _trading(self, oldest: date) -> list[date]:
-        """The trading days that histories are read over and judged by."""
+        """Returns the trading days histories are read over and judged by."""
         return trading_days(
             self.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
         )

@@ -73,11 +73,16 @@ async def _check(database: Database, *, private: bool) -> None:
 
 @asynccontextmanager
 async def open_collector(
-    world: CliContext, keys: Sequence[Credentials] | None = None, *, patient: bool = False
+    world: CliContext,
+    keys: Sequence[Credentials] | None = None,
+    *,
+    patient: bool = False,
+    token: str | None = None,
 ) -> AsyncIterator[Collector]:
     """Everything that a sweep needs, opened in order: keys, database, session with the API.
 
     `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
+    `token` is the identity of the process; a new one is made without it.
     """
 
     from collector.kiwoom.transport import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
@@ -100,7 +105,7 @@ async def open_collector(
         kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.bundled_sectors()
         plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
-        yield replace(plain, worklist=make_worklist(plain))
+        yield replace(plain, worklist=make_worklist(plain, token or new_process_token()))
 
 
 def source(api: ApiConfig) -> str:
@@ -119,11 +124,13 @@ def _make_client(
     return KiwoomClient(session, quota, database, **key._asdict())
 
 
-def make_worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> SharedWorklist:
+def make_worklist(
+    plain: Collector, token: str, epoch: Callable[[], int | None] = lambda: None
+) -> SharedWorklist:
     """The list that a collector's sweeps are shared out on; `epoch` is that of the lease that it needs."""
     store = plain.store
     keys = [kiwoom.key_digest for kiwoom in plain.keys]
-    return SharedWorklist(store.database, store.registry, new_process_token(), keys, epoch=epoch)
+    return SharedWorklist(store.database, store.registry, token, keys, epoch=epoch)
 
 
 def key_names(config: Config, environment: Environment) -> Mapping[str, str]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import secrets
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -30,7 +28,8 @@ from collector.db import clocks
 from collector.db.catalog import Registry
 from collector.db.clocks import Witness
 from collector.db.errors import is_refusal
-from collector.db.lease import Lease, fence
+from collector.db.lease import Fence, Lease, fence
+from collector.db.process_token import new_process_token
 from collector.db.snapshots import SnapshotStore
 from collector.db.worklist import OpenSweep
 from collector.errors import CollectorError, ConfigError, StoreError
@@ -129,13 +128,15 @@ async def open_daemon(
 
     `witness` is the clock that the daemon's own is compared with, None for the database's.
     """
-    async with bootstrap.open_collector(order.context, order.keys) as plain:
+    async with bootstrap.open_collector(order.context, order.keys, token=holder) as plain:
         lease = Lease(plain.store.database, holder)
         database = fence(plain.store.database, lease)
         registry = Registry(database)
         await registry.open()
         collector = replace(plain, store=SnapshotStore(database, registry))
-        collector = replace(collector, worklist=bootstrap.make_worklist(collector, lambda: lease.epoch))
+        collector = replace(
+            collector, worklist=bootstrap.make_worklist(collector, holder, lambda: lease.epoch)
+        )
         config = order.context.config
         universes = {schedule.universe for schedule in config.schedules}
         roster = daemon.Timetable(
@@ -148,7 +149,9 @@ async def open_daemon(
             prover(order.context),
         )
         with shown(collector):
-            helper = daemon.StandbyWorker(bootstrap.make_worklist(plain), partial(_open_helper, plain))
+            helper = daemon.StandbyWorker(
+                bootstrap.make_worklist(plain, holder), partial(_open_helper, plain)
+            )
             yield daemon.DaemonContext(
                 roster,
                 collector,
@@ -174,9 +177,7 @@ async def _checking_keys(
 @asynccontextmanager
 async def _open_helper(plain: Collector, wanted: OpenSweep) -> AsyncIterator[Collector]:
     """The same for a while under another daemon's lease, with the keys that this one has not."""
-    lease = Lease(plain.store.database, "")
-    lease.epoch = wanted.epoch
-    database = fence(plain.store.database, lease)
+    database = fence(plain.store.database, Fence(wanted.epoch))
     registry = Registry(database)
     await registry.open()
     kiwoom, *others = (kiwoom for kiwoom in plain.keys if kiwoom.key_digest not in wanted.keys)
@@ -207,7 +208,7 @@ async def _run_with_page(configuration_in_force: ReloadableConfig, notify: daemo
 
 async def _run(order: ReloadableConfig, notify: daemon.Notify, shown: CollectorScope = nullcontext) -> None:
     await order.refuse_infeasible()
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    holder = new_process_token()
     running = daemon.DaemonService(
         lambda: _checking_keys(order, open_daemon(order, holder, shown)), daemon.SystemClock(), notify
     )

@@ -1,4 +1,4 @@
-"""The daemon: every slot that falls due ends, for every target, as complete, suspect, failed or missed."""
+"""The daemon: every due slot ends, for every target, as complete, suspect, failed or missed."""
 
 from collector.base.clock import Clock, SystemClock
 from collector.daemon.sd_notify import Notify, make_notifier, watchdog_interval

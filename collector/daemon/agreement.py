@@ -1,4 +1,4 @@
-"""Whether the daemon's clock is the database's: looked at before every slot and every minute."""
+"""Compares the daemon's clock with the database's, before every slot and every minute."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,7 @@ from collector.log import logger
 
 
 class Agreement:
-    """Compares the host's clock with a witness; without one the host's clock is believed."""
+    """Compares the host's clock with a witness; without a witness the host's clock is trusted."""
 
     def __init__(self, clock: Clock, witness: Witness | None) -> None:
         self._clock = clock
@@ -19,31 +19,31 @@ class Agreement:
         self._was_apart = False
 
     async def now(self) -> datetime:
-        """What the host's clock shows, once the witness has borne it out. ClocksApart if it does not."""
+        """Returns the host's time, confirmed by the witness; ClocksApart if they differ."""
         comparison = await self._compare()
         if comparison.is_apart:
             raise ClocksApart(comparison.in_words())
         return comparison.asked
 
     async def is_apart(self) -> bool:
-        """Whether the clocks differ by more than a few seconds."""
+        """Returns True if the clocks differ by more than a few seconds."""
         return (await self._compare()).is_apart
 
     async def keep(self) -> None:
-        """Compare every minute until they differ: ClocksApart."""
+        """Compares the clocks every minute until they differ, then raises ClocksApart."""
         while self._witness is not None:
             await asyncio.sleep(COMPARED_EVERY)
             await self.now()
 
     async def sleep_until(self, unless: asyncio.Event) -> None:
-        """Return when the clocks agree, at once if they do, or when `unless` is set."""
+        """Waits until the clocks agree, or until `unless` is set."""
         while await self.is_apart() and not unless.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(GLANCE):
                     await unless.wait()
 
     async def _compare(self) -> Comparison:
-        """Look once; what has changed since the last look is logged."""
+        """Compares the clocks once, and logs a change since the last comparison."""
         if self._witness is None:
             now = self._clock.now()
             return Comparison(now, now, now)

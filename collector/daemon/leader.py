@@ -1,8 +1,8 @@
-"""One holding of the lease: first what was due meanwhile, then every slot as it comes.
+"""One leadership term: first accounts for the slots due meanwhile, then sweeps every slot as it falls due.
 
-The decisions are in `lanes`; this carries them out. Whatever ends a tenure (the lease lost, the database
-away, a signal) ends its sweeps with it, and the next tenure, of this daemon or another, begins where the
-books say that this one got to.
+The decisions are in `overrun`; this module carries them out. Any end of a term (a lost lease, an absent
+database, a signal) ends its sweeps too. The next term, of this daemon or another, continues from the stored
+accounts.
 """
 
 import asyncio
@@ -28,18 +28,21 @@ from collector.sweep.sweeper import Collector
 
 DAY = timedelta(days=1)
 FARTHEST = timedelta(days=400)
-"""How far back slots are accounted for, however long nothing ran."""
+"""How far back slots are accounted for, after any outage."""
+# Slots recorded as missed in one transaction.
 _BATCH = 100
 _PAUSES = (1.0, 3.0)
-"""Seconds before a sweep that the database broke off is taken up again, if its slot still may run."""
+"""Seconds before a sweep is repeated after a database error, while its slot may still run."""
+# Time until failed maintenance is repeated.
 _AGAIN = timedelta(minutes=10)
+# Maintenance starts this long after midnight.
 _AFTER_MIDNIGHT = timedelta(minutes=5)
 
 
 class LeaderTerm:
-    """Sweeps for as long as the lease is held; `told` ends it once nothing runs.
+    """Sweeps as long as the lease is held; `stop_event` ends the term once no sweep runs.
 
-    `why` says for what reason a slot that passed before the tenure began was missed.
+    `why` returns the reason for missing a slot before the term began.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class LeaderTerm:
         self._reached: dict[str, datetime] = {}
 
     async def run(self) -> None:
-        """Until told; LeaseLost, StoreError or ClocksApart if it cannot go on."""
+        """Runs until the stop event; LeaseLost, StoreError or ClocksApart if the term cannot go on."""
         async with task_group() as self._group:
             keeping = self._group.create_task(self._lease.keep_renewing())
             comparing = self._group.create_task(self._agreement.keep())
@@ -89,7 +92,7 @@ class LeaderTerm:
             keeping.cancel()
 
     async def _catch_up(self) -> None:
-        """Account for what fell due since the books end, and begin what is still in time."""
+        """Accounts for slots due since the stored accounts end, and starts the slots still in time."""
         now = await self._agreement.now()
         await self._forget_ahead(now)
         until = await self._accounts.until(list(self._lanes))
@@ -111,9 +114,9 @@ class LeaderTerm:
         await self._begin(runnable.values())
 
     async def _accounting_start(self, schedule: Schedule, now: datetime) -> datetime:
-        """Where the books of a schedule begin that has none: behind the newest of its slots in the ledger.
+        """Returns the start of a new schedule's accounts: its newest slot in the ledger.
 
-        Without one it is new, and nothing was missed; but a slot that may still run does run.
+        Without such a slot the schedule is new, and nothing was missed; but a slot still in time is run.
         """
         for at in await self._accounts.newest(self._roster.targets[schedule.universe], now):
             if self._roster.is_slot(schedule, at):
@@ -122,7 +125,7 @@ class LeaderTerm:
         return runnable.at - datetime.resolution if runnable else now
 
     async def _look(self) -> None:
-        """What has fallen due since the last look?"""
+        """Handles the slots due since the last look."""
         now = await self._agreement.now()
         if now < self._seen - DISCIPLINED:
             logger.warning("clock.stepped_back", seconds=round((self._seen - now).total_seconds()))
@@ -145,11 +148,11 @@ class LeaderTerm:
                 removed=forgotten.lines,
                 suspect=forgotten.walks,
                 schedules_put_back=forgotten.schedules,
-                hint="they were written under a clock that was ahead; suspect walks keep their rows",
+                hint="they were written while a clock was ahead; suspect walks keep their rows",
             )
 
     async def _begin(self, slots: Iterable[ScheduledSlot]) -> None:
-        """These slots have come; one that comes a second time, because the wall was stepped back, has run."""
+        """Starts due slots. A slot due again after the clock was set back is skipped if it has run."""
         actions: list[Action] = []
         for slot in slots:
             if slot.at <= self._reached[slot.schedule] and await self._has_run(slot):
@@ -173,7 +176,7 @@ class LeaderTerm:
         task.add_done_callback(self._sweeps.discard)
 
     async def _sweep(self, slot: ScheduledSlot) -> None:
-        """One slot from its beginning to its last line in the ledger."""
+        """Runs one slot from its start to its last line in the ledger."""
         targets = self._walking[slot]
         late = (self._clock.now() - slot.at).total_seconds()
         logger.info("sweep.began", slot=slot.at.isoformat(), schedule=slot.schedule, late=round(late, 3))
@@ -185,7 +188,7 @@ class LeaderTerm:
         self._end_sweep(slot)
 
     async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
-        """Sweep, and again if the database only stumbled; why what is left then was not walked."""
+        """Sweeps a slot, again after a passing database error; returns the reason for targets still left out."""
         for pause in (*_PAUSES, None):
             try:
                 sweep = await self._collector.sweep(
@@ -200,7 +203,7 @@ class LeaderTerm:
             except LeaseLost:
                 raise
             except StoreError as error:
-                await self._lease.renew()  # a database that is away ends the tenure here
+                await self._lease.renew()  # an absent database ends the term here
                 self._outages.begin("storing", str(error))
                 if pause is None or self._clock.now() > slot.deadline:
                     return Reason.DATABASE
@@ -219,14 +222,14 @@ class LeaderTerm:
                 self._start(action.slot)
 
     def _free(self, slot: ScheduledSlot) -> Sequence[Target]:
-        """The slot's targets, but those that another schedule's sweep of the same instant walks."""
+        """Returns the slot's targets, without targets in another schedule's sweep of the same instant."""
         targets = self._roster.targets[slot.universe]
         others = [walked for other, walked in self._walking.items() if other.at == slot.at]
         taken = {target for walked in others for target in walked}
         return [target for target in targets if target not in taken] if taken else targets
 
     def _note_api(self, sweep: Sweep) -> None:
-        """The API is away when it answered nothing at all, and back when it answered anything."""
+        """Records the state of the API: away if it answered nothing at all, back if it answered anything."""
         walked = [
             outcome for outcome in sweep.outcomes if outcome.ended and outcome.status is not Status.MISSED
         ]
@@ -242,7 +245,7 @@ class LeaderTerm:
             logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
 
     async def _pass_over(self, slots: Iterable[ScheduledSlot], why: Callable[[datetime], Reason]) -> None:
-        """Enter slots that can no longer run, however many, a batch at a time."""
+        """Records slots as missed that cannot run any more, a batch at a time."""
         slots = iter(slots)
         while batch := list(islice(slots, _BATCH)):
             alike = sorted(batch, key=lambda slot: (slot.schedule, why(slot.at), slot.at))
@@ -250,7 +253,7 @@ class LeaderTerm:
                 await self._miss(list(group), reason)
 
     async def _miss(self, slots: Sequence[ScheduledSlot], reason: Reason) -> None:
-        """Slots of one schedule: enter what the ledger lacks of them, and no other sweep of their instant walks."""
+        """Records missed targets of a schedule's slots, except targets in another sweep of the instant."""
         for targets, alike in groupby(slots, self._free):
             if targets:
                 await self._miss_alike(list(alike), targets, reason)
@@ -267,7 +270,7 @@ class LeaderTerm:
             logger.warning("slot.missed", **facts, reason=reason, targets=missed)
 
     async def _run_maintenance(self) -> None:
-        """Every day: partitions and closings for the days to come, files for old ones, nothing for those too old."""
+        """Once a day: creates partitions, stores closing times, archives and drops old days."""
         never = asyncio.Event()
         while True:
             now = await self._agreement.now()
@@ -286,9 +289,9 @@ class LeaderTerm:
             await self._clock.sleep_until(again, never)
 
     async def _retain(self, now: datetime) -> None:
-        """Archive what may be archived, and take the next step towards dropping what is too old.
+        """Archives days, and takes the next step towards dropping old days.
 
-        Where days are archived, one that is not in whole files is not dropped for its age.
+        If days are archived, a day without whole files is never dropped.
         """
         roster, retention = self._roster, self._accounts.retention(self._outages)
         first = roster.archivable(now)

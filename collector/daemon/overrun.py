@@ -1,9 +1,9 @@
-"""What becomes of slots: which sweep begins, waits, is cut or never comes. Decisions as values; others act.
+"""Decides about overrunning sweeps: each slot starts, waits, is cut or is missed. Pure; the leader carries it
+out.
 
-Each schedule has a lane, and one sweep at a time runs in it. A sweep that is still running when its next
-slot falls due goes on; the new slot waits for it and then walks what it can until its own next slot, which
-cuts it. The slot after a cut one starts on time and has the lane to itself, so that under a lasting overrun
-every second slot is whole, and no target is for ever the one that is left out.
+Each schedule runs one sweep at a time. If a sweep is still running at its next slot, it goes on. The new slot
+waits, then walks until its own next slot, and is cut there. The slot after a cut one starts on time with the
+schedule to itself. So under a lasting overrun every second slot is whole, and no target is left out for ever.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from collector.market.schedule import ScheduledSlot
 
 
 class Reason(StrEnum):
-    """Why a target's slot passed untried."""
+    """Why a target was not tried in a slot."""
 
     OVERRUN = "overrun"
     LATE = "late"
@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """Whatever the ledger lacks of this slot is missed, for this reason."""
+    """Record everything the ledger lacks of this slot as missed, with this reason."""
 
     slot: ScheduledSlot
     reason: Reason
@@ -43,7 +43,7 @@ Action = Start | Miss
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """What one schedule is at. A sweep that `is_cut` begins no further walk."""
+    """The state of one schedule. A sweep with `is_cut` starts no further walk."""
 
     running: ScheduledSlot | None = None
     has_waited: bool = False
@@ -52,7 +52,7 @@ class ScheduleState:
 
 
 def fall_due(lane: ScheduleState, slot: ScheduledSlot) -> tuple[ScheduleState, Sequence[Action]]:
-    """A slot of the lane has come."""
+    """Decides about a slot falling due."""
     if lane.running is None:
         return ScheduleState(running=slot), [Start(slot)]
     never_came = [Miss(lane.waiting, Reason.OVERRUN)] if lane.waiting else []
@@ -60,13 +60,13 @@ def fall_due(lane: ScheduleState, slot: ScheduledSlot) -> tuple[ScheduleState, S
 
 
 def end_sweep(lane: ScheduleState) -> tuple[ScheduleState, Sequence[Start]]:
-    """The lane's sweep has ended, however."""
+    """Decides after the end of the schedule's sweep."""
     if lane.waiting is None:
         return ScheduleState(), []
     return ScheduleState(running=lane.waiting, has_waited=not lane.is_cut), [Start(lane.waiting)]
 
 
 def in_time(slots: Iterable[ScheduledSlot], now: datetime) -> dict[str, ScheduledSlot]:
-    """Of slots found due together, the ones that may still run: each schedule's newest, if its grace lasts."""
+    """Returns the slots still in time among slots due together: each schedule's newest, within its grace."""
     newest = {slot.schedule: slot for slot in slots}
     return {name: slot for name, slot in newest.items() if now <= slot.deadline}

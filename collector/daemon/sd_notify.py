@@ -1,4 +1,4 @@
-"""Tells systemd how the daemon is: one datagram each time, no library."""
+"""Notifies systemd of the daemon's state: one datagram each time, without a library."""
 
 import socket
 from collections.abc import Callable, Mapping
@@ -8,14 +8,14 @@ Notify = Callable[[str], None]
 
 
 def make_notifier(environ: Mapping[str, str]) -> Notify:
-    """What sends a line such as `READY=1` to the socket in NOTIFY_SOCKET, or to nobody."""
+    """Returns a function sending lines like `READY=1` to NOTIFY_SOCKET; without a socket it does nothing."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return lambda _: None
     name = "\0" + address[1:] if address.startswith("@") else address
 
     def notify(text: str) -> None:
-        # Whoever does not listen any more must not end the daemon.
+        # A missing listener must not end the daemon.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
             wire.setblocking(False)
             wire.sendto(text.encode(), name)
@@ -24,7 +24,7 @@ def make_notifier(environ: Mapping[str, str]) -> Notify:
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life, half of what systemd waits for; None if it does not wait."""
+    """Returns the seconds between two watchdog signals, half of systemd's limit; None without a watchdog."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     span = environ.get("WATCHDOG_USEC", "")

@@ -1,7 +1,8 @@
-"""The daemon from its start to its end: reach the database, wait for the lease, sweep, and begin again.
+"""The daemon from start to end: connects to the database, waits for the lease, sweeps, and starts over after
+trouble.
 
-Any StoreError takes everything down to the ground and up again after a pause: connections, the session with
-the API, what was learnt. That is one way back for every trouble, and it burns no API call.
+Any StoreError closes everything and opens it again after a pause: connections, the API session, cached ids.
+So there is one way back for every trouble, and it costs no API call.
 """
 
 import asyncio
@@ -27,15 +28,16 @@ from collector.log import logger
 from collector.sweep.sweeper import Collector
 
 LONGEST_PAUSE = 5.0
-"""Seconds between two tries to reach a database that is away: so soon is it known to be back."""
+"""Longest pause in seconds between two attempts to reach an absent database."""
+# A run of this many seconds counts as healthy and resets the pauses.
 _STEADY = 60.0
 
 
 @dataclass(frozen=True)
 class DaemonContext:
-    """What a daemon works with while the database answers; the collector writes under the lease.
+    """The parts of a daemon with an open database; the collector writes under the lease.
 
-    `helper` is at work while another daemon has the lease; None: this one only stands by.
+    `helper` works while another daemon has the lease; with None this daemon only waits.
     """
 
     roster: Timetable
@@ -44,11 +46,11 @@ class DaemonContext:
     lease: Lease
     helper: StandbyWorker | None = None
     witness: Witness | None = None
-    """The database's clock, without which (None) this machine's is believed."""
+    """The database's clock; with None this machine's clock is trusted."""
 
 
 class DaemonService:
-    """`assemble` opens the parts; it is asked anew after every trouble, and after `reload` was set."""
+    """Runs the daemon. `assemble` opens the parts: at the start, after every trouble, and after `reload` is set."""
 
     def __init__(
         self, assemble: Callable[[], AbstractAsyncContextManager[DaemonContext]], clock: Clock, notify: Notify
@@ -65,7 +67,7 @@ class DaemonService:
         self._failures = 0
 
     async def run(self) -> None:
-        """Until cancelled. ConfigError if the database is not one for us; anything else is a bug."""
+        """Runs until cancelled. ConfigError if the database is unsuitable; any other error is a bug."""
         while True:
             trouble: StoreError | None = None
             began = self._seconds()
@@ -88,7 +90,7 @@ class DaemonService:
         self._notify("STATUS=the database is away")
 
     async def _serve(self) -> None:
-        """With everything open: hold the lease whenever it is to be had, until there is a new configuration."""
+        """Opens the parts and leads whenever the lease is free, until the configuration changes."""
         self.reload.clear()
         async with self._assemble() as parts:
             self._notify("READY=1")
@@ -96,13 +98,13 @@ class DaemonService:
             while not self.reload.is_set():
                 raise_if_cancelled()
                 await self._reach_agreement(agreement)
-                with suppress(ClocksApart):  # logged; another daemon may have the lease meanwhile
+                with suppress(ClocksApart):  # logged; another daemon may take the lease meanwhile
                     async with self._hold_lease(parts, agreement) as is_held:
                         if is_held:
                             await self._sweep(parts, agreement)
 
     async def _reach_agreement(self, agreement: Agreement) -> None:
-        """Wait, without the lease, until this machine's clock and the database's agree."""
+        """Waits, without the lease, until the clocks of this machine and of the database agree."""
         if await agreement.is_apart():
             self._outages.end("database")
             self._failures = 0
@@ -130,7 +132,7 @@ class DaemonService:
             logger.warning("lease.lost", reason=str(error))
 
     def _why(self) -> Callable[[datetime], Reason]:
-        """Why slots were missed that passed while this daemon did not hold the lease."""
+        """Returns a function giving the reason for slots missed while this daemon had no lease."""
         up_since, has_held = self._up_since, self._has_held
         away_since = self._away_since if self._failures else None
 
@@ -145,7 +147,7 @@ class DaemonService:
 
     @asynccontextmanager
     async def _hold_lease(self, parts: DaemonContext, agreement: Agreement) -> AsyncIterator[bool]:
-        """The lease from its taking to its release; False if there is a new configuration before."""
+        """Holds the lease from acquisition to release; yields False if the configuration changes first."""
         lease = parts.lease
         if not await lease.take() and not await self._stand_by(parts, agreement):
             yield False
@@ -158,7 +160,7 @@ class DaemonService:
                 await lease.release()
 
     async def _stand_by(self, parts: DaemonContext, agreement: Agreement) -> bool:
-        """Help until the lease is to be had; False if there is a new configuration before."""
+        """Helps until the lease is free; returns False if the configuration changes first."""
         logger.info("standby.started", holder=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")

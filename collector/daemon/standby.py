@@ -1,7 +1,7 @@
-"""What a daemon does while another one holds the lease: walk, with keys that the holder has not, what it shared out.
+"""The standby: while another daemon leads, walks targets of its sweeps with keys the leader lacks.
 
-The sweep stays the holder's: it begins it, waits for what is walked for it, and accounts for what is missed. A
-helper writes under the holder's epoch, so that it writes nothing once the lease has changed hands.
+The sweep stays the leader's: it starts the sweep, waits for the standby's walks, and accounts for missed
+targets. A standby writes under the leader's epoch, so it writes nothing after the lease has changed hands.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from collector.sweep.sweeper import Collector
 ASKED_EVERY = 1.0
 """Seconds between two looks for walks to help with."""
 AGAIN = 60.0
-"""Seconds until a key that was denied is tried again."""
+"""Seconds before a denied key is tried again."""
 
 Assemble = Callable[[OpenSweep], AbstractAsyncContextManager[Collector]]
-"""A collector that writes under the epoch of what is wanted, with the keys that its holder has not."""
+"""Opens a collector writing under the epoch of an open sweep, with keys the leader lacks."""
 
 
 class StandbyWorker:
-    """Helps for as long as it runs."""
+    """Helps the leader until cancelled."""
 
     def __init__(self, claims: SharedWorklist, assemble: Assemble) -> None:
         self._claims = claims
         self._assemble = assemble
 
     async def run(self, outages: Outages) -> None:
-        """Until cancelled. StoreError if the database is away."""
+        """Runs until cancelled. StoreError if the database is away."""
         while True:
             wanted = await self._claims.find_open_sweep()
             pause = ASKED_EVERY if wanted is None else await self._help(wanted, outages)
             await asyncio.sleep(pause)
 
     async def _help(self, wanted: OpenSweep, outages: Outages) -> float:
-        """Walk what is free of one sweep; seconds until the next look."""
+        """Walks the free targets of one sweep; returns the seconds until the next look."""
         try:
             async with (
                 self._assemble(wanted) as collector,
@@ -50,7 +50,7 @@ class StandbyWorker:
             outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
             return AGAIN
         except LeaseLost:
-            return 0.0  # whoever has it now has shared out what is left
+            return 0.0  # the new leader has offered the remaining walks
         outages.end("api")
         logger.info(
             "sweep.helped",

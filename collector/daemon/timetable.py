@@ -1,4 +1,4 @@
-"""What the daemon is to do: when it sweeps which targets, by which calendar, and how long rows are kept where."""
+"""The daemon's timetable: schedules, targets and calendar, and how long rows are kept."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from collector.market.visibility import visible_day
 from collector.model import Target
 
 MORNING = 6
-"""The hour of Korea from which on no day is archived: sweeps have the machine for themselves."""
+"""The hour of Korea after which no day is archived: sweeps have the machine to themselves."""
 
 
 async def _nothing(_before: date) -> None:
-    """No day is archived."""
+    """Archives nothing."""
 
 
 async def _unread(_day: date, _files: Sequence[tuple[Path, str]]) -> str:
-    """Nothing reads files here, so none is whole."""
+    """Reads no files, so no file counts as whole."""
     return "its files cannot be read here"
 
 
 @dataclass(frozen=True)
 class Timetable:
-    """One complete, valid version of it. `keep_days` 0 is for ever, `archive_after_days` 0 never."""
+    """One valid version of the timetable. `keep_days` 0 means for ever, `archive_after_days` 0 never."""
 
     schedules: Sequence[Schedule]
     calendar: Calendar
@@ -36,14 +36,15 @@ class Timetable:
     keep_days: int = 0
     archive_after_days: int = 0
     archive: Callable[[date], Awaitable[None]] = _nothing
-    """Moves the days before a date into files."""
+    """Archives the days before a date."""
     prove: Prove = _unread
     """Reads the files of an archived day."""
 
     def archivable(self, now: datetime) -> date | None:
-        """The day before which all may be archived now; None by day, and where nothing is archived.
+        """Returns the day before which days may be archived now; None during the day, or if archiving is off.
 
-        That of which the closing is on show is not among them: over a weekend it would be refused each night.
+        Excludes the day whose closing prices the API still shows; archiving it would be refused every night
+        of a weekend.
         """
         here = kst(now)
         if not self.archive_after_days or here.hour >= MORNING:
@@ -51,13 +52,13 @@ class Timetable:
         return min(here.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
 
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
-        """The slots later than `after` and not later than `until`, in time order."""
+        """Yields the slots after `after` and up to `until`, in time order."""
         return slots.due_slots(self.schedules, self.calendar, after, until)
 
     def next(self, after: datetime) -> ScheduledSlot | None:
-        """The first slot later than `after`, None if there is none for years."""
+        """Returns the first slot after `after`, None without one for years."""
         return slots.next_slot(self.schedules, self.calendar, after)
 
     def is_slot(self, schedule: Schedule, at: datetime) -> bool:
-        """Whether the schedule falls due at that very instant."""
+        """Returns True if the schedule falls due at exactly this instant."""
         return any(slots.instants(schedule, self.calendar, at, at + datetime.resolution))

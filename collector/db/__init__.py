@@ -1,4 +1,4 @@
-"""The one floor that knows the driver: where the database is, how to reach it, what its failures mean."""
+"""The only package with the PostgreSQL driver: addresses, connections, errors and all stores."""
 
 from collector.db.dsn import Dsn, parse_dsn
 from collector.db.errors import DROP_REFUSED, LockNotGranted, describe_refusal, is_refusal, translate_errors

@@ -1,7 +1,7 @@
-"""The daemon's books: how far each schedule is accounted for, and what is entered where nothing was walked.
+"""Accounts for slots in the ledger: how far each schedule is complete, and which targets were missed.
 
-Every due slot × target has one line in the ledger. What was walked is there already; the rest is entered
-here as missed, in bulk, and never over what is there.
+Every due slot × target gets one line in the ledger. Walks write their own lines. This module adds the
+remaining lines as `missed`, in bulk, and never overwrites an existing line.
 """
 
 import asyncio
@@ -23,11 +23,13 @@ from collector.market.visibility import closings
 from collector.model import KST, Exchange, Remark, Target
 
 AHEAD = 9
-"""Days for which partitions are made, today included: a week ahead even a day later."""
-_KEPT = timedelta(days=400)
-"""How far back the closings of trading days are written down again: the calendar may have been corrected."""
+"""Number of days to create partitions for, today included: still a week ahead if the last run was a day ago."""
+_CLOSINGS_FOR = timedelta(days=400)
+"""How far back the closing times of trading days are written again, since the calendar may have been corrected."""
 
+# How far each of these schedules is accounted for.
 _UNTIL = "SELECT schedule, until FROM collector.accounted WHERE schedule = ANY ($1::text[])"
+# The newest slots of these targets in the ledger; the limit bounds the answer.
 _NEWEST = """
 SELECT DISTINCT slot
 FROM collector.walk
@@ -35,34 +37,40 @@ WHERE target = ANY ($1::smallint[]) AND slot <= $2
 ORDER BY slot DESC
 LIMIT 500
 """
-_MISS = """
+# Adds missing lines of slots × targets. An existing line wins: a walk may have been stored meanwhile.
+_INSERT_MISSED = """
 INSERT INTO collector.walk (slot, target, status, error)
 SELECT s.slot, t.target, 'missed', $3
 FROM unnest($1::timestamptz[]) AS s (slot)
 CROSS JOIN unnest($2::smallint[]) AS t (target)
 ON CONFLICT DO NOTHING
 """
-# Whoever still walks one of them for us writes nothing any more.
-_WITHDRAW = (
+# Removes the claims of these slots, so a process still walking such a target cannot store its walk any more.
+_CANCEL_CLAIMS = (
     "DELETE FROM collector.claim WHERE slot = ANY ($1::timestamptz[]) AND target = ANY ($2::smallint[])"
 )
-_CLOSE = """
+# Marks the sweeps of these slots as ended: all their lines are written now, so nothing is left to resume.
+_END_SWEEPS = """
 UPDATE collector.sweep
 SET ended_at = clock_timestamp()
 WHERE slot = ANY ($1::timestamptz[]) AND universe = $2 AND ended_at IS NULL
 """
+# Moves a schedule's account forward. GREATEST keeps a late writer from moving it back.
 _ACCOUNT = """
 INSERT INTO collector.accounted AS a (schedule, until) VALUES ($1, $2)
 ON CONFLICT (schedule) DO UPDATE SET until = GREATEST(a.until, EXCLUDED.until)
 """
-_RUN_BEFORE = """
+# A line `missed`/`late` is no trace of a run, and neither is a walk stored under a clock that was ahead.
+_HAS_RUN = """
 SELECT EXISTS (
     SELECT FROM collector.walk
     WHERE slot = $1 AND target = ANY ($2::smallint[]) AND NOT (status = 'missed' AND error = 'late')
       AND 'ahead_of_time' <> ALL (remarks)
 )
 """
-_SEEN = """
+# The complete walks of a slot, each compared with the target's newest complete walk before midnight ($3). 20
+# days reach back over any run of holidays.
+_READ_WALKS = """
 SELECT w.target, w.rows, COALESCE(w.digest = before.digest, false) AS is_same
 FROM collector.walk AS w
 LEFT JOIN LATERAL (
@@ -74,21 +82,23 @@ LEFT JOIN LATERAL (
 ) AS before ON true
 WHERE w.slot = $1 AND w.target = ANY ($2::smallint[]) AND w.status = 'complete'
 """
-# A list in which nothing was ever traded stays the same on any day.
-_TRADED = """
+# True if any listing of these targets was traded. A list without any trade stays the same on every day.
+_HAS_TRADED = """
 SELECT EXISTS (
     SELECT FROM collector.snapshot
     WHERE slot = $1 AND target = ANY ($2::smallint[]) AND volume > 0
 )
 """
-_SUSPECTED = """
+# True if an earlier slot of the day was flagged already: the finding is not news then.
+_IS_FLAGGED = """
 SELECT EXISTS (
     SELECT FROM collector.walk
     WHERE slot >= $1 AND slot < $2 AND 'stale' = ANY (remarks)
 )
 """
-# Also what was stored earlier on that day, while its opening was still too near to tell.
-_SUSPECT = """
+# Flags the day's walks equal to the newest one of an earlier day. Includes walks stored earlier on the day,
+# when the opening was still too near for a judgement. An accepted walk is left alone.
+_FLAG_STALE = """
 UPDATE collector.walk AS w
 SET status = 'suspect', remarks = array_append(w.remarks, 'stale')
 WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.status = 'complete'
@@ -101,10 +111,11 @@ WHERE w.slot >= $3 AND w.slot <= $1 AND w.target = ANY ($2::smallint[]) AND w.st
     LIMIT 1
   )
 """
+# Creates the partitions of $2 days from day $1 on.
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
-# A walk of 15:23 that was committed at 06:23 does not show 15:23; the newest days are enough, since this is looked for
-# at every start.
-_SUSPECT_AHEAD = """
+# Flags walks stored under a clock that was ahead: a walk of 15:23 committed at 06:23 does not show 15:23. The
+# last seven days are enough, because the check runs at every start.
+_FLAG_AHEAD = """
 WITH marked AS (
     UPDATE collector.walk AS w
     SET status = 'suspect', remarks = array_append(w.remarks, $2)
@@ -115,27 +126,31 @@ WITH marked AS (
 )
 SELECT count(*) FROM marked
 """
-_FORGET_LINES = """
+# Deletes future lines without rows. A line without rows carries no observation.
+_DELETE_LINES_AHEAD = """
 WITH forgotten AS (
     DELETE FROM collector.walk WHERE slot > $1 AND status IN ('failed', 'missed') RETURNING 1
 )
 SELECT count(*) FROM forgotten
 """
-_FORGET_SWEEPS = """
+# Deletes future sweeps without any walk left.
+_DELETE_SWEEPS_AHEAD = """
 DELETE FROM collector.sweep AS s
 WHERE s.slot > $1 AND NOT EXISTS (SELECT FROM collector.walk AS w WHERE w.slot = s.slot)
 """
-_FORGET_ACCOUNTS = """
+# Moves schedules back to $1 if they are accounted for further ahead than a disciplined clock ($2) explains.
+_MOVE_ACCOUNTS_BACK = """
 WITH put_back AS (
     UPDATE collector.accounted SET until = $1 WHERE until > $1::timestamptz + $2::interval RETURNING 1
 )
 SELECT count(*) FROM put_back
 """
-_OLDEST = "SELECT min(slot) FROM collector.walk"
+# Slot of the oldest walk.
+_OLDEST_WALK = "SELECT min(slot) FROM collector.walk"
 
 
 class Forgotten(NamedTuple):
-    """How much was taken back: lines without rows, walks that are suspect now, schedules that were put back."""
+    """Counts of the changes taken back: lines without rows, walks made suspect, schedules moved back."""
 
     lines: int = 0
     walks: int = 0
@@ -143,34 +158,34 @@ class Forgotten(NamedTuple):
 
 
 class SlotAccounting:
-    """The books in the database, which lets only the lease's holder write."""
+    """Reads and writes the accounts. Only the process with the lease may write, if the database is fenced."""
 
     def __init__(self, database: Database, registry: Registry) -> None:
         self._database = database
         self._registry = registry
 
     async def until(self, schedules: Sequence[str]) -> dict[str, datetime]:
-        """How far each schedule is accounted for; those that never ran are not there."""
+        """Returns how far each schedule is accounted for. A schedule without any run is not in the result."""
         await self._registry.refresh()
         async with self._database.connection("reading the accounts") as connection:
             rows = await connection.fetch(_UNTIL, schedules)
         return {row["schedule"]: row["until"] for row in rows}
 
     async def newest(self, targets: Collection[Target], until: datetime) -> list[datetime]:
-        """The newest slots of which the ledger has anything for these targets, newest first."""
+        """Returns up to 500 slots with lines for these targets, none after `until`, newest first."""
         async with self._database.connection("looking for the last slot") as connection:
             rows = await connection.fetch(_NEWEST, self._numbers(targets), until)
         return [row["slot"] for row in rows]
 
     async def account(self, schedule: str, until: datetime) -> None:
-        """Every slot of the schedule up to `until` has its lines."""
+        """Records every slot of the schedule up to `until` as accounted for."""
         async with self._database.transaction("accounting") as connection:
             await connection.execute(_ACCOUNT, schedule, until)
 
     async def record_missed(
         self, slots: Sequence[datetime], universe: str, targets: Collection[Target], reason: str
     ) -> int:
-        """Enter what the ledger lacks of these slots as missed; how many slot × targets that were."""
+        """Adds lines `missed` for slots × targets without a line; returns their count."""
         await self._registry.register_targets(targets)
         async with self._database.transaction("entering misses") as connection:
             return await self._insert_missed(connection, slots, universe, targets, reason)
@@ -178,7 +193,11 @@ class SlotAccounting:
     async def settle(
         self, schedule: str, slot: datetime, universe: str, targets: Collection[Target], reason: str
     ) -> int:
-        """A sweep has ended: what it left out is missed, and the schedule accounted for up to its slot."""
+        """Closes the slot of a finished sweep: targets left out become missed, and the schedule is accounted
+        up to the slot.
+
+        Returns the count of missed targets.
+        """
         await self._registry.refresh()
         async with self._database.transaction("settling a slot") as connection:
             missed = await self._insert_missed(connection, [slot], universe, targets, reason)
@@ -186,63 +205,64 @@ class SlotAccounting:
             return missed
 
     async def has_run(self, slot: datetime, targets: Collection[Target]) -> bool:
-        """Whether the ledger has more of a slot than that it was found too late."""
+        """Returns True if the ledger has more of a slot than the note `late`."""
         async with self._database.connection("looking at a slot") as connection:
-            return bool(await connection.fetchval(_RUN_BEFORE, slot, self._numbers(targets)))
+            return bool(await connection.fetchval(_HAS_RUN, slot, self._numbers(targets)))
 
     async def flag_stale(
         self, slot: datetime, targets: Collection[Target], exchanges: Collection[Exchange]
     ) -> bool:
-        """Suspect the day's walks that show the session before, if all of the slot's do.
+        """Makes the day's walks suspect if all walks of the slot repeat the session before.
 
-        True when that is news: the first time on that day.
+        Returns True the first time on a day, False if nothing was flagged or the day was flagged already.
         """
         midnight = datetime.combine(kst(slot).date(), time(), KST)
         numbers = self._numbers(targets)
         async with self._database.transaction("comparing with the session before") as connection:
             walks = await self._read_walks(connection, slot, numbers, midnight)
-            if not is_stale(walks, exchanges) or not await connection.fetchval(_TRADED, slot, numbers):
+            if not is_stale(walks, exchanges) or not await connection.fetchval(_HAS_TRADED, slot, numbers):
                 return False
-            known = await connection.fetchval(_SUSPECTED, midnight, slot)
-            await connection.execute(_SUSPECT, slot, numbers, midnight)
+            known = await connection.fetchval(_IS_FLAGGED, midnight, slot)
+            await connection.execute(_FLAG_STALE, slot, numbers, midnight)
             return not known
 
     async def make_days(self, today: date) -> None:
-        """Partitions for today and the days to come."""
+        """Creates the partitions of today and the days to come."""
         async with self._database.transaction("making partitions") as connection:
             await connection.fetchval(_MAKE_DAYS, today, AHEAD)
 
     async def keep_closings(self, calendar: Calendar, today: date) -> None:
-        """When each trading day since the oldest walk closes, so that the view `daily` knows its closing walk."""
+        """Stores closing times of trading days since the oldest walk, for the closing walks of the view `daily`."""
         async with self._database.connection("looking for the oldest walk") as connection:
-            oldest: datetime | None = await connection.fetchval(_OLDEST)
-        first = max(kst(oldest).date() if oldest else today, today - _KEPT)
+            oldest: datetime | None = await connection.fetchval(_OLDEST_WALK)
+        first = max(kst(oldest).date() if oldest else today, today - _CLOSINGS_FOR)
         days = [first + timedelta(days=offset) for offset in range((today - first).days + AHEAD)]
-        # A year of sessions takes a quarter of a second to work out, and sweeps run beside it.
+        # A year of sessions takes a quarter of a second, so a thread computes it: sweeps share the loop.
         closing_rows = await asyncio.to_thread(lambda: list(closings(calendar, days)))
         await BarStore(self._database).keep_days(closing_rows)
 
     def retention(self, outages: Outages) -> Retention:
-        """What drops old days; `outages` remembers which of its warnings were logged."""
+        """Returns the retention of old days; `outages` remembers the warnings logged so far."""
         return Retention(self._database, outages.is_news)
 
     async def forget_ahead(self, now: datetime) -> Forgotten:
-        """Take back what was written for a time that has not come, under a clock that was ahead.
+        """Takes back records of the future, written while a clock was ahead.
 
-        Lines without rows go, and the schedules are accounted for up to `now` at most. Walks with rows are
-        observations, so they stay; they are suspect, and the sweep of their slot replaces them. So are walks of
-        earlier slots that were committed before their slot, by the database's clock.
-        Nothing is changed while the newest stored walk lies more than a day in the future: then it is not certain
-        which of the clocks was wrong.
+        Lines without rows are deleted, and the schedules are accounted for up to `now` at most. Walks with
+        rows are observations and stay; they become suspect, and the sweep of their slot replaces them. The
+        same holds for walks of earlier slots committed before their slot by the database's clock.
+
+        Changes nothing while the newest stored walk lies more than a day in the future: it is not certain
+        then which of the clocks was wrong.
         """
         ahead = now + DISCIPLINED
         async with self._database.transaction("looking for slots of the future") as connection:
             if why_unsure(await witnesses(connection, now)):
                 return Forgotten()
-            walks = await connection.fetchval(_SUSPECT_AHEAD, ahead, Remark.AHEAD_OF_TIME, DISCIPLINED)
-            lines = await connection.fetchval(_FORGET_LINES, ahead)
-            await connection.execute(_FORGET_SWEEPS, ahead)
-            schedules = await connection.fetchval(_FORGET_ACCOUNTS, now, DISCIPLINED)
+            walks = await connection.fetchval(_FLAG_AHEAD, ahead, Remark.AHEAD_OF_TIME, DISCIPLINED)
+            lines = await connection.fetchval(_DELETE_LINES_AHEAD, ahead)
+            await connection.execute(_DELETE_SWEEPS_AHEAD, ahead)
+            schedules = await connection.fetchval(_MOVE_ACCOUNTS_BACK, now, DISCIPLINED)
         return Forgotten(lines, walks, schedules)
 
     async def _insert_missed(
@@ -253,16 +273,16 @@ class SlotAccounting:
         targets: Collection[Target],
         reason: str,
     ) -> int:
-        await connection.execute(_WITHDRAW, slots, self._numbers(targets))
-        status = await connection.execute(_MISS, slots, self._numbers(targets), reason)
-        await connection.execute(_CLOSE, slots, universe)
+        await connection.execute(_CANCEL_CLAIMS, slots, self._numbers(targets))
+        status = await connection.execute(_INSERT_MISSED, slots, self._numbers(targets), reason)
+        await connection.execute(_END_SWEEPS, slots, universe)
         return int(status.rpartition(" ")[2])
 
     async def _read_walks(
         self, connection: Connection, slot: datetime, numbers: list[int], midnight: datetime
     ) -> Iterable[Seen]:
         names = {target_id: target for target, target_id in self._registry.targets.items()}
-        rows = await connection.fetch(_SEEN, slot, numbers, midnight)
+        rows = await connection.fetch(_READ_WALKS, slot, numbers, midnight)
         return [Seen(names[row["target"]], row["rows"], row["is_same"]) for row in rows]
 
     def _numbers(self, targets: Collection[Target]) -> list[int]:

@@ -1,7 +1,7 @@
-"""Holds the rows that are stored against what the ledger says of them, to find what somebody changed by hand.
+"""Compares the stored rows with the ledger, to find rows changed by hand.
 
-A walk is committed with a digest of its rows. Rows that were changed, deleted, added or put under another
-listing since give another one.
+A walk is committed with a digest of its rows. Rows changed, deleted, added or moved to another listing give a
+different digest.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -11,17 +11,23 @@ from hashlib import blake2b
 from struct import Struct, pack
 from typing import Any, NamedTuple
 
+from collector.db.copy_layout import CODES, WIDTHS
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
 
 LONGEST = 600.0
-"""Seconds for the rows of one day."""
+"""Seconds to read the rows of one day."""
 _DAY = timedelta(days=1)
-_ROW = Struct(">iq" + "ii" * 9 + "ih")
+_DIGESTED = tuple(WIDTHS)[2:-1]
+"""The columns of a digest: all but slot, target and position."""
+_ROW = Struct(">" + "".join(f"i{CODES[WIDTHS[name]]}" for name in (*_DIGESTED, "position")))
 
+# First and last slot of the ledger.
 _SPAN = "SELECT min(slot), max(slot) FROM collector.walk"
+# True if the day's partition exists: days may be archived or dropped.
 _IS_KEPT = "SELECT to_regclass('collector.snapshot_' || to_char($1::date, 'YYYYMMDD')) IS NOT NULL"
+# The walks of a day with their digests; failed and missed ones have no rows.
 _WALKS = """
 SELECT w.slot, w.target, t.market, t.sector, t.exchange, w.rows, w.digest, w.members, w.names
 FROM collector.walk AS w
@@ -29,7 +35,9 @@ JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot >= $1 AND w.slot < $2 AND w.status IN ('complete', 'suspect')
 ORDER BY w.slot, w.target
 """
-_STORED = """
+# The rows of one walk, an array for each column, since the digest is made of whole columns. The outer join
+# finds rows without a listing.
+_STORED_ROWS = """
 SELECT count(*) AS rows,
        array_agg(s.volume ORDER BY s.position) AS volume,
        array_agg(s.listing ORDER BY s.position) AS listing,
@@ -49,7 +57,8 @@ FROM collector.snapshot AS s
 LEFT JOIN collector.listing AS l ON l.id = s.listing
 WHERE s.slot = $1 AND s.target = $2
 """
-_STRAY = """
+# Rows without a walk to account for them.
+_STRAY_ROWS = """
 SELECT s.slot, s.target, t.market, t.sector, t.exchange, count(*) AS rows
 FROM collector.snapshot AS s
 LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target
@@ -58,7 +67,8 @@ WHERE s.slot >= $1 AND s.slot < $2 AND (w.status IS NULL OR w.status IN ('failed
 GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2
 """
-_ODD = """
+# Rows with impossible prices. They are stored as received, so they are counted and not reported as damage.
+_COUNT_ODD = """
 SELECT count(*)
 FROM collector.snapshot
 WHERE slot >= $1 AND slot < $2 AND (
@@ -70,7 +80,7 @@ WHERE slot >= $1 AND slot < $2 AND (
 
 
 class Mismatch(NamedTuple):
-    """A walk whose rows are not those that were committed, and what is wrong with them."""
+    """A walk with damaged rows, and the kind of damage in words."""
 
     slot: datetime
     target: str
@@ -79,27 +89,28 @@ class Mismatch(NamedTuple):
 
 @dataclass
 class Findings:
-    """How much was looked at. `odd` rows have prices that cannot be; they are stored as they came."""
+    """Counts of one verification. `odd` rows have impossible prices; they are stored as received."""
 
     walks: int = 0
     rows: int = 0
     odd: int = 0
     not_kept: int = 0
-    """Walks of days whose rows have been dropped, or laid down elsewhere."""
+    """Walks of days without rows in the database: dropped, or archived to files."""
     damaged: int = 0
 
 
 async def span(database: Database) -> tuple[date, date] | None:
-    """The first and the last day of the ledger, None if it is empty."""
+    """Returns the first and the last day of the ledger, None if it is empty."""
     async with database.connection("looking at the ledger") as connection:
         first, last = await connection.fetchrow(_SPAN)
     return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
 
 
 async def verify(database: Database, first: date, last: date, findings: Findings) -> AsyncIterator[Mismatch]:
-    """Every damaged walk of these days, both included, in time order; what was seen is counted in `findings`.
+    """Yields every damaged walk of the days from `first` to `last`, both included, in time order; counts in
+    `findings`.
 
-    Each day is read as it is at one moment, so a sweep that goes on meanwhile is no damage.
+    Each day is read in one snapshot of the database, so a sweep running meanwhile is not reported as damage.
     """
     for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
         async with (
@@ -118,15 +129,15 @@ async def _of_day(connection: Connection, day: date, findings: Findings) -> Asyn
     if not await connection.fetchval(_IS_KEPT, day):
         findings.not_kept += len(walks)
         return
-    findings.odd += await connection.fetchval(_ODD, begins, begins + _DAY)
+    findings.odd += await connection.fetchval(_COUNT_ODD, begins, begins + _DAY)
     for walk in walks:
-        stored = await connection.fetchrow(_STORED, walk["slot"], walk["target"])
+        stored = await connection.fetchrow(_STORED_ROWS, walk["slot"], walk["target"])
         findings.walks += 1
         findings.rows += stored["rows"]
         if what := _wrong(walk, stored):
             yield Mismatch(walk["slot"], _name(walk), what)
-    for stray in await connection.fetch(_STRAY, begins, begins + _DAY):
-        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows that no walk has stored")
+    for stray in await connection.fetch(_STRAY_ROWS, begins, begins + _DAY):
+        yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows without a walk in the ledger")
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -136,20 +147,20 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _wrong(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """What is wrong with the rows of a walk, "" if nothing is."""
+    """Describes the damage to the rows of a walk, "" if there is none."""
     if stored["rows"] != walk["rows"]:
         return f"{stored['rows']} rows instead of {walk['rows']}"
     if walk["rows"] and list(stored["position"]) != list(range(1, walk["rows"] + 1)):
-        return "rows have changed places"
+        return "rows are out of order"
     if walk["digest"] not in _digests(stored):
         return "values have changed"
     return _wrong_listings(walk, stored) if walk["rows"] else ""
 
 
 def _wrong_listings(walk: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """What is wrong with the listings that the rows name; walks before `names` was kept tell of symbols alone."""
+    """Describes damage to a walk's listings. Walks older than the column `names` are checked by symbol."""
     if stored["nameless"]:
-        return f"{stored['nameless']} rows name a listing that is not there"
+        return f"{stored['nameless']} rows have an unknown listing"
     if walk["members"] != _digest(",".join(_known_symbols(stored["symbols"])).encode()):
         return "listings have changed their symbols"
     if walk["names"] not in (None, _digest(stored["names"].encode())):
@@ -162,18 +173,17 @@ def _known_symbols(symbols: Sequence[str | None]) -> list[str]:
 
 
 def _digests(stored: Mapping[str, Any]) -> Iterator[bytes]:
-    """The rows' digest, a column after the other; then as the first walks had it, a row after the other."""
+    """Yields the digest of the rows by column; then the older form by row, used for the first walks."""
     count = stored["rows"]
-    names = ("listing", "price", "change", "rate", "ask", "bid", "open", "high", "low")
-    columns = [stored[name] or () for name in names]
-    volume, position = stored["volume"] or (), stored["position"] or ()
-    yield _digest(pack(f">{count}q", *volume) + b"".join(pack(f">{count}i", *column) for column in columns))
-    rows = zip(volume, *columns, position, strict=True)
+    columns = {name: stored[name] or () for name in _DIGESTED}
+    packed = (pack(f">{count}{CODES[WIDTHS[name]]}", *column) for name, column in columns.items())
+    yield _digest(b"".join(packed))
+    rows = zip(*columns.values(), stored["position"] or (), strict=True)
     yield _digest(b"".join(_ROW.pack(*_with_length_prefixes(row)) for row in rows))
 
 
 def _with_length_prefixes(row: Sequence[int]) -> Iterator[int]:
-    for length, value in zip((8, *[4] * 9, 2), row, strict=True):
+    for length, value in zip((WIDTHS[name] for name in (*_DIGESTED, "position")), row, strict=True):
         yield length
         yield value
 

@@ -1,10 +1,9 @@
-"""The ledger of bars and the bars: what a listing's history still lacks, and how it gets into the database.
+"""The ledger of bars and the bars: finds missing ranges of a listing's history, and stores histories.
 
-A listing's history is stored by one statement: its line in the ledger, its bars, what did not decode. The line
-settles every trading day of its stretch, so nothing is asked for twice.
+One statement stores a history: its line in the ledger, its bars, and the rows not decoded. The line settles
+every trading day of its range, so no day is requested twice.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,16 +11,16 @@ from operator import itemgetter
 from typing import Any
 
 from collector.db.database import Database
-from collector.errors import StoreError, StoreFailure
+from collector.db.retry import with_retries
 from collector.market.bar_changes import Suspected, fill_changes
 from collector.model import KST, Bar, BarPage, BarReading, Certificate, Status, Target
 
-_TRIES = (0.2, 1.0, 3.0)
-"""Seconds before a history whose fate is unknown is entered again; what was committed is recognised."""
 _PLANNING = 120.0
+"""Seconds for one query over all listings of a backfill."""
 _DAY_OF = itemgetter(1)
 
-# A listing whose row did not decode is a member; a walk with a row of which not even the code does tells nothing.
+# Symbols of the newest complete walk of each target. A listing with an undecoded row is a member too; a walk
+# with a row without a readable symbol (`members` is NULL) is skipped, since its list is incomplete.
 _MEMBERS = """
 SELECT w.target, w.slot, w.rows, held.symbols
 FROM unnest($1::smallint[]) AS t (id)
@@ -45,6 +44,9 @@ CROSS JOIN LATERAL (
     ) AS present
 ) AS held
 """
+# The facts of each listing on KRX by its newest complete walk. The slot is looked up first, so one partition
+# is read for each target (docs/decisions/0008). A renamed symbol has several listings; `since` is the first
+# sighting of any.
 _SIGHTINGS = """
 SELECT DISTINCT ON (l.symbol) l.symbol, w.slot, s.price - s.change AS base, s.volume > 0 AS traded, o.since
 FROM unnest($1::smallint[]) AS t (id)
@@ -61,7 +63,8 @@ JOIN collector.listing AS l ON l.id = s.listing
 JOIN (SELECT symbol, min(first_seen) AS since FROM collector.listing GROUP BY symbol) AS o ON o.symbol = l.symbol
 ORDER BY l.symbol, w.slot DESC
 """
-_SUSPECTED = """
+# The newest suspect walk with absent days, and the dates in question.
+_FIND_SUSPECTED = """
 SELECT w.from_date, w.to_date, ARRAY(
     SELECT s.trading_date
     FROM collector.bar_suspect AS s
@@ -72,6 +75,7 @@ WHERE w.symbol = $1 AND w.adjusted = $2 AND w.status = 'suspect' AND 'absent_day
 ORDER BY w.id DESC
 LIMIT 1
 """
+# Stores a member list if it differs from the newest one up to the same day.
 _KEEP_MEMBERS = """
 INSERT INTO collector.membership (target, as_of, symbols)
 SELECT $1, $2, $3
@@ -84,6 +88,8 @@ WHERE $3 IS DISTINCT FROM (
 )
 ON CONFLICT (target, as_of) DO UPDATE SET symbols = EXCLUDED.symbols
 """
+# Stores trading days. The last condition leaves unchanged rows alone: the daemon repeats this for 400 days
+# every day.
 _KEEP_DAYS = """
 INSERT INTO collector.trading_day AS d (trading_date, closes, stands_until, shown_until)
 SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[])
@@ -92,7 +98,9 @@ SET closes = EXCLUDED.closes, stands_until = EXCLUDED.stands_until, shown_until 
 WHERE (d.closes, d.stands_until, d.shown_until)
       IS DISTINCT FROM (EXCLUDED.closes, EXCLUDED.stands_until, EXCLUDED.shown_until)
 """
-_SETTLED = """
+# The trading days ($2) not covered by complete walks of bars, by listing. `range_agg` merges overlapping
+# ranges, so no day counts twice. A listing without a walk has no row here.
+_MISSING_RANGES = """
 WITH settled AS (
     SELECT w.symbol, range_agg(daterange(w.from_date, w.to_date, '[]')) AS days
     FROM collector.bar_walk AS w
@@ -104,7 +112,10 @@ FROM settled AS s
 LEFT JOIN unnest($2::date[]) AS d (day) ON NOT s.days @> d.day
 GROUP BY s.symbol, s.days
 """
-_ENTER = """
+# Stores walk, bars and undecoded rows by one statement: one transaction in one round trip, not the four of
+# COPY (docs/decisions/0005). Arrays travel as text, since the driver would inspect every element several
+# times.
+_INSERT_HISTORY = """
 SELECT collector.enter_bars(
     ROW(
         NULL::bigint, $1::text, $2::boolean, $3::date, $4::date, $5::date, $6::text, $7::text[], $8::text,
@@ -114,7 +125,8 @@ SELECT collector.enter_bars(
     $18::text::integer[], $19::text::bigint[], $20::text::integer[], $21, $22, $23
 )
 """
-_FOUND = """
+# True if a walk with this first request is stored. The time of the first request identifies a walk.
+_WAS_COMMITTED = """
 SELECT EXISTS (
     SELECT FROM collector.bar_walk AS w WHERE w.symbol = $1 AND w.adjusted = $2 AND w.requested_at = $3
 )
@@ -125,10 +137,10 @@ _NO_BAD_ROWS: tuple[list[Any], ...] = ([], [], [])
 
 @dataclass(frozen=True, slots=True)
 class MissingRange:
-    """What one listing's history lacks: `days` trading days from `first` to `last`.
+    """The trading days missing in one listing's history: `days` days from `first` to `last`.
 
-    `oldest` is the day down to which it must be read: `first`, or for adjusted prices the oldest day that is
-    stored, since a split since then has changed that one too.
+    `oldest` is the day to read down to: `first`, or for adjusted prices the oldest stored day, since a split
+    has changed the stored prices too.
     """
 
     symbol: str
@@ -140,20 +152,20 @@ class MissingRange:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Who belongs to a target, by its newest complete walk whose rows are still kept."""
+    """The members of a target by its newest complete walk with rows in the database."""
 
     slot: datetime
     symbols: Sequence[str]
 
 
 class BarStore:
-    """The database as a backfill uses it. Errors are StoreError."""
+    """Stores and reads bars for a backfill. Errors are StoreError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def members(self, targets: Mapping[Target, int]) -> dict[Target, Members]:
-        """The members of each target of which a complete walk tells; the others are not in it."""
+        """Returns the members of each target with a complete walk; other targets are not in the result."""
         names = {target_id: target for target, target_id in targets.items()}
         async with self._database.connection("reading the members", timeout=_PLANNING) as connection:
             rows = await connection.fetch(_MEMBERS, list(names))
@@ -164,7 +176,7 @@ class BarStore:
         }
 
     async def keep_members(self, targets: Mapping[Target, int], members: Mapping[Target, Members]) -> None:
-        """Write down who the members are that a backfill goes by, where they have changed."""
+        """Stores the member lists used by a backfill, if they have changed."""
         rows = [
             (targets[target], known.slot.astimezone(KST).date(), sorted(known.symbols))
             for target, known in members.items()
@@ -173,12 +185,12 @@ class BarStore:
             await connection.executemany(_KEEP_MEMBERS, rows)
 
     async def sightings(self, targets: Collection[int]) -> list[tuple[str, datetime, int, bool, datetime]]:
-        """Of each listing on KRX: symbol, slot, base, traded and first seen, by its newest complete walk."""
+        """Returns symbol, slot, base price, traded and first seen of listings on KRX, by the newest complete walk."""
         async with self._database.connection("reading the newest prices", timeout=_PLANNING) as connection:
             return [tuple(row) for row in await connection.fetch(_SIGHTINGS, list(targets))]
 
     async def keep_days(self, days: Sequence[tuple[date, datetime, datetime, datetime]]) -> None:
-        """Write down trading days: each with when it closes, and until when that stands and is shown."""
+        """Stores trading days: day, closing time, and the ends of validity and display of the closing prices."""
         if days:
             async with self._database.transaction("keeping the trading days") as connection:
                 await connection.execute(_KEEP_DAYS, *map(list, zip(*days, strict=True)))
@@ -186,11 +198,11 @@ class BarStore:
     async def missing_ranges(
         self, symbols: Sequence[str], days: Sequence[date], *, adjusted: bool
     ) -> dict[str, MissingRange]:
-        """What each listing lacks of the trading days (oldest first); one that lacks nothing is not in it."""
+        """Returns the missing range of each incomplete listing; `days` are sorted, oldest first."""
         if not days:
             return {}
-        async with self._database.connection("reading what is there", timeout=_PLANNING) as connection:
-            rows = await connection.fetch(_SETTLED, list(symbols), list(days), adjusted)
+        async with self._database.connection("reading stored histories", timeout=_PLANNING) as connection:
+            rows = await connection.fetch(_MISSING_RANGES, list(symbols), list(days), adjusted)
         lacking = {symbol: MissingRange(symbol, days[0], days[-1], len(days), days[0]) for symbol in symbols}
         for row in rows:
             symbol, first = row["symbol"], row["first"]
@@ -202,17 +214,17 @@ class BarStore:
         return lacking
 
     async def find_suspected(self, symbol: str, *, adjusted: bool) -> Suspected | None:
-        """The newest suspect walk of a history that lacked days, None if there is none."""
-        async with self._database.connection("reading what was suspect") as connection:
-            row = await connection.fetchrow(_SUSPECTED, symbol, adjusted)
+        """Returns the newest suspect walk of a history with missing days, None if there is none."""
+        async with self._database.connection("reading suspect histories") as connection:
+            row = await connection.fetchrow(_FIND_SUSPECTED, symbol, adjusted)
         return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
 
     async def save_history(
         self, stretch: MissingRange, reading: BarReading, certificate: Certificate, *, adjusted: bool
     ) -> int | None:
-        """Store a history whole; how many of its bars were wanted.
+        """Stores a whole history; returns the number of its bars in the wanted range.
 
-        None: somebody else has stored it meanwhile, and nothing was changed.
+        Returns None if another process has stored the history meanwhile; nothing is changed then.
         """
         bars = reading.bars
         wanted: int = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
@@ -228,19 +240,12 @@ class BarStore:
                 return wanted
             return wanted if await self._insert_history(stretch.symbol, values) else None
 
-        for attempt, pause in enumerate(_TRIES):
-            try:
-                return await write(attempt > 0)
-            except StoreError as error:
-                if error.kind is StoreFailure.DISK_FULL:
-                    raise
-                await asyncio.sleep(pause)
-        return await write(True)
+        return await with_retries(write)
 
     async def save_failure(
         self, stretch: MissingRange, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
     ) -> None:
-        """Note that a history was not to be had; nothing of it is stored."""
+        """Records a failed history; no bars are stored."""
         walk: tuple[Any, ...] = (
             *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
             *(Status.FAILED, [], error, attempts, 0, 0, at, None),
@@ -248,19 +253,19 @@ class BarStore:
         await self._insert_history(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
 
     async def _was_committed(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
-        """Whether the very history that we tried to store is there: its first request tells it apart."""
-        async with self._database.connection("looking whether a history was stored") as connection:
-            return bool(await connection.fetchval(_FOUND, symbol, adjusted, reading.requested_at))
+        """Returns True if this very history is stored: the time of its first request identifies it."""
+        async with self._database.connection("checking if a history was stored") as connection:
+            return bool(await connection.fetchval(_WAS_COMMITTED, symbol, adjusted, reading.requested_at))
 
     async def _insert_history(self, symbol: str, values: Sequence[Any]) -> bool:
         async with self._database.connection(f"storing the history of {symbol}") as connection:
-            return bool(await connection.fetchval(_ENTER, *values))
+            return bool(await connection.fetchval(_INSERT_HISTORY, *values))
 
 
 def _columns(bars: Sequence[Bar]) -> Sequence[str]:
-    """Days, open to close, volumes and changes, oldest first, as `enter_bars` takes them: 0 stands for None.
+    """Returns days, open to close, volumes and changes for `enter_bars`, oldest first; 0 stands for None.
 
-    They travel as the texts of arrays: the driver would look at each of their elements several times.
+    The columns are array literals as text, since the driver would inspect every element several times.
     """
     if not bars:
         return _NO_BARS

@@ -1,7 +1,7 @@
-"""Who is who: the numbers that stand for targets and listings, and the table of sectors.
+"""The catalog of ids: small numbers for targets and listings, and the table of sectors.
 
-The rows of snapshots name their target and listing by number, so that a row is 84 bytes and not 160. Numbers
-are given once and never change; they are learnt when the program starts and kept in memory.
+A snapshot row names its target and its listing by id, so a row takes 84 bytes instead of 160. Ids are
+assigned once and never change. They are read when the program starts and kept in memory.
 """
 
 import asyncio
@@ -20,15 +20,23 @@ from collector.log import logger
 from collector.market.membership import Boards
 from collector.model import Column, Market, PageListings, Sector, Target
 
+# Stores the data source of an empty database. The update changes nothing; it makes RETURNING give the stored
+# kind.
 _ENSURE_SOURCE = """
 INSERT INTO collector.origin (kind) VALUES ($1)
 ON CONFLICT (one) DO UPDATE SET kind = collector.origin.kind
 RETURNING kind
 """
+# Ids of all targets.
 _TARGETS = "SELECT id, market, sector, exchange FROM collector.target"
+# Triggers change the generation with every change of ids, so one value shows if the ids in memory are
+# current.
 _GENERATION = "SELECT generation FROM collector.registry_state"
+# The same under a lock: no other process registers listings until the transaction ends.
 _NEXT_GENERATION = "SELECT generation FROM collector.registry_state FOR UPDATE"
-_NEW_TARGETS = """
+# Registers targets. Known targets are filtered first: ON CONFLICT alone would use up an id of a smallint
+# sequence for every known target.
+_REGISTER_TARGETS = """
 INSERT INTO collector.target (market, sector, exchange)
 SELECT *
 FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (market, sector, exchange)
@@ -40,21 +48,25 @@ WHERE NOT EXISTS (
 ORDER BY market, sector, exchange
 ON CONFLICT DO NOTHING
 """
+# Ids of all listings; the newest board of a symbol comes last and wins.
 _LISTINGS = "SELECT id, symbol, name, board FROM collector.listing ORDER BY last_seen"
-_NEW_LISTINGS = """
+# Registers listings. The sorted order avoids deadlocks between processes registering the same listings.
+_REGISTER_LISTINGS = """
 INSERT INTO collector.listing (symbol, name, first_seen, last_seen)
 SELECT symbol, name, $3, $3
 FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
 ORDER BY symbol, name
 ON CONFLICT DO NOTHING
 """
-_IDS = """
+# Ids of these listings, including ids assigned by another process.
+_LISTING_IDS = """
 SELECT l.id, l.symbol, l.name
 FROM unnest($1::text[], $2::text[]) AS seen (symbol, name)
 JOIN collector.listing AS l USING (symbol, name)
 """
-# In one statement and in one order: others end the same sweep at this moment, and lock the same listings.
-_SEEN = """
+# Records sightings and boards. One statement locks all listings in the order of their ids: another process
+# may end the same sweep at this moment and would deadlock otherwise.
+_KEEP_MEMBERS = """
 UPDATE collector.listing AS l
 SET last_seen = GREATEST(l.last_seen, $1), board = COALESCE(locked.board, l.board)
 FROM (
@@ -66,17 +78,20 @@ FROM (
 ) AS locked
 WHERE l.id = locked.id
 """
+# The sectors valid now.
 _SECTORS = """
 SELECT code, market, name_ko, name_en, kind, members, index_only
 FROM collector.sector
 WHERE valid_to IS NULL
 ORDER BY code
 """
+# Ends the validity of sectors.
 _END_SECTORS = """
 UPDATE collector.sector
 SET valid_to = $2
 WHERE code = ANY ($1::text[]) AND valid_to IS NULL
 """
+# Adds a sector. A second refresh on one day replaces the row of this day.
 _NEW_SECTOR = """
 INSERT INTO collector.sector (code, market, name_ko, name_en, kind, members, index_only, valid_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -89,7 +104,7 @@ _SOURCES = {"real": "Kiwoom's real host", "mock": "Kiwoom's mock host", "ours": 
 
 
 class Registry:
-    """Targets and listings by number, learnt from the database and added to. `await open()` first."""
+    """Maps targets and listings to ids, and registers new ones. Call `open()` first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -98,15 +113,15 @@ class Registry:
         self._placed: WeakSet[PageListings] = WeakSet()
         self._numbers: WeakKeyDictionary[PageListings, Column] = WeakKeyDictionary()
         self.generation: UUID | None = None
-        """The generation of the ids in the database that those in memory were read under."""
+        """The generation of the ids in memory."""
         self.targets: dict[Target, int] = {}
         self.listings: dict[tuple[str, str], int] = {}
-        """(symbol, name) → number: a renamed listing has two, so that a snapshot keeps the name it was seen with."""
+        """(symbol, name) → id. A renamed listing has two ids, so an old snapshot keeps the old name."""
         self.boards: Boards = {}
-        """symbol → the board it is listed on, as far as complete walks have shown."""
+        """symbol → the board of its listing, as seen in complete walks."""
 
     async def open(self) -> None:
-        """Read every id anew. If one that is remembered is another now, all that is remembered is dropped."""
+        """Reads all ids again. If a remembered id differs from the database, everything remembered is dropped."""
         async with (
             self._database.connection("reading targets and listings") as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -127,7 +142,7 @@ class Registry:
         self.boards |= {row["symbol"]: Market(row["board"]) for row in rows if row["board"]}
 
     async def refresh(self) -> None:
-        """Read every id anew if any may have changed in the database since."""
+        """Reads all ids again if any may have changed in the database."""
         async with self._database.connection("comparing the ids") as connection:
             generation = await connection.fetchval(_GENERATION)
         if generation != self.generation:
@@ -138,11 +153,13 @@ class Registry:
             memory.clear()
 
     async def ensure_source(self, kind: str) -> None:
-        """Say whose data is coming: `real`, `mock` or `ours`; ConfigError if the database holds another's.
+        """Records the source of the data: `real`, `mock` or `ours`. ConfigError if the database holds data of
+        another source.
 
-        Simulated prices among real ones would poison every study made on them, and nobody could tell later.
+        Simulated prices among real prices would spoil every later study, and the difference could not be
+        found again.
         """
-        async with self._database.connection("looking whose data this is") as connection:
+        async with self._database.connection("checking the source of the data") as connection:
             stored_kind = await connection.fetchval(_ENSURE_SOURCE, kind)
         if stored_kind != kind:
             raise ConfigError(
@@ -152,15 +169,15 @@ class Registry:
             )
 
     async def register_targets(self, targets: Collection[Target]) -> None:
-        """Give each target its number."""
-        # Whatever is proposed costs a number, of which there are 32,767.
+        """Assigns an id to each target."""
+        # Every proposed row uses up an id, and a smallint has 32,767 of them.
         if new := set(targets) - self.targets.keys():
             async with self._database.transaction("registering targets") as connection:
-                await connection.execute(_NEW_TARGETS, *map(list, zip(*new, strict=True)))
+                await connection.execute(_REGISTER_TARGETS, *map(list, zip(*new, strict=True)))
             await self.open()
 
     async def listing_ids(self, listings: PageListings, slot: datetime) -> Column:
-        """The number of each listing; one seen under a name for the first time is given its own."""
+        """Returns the id of each listing; a new pair of symbol and name gets a new id."""
         cached = self._numbers.get(listings)
         if cached is None:
             names = list(zip(listings.symbol, listings.name, strict=True))
@@ -177,8 +194,8 @@ class Registry:
             symbols, titles = map(list, zip(*new, strict=True))
             async with self._database.transaction("registering listings") as connection:
                 before = await connection.fetchval(_NEXT_GENERATION)
-                await connection.execute(_NEW_LISTINGS, symbols, titles, slot)
-                rows = await connection.fetch(_IDS, symbols, titles)
+                await connection.execute(_REGISTER_LISTINGS, symbols, titles, slot)
+                rows = await connection.fetch(_LISTING_IDS, symbols, titles)
                 generation = await connection.fetchval(_GENERATION)
             if before != self.generation:
                 await self.open()
@@ -187,7 +204,7 @@ class Registry:
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in rows}
 
     def note_members(self, market: Market, pages: Iterable[PageListings]) -> None:
-        """A complete walk of a market showed these: what it tells of boards counts from now on."""
+        """Remembers the listings of a complete walk of a market, and the boards they prove."""
         home = market if market in (Market.KOSPI, Market.KOSDAQ) else None
         seen = self._seen.setdefault(home, set())
         for listings in pages:
@@ -197,24 +214,25 @@ class Registry:
                 self.boards |= dict.fromkeys(set(listings.symbol) - self.boards.keys(), home)
 
     async def keep_members(self, connection: Connection, slot: datetime) -> None:
-        """Write down what `note_members` was told since the last time."""
+        """Stores the sightings collected by `note_members` since the last call."""
         seen, self._seen = self._seen, {}
         boards: dict[int, Market | None] = {}
-        for home in sorted(seen, key=bool):  # no board first: it takes nothing from what another market tells
+        for home in sorted(seen, key=bool):  # no board first: a board from another market then overrides it
             ids = chain.from_iterable(self._numbers.get(listings, ()) for listings in seen[home])
             boards |= dict.fromkeys(ids, home)
-        await connection.execute(_SEEN, slot, list(boards), list(boards.values()))
+        await connection.execute(_KEEP_MEMBERS, slot, list(boards), list(boards.values()))
 
     async def sectors(self) -> dict[str, Sector]:
-        """The sector table as last refreshed, by code; empty where it never was."""
+        """Returns the sector table as last refreshed, by code; empty if it was never refreshed."""
         async with self._database.connection("reading the sectors") as connection:
             rows = await connection.fetch(_SECTORS)
         return {row["code"]: Sector(**{**row, "market": Market(row["market"])}) for row in rows}
 
     async def refresh_sectors(self, fetched: Sequence[Sector], today: date) -> tuple[int, int]:
-        """Take over the API's list from `today` on; the count of new or renamed sectors, and of those gone.
+        """Takes over the API's sector list from `today` on; returns the counts of new or renamed sectors and
+        of ended ones.
 
-        What is no longer valid stays with its dates, since sectors are renamed and numbers used again.
+        Ended sectors stay with their dates, since sectors are renamed and their codes reused.
         """
         before = await self.sectors()
         listed = {sector.code for sector in fetched}
@@ -231,12 +249,12 @@ class Registry:
 
 
 def _agree(remembered: Mapping[Any, int], read: Mapping[Any, int]) -> bool:
-    """Whether every id that is remembered is still the same."""
+    """Returns True if every remembered id is unchanged."""
     return remembered.items() <= read.items()
 
 
 def _sector_identity(sector: Sector | None) -> tuple[Market, str] | None:
-    """What makes a sector another one under the same code."""
+    """Returns the facts making up the identity of a sector under its code."""
     return None if sector is None else (sector.market, sector.name_ko)
 
 

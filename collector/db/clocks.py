@@ -1,7 +1,7 @@
-"""Which time it is, by more than one clock: the host's, the database's, and that of the newest stored walk.
+"""Compares three clocks: the host's, the database's, and the time of the newest stored walk.
 
-The decisions here are pure. Two limits count. A few seconds of difference end sweeping, since a snapshot would stand
-under a slot that is not its own. A day of difference ends everything that cannot be undone.
+The decisions here are pure functions. Two limits count. A difference of a few seconds stops sweeping, since a
+snapshot would be stored under a wrong slot. A difference of a day stops every irrevocable action.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,30 +13,35 @@ from collector.db.pool import Connection
 from collector.errors import CollectorError
 
 APART = timedelta(seconds=5)
-"""More than this is no drift: NTP keeps clocks within 0.1 s, and a clock that is being corrected slowly (0.5 ms a
-second) needs hours for it. Less moves a snapshot by less than its own sweep takes."""
+"""Limit for sweeping. NTP keeps clocks within 0.1 s, and a slow correction (0.5 ms a second) takes hours for
+more, so a larger difference is no drift. A smaller one moves a snapshot by less than the length of its own
+sweep.
+"""
 IRREVOCABLE = timedelta(days=1)
-"""Nothing is dropped or moved for good unless the three clocks agree to within this."""
+"""Limit for irrevocable actions: nothing is dropped or archived while the three clocks differ by more."""
 COMPARED_EVERY = 60.0
-"""Seconds between two comparisons, besides that before each slot."""
+"""Seconds between two comparisons, in addition to the comparison before each slot."""
 
 Witness = Callable[[], Awaitable[datetime]]
-"""Asks another clock what time it is."""
+"""Reads another clock."""
 
+# A Date header has whole seconds and comes over the network, so a difference counts only beyond this.
 _DATE_COUNTS = timedelta(minutes=1)
 
+# The database's clock, not the start of its transaction.
 _NOW = "SELECT clock_timestamp()"
+# The database's clock and the receipt time of the newest walk, in one round trip.
 _WITNESSES = "SELECT clock_timestamp() AS shown, (SELECT max(received_at) FROM collector.walk) AS newest"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class ClocksApart(CollectorError):
-    """This machine's clock is not the database's: nothing is stored under a time of which one of them is wrong."""
+    """The clocks of this machine and the database differ, so nothing is stored: either may be wrong."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One look at the database's clock: `shown` was read between `asked` and `answered` of the host's clock."""
+    """One reading of the database's clock, `shown`, between `asked` and `answered` of the host's clock."""
 
     asked: datetime
     shown: datetime
@@ -44,7 +49,7 @@ class Comparison:
 
     @property
     def ahead(self) -> timedelta:
-        """How far the host's clock is certainly ahead; negative where it is behind, zero within a round trip."""
+        """Returns the certain lead of the host's clock: negative if it is behind, zero within a round trip."""
         least, most = sorted((self.asked - self.shown, self.answered - self.shown))
         return max(least, min(timedelta(), most))
 
@@ -53,13 +58,13 @@ class Comparison:
         return abs(self.ahead) > APART
 
     def in_words(self) -> str:
-        """The difference, for a log line or an error."""
+        """Describes the difference for a log line or an error."""
         return f"this machine's clock is {apart(self.ahead)} the database's"
 
 
 @dataclass(frozen=True)
 class Witnesses:
-    """What the three clocks show; `newest` is when the newest stored walk was received, None where none is."""
+    """The three clocks; `newest` is the receipt time of the newest stored walk, None without walks."""
 
     host: datetime
     database: datetime
@@ -67,7 +72,10 @@ class Witnesses:
 
 
 def why_unsure(witnesses: Witnesses) -> str:
-    """Why the time is not certain enough to move a day for good, "" if it is; an old newest walk does not matter."""
+    """Explains why the time is not certain enough to move a day for good, "" if it is certain.
+
+    The age of the newest walk does not matter here.
+    """
     host, database, newest = witnesses.host, witnesses.database, witnesses.newest
     if abs(host - database) > IRREVOCABLE:
         return f"this machine's clock is {apart(host - database)} the database's"
@@ -77,10 +85,12 @@ def why_unsure(witnesses: Witnesses) -> str:
 
 
 def why_kept(witnesses: Witnesses) -> str:
-    """Why nothing may be dropped or archived by itself now, "" if the three clocks agree to within a day.
+    """Explains why no day may be dropped or archived automatically, "" if the three clocks agree to within a
+    day.
 
-    After a long pause the newest walk is old, and nothing is dropped until another one is stored. That is slow and
-    safe: a host and a database on one machine share a clock, and only what was received tells whether it is right.
+    After a long pause the newest walk is old, and nothing is dropped until another walk is stored. This is
+    slow and safe: a host and a database on one machine share a clock, and only the receipt of new data
+    confirms it.
     """
     if reason := why_unsure(witnesses):
         return reason
@@ -88,15 +98,15 @@ def why_kept(witnesses: Witnesses) -> str:
         return ""
     age = max(witnesses.host, witnesses.database) - witnesses.newest
     if age > IRREVOCABLE:
-        return f"the newest stored walk is {length(age)} old; no day goes until a newer one is stored"
+        return f"the newest stored walk is {length(age)} old; no day is dropped or archived until a newer one is stored"
     return ""
 
 
 def why_wrong(host: datetime, database: datetime, api: datetime | None) -> str:
-    """Which clock is wrong, for `check --online`, "" if none is. `api`: the Date of an answer, None without one.
+    """Names the wrong clock for `check --online`, "" if none is wrong. `api` is the Date of an answer, None
+    without one.
 
-    Two that agree bear each other out against the third. A Date has whole seconds and comes over the network, so
-    that it counts only beyond a minute.
+    Two clocks in agreement outvote the third.
     """
     off_database = abs(host - database) > APART
     off_api = api is not None and abs(host - api) > _DATE_COUNTS
@@ -117,12 +127,12 @@ def why_wrong(host: datetime, database: datetime, api: datetime | None) -> str:
 
 
 def apart(ahead: timedelta) -> str:
-    """A difference in words: `3 days ahead of`, `9 hours behind`."""
+    """Describes a difference in words: `3 days ahead of`, `9 hours behind`."""
     return f"{length(abs(ahead))} {'ahead of' if ahead > timedelta() else 'behind'}"
 
 
 def length(span: timedelta) -> str:
-    """A length of time in its largest unit: `3 days`, `1 hour`."""
+    """Describes a length of time in its largest unit: `3 days`, `1 hour`."""
     seconds = span.total_seconds()
     for unit, size in _UNITS:
         if seconds >= size or unit == "second":
@@ -132,7 +142,7 @@ def length(span: timedelta) -> str:
 
 
 def witness(database: Database) -> Witness:
-    """The database's clock as a witness."""
+    """Returns a function to read the database's clock."""
 
     async def ask() -> datetime:
         async with database.connection("reading the database's clock") as connection:
@@ -143,23 +153,23 @@ def witness(database: Database) -> Witness:
 
 
 async def compare(ask: Witness, now: Callable[[], datetime]) -> Comparison:
-    """Look at another clock once."""
+    """Compares the host's clock with another clock once."""
     asked = now()
     shown = await ask()
     return Comparison(asked, shown, now())
 
 
 async def witnesses(connection: Connection, host: datetime) -> Witnesses:
-    """The three clocks now."""
+    """Reads the three clocks."""
     row = await connection.fetchrow(_WITNESSES)
     return Witnesses(host, row["shown"], row["newest"])
 
 
 async def refuse_apart(database: Database, now: Callable[[], datetime]) -> None:
-    """ClocksApart if this machine's clock and the database's differ by more than a few seconds."""
+    """Raises ClocksApart if the clocks of this machine and of the database differ by more than `APART`."""
     comparison = await compare(witness(database), now)
     if comparison.is_apart:
         raise ClocksApart(
             comparison.in_words(),
-            hint="set the clock that is wrong (`timedatectl`, `chronyc makestep`); nothing was fetched or stored",
+            hint="set the wrong clock (`timedatectl`, `chronyc makestep`); nothing was fetched or stored",
         )

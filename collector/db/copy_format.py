@@ -1,8 +1,8 @@
-"""Snapshots as the bytes that COPY takes.
+"""Encodes snapshots for COPY (binary).
 
-The rows of a walk differ in eleven values; the slot and the target are the same for all. So the bytes of one
-row are repeated, and each column is packed as a whole and laid over them at its place: a fifth of the time
-of handing records to the driver. The digest of the rows comes from the same columns.
+The rows of a walk differ in eleven values; slot and target are the same for all. So the bytes of one row are
+repeated, and each column is packed at once and written over them in strides. This takes a fifth of the time
+of handing records to the driver (docs/decisions/0009). The digest of the rows is made of the same columns.
 """
 
 import sys
@@ -10,43 +10,29 @@ from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import accumulate, chain
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 
+from collector.db.copy_layout import CODES, HEADER, OFFSETS, ROW_BYTES, TRAILER, WIDTHS
 from collector.model import Column, QuoteColumns
 
-COLUMNS = (
-    "slot",
-    "target",
-    "volume",
-    "listing",
-    "price",
-    "change",
-    "rate",
-    "ask",
-    "bid",
-    "open",
-    "high",
-    "low",
-    "position",
-)
+COLUMNS = tuple(WIDTHS)
 """The columns of collector.snapshot in the order of the bytes."""
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_ROW = Struct(">h" + "iq" + "ih" + "iq" + "ii" * 9 + "ih")  # count of columns; each value behind its length
-_WIDTHS = (8, *[4] * 9, 2)  # from volume on
-_PLACES = tuple(accumulate((4 + width for width in _WIDTHS), initial=2 + 12 + 6 + 4))
+_VARYING = tuple(WIDTHS)[2:]
+"""The columns with a value of their own in each row: all but slot and target."""
+# The count of columns, then each value after its length.
+_ROW = Struct(">h" + "".join(f"i{CODES[width]}" for width in WIDTHS.values()))
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class EncodedCopy(NamedTuple):
-    """A walk's rows for COPY (binary), and eight bytes that stand for their values and order.
+    """The rows of a walk for COPY (binary), and a digest of eight bytes over their values and order.
 
-    The digest leaves out slot and target, so that two walks that saw the same have the same; listings are in
-    it by id, so digests of two databases do not compare.
+    The digest leaves out slot and target, so equal walks of two slots have equal digests. It contains
+    listings by id, so digests of two databases cannot be compared.
     """
 
     copy: bytes
@@ -56,26 +42,27 @@ class EncodedCopy(NamedTuple):
 def encode_copy(
     slot: datetime, target: int, pages: Sequence[QuoteColumns], listings: Sequence[Column]
 ) -> EncodedCopy:
-    """Pack the rows of one walk, positions from 1; `listings` has the numbers of each page's."""
+    """Encodes the rows of one walk, with positions from 1; `listings` has the listing ids of each page."""
     values = _columns(pages, listings)
     digest = blake2b(b"".join(values), digest_size=8).digest()
     count = sum(map(len, pages))
     positions = _big_endian([array("h", range(1, count + 1))])
     body = bytearray(_row_template(slot, target) * count)
-    for offset, width, column in zip(_PLACES, _WIDTHS, (*values, positions), strict=False):
+    for name, column in zip(_VARYING, (*values, positions), strict=True):
+        offset, width = OFFSETS[name], WIDTHS[name]
         for byte in range(width):
-            body[offset + byte :: _ROW.size] = column[byte::width]
-    return EncodedCopy(b"".join((_HEADER, body, _TRAILER)), digest)
+            body[offset + byte :: ROW_BYTES] = column[byte::width]
+    return EncodedCopy(b"".join((HEADER, body, TRAILER)), digest)
 
 
 def _row_template(slot: datetime, target: int) -> bytes:
-    """A row of zeros at its slot and target."""
-    zeros = chain.from_iterable((width, 0) for width in _WIDTHS)
+    """Returns a row of zeros with slot and target filled in."""
+    zeros = chain.from_iterable((WIDTHS[name], 0) for name in _VARYING)
     return _ROW.pack(len(COLUMNS), 8, (slot - _EPOCH) // _MICROSECOND, 2, target, *zeros)
 
 
 def _columns(pages: Sequence[QuoteColumns], listings: Sequence[Column]) -> Sequence[bytes]:
-    """From volume to low, each from the first row of the walk to its last."""
+    """Returns the columns from volume to low as big-endian bytes, from the first row of the walk to the last."""
     rates = [_rates(page) for page in pages]
     price, change, volume, *quotes = zip(
         *((page.price, page.change, page.volume, *page.quotes()) for page in pages), strict=True

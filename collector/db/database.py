@@ -1,4 +1,4 @@
-"""The database as the rest of the program holds it: sessions for a purpose, bounded in time."""
+"""Connections to the database, each for one purpose and with a time limit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,22 +11,23 @@ from collector.db.pool import Connection, Pool, transaction
 from collector.errors import StoreError, StoreFailure
 
 TIMEOUT = 13.5
-"""Seconds that one conversation may take, waiting for a free session included; undoing it may take one more."""
+"""Seconds for one use of a connection, the wait for a free one included; a rollback may take one more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A pool and where it leads. Whoever opened the pool closes it."""
+    """A pool and its address. The code opening the pool also closes it."""
 
     pool: Pool
     address: Dsn
 
     @asynccontextmanager
     async def connection(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
-        """A session for one purpose, named by `what` in the StoreError that a failure becomes.
+        """Lends a connection for one purpose; `what` names the purpose in the StoreError of a failure.
 
-        One that is given up in the middle of something is dropped: the driver would wait for the server to take
-        note, up to `timeout` again. And where one was silent, the pool's others are as likely to be.
+        A connection broken off in the middle of a statement is terminated: asyncpg would wait for the
+        server's answer, up to `timeout` again. After a timeout the other connections of the pool are expired
+        too, since they probably fail as well.
         """
         try:
             async with (
@@ -49,11 +50,11 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
-        """As `connection`, inside one transaction: committed if the block ends, rolled back if it raises."""
+        """Lends a connection inside one transaction: commits if the block ends, rolls back if it raises."""
         async with self.connection(what, timeout=timeout) as connection, transaction(connection):
             yield connection
 
 
 def _was_given_up(error: StoreError) -> bool:
-    """Whether the time for it was over, here or in a part of it that had a limit of its own."""
+    """Returns True if the time ran out, here or in an inner limit."""
     return error.kind is StoreFailure.TIMEOUT

@@ -1,9 +1,9 @@
-"""Where a database is: read from a URL by ourselves, because the driver's errors quote pieces of passwords.
+"""Reads database URLs. The program parses them itself, because the driver's errors quote parts of passwords.
 
     postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=/ca.pem
     postgresql://USER@/DATABASE?host=/socket/folder
 
-No complaint quotes what stands where a password may stand.
+No error message quotes a part of the URL with a possible password.
 """
 
 import getpass
@@ -22,7 +22,7 @@ _URL = re.compile(r"postgres(?:ql)?://([^/?#]*)(?:/([^?#]*))?(?:\?([^#]*))?", re
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00", re.ASCII)
 _PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "pgbouncer")
-# Other clients' parameters without which the same database is reached with the same safety.
+# Parameters of other clients. Without them the connection reaches the same database with the same safety.
 _IGNORED = (
     *("application_name", "fallback_application_name", "client_encoding", "connect_timeout"),
     *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),
@@ -38,22 +38,22 @@ _HARMLESS = {
     "target_session_attrs": ("any", "read-write", "primary", "prefer-standby"),
 }
 _REFUSED = {
-    "channel_binding": "asks for what the driver cannot do; take it out, and write sslmode=verify-full instead",
-    "gssencmode": "asks for what the driver cannot do; take it out, and write sslmode=require instead",
+    "channel_binding": "asks for a feature the driver lacks; take it out, and write sslmode=verify-full instead",
+    "gssencmode": "asks for a feature the driver lacks; take it out, and write sslmode=require instead",
     "hostaddr": "is not supported; write the address as the host",
-    "options": "would change settings that collector sets itself; take it out",
+    "options": "would change settings collector sets itself; take it out",
     "passfile": "is not supported; take it out, and name the file in PGPASSFILE",
-    "schema": "is another program's; take it out: the tables are in the schemas public and collector",
-    "search_path": "would change a setting that collector sets itself; take it out",
+    "schema": "belongs to another program; take it out: the tables are in the schemas public and collector",
+    "search_path": "would change a setting collector sets itself; take it out",
     "service": "is not supported; write host, port, user and dbname instead",
-    "ssl": "is another driver's; write sslmode=require, or sslmode=verify-full, instead",
+    "ssl": "belongs to another driver; write sslmode=require, or sslmode=verify-full, instead",
     "sslcert": "is not supported, and neither are client certificates; take it out, and use a password",
     "sslkey": "is not supported, and neither are client certificates; take it out, and use a password",
-    "target_session_attrs": "asks for a server that is read-only; take it out, and name the primary",
+    "target_session_attrs": "asks for a read-only server; take it out, and name the primary",
 }
-# The driver's name after the scheme is SQLAlchemy's.
+# SQLAlchemy writes the driver's name after the scheme.
 _DRIVER = re.compile(r"(postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?=://)", re.ASCII | re.IGNORECASE)
-# What was copied along with the URL.
+# Text often copied along with the URL.
 _BEFORE = re.compile(r"(jdbc:|psql\s|(?:export\s+)?DATABASE_URL\s*=)", re.ASCII)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 _INVISIBLE = "\ufeff\u200b\u2060"
@@ -62,13 +62,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Dsn:
-    """One database of one server.
+    """The address of one database.
 
-    `host` is a name, an address, or (with a leading `/`) the folder of a socket. Without a `password` the
-    driver looks where every PostgreSQL client looks: PGPASSWORD, then ~/.pgpass. `sslrootcert` is the file
-    of the authority to trust with the two verify modes, "" for the system's. `pgbouncer`: a pooler in
-    transaction mode stands between, so nothing may be kept in the session. `is_private`: the program itself
-    runs the server.
+    `host` is a name, an address, or the folder of a socket (it starts with `/`). Without `password` the
+    driver looks in PGPASSWORD, then in ~/.pgpass, like every PostgreSQL client. `sslrootcert` is the file of
+    the trusted authority for the two verify modes, "" for the system's authorities. `pgbouncer` marks a
+    pooler in transaction mode between, so nothing may be kept in the session. `is_private` marks a server run
+    by the program itself.
     """
 
     host: str
@@ -91,7 +91,7 @@ class Dsn:
 
 
 def parse_dsn(url: str) -> Dsn:
-    """Read a DATABASE_URL; ConfigError says what is wrong with it, never what its password is."""
+    """Parses a DATABASE_URL; ConfigError names the mistake and never quotes the password."""
     url = _bare(url)
     match = _URL.fullmatch(url)
     if match is None or "@" in (match[2] or "") + (match[3] or ""):
@@ -105,7 +105,7 @@ def parse_dsn(url: str) -> Dsn:
 
 
 def _bare(url: str) -> str:
-    """Without the white space, the quotes and the driver's name that other programs' settings carry."""
+    """Removes white space, quotes and the driver's name, as found in the settings of other programs."""
     url = url.strip().strip(_INVISIBLE).strip()
     if len(url) > 1 and _QUOTES.get(url[0]) == url[-1]:
         url = url[1:-1].strip()
@@ -126,7 +126,7 @@ def _why_not(url: str) -> str:
 
 
 def _place(text: str) -> tuple[str, str]:
-    """HOST, HOST:PORT, [IPv6] or [IPv6]:PORT, as host and port ("" for what is not there)."""
+    """Splits HOST, HOST:PORT, [IPv6] or [IPv6]:PORT into host and port; "" for a missing part."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         return host, port.removeprefix(":")
@@ -144,7 +144,7 @@ def _parameters(query: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_harmless(name: str, text: str) -> bool:
-    """Whether leaving the parameter out changes neither which database is reached nor how safely."""
+    """Returns True if the connection reaches the same database with the same safety without the parameter."""
     return name in _IGNORED or text in _HARMLESS.get(name, ())
 
 
@@ -152,7 +152,7 @@ def _why_refused(name: str, text: str) -> str:
     if name in _REFUSED:
         return f"its parameter {name} {_REFUSED[name]}"
     shown = f"its parameter {name}" if text and _NAME.fullmatch(name) else "one of its parameters"
-    return f"{shown} is not known; allowed are {', '.join(_PARAMETERS)}"
+    return f"{shown} is unknown; use {', '.join(_PARAMETERS)}"
 
 
 def _decode(name: str, text: str) -> str:
@@ -168,7 +168,7 @@ def _address(given: dict[str, str]) -> Dsn:
     if not given.get("host"):
         raise _wrong(f"it names no host (its form is {FORM}, or ?host=/socket/folder)")
     if "," in given["host"]:
-        raise _wrong("it names more than one host; one is possible")
+        raise _wrong("it names more than one host; use one")
     user = given.get("user") or getpass.getuser()
     authority = given.get("sslrootcert", "")
     default = "verify-full" if authority == "system" else "prefer"
@@ -186,13 +186,13 @@ def _address(given: dict[str, str]) -> Dsn:
 
 def _port(text: str) -> int:
     if not _PORT.fullmatch(text) or not 0 < int(text) < 65536:
-        raise _wrong("its port is no number from 1 to 65535 (or the @ before the host is missing)")
+        raise _wrong("its port is not a number; use 1 to 65535 (or add the missing @ before the host)")
     return int(text)
 
 
 def _one_of(name: str, allowed: tuple[str, ...], text: str) -> str:
     if text not in allowed:
-        raise _wrong(f"its {name} is none of {', '.join(allowed)}")
+        raise _wrong(f"its {name} is unknown; use {', '.join(allowed)}")
     return text
 
 

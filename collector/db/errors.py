@@ -1,4 +1,4 @@
-"""What a failure of the database means: the driver's errors become ours here and go no further."""
+"""Translates driver errors into StoreError, with reason, hint and kind; none leaves `collector.db`."""
 
 import asyncio
 import errno
@@ -34,7 +34,7 @@ DRIVER_ERRORS = (
     OSError,
     EOFError,
 )
-"""Everything the driver raises, and what the socket under it raises. A TimeoutError is an OSError."""
+"""All errors of the driver and of its socket. A TimeoutError is an OSError."""
 
 DROP_REFUSED = (
     asyncpg.DependentObjectsStillExistError,
@@ -43,7 +43,7 @@ DROP_REFUSED = (
     asyncpg.ObjectInUseError,
     asyncpg.RaiseError,
 )
-"""The errors that keep one partition from being dropped, and no other partition."""
+"""Errors refusing to drop one partition; other partitions are not affected."""
 
 POOLER_HINT = "add ?pgbouncer=true to DATABASE_URL (&pgbouncer=true after other parameters)"
 OWN_DATABASE = (
@@ -53,7 +53,7 @@ OWN_DATABASE = (
 
 
 class _Meaning(NamedTuple):
-    """The reason, what to do about it, and the kind."""
+    """The reason, the advice, and the kind of an error."""
 
     reason: str
     hint: str
@@ -62,7 +62,7 @@ class _Meaning(NamedTuple):
 
 _TABLE = _Meaning("a table is missing: {message}", "run `collector migrate`", StoreFailure.MISSING_TABLE)
 _POOLER = _Meaning(
-    "a connection pooler stands between, and it keeps no session: {message}", POOLER_HINT, StoreFailure.POOLER
+    "a connection pooler is in between and keeps no session: {message}", POOLER_HINT, StoreFailure.POOLER
 )
 _TAKEN = _Meaning("a name is in use by another program: {message}", OWN_DATABASE)
 _STATES = {
@@ -88,15 +88,15 @@ _STATES = {
     "42P07": _TAKEN,
     "42710": _TAKEN,
     "42723": _TAKEN,
-    "23503": _Meaning("an id is not there: {message}", "", StoreFailure.STALE_IDS),
+    "23503": _Meaning("an id is missing: {message}", "", StoreFailure.STALE_IDS),
     "26000": _POOLER,
     "42P05": _POOLER,
     "53100": _Meaning(
         "its disk is full",
-        "free space; what was stored is whole, the rest is taken up by the next run",
+        "free space; stored walks are complete, and the next run fetches the rest",
         StoreFailure.DISK_FULL,
     ),
-    "53200": _Meaning("it is out of memory", "look into the server's log"),
+    "53200": _Meaning("it is out of memory", "read the server's log"),
     "53300": _Meaning("it has no connection left", "raise max_connections, or close other clients"),
     "25006": _Meaning(
         "it is read-only",
@@ -105,25 +105,27 @@ _STATES = {
     "55P03": _Meaning(
         "a lock was not granted in time", "look for a long ALTER or VACUUM FULL in pg_stat_activity"
     ),
-    "57014": _Meaning("it cancelled the statement, which took too long", "look into pg_stat_activity"),
-    "57P01": _Meaning("it closed the connection: it shuts down, or an administrator ended it", "try again"),
-    "57P02": _Meaning("it closed the connection: one of its processes crashed", "look into the server's log"),
+    "57014": _Meaning("it cancelled the statement after its time limit", "look at pg_stat_activity"),
+    "57P01": _Meaning(
+        "it closed the connection: it is shutting down, or an administrator ended it", "try again"
+    ),
+    "57P02": _Meaning("it closed the connection: one of its processes crashed", "read the server's log"),
     "57P03": _Meaning("it is starting up or shutting down", "try again in a moment"),
     "57P05": _Meaning("it closed an idle connection", "try again"),
     "58P01": _Meaning(
         "a file of its data folder is gone: {message}",
         "restart collector if its home was deleted; else restore the server from a backup",
     ),
-    "25P03": _Meaning("it closed a transaction that stood idle", "try again"),
+    "25P03": _Meaning("it closed an idle transaction", "try again"),
     "40001": _Meaning("another transaction was in the way", "try again", StoreFailure.CONFLICT),
     "40P01": _Meaning("it broke a deadlock", "try again", StoreFailure.CONFLICT),
 }
-_LOST = _Meaning("the connection was lost", "see whether the server still runs, then try again")
+_LOST = _Meaning("the connection was lost", "check if the server is running, then try again")
 _LATE = _Meaning(
-    "no answer in time", "see whether the server still runs and the network is up", StoreFailure.TIMEOUT
+    "no answer in time", "check if the server is running and the network is up", StoreFailure.TIMEOUT
 )
 
-# PgBouncer's and Odyssey's own words, which are in English whatever the server speaks.
+# Messages of PgBouncer and Odyssey. They are English for a server of any language.
 _POOLER_WORDS = re.compile(
     r"unsupported startup parameter|unknown startup parameter|pgbouncer", re.IGNORECASE
 )
@@ -132,23 +134,23 @@ _OWNER = re.compile(r"must be owner of (schema|table|view|relation|sequence|func
 
 
 def is_refusal(error: StoreError) -> bool:
-    """Whether the server answered and let nobody in, so that waiting will not help."""
+    """Returns True if the server answered and refused the login, so waiting does not help."""
     return error.kind in (StoreFailure.LOGIN_REFUSED, StoreFailure.POOLER)
 
 
 def describe_refusal(error: asyncpg.PostgresError) -> str:
-    """The server's message, with the first line of its detail."""
+    """Returns the server's message with the first line of its detail."""
     detail = (getattr(error, "detail", None) or "").partition("\n")[0]
     return ": ".join(part for part in (str(error.args[0]), detail) if part)
 
 
 @asynccontextmanager
 async def translate_errors(what: str, address: Dsn, *, timeout: float) -> AsyncIterator[None]:
-    """Bound a conversation with the database and turn its failure into one StoreError.
+    """Limits the time of a block and turns its failure into one StoreError.
 
-    `what` opens the message ("storing KOSPI/001/KRX"); `timeout` is in seconds and for the whole block,
-    because the driver's own limits do not hold in COPY. Cancelling stays cancelling, even where the driver
-    replaces the CancelledError by a complaint about its state.
+    `what` opens the message ("storing KOSPI/001/KRX"); `timeout` counts in seconds for the whole block,
+    because the driver's own limits do not hold in COPY. A cancellation stays a cancellation, even if the
+    driver replaces the CancelledError by a complaint about its state.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -169,7 +171,7 @@ def _late(timeout: float) -> _Meaning:
 
 
 def _meaning(error: BaseException, address: Dsn) -> _Meaning:
-    """The reason and what to do, from the first in the chain of causes that tells more than "broken off"."""
+    """Returns reason and advice of the first error in the chain of causes with more to say than "broken off"."""
     for cause in _chain(error):
         if isinstance(cause, asyncpg.PostgresError):
             return _state(cause, address)
@@ -212,7 +214,7 @@ def _fill_in(meaning: _Meaning, address: Dsn, message: str) -> _Meaning:
 
 
 def _explain_denied(message: str, address: Dsn) -> _Meaning:
-    """The statement that gives the right which the server's message names, as far as it names one."""
+    """Returns a hint with the statement to grant the missing right, if the server's message names the object."""
     role, hint = _identifier(address.user), "grant it, or let the owner run `collector migrate`"
     if match := _DENIED.search(message):
         hint = f"let its owner or a superuser run: {_grant(match[1], match[2], role)}"
@@ -239,7 +241,7 @@ def _identifier(name: str) -> str:
 
 def _network(error: OSError, address: Dsn) -> _Meaning:
     if isinstance(error, socket.gaierror):
-        return _Meaning("the host name is not known", "correct the host in DATABASE_URL, or the name service")
+        return _Meaning("the host name is unknown", "correct the host in DATABASE_URL, or the name service")
     if isinstance(error, ssl.SSLError):
         return _Meaning(
             f"TLS failed: {error.reason or 'unknown'}", "correct sslmode and sslrootcert in DATABASE_URL"
@@ -257,14 +259,14 @@ def _nothing_there(address: Dsn) -> _Meaning:
     is_gone = address.is_socket and not Path(address.host).is_dir()
     if not address.is_private:
         reason = (
-            f"the folder of its socket is not there: {address.host}" if is_gone else "nothing answers there"
+            f"the folder of its socket is missing: {address.host}" if is_gone else "nothing answers there"
         )
         return _Meaning(reason, "start the server, or correct host and port in DATABASE_URL")
     if is_gone:
         return _Meaning(
             f"the folder of the private PostgreSQL is gone: {address.host}",
-            "restart collector: it begins a new, empty one, unless the folder is put back before",
+            "restart collector: it creates a new, empty database, unless the folder is put back first",
         )
     return _Meaning(
-        "the private PostgreSQL has ended", "restart collector; server.log in its folder says why"
+        "the private PostgreSQL has stopped", "restart collector; server.log in its folder gives the reason"
     )

@@ -1,4 +1,7 @@
-"""What the schedules asked for and the ledger does not have whole, computed by the database a day at a time."""
+"""Finds slots × targets without a complete walk: the schedules ask for them, and the ledger lacks them.
+
+The database computes one day at a time.
+"""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +14,13 @@ from collector.market.calendar import Calendar, kst
 from collector.market.schedule import Schedule, ScheduledSlot, merge_slots
 from collector.model import KST, Target
 
+# Days to look back for the newest day with slots.
 _DAY = timedelta(days=1)
 _LONG_AGO = 60
 
+# Every expected slot × target without a complete walk, `absent` without a line. An `absent` target is left
+# out while a sweep of its slot runs; after 30 minutes a sweep counts as broken off. Expected slots come as
+# arrays, since schedules and calendar are not in the database.
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
        COALESCE(w.status, 'absent') AS status,
@@ -31,8 +38,9 @@ WHERE w.status IS DISTINCT FROM 'complete'
   ))
 ORDER BY s.slot, s.schedule, t.place
 """
+# Counts of the slots' targets by status; an absent target of a running sweep counts as `under way`.
 _COUNTS = """
-SELECT found.slot, found.schedule, found.status, count(*) AS targets
+SELECT expected.slot, expected.schedule, expected.status, count(*) AS targets
 FROM (
     SELECT s.slot, s.schedule,
            CASE WHEN w.status IS NOT NULL THEN w.status
@@ -46,14 +54,14 @@ FROM (
     LEFT JOIN collector.sweep AS r
          ON r.slot = s.slot AND r.universe = s.universe
         AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
-) AS found
-GROUP BY found.slot, found.schedule, found.status
-ORDER BY found.slot, found.schedule, found.status
+) AS expected
+GROUP BY expected.slot, expected.schedule, expected.status
+ORDER BY expected.slot, expected.schedule, expected.status
 """
 
 
 class Gap(NamedTuple):
-    """A slot × target that is not stored complete; `status` is `absent` where the ledger has no line."""
+    """A slot × target not stored complete; `status` is `absent` without a line in the ledger."""
 
     slot: datetime
     schedule: str
@@ -71,7 +79,7 @@ def _reason(row: Mapping[str, Any]) -> str:
 
 
 class StatusCount(NamedTuple):
-    """How many of a slot's targets ended that way; `under way` where a sweep has still to get to them."""
+    """The number of a slot's targets with one status; `under way`: a running sweep has still to reach them."""
 
     slot: datetime
     schedule: str
@@ -81,7 +89,7 @@ class StatusCount(NamedTuple):
 
 @dataclass(frozen=True)
 class GapFinder:
-    """Which slots × targets there should be: those of the schedules, as they are written now."""
+    """Compares the ledger with the schedules as they are written now."""
 
     schedules: Sequence[Schedule]
     calendar: Calendar
@@ -89,13 +97,13 @@ class GapFinder:
     """By universe."""
 
     def slots(self, day: date, now: datetime) -> list[ScheduledSlot]:
-        """The day's slots that should have ended by now: later ones, and those that may still begin, are none."""
+        """Returns the day's slots due to have ended by now, without slots still allowed to begin."""
         midnight = datetime.combine(day, time(), KST)
         slots = merge_slots(self.schedules, self.calendar, midnight, midnight + _DAY)
         return [slot for slot in slots if slot.deadline <= now]
 
     def last_day(self, now: datetime) -> tuple[date, list[ScheduledSlot]] | None:
-        """The newest day with slots that should have ended, and those slots; None if there is none for long."""
+        """Returns the newest day with ended slots, and those slots; None without any in the last 60 days."""
         today = kst(now).date()
         for day in (today - days_ago * _DAY for days_ago in range(_LONG_AGO)):
             if slots := self.slots(day, now):
@@ -105,14 +113,14 @@ class GapFinder:
     async def gaps(
         self, connection: Connection, first: date, last: date, now: datetime
     ) -> AsyncIterator[Gap]:
-        """What is not complete from one day to another, both included, in time order."""
+        """Yields the gaps from `first` to `last`, both days included, in time order."""
         for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
             if slots := self.slots(day, now):
                 for row in await connection.fetch(_GAPS, *self._columns(slots)):
                     yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
     async def counts(self, connection: Connection, slots: Sequence[ScheduledSlot]) -> list[StatusCount]:
-        """These slots' targets by how they ended."""
+        """Counts the targets of these slots by status."""
         return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
 
     def _columns(self, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:

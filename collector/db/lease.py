@@ -1,8 +1,8 @@
-"""Who may write for the schedules: a lease in PostgreSQL that one daemon holds and the others wait for.
+"""The lease: only the process with the lease may write for the schedules; other daemons wait for it.
 
-Each taking gives the lease a new, larger epoch. Every transaction of the holder checks its epoch first and
-keeps it from changing until it has ended, so a holder that was frozen, and wakes up after another one took
-over, commits nothing. All times are the database's own clock.
+Every acquisition gives the lease a new, larger epoch, the fencing token. Every transaction of the leader
+checks its epoch first and locks it until the transaction ends. So a leader frozen and woken after a takeover
+commits nothing. All times are read from the database's clock.
 """
 
 import asyncio
@@ -18,15 +18,18 @@ from collector.errors import StoreError
 
 NAME = "sweeps"
 TTL = timedelta(seconds=12)
-"""How long a holder that was not heard of keeps the lease."""
+"""How long the lease lasts without a renewal."""
 RENEWED_EVERY = 3.0
 """Seconds between two renewals."""
 ASKED_EVERY = 1.0
-"""Seconds between two looks of a daemon that stands by: a dead holder is followed within TTL and this."""
+"""Seconds between two attempts of a standby: it follows a dead leader within TTL plus this."""
+# Seconds for an answer about the lease, and for its release.
 _ANSWER = 5.0
 _GOODBYE = 1.0
 
-# A frozen holder's sessions may stand in a transaction for ever; while they do, the lease cannot change hands.
+# Ends the connections of a leader with an expired lease. A frozen leader may stand in a transaction for ever,
+# and its lock on the epoch would keep the lease from changing hands. The connections carry the epoch in their
+# name.
 _EVICT = """
 SELECT pg_terminate_backend(a.pid)
 FROM collector.lease AS l
@@ -34,16 +37,17 @@ JOIN pg_stat_activity AS a ON a.application_name || ' ' LIKE 'collector ' || l.n
 WHERE l.name = $1 AND l.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
-# The first of all daemons makes the row, as nobody's. Two that are the first at one moment both may: an upsert would
-# fail for the second key of the table, by which a transaction holds on to an epoch.
-_MAKE = """
+# Creates the row without an owner. ON CONFLICT names no column: an upsert by `name` would still fail on the
+# second unique key (epoch) if two daemons start at once. That key exists for the lock of `_ASSERT_HELD`.
+_CREATE = """
 INSERT INTO collector.lease (name, holder, epoch, taken_at, renewed_at, expires_at)
 SELECT $1, '', 0, at, at, at
 FROM clock_timestamp() AS at
 ON CONFLICT DO NOTHING
 """
-# The clock is in the epoch, so that it grows even where the database was restored from an older backup. A lease
-# that ends later than any can was given before the clock was set back; its holder may be long dead.
+# Acquires the lease if it is expired or our own. The clock is part of the epoch, so the epoch grows even
+# after a restore from an older backup. An expiry further ahead than any renewal can set was written before
+# the clock was set back; that holder may be dead for long, so its lease is acquired too.
 _TAKE = """
 UPDATE collector.lease AS l
 SET holder = $2, epoch = GREATEST(l.epoch + 1, floor(extract(epoch FROM at))::bigint),
@@ -53,8 +57,8 @@ WHERE l.name = $1
   AND (l.expires_at <= clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * $3::interval OR l.holder = $2)
 RETURNING l.epoch, l.renewed_at, collector.identity()
 """
-# A database that fell back to an older state has an older renewal than the one that we were told was committed, or
-# it is on another server or timeline: what is remembered of it ends here.
+# Renews the lease. A renewal older than the last confirmed one, another server or another timeline mean: the
+# database fell back to an older state, so nothing remembered of it is valid.
 _RENEW = """
 UPDATE collector.lease AS l
 SET renewed_at = at, expires_at = at + $3
@@ -62,12 +66,15 @@ FROM clock_timestamp() AS at
 WHERE l.name = $1 AND l.epoch = $2 AND l.expires_at > at AND l.renewed_at >= $4 AND collector.identity() = $5
 RETURNING l.renewed_at
 """
-_CHECK = """
+# Checks the fencing token inside a transaction. FOR KEY SHARE lets renewals pass and blocks a new epoch until
+# the transaction ends. The same round trip puts the epoch into the connection's name for `_EVICT`.
+_ASSERT_HELD = """
 SELECT set_config('application_name', 'collector ' || name || ' ' || epoch, true)
 FROM collector.lease
 WHERE name = $1 AND epoch = $2 AND expires_at > clock_timestamp()
 FOR KEY SHARE
 """
+# Expires the lease at once, for the next daemon.
 _RELEASE = """
 UPDATE collector.lease
 SET expires_at = clock_timestamp()
@@ -76,16 +83,29 @@ WHERE name = $1 AND epoch = $2
 
 
 class LeaseLost(StoreError):
-    """Another daemon has the lease, or ours ran out: nothing may be written until it is taken again."""
+    """Another daemon has the lease, or it expired. Nothing may be written until it is acquired again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The fencing token of one lease: `epoch`, None without the lease."""
+
+    epoch: int | None
+    name: str = NAME
+
+    async def assert_held(self, connection: Connection) -> None:
+        """Checks and locks the fencing token, as a transaction's first statement; LeaseLost if it is stale."""
+        if await connection.fetchval(_ASSERT_HELD, self.name, self.epoch) is None:
+            raise LeaseLost("the lease is lost: nothing was written")
 
 
 class Lease:
-    """One daemon's side of the lease; `holder` is a name that no other daemon has."""
+    """The lease from the side of one daemon; `holder` is the identity of its process."""
 
     def __init__(self, database: Database, holder: str, *, name: str = NAME, ttl: timedelta = TTL) -> None:
         self.holder = holder
         self.epoch: int | None = None
-        """The epoch under which this daemon holds the lease, None while it does not."""
+        """The fencing token of this daemon's lease, None without the lease."""
         self._database = database
         self._name = name
         self._ttl = ttl
@@ -94,18 +114,18 @@ class Lease:
         self._identity = ""
 
     async def take(self) -> bool:
-        """Take the lease if nobody holds it, or if it is ours already; whether it is ours now."""
+        """Acquires the lease if it is free or already ours; returns True on success."""
         asked_at = time.monotonic()
         async with self._database.connection("asking for the lease", timeout=_ANSWER) as connection:
             await connection.execute(_EVICT, self._name)
-            await connection.execute(_MAKE, self._name)
+            await connection.execute(_CREATE, self._name)
             row = await connection.fetchrow(_TAKE, self._name, self.holder, self._ttl)
         self.epoch, self._renewed_at, self._identity = row or (None, None, "")
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None
 
     async def keep_renewing(self) -> None:
-        """Renew until it is lost: LeaseLost. StoreError if the database stayed away for the lease's length."""
+        """Renews the lease until LeaseLost, or StoreError if the database stays away for the lease's length."""
         while True:
             await asyncio.sleep(RENEWED_EVERY)
             try:
@@ -117,7 +137,7 @@ class Lease:
                     raise
 
     async def renew(self) -> None:
-        """Hold it for another while; LeaseLost if it is not ours any more."""
+        """Renews the lease once; LeaseLost if another daemon has it or it expired."""
         asked_at = time.monotonic()
         async with self._database.connection("renewing the lease", timeout=_ANSWER) as connection:
             renewed_at = await connection.fetchval(
@@ -125,13 +145,13 @@ class Lease:
             )
         if renewed_at is None:
             raise LeaseLost(
-                "the lease is lost: it ran out, another daemon took it, or the database is another"
+                "the lease is lost: it expired, another daemon has it, or the database was replaced"
             )
         self._renewed_at = renewed_at
         self._certain_until = asked_at + self._ttl.total_seconds()
 
     async def release(self) -> None:
-        """Let the next one have it at once. Bounded, and best effort: it runs out by itself."""
+        """Releases the lease for the next daemon, within a second; a failure is harmless: the lease expires."""
         if self.epoch is None:
             return
         epoch, self.epoch = self.epoch, None
@@ -139,24 +159,26 @@ class Lease:
             await connection.execute(_RELEASE, self._name, epoch)
 
     async def assert_held(self, connection: Connection) -> None:
-        """First in a transaction: LeaseLost unless it is held, and it stays with us until the transaction ends."""
-        if await connection.fetchval(_CHECK, self._name, self.epoch) is None:
-            raise LeaseLost("the lease is lost: nothing was written")
+        """Checks the fencing token of this moment, see `Fence`."""
+        await Fence(self.epoch, self._name).assert_held(connection)
 
 
 @dataclass(frozen=True, slots=True)
 class FencedDatabase(Database):
-    """A database in which transactions take place only while the lease is held."""
+    """A database with a fencing token: each transaction checks it first.
 
-    lease: Lease
+    With a Lease the token is the lease's current one; a Fence is a fixed token, such as another daemon's.
+    """
+
+    token: Lease | Fence
 
     @asynccontextmanager
     async def transaction(self, what: str, *, timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
         async with Database.transaction(self, what, timeout=timeout) as connection:
-            await self.lease.assert_held(connection)
+            await self.token.assert_held(connection)
             yield connection
 
 
-def fence(database: Database, lease: Lease) -> FencedDatabase:
-    """The same database for the lease's holder."""
-    return FencedDatabase(database.pool, database.address, lease)
+def fence(database: Database, token: Lease | Fence) -> FencedDatabase:
+    """Returns the same database, writable only while the token is valid."""
+    return FencedDatabase(database.pool, database.address, token)

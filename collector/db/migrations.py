@@ -1,7 +1,7 @@
-"""The schema's history: plain SQL files, each applied once, in order, together with the record of it.
+"""Applies the migrations: plain SQL files, each applied once, in order, in one transaction with its record.
 
-A file is `NNNN_name.sql`, numbered from 0001 without a gap. Files are only added to: the table
-`collector.schema_migration` keeps the checksum of what was applied, and a file that changed since is refused.
+A file is named `NNNN_name.sql`, numbered from 0001 without a gap. A released file never changes: the table
+`collector.schema_migration` keeps the checksum of every applied file, and a changed file is refused.
 """
 
 import hashlib
@@ -16,18 +16,22 @@ from collector.db.pool import transaction
 from collector.errors import ConfigError
 
 SCHEMA_TIMEOUT = 600.0
-"""Seconds for one migration, waiting for another process's included."""
+"""Seconds for one migration, the wait for another process included."""
 ANSWER = 30.0
-"""Seconds for a look at the records."""
+"""Seconds to read the records."""
 
 _NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql", re.ASCII)
 
+# The applied migrations, oldest first.
 _RECORDS = """
 SELECT version, name, checksum
 FROM collector.schema_migration
 ORDER BY version
 """
 
+# Starts a migration. The advisory lock lets one process at a time pass; waiting for it has no limit, so the
+# limits are off until then. After it, a short lock timeout keeps a migration from queueing behind a reader
+# and blocking others. The record table is created here, since the first migration needs it too.
 _BEGIN = """
 SET LOCAL lock_timeout = 0;
 SET LOCAL statement_timeout = 0;
@@ -43,6 +47,7 @@ CREATE TABLE IF NOT EXISTS collector.schema_migration (
 );
 """
 
+# Records an applied migration in its own transaction.
 _RECORD = """
 INSERT INTO collector.schema_migration (version, name, checksum)
 VALUES ($1, $2, $3)
@@ -51,7 +56,7 @@ VALUES ($1, $2, $3)
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of the folder; `checksum` is the SHA-256 of its bytes."""
+    """One migration file; `checksum` is the SHA-256 of its bytes."""
 
     version: int
     name: str
@@ -61,7 +66,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """How far a database has come (0: nowhere), and how far this program can bring it."""
+    """The schema version of a database (0: none), and the newest version known to this program."""
 
     version: int
     known: int
@@ -73,15 +78,15 @@ class SchemaState:
 
     @property
     def is_newer(self) -> bool:
-        """Whether a newer program was here."""
+        """True if a newer program has migrated the database."""
         return self.version > self.known
 
 
 async def migrate(connection: Connection, address: Dsn, folder: Path) -> list[int]:
-    """Bring the database to the newest version; return the versions that were applied by this call.
+    """Migrates the database to the newest version; returns the versions applied by this call.
 
-    Any number of processes may do so at once, and one that is killed leaves a whole version behind.
-    ConfigError if the database is newer than the folder, or the folder is not what was applied.
+    Any number of processes may call it at once; a killed process leaves whole versions only. ConfigError if
+    the database is newer than the folder, or the folder differs from the applied files.
     """
     migrations = read(folder)
     applied: list[int] = []
@@ -97,18 +102,20 @@ async def migrate(connection: Connection, address: Dsn, folder: Path) -> list[in
 
 
 async def check(connection: Connection, address: Dsn, folder: Path) -> SchemaState:
-    """Where the database stands; ConfigError if a file that it was made with has changed."""
+    """Returns the schema state; ConfigError if an applied file has changed."""
     migrations = read(folder)
     async with translate_errors("reading the schema's version", address, timeout=ANSWER):
         return _compare(await _records(connection), migrations)
 
 
 def read(folder: Path) -> list[Migration]:
-    """The migrations in order; ConfigError for a name, a number or a text that does not belong there."""
+    """Returns the migrations in order; ConfigError for a wrong name, number or text."""
     migrations = [_migration(path) for path in sorted(folder.glob("*.sql"))]
     for expected, migration in enumerate(migrations, start=1):
         if migration.version != expected:
-            raise ConfigError(f"{folder}: {migration.name} stands where number {expected:04} belongs")
+            raise ConfigError(
+                f"{folder}: {migration.name} is in the place of number {expected:04}; number the files without a gap"
+            )
     return migrations
 
 
@@ -125,7 +132,7 @@ def _migration(path: Path) -> Migration:
 
 
 async def _step(connection: Connection, migrations: list[Migration]) -> list[int]:
-    """Apply the next version in a transaction of its own; nothing if somebody else was quicker."""
+    """Applies the next version in its own transaction; returns nothing if another process was faster."""
     async with transaction(connection):
         await connection.execute(_BEGIN)
         standing = await _read_state(connection, migrations)
@@ -141,7 +148,7 @@ async def _read_state(connection: Connection, migrations: list[Migration]) -> Sc
     if standing.is_newer:
         raise ConfigError(
             f"the database's schema is version {standing.version}, this program knows {standing.known}",
-            hint="upgrade the program; an older one must not write there",
+            hint="upgrade collector; an older version must not write to this database",
         )
     return standing
 
@@ -153,7 +160,7 @@ async def _records(connection: Connection) -> list[tuple[int, str, str]]:
 
 
 def _compare(records: list[tuple[int, str, str]], migrations: list[Migration]) -> SchemaState:
-    """Compare what was applied with what there is, version by version."""
+    """Compares the applied migrations with the files, version by version."""
     for expected, (version, name, _) in enumerate(records, start=1):
         if version != expected:
             raise ConfigError(f"the database lacks migration {expected:04} but has {name}")
@@ -161,6 +168,6 @@ def _compare(records: list[tuple[int, str, str]], migrations: list[Migration]) -
         if checksum != migration.checksum:
             raise ConfigError(
                 f"{migration.name} was changed after it had been applied to this database",
-                hint="restore the file; a change goes into a new migration",
+                hint="restore the file; put a change into a new migration",
             )
     return SchemaState(version=len(records), known=len(migrations))

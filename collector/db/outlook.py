@@ -1,4 +1,4 @@
-"""What retention is about to do, in words: for `check`, `plan`, `status` and the page."""
+"""Describes the next steps of retention in words, for `check`, `plan`, `status` and the page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from collector.db.pool import Connection
 from collector.model import KST
 
 ANNOUNCED_FOR = timedelta(days=1)
-"""How long a warning stands before the first day is dropped, and again after `keep_days` was changed."""
+"""How long an announcement stands before the first day is dropped, and again after a change of `keep_days`."""
 MOST = 2
-"""Days that are dropped in one night: a mistake is seen before it has cost more."""
+"""Days dropped in one night at most: a mistake is seen before it has cost more."""
 
+# The announcement, and the days it covers: their count and the oldest.
 _ANNOUNCED = """
 SELECT r.keep_days, r.announced_at, d.days, d.oldest
 FROM collector.retention AS r
@@ -24,7 +25,7 @@ CROSS JOIN LATERAL (
 
 @dataclass(frozen=True)
 class Outlook:
-    """The clocks, and what was announced. `keep_days` None: nothing was; `oldest` None: no day is left to drop."""
+    """The clocks and the announcement. `keep_days` is None without one, `oldest` without a day to drop."""
 
     witnesses: Witnesses
     keep_days: int | None = None
@@ -34,7 +35,7 @@ class Outlook:
 
     @property
     def ahead(self) -> timedelta:
-        """How far this machine's clock is ahead of the database's, a round trip included."""
+        """The lead of this machine's clock over the database's, a round trip included."""
         return self.witnesses.host - self.witnesses.database
 
     @property
@@ -43,16 +44,16 @@ class Outlook:
 
     @property
     def why_kept(self) -> str:
-        """Why nothing is dropped or archived now, "" if it may be."""
+        """Explains why nothing is dropped or archived now, "" if it may be."""
         return why_kept(self.witnesses)
 
     @property
     def drops_from(self) -> datetime | None:
-        """From when on days are dropped, None if none is about to be."""
+        """The time of the first drop, None if no day is about to be dropped."""
         return self.announced_at + ANNOUNCED_FOR if self.announced_at and self.oldest else None
 
     def lines(self) -> Iterator[str]:
-        """What an operator must know; nothing where all is as it should be."""
+        """Yields the lines an operator must know; nothing if all is well."""
         if self.is_apart:
             direction = "ahead of" if self.ahead > timedelta() else "behind"
             yield f"this machine's clock is {length(abs(self.ahead))} {direction} the database's; nothing is swept"
@@ -66,18 +67,18 @@ class Outlook:
 
 
 async def look(connection: Connection, host: datetime) -> Outlook:
-    """The clocks and the announcement as they are now."""
+    """Reads the clocks and the announcement."""
     row = await connection.fetchrow(_ANNOUNCED)
     return Outlook(await witnesses(connection, host), *(row or ()))
 
 
 def first_kept(today: date, keep_days: int) -> date:
-    """The oldest day that is kept; those before it are dropped."""
+    """Returns the oldest day to keep; days before it are dropped."""
     return today - timedelta(days=keep_days)
 
 
 def in_words(today: date, keep_days: int) -> str:
-    """From which date on days are dropped, for `check` and `plan`."""
+    """Describes the days to be dropped, for `check` and `plan`."""
     if not keep_days:
         return "keep_days is 0: no day is dropped"
     return (

@@ -1,4 +1,4 @@
-"""Sessions with the database: opened with limits that end what hangs, and closed under a deadline."""
+"""Opens connections with limits against hanging, and closes them under a deadline."""
 
 import asyncio
 import socket
@@ -17,17 +17,21 @@ from collector.errors import ConfigError
 
 __all__ = ["Connection", "Pool", "check_server", "connect", "open_pool", "transaction"]
 
+# The oldest supported major version of PostgreSQL.
 OLDEST = 15
 CLOSING = 2.0
-"""Seconds that a goodbye may take; after that the socket is dropped."""
+"""Seconds to close a connection; then its socket is dropped."""
 UNDOING = 1.0
-"""Seconds that a ROLLBACK may take; the server does the same when the session is dropped."""
+"""Seconds for a ROLLBACK; then the connection is dropped, and the server rolls back by itself."""
 
-_PROMISE = ("fsync", "full_page_writes", "synchronous_commit")
-_SEEN = """
+# Settings the promise of no loss depends on.
+_DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
+# Settings a role or a database may have changed, as seen by the session.
+_SESSION_SETTINGS = """
 SELECT current_setting('lock_timeout') AS lock_timeout,
        current_setting('session_replication_role') AS replication_role
 """
+# True if the collation version has changed since the database was created.
 _COLLATION = """
 SELECT datcollversion <> pg_database_collation_actual_version(oid)
 FROM pg_database
@@ -39,7 +43,7 @@ WHERE datname = current_database()
 async def connect(
     address: Dsn, *, timeout: float = 10.0, statement_timeout: float = 30.0
 ) -> AsyncIterator[Connection]:
-    """One session of one's own; both limits are seconds. StoreError if there is none to be had."""
+    """Opens one connection; both limits are in seconds. StoreError if the server cannot be reached."""
     async with translate_errors("connecting", address, timeout=timeout):
         connection = await _open_connection(**_arguments(address, statement_timeout))
     try:
@@ -52,9 +56,10 @@ async def connect(
 async def open_pool(
     address: Dsn, *, size: int = 4, timeout: float = 10.0, statement_timeout: float = 30.0
 ) -> AsyncIterator[Pool]:
-    """At most `size` sessions, the first of which is opened now, so that a wrong address is known at once.
+    """Opens a pool of at most `size` connections; the first is opened at once, so a wrong address is found
+    early.
 
-    None of them is kept for its own sake: the driver would open it anew behind our back, without a limit in time.
+    No minimum is kept: asyncpg would reopen such connections in the background, without a time limit.
     """
     arguments = _arguments(address, statement_timeout)
     async with translate_errors("connecting", address, timeout=timeout):
@@ -73,17 +78,18 @@ async def open_pool(
 
 
 async def _nothing_to_reset(connection: Connection) -> None:
-    """The driver would undo session settings at each release, a round trip: we make none but SET LOCAL."""
+    """Skips asyncpg's reset at each release, a round trip: the program changes settings only by SET LOCAL."""
 
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """All of the block or nothing of it, read committed; inside `translate_errors`, in place of the driver's own.
+    """Runs a block in one read-committed transaction; use it inside `translate_errors`, instead of asyncpg's
+    own.
 
-    The driver's waits for its ROLLBACK without a limit, and where the network is silent that wait is for
-    ever: the time-out that ended the block is already spent. Here the way back is bounded, the session is
-    dropped if it takes longer, and the error that ended the block is the one that is seen. An error at
-    COMMIT says nothing about whether the block was stored.
+    asyncpg waits for its ROLLBACK without a limit. On a silent network this lasts for ever, since the timeout
+    of the block is already spent. Here the rollback has a limit, a slow one drops the connection, and the
+    error of the block is the one raised. An error at COMMIT does not tell if the block was stored
+    (docs/decisions/0003).
     """
     block = connection.transaction(isolation="read_committed")
     try:
@@ -116,10 +122,11 @@ async def _roll_back(connection: Connection, block: Transaction) -> None:
         raise
 
 
-# Both ends find out within half a minute that the other is gone. By default a server waits for two hours, and in the
-# middle of a COPY no other limit of it counts: so long the dead would keep their locks.
-_HERE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-_THERE = {
+# Keepalive settings for both ends: each notices a dead peer within half a minute. A server waits for two
+# hours by default, and no other limit counts in the middle of a COPY; a dead client would keep its locks for
+# so long.
+_CLIENT_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+_SERVER_KEEPALIVE = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -127,11 +134,11 @@ _THERE = {
 }
 
 
-class PooledConnection(Connection):  # type: ignore[misc]  # the driver has no types
-    """A session through a pooler, which may give each transaction another session of the server.
+class PooledConnection(Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection through a pooler; each transaction may use another session of the server.
 
-    So every statement is in a transaction, and every transaction begins with the settings that a session of
-    our own would have from its start.
+    So every statement runs in a transaction, and every transaction begins with the settings a direct
+    connection would have from its start.
     """
 
     transaction_settings = ""
@@ -165,12 +172,12 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the driver has no t
         return transaction(self) if self._is_outside() else nullcontext()
 
     def _is_outside(self) -> bool:
-        """Both: the driver forgets its transaction before the COMMIT, and knows it before the BEGIN."""
+        """Checks both flags: asyncpg forgets its transaction before the COMMIT, and sets it before the BEGIN."""
         return self._top_xact is None and not self.is_in_transaction()
 
 
 def _arguments(address: Dsn, statement_timeout: float) -> dict[str, Any]:
-    """What the driver is told, field by field: the rest it would take from the environment."""
+    """Returns all arguments for asyncpg; it would read the missing ones from the environment."""
     password = address.password.reveal() if address.password else None
     return {
         "host": address.host,
@@ -186,29 +193,29 @@ def _arguments(address: Dsn, statement_timeout: float) -> dict[str, Any]:
     }
 
 
-# What a role or a database may have set otherwise (ALTER ROLE ... SET), and what the program relies on. That writing is
-# forbidden is not among it: providers do so before a disk is full.
+# Settings the program relies on; a role or a database may have changed them (ALTER ROLE ... SET). A read-only
+# default is not overridden: providers set it before a disk is full.
 _NEEDED = {
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
     "lock_timeout": "5000",
     "idle_in_transaction_session_timeout": "60000",
     "jit": "off",
-    # By default a role finds a schema of its own name first; ours hides the views from a role `collector`.
+    # By default the schema named like the role comes first; a role `collector` would not see the views then.
     "search_path": "public",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
-    # A row that a policy hides would be missing without a word; with `off` the server says so.
+    # A row policy would hide rows silently; with `off` the server raises an error.
     "row_security": "off",
 }
 
 
 def _settings(address: Dsn, statement_timeout: float) -> dict[str, str]:
-    """The settings of a session from its start; PgBouncer refuses those that it does not track."""
+    """Returns the settings of a session from its start; PgBouncer refuses settings it does not track."""
     tracked = {"application_name": "collector", "timezone": "UTC"}
     if address.pgbouncer:
         return tracked
-    return tracked | _limits(statement_timeout) | _NEEDED | _THERE
+    return tracked | _limits(statement_timeout) | _NEEDED | _SERVER_KEEPALIVE
 
 
 def _limits(statement_timeout: float) -> dict[str, str]:
@@ -216,14 +223,14 @@ def _limits(statement_timeout: float) -> dict[str, str]:
 
 
 def _transaction_settings(statement_timeout: float) -> str:
-    """The same for one transaction: a pooler's next client finds the session as it was."""
+    """Returns the same settings for one transaction: the next client of the pooler gets an unchanged session."""
     settings = {"timezone": "UTC", **_limits(statement_timeout), **_NEEDED}
     per_transaction = {name: text for name, text in settings.items() if not name.startswith("default_")}
     return " ".join(f"SET LOCAL {name} = {_literal(text, name)};" for name, text in per_transaction.items())
 
 
 def _literal(text: str, name: str) -> str:
-    """A list of names or keywords stays one: quoted as a whole, it would be one name."""
+    """Quotes a value; a list of names stays unquoted, since a quoted list would be one name."""
     return text if name in ("search_path", "datestyle") else f"'{text}'"
 
 
@@ -243,28 +250,28 @@ def _ssl(address: Dsn) -> str | ssl.SSLContext | bool:
 
 
 async def _open_connection(*dsn: None, statement_timeout: float, **arguments: Any) -> Connection:
-    """Also what the pool calls, which passes a DSN that is always None first."""
+    """Opens a connection; the pool calls it with a DSN first, always None."""
     connection = await asyncpg.connect(*dsn, **arguments)
     if (
         type(connection) is PooledConnection
-    ):  # isinstance says yes to every connection: the driver's metaclass
+    ):  # isinstance is True for every connection, because of asyncpg's metaclass
         connection.transaction_settings = _transaction_settings(statement_timeout)
     _enable_keepalive(connection._transport.get_extra_info("socket"))
     return connection
 
 
 def _enable_keepalive(wire: socket.socket) -> None:
-    """Let the kernel find out within half a minute that the peer is gone; the driver sets nothing of it."""
+    """Enables TCP keepalive, so the kernel notices a dead peer within half a minute; asyncpg sets none of this."""
     if wire.family == socket.AF_UNIX:
         return
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _HERE.items():
+    for name, value in _CLIENT_KEEPALIVE.items():
         if hasattr(socket, name):
             wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _close(resource: Connection | Pool) -> None:
-    """Say goodbye; drop the socket if that takes too long, fails, or is cancelled."""
+    """Closes a connection or pool; drops the socket if this takes too long, fails, or is cancelled."""
     try:
         with suppress(TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             async with asyncio.timeout(CLOSING):
@@ -274,13 +281,15 @@ async def _close(resource: Connection | Pool) -> None:
 
 
 async def check_server(connection: Connection, address: Dsn) -> list[str]:
-    """Refuse a server that cannot keep what we promise; return what weakens the promise, as lines to log."""
+    """Refuses an unsuitable server by ConfigError; returns lines to log about settings weakening the promises."""
     async with translate_errors("looking at the server", address, timeout=10.0):
         version = connection.get_server_version()
         encoding = await connection.fetchval("SHOW server_encoding")
-        rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _PROMISE)
+        rows = await connection.fetch(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", _DURABILITY
+        )
         has_moved = version.major >= OLDEST and await connection.fetchval(_COLLATION)
-        lock_timeout, replication_role = await connection.fetchrow(_SEEN)
+        lock_timeout, replication_role = await connection.fetchrow(_SESSION_SETTINGS)
     if version.major < OLDEST:
         raise ConfigError(
             f"the server is PostgreSQL {version.major}; {OLDEST} or newer is needed (database {address})",
@@ -293,7 +302,7 @@ async def check_server(connection: Connection, address: Dsn) -> list[str]:
         )
     if lock_timeout != "5s":
         raise ConfigError(
-            f"a connection pooler stands between: it does not pass settings on (database {address})",
+            f"a connection pooler is in between and does not pass settings on (database {address})",
             hint=POOLER_HINT,
         )
     if replication_role != "origin":
@@ -301,11 +310,9 @@ async def check_server(connection: Connection, address: Dsn) -> list[str]:
             f"session_replication_role is {replication_role}: no foreign key would be checked (database {address})",
             hint=f'run: ALTER ROLE "{address.user}" RESET session_replication_role (or ALTER DATABASE ...)',
         )
-    moved = (
-        "the system's collation has changed under the database: indexes of text may not find what is there"
-    )
+    moved = "the system's collation has changed: text indexes of the database may miss rows"
     return [
-        f"{row['name']} is off: a crash of the server may lose snapshots that were stored"
+        f"{row['name']} is off: a crash of the server may lose stored snapshots"
         for row in rows
         if row["setting"] == "off"
     ] + [f"{moved}; REINDEX DATABASE, then ALTER DATABASE ... REFRESH COLLATION VERSION"] * bool(has_moved)

@@ -1,6 +1,7 @@
-"""What a running program is called where it holds something, so that others on its machine see when it has died.
+"""The identity of a running process, so processes on the same machine can see its death.
 
-A wrong answer costs a walk that is fetched twice, no more: whoever is taken for dead writes nothing afterwards.
+A wrong answer costs one walk fetched twice, no more: a process taken for dead cannot store its walks
+afterwards.
 """
 
 import os
@@ -14,21 +15,21 @@ from pathlib import Path
 _PROC = Path("/proc")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _STARTED = 19
-"""Where the start is among the fields behind the state (proc(5): starttime is the 22nd, the state the 3rd)."""
+"""Index of the start time after the state in /proc/PID/stat (proc(5): starttime is field 22, the state field 3)."""
 _DEAD = "ZX"
-"""States of one that has ended, and that nobody has asked how."""
+"""States of an ended process not yet waited for by its parent."""
 
 
 def new_process_token() -> str:
-    """A name that nothing else has: the machine, the number of the program there, when it was started."""
+    """Returns a unique name: host, pid, pid namespace and start time, and a random part."""
     host, pid = socket.gethostname(), os.getpid()
     return f"{host}/{pid}/{_numbering()}.{_start_ticks(pid)}/{secrets.token_hex(4)}"
 
 
 def is_dead(name: str) -> bool:
-    """Whether a program of this machine has certainly ended; False for one of another machine, or another container.
+    """Returns True if the process has certainly ended; False for processes of other machines and containers.
 
-    What cannot be read proves nothing: with `hidepid` other users' programs are not in /proc.
+    An unreadable entry proves nothing: with `hidepid`, /proc hides the processes of other users.
     """
     _, pid, began, _ = (name.split("/") + [""] * 4)[:4]
     numbering, _, started = began.partition(".")
@@ -39,9 +40,9 @@ def is_dead(name: str) -> bool:
 
 
 def _is_absent(value: int) -> bool:
-    """Whether there certainly is no such program, or none that still runs.
+    """Returns True if there is certainly no running process with this pid.
 
-    The kernel answers for every user's programs, unlike /proc; with 0 it only looks whether there is one.
+    kill(2) sees the processes of every user, unlike /proc; signal 0 only checks for existence.
     """
     if _is_dead(value):
         return True
@@ -56,7 +57,7 @@ def _is_absent(value: int) -> bool:
 
 @cache
 def _numbering() -> str:
-    """What tells whose program numbers these are: hosts may share a name, and so may containers of one host."""
+    """Identifies boot and pid namespace, "" if unknown: hosts and containers may share names."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii")
         space = (_PROC / "self/ns/pid").readlink()
@@ -66,19 +67,19 @@ def _numbering() -> str:
 
 
 def _start_ticks(pid: int) -> str:
-    """Ticks from the machine's start to the program's; "" where the system does not tell, or it has ended."""
+    """Returns the start time in ticks since boot; "" if the system does not tell, or the process has ended."""
     state, *rest = _stat(pid)
     return "" if state in _DEAD or len(rest) < _STARTED else rest[_STARTED - 1]
 
 
 def _is_dead(value: int) -> bool:
-    """Whether the program is there and has ended: nobody has asked yet how."""
+    """Returns True if the process has ended and is not yet waited for."""
     state, *_ = _stat(value)
     return bool(state) and state in _DEAD
 
 
 def _stat(value: int) -> list[str]:
-    """The state and what follows it in /proc/N/stat; one empty text where that cannot be read."""
+    """Returns the fields of /proc/PID/stat from the state on; one empty text if it cannot be read."""
     try:
         text = (_PROC / str(value) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

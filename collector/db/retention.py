@@ -1,7 +1,7 @@
-"""What leaves the database for its age: decided by three clocks, announced for a day, two days a night at most.
+"""Drops old days: three clocks must agree, an announcement stands for a day, and two days a night go at most.
 
-ka20002 has no past, so a day that is dropped is gone. Hence each step here is slow on purpose, and the database's
-own function (`collector.drop_old_day`) refuses once more what this asks for in error.
+ka20002 has no past, so a dropped day is lost. Hence each step is slow on purpose, and the database function
+`collector.drop_old_day` checks every request once more.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,12 +19,16 @@ from collector.log import logger
 from collector.market.calendar import kst
 
 _LOCKED_OUT = 3
-"""Days in a row that a reader keeps from being dropped, after which the rest waits for the next night: each try makes
-other readers wait for a second."""
+"""Days locked by readers in a row; then the rest waits for the next night, since each attempt makes other
+readers wait for a second.
+"""
 _NAMED = 10
-"""Days that a log line names."""
+"""Days named in a log line."""
 
+# Days older than $1, with or without rows.
 _DUE = "SELECT day, has_rows FROM collector.days_before($1)"
+# The announcement and the days dropped in the last 20 hours, so in this night. The outer join gives a row
+# without an announcement too.
 _STANDING = """
 SELECT r.keep_days, r.announced_at,
        (SELECT count(*) FROM collector.dropped_day AS d WHERE d.dropped_at > clock_timestamp() - INTERVAL '20 hours')
@@ -32,24 +36,31 @@ SELECT r.keep_days, r.announced_at,
 FROM (SELECT 1) AS one
 LEFT JOIN collector.retention AS r ON true
 """
+# Stores the announcement; returns its time.
 _ANNOUNCE = "SELECT collector.announce_retention($1, $2)"
+# Cancels the announcement.
 _CANCEL = "DELETE FROM collector.retention RETURNING keep_days"
+# Drops one day, if the database agrees; returns SQLSTATE and reason of a refusal.
 _DROP = "SELECT state, trouble FROM collector.drop_old_day($1, $2, $3)"
-_NOTED = "SELECT file, digest, rows FROM collector.archive WHERE day = $1 ORDER BY exchange"
-_COUNT = """
+# The files of an archived day.
+_ARCHIVED_FILES = "SELECT file, digest, rows FROM collector.archive WHERE day = $1 ORDER BY exchange"
+# The rows of one day in Korean time. The bounds are computed once, so only this day's partition is read.
+_COUNT_ROWS = """
 SELECT count(*) FROM collector.snapshot
 WHERE slot >= $1::date::timestamp AT TIME ZONE INTERVAL '9 hours'
   AND slot < ($1::date + 1)::timestamp AT TIME ZONE INTERVAL '9 hours'
 """
 _LOCKED = "55P03"
+"""The SQLSTATE of a lock not granted: a reader holds the day."""
 _LONG = 120.0
+"""Seconds for a query over all old days."""
 
 Prove = Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]
-"""Reads a day's files, each with the digest that was noted, as `restore` would; why they are not whole, or ""."""
+"""Reads a day's files as `restore` does, each with its recorded digest; returns why they are not whole, or ""."""
 
 
 class Step(StrEnum):
-    """What retention does next."""
+    """The next step of retention."""
 
     NOTHING = "nothing"
     KEEP = "keep"
@@ -59,7 +70,7 @@ class Step(StrEnum):
 
 
 class Day(NamedTuple):
-    """A day that is older than it is to be kept; without rows only its quarantine is left."""
+    """A day past its keeping; without rows only its quarantine is left."""
 
     day: date
     has_rows: bool
@@ -67,19 +78,19 @@ class Day(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """What is known before the decision. `dropped`: days that were dropped in this night already."""
+    """All facts for the decision. `dropped` counts the days dropped in this night."""
 
     witnesses: Witnesses
     due: Sequence[Day]
     keep_days: int
     announced_for: int | None
-    """The `keep_days` of the announcement, None where there is none."""
+    """The `keep_days` of the announcement, None without one."""
     announced_at: datetime | None
     dropped: int
 
 
 def decide(standing: Standing) -> tuple[Step, str]:
-    """The next step, and why. Pure. An announcement harms nothing, so it does not wait for a new walk."""
+    """Decides the next step, with a reason. An announcement is harmless, so it does not wait for a new walk."""
     if not standing.due or standing.dropped >= MOST:
         return Step.NOTHING, ""
     if reason := why_unsure(standing.witnesses):
@@ -93,14 +104,14 @@ def decide(standing: Standing) -> tuple[Step, str]:
 
 
 class Retention:
-    """Carries the decision out; only the lease's holder may. `is_news` says whether a warning was not logged yet."""
+    """Carries out the decisions; only the leader may. `is_news` returns True if a warning was not logged yet."""
 
     def __init__(self, database: Database, is_news: Callable[[str, str], bool]) -> None:
         self._database = database
         self._is_news = is_news
 
     async def why_kept(self, host: datetime, before: date) -> str:
-        """Why the days before a date must stay where they are, "" if they may go or there are none."""
+        """Explains why days before a date must stay, "" if they may go or there are none."""
         async with self._database.connection("comparing the clocks", timeout=_LONG) as connection:
             due = [row for row in await connection.fetch(_DUE, before) if row["has_rows"]]
             reason = why_kept(await witnesses(connection, host)) if due else ""
@@ -108,9 +119,9 @@ class Retention:
         return reason
 
     async def enforce(self, host: datetime, keep_days: int, prove: Prove | None) -> None:
-        """Take the next step for days older than `keep_days`; 0 cancels what was announced.
+        """Takes the next step for days older than `keep_days` days; 0 cancels the announcement.
 
-        `prove`: only days whose files are whole may go; None where days are not archived.
+        With `prove`, only days with whole files may go; it is None if days are not archived.
         """
         if not keep_days:
             await self._cancel()
@@ -138,7 +149,7 @@ class Retention:
             logger.warning("days.not_dropped_any_more", keep_days=keep_days)
 
     async def _announce(self, standing: Standing, first: date) -> None:
-        async with self._database.transaction("announcing what will be dropped") as connection:
+        async with self._database.transaction("announcing a drop") as connection:
             at: datetime = await connection.fetchval(_ANNOUNCE, standing.keep_days, first)
         days = [item.day.isoformat() for item in standing.due]
         logger.warning(
@@ -152,7 +163,7 @@ class Retention:
         )
 
     async def _drop(self, standing: Standing, host: datetime, prove: Prove | None) -> None:
-        """Drop the oldest days that can be; name the others."""
+        """Drops the oldest possible days, and logs reasons for the others."""
         dropped: list[str] = []
         kept: dict[str, str] = {}
         locked = 0
@@ -174,18 +185,18 @@ class Retention:
             logger.warning("days.not_dropped", days=len(kept), reasons=dict(list(kept.items())[:_NAMED]))
 
     async def _try(self, day: date, host: datetime, keep_days: int) -> tuple[str, str]:
-        """One day in a transaction of its own, so that its trouble is no other's; SQLSTATE and reason, or two ""."""
+        """Drops one day in its own transaction; returns SQLSTATE and reason of a failure, or "" twice."""
         async with self._database.transaction(f"dropping {day}") as connection:
             row = await connection.fetchrow(_DROP, day, host, keep_days)
         return (row["state"], row["trouble"]) if row else ("", "")
 
     async def _why_unproved(self, item: Day, prove: Prove) -> str:
-        """Why a day does not count as archived, "" if its files are there and hold what the database holds."""
+        """Explains why a day does not count as archived, "" if its files hold the same rows as the database."""
         if not item.has_rows:
             return ""
         async with self._database.connection("comparing a day with its files", timeout=_LONG) as connection:
-            noted = await connection.fetch(_NOTED, item.day)
-            rows = await connection.fetchval(_COUNT, item.day)
+            noted = await connection.fetch(_ARCHIVED_FILES, item.day)
+            rows = await connection.fetchval(_COUNT_ROWS, item.day)
         filed = sum(row["rows"] for row in noted)
         if not noted:
             return "it is not in files"

@@ -1,11 +1,10 @@
-"""The ledger and the rows: what is known of a slot, and how a walk gets into the database.
+"""Stores walks: their lines in the ledger, their rows, and their undecoded rows.
 
-A walk is stored in one transaction: its line in the ledger, its rows by COPY, what did not decode. The
-ledger's key (slot, target) lets one walk in, ever; so a COPY needs no conflict clause, and a restart only
-has to read the ledger.
+A walk is stored in one transaction: its line in the ledger, its rows by COPY, and its undecoded rows. The
+ledger's key (slot, target) accepts one walk only, so COPY needs no conflict clause, and a restart only has to
+read the ledger (docs/decisions/0003).
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -13,22 +12,17 @@ from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from collector.db.catalog import Registry
 from collector.db.copy_format import COLUMNS, encode_copy
-from collector.db.database import Database
-from collector.db.lease import LeaseLost
+from collector.db.ledger import Ledger, midnight
 from collector.db.pool import Connection
+from collector.db.retry import with_retries
 from collector.db.worklist import Claim
 from collector.errors import StoreError, StoreFailure
 from collector.market.membership import is_copy, members_digest, names_digest
 from collector.model import (
     KST,
-    Baseline,
     Certificate,
-    EarlierWalk,
     Exchange,
-    History,
-    Outcome,
     Status,
     Target,
     WalkResult,
@@ -37,120 +31,16 @@ from collector.model import (
 T = TypeVar("T")
 
 AHEAD = 8
-"""Days from a slot's own for which partitions are made."""
-_LISTS = 40
-"""Different lists of one target that are compared at most: one that differs in each walk is not borne out anyway."""
-_TRIES = (0.2, 1.0, 3.0)
-"""Seconds before what could not be written, or may have been, is looked up and tried again."""
+"""Number of days to create partitions for, from the slot's own day on."""
 _ID_TRIES = 20
-"""Tries with ids read anew: in the first sweep, several programs register listings at the same time."""
+"""Attempts with ids read again: in the first sweep, several programs register listings at the same time."""
 
-_LEDGER = """
-SELECT target, status, pages, rows, remarks, error, attempts, expected, bad
-FROM collector.walk
-WHERE slot = $1
-"""
-_BASELINES = """
-SELECT t.id, whole.rows, whole.slot, whole.members
-FROM unnest($1::smallint[]) AS t (id)
-LEFT JOIN LATERAL (
-    SELECT w.slot, w.rows + w.bad AS rows, w.members
-    FROM collector.walk AS w
-    WHERE w.target = t.id AND w.slot < $2 AND w.slot > $2 - INTERVAL '10 days' AND w.status = 'complete'
-    ORDER BY w.slot DESC
-    LIMIT 1
-) AS whole ON true
-"""
-# Page starts that stand twice: a page before the last was empty.
-_EARLIER = """
-SELECT w.slot, w.status, w.remarks, w.members, w.bad,
-       cardinality(w.page_starts) > (SELECT count(DISTINCT start) FROM unnest(w.page_starts) AS start) AS has_gap
-FROM collector.walk AS w
-WHERE w.target = $1 AND w.slot < $2 AND w.members IS NOT NULL AND w.status IN ('complete', 'suspect')
-  AND w.slot >= COALESCE((
-      SELECT max(c.slot)
-      FROM collector.walk AS c
-      WHERE c.target = $1 AND c.slot < $2 AND c.slot > $2 - INTERVAL '10 days' AND c.status = 'complete'
-  ), $2 - INTERVAL '10 days')
-ORDER BY w.slot DESC
-"""
-_SYMBOLS = """
-SELECT w.slot, present.symbols
-FROM unnest($2::timestamptz[]) AS w (slot)
-CROSS JOIN LATERAL (
-    SELECT array_agg(p.symbol ORDER BY p.position, p.symbol) AS symbols
-    FROM (
-        SELECT l.symbol, s.position
-        FROM collector.walked(w.slot, $1) AS s
-        JOIN collector.listing AS l ON l.id = s.listing
-        UNION ALL
-        SELECT q.symbol, NULL
-        FROM collector.quarantine AS q
-        WHERE q.slot = w.slot AND q.target = $1 AND q.symbol <> ''
-    ) AS p
-) AS present
-WHERE present.symbols IS NOT NULL
-"""
-_ON_KRX = """
-SELECT w.target, w.slot
-FROM collector.walk AS w
-JOIN collector.target AS t ON t.id = w.target
-WHERE t.market = $1 AND t.sector = $2 AND t.exchange = 'KRX' AND w.slot <= $3 AND w.slot >= $4 AND w.rows > 0
-  AND (w.status = 'complete' OR (w.status = 'suspect' AND w.remarks <@ '{row_count,membership}'))
-ORDER BY w.slot DESC
-LIMIT 1
-"""
+# Makes suspect walks complete and records the second judgement.
 _BEAR_OUT = "SELECT collector.judge_again($1, $2::timestamptz[], 'suspect', 'complete', 'borne_out', $3)"
-# `there` may be any list of NXT. It speaks for a sector only if the same list on KRX holds all of the sector's members.
-_NONE_THERE = """
-WITH whole AS (
-    SELECT w.slot, w.target, w.rows, t.market, t.sector, t.exchange,
-           (w.slot AT TIME ZONE INTERVAL '9 hours')::date AS day
-    FROM collector.walk AS w
-    JOIN collector.target AS t ON t.id = w.target
-    WHERE t.market = $1 AND t.exchange IN ('KRX', 'NXT')
-      AND w.status = 'complete' AND w.rows > 0 AND w.slot BETWEEN $3::timestamptz - INTERVAL '10 days' AND $3
-), here AS (
-    SELECT slot, target
-    FROM whole
-    WHERE sector = $2 AND exchange = 'KRX'
-    ORDER BY slot DESC
-    LIMIT 1
-), there AS (
-    SELECT slot, target, sector
-    FROM whole
-    WHERE exchange = 'NXT'
-    ORDER BY day DESC, rows DESC, slot DESC
-    LIMIT 1
-), twin AS (
-    SELECT whole.slot, whole.target
-    FROM whole
-    JOIN there USING (sector)
-    WHERE whole.exchange = 'KRX'
-    ORDER BY whole.slot DESC
-    LIMIT 1
-), members AS (
-    SELECT l.symbol
-    FROM here
-    CROSS JOIN LATERAL collector.walked(here.slot, here.target) AS k
-    JOIN collector.listing AS l ON l.id = k.listing
-), trading AS (
-    SELECT l.symbol
-    FROM there
-    CROSS JOIN LATERAL collector.walked(there.slot, there.target) AS k
-    JOIN collector.listing AS l ON l.id = k.listing
-), candidates AS (
-    SELECT l.symbol
-    FROM twin
-    CROSS JOIN LATERAL collector.walked(twin.slot, twin.target) AS k
-    JOIN collector.listing AS l ON l.id = k.listing
-)
-SELECT EXISTS (SELECT FROM members)
-   AND NOT EXISTS (SELECT FROM members WHERE symbol IN (SELECT symbol FROM trading))
-   AND NOT EXISTS (SELECT FROM members WHERE symbol NOT IN (SELECT symbol FROM candidates))
-"""
-# The newest complete walks of half an hour, of one day: an exchange may be walked by another schedule.
-_BESIDE_KRX = """
+# Compares the rows of NXT and CONSOLIDATED with KRX. Uses the newest complete walks of half an hour within
+# one day, since another schedule may walk an exchange. CONSOLIDATED is compared by listings traded on NXT
+# only: the others have equal rows by nature.
+_COMPARE_WITH_KRX = """
 WITH recent AS (
     SELECT DISTINCT ON (t.market, t.sector, t.exchange)
            t.market, t.sector, t.exchange, w.target, w.slot, w.remarks
@@ -177,12 +67,15 @@ CROSS JOIN LATERAL (
 WHERE o.exchange <> 'KRX' AND NOT o.remarks @> '{accepted}'
 ORDER BY o.exchange DESC, o.target
 """
+# Makes a walk suspect as a copy of KRX and records the judgement.
 _SUSPECT_COPY = (
     "SELECT collector.judge_again($1, ARRAY[$2::timestamptz], 'complete', 'suspect', 'same_as_krx', $3)"
 )
-# A row in any case: `fresh` is NULL where the ledger has a walk as good. The trouble with a partition matters only to
-# rows, so a walk without any ($5) does not ask.
-_ENTER = """
+# Stores a line of the ledger, if it is better than the existing one: failed and missed give way to any,
+# suspect gives way to complete. `fresh` is NULL if the ledger has a walk as good, true for a new line, false
+# for a replaced one. The result has a row in any case, with the generation of the ids. Only rows need a sound
+# partition, so a walk without rows ($5) does not check it.
+_SAVE_WALK = """
 WITH entered AS (
 INSERT INTO collector.walk AS w (
     slot, target, status, pages, rows, remarks, error, attempts,
@@ -204,22 +97,32 @@ SELECT (SELECT fresh FROM entered) AS fresh, r.generation,
        CASE WHEN $5 > 0 THEN collector.partition_trouble($1) ELSE '' END AS trouble
 FROM collector.registry_state AS r
 """
-_CLEAR = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
-_CLEAR_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
+# Deletes the rows of a replaced walk.
+_DELETE_ROWS = "DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2"
+# Deletes the undecoded rows of a replaced walk.
+_DELETE_QUARANTINE = "DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2"
+# Stores undecoded rows.
 _QUARANTINE = """
 INSERT INTO collector.quarantine (slot, target, page, raw, reason, symbol)
 SELECT $1, $2, page, raw, reason, symbol
 FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[]) AS bad (page, raw, reason, symbol)
 """
-_WALK_COMMITTED = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
+# The first request of the stored walk; it identifies the walk.
+_WAS_COMMITTED = "SELECT requested_at FROM collector.walk WHERE slot = $1 AND target = $2 AND status = $3"
+# Creates the partitions of $2 days from day $1 on.
 _MAKE_DAYS = "SELECT collector.make_days($1, $2)"
+# Summarises and analyses a day's index: the BRIN is not used before (docs/decisions/0002).
 _TEND_DAY = "SELECT collector.tend_day($1)"
+# Opens a sweep, or reopens an ended one.
 _BEGIN_SWEEP = """
 INSERT INTO collector.sweep (slot, universe) VALUES ($1, $2)
 ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
 """
+# Marks a sweep as ended.
 _END_SWEEP = "UPDATE collector.sweep SET ended_at = clock_timestamp() WHERE slot = $1 AND universe = $2"
-_SEEN_BY_OTHERS = """
+# Records sightings and boards from stored rows, for walks of other programs. Only listings with news are
+# locked, in the order of their ids, so two programs ending the same sweep cannot deadlock.
+_RECORD_SIGHTINGS = """
 WITH shown AS (
     SELECT s.listing, max(t.market) FILTER (WHERE t.market IN ('KOSPI', 'KOSDAQ')) AS board
     FROM collector.target AS t
@@ -240,30 +143,19 @@ SET last_seen = GREATEST(l.last_seen, $1), board = COALESCE(locked.board, l.boar
 FROM locked
 WHERE l.id = locked.id
 """
+# Stores member lists changed since the last one.
 _KEEP_MEMBERSHIP = "SELECT collector.keep_membership($1)"
-_OPEN_SWEEP = """
-SELECT slot
-FROM collector.sweep
-WHERE universe = $1 AND ended_at IS NULL AND slot > $2
-  AND EXISTS (SELECT FROM collector.walk AS w WHERE w.slot = sweep.slot)
-ORDER BY slot DESC
-LIMIT 1
-"""
 
 
-class SnapshotStore:
-    """The database as one collector uses it. Errors are StoreError.
+class SnapshotStore(Ledger):
+    """Reads and writes the ledger and the snapshots for one sweeping program. Errors are StoreError.
 
-    All that it writes goes through `database.transaction`: one that is `lease.FencedDatabase` lets it write only
-    while the lease is held.
+    Every write goes through `database.transaction`; a `lease.FencedDatabase` lets it write only under the
+    lease.
     """
 
-    def __init__(self, database: Database, registry: Registry) -> None:
-        self.database = database
-        self.registry = registry
-
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
-        """Note that a sweep begins, and make sure that its targets and its day are there."""
+        """Records the start of a sweep, after registering its targets and creating its partitions."""
         await self.registry.refresh()
         await self.registry.register_targets(targets)
         async with self.database.transaction("beginning a sweep") as connection:
@@ -271,12 +163,12 @@ class SnapshotStore:
             await connection.execute(_BEGIN_SWEEP, slot, universe)
 
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target] = ()) -> None:
-        """Note that a sweep ended, and which listings its complete walks showed, and where.
+        """Records the end of a sweep, and the listings and boards seen in its complete walks.
 
-        `others` were walked by somebody else, who may have died before this point.
+        `others` are targets walked by other programs; those may have died before recording their sightings.
         """
         with suppress(StoreError):
-            # It only makes questions quicker, of which the first are ours; the next sweep tends it as well.
+            # Tending only makes queries faster, those below included; the next sweep repeats it.
             async with self.database.connection("tending the day's index") as connection:
                 await connection.execute(_TEND_DAY, slot.astimezone(KST).date())
         if others:
@@ -287,17 +179,18 @@ class SnapshotStore:
             await connection.execute(_END_SWEEP, slot, universe)
 
     async def suspect_copies(self, slot: datetime, targets: Collection[Target]) -> set[Target]:
-        """Make walks of NXT and CONSOLIDATED suspect that hold the rows of KRX; those of this slot.
+        """Makes walks of NXT and CONSOLIDATED suspect if they repeat the rows of KRX; returns the targets of
+        this slot.
 
-        The newest walks of each exchange within half an hour are compared, whichever came first. CONSOLIDATED is not
-        judged by an NXT that is a copy itself.
+        Compares the newest walks of each exchange within half an hour, in any order. A copy on NXT does not
+        count when CONSOLIDATED is judged.
         """
         if all(target.exchange is Exchange.KRX for target in self.registry.targets):
             return set()
         ids = [self.registry.targets[target] for target in targets]
         copies: dict[Target, datetime] = {}
         async with self.database.transaction("comparing with KRX") as connection:
-            for row in await connection.fetch(_BESIDE_KRX, ids, slot, _midnight(slot)):
+            for row in await connection.fetch(_COMPARE_WITH_KRX, ids, slot, midnight(slot)):
                 target = Target.of(row["market"], row["sector"], row["exchange"])
                 is_judged = target._replace(exchange=Exchange.NXT) not in copies
                 if is_judged and is_copy(row["traded"], row["equal"]):
@@ -307,69 +200,16 @@ class SnapshotStore:
         return {target for target, at in copies.items() if at == slot}
 
     async def record_sightings(self, slot: datetime, targets: Iterable[Target]) -> None:
-        """Note which listings complete walks of a slot showed, and where: who walked them may have died before."""
-        async with self.database.transaction("keeping who was seen") as connection:
+        """Records listings and boards of complete walks of a slot; their program may have died before."""
+        async with self.database.transaction("recording sightings") as connection:
             await connection.execute(
-                _SEEN_BY_OTHERS, slot, [self.registry.targets[target] for target in targets]
+                _RECORD_SIGHTINGS, slot, [self.registry.targets[target] for target in targets]
             )
 
     async def end_assist(self, slot: datetime) -> None:
-        """Note which listings our complete walks of somebody else's sweep showed, and where."""
-        async with self.database.transaction("ending what was helped with") as connection:
+        """Records the listings and boards in our complete walks of another program's sweep."""
+        async with self.database.transaction("ending an assistance") as connection:
             await self.registry.keep_members(connection, slot)
-
-    async def find_unfinished_sweep(self, universe: str, since: datetime) -> datetime | None:
-        """The newest slot after `since` whose sweep stored something and did not end, None if there is none."""
-        async with self.database.connection("looking for a sweep to resume") as connection:
-            slot: datetime | None = await connection.fetchval(_OPEN_SWEEP, universe, since)
-            return slot
-
-    async def ledger(self, slot: datetime) -> dict[Target, Outcome]:
-        """What the ledger holds of a slot; a target that another program has brought meanwhile is not ours."""
-        targets = {target_id: target for target, target_id in self.registry.targets.items()}
-        async with self.database.connection("reading the ledger") as connection:
-            rows = await connection.fetch(_LEDGER, slot)
-        return {
-            targets[row["target"]]: Outcome(
-                target=targets[row["target"]],
-                slot=slot,
-                status=Status(row["status"]),
-                pages=row["pages"],
-                rows=row["rows"],
-                remarks=tuple(row["remarks"]),
-                error=row["error"] or "",
-                attempts=row["attempts"],
-                expected=row["expected"],
-                bad=row["bad"],
-            )
-            for row in rows
-            if row["target"] in targets
-        }
-
-    async def baselines(self, slot: datetime, targets: Sequence[Target]) -> dict[Target, Baseline]:
-        """What walks before a slot tell of each target."""
-        await self.registry.refresh()
-        ids = [self.registry.targets[target] for target in targets]
-        async with self.database.connection("reading earlier walks") as connection:
-            rows = await connection.fetch(_BASELINES, ids, slot)
-        return {target: _baseline(row) for target, row in zip(targets, rows, strict=True)}
-
-    async def history(self, slot: datetime, target: Target) -> History:
-        """The walks of a target before a slot, back to the last complete one, with the symbols of each.
-
-        Walks whose rows are not in the database any more are left out.
-        """
-        async with self.database.connection("reading the history of a list") as connection:
-            return await _read_history(connection, slot, target, self.registry.targets[target])
-
-    async def has_no_nxt_members(self, slot: datetime, target: Target) -> bool:
-        """Whether the sector's newest complete walk on KRX shares no symbol with the largest on NXT.
-
-        Both within ten days, and both needed, and the largest must be of a list to which all of the sector belongs
-        on KRX: this is what makes an empty sector on NXT believable.
-        """
-        async with self.database.connection("comparing KRX with NXT") as connection:
-            return bool(await connection.fetchval(_NONE_THERE, target.market, target.sector, slot))
 
     async def save_walk(
         self,
@@ -380,14 +220,13 @@ class SnapshotStore:
         borne_out: Sequence[datetime] = (),
         expected: int | None = None,
     ) -> bool:
-        """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
+        """Stores a whole walk. Returns False if the ledger has a walk as good; nothing is changed then.
 
-        Suspect walks of the target at the slots `borne_out` become complete in the same transaction. `expected`:
-        rows of the complete walk that this one was judged by.
+        Suspect walks of the target at the slots `borne_out` become complete in the same transaction.
+        `expected` is the row count of the complete walk used as baseline.
 
-        ClaimLost: the walk is somebody else's by now, and nothing was written.
-        An error while committing does not tell whether it was committed, so the ledger is read before
-        anything is done again.
+        Raises ClaimLost if another program has claimed the walk; nothing is written then. An error at COMMIT
+        leaves the fate unknown, so the ledger is read before the next attempt.
         """
         packed: _Packed | None = None
 
@@ -410,7 +249,7 @@ class SnapshotStore:
         return entered
 
     async def _pack(self, reading: WalkResult) -> "_Packed":
-        """The rows with the ids of this moment. New listings are registered first, which changes the generation."""
+        """Encodes the rows with current ids. Registers new listings first: this changes the generation."""
         pages = [page.rows for page in reading.pages]
         for page in pages:
             await self.registry.listing_ids(page.listings, reading.slot)
@@ -424,9 +263,10 @@ class SnapshotStore:
     async def save_failure(
         self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
     ) -> bool:
-        """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is.
+        """Records a failed walk without rows. Returns False if the ledger has a walk already, and leaves it
+        unchanged.
 
-        ClaimLost as in `save_walk`.
+        Raises ClaimLost like `save_walk`.
         """
         nothing: tuple[Any, ...] = (None, None, [], [], 0, None, None, None, None)
         values: tuple[Any, ...] = (Status.FAILED, 0, 0, [], error, attempts, *nothing)
@@ -434,10 +274,10 @@ class SnapshotStore:
         async def write(_again: bool) -> bool:
             await self.registry.register_targets([target])
             generation, value = self.registry.generation, self.registry.targets[target]
-            async with self.database.transaction(f"noting that {target} failed") as connection:
+            async with self.database.transaction(f"recording the failure of {target}") as connection:
                 if claim is not None:
                     await claim.complete(connection)
-                row = await connection.fetchrow(_ENTER, slot, value, *values)
+                row = await connection.fetchrow(_SAVE_WALK, slot, value, *values)
                 _refuse_stale(row, generation)
                 return row["fresh"] is not None
 
@@ -459,15 +299,15 @@ class SnapshotStore:
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
                 await claim.complete(connection)
-            row = await connection.fetchrow(_ENTER, reading.slot, target, *values)
+            row = await connection.fetchrow(_SAVE_WALK, reading.slot, target, *values)
             _refuse_stale(row, packed.generation)
             if row["fresh"] is None:
                 return False
             if row["trouble"]:
                 raise StoreError(row["trouble"], kind=StoreFailure.MISSING_TABLE)
             if not row["fresh"]:
-                await connection.execute(_CLEAR, reading.slot, target)
-                await connection.execute(_CLEAR_QUARANTINE, reading.slot, target)
+                await connection.execute(_DELETE_ROWS, reading.slot, target)
+                await connection.execute(_DELETE_QUARANTINE, reading.slot, target)
             if reading.row_count:
                 await _copy(connection, reading.slot, packed.copy, reading.row_count)
             await _quarantine(connection, reading, target)
@@ -476,29 +316,26 @@ class SnapshotStore:
             return True
 
     async def _keep_memberships(self, slots: Sequence[datetime]) -> None:
-        """Note who the walks of earlier slots showed, oldest first, one slot a day: lists change overnight."""
+        """Stores member lists of earlier slots, oldest first, one slot a day: lists change overnight."""
         days = {slot.astimezone(KST).date(): slot for slot in slots}
         async with self.database.transaction("keeping the members of earlier walks") as connection:
             for slot in sorted(days.values()):
                 await connection.execute(_KEEP_MEMBERSHIP, slot)
 
     async def _with_retries(self, slot: datetime, work: Callable[[bool], Awaitable[T]]) -> T:
-        """Carry out `work`, again where what it failed for may pass; it is told whether this is again."""
-        for attempt, pause in enumerate(_TRIES):
-            try:
-                return await self._with_fresh_ids(work, again=attempt > 0)
-            except LeaseLost:
-                raise
-            except StoreError as error:
-                if error.kind is StoreFailure.DISK_FULL:
-                    raise
-                if error.kind is StoreFailure.MISSING_TABLE:
-                    await self._make_day(slot)
-            await asyncio.sleep(pause)
-        return await self._with_fresh_ids(work, again=True)
+        """Runs `work` with retries; creates the slot's partition if it is missing."""
+
+        async def attempt(again: bool) -> T:
+            return await self._with_fresh_ids(work, again=again)
+
+        async def prepare(error: StoreError) -> None:
+            if error.kind is StoreFailure.MISSING_TABLE:
+                await self._make_day(slot)
+
+        return await with_retries(attempt, prepare)
 
     async def _with_fresh_ids(self, work: Callable[[bool], Awaitable[T]], *, again: bool) -> T:
-        """Carry out `work`, again with ids read anew as long as somebody changes them meanwhile."""
+        """Runs `work`, again with ids read again, as long as other programs change ids meanwhile."""
         for _ in range(_ID_TRIES):
             try:
                 return await work(again)
@@ -509,10 +346,10 @@ class SnapshotStore:
         return await work(again)
 
     async def _was_committed(self, reading: WalkResult, status: Status) -> bool:
-        """Whether the very walk that we tried to store is in the ledger: its first request tells it apart."""
-        async with self.database.connection("looking whether a walk was stored") as connection:
+        """Returns True if this very walk is stored: the time of its first request identifies it."""
+        async with self.database.connection("checking if a walk was stored") as connection:
             requested_at = await connection.fetchval(
-                _WALK_COMMITTED, reading.slot, self.registry.targets[reading.target], status
+                _WAS_COMMITTED, reading.slot, self.registry.targets[reading.target], status
             )
         return bool(requested_at == reading.requested_at)
 
@@ -522,7 +359,7 @@ class SnapshotStore:
 
 
 class _Packed(NamedTuple):
-    """A walk's rows with the ids of one generation."""
+    """The encoded rows of a walk, with the target id and the generation of the ids used."""
 
     generation: UUID | None
     target: int
@@ -537,51 +374,8 @@ def _refuse_stale(row: Mapping[str, Any], generation: UUID | None) -> None:
         )
 
 
-def _midnight(slot: datetime) -> datetime:
-    return slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _baseline(row: Mapping[str, Any]) -> Baseline:
-    return Baseline(
-        rows=row["rows"],
-        day=row["slot"] and row["slot"].astimezone(KST).date(),
-        members=row["members"],
-    )
-
-
-async def _read_history(connection: Connection, slot: datetime, target: Target, value: int) -> History:
-    walks = await connection.fetch(_EARLIER, value, slot)
-    newest = {row["members"]: row["slot"] for row in reversed(walks)}
-    wanted = {*sorted(newest.values())[-_LISTS:], *(newest[row["members"]] for row in walks[-1:])}
-    lists = await _read_lists(connection, value, list(wanted))
-    earlier = [
-        EarlierWalk(
-            slot=row["slot"],
-            status=Status(row["status"]),
-            remarks=row["remarks"],
-            symbols=lists[newest[row["members"]]],
-            bad=row["bad"],
-            has_gap=row["has_gap"],
-        )
-        for row in walks
-        if newest[row["members"]] in lists
-    ]
-    krx = await connection.fetchrow(_ON_KRX, target.market, target.sector, slot, _midnight(slot))
-    if krx is None or target.exchange is Exchange.KRX:
-        return History(earlier)
-    on_krx = await _read_lists(connection, krx["target"], [krx["slot"]])
-    return History(earlier, on_krx.get(krx["slot"]))
-
-
-async def _read_lists(
-    connection: Connection, value: int, slots: Sequence[datetime]
-) -> dict[datetime, tuple[str, ...]]:
-    """The symbols of walks, in the order served; those of undecoded rows last."""
-    return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, value, slots)}
-
-
 def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
-    """pages … expected, in the order of `_ENTER`."""
+    """Returns the values `pages` to `expected` in the order of the INSERT."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
         len(reading.pages),
@@ -599,7 +393,7 @@ def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int 
 
 
 async def _copy(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
-    """StoreError unless all rows got in: a trigger may keep some out without a word."""
+    """Sends the rows by COPY; StoreError if some are missing afterwards, since a trigger may drop rows silently."""
 
     async def source() -> AsyncIterator[bytes]:
         yield data

@@ -1,4 +1,4 @@
-"""What `collector status` shows: the database, the daemon and the day, as one plain structure."""
+"""Reads the data of `collector status`: the database, the daemon and the day, as plain values."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from collector.market.calendar import Calendar, kst
 from collector.market.schedule import ScheduledSlot, next_slot
 from collector.ratelimit.permits import RETESTED_EVERY
 
+# The ten newest slots with the counts of their targets by status. The limit comes before the join, so only
+# ten slots of the ledger are read.
 _SWEEPS = """
 SELECT s.slot, s.universe, s.ended,
        count(*) FILTER (WHERE w.status = 'complete') AS complete,
@@ -35,6 +37,7 @@ LEFT JOIN collector.walk AS w ON w.slot = s.slot
 GROUP BY s.slot, s.universe, s.ended
 ORDER BY s.slot DESC
 """
+# Size and extent of the stored data.
 _DATABASE = """
 SELECT pg_database_size(current_database()) AS bytes,
        (SELECT min(slot) FROM collector.walk) AS oldest,
@@ -42,6 +45,7 @@ SELECT pg_database_size(current_database()) AS bytes,
        (SELECT count(*) FROM collector.quarantine) AS quarantined,
        (SELECT kind FROM collector.origin) AS source
 """
+# The first and the last day with a partition. Partitions are created ahead, so days without rows are cut off.
 _DAYS = """
 SELECT min(day) AS oldest_day, max(day) AS newest_day
 FROM (
@@ -52,13 +56,14 @@ FROM (
 ) AS days
 WHERE day <= (SELECT (max(slot) AT TIME ZONE 'Asia/Seoul')::date FROM collector.walk WHERE rows > 0)
 """
+# Extent and size of the archive; restored days are in the database again.
 _ARCHIVE_DAYS = """
 SELECT min(day) AS oldest_archived, max(day) AS newest_archived,
        COALESCE(sum(rows), 0)::bigint AS archived_rows, COALESCE(sum(bytes), 0)::bigint AS archived_bytes
 FROM collector.archive
 WHERE restored_at IS NULL
 """
-# A learned rate that is not below what is configured has no effect, so it is not shown.
+# Rates by key and api-id. A learned rate not below the configured one has no effect, so it is not shown.
 _QUOTA = """
 SELECT q.key, q.api_id, $1::integer AS configured, q.granted AS learned, q.granted_at AS learned_at,
        q.granted_at + $2::interval AS retested_at,
@@ -71,6 +76,7 @@ FROM (
 ) AS q
 ORDER BY q.api_id, q.key
 """
+# The newest token and its age by the database's clock.
 _ISSUED = """
 SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
 FROM collector.token
@@ -78,14 +84,17 @@ WHERE issued_at IS NOT NULL
 ORDER BY issued_at DESC
 LIMIT 1
 """
-_WALKING = """
+# Running claims by host and key. The host is the first part of the process token.
+_RUNNING_CLAIMS = """
 SELECT split_part(holder, '/', 1) AS host, key, count(*) AS walks
 FROM collector.claim
 WHERE expires_at > clock_timestamp()
 GROUP BY host, key
 ORDER BY host, key
 """
+# How far each schedule is accounted for.
 _ACCOUNTED = "SELECT schedule, until FROM collector.accounted ORDER BY schedule"
+# The lease; `is_held` is judged by the database's clock.
 _LEASE = """
 SELECT holder, epoch, taken_at, renewed_at, expires_at, expires_at > clock_timestamp() AS is_held
 FROM collector.lease
@@ -96,7 +105,7 @@ WHERE name = 'sweeps'
 async def read_status(
     config: Config | None, calendar: Calendar, database: Database, now: datetime
 ) -> dict[str, Any]:
-    """Everything at once; without a configuration, or schedules in it, only what the database knows."""
+    """Returns the whole status; without configuration or schedules, only facts of the database."""
     table = await Registry(database).sectors() or sectors.bundled_sectors()
     async with database.connection("reading the status", timeout=60) as connection:
         report = await _read_stored(connection, config.api.requests_per_second if config else None)
@@ -118,7 +127,7 @@ async def read_status(
 
 
 async def quotas(connection: Connection, configured: int | None) -> list[dict[str, Any]]:
-    """The rate of each key and call: the one configured, the lower one learned, and when a higher one is tried."""
+    """Returns the rate of each key and api-id: configured, learned (if lower), and the time of the next test."""
     return [dict(row) for row in await connection.fetch(_QUOTA, configured, RETESTED_EVERY)]
 
 
@@ -138,14 +147,14 @@ async def _read_stored(connection: Connection, configured: int | None) -> dict[s
         "quota_in_use": dict(in_use),
         "token": _or_none(await connection.fetchrow(_ISSUED)),
         "lease": _or_none(await connection.fetchrow(_LEASE)),
-        "walking": [dict(row) for row in await connection.fetch(_WALKING)],
+        "walking": [dict(row) for row in await connection.fetch(_RUNNING_CLAIMS)],
         "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
         "sweeps": sweeps,
     }
 
 
 def _clocks(result: Outlook) -> dict[str, Any]:
-    """The three clocks, and what was announced to be dropped."""
+    """Returns the three clocks and the announcement of retention."""
     return {
         "host": result.witnesses.host,
         "database": result.witnesses.database,
@@ -178,7 +187,7 @@ def _knowledge(calendar: Calendar, now: datetime) -> dict[str, Any]:
 async def _last_day(
     expected: GapFinder, connection: Connection, now: datetime, *, since: datetime | None
 ) -> dict[str, Any]:
-    """The newest day with slots that should have ended, from the ledger's first slot on."""
+    """Returns counts of the newest day with ended slots, from the ledger's first slot on."""
     last = expected.last_day(now)
     if last is None or since is None:
         return {}
@@ -196,7 +205,7 @@ def _slot(slot: ScheduledSlot | None) -> dict[str, Any] | None:
 
 
 def _totals(counts: Sequence[StatusCount]) -> dict[str, int]:
-    """Slots × targets by status, all of which are there."""
+    """Adds up slots × targets by status; every status is present."""
     totals: Counter[str] = Counter()
     for count in counts:
         totals[count.status] += count.targets

@@ -1,9 +1,10 @@
-"""Who walks what: the walks of a sweep stand on a list in PostgreSQL, and whoever has a key takes from it.
+"""The worklist: a queue of a sweep's walks in PostgreSQL, shared by all programs with a key
+(docs/decisions/0007).
 
-So two programs, on one host or on two, share a sweep and fetch nothing twice. A claim is renewed while its
-walk is under way and runs out when its holder dies (at once, where others on the same machine see it); then
-anybody takes it over. It is redeemed within the transaction that writes the walk's line in the ledger: one
-that was lost meanwhile writes nothing. All times are the database's own clock.
+Two programs, on one host or two, share a sweep and fetch nothing twice. A claim is renewed during its walk.
+It expires after the death of its holder, at once if a process on the same machine sees the death; then any
+program may claim the walk. A claim is completed in the transaction storing the walk: a lost claim stores
+nothing. All times are read from the database's clock.
 """
 
 import asyncio
@@ -23,15 +24,18 @@ from collector.errors import CollectorError, StoreError
 from collector.model import Status, Target
 
 TTL = timedelta(seconds=12)
-"""How long a walk is left to a holder that was not heard of."""
+"""How long a claim lasts without a renewal."""
 RENEWED_EVERY = 3.0
 """Seconds between two renewals."""
 _PORTIONS = 16
-"""A large sweep is taken in portions, a small one and the end of each walk by walk, so that all end together."""
+"""A claim takes this part of the remaining walks: a large sweep is claimed in batches, its end walk by walk,
+so all programs finish together.
+"""
+# Seconds to release claims at the end.
 _GOODBYE = 1.0
 
-# What an earlier attempt of ours, or a daemon that has lost the lease, left behind is free again. In the order of
-# the targets' numbers, or two that share out the same would wait for each other.
+# Puts the targets of a sweep on the list. Frees again claims left by an earlier attempt of ours, or by a
+# daemon without the lease. Ordered by target id, so two concurrent offers cannot deadlock.
 _OFFER = """
 INSERT INTO collector.claim AS c (slot, target, place, epoch, offered_with)
 SELECT $1, target, place, $3, $4
@@ -44,25 +48,32 @@ WHERE c.holder = $5 OR (c.epoch IS NOT NULL AND NOT EXISTS (
     SELECT FROM collector.lease AS l WHERE l.epoch = c.epoch AND l.expires_at > clock_timestamp()
 ))
 """
-# Somebody may have stored one between our look at the ledger and now.
-_STRIKE = """
+# Removes targets stored meanwhile: between reading the ledger and now, another program may have stored one.
+_REMOVE_STORED = """
 DELETE FROM collector.claim AS c
 USING collector.walk AS w
 WHERE c.slot = $1 AND w.slot = c.slot AND w.target = c.target AND w.status = ANY ($2::text[])
   AND 'ahead_of_time' <> ALL (w.remarks)
 """
+# The processes with running claims of a slot.
 _HOLDERS = """
 SELECT DISTINCT holder
 FROM collector.claim
 WHERE slot = $1 AND holder <> $2 AND expires_at > clock_timestamp()
 """
-_BURY = """
+# Expires the claims of dead processes.
+_EXPIRE_DEAD = """
 UPDATE collector.claim
 SET expires_at = clock_timestamp()
 WHERE slot = $1 AND holder = ANY ($2::text[])
 """
-_FORGET = "DELETE FROM collector.claim WHERE slot < $1 AND expires_at < clock_timestamp() - INTERVAL '1 hour'"
-_TAKE = """
+# Deletes claims left behind by sweeps before $1, an hour after their expiry.
+_DELETE_LEFTOVERS = (
+    "DELETE FROM collector.claim WHERE slot < $1 AND expires_at < clock_timestamp() - INTERVAL '1 hour'"
+)
+# Claims free walks in list order. SKIP LOCKED keeps concurrent claims from waiting for each other. Each claim
+# gets a new number: a holder waking up after a takeover has an old number and stores nothing.
+_CLAIM_BATCH = """
 WITH free AS (
     SELECT slot, target
     FROM collector.claim
@@ -79,7 +90,7 @@ FROM free
 WHERE c.slot = free.slot AND c.target = free.target
 RETURNING c.place, c.target, c.number
 """
-# Rows that are locked are just being redeemed.
+# Renews claims. A locked row is being completed right now, so it is skipped.
 _RENEW = """
 UPDATE collector.claim AS c
 SET expires_at = clock_timestamp() + $3
@@ -91,12 +102,14 @@ FROM (
 ) AS ours
 WHERE c.slot = ours.slot AND c.target = ours.target
 """
-# The session says whose walk it is storing, so that it can be ended if it freezes.
+# Completes a claim in the storing transaction. The number goes into the connection's name, so `_EVICT` can
+# end the connection if it freezes.
 _COMPLETE = """
 DELETE FROM collector.claim
 WHERE slot = $1 AND target = $2 AND number = $3 AND expires_at > clock_timestamp()
 RETURNING set_config('application_name', current_setting('application_name') || ' claim ' || number, true)
 """
+# Ends connections storing a walk under an expired claim: frozen, they would keep its row locked.
 _EVICT = """
 SELECT pg_terminate_backend(a.pid)
 FROM collector.claim AS c
@@ -104,12 +117,15 @@ JOIN pg_stat_activity AS a ON a.application_name LIKE 'collector% claim ' || c.n
 WHERE c.slot = $1 AND c.expires_at <= clock_timestamp()
   AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
+# Marks a walk as read, with its judgement put off.
 _DEFER = "UPDATE collector.claim SET is_read = true WHERE slot = $1 AND target = $2 AND number = $3"
+# Releases claims at once.
 _RELEASE = """
 UPDATE collector.claim
 SET number = NULL, holder = NULL, key = NULL, expires_at = '-infinity', is_read = false
 WHERE slot = $1 AND number = ANY ($2::bigint[])
 """
+# Removes free walks from the list, so no program begins them.
 _CANCEL_UNCLAIMED = """
 DELETE FROM collector.claim AS c
 USING (
@@ -120,6 +136,7 @@ USING (
 ) AS free
 WHERE c.slot = free.slot AND c.target = free.target
 """
+# Counts the walks still on the list: free, claimed by others and unread, and all.
 _COUNT_OPEN = """
 SELECT count(*) FILTER (WHERE expires_at <= clock_timestamp()) AS free,
        count(*) FILTER (WHERE expires_at > clock_timestamp() AND holder <> $3 AND NOT is_read) AS elsewhere,
@@ -127,6 +144,7 @@ SELECT count(*) FILTER (WHERE expires_at <= clock_timestamp()) AS free,
 FROM collector.claim
 WHERE slot = $1 AND target = ANY ($2::smallint[])
 """
+# The oldest sweep under a valid lease with free walks, offered by a daemon without one of our keys.
 _FIND_OPEN_SWEEP = """
 SELECT c.slot, c.epoch, c.offered_with, array_agg(c.target ORDER BY c.place) AS targets
 FROM collector.claim AS c
@@ -139,32 +157,32 @@ LIMIT 1
 
 
 class ClaimLost(CollectorError):
-    """The walk is not ours any more: it ran out, or its sweep is over. Nothing was written."""
+    """The claim expired or its sweep is over; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One walk that is ours for a while."""
+    """A claim on one walk, valid for a limited time."""
 
     slot: datetime
     target: int
     claim_id: int
 
     async def complete(self, connection: Connection) -> None:
-        """First in the transaction that stores the walk: ClaimLost unless it is still ours; then it is done."""
+        """Completes the claim, as the storing transaction's first statement; ClaimLost if it has expired."""
         if await connection.fetchval(_COMPLETE, self.slot, self.target, self.claim_id) is None:
             raise ClaimLost("the walk was taken over: nothing was written")
 
 
 class ClaimedTarget(NamedTuple):
-    """A target to be walked now; `claim` None: nobody else could."""
+    """A target to walk now; `claim` is None if no other program can claim it."""
 
     target: Target
     claim: Claim | None = None
 
 
 class QueueCounts(NamedTuple):
-    """What is not done yet of a sweep: walks that nobody has, walks that others are at, and all of them."""
+    """Unfinished walks of a sweep: free ones, ones claimed by others, and all."""
 
     free: int
     elsewhere: int
@@ -172,39 +190,39 @@ class QueueCounts(NamedTuple):
 
 
 class WorkQueue(Protocol):
-    """What one sweep has to walk, as one of those who walk it sees it."""
+    """The walks of one sweep, as seen by one program."""
 
     async def take(self, key: str) -> ClaimedTarget | None:
-        """The next target, to be walked with this key; None where nothing is free."""
+        """Claims the next target, to be walked with this key; returns None if no walk is free."""
 
     async def defer(self, taken: ClaimedTarget) -> None:
-        """It has been read, and is to be judged when the others have been."""
+        """Marks a target as read, to be judged after the other walks."""
 
     async def release(self, taken: ClaimedTarget) -> None:
-        """Somebody else may walk it."""
+        """Releases the claim, so another program may walk the target."""
 
     async def cancel_unclaimed(self) -> None:
-        """Nobody shall begin what is free."""
+        """Removes free walks, so no program begins them."""
 
     async def count_open(self) -> QueueCounts:
-        """How far all that walk it have come."""
+        """Counts the unfinished walks of all programs."""
 
 
 class Worklist(Protocol):
-    """Where the work of a sweep stands."""
+    """The place of a sweep's walks."""
 
     def work(
-        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+        self, slot: datetime, targets: Sequence[Target], keep: Sequence[Status]
     ) -> AbstractAsyncContextManager[WorkQueue]:
-        """The work of a sweep of these targets, but of those that the ledger has with a status of `stay`."""
+        """Opens the work of a sweep; targets with a status of `keep` in the ledger are left out."""
 
 
 class LocalWorklist:
-    """The work of somebody who shares it with nobody."""
+    """Work of a single program, without sharing."""
 
     @asynccontextmanager
     async def work(
-        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+        self, slot: datetime, targets: Sequence[Target], keep: Sequence[Status]
     ) -> AsyncIterator[WorkQueue]:
         yield _LocalQueue(targets)
 
@@ -230,7 +248,7 @@ class _LocalQueue:
 
 
 class OpenSweep(NamedTuple):
-    """Walks of a daemon's sweep that nobody has yet; `keys` are those that the daemon itself walks with."""
+    """Free walks of a daemon's sweep; `keys` are the digests of the daemon's own keys."""
 
     slot: datetime
     epoch: int
@@ -239,10 +257,9 @@ class OpenSweep(NamedTuple):
 
 
 class SharedWorklist:
-    """The list in the database, as one program uses it; `holder` is a name that no other program has.
+    """The worklist in the database, as used by one program; `holder` is its process identity.
 
-    `keys` are the digests of all keys that it walks with. `epoch` is that of the lease it sweeps under, None
-    where it needs none.
+    `keys` are the digests of all its keys. `epoch` returns the epoch of its lease, None without a lease.
     """
 
     def __init__(
@@ -264,15 +281,15 @@ class SharedWorklist:
 
     @asynccontextmanager
     async def work(
-        self, slot: datetime, targets: Sequence[Target], stay: Sequence[Status]
+        self, slot: datetime, targets: Sequence[Target], keep: Sequence[Status]
     ) -> AsyncIterator[WorkQueue]:
         numbers = [self._registry.targets[target] for target in targets]
-        async with self._database.connection("ending what is frozen") as connection:
+        async with self._database.connection("ending frozen connections") as connection:
             await connection.execute(_EVICT, slot)
         async with self._database.transaction("sharing out a sweep") as connection:
-            await connection.execute(_FORGET, slot - timedelta(days=1))
+            await connection.execute(_DELETE_LEFTOVERS, slot - timedelta(days=1))
             await connection.execute(_OFFER, slot, numbers, self._epoch(), self._keys, self._holder)
-            await connection.execute(_STRIKE, slot, list(stay))
+            await connection.execute(_REMOVE_STORED, slot, list(keep))
         async with self.join(slot, targets, self._epoch()) as work:
             yield work
 
@@ -280,9 +297,9 @@ class SharedWorklist:
     async def join(
         self, slot: datetime, targets: Sequence[Target], epoch: int | None
     ) -> AsyncIterator[WorkQueue]:
-        """Work that stands on the list already. What we still hold of it at the end is given back.
+        """Joins the work of an offered sweep; releases our remaining claims at the end.
 
-        `epoch` is that of the lease that the sweep needs; what stands there under another one is left.
+        `epoch` is the epoch of the sweep's lease; walks offered under another epoch are left alone.
         """
         numbers = {self._registry.targets[target]: target for target in targets}
         shared = _SharedQueue(self._database, self._holder, slot, numbers, epoch=epoch, ttl=self._ttl)
@@ -295,7 +312,7 @@ class SharedWorklist:
             await shared.release_all()
 
     async def find_open_sweep(self) -> OpenSweep | None:
-        """The oldest sweep of the lease's holder that we could help with: with a key that it has not itself."""
+        """Returns the oldest sweep of the leader our keys can help with, None without one."""
         async with self._database.connection("looking for walks to help with") as connection:
             row = await connection.fetchrow(_FIND_OPEN_SWEEP, self._keys)
         if row is None:
@@ -310,7 +327,7 @@ class SharedWorklist:
 
 
 class _SharedQueue:
-    """Work on the list; `targets` by their number."""
+    """The work on the list; `targets` maps ids to targets."""
 
     def __init__(
         self,
@@ -330,7 +347,7 @@ class _SharedQueue:
         self._ttl = ttl
         self._ready: defaultdict[str, deque[ClaimedTarget]] = defaultdict(deque)
         self._numbers: list[int] = []
-        """Of all takings so far; those that have ended are in the database no more."""
+        """Numbers of all claims so far; ended claims are gone from the database."""
         self._one_at_a_time = asyncio.Lock()
 
     async def take(self, key: str) -> ClaimedTarget | None:
@@ -342,7 +359,7 @@ class _SharedQueue:
 
     async def defer(self, taken: ClaimedTarget) -> None:
         if taken.claim is not None:
-            async with self._database.connection("putting a walk off") as connection:
+            async with self._database.connection("deferring a walk") as connection:
                 await connection.execute(_DEFER, self._slot, taken.claim.target, taken.claim.claim_id)
 
     async def release(self, taken: ClaimedTarget) -> None:
@@ -351,21 +368,21 @@ class _SharedQueue:
 
     async def cancel_unclaimed(self) -> None:
         await self._release_unbegun()
-        async with self._database.connection("withdrawing walks") as connection:
+        async with self._database.connection("cancelling walks") as connection:
             await connection.execute(_CANCEL_UNCLAIMED, self._slot, list(self._targets))
 
     async def count_open(self) -> QueueCounts:
-        await self._release_unbegun()  # of a key that was denied: nobody else would look at its portion
-        async with self._database.connection("looking at what others walk") as connection:
+        await self._release_unbegun()  # of a denied key: other workers would not look at its batch
+        async with self._database.connection("counting open walks") as connection:
             holders = [row["holder"] for row in await connection.fetch(_HOLDERS, self._slot, self._holder)]
             if gone := [holder for holder in holders if is_dead(holder)]:
-                await connection.execute(_BURY, self._slot, gone)
+                await connection.execute(_EXPIRE_DEAD, self._slot, gone)
             await connection.execute(_EVICT, self._slot)
             row = await connection.fetchrow(_COUNT_OPEN, self._slot, list(self._targets), self._holder)
         return QueueCounts(*row)
 
     async def heartbeat(self) -> None:
-        """Renew what is ours, for ever. A database that is away is the walks' own to find out."""
+        """Renews our claims for ever. Ignores StoreError: the walks notice an absent database themselves."""
         while True:
             await asyncio.sleep(RENEWED_EVERY)
             with suppress(StoreError):
@@ -373,16 +390,16 @@ class _SharedQueue:
                     await connection.execute(_RENEW, self._slot, self._numbers, self._ttl)
 
     async def release_all(self) -> None:
-        """Let others have at once what we hold. Bounded, and best effort: it runs out by itself."""
+        """Releases our remaining claims. Takes a second at most; a failure is harmless, since claims expire."""
         with suppress(StoreError):
             await self._release(self._numbers, timeout=_GOODBYE)
 
     async def _claim_batch(self, key: str) -> list[ClaimedTarget]:
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
-        async with self._database.connection("taking walks") as connection:
+        async with self._database.connection("claiming walks") as connection:
             targets = list(self._targets)
             rows = await connection.fetch(
-                _TAKE, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
+                _CLAIM_BATCH, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
             )
         self._numbers += [row["number"] for row in rows]
         return [
@@ -397,5 +414,5 @@ class _SharedQueue:
 
     async def _release(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
         if numbers:
-            async with self._database.connection("giving walks back", timeout=timeout) as connection:
+            async with self._database.connection("releasing walks", timeout=timeout) as connection:
                 await connection.execute(_RELEASE, self._slot, numbers)

@@ -1,1 +1,1 @@
-"""A sweep: reads each target, certifies it, stores it."""
+"""A sweep: reads each target, certifies it and stores it."""

@@ -1,11 +1,11 @@
-"""The certificate: is this walk whole? A pure function of what was read and of what earlier walks tell.
+"""The certificate: decides if a walk is complete. A pure function of the walk read and of earlier walks.
 
-A walk is complete only if nothing speaks against it; what does is named in the remarks. Its rows are stored
-all the same (status suspect), and views of certified data leave them out. Two things are judged less strictly:
+A walk is complete only if nothing speaks against it; the remarks name every objection. A suspect walk is
+stored with its rows, and views of certified data leave it out. Two cases are judged less strictly:
 
-- A walk of which few rows do not decode is complete with the remark `undecoded`, see `is_few`.
-- A walk against which only its difference from earlier walks speaks is judged a second time, by the walks between
-  the last complete one and it: `bear_out` holds that rule.
+- A walk with few undecoded rows is complete with the remark `undecoded`, see `is_few`.
+- A walk is judged a second time if only its difference from earlier walks speaks against it. The walks between the
+  last complete one and this one decide then, see `bear_out`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,31 +31,31 @@ from collector.model import (
 )
 
 PAGE_ROWS = 100
-"""Rows of a full page of ka20002, in stock-code order (several public clients measured it)."""
+"""Rows of a full page of ka20002, sorted by stock code (measured by several public clients)."""
 
 MOST_BAD = 10
-"""Undecoded rows of a complete walk: an odd cell or two are the listings' own; more is a change of the format."""
+"""Undecoded rows allowed in a complete walk: an odd cell or two is normal, more is a changed format."""
 WALKS_THAT_AGREE = 3
-"""Walks of one day that bear out another number of rows. A glitch was never seen to repeat over three sweeps."""
+"""Walks of one day needed to bear out another row count. No glitch was seen to repeat over three sweeps."""
 WALKS_AT_A_BORDER = 4
-"""The same for a list that shrank and ends with a full page, as a list that broke off between two pages does."""
+"""The same for a shrunk list ending with a full page: a list broken off between two pages looks like this."""
 DAYS_THAT_AGREE = 2
-"""Days that bear out another number of rows where a day has fewer walks: a fault does not break alike for days."""
+"""Days needed to bear out another row count with fewer walks a day: no fault breaks a list equally for days."""
 DAYS_OF_A_CUT = 3
-"""The same for a list that lacks whole pages of the earlier list, or is another list: walks of one day never do."""
+"""The same for a list without whole pages of the earlier one, or another list; one day never suffices."""
 
 _NOTES = frozenset(
     {Remark.LATE, Remark.AFTER_HOURS, Remark.SUSPENDED, Remark.YOUNGER, Remark.BORNE_OUT, Remark.ACCEPTED}
 )
 _DOUBTS = frozenset({Remark.ROW_COUNT, Remark.MEMBERSHIP, Remark.EMPTY_PAGE})
-"""What later walks can bear out: the list differs from the earlier one, or ends with an empty page."""
+"""Objections later walks can lift: a list different from the earlier one, or an empty last page."""
 
 
 def certify(reading: WalkResult, known: Baseline, *, sector: Sector | None, boards: Boards) -> Certificate:
-    """Judge a walk that was read to some end.
+    """Judges a walk read to some end.
 
-    `known` is what the ledger tells of the target, `sector` its line in the sector table (None: not in it),
-    `boards` where symbols were seen before. Remarks come in the order of the checks, each once.
+    `known` is the baseline from the ledger, `sector` the sector's line in the sector table (None: not
+    listed), `boards` the known board of each symbol. Remarks come in the order of the checks, each once.
     """
     remarks = tuple(dict.fromkeys(_remarks(reading, known, sector, boards)))
     return _certificate(remarks, reading)
@@ -68,28 +68,28 @@ def _certificate(remarks: tuple[Remark, ...], reading: WalkResult) -> Certificat
 
 
 def is_note(remark: str, *, is_few_bad: bool) -> bool:
-    """Whether a complete walk may carry the remark; `is_few_bad`: few of its rows do not decode."""
+    """Returns True if a complete walk may carry the remark; `is_few_bad`: only few of its rows are undecoded."""
     return remark in _NOTES or (remark == Remark.UNDECODED and is_few_bad)
 
 
 def is_few(bad: int, rows: int) -> bool:
-    """Whether so few of a walk's rows do not decode that the others are certified without them.
+    """Returns True if the undecoded rows are few enough to certify the others without them.
 
-    One in a hundred and ten at most; of a short list one row, as long as nine others decode.
+    The limit is 1 % of the rows and 10 rows; a short list may have one, if nine other rows decode.
     """
     return bad <= MOST_BAD and (bad * 100 <= rows or (bad == 1 and rows >= 10))
 
 
 class Verdict(NamedTuple):
-    """What a second judgement by earlier walks came to."""
+    """The result of a second judgement."""
 
     certificate: Certificate
     borne_out: Sequence[datetime] = ()
-    """Slots of suspect walks that are complete now, oldest first."""
+    """Slots of suspect walks now complete, oldest first."""
 
 
 def is_doubtful(reading: WalkResult, certificate: Certificate) -> bool:
-    """Whether only its difference from earlier walks, or an empty last page, speaks against a walk."""
+    """Returns True if only a difference from earlier walks, or an empty last page, speaks against the walk."""
     few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
     against = {remark for remark in certificate.remarks if not is_note(remark, is_few_bad=few)}
     return (
@@ -101,27 +101,26 @@ def is_doubtful(reading: WalkResult, certificate: Certificate) -> bool:
 
 
 def bear_out(reading: WalkResult, certificate: Certificate, history: History) -> Verdict:
-    """Judge a doubtful walk by the earlier ones: several that list the same are believed, and so is it.
+    """Judges a doubtful walk by earlier walks: if enough of them list the same, all of them are believed.
 
-    The one rule for a list that changes for good. Walks count, newest first, until one lists something else;
-    walks with another fault are passed over. Lists agree if no more than 2 % of their members (at least three)
-    differ; of the walks of one day two must list exactly the same, since a list that moves under a walk loses
-    a different row each time. So many walks are needed, the judged one included:
+    This is the only rule for a lasting change of a list. Walks count, newest first, up to a walk with another
+    list; walks with another fault are skipped. Lists agree if at most 2 % of their members (at least three)
+    differ. Of the walks of one day two must list exactly the same, since a list moving under a walk loses a
+    different row each time. Walks needed, the judged one included:
 
-    - other members in about the same number, or an empty last page after full ones: 2 that list exactly the same;
-    - another number of rows: 3 of one day, or walks of 2 days;
+    - other members in about the same number, or an empty last page after full ones: 2 with exactly the same list;
+    - another row count: 3 of one day, or walks of 2 days;
     - fewer rows, and the last page is full: 4 of one day, or walks of 2 days;
-    - fewer rows, and most of what is gone are whole pages of the earlier list or stood at the borders of the pages;
-      or a list that shares less than half of its members with the earlier one; or fewer than half of the rows that
-      the sector table expects, if the last page is full: walks of 3 days. That is what a list that broke off, pages
-      that do not join, or another sector's list look like, and a server may repeat it all day. `collector accept`
-      is the short way.
+    - walks of 3 days for fewer rows if most lost members are whole pages of the earlier list or stood at page borders;
+      for a list sharing less than half of its members with the earlier one; and for less than half of the rows expected
+      by the sector table, if the last page is full. A list broken off, pages not joining, or the list of another sector
+      look like this, and a server may repeat it all day. `collector accept` is the short way.
 
-    No number of walks bears out a list on NXT with members that KRX does not list on that day, nor one of
-    CONSOLIDATED with other members than KRX; nor an empty list.
+    No number of walks bears out an empty list, a list on NXT with members not listed on KRX on the same day,
+    or a list of CONSOLIDATED with other members than KRX.
 
-    Suspect walks among those that agree become complete as well: of the same day if they list exactly the
-    same, of other days if they agree.
+    Suspect walks in agreement become complete as well: walks of the same day if they list exactly the same,
+    walks of other days if they agree.
     """
     symbols = _members(reading)
     members = frozenset(symbols)
@@ -166,7 +165,7 @@ def _is_borne_out(
 
 
 def _agreeing(symbols: frozenset[str], walks: Iterable[EarlierWalk]) -> Iterator[EarlierWalk]:
-    """The earlier walks that list about the same, newest first, up to one that does not."""
+    """Yields earlier walks with about the same list, newest first, up to one with another list."""
     for walk in filter(_is_sound, walks):
         if _difference(symbols, walk.symbols) > _tolerance(len(symbols)):
             return
@@ -175,19 +174,19 @@ def _agreeing(symbols: frozenset[str], walks: Iterable[EarlierWalk]) -> Iterator
 
 @lru_cache(maxsize=64)  # walks of a day share their lists
 def _difference(members: frozenset[str], listed: tuple[str, ...]) -> int:
-    """How many symbols are in one of two lists only."""
+    """Counts the symbols present in only one of two lists."""
     return len(members ^ set(listed))
 
 
 def _is_sound(walk: EarlierWalk) -> bool:
-    """Whether nothing but doubts speaks against an earlier walk."""
+    """Returns True if nothing but doubts speaks against an earlier walk."""
     few = is_few(walk.bad, len(walk.symbols))
     against = {remark for remark in walk.remarks if not is_note(remark, is_few_bad=few)}
     return walk.status is Status.COMPLETE or (bool(walk.symbols) and against <= _DOUBTS and not walk.has_gap)
 
 
 def _looks_cut(pages: Sequence[Page], symbols: Sequence[str], earlier: Sequence[str] | None) -> bool:
-    """Whether a list lacks what stood around its page borders, or pages, or is hardly the same list at all."""
+    """Returns True if a list lacks members around its page borders or whole pages, or is a different list."""
     is_at_border = _ends_with_full_page(pages)
     if earlier is None:
         return is_at_border
@@ -203,7 +202,7 @@ def _looks_cut(pages: Sequence[Page], symbols: Sequence[str], earlier: Sequence[
 
 
 def _count_lost_at_borders(pages: Sequence[Page], earlier: Sequence[str], *, is_at_border: bool) -> int:
-    """How many lost members stood between the last row of a page and the first row of the next one."""
+    """Counts lost members with an earlier position between the last row of a page and the first row of the next."""
     page_of = {symbol: index for index, page in enumerate(pages) for symbol in page.rows.symbol}
     count = run = 0
     before: int | None = None
@@ -218,7 +217,7 @@ def _count_lost_at_borders(pages: Sequence[Page], earlier: Sequence[str], *, is_
 
 
 def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] | None) -> bool:
-    """Whether the list of KRX on the same day says otherwise: NXT's is a part of it, CONSOLIDATED's the same."""
+    """Returns True if KRX's list of the same day contradicts: NXT lists a part of it, CONSOLIDATED the same."""
     if krx is None or target.exchange is Exchange.KRX:
         return False
     there, here = set(symbols), set(krx)
@@ -227,7 +226,7 @@ def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] 
 
 
 def _members(reading: WalkResult) -> Sequence[str]:
-    """Symbols in the order served, those of undecoded rows at the end as far as they can be read."""
+    """Returns the symbols in the order served; readable symbols of undecoded rows come last."""
     return (*check_listings(reading).symbols, *_bad_symbols(reading))
 
 
@@ -240,13 +239,13 @@ def _day(slot: datetime) -> date:
 
 
 def _has_empty_last_page(pages: Sequence[Page]) -> bool:
-    """Whether the list ends with an empty page after full ones, and says that it ends there."""
+    """Returns True if the list ends with an empty page after full ones, and says so."""
     *before, last = pages
     return bool(before) and not last.size and min(page.size for page in before) >= PAGE_ROWS
 
 
 def _ends_with_full_page(pages: Sequence[Page]) -> bool:
-    """Whether the last page that holds rows is as full as pages are."""
+    """Returns True if the last page with rows is a full page."""
     sizes = [page.size for page in pages if page.size]
     return bool(sizes) and sizes[-1] >= max(PAGE_ROWS, sizes[0])
 
@@ -280,7 +279,7 @@ def _repeats_a_bad_row(reading: WalkResult) -> bool:
 
 
 def _end(reading: WalkResult) -> Iterator[Remark]:
-    """The last page says that it is the last."""
+    """Checks for a last page marked as the last."""
     last = reading.pages[-1]
     if reading.stopped is not None:
         yield reading.stopped
@@ -289,9 +288,9 @@ def _end(reading: WalkResult) -> Iterator[Remark]:
 
 
 def _shape(pages: Sequence[Page], *, out_of_order: bool) -> Iterator[Remark]:
-    """Pages before the last are full; the last of several holds something.
+    """Checks the pages: all before the last are full, and the last of several is not empty.
 
-    Each has as many rows as its own header says, and begins after the one before it.
+    Each page must have the row count of its own header, and begin after the page before it.
     """
     *before, last = pages
     if any(page.announced not in (None, page.size) for page in pages):
@@ -305,10 +304,10 @@ def _shape(pages: Sequence[Page], *, out_of_order: bool) -> Iterator[Remark]:
 
 
 def _foreign(symbols: Sequence[str], home: Market | None, boards: Boards) -> bool:
-    """Whether too many symbols are known from the other board.
+    """Returns True if too many symbols are known from the other board.
 
-    A listing moves from KOSDAQ to KOSPI now and then, so a few strangers are no proof: more than one in
-    twenty and at least three, or all that are known.
+    A listing moves from KOSDAQ to KOSPI now and then, so a few strangers prove nothing. The limit is more
+    than one in twenty and at least three, or all known symbols.
     """
     if home is None:
         return False
@@ -327,24 +326,25 @@ def _near(rows: int, known: int) -> bool:
 
 
 def _tolerance(rows: int) -> int:
-    """By how many rows a list may differ from one day to the next."""
+    """Returns the allowed difference between the row counts of two days."""
     return max(3, rows // 50)
 
 
 def _far_below(rows: int, target: Target, sector: Sector | None) -> bool:
-    """Whether a first walk has fewer than half the rows that the sector table expects on KRX.
+    """Returns True if a first walk has less than half of the rows expected on KRX by the sector table.
 
-    The table may be years old, so this is coarse: it catches a list that broke off after its first pages.
+    The table may be years old, so this check is coarse: it finds a list broken off after its first pages.
     """
     expected = sector.members if sector and target.exchange is Exchange.KRX else None
     return expected is not None and rows * 2 < expected
 
 
 def _against_known(reading: WalkResult, rows: int, known: Baseline) -> Iterator[Remark]:
-    """Rows near the last complete walk's; within one day also the same symbols.
+    """Compares a walk with the last complete one: row counts must be close, and within one day the symbols
+    equal.
 
-    Members change overnight. A change within the day is what a list that shifts between two pages looks
-    like. Where a symbol cannot be read, the number of rows stands for the members.
+    Members change overnight. A change within the day looks like a list shifting between two pages. If a
+    symbol is unreadable, the row count stands for the members.
     """
     assert known.rows is not None
     if not _near(rows, known.rows):

@@ -1,4 +1,4 @@
-"""What a sweep will cost, before it is made: rows, requests, seconds at the quota, and whether it fits."""
+"""Estimates a sweep before it runs: rows, requests, seconds at the rate limit, and overruns."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,28 +11,28 @@ from collector.model import Baseline, Exchange, Sector, Target
 from collector.sweep.certify import PAGE_ROWS
 
 BYTES_A_ROW = 95
-"""What a row takes on the disk, its share of indexes and ledger included (measured with 30 million rows)."""
+"""Bytes of a row on disk, its share of indexes and ledger included (measured with 30 million rows)."""
 _UNCOUNTED = 60
-"""Rows to expect of a sector that nobody counted: about what an industry of either board holds."""
+"""Rows expected of a sector without a count: about the size of an industry sector of either board."""
 _ON_NXT = 0.14
-"""The part of all listings that trades on NXT (about 606 of 4,298; public clients counted)."""
+"""Share of all listings traded on NXT (about 606 of 4,298, counted by public clients)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Targets, and the rows and requests to expect of them."""
+    """The targets of a sweep, with the expected rows and requests."""
 
     targets: int
     rows: int
     requests: int
 
     def seconds(self, per_second: int) -> float:
-        """How long the requests take at a quota; 0 where there is none."""
+        """Returns the seconds needed for the requests at a rate; 0 without a limit."""
         return self.requests / per_second if per_second else 0.0
 
 
 def expected_rows(target: Target, sector: Sector | None, known: Baseline | None) -> int:
-    """Rows of one walk: what the last complete one had, else what the sector table says, else a guess."""
+    """Returns the expected rows of one walk: from the last complete walk, else the sector table, else a guess."""
     if known is not None and known.rows is not None:
         return known.rows
     if sector is None:
@@ -44,34 +44,34 @@ def expected_rows(target: Target, sector: Sector | None, known: Baseline | None)
 
 
 def pages(rows: int) -> int:
-    """Requests that a walk of so many rows takes; an empty one takes one as well."""
+    """Returns the requests needed for a number of rows; an empty list takes one too."""
     return max(1, ceil(rows / PAGE_ROWS))
 
 
 def estimate(
     targets: Iterable[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
 ) -> Estimate:
-    """What one sweep over the targets comes to."""
+    """Estimates one sweep over the targets."""
     rows = [expected_rows(target, sectors.get(target.sector), known.get(target)) for target in targets]
     return Estimate(len(rows), sum(rows), sum(map(pages, rows)))
 
 
 class Due(NamedTuple):
-    """A sweep that a schedule asks for."""
+    """A sweep demanded by a schedule."""
 
     at: datetime
     schedule: str
 
 
 class Completion(NamedTuple):
-    """When that sweep will have ended."""
+    """The estimated end of a due sweep."""
 
     due: Due
     at: datetime
 
 
 class Overrun(NamedTuple):
-    """A sweep that will not have ended when the next one of its schedule falls due."""
+    """A sweep still running at the next slot of its schedule."""
 
     due: Due
     ends: datetime
@@ -82,15 +82,15 @@ class Overrun(NamedTuple):
 class _Running:
     due: Due
     left: float
-    """Requests still to be sent."""
+    """Requests still to send."""
 
 
 def list_completions(
     due: Sequence[Due], requests: Mapping[str, int], per_second: int
 ) -> Iterator[Completion]:
-    """When sweeps will end that share a quota evenly while they run at the same time, the first one first.
+    """Yields the ends of sweeps in time order; sweeps running at the same time share the rate evenly.
 
-    `due` is in time order; `requests` is by schedule; a quota of 0 is none at all.
+    `due` is in time order, `requests` is by schedule, a rate of 0 means no limit.
     """
     coming = deque(due)
     running: list[_Running] = []
@@ -113,7 +113,7 @@ def list_completions(
 
 
 def find_overrun(due: Sequence[Due], requests: Mapping[str, int], per_second: int) -> Overrun | None:
-    """The first sweep that will not have ended at the next slot of its schedule, None if all will have."""
+    """Returns the first sweep still running at the next slot of its schedule, None if all end in time."""
     following: dict[Due, datetime] = {}
     last: dict[str, Due] = {}
     for slot in due:
@@ -128,5 +128,5 @@ def find_overrun(due: Sequence[Due], requests: Mapping[str, int], per_second: in
 
 
 def megabytes(rows: int, sweeps: int) -> float:
-    """What so many sweeps of so many rows take on the disk, in millions of bytes."""
+    """Returns the disk space of sweeps in millions of bytes; `rows` are those of one sweep."""
     return rows * sweeps * BYTES_A_ROW / 1e6

@@ -1,4 +1,4 @@
-"""How far a sweep has come, for whoever draws it."""
+"""Progress counters of a sweep, for display."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from collector.model import Outcome
 
 @dataclass
 class SweepProgress:
-    """How far a sweep has come: written here, read by whoever draws it. `units` is what its targets are called."""
+    """Progress counters of a sweep. The sweep writes them, and a display reads them; `units` names its targets."""
 
     units: str = "targets"
     targets: int = 0
@@ -18,12 +18,12 @@ class SweepProgress:
     requests: int = 0
     expected_pages: int = 0
     unknown_fields: int = 0
-    """Fields that no document knows: they are not stored, and the API has changed."""
+    """Fields unknown to the documentation. They are not stored; the API has changed."""
     noncanonical_numbers: int = 0
-    """Numbers that are not written plainly: they are read, and the API may be about to write something else."""
+    """Numbers in an unusual notation. They are read; the API may be about to change its notation."""
     outcomes: list[Outcome] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:
-        """Since the sweep began."""
+        """Returns the seconds since the sweep began."""
         return time.monotonic() - self._began

@@ -1,4 +1,4 @@
-"""The reading of one target, from its first page to its last: whole, or the error that kept it from being."""
+"""Reads one target from its first page to its last, or fails with the error of a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,23 @@ from collector.log import logger
 from collector.model import Baseline, Exchange, Page, Remark, WalkResult
 from collector.sweep.progress import SweepProgress
 
+# Limits of one walk against an endless list (docs/decisions/0003).
 PAGE_CAP = 200
 ROW_CAP = 20_000
 EMPTY_PAGES = 2
-"""Empty pages with a next key that are followed before the walk is broken off."""
+"""Empty pages with a next key to follow before the walk stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateWindow:
-    """Until when a late sweep sees what it is to see (None: it is not late), and what to remark of its walks."""
+    """The end of a late sweep's window (None: the sweep is not late), and the remarks for its walks."""
 
     until: datetime | None
     remarks: tuple[Remark, ...]
 
 
 class TargetReader:
-    """The reading of one target, page by page; started over once if the next-key is not good any more."""
+    """Reads one target, page by page; starts over once if the next-key has become invalid."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class TargetReader:
         return self._counter.sent
 
     async def read(self) -> None:
-        """Read from the first page to the last; ApiError where a page is not to be had."""
+        """Reads all pages; ApiError if a page cannot be had."""
         self.began = self.tally.seconds()
         for _ in range(WALK_ATTEMPTS - 1):
             try:
@@ -68,21 +69,21 @@ class TargetReader:
         self.reading = await self._pages()
 
     def ended_too_late(self) -> bool:
-        """Whether its last page may already show another session than it is to show."""
+        """Returns True if the last page may already show the next session."""
         until = self.late.until
         return self.reading is not None and until is not None and self.reading.page_times[-1] >= until
 
     def needs_deferred_judgement(self, known: Baseline) -> bool:
-        """Whether it says that a sector has no member on NXT.
+        """Returns True for a walk without members on NXT, unless the baseline is empty too.
 
-        That is so for many small ones, and it is also what a glitch looks like: it is judged when the
-        sweep's other walks have shown who is listed on KRX, and who trades on NXT at all.
+        Many small sectors have none, but a glitch looks the same. So it is judged after the other walks of
+        the sweep: they show the members on KRX, and the listings traded on NXT.
         """
         empty = self.reading is not None and not self.reading.row_count
         return empty and self.target.exchange is Exchange.NXT and known.rows != 0
 
     async def _pages(self) -> WalkResult:
-        """All pages, over one connection; a walk that is started over takes another one."""
+        """Reads all pages over one connection; a new attempt takes another connection (docs/decisions/0011)."""
         with self._counter:
             return await self._read_pages()
 
@@ -107,9 +108,10 @@ class TargetReader:
         return WalkResult(self.target, self.slot, pages, requested_at, times, self.attempts, stopped)
 
     async def _ask_again(self, key: str | None) -> tuple[Page, datetime]:
-        """The page whose answer leads back to a page before it, as does an earlier answer that comes once more.
+        """Requests a page again over a new connection, after its next-key led back to an earlier page.
 
-        Over a new connection nothing of an earlier request can come.
+        A repeated answer to an earlier request leads back like this, and it cannot arrive over a new
+        connection.
         """
         self._counter.distrust()
         return await self._page(key)
@@ -129,7 +131,7 @@ class TargetReader:
 
 
 def _stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
-    """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
+    """Returns the reason not to follow the newest page, None if it may be followed or is the last."""
     key = pages[-1].next_key
     if key is None:
         return None

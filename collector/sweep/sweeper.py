@@ -1,8 +1,8 @@
-"""The one path: a slot and targets in, committed walks out. `once`, `daemon` and `backfill` all end here.
+"""Sweeps: takes a slot and targets, stores walks. `once`, `daemon` and `backfill` all use this one path.
 
-A few targets at a time are walked with each key: bounding requests instead lets all targets finish together at
-the end, and a kill at half time would keep none of them. Which target is next stands on a list that other
-programs may take from as well; see `claims`.
+A few targets at a time are walked with each key. A limit on requests instead would let all targets finish
+together at the end, and a kill at half time would keep none of them (docs/decisions/0003). The next target
+comes from a worklist shared with other programs, see `collector.db.worklist`.
 """
 
 import asyncio
@@ -23,15 +23,16 @@ from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
 
 _POLL_SECONDS = 0.2
-"""Seconds between two looks at what others still walk, when nothing is left to take."""
+"""Seconds between two looks at the walks of other programs, when nothing is left to claim."""
 
 
 @dataclass(frozen=True)
 class Collector:
-    """What a sweep needs: the API, the store, the sector table, and how many targets each key walks at once.
+    """Everything a sweep needs: API, store, sector table, and the number of targets walked at once with each
+    key.
 
-    `others` are the API with further keys: sweeps are spread over all of them. `worklist` is where other
-    programs find what is left to walk.
+    `others` are API clients with further keys; sweeps spread over all of them. `worklist` shares the walks
+    with other programs.
     """
 
     kiwoom: KiwoomClient
@@ -41,7 +42,7 @@ class Collector:
     others: Sequence[KiwoomClient] = ()
     worklist: Worklist = field(default_factory=LocalWorklist)
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
-    """The sweeps that run, by slot and universe, for whoever shows them."""
+    """Running sweeps by slot and universe, for display."""
 
     async def sweep(
         self,
@@ -54,16 +55,16 @@ class Collector:
         shown_until: datetime | None = None,
         remarks: Sequence[Remark] = (),
     ) -> Sweep:
-        """Walk the targets that the ledger does not have at this slot; its walks that are there stay.
+        """Walks the targets without a walk in the ledger at this slot; stored walks stay.
 
-        Denied and StoreError end the sweep: what was stored until then stays, the rest is not tried. Any
-        other failure is its target's own and stands in the outcomes, which are in the order of the targets.
-        `may_begin` is asked before each walk; a target that it keeps from one comes out as missed, and the
-        ledger says nothing of it: that is left to whoever kept it.
+        Denied and StoreError end the sweep; walks stored before stay, the rest is not tried. Any other
+        failure concerns one target and is in the outcomes, in the order of the targets. `may_begin` is asked
+        before each walk; a target refused by it is returned as missed but not written to the ledger; the
+        caller does this.
 
-        `shown_until` makes it a late sweep of a slot that has passed while what it stands for is still on
-        show: a walk that ends after that moment fails, since it may have seen another session, and suspect
-        ones of the ledger are walked again. `remarks` are put beside those of the certificates.
+        `shown_until` makes the sweep late: the slot has passed, and its state is still shown. A walk ending
+        after this moment fails, since it may have seen the next session, and suspect walks of the ledger are
+        walked again. `remarks` are added to the remarks of the certificates.
         """
         self.underway[slot, universe] = tally = tally or SweepProgress()
         try:
@@ -126,7 +127,7 @@ class Collector:
         return sweep
 
     async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
-        """Walk what is free of a sweep that another program has begun; how much of it that was."""
+        """Walks free targets of another program's sweep; returns the progress."""
         self._reset_retry_budgets()
         tally = SweepProgress(targets=len(targets))
         known = await self.store.baselines(slot, targets)
@@ -136,7 +137,7 @@ class Collector:
 
     @property
     def keys(self) -> Sequence[KiwoomClient]:
-        """The API with each key."""
+        """The API clients, one for each key."""
         return (self.kiwoom, *self.others)
 
     def _reset_retry_budgets(self) -> None:
@@ -150,7 +151,7 @@ class Collector:
         stored: Mapping[Target, Outcome],
         tally: SweepProgress,
     ) -> list[Outcome]:
-        """How each target ended; what others walked stands in the ledger, and what nobody did is missed."""
+        """Returns the outcome of each target: our own, else the ledger's, else missed."""
         ended = {**stored, **{outcome.target: outcome for outcome in tally.outcomes}}
         if not ended.keys() >= set(targets):
             ended = await self.store.ledger(slot) | ended
@@ -158,7 +159,7 @@ class Collector:
 
 
 class _SweepRun:
-    """One pass over what is left of a sweep, until nothing of it is left to anybody."""
+    """One run over the worklist of a sweep, until nothing is left to any program."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class _SweepRun:
         self._keys = list(collector.keys)
 
     async def run(self, work: WorkQueue, *, helping: bool = False) -> None:
-        """`helping`: what others walk is not waited for."""
+        """Runs until the worklist is done; with `helping`, does not wait for walks of other programs."""
         while True:
             await self._run_workers(work)
             if not self._may_begin():
@@ -204,7 +205,7 @@ class _SweepRun:
                     group.create_task(self._worker(work, kiwoom))
 
     async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
-        """Walk one target after the other, with one key, as long as there are any."""
+        """Walks one target after another with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
             walk = TargetReader(kiwoom, self._slot, taken, self._tally, self._late)
             try:
@@ -223,7 +224,7 @@ class _SweepRun:
                 await self._finish(walk, self._known[walk.target])
 
     def _drop_client(self, kiwoom: KiwoomClient, error: Denied) -> None:
-        """The error itself if there is no other key."""
+        """Drops a denied key; raises the error if it is the last key."""
         if self._keys == [kiwoom]:
             raise error
         if kiwoom in self._keys:
@@ -231,7 +232,7 @@ class _SweepRun:
             logger.error("key.denied", key=kiwoom.name, reason=str(error), hint=error.hint)
 
     def _goes_on_without_token(self, kiwoom: KiwoomClient, walk: TargetReader) -> bool:
-        """Whether a walk failed for want of a token, and keys are left that may have one."""
+        """Drops a key without a token, if other keys are left; returns True if the walk must be released."""
         if not (isinstance(walk.error, Unavailable) and kiwoom.lacks_token):
             return False
         if self._keys == [kiwoom]:
@@ -253,12 +254,12 @@ class _SweepRun:
         except ApiError as error:
             walk.error = error
         if walk.ended_too_late():
-            walk.error = Rejected("the next session had begun before the last page came")
+            walk.error = Rejected("the next session began before the last page arrived")
         walk.ended = walk.tally.seconds()
         return walk.error is None
 
     async def _finish(self, walk: TargetReader, known: Baseline) -> None:
-        """Judge a walk that has ended, however, and write it down."""
+        """Judges a finished walk and stores its result or failure."""
         try:
             if walk.error is not None:
                 outcome = await self._save_failure(walk, walk.error)
@@ -312,7 +313,7 @@ class _SweepRun:
         )
 
     async def _stored_outcome(self, slot: datetime, target: Target) -> Outcome:
-        """What the ledger has: another program that sweeps the same slot stored a walk as good or better."""
+        """Returns the ledger's outcome, after another program stored a walk as good or better."""
         return (await self._store.ledger(slot))[target]
 
 
@@ -327,7 +328,7 @@ def _log_walk(outcome: Outcome) -> None:
     if outcome.remarks:
         facts["remarks"] = ",".join(outcome.remarks)
     if outcome.error.startswith(Unavailable.__name__):
-        # The line of this walk; whether the API is away is said once, by whoever sees more than one walk.
+        # Only the line of this walk. The outage of the API is reported once, by the caller seeing all walks.
         logger.info("walk.failed", **facts, error=outcome.error)
     elif outcome.error:
         logger.warning("walk.failed", **facts, error=outcome.error)
@@ -338,7 +339,7 @@ def _log_walk(outcome: Outcome) -> None:
 
 
 def _as_judged(outcome: Outcome, copies: Collection[Target]) -> Outcome:
-    """The outcome after the comparison with KRX."""
+    """Applies the comparison with KRX to an outcome."""
     if outcome.target not in copies or outcome.status is not Status.COMPLETE:
         return outcome
     logger.warning("walk.suspected", target=str(outcome.target), remarks=str(Remark.SAME_AS_KRX))

@@ -167,7 +167,7 @@ async def test_a_file_that_is_there_with_other_rows_is_not_written_over(
     other.parent.mkdir()
     other.write_bytes(theirs)
     with pytest.raises(
-        ArchiveError, match=r"date=2026-11-18/KRX.parquet is there already and holds other rows"
+        ArchiveError, match=r"date=2026-11-18/KRX.parquet exists already and holds other rows"
     ):
         await archived(database, tmp_path, date(2026, 11, 18))
     assert other.read_bytes() == theirs
@@ -299,7 +299,7 @@ async def test_rows_of_which_the_ledger_tells_nothing_keep_their_day(database: D
         " position FROM strange",
     )
     before = await rows_of(database)
-    with pytest.raises(ArchiveError, match=r"2026-11-19 is not as its ledger says: it holds"):
+    with pytest.raises(ArchiveError, match=r"2026-11-19 differs from its ledger: it holds"):
         await archived(database, tmp_path)
     assert await rows_of(database) == before
 

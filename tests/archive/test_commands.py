@@ -148,7 +148,7 @@ async def test_without_pyarrow_one_line_says_what_to_install(
     found = await run_cold("-c", WITHOUT_PYARROW, *asked, env=environment(None, database), cwd=tmp_path)
     assert found.code == 2
     assert complaints(found).splitlines() == [
-        "collector: Parquet files need the package pyarrow, which is not installed",
+        "collector: Parquet files need the package pyarrow; it is not installed",
         "  pip install pyarrow",
     ]
 
@@ -347,7 +347,8 @@ async def test_an_export_that_lacks_a_file_leaves_none(database: Dsn, tmp_path: 
     (home(tmp_path) / KRX).unlink()
     found = await run("export", "--from", "2026-11-18", "--to", "2026-11-19", env=env, cwd=tmp_path)
     assert found.code == 2
-    assert "the rows of 2026-11-19 are archived, and their files are not where they were put" in complaints(
-        found
+    assert (
+        "the rows of 2026-11-19 are archived, and their files are not at their recorded paths"
+        in complaints(found)
     )
     assert [path for path in files_in(tmp_path) if "snapshot-" in path] == []

@@ -38,4 +38,6 @@ async def test_a_day_stays_while_its_closing_can_still_be_walked(
     await fill(database, FRIDAY)
     async with opened(database) as held, held.connection("looking") as connection:
         found = await why_open(connection, FRIDAY, schedules, CALENDAR, now, forgive=forgive)
-    assert found == (why and f"its slot {why} is on show until 2026-11-23 09:00 KST, and may be walked again")
+    assert found == (
+        why and f"its slot {why} is still shown until 2026-11-23 09:00 KST, and may be walked again"
+    )

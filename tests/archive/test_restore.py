@@ -129,7 +129,7 @@ async def test_rows_that_were_written_by_somebody_else_are_refused(database: Dsn
     forged = table.set_column(place, table.schema.field(place), pa.array([1] * len(table), pa.int64()))
     metadata = pq.read_metadata(krx.path).metadata
     pq.write_table(forged.replace_schema_metadata({b"collector": metadata[b"collector"]}), krx.path)
-    with pytest.raises(ArchiveError, match="its rows are not those that were written"):
+    with pytest.raises(ArchiveError, match="its rows differ from the rows written"):
         await restored(database, [krx.path, nxt.path])
 
 
@@ -159,7 +159,7 @@ def test_a_file_of_another_format_is_refused(number: int) -> None:
         .replace('"format": 2', f'"format": {number}')
         .replace(f', "check": "{FACTS.check()}"', "")
     )
-    with pytest.raises(ValueError, match=f"its format is {number}, this program knows 2"):
+    with pytest.raises(ValueError, match=f"its format is {number}, this program reads 2"):
         FileMetadata.parse(text.encode())
 
 
@@ -343,7 +343,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_parquet_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "KRX.parquet"
     pq.write_table(pa.table({"slot": [1]}), path)
-    with pytest.raises(ArchiveError, match=r"KRX.parquet is no file of `collector archive`"):
+    with pytest.raises(ArchiveError, match=r"KRX.parquet is not a file of `collector archive`"):
         ArchiveFile(path)
 
 
@@ -357,7 +357,7 @@ async def test_a_file_of_another_database_is_refused(
         with pytest.raises(ArchiveError, match=r"another source \(ours\) than the database \(real\)"):
             await restored(other, paths)
         await execute(other, "UPDATE collector.origin SET kind = 'ours'")
-        with pytest.raises(ArchiveError, match=r"does not tell of these"):
+        with pytest.raises(ArchiveError, match=r"does not have these"):
             await restored(other, paths)
 
 

@@ -226,7 +226,7 @@ async def test_once_the_next_session_has_begun_a_late_walk_fails(database: Dsn) 
         past = datetime.now(UTC) - timedelta(seconds=1)
         sweep = await collector.sweep(CLOSE, "all", [TELECOM], shown_until=past)
     assert [outcome.error for outcome in sweep.outcomes] == [
-        "Rejected: the next session had begun before the last page came"
+        "Rejected: the next session began before the last page arrived"
     ]
     assert await fetch(database, "SELECT status, rows FROM walk") == [("failed", 0)]
     assert await fetch(database, "SELECT count(*) FROM snapshot") == [(0,)]

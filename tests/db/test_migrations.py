@@ -148,10 +148,10 @@ async def test_a_role_that_may_only_read_is_content_when_nothing_is_pending(
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        pytest.param(["0001_a.sql", "0003_c.sql"], "0003_c.sql stands where number 0002 belongs", id="gap"),
-        pytest.param(["0001_a.sql", "0001_b.sql"], "0001_b.sql stands where number 0002 belongs", id="twice"),
-        pytest.param(["0002_b.sql"], "0002_b.sql stands where number 0001 belongs", id="no first"),
-        pytest.param(["0000_a.sql"], "0000_a.sql stands where number 0001 belongs", id="zero"),
+        pytest.param(["0001_a.sql", "0003_c.sql"], "0003_c.sql is in the place of number 0002", id="gap"),
+        pytest.param(["0001_a.sql", "0001_b.sql"], "0001_b.sql is in the place of number 0002", id="twice"),
+        pytest.param(["0002_b.sql"], "0002_b.sql is in the place of number 0001", id="no first"),
+        pytest.param(["0000_a.sql"], "0000_a.sql is in the place of number 0001", id="zero"),
         pytest.param(["1_a.sql"], "not named like", id="short number"),
         pytest.param(["0001-a.sql"], "not named like", id="no underscore"),
         pytest.param(["００01_a.sql"], "not named like", id="digits of another script"),

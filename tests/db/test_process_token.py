@@ -52,8 +52,8 @@ APART = """
 import os, subprocess, sys
 from pathlib import Path
 from collector.db.process_token import is_dead, new_process_token
-one = [sys.executable, "-c", "from collector.db.process_token import new_process_token; "
-    "print(new_process_token(), flush=True); input()"]
+code = "from collector.db.process_token import new_process_token as new; print(new(), flush=True); input()"
+one = [sys.executable, "-c", code]
 other = subprocess.Popen(one, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 name = other.stdout.readline().strip()
 new_process_token()  # what it imports for that is out of reach later

@@ -62,7 +62,7 @@ MISDEEDS = {
         f"INSERT INTO collector.snapshot SELECT * FROM collector.snapshot WHERE {THIRD}",
         "21 rows instead of 20",
     ),
-    "a row elsewhere": (f"UPDATE collector.snapshot SET position = 300 WHERE {THIRD}", "changed places"),
+    "a row elsewhere": (f"UPDATE collector.snapshot SET position = 300 WHERE {THIRD}", "out of order"),
     "two rows exchanged": (
         "UPDATE collector.snapshot SET position = 7 - position WHERE slot = $1 AND position IN (3, 4)",
         "values have",
@@ -73,11 +73,14 @@ MISDEEDS = {
     ),
     "a listing deleted": (
         f"DELETE FROM collector.listing WHERE id = (SELECT listing FROM collector.snapshot WHERE {THIRD})",
-        "name a listing that is not there",
+        "rows have an unknown listing",
     ),
-    "a line of the ledger deleted": ("DELETE FROM collector.walk WHERE slot = $1", "no walk has stored"),
+    "a line of the ledger deleted": (
+        "DELETE FROM collector.walk WHERE slot = $1",
+        "without a walk in the ledger",
+    ),
     "a count corrected": ("UPDATE collector.walk SET rows = 19 WHERE slot = $1", "20 rows instead of 19"),
-    "a failure made of it": ("UPDATE collector.walk SET status = 'failed' WHERE slot = $1", "no walk has"),
+    "a failure made of it": ("UPDATE collector.walk SET status = 'failed' WHERE slot = $1", "without a walk"),
 }
 
 

