@@ -1,4 +1,4 @@
-"""docs/faults.md answers for every fault of the catalogue: each has its line, and each proof that is named exists."""
+"""The page of faults answers for every fault of the catalogue, and each proof that is named exists."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Line(NamedTuple):
 
 
 def lines() -> list[Line]:
-    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "proofs" / "faults.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([NCDOX]\d+) \|(.*)\|$", text, re.MULTILINE)
     return [Line(name, *(cell.strip() for cell in rest.split(" | "))) for name, rest in rows]
 
@@ -48,7 +48,7 @@ def test_every_proof_that_is_named_exists(line: Line) -> None:
     _exist(line.proof)
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "docs/threat-model.md"])
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/explanation/threat-model.md"])
 def test_every_proof_that_a_page_on_security_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert not re.sub(_PROOF, "", text).count("tests/"), "a name that no proof has"
