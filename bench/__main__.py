@@ -4,16 +4,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-EVERY = ("pipeline", "copying", "layout", "cold", "reads", "quota", "backfill", "start")
+EVERY = ("pipeline", "copying", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
-NAMED = (*EVERY, "peers", "scale", "keys", "report")
+NAMED = (*EVERY, "scale", "keys", "report")
 
 
 def main(arguments: list[str]) -> None:
     """Hand the arguments behind a name to `bench.NAME.main`."""
     name, *rest = arguments or [""]
-    if name == "--peers":
-        return _all((*EVERY, "peers"), rest)
     if name and name not in NAMED:
         print(f"bench: {name!r} is not measured; there are {', '.join(NAMED)}", file=sys.stderr)
         raise SystemExit(2)

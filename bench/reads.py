@@ -1,4 +1,4 @@
-"""How long the questions of docs/questions.md take, and the status page, in a year of sweeps or a part of one.
+"""How long the questions of docs/how-to/read-from-sql.md and the status page take, in a year of sweeps or a part.
 
     python -m bench reads [--rows N ...] [--home FOLDER] [--calls N] [--pages]
 

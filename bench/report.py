@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md: what the measurements print, with the machine and the date.
+"""Write docs/explanation/proofs/benchmarks.md: what the measurements print, with the machine and the date.
 
     python -m bench report [NAME ...]
 
@@ -16,14 +16,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "proofs" / "benchmarks.md"
 SECTIONS = {
     "pipeline": "The pipeline beside a bare fetch loop",
-    "peers": "Beside what people use instead",
     "copying": "COPY into the real tables beside psql",
     "quota": "How much of the quota is used",
     "backfill": "A backfill",
-    "layout": "Bytes a row in the database",
     "cold": "Bytes a row in files, and how fast days go and come",
     "reads": "Questions over many rows",
     "start": "Start, and standing by",

@@ -1,4 +1,4 @@
-"""The queries of docs/cold-tier.md, run as they stand there, on the engines that they are for."""
+"""The queries of docs/how-to/archive-old-days.md, run as they stand there, on the engines that they are for."""
 
 import json
 import os
@@ -56,7 +56,7 @@ print("FOUND", json.dumps([workers, *tables]))
 
 def queries(engine: str) -> list[str]:
     """The blocks of the document that open with the engine's name."""
-    text = (resources.path("migrations").parent / "docs" / "cold-tier.md").read_text()
+    text = (resources.path("migrations").parent / "docs" / "how-to" / "archive-old-days.md").read_text()
     blocks = re.findall(r"```(?:sql|python)\n(?:--|#) (\w+)\n(.*?)```", text, re.DOTALL)
     return [query for name, query in blocks if name == engine]
 

@@ -1,4 +1,4 @@
-"""The questions of docs/questions.md: right answers from complete walks, one day read, memberships as last seen."""
+"""The questions of docs/how-to/read-from-sql.md: right answers, one day read, memberships as last seen."""
 
 import json
 import re
@@ -294,7 +294,7 @@ QUESTIONS = {
 
 
 def document() -> str:
-    return (resources.path("migrations").parent / "docs" / "questions.md").read_text()
+    return (resources.path("migrations").parent / "docs" / "how-to" / "read-from-sql.md").read_text()
 
 
 INDEXES = {"listing_day": "snapshot_20261120_listing_idx"}

@@ -1,7 +1,7 @@
 """Every possible small bug in the pure core, one module after another: `python -m tests.mutants.core [MODULE ...]`.
 
 mutmut makes them (`pip install mutmut==3.8.1` beside the development requirements) in a copy of the tree, and
-runs the tests of that module alone against each. What survives is listed; docs/mutation.md says what it means.
+runs the tests of that module alone against each. What survives is listed in docs/explanation/proofs/mutation.md.
 """
 
 import json

@@ -36,4 +36,4 @@ def test_figures_that_are_written_anew_take_the_place_of_the_old_ones(name):
 
 def test_every_measurement_of_the_page_is_one_that_can_be_asked_for():
     assert set(report.SECTIONS) <= set(bench.NAMED)
-    assert set(report.SECTIONS) == {*bench.EVERY, "peers"}
+    assert set(report.SECTIONS) == set(bench.EVERY)

@@ -1,54 +1,43 @@
-"""docs/faults.md answers for every fault of the catalogue: each has its line, and each proof that is named exists."""
+"""The page of faults answers for every fault of the catalogue, and each proof that is named exists."""
 
 import re
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import permutations, product
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+
+from tools.reference import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = {"N": 24, "C": 22, "D": 18, "O": 18, "X": 20}
 """How many faults of each kind there are."""
 
 _PROOF = re.compile(r"`(tests/[a-z0-9_/]+\.py)(?:::(test_\w+)(?:\[([^\]`]+)\])?)?`")
-_NOT_OURS = "does not apply: "
+FAULTS = [fault for group in faults.read(ROOT / "docs" / "data" / "faults.yaml").values() for fault in group]
+EACH = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 
 
-class Line(NamedTuple):
-    id: str
-    fault: str
-    behaviour: str
-    proof: str
-
-
-def lines() -> list[Line]:
-    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([NCDOX]\d+) \|(.*)\|$", text, re.MULTILINE)
-    return [Line(name, *(cell.strip() for cell in rest.split(" | "))) for name, rest in rows]
-
-
-def test_every_fault_has_one_line_in_the_order_of_the_catalogue() -> None:
+def test_every_fault_has_one_entry_in_the_order_of_the_catalogue() -> None:
     expected = [f"{kind}{number}" for kind, count in CATALOGUE.items() for number in range(1, count + 1)]
-    assert [line.id for line in lines()] == expected
+    assert [fault.id for fault in FAULTS] == expected
 
 
-@pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
-def test_every_line_is_told_whole_with_a_proof_or_a_reason(line: Line) -> None:
-    assert line.fault
-    assert line.behaviour
-    assert _PROOF.search(line.proof) or len(line.proof.removeprefix(_NOT_OURS)) > 40
-    assert not re.sub(_PROOF, "", line.proof).count("tests/"), "a name that no proof has"
+@EACH
+def test_every_entry_is_complete_and_has_tests(fault: faults.Fault) -> None:
+    assert fault.fault
+    assert fault.behaviour
+    assert fault.tests
+    assert all(_PROOF.fullmatch(f"`{test}`") for test in fault.tests)
 
 
-@pytest.mark.parametrize("line", lines(), ids=lambda line: line.id)
-def test_every_proof_that_is_named_exists(line: Line) -> None:
-    _exist(line.proof)
+@EACH
+def test_every_test_of_a_fault_exists(fault: faults.Fault) -> None:
+    _exist(" ".join(f"`{test}`" for test in fault.tests))
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "docs/threat-model.md"])
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/explanation/threat-model.md"])
 def test_every_proof_that_a_page_on_security_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert not re.sub(_PROOF, "", text).count("tests/"), "a name that no proof has"

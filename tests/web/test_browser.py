@@ -242,8 +242,8 @@ PICTURES = {
 def test_every_picture_is_taken_here_and_shown_in_the_docs():
     docs = Path(__file__).parents[2] / "docs"
     assert {path.stem for path in (docs / "images").iterdir()} == set(PICTURES)
-    shown = (docs / "page.md").read_text()
-    assert [name for name in PICTURES if f"](images/{name}.png)" not in shown] == []
+    shown = (docs / "how-to" / "use-the-status-page.md").read_text()
+    assert [name for name in PICTURES if f"](../images/{name}.png)" not in shown] == []
 
 
 @pytest.mark.skipif("COLLECTOR_SCREENSHOTS" not in os.environ, reason="nobody asked for pictures")

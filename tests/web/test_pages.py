@@ -49,7 +49,7 @@ async def rows(shown: Page, path: str) -> list[dict[str, str]]:
 
 
 def test_the_docs_name_addresses_that_there_are():
-    told = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
+    told = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-status-page.md").read_text()
     named = re.findall(r"^\| `(/[^`]*)`", told, re.MULTILINE)
     unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in routes._ADDRESSES)]
     assert (unknown, len(named)) == (["/metrics"], 8)
