@@ -32,7 +32,14 @@ def test_no_version_is_below_the_one_that_mended_it(name, lock):
 
 
 @pytest.mark.parametrize(
-    "lock", [*LOCKS, "deploy/build.lock", "deploy/archive.lock", "tests/archive/readers.lock"]
+    "lock",
+    [
+        *LOCKS,
+        "requirements/docs.lock",
+        "deploy/build.lock",
+        "deploy/archive.lock",
+        "tests/archive/readers.lock",
+    ],
 )
 def test_everything_in_a_lock_is_pinned_by_hash(lock):
     text = (ROOT / lock).read_text()
