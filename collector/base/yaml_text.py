@@ -1,8 +1,9 @@
-"""Reads YAML so that every scalar stays the text that was typed, and every node knows its line.
+"""Reads YAML with every scalar as typed text and every node with its line number.
 
-YAML 1.1 would make 1 of `001`, 8 of `010`, 930 of `15:30`, and keep the last of two equal keys; here whoever
-asks for a value types it. Only the plain part of the language is allowed: no tags, anchors, aliases, merges
-or second documents, at most 256 kB and 50 levels. Events are read, so a bomb is refused before it unfolds.
+YAML 1.1 would read `001` as 1, `010` as 8 and `15:30` as 930, and keep the last of two equal keys. Here the
+caller gives each value its type. Only plain YAML is allowed: no tags, anchors, aliases, merges or second
+documents, at most 256 kB and 50 levels. The reader works on events, so it refuses a YAML bomb before
+expansion.
 """
 
 import re
@@ -19,13 +20,13 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# YAML's own set without U+0085, U+2028 and U+2029: it counts them as line breaks, no editor does.
+# YAML's own set without U+0085, U+2028 and U+2029: YAML counts them as line breaks, editors do not.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as typed, without quotes; nothing at all (`key:`) is ""."""
+    """A single value as typed, without quotes; an absent value (`key:`) is ""."""
 
     line: int
     text: str
@@ -50,7 +51,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def read_file(path: Path) -> Mapping:
-    """The mapping that a file holds; ConfigError if it cannot be read or is not allowed."""
+    """Read the mapping in a file; ConfigError if it cannot be read or is not allowed."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -62,7 +63,7 @@ def read_file(path: Path) -> Mapping:
 
 
 def read(data: bytes, origin: str) -> Mapping:
-    """The mapping that a text holds; ConfigError `ORIGIN:LINE: …` for whatever is not allowed."""
+    """Read the mapping in a text; ConfigError `ORIGIN:LINE: …` for anything not allowed."""
     text = _decode(data, origin)
     events = _Events(text, origin)
     node = events.document()
@@ -76,7 +77,7 @@ def read(data: bytes, origin: str) -> Mapping:
 
 
 def line_of(node: Node, path: abc.Iterable[str | int]) -> int:
-    """The line of the key or item at a path, or of the last on the way to it that is there."""
+    """Return the line of the key or item at a path, or of the last existing node on the way to it."""
     line = node.line
     for step in path:
         if isinstance(node, Mapping) and step in node.entries:
@@ -91,24 +92,24 @@ def line_of(node: Node, path: abc.Iterable[str | int]) -> int:
 
 
 def format_error(origin: str, line: int, text: str) -> str:
-    """The one form of every complaint about a file; always a single line."""
+    """Format an error about a file; always a single line."""
     return f"{printable(origin)}:{line}: {text}"
 
 
 def describe(node: Node) -> str:
-    """A node in a few words, for complaints."""
+    """Describe a node in a few words, for error messages."""
     if isinstance(node, Scalar):
         return quote(node.text) if node.text else "nothing"
     return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
 def quote(text: str) -> str:
-    """A foreign text in quotes, short and on one line, whatever it holds."""
+    """Quote an external text, short and on one line, for any content."""
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def printable(text: str) -> str:
-    """A text as it is if it prints on one line, quoted and escaped if it does not."""
+    """Return a text unchanged if it prints on one line, else quoted and escaped."""
     return text if text.isprintable() else repr(text)
 
 
@@ -139,7 +140,7 @@ def _line(before: str) -> int:
 
 
 class _Events:
-    """Builds the nodes of one document from the parser's events, refusing what is not allowed as it comes."""
+    """Builds the nodes of one document from the parser's events and refuses a forbidden event at once."""
 
     def __init__(self, text: str, origin: str) -> None:
         self._events = self._parse(text)
@@ -147,7 +148,7 @@ class _Events:
         self._depth = 0
 
     def document(self) -> Node | None:
-        """The one document, None if the text holds nothing but comments."""
+        """Return the only document, None if the text has nothing but comments."""
         node = None
         for event in self._events:
             if not isinstance(event, yaml.DocumentStartEvent):
@@ -223,5 +224,5 @@ class _Events:
 
 
 def _at(event: yaml.Event) -> int:
-    assert event.start_mark is not None  # true of every event of a parser
+    assert event.start_mark is not None  # every event of a parser has a mark
     return event.start_mark.line + 1
