@@ -1,6 +1,6 @@
-"""The app keys that requests go out with: the one in the environment, or those that the configuration names.
+"""Reads the app keys: the one in the environment, or those named by the configuration.
 
-A key that is named `main` lies in two files of the folder KIWOOM_KEYS, `main.app_key` and `main.secret_key`.
+The key `main` is in two files of the folder KIWOOM_KEYS, `main.app_key` and `main.secret_key`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from collector.errors import ConfigError
 from collector.secret import Secret
 
 _ONLY = "main"
-"""What the key in the environment is called."""
+"""The name of the key in the environment."""
 
 
 class Credentials(NamedTuple):
@@ -27,7 +27,7 @@ class Credentials(NamedTuple):
 
 
 def keys(config: Config, environment: Environment, *, mounts: Iterable[Path] = MOUNTS) -> list[Credentials]:
-    """All keys, read and checked. ConfigError names the place, the file and what to do, never a value."""
+    """Read and check all keys. ConfigError names the setting, the file and the remedy, never a value."""
     if not config.api.keys:
         return [_the_one(environment)]
     credentials = list(_read_named_keys(config, environment, mounts))
@@ -92,7 +92,7 @@ def _refuse_unknown(config: Config, position: int, folder: Path) -> None:
 
 
 def _refuse_shared(config: Config, credentials: Iterable[Credentials]) -> None:
-    """Two names for one key would ask twice what the server grants; and one of them is a slip."""
+    """Refuse two names for one key: they would use twice the granted quota, and one of them is a mistake."""
     first: dict[Secret, str] = {}
     for index, key in enumerate(credentials):
         for part, secret in zip(Credentials._fields[1:], key[1:], strict=True):

@@ -1,7 +1,7 @@
-"""Gives YAML text its types, field by field, so that every complaint has its own line and its own words.
+"""Gives YAML text its types, field by field, with one error and one line number for each wrong field.
 
-A dataclass is the schema: its fields' types decide, `Meta(description=…)` says what is allowed,
-`Meta(min_length=1)` that a list must not be empty. A field is a scalar, a tuple of scalars, or either.
+A dataclass is the schema. The types of its fields decide, `Meta(description=…)` describes the allowed values,
+`Meta(min_length=1)` forbids an empty list. A field is a scalar, a tuple of scalars, or either.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _SECRETS = ("key", "secret", "password", "token", "database_url")
 
 
 def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T | None:
-    """A dataclass with the values of a mapping; None, and complaints, if one of them is wrong."""
+    """Decode a mapping into a dataclass; None, with errors added, if a value is wrong."""
     before = len(complaints)
     hints = get_type_hints(kind, include_extras=True)
     given = keys(node, where, complaints, allowed=hints)
@@ -46,9 +46,9 @@ def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T
 def keys(
     node: Node, where: str, complaints: ConfigErrors, *, allowed: Iterable[str] | None = None
 ) -> Mapping:
-    """The node as a mapping: an empty one for nothing, and (with a complaint) for a list or a scalar.
+    """Return the node as a mapping: an empty one for an absent value and (with an error) for a list or a scalar.
 
-    With `allowed`, every other key is complained of.
+    With `allowed`, every other key adds an error.
     """
     if isinstance(node, Scalar) and not node.text:
         return Mapping(node.line)
@@ -64,7 +64,7 @@ def keys(
 
 
 def value(hint: Any, node: Node, where: str, complaints: ConfigErrors) -> Any:
-    """One value as its type; None, and a complaint, if it is none."""
+    """Decode one value as its type; None, with an error added, if it does not fit."""
     for shape in _shapes(hint):
         if isinstance(node, Sequence) and _is_list(shape):
             return _items(shape, node, where, complaints)
@@ -98,13 +98,13 @@ def _scalar(hint: Any, node: Scalar, where: str, complaints: ConfigErrors, *, al
         if _bare(hint) is timedelta:
             return duration.parse(node.text)
         return msgspec.convert(node.text, hint, strict=False)
-    except ValueError:  # msgspec.ValidationError is one
+    except ValueError:  # msgspec.ValidationError is a ValueError
         message = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
         return complaints.add(node.line, message)
 
 
 def _shapes(hint: Any) -> list[Any]:
-    """What a value may be, without None: whoever leaves a key out has said None."""
+    """Return the possible types of a value without None: None stands for an absent key."""
     if get_origin(hint) not in (Union, UnionType):
         return [hint]
     return [shape for shape in get_args(hint) if shape is not NoneType]
@@ -129,7 +129,7 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 
 def _describe_allowed(hint: Any) -> str:
-    """What a field takes, in words."""
+    """Describe the values that a field accepts."""
     if len(shapes := _shapes(hint)) > 1:
         return " or ".join(_describe_allowed(shape) for shape in shapes)
     (shape,) = shapes

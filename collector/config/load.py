@@ -1,6 +1,6 @@
-"""Turns a file into a configuration that can be carried out, or into complaints: nothing in between.
+"""Turns a file into a configuration that can be carried out, or into errors.
 
-First everything gets its type, then what it means is judged.
+All values get their types first; their meaning is checked after that.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _SECTIONS = ("api", "universes", "schedules", "database", "web")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
-    """The configuration that a file describes; ConfigError with a line for each complaint.
+    """Load the configuration from a file; ConfigError with a line for each error.
 
     `base_url`, from the environment, wins over the file's.
     """
@@ -38,7 +38,7 @@ def load(path: Path, *, base_url: str | None = None) -> Config:
 
 
 def parse(data: bytes, origin: str, *, base_url: str | None = None) -> Config:
-    """As `load`, for a text that is already here; `origin` is what complaints call it."""
+    """Parse a configuration from bytes as `load` does; `origin` is its name in errors."""
     return _build(yaml_text.read(data, origin), origin, base_url)
 
 
@@ -49,7 +49,7 @@ def _build(source: Mapping, origin: str, base_url: str | None) -> Config:
     schedules = tuple(_schedules(config, complaints))
     base = check(config, complaints, base_url=base_url)
     complaints.stop_if_any()
-    assert base is not None  # or there was a complaint
+    assert base is not None  # else there was an error
     api = replace(config.api, base_url=base.url)
     return replace(config, api=api, schedules=schedules, warnings=tuple(warnings(config)))
 
@@ -103,7 +103,7 @@ def _schedule_specs(top: Mapping, complaints: ConfigErrors) -> dict[str, Schedul
 
 
 def _named_entries(top: Mapping, section: str, complaints: ConfigErrors) -> Iterator[tuple[str, Node]]:
-    """The entries of a section whose keys are names that the operator gives."""
+    """Yield the entries of a section with names given by the operator."""
     entries = keys(top.entries.get(section, Mapping(1)), section, complaints)
     for name, node in entries.entries.items():
         if value(Name, Scalar(entries.lines[name], name), f"a name in {section}", complaints):

@@ -1,4 +1,4 @@
-"""Judges what a configuration asks for: whether the API could ever answer it, and whether it is meant so."""
+"""Validates the meaning of a configuration: settings that the API cannot serve, and likely mistakes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from collector.market import sectors
 from collector.model import Exchange, Sector, Target
 
 MOST_AT_KIWOOM = 20
-"""Requests a second: four times the highest quota that any source names."""
+"""Requests a second: four times the highest quota in any source."""
 
 _SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
 
@@ -23,7 +23,7 @@ Steps = tuple[str | int, ...]
 
 
 def check(config: Config, complaints: ConfigErrors, *, base_url: str | None) -> BaseUrl | None:
-    """Complain of all that cannot be carried out; the base that requests go to, None if that is one of them.
+    """Add an error for each setting that cannot be carried out; return the base URL, None if it is one of them.
 
     `base_url` is the environment's, None if it has none.
     """
@@ -42,7 +42,7 @@ def check(config: Config, complaints: ConfigErrors, *, base_url: str | None) -> 
 
 
 def warnings(config: Config) -> Iterator[str]:
-    """A line for each thing that can be carried out and yet looks wrong."""
+    """Yield a line for each setting that is allowed and yet looks wrong."""
     known = sectors.bundled_sectors()
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
