@@ -1,4 +1,4 @@
-"""Reads the dated table of hours and closures, and refuses, with file and line, what cannot be meant."""
+"""Reads the dated table of hours and closures, and refuses invalid entries with file and line."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ _HOURS = re.compile(r"\d\d:\d\d(:\d\d)?-\d\d:\d\d(:\d\d)?", re.ASCII)
 
 
 class OpeningHours(NamedTuple):
-    """When a session opens and closes, KST."""
+    """The opening and closing times of a session, KST."""
 
     opens: time
     closes: time
 
 
 class Special(NamedTuple):
-    """A day with hours of its own, and why; None is a session that stays shut."""
+    """A day with hours of its own, and the reason; None is a session that stays closed."""
 
     reason: str
     hours: Mapping[str, OpeningHours | None]
@@ -32,23 +32,23 @@ class Special(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarTable:
-    """What the file says; see there for what each part means."""
+    """The content of the calendar file; the file explains each part."""
 
     coverage_start: date
     coverage_end: date
     sessions: Mapping[str, Mapping[date, OpeningHours | None]]
-    """A session's ordinary hours from each date on, in the order of the dates."""
+    """A session's usual hours from each date on, in the order of the dates."""
     first_day: Mapping[str, Mapping[date, OpeningHours | None]]
-    """What is different on the first trading day of a year, from each date on."""
+    """Other hours of the first trading day of a year, from each date on."""
     closed: Mapping[date, str]
     open: Mapping[date, str]
     special: Mapping[date, Special]
 
 
 def read(data: bytes, origin: str, base: CalendarTable | None = None) -> CalendarTable:
-    """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
+    """Read the table from a file's bytes; ConfigError `ORIGIN:LINE: …` for an invalid entry.
 
-    With a `base` the file may be partial: it lies over that table.
+    With a `base` the file may be partial: it overrides parts of that table.
     """
     root = yaml_text.read(data, origin)
     try:
@@ -63,7 +63,7 @@ _NOTHING = CalendarTable(
 
 
 class _WrongError(Exception):
-    """What is wrong with the file, on its way to the one place that knows the file's name."""
+    """An error in the file, on its way to `read`, which knows the file's name."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -107,9 +107,9 @@ def _merge_steps(
     base: Mapping[str, Mapping[date, OpeningHours | None]],
     own: Mapping[str, Mapping[date, OpeningHours | None]],
 ) -> dict[str, dict[date, OpeningHours | None]]:
-    """Each session's steps of both, in the order of their dates; the own hours win on the same date.
+    """Merge each session's steps in the order of their dates; own hours win on the same date.
 
-    Own hours without a date, which count from `date.min` on, replace all steps of their session.
+    Own hours without a date count from `date.min` and replace all steps of their session.
     """
     merged = {name: dict(steps) for name, steps in base.items()}
     for name, steps in own.items():
@@ -119,7 +119,7 @@ def _merge_steps(
 
 
 def _without(base: Mapping[date, _T], *own: Mapping[date, object]) -> dict[date, _T]:
-    """The base's days, but for those of which the own file says the opposite."""
+    """Return the base's days without those contradicted by the own file."""
     return {day: value for day, value in base.items() if not any(day in days for days in own)}
 
 
@@ -204,7 +204,7 @@ def _steps_by_session(node: yaml_text.Mapping) -> dict[str, dict[date, OpeningHo
 
 
 def _first_day(node: yaml_text.Mapping) -> dict[str, dict[date, OpeningHours | None]]:
-    """Hours from a date on, as under `sessions`, or hours that always were so."""
+    """Read hours from a date on, as under `sessions`, or hours without a date."""
     return {
         name: _steps(value, line) if isinstance(value, yaml_text.Mapping) else {date.min: _hours(value, line)}
         for name, value, line in _by_session(node)

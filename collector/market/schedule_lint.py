@@ -1,4 +1,4 @@
-"""Finds what is wrong with schedules as such or beside each other, which no single one of them can show."""
+"""Finds mistakes in schedules, alone or in combination."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -11,12 +11,12 @@ from collector.market.calendar import Calendar, kst
 from collector.market.schedule import HORIZON, Every, Schedule, instants, next_slot
 
 _MINUTE = timedelta(minutes=1)
-# Long enough for every day with hours of its own to come by, which is when odd overlaps happen.
+# A year includes every day with unusual hours, on which rare overlaps happen.
 _YEAR = timedelta(days=366)
 
 
 class ScheduleWarning(NamedTuple):
-    """What is wrong with which key of a schedule; one that is `forcible` gives way to --force."""
+    """A mistake in one key of a schedule; --force overrides a `forcible` one."""
 
     schedule: str
     field: str
@@ -27,7 +27,7 @@ class ScheduleWarning(NamedTuple):
 def validate(
     schedules: Sequence[Schedule], calendar: Calendar, *, start: datetime
 ) -> Iterator[ScheduleWarning]:
-    """Whatever is wrong with schedules that run from `start` on, each thing once."""
+    """Yield each mistake of schedules that run from `start` on."""
     for schedule in schedules:
         yield from _alone(schedule, calendar, start)
     for universe in dict.fromkeys(schedule.universe for schedule in schedules):
@@ -59,10 +59,10 @@ def _interval(name: str, when: Every, calendar: Calendar, start: date) -> Iterat
 
 
 def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> Iterator[ScheduleWarning]:
-    """Slots that two schedules of one universe share on ordinary days.
+    """Yield the slots that two schedules of one universe share on ordinary days.
 
-    On a day with hours of its own sessions may touch that never do otherwise; that is no mistake of the
-    config, and `timetable` shows such a slot once.
+    On a day with unusual hours two sessions may touch. That is no mistake of the config, and `timetable`
+    shows such a slot once.
     """
     if len(same) < 2:
         return

@@ -1,4 +1,4 @@
-"""Reads what a config says of one schedule, and refuses what cannot be meant."""
+"""Parses one schedule of a config and refuses invalid expressions."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _INSTANTS = "HH:MM, or SESSION.open or SESSION.close, if need be with + or - a s
 
 
 class ScheduleError(ValueError):
-    """One field of a schedule says what it cannot; the text says what was found and what is allowed."""
+    """An invalid field of a schedule; the text has the value and the allowed form."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class ScheduleError(ValueError):
 
 
 class Days(StrEnum):
-    """On which days a schedule runs; a session takes place on trading days alone, whatever this says."""
+    """The days of a schedule; a session takes place on trading days alone, whatever this value is."""
 
     TRADING = "trading"
     ALL = "all"
@@ -52,7 +52,7 @@ class AtTime(NamedTuple):
 
 
 class AtSessionBoundary(NamedTuple):
-    """At an instant counted from a session's opening or closing."""
+    """At an instant relative to a session's opening or closing."""
 
     session: str
     edge: str
@@ -61,7 +61,7 @@ class AtSessionBoundary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a universe is swept. `grace` is None for the default, which `ScheduledSlot` describes."""
+    """The times of a universe's sweeps. `grace` is None for the default, see `ScheduledSlot`."""
 
     name: str
     universe: str
@@ -71,7 +71,7 @@ class Schedule:
 
     @property
     def session(self) -> str | None:
-        """The session that the slots are counted from; None for a time of day."""
+        """The session that anchors the slots; None for a time of day."""
         return None if isinstance(self.when, AtTime) else self.when.session
 
 
@@ -85,7 +85,8 @@ def parse(
     days: str | None = None,
     grace: str | None = None,
 ) -> Schedule:
-    """One schedule from the texts of its keys, None for a key that is not there; else ScheduleError."""
+    """Parse one schedule from the texts of its keys, None for an absent key; ScheduleError if a text is
+    invalid."""
     when = _when(every, during, at)
     limit = when.interval if isinstance(when, Every) else _DAY
     return Schedule(
@@ -137,7 +138,7 @@ def _days(text: str | None) -> Days:
 
 
 def _span(field: str, text: str, most: timedelta) -> timedelta:
-    """A length of whole seconds, for slots are whole seconds."""
+    """Parse a duration of whole seconds, because slots are whole seconds."""
     try:
         span = duration.parse(text)
     except (ValueError, OverflowError) as error:
