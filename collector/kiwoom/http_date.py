@@ -1,4 +1,4 @@
-"""The Date of the API's answers: a third clock beside the host's and the database's."""
+"""Reads the Date header of the API's answers: a third clock beside the host's and the database's."""
 
 import asyncio
 from contextlib import closing
@@ -8,14 +8,14 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 PATIENCE = 5.0
-"""Seconds for each step of one answer; it is only needed for a hint."""
+"""Seconds for each step of the request; the answer serves only a hint."""
 
 
 async def date_of(base_url: str) -> datetime | None:
-    """The Date of an answer, in whole seconds, None if there is none to be had.
+    """Return the Date of an answer, in whole seconds, None if there is none.
 
-    Nothing secret is sent, and no redirect is followed. Under a clock that is far off a good certificate looks wrong,
-    and there is no answer.
+    No secret is sent, and no redirect is followed. If the local clock is far off, a good certificate looks
+    invalid, and there is no answer.
     """
     return await asyncio.to_thread(_date_of, base_url)
 

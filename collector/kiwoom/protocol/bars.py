@@ -1,4 +1,4 @@
-"""Rows of ka10081 as they are sent, and as bars: a page is turned a column at a time.
+"""Converts rows of ka10081 into bars, a page at a time and column by column.
 
 Histories are long: 600 rows a page, a million in a backfill of two years.
 """
@@ -17,10 +17,10 @@ from collector.model import Bar
 
 
 class BarRow(msgspec.Struct, gc=False):
-    """A day as it is sent: ten texts, of which the last four may be absent.
+    """A day as sent: ten texts; the last four may be absent.
 
-    Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on them: only
-    the change is kept, and it may be unknown. What is not kept may be of any type.
+    Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on
+    them: only the change is kept, and it may be unknown. The unused fields may be of any type.
     """
 
     cur_prc: str
@@ -49,7 +49,7 @@ ROW_QUOTES = 40  # ten keys and ten values
 
 
 def count_quotes(rows: Sequence[BarRow]) -> int:
-    """The quotes that rows need whose optional fields are absent or texts."""
+    """Return the number of quotes in rows whose optional fields are absent or texts."""
     absent = sum(
         (row.pred_pre, row.pred_pre_sig, row.trde_tern_rt, row.trde_prica).count(None) for row in rows
     )
@@ -57,7 +57,7 @@ def count_quotes(rows: Sequence[BarRow]) -> int:
 
 
 def day(text: str) -> date:
-    """A date of eight digits."""
+    """Parse a date of eight digits."""
     if not (text.isascii() and text.isdigit() and len(text) == 8):
         raise numbers.FieldError("is no date of eight digits")
     try:
@@ -67,18 +67,18 @@ def day(text: str) -> date:
 
 
 def _read_change(text: str | None) -> int | None:
-    """A change in won; None where it is absent or blank."""
+    """Parse a change in won; None if it is absent or blank."""
     return None if text is None or not text.strip(" \t") else numbers.parse_signed(text)
 
 
 _day = numbers.Memo(day)
 _change = numbers.Memo(_read_change)
 _won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=numbers.INT4)]])
-_bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
+_bar = partial(tuple.__new__, Bar)  # the same as Bar._make, without its Python code
 
 
 def series(rows: Sequence[BarRow], symbol: str) -> list[Bar]:
-    """The bars that rows stand for, in their order; FieldError if one does not decode."""
+    """Return the bars of rows, in their order; FieldError if one does not decode."""
     if not rows:
         return []
     close, volume, days, opened, high, low, change, *_ = zip(*map(astuple, rows), strict=True)
@@ -108,5 +108,5 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 
 
 def first_wrong(row: BarRow) -> str | None:
-    """Which value of a row does not decode, and why; None if all do."""
+    """Return the first undecodable value of a row with the reason; None if all decode."""
     return numbers.first_wrong(row, _GRAMMAR)

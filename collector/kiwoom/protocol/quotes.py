@@ -1,7 +1,8 @@
-"""Rows of ka20002 as they are sent, and as columns.
+"""Converts rows of ka20002 into columns, a page at a time.
 
-A page is turned a column at a time. Numbers are read all at once, not looked up: a table of what was seen
-before is larger than a cache, and costs more than to read again. Who is on a page changes once a day at most.
+Numbers are parsed all at once, not looked up: a table of earlier values exceeds the CPU cache and costs more
+than parsing again. The listings of a page change once a day at most. See
+docs/decisions/0009-columns-from-the-answer-to-copy.md.
 """
 
 from array import array
@@ -18,7 +19,7 @@ from collector.model import Exchange, PageListings, QuoteColumns
 
 
 class PriceRow(msgspec.Struct, gc=False):
-    """A listing as it is sent: twelve texts."""
+    """A listing as sent: twelve texts."""
 
     stk_cd: str
     stk_nm: str
@@ -62,7 +63,8 @@ _seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] 
 
 
 class Columns(NamedTuple):
-    """The rows, how many symbols lack the exchange's suffix, and how many numbers are not written plainly."""
+    """The rows, the number of symbols without the exchange's suffix, and the number of values in unusual
+    form."""
 
     rows: QuoteColumns
     strangers: int
@@ -70,7 +72,7 @@ class Columns(NamedTuple):
 
 
 def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
-    """The rows as columns; FieldError if a value does not decode."""
+    """Return the rows as columns; FieldError if a value does not decode."""
     texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(PriceRow.__struct_fields__)
     code, name, price, sign, change, rate, volume, *quotes = texts
     listings, strangers = _shared_listings(exchange, code, name)
@@ -90,7 +92,7 @@ def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
 
 
 def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _CachedListings:
-    """Who is on a page; the same object as for the page before that listed the same."""
+    """Return the listings of a page; pages with the same list share one object."""
     cached = _seen.get((exchange, code, name))
     if cached is None:
         symbols = [_symbols[exchange][text] for text in code]
@@ -98,7 +100,7 @@ def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str,
         cached = _CachedListings(listings, sum(not has_suffix for _, has_suffix in symbols))
         if len(_seen) >= _MOST_PAGES:
             _seen.clear()
-        # Texts that are as decoded are kept once.
+        # If the decoded texts are equal, only one copy is kept.
         _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = cached
     return cached
 
@@ -124,5 +126,5 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 
 
 def first_wrong(row: PriceRow) -> str | None:
-    """Which value of a row does not decode, and why; None if all do."""
+    """Return the first undecodable value of a row with the reason; None if all decode."""
     return numbers.first_wrong(row, _GRAMMAR)
