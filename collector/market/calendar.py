@@ -11,12 +11,18 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
+from collector.base.days import ONE_DAY
 from collector.market.calendar_file import SESSIONS, WEEKDAYS, CalendarTable, OpeningHours, read
-from collector.model import KST
+from collector.model import KST, Exchange
 
-__all__ = ["SESSIONS", "Calendar", "Session", "exchange_holidays", "kst", "load"]
+__all__ = ["SESSIONS", "VENUES", "Calendar", "Session", "exchange_holidays", "kst", "load"]
 
-_DAY = timedelta(days=1)
+VENUES: Mapping[Exchange, tuple[str, ...]] = {
+    Exchange.KRX: ("KRX.",),
+    Exchange.NXT: ("NXT.",),
+    Exchange.CONSOLIDATED: ("KRX.", "NXT."),
+}
+"""Prefixes of the session names of an exchange, such as `KRX.` of `KRX.regular`."""
 
 
 class Session(NamedTuple):
@@ -95,11 +101,11 @@ class Calendar:
 
     def previous_trading_day(self, day: date) -> date:
         """Return the last trading day before a day; the day need not be a trading day."""
-        return next(candidate for candidate in _days_from(day, -_DAY) if self.is_trading(candidate))
+        return next(candidate for candidate in _days_from(day, -ONE_DAY) if self.is_trading(candidate))
 
     def next_trading_day(self, day: date) -> date:
         """Return the first trading day after a day; the day need not be a trading day."""
-        return next(candidate for candidate in _days_from(day, _DAY) if self.is_trading(candidate))
+        return next(candidate for candidate in _days_from(day, ONE_DAY) if self.is_trading(candidate))
 
     def _first_of_year(self, day: date) -> bool:
         return day.month == 1 and self.is_trading(day) and self.previous_trading_day(day).year < day.year

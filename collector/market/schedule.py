@@ -7,10 +7,11 @@ divide the session.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from heapq import merge
 from typing import NamedTuple
 
+from collector.base.days import ONE_DAY, day_start, days_between
 from collector.market.calendar import Calendar, Session, kst
 from collector.market.schedule_spec import (
     AtSessionBoundary,
@@ -46,7 +47,6 @@ HORIZON = timedelta(days=800)
 """Search range for a next slot; a schedule without one in this time never falls due."""
 
 _REACH = timedelta(minutes=10)
-_DAY = timedelta(days=1)
 
 
 class ScheduledSlot(NamedTuple):
@@ -114,7 +114,7 @@ def next_slot(schedules: Sequence[Schedule], calendar: Calendar, after: datetime
 
 def list_skips(schedules: Sequence[Schedule], calendar: Calendar, start: date, end: date) -> Iterator[Skip]:
     """Yield the days from `start` on and before `end` skipped by some schedule, with the reasons."""
-    for day in _days(start, end):
+    for day in days_between(start, end):
         reasons = dict.fromkeys(filter(None, (_why_not(schedule, calendar, day) for schedule in schedules)))
         if reasons:
             yield Skip(day, "; ".join(reasons))
@@ -125,7 +125,7 @@ def _instants_with_sessions(
 ) -> Iterator[tuple[datetime, Session | None]]:
     start, end = kst(start), kst(end)
     # An offset is at most a day either way, so a slot is at most one day from its session.
-    for day in _days(start.date() - _DAY, end.date() + 2 * _DAY):
+    for day in days_between(start.date() - ONE_DAY, end.date() + 2 * ONE_DAY):
         for at, session in _of_day(schedule, calendar, day):
             if at >= end:
                 return
@@ -143,8 +143,8 @@ def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple
             if session := calendar.session(day, name):
                 yield (session.opens if edge == "open" else session.closes) + offset, session
         case Every(interval, None):
-            midnight = datetime.combine(day, time(), KST)
-            yield from ((midnight + step * interval, None) for step in range(-(-_DAY // interval)))
+            midnight = day_start(day)
+            yield from ((midnight + step * interval, None) for step in range(-(-ONE_DAY // interval)))
         case Every(interval, str(name)):
             if session := calendar.session(day, name):
                 yield from _steps(session, interval)
@@ -174,16 +174,18 @@ def _deadline(schedule: Schedule, calendar: Calendar, session: Session | None, a
     latest = at + (schedule.when.interval / 2 if isinstance(schedule.when, Every) else _REACH)
     if session and session.opens <= at < session.closes:
         return min(latest, session.closes)
-    return min(latest, _turn(calendar, at, latest))
+    return min(latest, _next_change(calendar, at, latest))
 
 
-def _turn(calendar: Calendar, at: datetime, latest: datetime) -> datetime:
+def _next_change(calendar: Calendar, at: datetime, latest: datetime) -> datetime:
     """Return the next change of the market: the last closing of the open sessions, or the next opening if
     none is open."""
     if running := calendar.open_sessions(at):
         return max(session.closes for session in running)
     ahead = (
-        session.opens for day in _days(at.date(), latest.date() + _DAY) for session in calendar.sessions(day)
+        session.opens
+        for day in days_between(at.date(), latest.date() + ONE_DAY)
+        for session in calendar.sessions(day)
     )
     return min((opens for opens in ahead if opens > at), default=latest)
 
@@ -199,7 +201,3 @@ def _why_not(schedule: Schedule, calendar: Calendar, day: date) -> str | None:
     if begins is None or day < begins:
         return f"{name}: {f'not before {begins}' if begins else 'never open'}"
     return f"{name}: {calendar.special_reason(day) or 'closed'}"
-
-
-def _days(start: date, end: date) -> Iterator[date]:
-    return (start + offset * _DAY for offset in range((end - start).days))

@@ -8,17 +8,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from collector.market.calendar import Calendar, kst
+from collector.market.calendar import VENUES, Calendar, kst
 from collector.model import Exchange, Target
 
 SETTLING = timedelta(minutes=5)
 """Time after an opening from which unchanged prices cannot be chance."""
-
-_VENUES = {
-    Exchange.KRX: ("KRX",),
-    Exchange.NXT: ("NXT",),
-    Exchange.CONSOLIDATED: ("KRX", "NXT"),
-}
 
 
 class Seen(NamedTuple):
@@ -31,12 +25,11 @@ class Seen(NamedTuple):
 
 def open_exchanges(calendar: Calendar, at: datetime) -> frozenset[Exchange]:
     """Return the exchanges with certain trades by this time, if the day is a trading day at all."""
-    opened = {
-        session.name.partition(".")[0]
-        for session in calendar.sessions(kst(at).date())
-        if session.opens + SETTLING <= at
-    }
-    return frozenset(exchange for exchange, venues in _VENUES.items() if opened.intersection(venues))
+    sessions = calendar.sessions(kst(at).date())
+    opened = [session.name for session in sessions if session.opens + SETTLING <= at]
+    return frozenset(
+        exchange for exchange, venues in VENUES.items() if any(name.startswith(venues) for name in opened)
+    )
 
 
 def is_stale(walks: Iterable[Seen], exchanges: Collection[Exchange]) -> bool:

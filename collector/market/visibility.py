@@ -4,18 +4,13 @@ ka20002 shows only the present, so the value of a closing slot depends on the ti
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
-from collector.market.calendar import Calendar, Session, kst
+from collector.base.days import days_through
+from collector.market.calendar import VENUES, Calendar, Session, kst
 from collector.model import Exchange
 
-_DAY = timedelta(days=1)
-_VENUES = {
-    Exchange.KRX: ("KRX.",),
-    Exchange.NXT: ("NXT.",),
-    Exchange.CONSOLIDATED: ("KRX.", "NXT."),
-}
 _MOVES = {
     Exchange.KRX: ("KRX.regular",),
     Exchange.NXT: ("NXT.",),
@@ -26,8 +21,7 @@ _MOVES = {
 
 def trading_days(calendar: Calendar, first: date, last: date) -> list[date]:
     """Return the trading days from one day to another, both included, oldest first."""
-    days = (first + offset * _DAY for offset in range((last - first).days + 1))
-    return [day for day in days if calendar.is_trading(day)]
+    return [day for day in days_through(first, last) if calendar.is_trading(day)]
 
 
 def visible_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datetime | None:
@@ -37,7 +31,7 @@ def visible_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datet
     one opens. KRX's after-market does not count as a session here, see `is_disturbed`.
     """
     day = kst(at).date()
-    if any(session.opens <= at for session in _after(calendar, day, at, _VENUES[exchange])):
+    if any(session.opens <= at for session in _after(calendar, day, at, VENUES[exchange])):
         return None
     while True:
         for session in _after(calendar, day, at, _MOVES[exchange]):
@@ -48,7 +42,7 @@ def visible_until(calendar: Calendar, exchange: Exchange, at: datetime) -> datet
 def is_disturbed(calendar: Calendar, exchange: Exchange, at: datetime, now: datetime) -> bool:
     """Whether a session of the exchange has opened since an instant, its after-market included."""
     days = trading_days(calendar, kst(at).date(), kst(now).date())
-    later_sessions = (session for day in days for session in _after(calendar, day, at, _VENUES[exchange]))
+    later_sessions = (session for day in days for session in _after(calendar, day, at, VENUES[exchange]))
     return any(session.opens <= now for session in later_sessions)
 
 
@@ -84,7 +78,5 @@ def closings(calendar: Calendar, days: Iterable[date]) -> Iterator[Closing]:
         regular = calendar.session(day, "KRX.regular")
         until = visible_until(calendar, Exchange.KRX, regular.closes) if regular else None
         if regular and until:
-            later = (
-                session.opens for session in _after(calendar, day, regular.closes, _VENUES[Exchange.KRX])
-            )
+            later = (session.opens for session in _after(calendar, day, regular.closes, VENUES[Exchange.KRX]))
             yield Closing(day, regular.closes, min(later, default=until), until)
