@@ -11,7 +11,7 @@ class Outages:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since: dict[str, float] = {}
-        self._said: dict[str, str] = {}
+        self._last_texts: dict[str, str] = {}
 
     def begin(self, who: str, reason: str, *, hint: str = "") -> None:
         """Record a service as down; repeated calls log nothing. `hint`, if known, tells the operator how to
@@ -29,6 +29,6 @@ class Outages:
     def is_news(self, what: str, text: str) -> bool:
         """Whether `text` differs from the last text of this topic: a warning is logged once, not at every
         attempt."""
-        is_news = self._said.get(what) != text
-        self._said[what] = text
+        is_news = self._last_texts.get(what) != text
+        self._last_texts[what] = text
         return is_news

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds for each step of the request; the answer serves only a hint."""
 
 
@@ -24,7 +24,7 @@ def _date_of(base_url: str) -> datetime | None:
     parts = urlsplit(base_url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
+        with closing(kind(parts.hostname or "", parts.port, timeout=TIMEOUT)) as connection:
             connection.request("GET", parts.path or "/")
             shown = connection.getresponse().getheader("Date", "")
         return parsedate_to_datetime(shown).astimezone(UTC)

@@ -14,9 +14,14 @@ ATTEMPTS = 3
 WALK_ATTEMPTS = 2
 """Whole walks of one target in one sweep: an invalid next-key restarts the walk once."""
 _BASE, _LONGEST = 0.5, 20.0
-_FLOOR, _EVERY = 10, 10
-_IN_A_ROW = 5
+"""Seconds: the first upper bound of the backoff, doubled with each attempt, and its maximum."""
+_FREE_RETRIES, _REQUESTS_PER_RETRY = 10, 10
+"""Retries of a sweep in any case, and the sent requests that earn one more: a tenth of additional load at most."""
+_FAILURES_TO_OPEN = 5
+"""Unavailable answers in a row that open the circuit breaker: more than the retries of a single page."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two probes of an outage, doubled with each failure, and their maximum: a recovery is noticed within
+half a minute."""
 
 
 def backoff(attempt: int, chance: float) -> float:
@@ -50,7 +55,7 @@ class RetryBudget:
 
     def spend(self) -> bool:
         """Take one retry; False if there is none left."""
-        if self.retries >= _FLOOR + self.requests // _EVERY:
+        if self.retries >= _FREE_RETRIES + self.requests // _REQUESTS_PER_RETRY:
             return False
         self.retries += 1
         return True
@@ -74,7 +79,7 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether requests are being held back."""
-        return self._failures >= _IN_A_ROW
+        return self._failures >= _FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float | None:
         """Return the seconds to wait before the next request, 0 to send it, None if the outage lasted too long.

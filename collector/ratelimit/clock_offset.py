@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-_LOOK_COUNTS = 20.0
+_SAMPLE_LIFETIME = 20.0
 """Seconds a sample counts: at 50 ppm, two clocks drift apart by a millisecond meanwhile."""
 
 
@@ -16,20 +16,20 @@ class ClockOffset:
     newest counts.
     """
 
-    _looks: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=64))
+    _samples: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=64))
     _least: float = 0.0
     _most: float = 0.0
 
     def add_sample(self, asked: float, shown: float, answered: float) -> None:
         """Add a sample: the remote clock showed `shown` between the local times `asked` and `answered`."""
-        self._looks.append((answered, shown - answered, shown - asked))
-        while self._looks[0][0] < answered - _LOOK_COUNTS:
-            self._looks.popleft()
-        self._least = max(least for _, least, _ in self._looks)
-        self._most = min(most for _, _, most in self._looks)
+        self._samples.append((answered, shown - answered, shown - asked))
+        while self._samples[0][0] < answered - _SAMPLE_LIFETIME:
+            self._samples.popleft()
+        self._least = max(least for _, least, _ in self._samples)
+        self._most = min(most for _, _, most in self._samples)
         if self._least > self._most:
-            self._looks = deque([self._looks[-1]], maxlen=64)
-            _, self._least, self._most = self._looks[0]
+            self._samples = deque([self._samples[-1]], maxlen=64)
+            _, self._least, self._most = self._samples[0]
 
     def to_local(self, theirs: float) -> float:
         """Return the local time at which the remote clock has certainly reached `theirs`."""

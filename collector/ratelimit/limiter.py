@@ -25,13 +25,15 @@ from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW, Perm
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _POLL = 0.05
+"""Seconds between two queries if all permits are taken: another program may release one without notice."""
 _AHEAD = (0.03, 0.09)
 """Seconds between a reservation and its start: enough for an answer of the database, and short enough that a
 dying program wastes little of the quota. The time is random, so the program nearest to the database does not
 always win. Measured in decision 0004."""
 _LONGEST_WAIT = 0.25
 """Longest sleep in seconds of a waiter between two queries, whatever the estimate says."""
-_GOODBYE = 2.0
+_RELEASE_TIMEOUT = 2.0
+"""Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
 
 
 class PermitInUse:
@@ -140,7 +142,9 @@ class SharedRateLimiter:
         a permit comes free by itself, only later.
         """
         with suppress(StoreError):
-            async with self._database.connection("giving back a place", timeout=_GOODBYE) as connection:
+            async with self._database.connection(
+                "giving back a place", timeout=_RELEASE_TIMEOUT
+            ) as connection:
                 for permit in permits:
                     after = permit_in_use.release_delay() if permit_in_use else None
                     free_at = None if after is None else now() + after.total_seconds()

@@ -27,7 +27,7 @@ RENEWED_EVERY = 0.4
 SEND_DEADLINE = 0.5
 """Seconds after its start, or its last renewal, in which a request may be sent. A later request might arrive
 within a second of the permit's next user, so it needs a new reservation."""
-_FARTHEST = timedelta(seconds=10)
+_LATEST_END = timedelta(seconds=10)
 """Latest possible end of a reservation from now; a later one is taken for a clock error."""
 _REOPEN = 5.0
 """Seconds without a free permit after which missing permits are created again."""
@@ -35,16 +35,18 @@ _PRIORITY_TTL = timedelta(seconds=0.35)
 """Life of the priority flag of a waiting normal caller, from its start on: about one request, after which the
 caller asks for its next page and sets the flag again."""
 _LONGEST_PRIORITY = timedelta(seconds=4)
+"""Latest believable end of the priority flag from now; a later one is a clock error."""
 _LONGEST_FREE = WINDOW + UNANSWERED_MARGIN
 """Latest time from now at which a released permit comes free."""
 _POLL = timedelta(seconds=0.05)
+"""Wait of a background caller if no row is free."""
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 RETESTED_EVERY = timedelta(hours=1)
 """Time before a rate named by the server is doubled as a test. If the server still grants no more, that costs
 one refused request an hour and a pause of 1.3 seconds; otherwise a rate of five a second is back in three
 hours."""
-_LOOKED_AT_EVERY = 60.0
+_CHECKED_EVERY = 60.0
 """Seconds between two checks for a due test: a sweep makes hundreds of reservations."""
 
 # Creates as many permits as are configured. A lower granted rate leaves the last ones unused.
@@ -77,6 +79,7 @@ WHERE key = $1 AND api_id = $2 AND granted IS NOT NULL
 RETURNING COALESCE(granted, $3) AS granted
 """
 
+# $1 IS NULL forgets the rates of all keys.
 _FORGET = """
 UPDATE collector.quota
 SET granted = NULL, granted_at = NULL
@@ -128,7 +131,7 @@ WHERE key = $1 AND api_id = $2
 # vain. `opening` is the time at which all of them may be free; $7 and $6 limit the priority flag and the
 # pause to believable times, $9 does so for reservations, and $8 is the wait if no row is free.
 _TRY_ACQUIRE_ALL = """
-WITH lane AS (
+WITH state AS (
     SELECT q.api_id, q.round_trip, spare.number, spare.free_at,
            GREATEST(LEAST(q.hold_until, clock_timestamp() + $6),
                     LEAST(q.urgent_until, clock_timestamp() + $7)) AS shut_until
@@ -144,14 +147,14 @@ WITH lane AS (
     ) AS spare ON true
     WHERE q.key = $1 AND q.api_id = ANY ($2::text[])
 ), opening AS (
-    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $8))) AS at FROM lane
+    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $8))) AS at FROM state
 ), taken AS (
     UPDATE collector.place AS p
     SET booked = true, free_at = clock_timestamp() + $4
-    FROM lane
-    WHERE p.key = $1 AND p.api_id = lane.api_id AND p.number = lane.number
+    FROM state
+    WHERE p.key = $1 AND p.api_id = state.api_id AND p.number = state.number
       AND (SELECT at <= clock_timestamp() FROM opening)
-    RETURNING p.api_id, p.number, p.free_at, lane.round_trip
+    RETURNING p.api_id, p.number, p.free_at, state.round_trip
 )
 SELECT extract(epoch FROM opening.at)::float8 AS opens, extract(epoch FROM clock_timestamp())::float8 AS now,
        taken.api_id, taken.number, taken.free_at AS ends, taken.round_trip
@@ -159,6 +162,7 @@ FROM opening
 LEFT JOIN taken ON true
 """
 
+# booked and free_at identify the reservation: an expired and re-issued permit is not renewed.
 _RENEW = """
 UPDATE collector.place
 SET free_at = clock_timestamp() + $5
@@ -166,6 +170,7 @@ WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING free_at AS ends, extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
+# As in _RENEW, only the own reservation is released. LEAST bounds a release time after a clock step.
 _RELEASE = """
 UPDATE collector.place
 SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)
@@ -173,6 +178,7 @@ WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
+# The pause is overwritten, not extended: the newest refusal counts.
 _PAUSE = """
 UPDATE collector.quota
 SET hold_until = clock_timestamp() + $3
@@ -230,7 +236,7 @@ class PermitStore:
     def __init__(self, key: str, per_second: int) -> None:
         self._key = key
         self._per_second = per_second
-        self._looked_at: dict[str, float] = {}
+        self._checked_at: dict[str, float] = {}
         self._clock_offset = ClockOffset()
 
     async def reserve(self, connection: Connection, api_id: str, ahead: timedelta) -> Permit | float | None:
@@ -248,7 +254,7 @@ class PermitStore:
             _LONGEST_FREE,
             COOLDOWN,
             RESERVATION_TTL,
-            _FARTHEST,
+            _LATEST_END,
             ahead,
         )
         if row is None or row["starts"] > row["now"]:
@@ -270,18 +276,18 @@ class PermitStore:
         attempt."""
         for api_id in api_ids:
             await self._ensure_rows(connection, api_id)
-        limits = (_LONGEST_FREE, COOLDOWN, _LONGEST_PRIORITY, _POLL, _FARTHEST)
+        limits = (_LONGEST_FREE, COOLDOWN, _LONGEST_PRIORITY, _POLL, _LATEST_END)
         sent = now()
         rows = await connection.fetch(
             _TRY_ACQUIRE_ALL, self._key, api_ids, self._per_second, RESERVATION_TTL, *limits
         )
         self._clock_offset.add_sample(sent, rows[0]["now"], now())
-        places = [
+        permits = [
             self._make_permit(row["api_id"], row["now"], row) for row in rows if row["number"] is not None
         ]
-        if not places:
+        if not permits:
             self._reopen_later(api_ids)
-        return rows[0]["opens"] - rows[0]["now"], places
+        return rows[0]["opens"] - rows[0]["now"], permits
 
     async def renew(self, connection: Connection, permit: Permit) -> None:
         """Renew a reservation if it still exists."""
@@ -295,9 +301,9 @@ class PermitStore:
     async def release(self, connection: Connection, permit: Permit, free_at: float | None) -> None:
         """Release a permit from `free_at` (local) on; None: it was not used. No effect if the reservation has
         expired."""
-        there = permit.starts_db if free_at is None else self._clock_offset.to_remote(free_at)
+        remote = permit.starts_db if free_at is None else self._clock_offset.to_remote(free_at)
         await self._fetch_with_clock(
-            connection, _RELEASE, permit.api_id, permit.permit_id, permit.ends, there, _LONGEST_FREE
+            connection, _RELEASE, permit.api_id, permit.permit_id, permit.ends, remote, _LONGEST_FREE
         )
 
     async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
@@ -316,20 +322,20 @@ class PermitStore:
 
     async def _ensure_rows(self, connection: Connection, api_id: str) -> None:
         """Create the permits, and check now and then whether to test a higher rate."""
-        if now() - self._looked_at.get(api_id, float("-inf")) < _LOOKED_AT_EVERY:
+        if now() - self._checked_at.get(api_id, float("-inf")) < _CHECKED_EVERY:
             return
         await connection.execute(_ENSURE_ROWS, self._key, api_id, self._per_second)
         raised = await connection.fetchval(_RETEST, self._key, api_id, self._per_second, RETESTED_EVERY)
         if raised is not None:
             logger.info("quota.retested", api_id=api_id, requests_per_second=raised)
-        self._looked_at[api_id] = now()
+        self._checked_at[api_id] = now()
 
     def _reopen_later(self, api_ids: Sequence[str]) -> None:
         """Let the next reservation create missing permits: all are taken, or a database restored to an older
         state has none."""
         for api_id in api_ids:
-            if now() - self._looked_at.get(api_id, now()) > _REOPEN:
-                del self._looked_at[api_id]
+            if now() - self._checked_at.get(api_id, now()) > _REOPEN:
+                del self._checked_at[api_id]
 
     async def _fetch_with_clock(self, connection: Connection, query: str, *arguments: object) -> Any:
         """Fetch the row of a query and add its database time as a clock sample."""

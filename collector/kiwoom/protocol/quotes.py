@@ -46,7 +46,8 @@ class PriceResponse(msgspec.Struct, gc=False):
 ENVELOPE_QUOTES = 8  # three keys and a text
 ROW_QUOTES = 48  # twelve keys and twelve values
 
-_MOST_PAGES = 1 << 12
+_CACHE_SIZE = 1 << 12
+"""Pages with distinct listings; a full cache is cleared, which bounds memory for any input."""
 _symbols = {
     exchange: numbers.Memo(partial(numbers.symbol, suffix=suffix)) for exchange, suffix in SUFFIX.items()
 }
@@ -59,7 +60,7 @@ class _CachedListings(NamedTuple):
     strangers: int
 
 
-_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
+_listings_cache: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
 
 
 class Columns(NamedTuple):
@@ -93,19 +94,21 @@ def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
 
 def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _CachedListings:
     """Return the listings of a page; pages with the same list share one object."""
-    cached = _seen.get((exchange, code, name))
+    cached = _listings_cache.get((exchange, code, name))
     if cached is None:
         symbols = [_symbols[exchange][text] for text in code]
         listings = PageListings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
         cached = _CachedListings(listings, sum(not has_suffix for _, has_suffix in symbols))
-        if len(_seen) >= _MOST_PAGES:
-            _seen.clear()
+        if len(_listings_cache) >= _CACHE_SIZE:
+            _listings_cache.clear()
         # If the decoded texts are equal, only one copy is kept.
-        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = cached
+        _listings_cache[
+            exchange, _first_if_equal(listings.symbol, code), _first_if_equal(listings.name, name)
+        ] = cached
     return cached
 
 
-def _one_of(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
+def _first_if_equal(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
     return kept if kept == texts else texts
 
 
