@@ -5,14 +5,14 @@ from datetime import timedelta
 
 _FORM = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _UNIT = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-ALLOWED = "a whole number and a unit: 500ms, 10s, 5m, 2h, 7d"
+ALLOWED = "a whole number and a unit (500ms, 10s, 5m, 2h, 7d)"
 
 
 def parse(text: str) -> timedelta:
     """Parse one duration; ValueError with the allowed form for anything else."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no length of time; allowed is {ALLOWED}")
+        raise ValueError(f"{text!r} is not a duration; use {ALLOWED}")
     return timedelta(**{_UNIT[match[2]]: int(match[1])})
 
 

@@ -56,7 +56,7 @@ def read_file(path: Path) -> Mapping:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{printable(str(path))}: there is no such file") from None
+        raise ConfigError(f"{printable(str(path))}: no such file; create it, or correct the path") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{printable(str(path))}: cannot be read ({_why(error)})") from None
     return read(data, str(path))
@@ -70,9 +70,7 @@ def read(data: bytes, origin: str) -> Mapping:
     if node is None or node == Scalar(node.line, ""):
         return Mapping(1)
     if not isinstance(node, Mapping):
-        raise events.refuse(
-            node.line, f"{describe(node)} at the top; allowed is a mapping (`key: value` lines)"
-        )
+        raise events.refuse(node.line, f"{describe(node)} at the top; use a mapping (`key: value` lines)")
     return node
 
 
@@ -119,7 +117,7 @@ def _why(error: Exception) -> str:
 
 def _decode(data: bytes, origin: str) -> str:
     if len(data) > MAX_BYTES:
-        raise ConfigError(format_error(origin, 1, f"more than {MAX_BYTES // 1024} kB; allowed is less"))
+        raise ConfigError(format_error(origin, 1, f"more than {MAX_BYTES // 1024} kB; use a shorter file"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,9 +127,7 @@ def _decode(data: bytes, origin: str) -> str:
         ) from None
     if match := _UNPRINTABLE.search(text):
         line = _line(text[: match.start()])
-        raise ConfigError(
-            format_error(origin, line, f"the character U+{ord(match[0]):04X}; allowed is plain text")
-        )
+        raise ConfigError(format_error(origin, line, f"the character U+{ord(match[0]):04X}; use plain text"))
     return text
 
 
@@ -154,7 +150,7 @@ class _Events:
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue
             if node is not None:
-                raise self.refuse(_at(event), "a second document (`---`); allowed is one")
+                raise self.refuse(_at(event), "a second document (`---`); use one document")
             node = self._node(next(self._events))
         return node
 
@@ -193,7 +189,7 @@ class _Events:
     def _collection(self, event: yaml.Event, line: int) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self.refuse(line, f"nested deeper than {MAX_DEPTH} levels; allowed is less")
+            raise self.refuse(line, f"nested deeper than {MAX_DEPTH} levels; use fewer")
         node = self._mapping(line) if isinstance(event, yaml.MappingStartEvent) else self._sequence(line)
         self._depth -= 1
         return node
@@ -215,7 +211,7 @@ class _Events:
 
     def _key(self, key: Node, lines: abc.Mapping[str, int]) -> str:
         if not isinstance(key, Scalar):
-            raise self.refuse(key.line, f"{describe(key)} as a key; allowed is a name")
+            raise self.refuse(key.line, f"{describe(key)} as a key; use a name")
         if key.text == "<<":
             raise self.refuse(key.line, "the merge key <<; write the keys out")
         if key.text in lines:

@@ -41,7 +41,7 @@ def base(url: str, trusted: Iterable[str]) -> BaseUrl:
     """Parse an allowed base URL; ValueError with the reason if it is not allowed."""
     match = _FORM.fullmatch(url)
     if match is None:
-        raise ValueError("is no plain URL (scheme, host in lower case, port; nothing else)")
+        raise ValueError("is not a plain URL (scheme, host in lower case, port; nothing else)")
     scheme, host, port = match.groups()
     if port is not None and int(port) > 65_535:
         raise ValueError("has a port above 65535")

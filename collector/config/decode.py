@@ -23,29 +23,27 @@ _WHERE_SECRETS_GO = "KIWOOM_APP_KEY_FILE, KIWOOM_SECRET_KEY_FILE and DATABASE_UR
 _SECRETS = ("key", "secret", "password", "token", "database_url")
 
 
-def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T | None:
+def decode(kind: type[T], node: Node, where: str, errors: ConfigErrors) -> T | None:
     """Decode a mapping into a dataclass; None, with errors added, if a value is wrong."""
-    before = len(complaints)
+    before = len(errors)
     hints = get_type_hints(kind, include_extras=True)
-    given = keys(node, where, complaints, allowed=hints)
-    if len(complaints) > before and not given.entries:
+    given = keys(node, where, errors, allowed=hints)
+    if len(errors) > before and not given.entries:
         return None
     for name in _required_fields(kind):
         if name not in given.entries:
-            complaints.add(
-                node.line, f"{where}: the key {name} is missing; allowed is {_describe_allowed(hints[name])}"
+            errors.add(
+                node.line, f"{where}: the key {name} is missing; set it to {_describe_allowed(hints[name])}"
             )
     values = {
-        name: value(hints[name], entry, f"{where}.{name}", complaints)
+        name: value(hints[name], entry, f"{where}.{name}", errors)
         for name, entry in given.entries.items()
         if name in hints
     }
-    return kind(**values) if len(complaints) == before else None
+    return kind(**values) if len(errors) == before else None
 
 
-def keys(
-    node: Node, where: str, complaints: ConfigErrors, *, allowed: Iterable[str] | None = None
-) -> Mapping:
+def keys(node: Node, where: str, errors: ConfigErrors, *, allowed: Iterable[str] | None = None) -> Mapping:
     """Return the node as a mapping: an empty one for an absent value and (with an error) for a list or a scalar.
 
     With `allowed`, every other key adds an error.
@@ -53,24 +51,24 @@ def keys(
     if isinstance(node, Scalar) and not node.text:
         return Mapping(node.line)
     if not isinstance(node, Mapping):
-        complaints.add(node.line, f"{where} is {describe(node)}; allowed is a mapping (`key: value` lines)")
+        errors.add(node.line, f"{where} is {describe(node)}; use a mapping (`key: value` lines)")
         return Mapping(node.line)
     if allowed is not None:
         known = list(allowed)
         for name in node.entries.keys() - known:
-            text = f"{where}: unknown key {quote(name)}; allowed: {', '.join(known)}{_advice(name, known)}"
-            complaints.add(node.lines[name], text)
+            text = f"{where}: unknown key {quote(name)}; use one of: {', '.join(known)}{_advice(name, known)}"
+            errors.add(node.lines[name], text)
     return node
 
 
-def value(hint: Any, node: Node, where: str, complaints: ConfigErrors) -> Any:
+def value(hint: Any, node: Node, where: str, errors: ConfigErrors) -> Any:
     """Decode one value as its type; None, with an error added, if it does not fit."""
     for shape in _shapes(hint):
         if isinstance(node, Sequence) and _is_list(shape):
-            return _items(shape, node, where, complaints)
+            return _items(shape, node, where, errors)
         if isinstance(node, Scalar) and not _is_list(shape):
-            return _scalar(shape, node, where, complaints, allowed=_describe_allowed(hint))
-    return complaints.add(node.line, f"{where} is {describe(node)}; allowed is {_describe_allowed(hint)}")
+            return _scalar(shape, node, where, errors, allowed=_describe_allowed(hint))
+    return errors.add(node.line, f"{where} is {describe(node)}; use {_describe_allowed(hint)}")
 
 
 def _advice(name: str, known: Iterable[str]) -> str:
@@ -86,21 +84,21 @@ def _required_fields(kind: type[Any]) -> list[str]:
     return [spec.name for spec in fields(kind) if has_none(spec)]
 
 
-def _items(hint: Any, node: Sequence, where: str, complaints: ConfigErrors) -> tuple[Any, ...]:
+def _items(hint: Any, node: Sequence, where: str, errors: ConfigErrors) -> tuple[Any, ...]:
     if not node.items and any(meta.min_length for meta in _metas(hint)):
-        complaints.add(node.line, f"{where} is an empty list; allowed is {_describe_allowed(hint)}")
+        errors.add(node.line, f"{where} is an empty list; use {_describe_allowed(hint)}")
     of = get_args(_bare(hint))[0]
-    return tuple(value(of, item, f"{where}[{n}]", complaints) for n, item in enumerate(node.items))
+    return tuple(value(of, item, f"{where}[{n}]", errors) for n, item in enumerate(node.items))
 
 
-def _scalar(hint: Any, node: Scalar, where: str, complaints: ConfigErrors, *, allowed: str) -> Any:
+def _scalar(hint: Any, node: Scalar, where: str, errors: ConfigErrors, *, allowed: str) -> Any:
     try:
         if _bare(hint) is timedelta:
             return duration.parse(node.text)
         return msgspec.convert(node.text, hint, strict=False)
     except ValueError:  # msgspec.ValidationError is a ValueError
-        message = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
-        return complaints.add(node.line, message)
+        message = f"{where} is {describe(node)}; use {allowed}{nearest(node.text, _choices(hint))}"
+        return errors.add(node.line, message)
 
 
 def _shapes(hint: Any) -> list[Any]:

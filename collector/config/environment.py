@@ -53,9 +53,7 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
     """
     database_url = _secret("DATABASE_URL", environ, mounts)
     if database_url is not None and not _DATABASE.match(database_url.reveal()):
-        raise ConfigError(
-            "DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://USER:PASSWORD@HOST/NAME"
-        )
+        raise ConfigError("DATABASE_URL is not a PostgreSQL URL; use postgresql://USER:PASSWORD@HOST/NAME")
     return Environment(
         app_key=_key("KIWOOM_APP_KEY", environ, mounts),
         secret_key=_key("KIWOOM_SECRET_KEY", environ, mounts),
@@ -77,7 +75,7 @@ def listen_place(text: str, where: str) -> str:
     """Check a HOST:PORT to listen on; ConfigError, prefixed by its source `where`, if it is wrong."""
     host, _, port = text.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65_536):
-        raise ConfigError(f"{where}: {quote(text)} is no HOST:PORT; allowed is for example 127.0.0.1:8020")
+        raise ConfigError(f"{where}: {quote(text)} is not HOST:PORT; use for example 127.0.0.1:8020")
     return text
 
 
@@ -113,7 +111,7 @@ def refuse_unlike_key(key: Secret, where: str) -> None:
     """Raise ConfigError, prefixed by `where`, for a text that cannot be an app key or a secret key; the text
     is not shown."""
     if reason := _why_no_key(key.reveal()):
-        raise ConfigError(f"{where} {reason}; allowed is the key alone, as Kiwoom shows it")
+        raise ConfigError(f"{where} {reason}; use the key alone, as Kiwoom shows it")
 
 
 def _why_no_key(text: str) -> str | None:
@@ -127,8 +125,8 @@ def _why_no_key(text: str) -> str | None:
     if any(mark.isspace() for mark in text):
         return "holds a blank inside"
     if not text.isascii():
-        return "holds letters that no key has, such as Hangul or full-width ones"
-    return "holds a character that no key has (a key has letters, digits and - _ . ~ + / =)"
+        return "holds letters outside ASCII, such as Hangul or full-width ones"
+    return "holds a forbidden character (a key has letters, digits and - _ . ~ + / =)"
 
 
 def _key(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
@@ -146,7 +144,7 @@ def _web_token(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) ->
     token = _secret(name, environ, mounts)
     if token is not None and (reason := _why_no_web_token(token.reveal())):
         raise ConfigError(
-            f"{_origin(name, environ)} {reason}; allowed are at least {_WEB_TOKEN_LENGTH} characters of ASCII"
+            f"{_origin(name, environ)} {reason}; use at least {_WEB_TOKEN_LENGTH} characters of ASCII"
             " without a blank",
             hint="`openssl rand -hex 24` makes one",
         )
@@ -174,7 +172,7 @@ def _clean(text: str, where: str) -> str:
     if not text:
         raise ConfigError(f"{where} is empty; give it a value, or unset it")
     if not text.isprintable():
-        raise ConfigError(f"{where} holds a control character or a line break; allowed is one line of text")
+        raise ConfigError(f"{where} holds a control character or a line break; use one line of text")
     return text
 
 
@@ -185,9 +183,9 @@ def _read(path: Path, variable: str, mounts: Iterable[Path]) -> str:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{where} is not there; make the file, or correct the path") from None
+        raise ConfigError(f"{where} does not exist; create the file, or correct the path") from None
     except OSError as error:
-        raise ConfigError(f"{where} cannot be read ({error.strerror}); it must be a file of yours") from None
+        raise ConfigError(f"{where} cannot be read ({error.strerror}); use a file that you own") from None
     if mode & 0o077 and not any(path.resolve().is_relative_to(mount) for mount in mounts):
         raise ConfigError(
             f"{where} can be read by others (mode {mode & 0o777:04o}); chmod 600 {printable(str(path))}"
@@ -202,5 +200,5 @@ def _text(data: bytes, where: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         if len(data) > len(codecs.BOM_UTF16) and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ConfigError(f"{where} is UTF-16; save it anew as UTF-8, one line of plain text") from None
+            raise ConfigError(f"{where} is UTF-16; save it again as UTF-8, one line of plain text") from None
         raise ConfigError(f"{where} is not UTF-8; a key is one line of plain text") from None

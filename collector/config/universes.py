@@ -17,7 +17,7 @@ def universe_targets(config: Config, name: str, sectors: Mapping[str, Sector]) -
     """Return the targets of one universe, each once, in the order written; ConfigError for an unknown name."""
     if name not in config.universes:
         known = f"{', '.join(config.universes)}{nearest(name, config.universes)}"
-        raise ConfigError(f"{config.origin}: there is no universe {quote(name)}; allowed: {known}")
+        raise ConfigError(f"{config.origin}: there is no universe {quote(name)}; use one of: {known}")
     expanded = (target for spec in config.universes[name] for target in expand(spec, sectors))
     return tuple(dict.fromkeys(expanded))
 

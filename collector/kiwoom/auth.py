@@ -48,6 +48,8 @@ LONGEST_PAUSE = timedelta(minutes=4)
 """Longest such pause: less than the usual distance of two slots, five minutes, so each slot makes an attempt."""
 
 _READ = "SELECT sealed, issued_at, expires_at FROM collector.token WHERE key = $1"
+# DO UPDATE instead of DO NOTHING: it locks an existing row and returns it.
+# A database clock that was set back shows as a wait beyond LONGEST_PAUSE, and is ignored by the caller.
 _LOCK = """
 INSERT INTO collector.token (key) VALUES ($1)
 ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
@@ -64,11 +66,13 @@ _NOT_ISSUED = (
     "see whether api.base_url leads to Kiwoom, and whether the key is in force"
     " / api.base_url이 키움을 가리키는지, 키가 유효한지 확인하세요"
 )
-_KEEP = """
+# A new token ends the pause.
+_STORE = """
 UPDATE collector.token
 SET sealed = $2, issued_at = $3, expires_at = $4, failures = 0, retry_at = NULL, failure = NULL
 WHERE key = $1
 """
+# The count of failures stays in the row, so all programs share one growing pause.
 _FAIL = """
 UPDATE collector.token
 SET failures = failures + 1, failure = $2, retry_at = clock_timestamp() + $3::interval
@@ -116,7 +120,7 @@ class TokenStore:
         self._issue = issue
         self._now = now
         self._cached: _CachedToken | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self.is_failing = False
         """Whether the last attempt to get a token failed, by this program or, during a pause, by another one."""
 
@@ -137,13 +141,13 @@ class TokenStore:
         return await self._read_or_issue(failed=failed)
 
     async def _read_or_issue(self, failed: Secret | None, *, ignore_pause: bool = False) -> Secret:
-        async with self._one_at_a_time:
+        async with self._lock:
             if self._is_usable(self._cached, failed):
                 assert self._cached is not None
                 return self._cached.value
             self._cached = await self._read() if failed is None else None
             if not self._is_live(self._cached):
-                self._cached = await self._issued_or_old(failed, ignore_pause=ignore_pause)
+                self._cached = await self._issue_or_keep_old(failed, ignore_pause=ignore_pause)
             self.is_failing = False
             return self._cached.value if self._cached else Secret("")
 
@@ -152,7 +156,7 @@ class TokenStore:
             row = await connection.fetchrow(_READ, self._key)
         return self._decrypt(row) if row else None
 
-    async def _issued_or_old(self, failed: Secret | None, *, ignore_pause: bool) -> _CachedToken:
+    async def _issue_or_keep_old(self, failed: Secret | None, *, ignore_pause: bool) -> _CachedToken:
         """Return a new token; while none can be issued, the old one is used until its end."""
         old = self._cached
         try:
@@ -176,15 +180,15 @@ class TokenStore:
             wait = row["wait"]
             if not ignore_pause and wait is not None and 0 < wait <= LONGEST_PAUSE.total_seconds():
                 self.is_failing = True
-                raise Unavailable(f"no token: {row['failure']}; asked for again in {ceil(wait)} s")
+                raise Unavailable(f"no token: {row['failure']}; next attempt in {ceil(wait)} s")
             try:
-                token = await self._new()
+                token = await self._issue_checked()
             except (Unavailable, Unreadable) as error:
                 failure: Unavailable | Unreadable = error
             else:
                 sealed = self._seal.encrypt(token.value.reveal().encode())
                 issued_at = self._now()
-                await connection.execute(_KEEP, self._key, sealed, issued_at, token.expires_at)
+                await connection.execute(_STORE, self._key, sealed, issued_at, token.expires_at)
                 return _cache_token(token.value, issued_at, token.expires_at)
             pause = pause_after(row["failures"] + 1)
             await connection.execute(_FAIL, self._key, str(failure), pause)
@@ -198,10 +202,10 @@ class TokenStore:
         logger.info("token.unavailable", key=self._key, reason=str(failure), again_in=seconds)
         if isinstance(failure, Unreadable):
             return _make_denied(failure)
-        text = f"no token: {failure}; asked for again in {seconds} s"
+        text = f"no token: {failure}; next attempt in {seconds} s"
         return Unavailable(text, code=failure.code, text=failure.text)
 
-    async def _new(self) -> Token:
+    async def _issue_checked(self) -> Token:
         """Issue a token through the API. Denied if it is refused, because every target would be refused."""
         try:
             async with asyncio.timeout(self._within):
@@ -212,7 +216,7 @@ class TokenStore:
             raise Unavailable(str(error), code=error.code, text=error.text) from error
         except (Rejected, TokenExpired) as error:
             raise _make_denied(error) from error
-        self._believable(token)
+        self._check_expiry(token)
         return token
 
     def _decrypt(self, row: Any) -> _CachedToken | None:
@@ -231,7 +235,7 @@ class TokenStore:
     def _is_usable(self, token: _CachedToken | None, failed: Secret | None) -> bool:
         return token is not None and self._is_live(token) and token.value != failed
 
-    def _believable(self, token: Token) -> None:
+    def _check_expiry(self, token: Token) -> None:
         left = token.expires_at - self._now()
         if not timedelta(0) < left < LONGEST:
             raise Unreadable("the token that was issued ends in the past or in the far future")
@@ -242,7 +246,7 @@ def _cache_token(value: Secret, issued_at: datetime, expires_at: datetime) -> _C
 
 
 def _make_denied(error: ApiError) -> Denied:
-    return Denied(f"no token is to be had: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED)
+    return Denied(f"no token can be issued: {error}", code=error.code, text=error.text, hint=_NOT_ISSUED)
 
 
 def _sealing_key(app_key: Secret, secret_key: Secret) -> bytes:

@@ -153,9 +153,9 @@ class KiwoomClient:
 
     async def sectors(self, market: Market) -> list[Sector]:
         """Fetch the current sectors of a market."""
-        with RequestCounter() as trace:
+        with RequestCounter() as counter:
             answer, _ = await self._call(
-                protocol.ask_sectors(market), lambda reply: protocol.read_sectors(reply, market), trace
+                protocol.ask_sectors(market), lambda reply: protocol.read_sectors(reply, market), counter
             )
         return answer
 
@@ -185,9 +185,9 @@ class KiwoomClient:
         return self._tokens.is_failing
 
     async def _issue_token(self) -> protocol.Token:
-        with RequestCounter() as trace:
+        with RequestCounter() as counter:
             token, _ = await self._request_with_retries(
-                protocol.ask_token(*self._credentials), protocol.read_token, trace, None
+                protocol.ask_token(*self._credentials), protocol.read_token, counter, None
             )
         return token
 
@@ -259,12 +259,12 @@ class KiwoomClient:
         counter: RequestCounter,
         token: Secret | None,
     ) -> tuple[T, datetime]:
-        async with self._rate_limiter.acquire(request.api_id) as turn:
+        async with self._rate_limiter.acquire(request.api_id) as permit:
             self._budget.count_request()
             counter.sent += 1
             counter.lease = counter.lease or self._transport.lease()
             try:
-                reply = await self._transport.post(request, token, turn, counter.lease)
+                reply = await self._transport.post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
@@ -281,7 +281,9 @@ class KiwoomClient:
     async def _wait_for_breaker(self) -> None:
         while (wait := self._breaker.wait(self._clock())) != 0:
             if wait is None:
-                raise Unavailable(f"the API has been away for more than {MAX_OUTAGE:g} s; not asked")
+                raise Unavailable(
+                    f"the API has been unavailable for more than {MAX_OUTAGE:g} s; no request was sent"
+                )
             await asyncio.sleep(wait)
 
 

@@ -114,7 +114,7 @@ def handler_of(protocol: object) -> SilentHandler:
     """Return the handler of the connection of the next request; RuntimeError if it is not a SilentHandler."""
     if not isinstance(protocol, SilentHandler):
         raise RuntimeError(
-            f"aiohttp {aiohttp.__version__} uses a connection that nobody watches; see watch()"
+            f"aiohttp {aiohttp.__version__} uses a connection without a SilentHandler; see watch()"
         )
     return protocol
 
@@ -179,7 +179,7 @@ class ConnectionPool:
         if not self.is_distrustful:
             logger.warning(
                 "answers.out_of_step",
-                reason="an answer came that nobody had asked for; each request has a new connection for now",
+                reason="an unrequested answer came; each request gets a new connection for now",
                 seconds=DISTRUST,
             )
         self._distrusts_until = self._now() + DISTRUST

@@ -129,12 +129,12 @@ class HttpTransport:
         return await self._post(request, token, hooks, lease)
 
     async def _post(
-        self, request: ApiRequest, token: Secret | None, leg: SendHooks | None, lease: ConnectionLease
+        self, request: ApiRequest, token: Secret | None, hooks: SendHooks | None, lease: ConnectionLease
     ) -> ApiResponse:
         """Send the request; use another connection as long as the one before closed and nothing was sent."""
         async with self._at_once:
             for _ in range(_UNSENT_TRIES):
-                body = _HookedPayload(request.body, leg)
+                body = _HookedPayload(request.body, hooks)
                 try:
                     return await self._exchange(request, token, body, lease)
                 except NotSilent:
@@ -142,7 +142,9 @@ class HttpTransport:
                 except BaseException:  # the answer to a cancelled request is still on its way
                     lease.drop()
                     raise
-        raise Unavailable("each connection was closed, or spoke unasked, before the request was sent")
+        raise Unavailable(
+            "each connection was closed, or sent unrequested bytes, before the request was sent"
+        )
 
     async def _exchange(
         self,
@@ -214,7 +216,7 @@ class _HookedPayload(aiohttp.BytesPayload):
 
 def _check_framing(response: aiohttp.ClientResponse) -> None:
     if response.status == 408:
-        raise Unavailable("HTTP 408: the host has waited for a request", code=408)
+        raise Unavailable("HTTP 408: the host timed out waiting for a request", code=408)
     if 300 <= response.status < 400:
         raise Rejected(
             f"HTTP {response.status}: the host redirects, which the API never does",
@@ -222,7 +224,7 @@ def _check_framing(response: aiohttp.ClientResponse) -> None:
             hint="check api.base_url; the keys were not sent on",
         )
     if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:
-        raise Unreadable("the answer has no stated length, so a cut one could not be told from a whole one")
+        raise Unreadable("the answer has no stated length, so a truncated answer would go unnoticed")
     if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
         raise Unreadable("the answer is compressed in a way that was not asked for")
 

@@ -77,9 +77,7 @@ def _table(root: yaml_text.Mapping, base: CalendarTable, *, is_partial: bool) ->
     special = _specials(_section(root, "hours"))
     for day in closed.keys() & (opened.keys() | special.keys()):
         line = _section(root, "closed").lines[day.isoformat()]
-        raise _WrongError(
-            line, f"{day} is closed here and open elsewhere in the file; allowed is one of them"
-        )
+        raise _WrongError(line, f"{day} is closed here and open elsewhere in the file; remove one of them")
     table = CalendarTable(
         coverage_start=_coverage_date(known, "from", base.coverage_start if is_partial else None),
         coverage_end=_coverage_date(known, "until", base.coverage_end if is_partial else None),
@@ -91,9 +89,9 @@ def _table(root: yaml_text.Mapping, base: CalendarTable, *, is_partial: bool) ->
     )
     if table.coverage_end < table.coverage_start:
         line = known.lines.get("until", known.lines.get("from", root.line))
-        raise _WrongError(line, "`until` lies before `from`; allowed is a later date")
+        raise _WrongError(line, "`until` lies before `from`; use a later date")
     if not table.sessions:
-        raise _WrongError(root.line, f"no hours under `sessions`; allowed is {_names()}")
+        raise _WrongError(root.line, f"no hours under `sessions`; add {_names()}")
     return table
 
 
@@ -133,13 +131,13 @@ def _section(root: yaml_text.Mapping, key: str) -> yaml_text.Mapping:
 def _mapping(node: yaml_text.Node, line: int) -> yaml_text.Mapping:
     if isinstance(node, yaml_text.Mapping):
         return node
-    raise _WrongError(line, f"{yaml_text.describe(node)}; allowed is a mapping (`key: value` lines)")
+    raise _WrongError(line, f"{yaml_text.describe(node)}; use a mapping (`key: value` lines)")
 
 
 def _only(node: yaml_text.Mapping, *keys: str) -> yaml_text.Mapping:
     for key, line in node.lines.items():
         if key not in keys:
-            raise _WrongError(line, f"{yaml_text.quote(key)}; allowed is {', '.join(keys)}")
+            raise _WrongError(line, f"{yaml_text.quote(key)}; use {', '.join(keys)}")
     return node
 
 
@@ -152,14 +150,14 @@ def _entry(node: yaml_text.Mapping, key: str) -> tuple[str, int]:
 def _text(node: yaml_text.Node, line: int) -> str:
     if isinstance(node, yaml_text.Scalar) and node.text:
         return node.text
-    raise _WrongError(line, f"{yaml_text.describe(node)}; allowed is a text")
+    raise _WrongError(line, f"{yaml_text.describe(node)}; use a text")
 
 
 def _date(text: str, line: int) -> date:
     if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         with suppress(ValueError):
             return date.fromisoformat(text)
-    raise _WrongError(line, f"{yaml_text.quote(text)} is no date; allowed is YYYY-MM-DD, a day that exists")
+    raise _WrongError(line, f"{yaml_text.quote(text)} is not a date; use YYYY-MM-DD, a day that exists")
 
 
 def _by_date(node: yaml_text.Mapping) -> Iterator[tuple[date, yaml_text.Node, int]]:
@@ -171,16 +169,14 @@ def _by_weekday(node: yaml_text.Mapping) -> Iterator[tuple[date, yaml_text.Node,
     for day, value, line in _by_date(node):
         if day.weekday() >= 5:
             name = WEEKDAYS[day.weekday()]
-            raise _WrongError(line, f"{day} is a {name} and closed anyway; allowed is Monday to Friday")
+            raise _WrongError(line, f"{day} is a {name} and closed anyway; use a day from Monday to Friday")
         yield day, value, line
 
 
 def _by_session(node: yaml_text.Mapping) -> Iterator[tuple[str, yaml_text.Node, int]]:
     for name, value in node.entries.items():
         if name not in SESSIONS:
-            raise _WrongError(
-                node.lines[name], f"{yaml_text.quote(name)} is no session; allowed is {_names()}"
-            )
+            raise _WrongError(node.lines[name], f"{yaml_text.quote(name)} is not a session; use {_names()}")
         yield name, value, node.lines[name]
 
 
@@ -195,7 +191,7 @@ def _reasons(node: yaml_text.Mapping) -> dict[date, str]:
 def _steps(node: yaml_text.Node, line: int) -> dict[date, OpeningHours | None]:
     steps = {day: _hours(value, line) for day, value, line in _by_date(_mapping(node, line))}
     if list(steps) != sorted(steps):
-        raise _WrongError(line, "dates out of order; allowed is the earliest first")
+        raise _WrongError(line, "dates out of order; put the earliest first")
     return steps
 
 
@@ -236,4 +232,4 @@ def _hours(node: yaml_text.Node, line: int) -> OpeningHours | None:
             if hours.opens < hours.closes:
                 return hours
     allowed = "HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, closing later than opening, or closed"
-    raise _WrongError(line, f"{yaml_text.quote(text)} are no hours; allowed is {allowed}")
+    raise _WrongError(line, f"{yaml_text.quote(text)} is not a range of hours; use {allowed}")

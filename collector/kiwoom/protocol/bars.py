@@ -59,11 +59,11 @@ def count_quotes(rows: Sequence[BarRow]) -> int:
 def day(text: str) -> date:
     """Parse a date of eight digits."""
     if not (text.isascii() and text.isdigit() and len(text) == 8):
-        raise numbers.FieldError("is no date of eight digits")
+        raise numbers.FieldError("is not a date of eight digits")
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
-        raise numbers.FieldError("is no date that exists") from None
+        raise numbers.FieldError("is not an existing date") from None
 
 
 def _read_change(text: str | None) -> int | None:

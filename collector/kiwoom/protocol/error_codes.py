@@ -255,7 +255,7 @@ def _line(text: str, status: int, return_code: int | None, content: Content, rem
     if status != 200:
         parts.append(f"HTTP {status}")
     elif content is Content.HTML:
-        parts.append("a page of HTML came instead of an answer")
+        parts.append("an HTML page came instead of an answer")
     elif content is not Content.JSON:
         parts.append("a text came instead of an answer")
     if text:

@@ -71,7 +71,7 @@ def moment(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=KST)
     except ValueError:
-        raise numbers.FieldError("is not an instant that exists") from None
+        raise numbers.FieldError("is not an existing instant") from None
 
 
 def _price_in_won(text: str) -> int:

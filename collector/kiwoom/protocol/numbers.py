@@ -84,7 +84,7 @@ def _whole(text: str) -> int:
         return int(text)  # the plain form, nearly always
     match = _WHOLE.fullmatch(text)
     if match is None:
-        raise FieldError("is no whole number")
+        raise FieldError("is not a whole number")
     value = _digits(match[2])
     return -value if match[1] and match[1][0] == "-" else value
 
@@ -99,7 +99,7 @@ def parse_signed(text: str) -> int:
     if abs(value) > INT4:
         raise FieldError("is larger than a won amount can be")
     if abs(value) in _SATURATED or abs(value) in _SATURATED_THOUSANDTHS:
-        raise FieldError("is an integer at the end of its range, which is no amount")
+        raise FieldError("is an integer at the end of its range, not an amount")
     return value
 
 
@@ -117,7 +117,7 @@ def volume(text: str) -> int:
     if value < 0:
         raise FieldError("is a negative volume")
     if value in _SATURATED:
-        raise FieldError("is an integer at the end of its range, which is no volume")
+        raise FieldError("is an integer at the end of its range, not a volume")
     return value
 
 
@@ -125,12 +125,12 @@ def basis_points(text: str) -> int:
     """Parse a rate in percent with at most two decimals, as whole hundredths of a percent."""
     match = _RATE.fullmatch(text)
     if match is None:
-        raise FieldError("is no percentage with at most two decimals")
+        raise FieldError("is not a percentage with at most two decimals")
     value = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
     if value > RATE_LIMIT:
         raise FieldError("is larger than a rate can be")
     if value // 100 in _SATURATED_THOUSANDTHS:
-        raise FieldError("is an integer at the end of its range, which is no rate")
+        raise FieldError("is an integer at the end of its range, not a rate")
     return -value if match[1] and match[1][0] == "-" else value
 
 
@@ -161,7 +161,7 @@ def sign(text: str) -> int:
     """Parse a sign: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
     value = _whole(text)
     if not 1 <= value <= 5:
-        raise FieldError("is no sign from 1 to 5")
+        raise FieldError("is not a sign from 1 to 5")
     return value
 
 
@@ -172,7 +172,7 @@ def symbol(text: str, suffix: str) -> tuple[str, bool]:
     """
     match = _SYMBOL.fullmatch(text)
     if match is None:
-        raise FieldError("is no stock code")
+        raise FieldError("is not a stock code")
     return match[1], match[2] == suffix
 
 
@@ -180,7 +180,7 @@ def name(text: str) -> str:
     """Parse a listing's name: 1–40 printable characters (the official page's length), blanks around dropped."""
     bare = text.strip()
     if not 1 <= len(bare) <= NAME_LENGTH or not bare.isprintable():
-        raise FieldError("is no name of 1 to 40 printable characters")
+        raise FieldError("is not a name of 1 to 40 printable characters")
     return bare
 
 

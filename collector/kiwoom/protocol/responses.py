@@ -163,7 +163,7 @@ def read_token(reply: ApiResponse) -> Token:
     try:
         return Token(Secret(value), datetime.strptime(ends, "%Y%m%d%H%M%S").replace(tzinfo=KST))
     except ValueError as error:
-        raise Unreadable("expires_dt is no date") from error
+        raise Unreadable("expires_dt is not a date") from error
 
 
 def read_revoked(reply: ApiResponse) -> None:
@@ -339,4 +339,4 @@ def _same_call(reply: ApiResponse, api_id: str) -> None:
     """Refuse an answer to another call (a late answer on a kept connection)."""
     echoed = reply.header("api-id")
     if echoed and echoed != api_id:
-        raise Unreadable(f"asked {api_id}, the answer is of another call")
+        raise Unreadable(f"asked {api_id}, the answer is for another call")

@@ -16,7 +16,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> Document:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Unreadable(f"{name} is no JSON value")
+    raise Unreadable(f"{name} is not a JSON value")
 
 
 def strict_json(body: bytes) -> Document:
@@ -29,9 +29,9 @@ def strict_json(body: bytes) -> Document:
     except UnicodeDecodeError:
         raise Unreadable("the answer is not UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"the answer is no JSON ({type(error).__name__})") from None
+        raise Unreadable(f"the answer is not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
-        raise Unreadable("the answer is JSON but no object")
+        raise Unreadable("the answer is JSON but not an object")
     return document
 
 
