@@ -5,8 +5,10 @@ codes and the advice for each are those of the official CLI and of public client
 code is unknown or absent, the HTTP status, the return code, and the kind of body decide.
 """
 
+import csv
 import re
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import NamedTuple
 
 from collector.errors import (
@@ -64,43 +66,14 @@ FIREWALL = (
 )
 _EITHER = "either maintenance, or a firewall that refuses this client"
 
-MEANINGS: Mapping[int, tuple[str, str]] = {
-    1501: ("API ID가 비어 있습니다.", "The API ID is missing."),
-    1504: ("이 주소에서는 이 API ID를 쓸 수 없습니다.", "This address does not serve this API ID."),
-    1505: ("그런 API ID는 없습니다.", "There is no such API ID."),
-    1511: ("꼭 있어야 할 입력 값이 없습니다.", "A required field has no value."),
-    1512: ("HTTP 헤더가 없거나 읽을 수 없습니다.", "The HTTP header is missing or cannot be read."),
-    1513: ("authorization 헤더가 없습니다.", "The header authorization is missing."),
-    1514: ("authorization 헤더의 형식이 틀렸습니다.", "The header authorization has a wrong form."),
-    1515: ("authorization 헤더의 종류가 틀렸습니다.", "The header authorization has an unknown grant type."),
-    1516: ("authorization 헤더에 토큰이 없습니다.", "The header authorization has no token."),
-    1517: ("입력 값의 형식이 틀렸습니다.", "A field's value has a wrong form."),
-    1634: ("한 번에 물을 수 있는 종목 수를 넘었습니다.", "Too many symbols in one call."),
-    1687: ("되풀이되는 호출이라 막혔습니다.", "A call that repeats itself is held back."),
-    1700: ("이 API의 호출 한도를 넘었습니다.", "The quota of this API is used up."),
-    1701: ("모든 API를 합한 호출 한도를 넘었습니다.", "The quota of all APIs together is used up."),
-    1702: ("이 API가 속한 묶음의 호출 한도를 넘었습니다.", "The quota of this API's group is used up."),
-    1901: ("그런 시장 코드는 없습니다.", "There is no such market code."),
-    1902: ("그런 종목은 없습니다.", "There is no such symbol."),
-    1903: ("이 거래소에 그런 종목은 없습니다.", "There is no such symbol on this exchange."),
-    1999: ("키움 서버에 예상 밖의 오류가 났습니다.", "An unexpected error of Kiwoom's own."),
-    8001: ("앱키와 시크릿키가 맞지 않습니다.", "App key and secret key do not fit."),
-    8002: ("앱키와 시크릿키를 확인하지 못했습니다.", "App key and secret key could not be verified."),
-    8003: ("토큰을 찾지 못했습니다.", "The token could not be looked up."),
-    8005: ("토큰이 유효하지 않습니다.", "The token is not valid."),
-    8006: ("토큰을 만들지 못했습니다.", "No token could be made."),
-    8009: ("토큰을 발급하지 못했습니다.", "No token could be issued."),
-    8010: ("토큰을 받은 IP와 다른 IP에서 물었습니다.", "The token was issued to another IP address."),
-    8011: ("토큰 요청에 grant_type이 없습니다.", "The request for a token lacks grant_type."),
-    8012: ("토큰 요청의 grant_type이 틀렸습니다.", "The request for a token has a wrong grant_type."),
-    8020: ("앱키 또는 시크릿키가 오지 않았습니다.", "App key or secret key did not arrive."),
-    8030: ("실전과 모의가 다른 앱키입니다.", "A real key on the mock host, or the other way round."),
-    8031: ("실전과 모의가 다른 토큰입니다.", "A real token on the mock host, or the other way round."),
-    8040: ("단말기 인증에 실패했습니다.", "This device could not be authenticated."),
-    8050: ("지정단말기로 등록되지 않은 IP입니다.", "This IP address is not registered with the key."),
-    8103: ("토큰 또는 단말기 인증에 실패했습니다.", "The token or this device could not be authenticated."),
-    8104: ("모의투자에서는 쓸 수 없는 API입니다.", "The mock host does not offer this API."),
-}
+
+def _read_meanings() -> dict[int, tuple[str, str]]:
+    path = Path(__file__).with_name("error_meanings.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {int(row["code"]): (row["ko"], row["en"]) for row in csv.DictReader(file)}
+
+
+MEANINGS: Mapping[int, tuple[str, str]] = _read_meanings()
 """The meaning of a code in Korean and English, from the official list of errors; shown with a failure."""
 
 HINTS = {
