@@ -44,16 +44,17 @@ class BarResponse(msgspec.Struct, gc=False):
     return_msg: str
 
 
-ENVELOPE_QUOTES = 12  # four keys and two texts
-ROW_QUOTES = 40  # ten keys and ten values
+_ENVELOPE_QUOTES = 12  # four keys and two texts
+_ROW_QUOTES = 40  # ten keys and ten values
 
 
-def count_quotes(rows: Sequence[BarRow]) -> int:
-    """Return the number of quotes in rows whose optional fields are absent or texts."""
+def count_quotes(answer: BarResponse) -> int:
+    """Return the number of quotes in a body without undocumented keys; optional fields are absent or texts."""
+    rows = answer.stk_dt_pole_chart_qry
     absent = sum(
         (row.pred_pre, row.pred_pre_sig, row.trde_tern_rt, row.trde_prica).count(None) for row in rows
     )
-    return ROW_QUOTES * len(rows) - 4 * absent
+    return _ENVELOPE_QUOTES + _ROW_QUOTES * len(rows) - 4 * absent
 
 
 def day(text: str) -> date:

@@ -43,8 +43,14 @@ class PriceResponse(msgspec.Struct, gc=False):
     return_msg: str
 
 
-ENVELOPE_QUOTES = 8  # three keys and a text
-ROW_QUOTES = 48  # twelve keys and twelve values
+_ENVELOPE_QUOTES = 8  # three keys and a text
+_ROW_QUOTES = 48  # twelve keys and twelve values
+
+
+def count_quotes(answer: PriceResponse) -> int:
+    """Return the number of quotes in a body without undocumented keys."""
+    return _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
+
 
 _CACHE_SIZE = 1 << 12
 """Pages with distinct listings; a full cache is cleared, which bounds memory for any input."""

@@ -89,35 +89,47 @@ def _announced_rows(reply: ApiResponse) -> int | None:
 
 
 def _price_rows(reply: ApiResponse) -> tuple[list[quotes.PriceRow], list[BadRow], int]:
-    """Return the rows as sent, the items that are no rows, and the number of undocumented fields.
+    """Return the rows as sent, the items that are no rows, and the number of undocumented fields."""
+    answer = _decode_fast(reply, _prices_decoder, quotes.count_quotes)
+    if answer is not None and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
+        _same_call(reply, PRICES)
+        return _limit_rows(answer.inds_stkpc), [], 0
+    document = _document(reply, PRICES)
+    rows, bad = _convert_rows(_list(document, "inds_stkpc"), quotes.PriceRow)
+    return rows, bad, _surplus(document, "inds_stkpc", len(quotes.PriceRow.__struct_fields__))
+
+
+def _decode_fast(
+    reply: ApiResponse, decoder: msgspec.json.Decoder[T], count_quotes: Callable[[T], int]
+) -> T | None:
+    """Decode a documented body with the fast decoder; None if the body needs the strict parser.
 
     The fast decoder silently keeps the last of two equal keys. It is believed only if the body has exactly as
     many quotes as the documented keys and values need: an additional key, doubled or unknown, has at least
-    two more. Any other body goes through the strict parser.
+    two more.
     """
-    if reply.status == 200:
-        try:
-            answer = _prices_decoder.decode(reply.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            plain = reply.body.count(b'"') == quotes.ENVELOPE_QUOTES + quotes.ROW_QUOTES * len(
-                answer.inds_stkpc
-            )
-            if plain and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
-                _same_call(reply, PRICES)
-                return _limit_rows(answer.inds_stkpc), [], 0
-    document = _document(reply, PRICES)
-    sent = [_convert(row, quotes.PriceRow) for row in _list(document, "inds_stkpc")]
-    rows = [row for row in sent if isinstance(row, quotes.PriceRow)]
-    bad = [row for row in sent if isinstance(row, BadRow)]
-    return rows, bad, _surplus(document, "inds_stkpc", len(quotes.PriceRow.__struct_fields__))
+    if reply.status != 200:
+        return None
+    try:
+        answer = decoder.decode(reply.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return answer if reply.body.count(b'"') == count_quotes(answer) else None
 
 
 def _is_success(return_code: int, text: str, rows: Sequence[object]) -> bool:
     """Whether the fast decoder is sufficient; an empty list with a maintenance notice needs the strict
     parser."""
     return return_code == 0 and code_in(text) is None and (bool(rows) or not is_maintenance(text))
+
+
+def _convert_rows(sent: Sequence[object], kind: type[R]) -> tuple[list[R], list[BadRow]]:
+    """Convert a list of the strict parser; an item that is no row becomes a bad row."""
+    converted = [_convert(row, kind) for row in sent]
+    return (
+        [row for row in converted if isinstance(row, kind)],
+        [row for row in converted if isinstance(row, BadRow)],
+    )
 
 
 def _convert(row: object, kind: type[T]) -> T | BadRow:
@@ -215,24 +227,17 @@ def read_bars(reply: ApiResponse, symbol: str) -> BarPage:
 
 
 def _bar_rows(reply: ApiResponse, symbol: str) -> tuple[list[bars.BarRow], list[BadRow]]:
-    """Return the rows as sent, and the items that are no rows; the fast decoder is used as in `_price_rows`."""
-    if reply.status == 200:
-        try:
-            answer = _bars_decoder.decode(reply.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            rows = answer.stk_dt_pole_chart_qry
-            plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.count_quotes(rows)
-            if plain and _is_success(answer.return_code, answer.return_msg, rows):
-                _same_call(reply, BARS)
-                _same_symbol(answer.stk_cd, symbol)
-                return _limit_rows(rows), []
+    """Return the rows as sent, and the items that are no rows."""
+    answer = _decode_fast(reply, _bars_decoder, bars.count_quotes)
+    if answer is not None and _is_success(
+        answer.return_code, answer.return_msg, answer.stk_dt_pole_chart_qry
+    ):
+        _same_call(reply, BARS)
+        _same_symbol(answer.stk_cd, symbol)
+        return _limit_rows(answer.stk_dt_pole_chart_qry), []
     document = _document(reply, BARS)
     _same_symbol(document.get("stk_cd"), symbol)
-    sent = [_convert(row, bars.BarRow) for row in _list(document, "stk_dt_pole_chart_qry")]
-    bad = [row for row in sent if isinstance(row, BadRow)]
-    return [row for row in sent if isinstance(row, bars.BarRow)], bad
+    return _convert_rows(_list(document, "stk_dt_pole_chart_qry"), bars.BarRow)
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:
