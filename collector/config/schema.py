@@ -107,7 +107,7 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One complete, checked configuration; two are equal if their settings are equal, whatever their files."""
+    """One complete, checked configuration; two are equal if their settings are equal, even from different files."""
 
     universes: Mapping[str, tuple[TargetSpec, ...]]
     api: ApiConfig = ApiConfig()

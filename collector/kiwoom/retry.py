@@ -50,7 +50,7 @@ class RetryBudget:
     retries: int = 0
 
     def count_request(self) -> None:
-        """Count one sent request, whatever its result."""
+        """Count one sent request with any result."""
         self.requests += 1
 
     def spend(self) -> bool:

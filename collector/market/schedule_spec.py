@@ -28,7 +28,7 @@ class ScheduleError(ValueError):
 
 
 class Days(StrEnum):
-    """The days of a schedule; a session takes place on trading days alone, whatever this value is."""
+    """The days of a schedule; a session takes place on trading days alone, at any value."""
 
     TRADING = "trading"
     ALL = "all"

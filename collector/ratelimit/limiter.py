@@ -31,7 +31,7 @@ _AHEAD = (0.03, 0.09)
 dying program wastes little of the quota. The time is random, so the program nearest to the database does not
 always win. Measured in decision 0004."""
 _LONGEST_WAIT = 0.25
-"""Longest sleep in seconds of a waiter between two queries, whatever the estimate says."""
+"""Longest sleep in seconds of a waiter between two queries, at any estimate."""
 _RELEASE_TIMEOUT = 2.0
 """Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
 

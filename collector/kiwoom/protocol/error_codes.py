@@ -146,7 +146,7 @@ _NO_JSON = frozenset({Content.HTML, Content.TEXT, Content.EMPTY, Content.OTHER})
 _AWAY = "the API may be under maintenance"
 _MOCK = "the mock host does not offer this"
 RULES = (
-    # A known code decides, whatever the status.
+    # A known code decides at any status.
     Rule(Throttled, code=THROTTLED),
     Rule(TokenExpired, code=EXPIRED, hint=_UNAUTHENTICATED),
     Rule(Unavailable, code=UNAVAILABLE),
