@@ -1,25 +1,26 @@
-"""The failures that are expected, as a tree: whose affair each is decides how far it travels.
+"""Defines the tree of expected errors. The class of an error decides how far it travels.
 
     CollectorError
-    ├── ConfigError         never starts (exit 2)
-    ├── ApiError            one target's affair: its walk fails, the sweep goes on
-    │   ├── Throttled       the pace is held for everybody, then again
-    │   ├── Unavailable     back off with jitter, again, bounded
-    │   ├── TokenExpired    renewed once for everybody, then again
-    │   ├── Rejected        asking again will not help
-    │   └── Unreadable      an answer that the API does not document
-    ├── Denied              every target's affair: the sweep ends at its first answer
-    ├── StoreError          the database's: the sweep ends
-    └── ArchiveError        one file's of the cold tier: its day stays where it is
+    ├── ConfigError         the program never starts (exit 2)
+    ├── ApiError            concerns one target: its walk fails, the sweep goes on
+    │   ├── Throttled       every caller pauses, then the request is repeated
+    │   ├── Unavailable     bounded retries after a backoff with jitter
+    │   ├── TokenExpired    renewed once for all callers, then the request is repeated
+    │   ├── Rejected        a retry will not help
+    │   └── Unreadable      an answer outside the documented API
+    ├── Denied              concerns every target: the sweep ends at the first such answer
+    ├── StoreError          concerns the database: the sweep ends
+    └── ArchiveError        concerns one archive file: its day stays in the database
 
-Whatever is not in this tree is a bug and ends in a traceback.
+Any exception outside this tree is a bug and ends in a traceback.
 """
 
 from enum import StrEnum
 
 
 class CollectorError(Exception):
-    """The root. `str()` is one clear line, free of secrets; `hint` says what to do about it, or is empty."""
+    """The root. `str()` is one clear line without secrets; `hint` tells the operator how to fix it, or is
+    empty."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -27,14 +28,14 @@ class CollectorError(Exception):
 
 
 class ConfigError(CollectorError):
-    """What was asked for cannot be done; raised before anything is fetched."""
+    """The request cannot be carried out; raised before anything is fetched."""
 
 
 class ApiError(CollectorError):
-    """An answer (or none) that fails one request.
+    """An answer, or the lack of one, that fails one request.
 
-    `code` is Kiwoom's own (1700, 8005 …), the HTTP status where there is none of Kiwoom's, or None where
-    nothing answered. `text` is Kiwoom's message as it came, "" if there was none.
+    `code` is Kiwoom's own code (1700, 8005 …), else the HTTP status, or None if there was no answer. `text`
+    is Kiwoom's message as received, "" if there was none.
     """
 
     def __init__(self, message: str, *, code: int | None = None, text: str = "", hint: str = "") -> None:
@@ -44,9 +45,10 @@ class ApiError(CollectorError):
 
 
 class Throttled(ApiError):
-    """Too many requests: the pace is held for everybody, then the request is sent again.
+    """Too many requests (HTTP 429, codes 1700 to 1702): every caller pauses, then the request is repeated.
 
-    `quota` is the 유량=N of the refusal: requests a second that the server grants, None if it did not say.
+    `quota` is the 유량=N of the refusal, the requests a second granted by the server; None if the refusal has
+    no such number.
     """
 
     def __init__(
@@ -57,25 +59,25 @@ class Throttled(ApiError):
 
 
 class Unavailable(ApiError):
-    """5xx, a timeout, a disconnect, a maintenance page, 1999: asking again later may help."""
+    """A 5xx status, a timeout, a disconnect, a maintenance page or code 1999: a later retry may help."""
 
 
 class TokenExpired(ApiError):
-    """The token that was sent is dead: renewed once for everybody, then the request is sent again."""
+    """The token is dead: it is renewed once for all callers, then the request is repeated."""
 
 
 class Rejected(ApiError):
-    """The request is wrong, or a code that nobody knows: asking again will not help."""
+    """The request is wrong, or its error code is unknown: a retry will not help."""
 
 
 class Unreadable(ApiError):
-    """An answer that the API does not document, such as broken JSON or a continuation without a key."""
+    """An answer outside the documented API, such as broken JSON or a continuation without a key."""
 
 
 class Denied(CollectorError):
-    """The key, the host or the address is refused: every target's affair, and the operator's to mend.
+    """The key, the host or the IP address is refused. This affects every target, and the operator must fix it.
 
-    `code` and `text` as in `ApiError`.
+    `code` and `text` are as in `ApiError`.
     """
 
     def __init__(self, message: str, *, code: int | None = None, text: str = "", hint: str = "") -> None:
@@ -92,18 +94,19 @@ class StoreFailure(StrEnum):
     DISK_FULL = "disk_full"
     LOGIN_REFUSED = "login_refused"
     MISSING_NAME = "missing_name"
-    """A table, column, function or schema that the statement names does not exist."""
+    """The statement names a table, column, function or schema that does not exist."""
     MISSING_TABLE = "missing_table"
     POOLER = "pooler"
-    """A connection pooler stands between, and the address does not say so."""
+    """A connection pooler is in between, and the database address does not say so."""
     STALE_IDS = "stale_ids"
-    """The database has other ids than those that the program has read."""
+    """The database has other ids than the program's cache."""
     TIMEOUT = "timeout"
     OTHER = "other"
 
 
 class StoreError(CollectorError):
-    """The database refused, is away, or did not answer in time; `kind` says how the program may react."""
+    """The database refused, is unreachable, or did not answer in time; `kind` tells how the program may
+    react."""
 
     def __init__(self, message: str, *, hint: str = "", kind: StoreFailure = StoreFailure.OTHER) -> None:
         super().__init__(message, hint=hint)
@@ -111,4 +114,4 @@ class StoreError(CollectorError):
 
 
 class ArchiveError(CollectorError):
-    """A file of the cold tier cannot be written, or is not what it says; its path is in the message."""
+    """An archive file cannot be written, or its content differs from its metadata; the message has its path."""

@@ -1,8 +1,8 @@
-"""Log lines: an event and its facts, JSON where a machine reads them and pretty where a person does.
+"""Writes log lines: an event and its facts, as JSON for machines or in a readable form on a terminal.
 
-Locals of frames are never shown, and no secret is ever handed to a log call. What libraries log is reduced to
-who complains, of what and where: their texts and exceptions may quote what was sent. A line that nobody takes is
-lost, and what it tells of goes on.
+Locals of frames are never shown, and no secret is ever passed to a log call. Log records of libraries are
+reduced to the logger's name, the message template and the place: their full texts and exceptions may quote a
+request. If the log reader is slow or gone, lines are dropped rather than blocking the program.
 """
 
 import logging
@@ -18,9 +18,9 @@ from typing import TextIO
 
 @contextmanager
 def _hide_module(name: str) -> Iterator[None]:
-    """Have a package not be found as long as the block runs."""
+    """Make a package impossible to import while the block runs."""
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # how Python spells that
+    sys.modules[name] = None  # type: ignore[assignment]  # None in sys.modules blocks an import
     try:
         yield
     finally:
@@ -30,12 +30,13 @@ def _hide_module(name: str) -> Iterator[None]:
             sys.modules[name] = before
 
 
-# structlog takes rich where it finds it: 5 MB, for tracebacks in colour, and with locals, that are not shown here.
+# structlog imports rich if it is installed: 5 MB, for colored tracebacks with locals, which are never shown
+# here.
 with _hide_module("rich"):
     import structlog
 
 logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-"""What every module logs to: `logger.info("walk.stored", target=...)`."""
+"""The logger of every module: `logger.info("walk.stored", target=...)`."""
 
 
 def configure(*, level: str = "info", stream: TextIO | None = None, color: bool | None = None) -> None:
@@ -62,7 +63,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None, color: bool 
 
 
 class _LossyStream:
-    """Where lines go. One that a full disk, or a reader that is slow or gone, does not take is counted and lost."""
+    """A stream that never blocks: it counts and drops lines when a disk is full or a reader is slow or gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -70,7 +71,7 @@ class _LossyStream:
         self._lost = 0
 
     def write(self, text: str) -> None:
-        """Write a line, and before it how many were lost."""
+        """Write a line, preceded by the number of lines lost before it."""
         notice = f'{{"lines": {self._lost}, "event": "log.lost", "level": "warning"}}\n' if self._lost else ""
         if self._is_full():
             self._lost += 1
@@ -84,15 +85,15 @@ class _LossyStream:
             self._lost = 0
 
     def flush(self) -> None:
-        """Every line is flushed as it is written."""
+        """Do nothing: `write` flushes every line."""
 
     def _is_full(self) -> bool:
-        """Whether writing would wait for a reader: a pipe that can be written to takes 4 kB at once."""
+        """Whether writing would block. A writable pipe accepts 4 kB at once."""
         return self._pipe is not None and not select.select([], [self._pipe], [], 0)[1]
 
 
 def _pipe_of(stream: TextIO) -> int | None:
-    """The descriptor behind a stream if it is a pipe."""
+    """Return the stream's descriptor if it is a pipe, else None."""
     try:
         descriptor = stream.fileno()
         return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
@@ -105,7 +106,7 @@ def _wants_color(stream: TextIO) -> bool:
 
 
 class _StdlibHandler(logging.Handler):
-    """Passes on what libraries log, from warnings up, as lines of ours."""
+    """Forwards log records of libraries, from WARNING up, as lines of this program."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The nouns: what is asked for, what came back, and what is known of its wholeness."""
+"""Defines the domain values: targets, quotes, pages, walks, certificates, bars and sweeps."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,16 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 KST = timezone(timedelta(hours=9), "KST")
-"""Korea's time: no daylight saving since 1988, so a fixed offset is exact and needs no tz database."""
+"""Korean Standard Time. Korea has had no daylight saving since 1988, so a fixed offset is exact and needs no
+tz database."""
 
 
 Column: TypeAlias = "array[int]"
-"""One value of many rows."""
+"""One field of many rows."""
 
 
 class Market(StrEnum):
-    """The index families whose sectors ka20002 serves (mrkt_tp)."""
+    """The index families of the sectors that ka20002 serves (mrkt_tp)."""
 
     KOSPI = "KOSPI"
     KOSDAQ = "KOSDAQ"
@@ -26,7 +27,7 @@ class Market(StrEnum):
 
 
 class Exchange(StrEnum):
-    """Where the quotes come from (stex_tp); CONSOLIDATED (통합) is KRX and NXT together."""
+    """The source of the quotes (stex_tp); CONSOLIDATED (통합) is KRX and NXT together."""
 
     KRX = "KRX"
     NXT = "NXT"
@@ -34,7 +35,7 @@ class Exchange(StrEnum):
 
 
 class Target(NamedTuple):
-    """What one walk reads: one sector of a market on one exchange. Prints as `KOSPI/001/KRX`."""
+    """The subject of one walk: one sector of a market on one exchange. Prints as `KOSPI/001/KRX`."""
 
     market: Market
     sector: str
@@ -45,16 +46,16 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, market: str, sector: str, exchange: str) -> "Target":
-        """From three texts; ValueError where one is no market or no exchange."""
+        """Build a target from three texts; ValueError if the market or the exchange is unknown."""
         return cls(Market(market), sector, Exchange(exchange))
 
 
 class Quote(NamedTuple):
     """One listing as one page showed it.
 
-    Prices are won without direction, None where there is no quote or no trade. `change` is won against the
-    previous close, `change_bp` the same in basis points (1/100 of a percent, the API's two decimals),
-    `sign` 1–5 as the API gives it: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down.
+    Prices are won without direction, None if there is no quote or no trade. `change` is won against the
+    previous close, `change_bp` the same in basis points (1/100 of a percent, the API's two decimals), `sign`
+    1–5 as the API gives it: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down.
     """
 
     symbol: str
@@ -73,10 +74,10 @@ class Quote(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PageListings:
-    """Who is on a page, in its order.
+    """The symbols and names of a page, in its order.
 
-    Pages that list the same, sweep after sweep, share one of these: what was found out about it once, such as
-    the numbers of its listings, is kept by it.
+    Pages with the same list share one instance, sweep after sweep. Facts about the list, such as the ids of
+    its listings, are computed once and cached by this instance.
     """
 
     symbol: tuple[str, ...] = ()
@@ -85,10 +86,11 @@ class PageListings:
 
 @dataclass(frozen=True, slots=True)
 class QuoteColumns:
-    """The snapshots of a page, a column each, as they are read, judged and stored: arrays instead of many tuples.
+    """The quotes of a page, one array for each column: they are read, judged and stored in this form instead
+    of many tuples.
 
-    The columns are those of Snapshot, all of one length. A price of 0 stands for None, as in the tables; who
-    iterates gets single rows, and None.
+    The columns are those of Quote, all of one length. A price of 0 stands for None, as in the tables;
+    iteration yields Quote rows with None.
     """
 
     listings: PageListings
@@ -120,36 +122,38 @@ class QuoteColumns:
         )
 
     def quotes(self) -> tuple[Column, ...]:
-        """From ask to low."""
+        """The price columns from ask to low."""
         return self.ask, self.bid, self.open, self.high, self.low
 
 
 class BadRow(NamedTuple):
-    """A row that does not decode: its raw JSON text and the reason. Goes to quarantine, never away."""
+    """A row that does not decode: its raw JSON text and the reason. It goes to quarantine and is never
+    discarded."""
 
     raw: str
     reason: str
     symbol: str = ""
-    """The listing that the row is about, without the exchange's suffix; "" where its code does not decode."""
+    """The row's listing without the exchange's suffix; "" if its code does not decode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of ka20002: its rows in the order served, and the key of the next page (None: the last)."""
+    """One answer of ka20002: its rows in the order served, and the key of the next page (None: the last
+    page)."""
 
     rows: QuoteColumns
     next_key: str | None
     bad: Sequence[BadRow] = ()
     wrong_suffix: int = 0
-    """Symbols without the suffix of the exchange asked for (they are decoded all the same)."""
+    """Symbols without the suffix of the requested exchange. They are decoded all the same."""
     surplus: int = 0
-    """Fields that the API does not document; kept as a count, so that a change of schema is noticed."""
+    """Number of undocumented fields. The count makes a change of the schema visible."""
     decorated: int = 0
-    """Numbers that are not written plainly (`--714`, `1,234`, blanks, zero padding) and were read all the same."""
+    """Numbers in an unusual but readable form (`--714`, `1,234`, blanks, zero padding)."""
     announced: int | None = None
-    """Rows that the server says are in this page (resp-cnt); None if it does not say."""
+    """Rows of this page according to the server (resp-cnt); None if the header is absent."""
     end_unsaid: bool = False
-    """The last page by assumption only: the answer did not say whether another follows."""
+    """The page is taken as the last one only because the answer had no cont-yn."""
 
     @property
     def size(self) -> int:
@@ -158,7 +162,7 @@ class Page:
 
 
 class Status(StrEnum):
-    """How a due slot × target ends: in exactly one of these."""
+    """The end state of a due slot × target: exactly one of these."""
 
     COMPLETE = "complete"
     SUSPECT = "suspect"
@@ -167,9 +171,9 @@ class Status(StrEnum):
 
 
 class Remark(StrEnum):
-    """Why a walk is not certified (or, from LATE on, what a reader must know of a walk that is).
+    """The reason a walk is not certified. From LATE on: a note for readers of a certified walk.
 
-    UNDECODED stands beside both: see `certify.is_note`.
+    UNDECODED can be either: see `certify.is_note`.
     """
 
     REPEATED_KEY = "repeated_key"
@@ -203,7 +207,7 @@ class Remark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What is known of a walk's wholeness."""
+    """The verdict on a walk's completeness."""
 
     status: Status
     remarks: tuple[Remark, ...] = ()
@@ -211,9 +215,9 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class WalkResult:
-    """A walk as it was fetched, before it is judged: all its pages, in order, with when each arrived.
+    """A walk after fetching and before judgement: all pages in order, with the arrival time of each.
 
-    `stopped` says why the walk ended before the server said so (None: it said `cont-yn: N`).
+    `stopped` is the reason the walk ended before the server said so (None: the server sent `cont-yn: N`).
     `attempts` counts requests sent, retries included.
     """
 
@@ -245,15 +249,16 @@ class Outcome:
     rows: int = 0
     remarks: tuple[str, ...] = ()
     error: str = ""
-    """Class, code and text of what failed the walk, or the reason it was missed; "" for a stored one."""
+    """Class, code and text of the error of a failed walk, or the reason of a missed one; "" for a stored
+    walk."""
     attempts: int = 0
     began: float = 0.0
     ended: float = 0.0
-    """Seconds since the sweep began; both 0 for a walk that was there before."""
+    """Seconds since the sweep began; both are 0 for a walk from an earlier run."""
     expected: int | None = None
-    """Rows of the complete walk that it was judged by; None: there was no such walk."""
+    """Rows of the complete walk used as the baseline; None if there was none."""
     bad: int = 0
-    """Rows that did not decode; they lie in quarantine."""
+    """Rows that did not decode; they are in quarantine."""
 
     @property
     def is_whole(self) -> bool:
@@ -263,7 +268,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What earlier walks tell of a target, for the certificate to judge a new one by."""
+    """Facts of earlier walks of a target. The certificate judges a new walk by them."""
 
     rows: int | None = None
     """Rows of the last complete walk of the last ten days, undecoded ones included; None if there is none."""
@@ -272,18 +277,18 @@ class Baseline:
     members: bytes | None = None
     """Its members digest, see `certify.members_digest`."""
     none_there: bool = False
-    """On NXT: none of the sector's members on KRX trades there, as far as complete walks show."""
+    """On NXT: none of the sector's KRX members trades there, according to complete walks."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierWalk:
-    """A stored walk (complete or suspect) before the walk that is judged, as `certify.bear_out` needs it."""
+    """A stored walk (complete or suspect) before the judged walk, as `certify.bear_out` needs it."""
 
     slot: datetime
     status: Status
     remarks: Sequence[str]
     symbols: tuple[str, ...]
-    """Its members in the order served; those of undecoded rows stand at the end."""
+    """Its members in the order served; those of undecoded rows come last."""
     bad: int = 0
     """Rows that did not decode."""
     has_gap: bool = False
@@ -292,16 +297,16 @@ class EarlierWalk:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The earlier walks of a target, newest first: those of ten days, back to the last complete walk."""
+    """The earlier walks of a target, newest first: ten days at most, back to the last complete walk."""
 
     walks: Sequence[EarlierWalk] = ()
     krx: tuple[str, ...] | None = None
-    """Members of the newest walk of the same sector on KRX on the day; None where there is no such walk."""
+    """Members of the day's newest walk of the same sector on KRX; None if there is no such walk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sector:
-    """An industry code (업종코드) and what the table knows of it."""
+    """An industry code (업종코드) with its entry in the sector table."""
 
     code: str
     market: Market
@@ -309,16 +314,16 @@ class Sector:
     name_en: str = ""
     kind: str = ""
     members: int | None = None
-    """Listings to expect, None where nobody counted."""
+    """Expected number of listings; None if it is unknown."""
     index_only: bool = False
-    """Has no members by nature (a volatility or futures index): an empty answer is whole."""
+    """The sector has no members by nature (a volatility or futures index), so an empty answer is complete."""
 
 
 class Bar(NamedTuple):
-    """One listing's day: won as integers, volume in shares; None where nothing traded.
+    """One listing's day: won as integers, volume in shares; None if nothing traded.
 
-    `change` is won against the close of the trading day before, or what stands for it after a split; None where the
-    API does not say it.
+    `change` is won against the close of the trading day before, or against its adjusted value after a split;
+    None if the API does not give it.
     """
 
     symbol: str
@@ -333,15 +338,15 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BarPage:
-    """One answer of ka10081: bars newest first, and the key of the next page (None: the last)."""
+    """One answer of ka10081: bars newest first, and the key of the next page (None: the last page)."""
 
     bars: Sequence[Bar]
     next_key: str | None
     bad: Sequence[BadRow] = ()
     announced: int | None = None
-    """Rows that the server says are in this page (resp-cnt); None if it does not say."""
+    """Rows of this page according to the server (resp-cnt); None if the header is absent."""
     end_unsaid: bool = False
-    """The last page by assumption only: the answer did not say whether another follows."""
+    """The page is taken as the last one only because the answer had no cont-yn."""
 
     @property
     def size(self) -> int:
@@ -351,10 +356,10 @@ class BarPage:
 
 @dataclass(frozen=True, slots=True)
 class BarReading:
-    """A listing's bars as they were fetched, before they are judged: all pages, newest bar first.
+    """A listing's bars after fetching and before judgement: all pages, newest bar first.
 
-    `newest` is the day that was asked from, `oldest` the day at which reading on was over. `stopped` says why
-    it ended before that and before the server said so (None: it did not).
+    `newest` is the requested start day, `oldest` the day at which reading was complete. `stopped` is the
+    reason reading ended before that and before the server said so (None: it did not).
     """
 
     symbol: str
@@ -375,7 +380,7 @@ class BarReading:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one pass over the targets due at a slot came to."""
+    """The result of one pass over the targets due at a slot."""
 
     slot: datetime
     outcomes: Sequence[Outcome] = field(default_factory=tuple)
@@ -384,7 +389,7 @@ class Sweep:
 
     @property
     def is_whole(self) -> bool:
-        """Everything asked for is stored and complete."""
+        """Every requested target is stored and complete."""
         return all(outcome.is_whole for outcome in self.outcomes)
 
     def count(self, status: Status) -> int:

@@ -1,12 +1,12 @@
-"""A value that must never be read by accident."""
+"""Holds a value that no output can show by accident."""
 
 import hmac
 
 
 class Secret:
-    """Holds a key, token or password so that no output can show it; `reveal()` is the one way out.
+    """A key, token or password; `reveal()` is the only way to read it.
 
-    `str`, `repr`, `format` and pickling give `***` or refuse; comparison takes constant time.
+    `str`, `repr` and `format` give `***`, pickling is refused, and comparison takes constant time.
     """
 
     __slots__ = ("__value",)
@@ -15,7 +15,7 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """The value itself, for the one place that sends it."""
+        """Return the value itself. Only the code that sends it calls this."""
         return self.__value
 
     def __repr__(self) -> str:
@@ -29,7 +29,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # What came from the environment may hold bytes that are no UTF-8, as half surrogates.
+        # A value from the environment may hold bytes outside UTF-8, decoded as lone surrogates.
         ours, theirs = (text.encode("utf-8", "surrogatepass") for text in (self.__value, other.reveal()))
         return hmac.compare_digest(ours, theirs)
 

@@ -1,1 +1,1 @@
-"""Small tools that every package may use: tasks, durations, YAML with positions, package data."""
+"""Small tools for every package: tasks, durations, days, YAML with positions, package data."""

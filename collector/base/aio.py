@@ -1,4 +1,4 @@
-"""A group of tasks that fails as one of them did."""
+"""Provides a task group that raises the first expected error itself instead of a group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Group:
-    """Where `task_group` is told what to run."""
+    """Creates the tasks of one `task_group`."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
@@ -24,20 +24,20 @@ class Group:
         return task
 
     async def end(self) -> None:
-        """Until no task is left, those included that come meanwhile."""
+        """Wait until no task is left, tasks started meanwhile included."""
         while self._running:
             await asyncio.wait(self._running)
 
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[Group]:
-    """Run tasks as a TaskGroup does; the first CollectorError comes out as what it is.
+    """Run tasks as a TaskGroup does, and raise the first CollectorError as itself.
 
-    Those that fell in the same moment say the same. Cancelled while a task fails, it ends as cancelled: whoever wants
-    it to stop is not answered by an error that another try might be made after.
+    If several tasks fail at once, only the first error is raised. If the caller was cancelled meanwhile,
+    CancelledError wins. Otherwise a retry loop could catch the error and swallow the shutdown.
 
-    The tasks are waited for inside the TaskGroup: one that fails while it waits at its own end has the parent
-    cancelled, and that is never taken back (Python 3.11); a time limit of later on takes it for somebody's wish.
+    The tasks are awaited inside the TaskGroup. On Python 3.11 a TaskGroup that fails while exiting leaves the
+    parent's cancel count at 1; a later `asyncio.timeout` would mistake it for an external cancellation.
     """
     failure: CollectorError | None = None
     try:
@@ -49,17 +49,17 @@ async def task_group() -> AsyncIterator[Group]:
         failure = _first(caught)
     if failure is not None:
         raise_if_cancelled()
-        raise failure from None  # within `except*` Python before 3.11.4 would make a group of it once more
+        raise failure from None  # inside `except*`, Python before 3.11.4 would wrap it in a group again
 
 
 def raise_if_cancelled() -> None:
-    """What is cancelled while it fails may tell of the failure alone: a wish to stop wins over an error."""
+    """Re-raise a cancellation that an error has masked."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
 def _first(group: BaseExceptionGroup[CollectorError]) -> CollectorError:
-    """One of a group, however deep it lies."""
+    """Return the first error of a group, at any depth."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,6 +1,6 @@
-"""The clock that the daemon lives by: the wall's, since slots are instants of the wall's time.
+"""Provides the daemon's wall clock, because slots are instants of wall time.
 
-It is an argument everywhere, so that a test can let a year pass in a minute.
+The clock is always an argument, so a test can simulate a year in a minute.
 """
 
 import asyncio
@@ -8,25 +8,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 GLANCE = 1.0
-"""Seconds at most between two looks at the wall: it may be stepped, and the machine may have been suspended."""
+"""Longest sleep in seconds between two reads of the clock: it may be stepped, and the machine may be
+suspended."""
 STEP = timedelta(seconds=1)
-"""A wall that goes back by this much has been stepped; less is a clock being disciplined."""
+"""A backward jump this large is a clock step; a smaller one is NTP slewing."""
 
 DISCIPLINED = timedelta(minutes=1)
-"""A wall that goes back by less only makes the next slot wait; by more, it was wrong before."""
+"""A smaller backward step only delays the next slot. After a larger one the earlier time is taken as wrong."""
 
 
 class Clock(Protocol):
-    """The wall, and waiting for it to show a time."""
+    """Wall time, and sleeping until a given time."""
 
     def now(self) -> datetime: ...
 
     async def sleep_until(self, at: datetime, unless: asyncio.Event) -> None:
-        """Return when the wall shows `at`, when it was stepped back, or when `unless` is set."""
+        """Return when the clock shows `at`, when it was stepped back, or when `unless` is set."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,4 +1,7 @@
-"""Parts of about one size, and the next on its way while one is worked on: the server and we work side by side."""
+"""Splits work into parts of about one size and prepares the next part during the work on the current one.
+
+The server and the program thus work in parallel.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
@@ -9,9 +12,10 @@ T = TypeVar("T")
 
 
 def split_evenly(sized: Iterable[tuple[T, float]], most: int) -> list[list[T]]:
-    """Cut things into as few runs as hold about `most` rows each, all of about the same size.
+    """Split items into runs of about `most` rows each, all of about the same size.
 
-    `sized` is each thing with its rows, in order. A run ends with the thing that fills it, which may go over.
+    `sized` yields each item with its number of rows, in order. The item that fills a run belongs to it, so a
+    run may be larger than `most`.
     """
     things = list(sized)
     whole = sum(rows for _, rows in things)
@@ -25,7 +29,8 @@ def split_evenly(sized: Iterable[tuple[T, float]], most: int) -> list[list[T]]:
 
 
 async def prefetch(makers: Sequence[Callable[[], Awaitable[T]]]) -> AsyncGenerator[T, None]:
-    """What each of `makers` makes, in order; the next is being made while one is worked on, and no further one."""
+    """Yield the result of each maker, in order. Only the next one is prepared during the work on the current
+    one."""
     coming: asyncio.Future[T] | None = None
     try:
         for index, make in enumerate(makers, 1):
@@ -40,7 +45,7 @@ async def prefetch(makers: Sequence[Callable[[], Awaitable[T]]]) -> AsyncGenerat
 
 
 async def to_thread_uninterrupted(work: Callable[..., T], *arguments: Any) -> T:
-    """Beside the event loop. Waited for to its end even when cancelled: nobody pulls away what it works on."""
+    """Run work in a thread and wait for its end even if cancelled, so its resources stay valid until then."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(task)

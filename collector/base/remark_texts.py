@@ -1,4 +1,4 @@
-"""What a remark means, with numbers, and what to do: one table for the commands and the page, in Korean and English."""
+"""Explains remarks with numbers and advice, in Korean and English, for the commands and the status page."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -184,7 +184,7 @@ _TABLE: dict[Remark, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 class Numbers(NamedTuple):
-    """What a walk came to: what an explanation says with numbers."""
+    """The numbers of a walk for an explanation."""
 
     pages: int
     rows: int
@@ -193,12 +193,12 @@ class Numbers(NamedTuple):
 
 
 def numbers_of(outcome: Outcome) -> Numbers:
-    """The numbers of an outcome."""
+    """Return the numbers of an outcome."""
     return Numbers(outcome.pages, outcome.rows, outcome.bad, outcome.expected)
 
 
 def explain_remark(remark: str, numbers: Numbers, language: str = "en") -> str:
-    """A sentence on a remark: how many rows, how many were expected, what to do; "" for an unknown remark."""
+    """Explain a remark in a sentence: the rows, the expected rows, and the advice; "" for an unknown remark."""
     entry = _TABLE.get(Remark(remark)) if remark in set(Remark) else None
     if entry is None:
         return ""
@@ -207,13 +207,13 @@ def explain_remark(remark: str, numbers: Numbers, language: str = "en") -> str:
 
 
 def explain(remarks: Sequence[str], numbers: Numbers, language: str = "en") -> str:
-    """Remarks in one line, each by its name and what it means."""
+    """Explain remarks in one line, each by its name and its meaning."""
     lines = [(remark, explain_remark(remark, numbers, language)) for remark in remarks]
     return " · ".join(f"{remark}: {text}" if text else remark for remark, text in lines)
 
 
 def explain_outcome(outcome: Outcome, language: str = "en") -> str:
-    """Why a walk is not whole: its error, or its remarks with what they mean."""
+    """Explain why a walk is not complete: its error, or its remarks with their meanings."""
     return outcome.error or explain(outcome.remarks, numbers_of(outcome), language)
 
 

@@ -1,8 +1,8 @@
 """Keeps a text in a CSV file from being run as a formula by a spreadsheet. Pure.
 
-Excel, LibreOffice and Google Sheets run a cell that begins with one of = + - @ as a formula, also behind a tab or
-a carriage return; `=HYPERLINK(…)` sends what stands in other cells to a stranger. Names come from the API, and so
-could be anything. OWASP's advice is followed: an apostrophe in front makes the cell a text. Numbers stay numbers.
+Excel, LibreOffice and Google Sheets run a cell as a formula if it begins with one of = + - @, also after a
+tab or a carriage return; `=HYPERLINK(…)` sends the content of other cells to a stranger. Names come from the
+API and can be any text. OWASP advises an apostrophe in front: it makes the cell a text. Numbers stay numbers.
 """
 
 import csv
@@ -11,24 +11,24 @@ from collections.abc import Iterable
 from typing import TextIO
 
 FORMULA = r"^[\t\r\n ]*[=+@\-\x{FF1D}\x{FF0B}\x{FF20}\x{FF0D}]|^[\t\r]"
-"""How a cell begins that may be run, in RE2's spelling; the full-width signs are taken for the others by some."""
+"""The beginning of a dangerous cell, in RE2's syntax; some programs accept the full-width signs as well."""
 NUMBER = r"^[+\-]?([0-9]+(\.[0-9]+)?([eE][+\-]?[0-9]+)?|[iI]nfinity)$"
 _FORMULA = re.compile(re.sub(r"\\x\{([0-9A-F]{4})\}", r"\\u\1", FORMULA))
 _NUMBER = re.compile(NUMBER, re.ASCII)
 
 
 def escape_formula(value: object) -> object:
-    """A cell of a CSV file: a text that a spreadsheet would run gets an apostrophe in front, all else stays."""
+    """Put an apostrophe in front of a text that a spreadsheet would run; return any other value unchanged."""
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 
 
 class CsvWriter:
-    """Writes rows as CSV (RFC 4180, lines end in LF), formulas escaped; every writer of text cells uses this one.
+    """Writes rows as CSV (RFC 4180, lines end in LF) with escaped formulas; every writer of text cells uses it.
 
-    `csv.writer` leaves a carriage return unquoted where lines end in LF, and readers would break the line there:
-    a row with one is quoted as a whole.
+    `csv.writer` leaves a carriage return unquoted if lines end in LF, and readers would break the line there.
+    A row with a carriage return is therefore quoted as a whole.
     """
 
     def __init__(self, stream: TextIO) -> None:

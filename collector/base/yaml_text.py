@@ -1,8 +1,9 @@
-"""Reads YAML so that every scalar stays the text that was typed, and every node knows its line.
+"""Reads YAML with every scalar as typed text and every node with its line number.
 
-YAML 1.1 would make 1 of `001`, 8 of `010`, 930 of `15:30`, and keep the last of two equal keys; here whoever
-asks for a value types it. Only the plain part of the language is allowed: no tags, anchors, aliases, merges
-or second documents, at most 256 kB and 50 levels. Events are read, so a bomb is refused before it unfolds.
+YAML 1.1 would read `001` as 1, `010` as 8 and `15:30` as 930, and keep the last of two equal keys. Here the
+caller gives each value its type. Only plain YAML is allowed: no tags, anchors, aliases, merges or second
+documents, at most 256 kB and 50 levels. The reader works on events, so it refuses a YAML bomb before
+expansion.
 """
 
 import re
@@ -19,13 +20,13 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# YAML's own set without U+0085, U+2028 and U+2029: it counts them as line breaks, no editor does.
+# YAML's own set without U+0085, U+2028 and U+2029: YAML counts them as line breaks, editors do not.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as typed, without quotes; nothing at all (`key:`) is ""."""
+    """A single value as typed, without quotes; an absent value (`key:`) is ""."""
 
     line: int
     text: str
@@ -50,33 +51,31 @@ Node = Scalar | Sequence | Mapping
 
 
 def read_file(path: Path) -> Mapping:
-    """The mapping that a file holds; ConfigError if it cannot be read or is not allowed."""
+    """Read the mapping in a file; ConfigError if it cannot be read or is not allowed."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{printable(str(path))}: there is no such file") from None
+        raise ConfigError(f"{printable(str(path))}: no such file; create it, or correct the path") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{printable(str(path))}: cannot be read ({_why(error)})") from None
     return read(data, str(path))
 
 
 def read(data: bytes, origin: str) -> Mapping:
-    """The mapping that a text holds; ConfigError `ORIGIN:LINE: …` for whatever is not allowed."""
+    """Read the mapping in a text; ConfigError `ORIGIN:LINE: …` for anything not allowed."""
     text = _decode(data, origin)
     events = _Events(text, origin)
     node = events.document()
     if node is None or node == Scalar(node.line, ""):
         return Mapping(1)
     if not isinstance(node, Mapping):
-        raise events.refuse(
-            node.line, f"{describe(node)} at the top; allowed is a mapping (`key: value` lines)"
-        )
+        raise events.refuse(node.line, f"{describe(node)} at the top; use a mapping (`key: value` lines)")
     return node
 
 
 def line_of(node: Node, path: abc.Iterable[str | int]) -> int:
-    """The line of the key or item at a path, or of the last on the way to it that is there."""
+    """Return the line of the key or item at a path, or of the last existing node on the way to it."""
     line = node.line
     for step in path:
         if isinstance(node, Mapping) and step in node.entries:
@@ -91,24 +90,24 @@ def line_of(node: Node, path: abc.Iterable[str | int]) -> int:
 
 
 def format_error(origin: str, line: int, text: str) -> str:
-    """The one form of every complaint about a file; always a single line."""
+    """Format an error about a file; always a single line."""
     return f"{printable(origin)}:{line}: {text}"
 
 
 def describe(node: Node) -> str:
-    """A node in a few words, for complaints."""
+    """Describe a node in a few words, for error messages."""
     if isinstance(node, Scalar):
         return quote(node.text) if node.text else "nothing"
     return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
 def quote(text: str) -> str:
-    """A foreign text in quotes, short and on one line, whatever it holds."""
+    """Quote an external text, short and on one line, for any content."""
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def printable(text: str) -> str:
-    """A text as it is if it prints on one line, quoted and escaped if it does not."""
+    """Return a text unchanged if it prints on one line, else quoted and escaped."""
     return text if text.isprintable() else repr(text)
 
 
@@ -118,7 +117,7 @@ def _why(error: Exception) -> str:
 
 def _decode(data: bytes, origin: str) -> str:
     if len(data) > MAX_BYTES:
-        raise ConfigError(format_error(origin, 1, f"more than {MAX_BYTES // 1024} kB; allowed is less"))
+        raise ConfigError(format_error(origin, 1, f"more than {MAX_BYTES // 1024} kB; use a shorter file"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -128,9 +127,7 @@ def _decode(data: bytes, origin: str) -> str:
         ) from None
     if match := _UNPRINTABLE.search(text):
         line = _line(text[: match.start()])
-        raise ConfigError(
-            format_error(origin, line, f"the character U+{ord(match[0]):04X}; allowed is plain text")
-        )
+        raise ConfigError(format_error(origin, line, f"the character U+{ord(match[0]):04X}; use plain text"))
     return text
 
 
@@ -139,7 +136,7 @@ def _line(before: str) -> int:
 
 
 class _Events:
-    """Builds the nodes of one document from the parser's events, refusing what is not allowed as it comes."""
+    """Builds the nodes of one document from the parser's events and refuses a forbidden event at once."""
 
     def __init__(self, text: str, origin: str) -> None:
         self._events = self._parse(text)
@@ -147,13 +144,13 @@ class _Events:
         self._depth = 0
 
     def document(self) -> Node | None:
-        """The one document, None if the text holds nothing but comments."""
+        """Return the only document, None if the text has nothing but comments."""
         node = None
         for event in self._events:
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue
             if node is not None:
-                raise self.refuse(_at(event), "a second document (`---`); allowed is one")
+                raise self.refuse(_at(event), "a second document (`---`); use one document")
             node = self._node(next(self._events))
         return node
 
@@ -192,7 +189,7 @@ class _Events:
     def _collection(self, event: yaml.Event, line: int) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self.refuse(line, f"nested deeper than {MAX_DEPTH} levels; allowed is less")
+            raise self.refuse(line, f"nested deeper than {MAX_DEPTH} levels; use fewer")
         node = self._mapping(line) if isinstance(event, yaml.MappingStartEvent) else self._sequence(line)
         self._depth -= 1
         return node
@@ -214,7 +211,7 @@ class _Events:
 
     def _key(self, key: Node, lines: abc.Mapping[str, int]) -> str:
         if not isinstance(key, Scalar):
-            raise self.refuse(key.line, f"{describe(key)} as a key; allowed is a name")
+            raise self.refuse(key.line, f"{describe(key)} as a key; use a name")
         if key.text == "<<":
             raise self.refuse(key.line, "the merge key <<; write the keys out")
         if key.text in lines:
@@ -223,5 +220,5 @@ class _Events:
 
 
 def _at(event: yaml.Event) -> int:
-    assert event.start_mark is not None  # true of every event of a parser
+    assert event.start_mark is not None  # every event of a parser has a mark
     return event.start_mark.line + 1

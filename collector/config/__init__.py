@@ -1,7 +1,7 @@
-"""The configuration: which targets are wanted, when, and how Kiwoom is asked for them.
+"""Reads the configuration: the targets, their schedules, and the settings of the Kiwoom client.
 
-`load` reads the file, `settings` the environment; both refuse whatever could not be carried out, with the
-place and what is allowed there, before anything is fetched.
+`load` reads the file, `settings` the environment. Both refuse a setting that cannot be carried out, before
+anything is fetched. The error gives its position and the allowed values.
 """
 
 from collector.config.credentials import Credentials, keys

@@ -1,7 +1,7 @@
-"""Decides where requests, and with them the secret key, may go.
+"""Decides which servers may receive requests, and with them the secret key.
 
-A URL that is not of one of a few plain forms is refused before anybody else parses it, so there are no two
-readings of it to play against each other.
+A URL outside a few plain forms is refused before any other parser sees it, so two parsers cannot be played
+against each other.
 """
 
 import ipaddress
@@ -21,27 +21,27 @@ _FORM = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}
 
 
 class SourceKind(Enum):
-    """Whose server answers at a URL."""
+    """The kind of server at a URL."""
 
     REAL = "real"
     MOCK = "mock"
     OURS = "ours"
-    """Loopback or trusted: a simulator, where quotas and exchanges are not Kiwoom's."""
+    """Loopback or trusted: a simulator, with its own quotas and exchanges."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaseUrl:
-    """A base URL that requests may go to: scheme, host and port, without a slash at the end."""
+    """An allowed base URL: scheme, host and port, without a slash at the end."""
 
     url: str
     kind: SourceKind
 
 
 def base(url: str, trusted: Iterable[str]) -> BaseUrl:
-    """The base that a text names; ValueError (its text says what is wrong with it) if it is not allowed."""
+    """Parse an allowed base URL; ValueError with the reason if it is not allowed."""
     match = _FORM.fullmatch(url)
     if match is None:
-        raise ValueError("is no plain URL (scheme, host in lower case, port; nothing else)")
+        raise ValueError("is not a plain URL (scheme, host in lower case, port; nothing else)")
     scheme, host, port = match.groups()
     if port is not None and int(port) > 65_535:
         raise ValueError("has a port above 65535")
@@ -61,7 +61,7 @@ def _kind(scheme: str, host: str, port: str | None, trusted: Iterable[str]) -> S
 
 
 def _is_loopback(host: str) -> bool:
-    """Exact spellings only: 127.1, 2130706433, 0x7f.1 and [::ffff:127.0.0.1] are somebody's trick."""
+    """Accept exact spellings only: 127.1, 2130706433, 0x7f.1 and [::ffff:127.0.0.1] are known evasions."""
     if host in ("localhost", "[::1]"):
         return True
     try:

@@ -1,6 +1,6 @@
-"""The app keys that requests go out with: the one in the environment, or those that the configuration names.
+"""Reads the app keys: the one in the environment, or those named by the configuration.
 
-A key that is named `main` lies in two files of the folder KIWOOM_KEYS, `main.app_key` and `main.secret_key`.
+The key `main` is in two files of the folder KIWOOM_KEYS, `main.app_key` and `main.secret_key`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from collector.errors import ConfigError
 from collector.secret import Secret
 
 _ONLY = "main"
-"""What the key in the environment is called."""
+"""The name of the key in the environment."""
 
 
 class Credentials(NamedTuple):
@@ -27,15 +27,15 @@ class Credentials(NamedTuple):
 
 
 def keys(config: Config, environment: Environment, *, mounts: Iterable[Path] = MOUNTS) -> list[Credentials]:
-    """All keys, read and checked. ConfigError names the place, the file and what to do, never a value."""
+    """Read and check all keys. ConfigError names the setting, the file and the remedy, never a value."""
     if not config.api.keys:
-        return [_the_one(environment)]
+        return [_environment_key(environment)]
     credentials = list(_read_named_keys(config, environment, mounts))
     _refuse_shared(config, credentials)
     return credentials
 
 
-def _the_one(environment: Environment) -> Credentials:
+def _environment_key(environment: Environment) -> Credentials:
     return Credentials(
         _ONLY,
         _set("KIWOOM_APP_KEY", environment.app_key),
@@ -80,23 +80,25 @@ def _read_named_keys(
 
 def _refuse_unknown(config: Config, position: int, folder: Path) -> None:
     name = config.api.keys[position]
-    there = sorted(path.name.removesuffix(".app_key") for path in folder.glob("*.app_key"))
-    if name not in there:
+    available = sorted(path.name.removesuffix(".app_key") for path in folder.glob("*.app_key"))
+    if name not in available:
         text = f"api.keys[{position}]: there is no key {name} in {printable(str(folder))}"
         known = (
-            f"allowed: {', '.join(there)}{nearest(name, there)}"
-            if there
-            else f"allowed is a file {name}.app_key"
+            f"use one of: {', '.join(available)}{nearest(name, available)}"
+            if available
+            else f"create the file {name}.app_key"
         )
         raise ConfigError(config.format_error(("api", "keys", position), f"{text}; {known}"))
 
 
 def _refuse_shared(config: Config, credentials: Iterable[Credentials]) -> None:
-    """Two names for one key would ask twice what the server grants; and one of them is a slip."""
+    """Refuse two names for one key: they would use twice the granted quota, and one of them is a mistake."""
     first: dict[Secret, str] = {}
     for index, key in enumerate(credentials):
         for part, secret in zip(Credentials._fields[1:], key[1:], strict=True):
             file = f"{key.name}.{part}"
             if (before := first.setdefault(secret, file)) != file:
-                text = f"api.keys[{index}]: {file} holds the same as {before}; allowed is a key of its own a name"
+                text = (
+                    f"api.keys[{index}]: {file} holds the same as {before}; use a separate key for each name"
+                )
                 raise ConfigError(config.format_error(("api", "keys", index), text))

@@ -1,7 +1,7 @@
-"""Gives YAML text its types, field by field, so that every complaint has its own line and its own words.
+"""Gives YAML text its types, field by field, with one error and one line number for each wrong field.
 
-A dataclass is the schema: its fields' types decide, `Meta(description=…)` says what is allowed,
-`Meta(min_length=1)` that a list must not be empty. A field is a scalar, a tuple of scalars, or either.
+A dataclass is the schema. The types of its fields decide, `Meta(description=…)` describes the allowed values,
+`Meta(min_length=1)` forbids an empty list. A field is a scalar, a tuple of scalars, or either.
 """
 
 from collections.abc import Iterable
@@ -23,54 +23,52 @@ _WHERE_SECRETS_GO = "KIWOOM_APP_KEY_FILE, KIWOOM_SECRET_KEY_FILE and DATABASE_UR
 _SECRETS = ("key", "secret", "password", "token", "database_url")
 
 
-def decode(kind: type[T], node: Node, where: str, complaints: ConfigErrors) -> T | None:
-    """A dataclass with the values of a mapping; None, and complaints, if one of them is wrong."""
-    before = len(complaints)
+def decode(kind: type[T], node: Node, where: str, errors: ConfigErrors) -> T | None:
+    """Decode a mapping into a dataclass; None, with errors added, if a value is wrong."""
+    before = len(errors)
     hints = get_type_hints(kind, include_extras=True)
-    given = keys(node, where, complaints, allowed=hints)
-    if len(complaints) > before and not given.entries:
+    given = keys(node, where, errors, allowed=hints)
+    if len(errors) > before and not given.entries:
         return None
     for name in _required_fields(kind):
         if name not in given.entries:
-            complaints.add(
-                node.line, f"{where}: the key {name} is missing; allowed is {_describe_allowed(hints[name])}"
+            errors.add(
+                node.line, f"{where}: the key {name} is missing; set it to {_describe_allowed(hints[name])}"
             )
     values = {
-        name: value(hints[name], entry, f"{where}.{name}", complaints)
+        name: value(hints[name], entry, f"{where}.{name}", errors)
         for name, entry in given.entries.items()
         if name in hints
     }
-    return kind(**values) if len(complaints) == before else None
+    return kind(**values) if len(errors) == before else None
 
 
-def keys(
-    node: Node, where: str, complaints: ConfigErrors, *, allowed: Iterable[str] | None = None
-) -> Mapping:
-    """The node as a mapping: an empty one for nothing, and (with a complaint) for a list or a scalar.
+def keys(node: Node, where: str, errors: ConfigErrors, *, allowed: Iterable[str] | None = None) -> Mapping:
+    """Return the node as a mapping: an empty one for an absent value and (with an error) for a list or a scalar.
 
-    With `allowed`, every other key is complained of.
+    With `allowed`, every other key adds an error.
     """
     if isinstance(node, Scalar) and not node.text:
         return Mapping(node.line)
     if not isinstance(node, Mapping):
-        complaints.add(node.line, f"{where} is {describe(node)}; allowed is a mapping (`key: value` lines)")
+        errors.add(node.line, f"{where} is {describe(node)}; use a mapping (`key: value` lines)")
         return Mapping(node.line)
     if allowed is not None:
         known = list(allowed)
         for name in node.entries.keys() - known:
-            text = f"{where}: unknown key {quote(name)}; allowed: {', '.join(known)}{_advice(name, known)}"
-            complaints.add(node.lines[name], text)
+            text = f"{where}: unknown key {quote(name)}; use one of: {', '.join(known)}{_advice(name, known)}"
+            errors.add(node.lines[name], text)
     return node
 
 
-def value(hint: Any, node: Node, where: str, complaints: ConfigErrors) -> Any:
-    """One value as its type; None, and a complaint, if it is none."""
+def value(hint: Any, node: Node, where: str, errors: ConfigErrors) -> Any:
+    """Decode one value as its type; None, with an error added, if it does not fit."""
     for shape in _shapes(hint):
         if isinstance(node, Sequence) and _is_list(shape):
-            return _items(shape, node, where, complaints)
+            return _items(shape, node, where, errors)
         if isinstance(node, Scalar) and not _is_list(shape):
-            return _scalar(shape, node, where, complaints, allowed=_describe_allowed(hint))
-    return complaints.add(node.line, f"{where} is {describe(node)}; allowed is {_describe_allowed(hint)}")
+            return _scalar(shape, node, where, errors, allowed=_describe_allowed(hint))
+    return errors.add(node.line, f"{where} is {describe(node)}; use {_describe_allowed(hint)}")
 
 
 def _advice(name: str, known: Iterable[str]) -> str:
@@ -86,25 +84,25 @@ def _required_fields(kind: type[Any]) -> list[str]:
     return [spec.name for spec in fields(kind) if has_none(spec)]
 
 
-def _items(hint: Any, node: Sequence, where: str, complaints: ConfigErrors) -> tuple[Any, ...]:
+def _items(hint: Any, node: Sequence, where: str, errors: ConfigErrors) -> tuple[Any, ...]:
     if not node.items and any(meta.min_length for meta in _metas(hint)):
-        complaints.add(node.line, f"{where} is an empty list; allowed is {_describe_allowed(hint)}")
+        errors.add(node.line, f"{where} is an empty list; use {_describe_allowed(hint)}")
     of = get_args(_bare(hint))[0]
-    return tuple(value(of, item, f"{where}[{n}]", complaints) for n, item in enumerate(node.items))
+    return tuple(value(of, item, f"{where}[{n}]", errors) for n, item in enumerate(node.items))
 
 
-def _scalar(hint: Any, node: Scalar, where: str, complaints: ConfigErrors, *, allowed: str) -> Any:
+def _scalar(hint: Any, node: Scalar, where: str, errors: ConfigErrors, *, allowed: str) -> Any:
     try:
         if _bare(hint) is timedelta:
             return duration.parse(node.text)
         return msgspec.convert(node.text, hint, strict=False)
-    except ValueError:  # msgspec.ValidationError is one
-        message = f"{where} is {describe(node)}; allowed is {allowed}{nearest(node.text, _choices(hint))}"
-        return complaints.add(node.line, message)
+    except ValueError:  # msgspec.ValidationError is a ValueError
+        message = f"{where} is {describe(node)}; use {allowed}{nearest(node.text, _choices(hint))}"
+        return errors.add(node.line, message)
 
 
 def _shapes(hint: Any) -> list[Any]:
-    """What a value may be, without None: whoever leaves a key out has said None."""
+    """Return the possible types of a value without None: None stands for an absent key."""
     if get_origin(hint) not in (Union, UnionType):
         return [hint]
     return [shape for shape in get_args(hint) if shape is not NoneType]
@@ -129,7 +127,7 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 
 def _describe_allowed(hint: Any) -> str:
-    """What a field takes, in words."""
+    """Describe the values that a field accepts."""
     if len(shapes := _shapes(hint)) > 1:
         return " or ".join(_describe_allowed(shape) for shape in shapes)
     (shape,) = shapes

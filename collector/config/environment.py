@@ -1,4 +1,4 @@
-"""Reads the environment: the secrets, each as such or as the path of a file, and where things lie."""
+"""Reads the environment: the secrets, each directly or as the path of a file, and the locations of files."""
 
 import codecs
 import os
@@ -12,25 +12,26 @@ from collector.errors import ConfigError
 from collector.secret import Secret
 
 MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
-"""Where Docker and systemd put secrets and guard them; Docker's files are often 0444 there."""
+"""The folders of secrets of Docker and systemd, which protect them; Docker's files often have mode 0444."""
 
 _CONFIG = Path("config/collector.yaml")
 _HOME = Path(".collector")
 _MAX_BYTES = 16 * 1024
-# What is wrong beside the scheme is said where the address is read.
+# Only the scheme is checked here; the parser of the database address reports anything else.
 _DATABASE = re.compile(r"\W*(?:\w+[:=\s]\W*|export\s+\w+=\W*)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""The characters of a key or a token in HTTP (RFC 9110, token68); Kiwoom's keys are letters, digits, - and _."""
+"""The characters of a key or a token in HTTP (RFC 9110, token68); Kiwoom's keys have letters, digits, - and
+_."""
 _ASSIGNMENT = re.compile(r"(export\s+)?\w+\s*[=:]\s*[^=\s]")
 _WEB_TOKEN = re.compile(r"[!-~]+")
 _WEB_TOKEN_LENGTH = 16
 _WEB_TOKEN_VARIETY = 5
-"""Different characters that a token has at least: of 16 random hex digits, 4 or fewer come once in a million."""
+"""Fewest different characters of a token: of 16 random hex digits, 4 or fewer differ once in a million."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the environment says; None is "not set"."""
+    """The values of the environment; None is "not set"."""
 
     app_key: Secret | None = None
     secret_key: Secret | None = None
@@ -41,20 +42,18 @@ class Environment:
     web_token: Secret | None = None
     web_listen: str | None = None
     keys: Path | None = None
-    """The folder with the keys that the configuration names."""
+    """The folder with the keys named by the configuration."""
 
 
 def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> Environment:
-    """The environment, read and checked.
+    """Read and check the environment.
 
-    ConfigError names the variable, the path and what to do, never a value. `mounts` are folders whose files
-    others may read.
+    ConfigError names the variable, the path and the remedy, never a value. `mounts` are folders with files
+    that other users may read.
     """
     database_url = _secret("DATABASE_URL", environ, mounts)
     if database_url is not None and not _DATABASE.match(database_url.reveal()):
-        raise ConfigError(
-            "DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://USER:PASSWORD@HOST/NAME"
-        )
+        raise ConfigError("DATABASE_URL is not a PostgreSQL URL; use postgresql://USER:PASSWORD@HOST/NAME")
     return Environment(
         app_key=_key("KIWOOM_APP_KEY", environ, mounts),
         secret_key=_key("KIWOOM_SECRET_KEY", environ, mounts),
@@ -73,10 +72,10 @@ def _plain(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def listen_place(text: str, where: str) -> str:
-    """A HOST:PORT to listen on; ConfigError, opened by what named it, if it is none."""
+    """Check a HOST:PORT to listen on; ConfigError, prefixed by its source `where`, if it is wrong."""
     host, _, port = text.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65_536):
-        raise ConfigError(f"{where}: {quote(text)} is no HOST:PORT; allowed is for example 127.0.0.1:8020")
+        raise ConfigError(f"{where}: {quote(text)} is not HOST:PORT; use for example 127.0.0.1:8020")
     return text
 
 
@@ -96,25 +95,27 @@ def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Se
 
 
 def secret_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
-    """What a file holds, on one line; ConfigError, opened by what named the file, if it is not fit to hold a secret."""
+    """Read a secret from the single line of a file; ConfigError, prefixed by `variable`, if the file is
+    unsuitable."""
     return Secret(_clean(_read(path, variable, mounts), f"{variable}: {printable(str(path))}"))
 
 
 def key_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:
-    """The key in a file; ConfigError as in `secret_of`, and for a text that cannot be a key."""
+    """Read a key from a file; ConfigError as in `secret_of`, and for a text that cannot be a key."""
     key = secret_of(path, variable, mounts)
     refuse_unlike_key(key, f"{variable}: {printable(str(path))}")
     return key
 
 
 def refuse_unlike_key(key: Secret, where: str) -> None:
-    """ConfigError, opened by `where`, for a text that cannot be an app key or a secret key; it is not repeated."""
+    """Raise ConfigError, prefixed by `where`, for a text that cannot be an app key or a secret key; the text
+    is not shown."""
     if reason := _why_no_key(key.reveal()):
-        raise ConfigError(f"{where} {reason}; allowed is the key alone, as Kiwoom shows it")
+        raise ConfigError(f"{where} {reason}; use the key alone, as Kiwoom shows it")
 
 
 def _why_no_key(text: str) -> str | None:
-    """Why a text cannot be a key; the frequent slips first, None if it can."""
+    """Return the reason a text cannot be a key, frequent mistakes first; None if it can."""
     if _KEY.fullmatch(text):
         return None
     if _ASSIGNMENT.match(text):
@@ -124,12 +125,12 @@ def _why_no_key(text: str) -> str | None:
     if any(mark.isspace() for mark in text):
         return "holds a blank inside"
     if not text.isascii():
-        return "holds letters that no key has, such as Hangul or full-width ones"
-    return "holds a character that no key has (a key has letters, digits and - _ . ~ + / =)"
+        return "holds letters outside ASCII, such as Hangul or full-width ones"
+    return "holds a forbidden character (a key has letters, digits and - _ . ~ + / =)"
 
 
 def _key(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
-    """A key; in a variable, blanks inside are the operator's, in a file they are what was copied along."""
+    """Read a key. Blanks inside a variable are accepted as the operator's; in a file they are copying errors."""
     key = _secret(name, environ, mounts)
     if key is not None:
         text = key.reveal()
@@ -139,11 +140,11 @@ def _key(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secre
 
 
 def _web_token(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Secret | None:
-    """The token of the page; ConfigError for one that can be guessed, or that a header cannot carry."""
+    """Read the token of the status page; ConfigError if it can be guessed or does not fit in a header."""
     token = _secret(name, environ, mounts)
     if token is not None and (reason := _why_no_web_token(token.reveal())):
         raise ConfigError(
-            f"{_origin(name, environ)} {reason}; allowed are at least {_WEB_TOKEN_LENGTH} characters of ASCII"
+            f"{_origin(name, environ)} {reason}; use at least {_WEB_TOKEN_LENGTH} characters of ASCII"
             " without a blank",
             hint="`openssl rand -hex 24` makes one",
         )
@@ -161,7 +162,7 @@ def _why_no_web_token(text: str) -> str | None:
 
 
 def _origin(name: str, environ: Mapping[str, str]) -> str:
-    """How a message names a variable's value: by the variable, or by the variable and the file."""
+    """Return the source of a value for a message: the variable, or the variable and its file."""
     file = f"{name}_FILE"
     return f"{file}: {printable(environ[file].strip())}" if file in environ else name
 
@@ -171,7 +172,7 @@ def _clean(text: str, where: str) -> str:
     if not text:
         raise ConfigError(f"{where} is empty; give it a value, or unset it")
     if not text.isprintable():
-        raise ConfigError(f"{where} holds a control character or a line break; allowed is one line of text")
+        raise ConfigError(f"{where} holds a control character or a line break; use one line of text")
     return text
 
 
@@ -182,9 +183,9 @@ def _read(path: Path, variable: str, mounts: Iterable[Path]) -> str:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{where} is not there; make the file, or correct the path") from None
+        raise ConfigError(f"{where} does not exist; create the file, or correct the path") from None
     except OSError as error:
-        raise ConfigError(f"{where} cannot be read ({error.strerror}); it must be a file of yours") from None
+        raise ConfigError(f"{where} cannot be read ({error.strerror}); use a file that you own") from None
     if mode & 0o077 and not any(path.resolve().is_relative_to(mount) for mount in mounts):
         raise ConfigError(
             f"{where} can be read by others (mode {mode & 0o777:04o}); chmod 600 {printable(str(path))}"
@@ -199,5 +200,5 @@ def _text(data: bytes, where: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         if len(data) > len(codecs.BOM_UTF16) and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ConfigError(f"{where} is UTF-16; save it anew as UTF-8, one line of plain text") from None
+            raise ConfigError(f"{where} is UTF-16; save it again as UTF-8, one line of plain text") from None
         raise ConfigError(f"{where} is not UTF-8; a key is one line of plain text") from None

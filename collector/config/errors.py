@@ -1,4 +1,4 @@
-"""Gathers what is wrong with one file, and guesses what was meant."""
+"""Collects the errors of one file and suggests likely corrections."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _MOST = 20
 
 
 class ConfigErrors:
-    """All that is wrong with one file, so that it can be mended in one go."""
+    """All errors of one file, for one round of corrections."""
 
     def __init__(self, origin: str, source: Mapping) -> None:
         self._origin = origin
@@ -24,11 +24,11 @@ class ConfigErrors:
         self._found.append((line, text))
 
     def at(self, path: Iterable[str | int], text: str) -> None:
-        """Complain of the key or item at a path."""
+        """Add an error for the key or item at a path."""
         self.add(line_of(self._source, path), text)
 
     def stop_if_any(self) -> None:
-        """Raise ConfigError with a line for each complaint, in the order of the file."""
+        """Raise ConfigError with a line for each error, in the order of the file."""
         if not self._found:
             return
         lines = [format_error(self._origin, line, text) for line, text in sorted(self._found)]
@@ -37,7 +37,7 @@ class ConfigErrors:
 
 
 def nearest(text: str, names: Iterable[str]) -> str:
-    """` (did you mean X?)` if a name is near, "" if none is."""
+    """Return ` (did you mean X?)` if a name is near, "" if none is."""
     by_fold = {name.casefold(): name for name in names}
     near = difflib.get_close_matches(text[:100].casefold(), by_fold, n=1)
     return f" (did you mean {by_fold[near[0]]}?)" if near else ""

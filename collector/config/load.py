@@ -1,6 +1,6 @@
-"""Turns a file into a configuration that can be carried out, or into complaints: nothing in between.
+"""Turns a file into a configuration that can be carried out, or into errors.
 
-First everything gets its type, then what it means is judged.
+All values get their types first; their meaning is checked after that.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _SECTIONS = ("api", "universes", "schedules", "database", "web")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
-    """The configuration that a file describes; ConfigError with a line for each complaint.
+    """Load the configuration from a file; ConfigError with a line for each error.
 
     `base_url`, from the environment, wins over the file's.
     """
@@ -38,33 +38,33 @@ def load(path: Path, *, base_url: str | None = None) -> Config:
 
 
 def parse(data: bytes, origin: str, *, base_url: str | None = None) -> Config:
-    """As `load`, for a text that is already here; `origin` is what complaints call it."""
+    """Parse a configuration from bytes as `load` does; `origin` is its name in errors."""
     return _build(yaml_text.read(data, origin), origin, base_url)
 
 
 def _build(source: Mapping, origin: str, base_url: str | None) -> Config:
-    complaints = ConfigErrors(origin, source)
-    config = _decode_config(source, origin, complaints)
-    complaints.stop_if_any()
-    schedules = tuple(_schedules(config, complaints))
-    base = check(config, complaints, base_url=base_url)
-    complaints.stop_if_any()
-    assert base is not None  # or there was a complaint
+    errors = ConfigErrors(origin, source)
+    config = _decode_config(source, origin, errors)
+    errors.stop_if_any()
+    schedules = tuple(_schedules(config, errors))
+    base = check(config, errors, base_url=base_url)
+    errors.stop_if_any()
+    assert base is not None  # else there was an error
     api = replace(config.api, base_url=base.url)
     return replace(config, api=api, schedules=schedules, warnings=tuple(warnings(config)))
 
 
-def _decode_config(source: Mapping, origin: str, complaints: ConfigErrors) -> Config:
-    top = keys(source, "the configuration", complaints, allowed=_SECTIONS)
+def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config:
+    top = keys(source, "the configuration", errors, allowed=_SECTIONS)
 
     def section(name: str, kind: type[T]) -> T:
         node = top.entries.get(name, Mapping(1))
-        return decode(kind, node, name, complaints) or kind()
+        return decode(kind, node, name, errors) or kind()
 
     return Config(
-        universes=_universes(top, complaints),
+        universes=_universes(top, errors),
         api=section("api", ApiConfig),
-        schedule_specs=_schedule_specs(top, complaints),
+        schedule_specs=_schedule_specs(top, errors),
         database=section("database", DatabaseConfig),
         web=section("web", WebConfig),
         origin=origin,
@@ -72,50 +72,50 @@ def _decode_config(source: Mapping, origin: str, complaints: ConfigErrors) -> Co
     )
 
 
-def _universes(top: Mapping, complaints: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:
+def _universes(top: Mapping, errors: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:
     universes = {
-        name: tuple(_target_specs(node, f"universes.{name}", complaints))
-        for name, node in _named_entries(top, "universes", complaints)
+        name: tuple(_target_specs(node, f"universes.{name}", errors))
+        for name, node in _named_entries(top, "universes", errors)
     }
-    if not universes and not len(complaints):
+    if not universes and not len(errors):
         example = "universes: {kospi: [{market: KOSPI, sectors: all}]}"
-        complaints.at(("universes",), f"there are no universes; allowed is at least one, such as `{example}`")
+        errors.at(("universes",), f"there are no universes; add at least one, such as `{example}`")
     return universes
 
 
-def _target_specs(node: Node, where: str, complaints: ConfigErrors) -> Iterator[TargetSpec]:
+def _target_specs(node: Node, where: str, errors: ConfigErrors) -> Iterator[TargetSpec]:
     if not isinstance(node, Sequence) or not node.items:
         actual = "an empty list" if isinstance(node, Sequence) else describe(node)
         allowed = "a list, each item such as {market: KOSPI, sectors: [001], exchanges: [KRX]}"
-        return complaints.add(node.line, f"{where} is {actual}; allowed is {allowed}")
+        return errors.add(node.line, f"{where} is {actual}; use {allowed}")
     for index, item in enumerate(node.items):
-        if spec := decode(TargetSpec, item, f"{where}[{index}]", complaints):
+        if spec := decode(TargetSpec, item, f"{where}[{index}]", errors):
             yield spec
     return None
 
 
-def _schedule_specs(top: Mapping, complaints: ConfigErrors) -> dict[str, ScheduleSpec]:
+def _schedule_specs(top: Mapping, errors: ConfigErrors) -> dict[str, ScheduleSpec]:
     filled = {
-        name: decode(ScheduleSpec, node, f"schedules.{name}", complaints)
-        for name, node in _named_entries(top, "schedules", complaints)
+        name: decode(ScheduleSpec, node, f"schedules.{name}", errors)
+        for name, node in _named_entries(top, "schedules", errors)
     }
     return {name: spec for name, spec in filled.items() if spec}
 
 
-def _named_entries(top: Mapping, section: str, complaints: ConfigErrors) -> Iterator[tuple[str, Node]]:
-    """The entries of a section whose keys are names that the operator gives."""
-    entries = keys(top.entries.get(section, Mapping(1)), section, complaints)
+def _named_entries(top: Mapping, section: str, errors: ConfigErrors) -> Iterator[tuple[str, Node]]:
+    """Yield the entries of a section with names given by the operator."""
+    entries = keys(top.entries.get(section, Mapping(1)), section, errors)
     for name, node in entries.entries.items():
-        if value(Name, Scalar(entries.lines[name], name), f"a name in {section}", complaints):
+        if value(Name, Scalar(entries.lines[name], name), f"a name in {section}", errors):
             yield name, node
 
 
-def _schedules(config: Config, complaints: ConfigErrors) -> Iterator[schedule.Schedule]:
+def _schedules(config: Config, errors: ConfigErrors) -> Iterator[schedule.Schedule]:
     for name, spec in config.schedule_specs.items():
         if spec.universe not in config.universes:
             known = f"{', '.join(config.universes)}{nearest(spec.universe, config.universes)}"
-            text = f"schedules.{name}: unknown universe {yaml_text.quote(spec.universe)}; allowed: {known}"
-            complaints.at(("schedules", name, "universe"), text)
+            text = f"schedules.{name}: unknown universe {yaml_text.quote(spec.universe)}; use one of: {known}"
+            errors.at(("schedules", name, "universe"), text)
         try:
             yield schedule.parse(
                 name,
@@ -127,4 +127,4 @@ def _schedules(config: Config, complaints: ConfigErrors) -> Iterator[schedule.Sc
                 grace=spec.grace,
             )
         except schedule.ScheduleError as error:
-            complaints.at(("schedules", name, error.field), f"schedules.{name}.{error.field}: {error}")
+            errors.at(("schedules", name, error.field), f"schedules.{name}.{error.field}: {error}")

@@ -1,4 +1,4 @@
-"""Says which configuration is in force: as YAML for people, as a short hash for the books."""
+"""Renders the active configuration: as YAML for people, as a short hash for the ledger."""
 
 import hashlib
 from dataclasses import fields
@@ -16,7 +16,8 @@ from collector.secret import Secret
 
 
 def describe(config: Config, environment: Environment) -> str:
-    """The whole configuration, defaults included, as YAML that reads back as the same; secrets are `***`."""
+    """Render the whole configuration, defaults included, as YAML that reads back as the same; secrets are
+    `***`."""
     secrets = {
         "KIWOOM_APP_KEY": environment.app_key,
         "KIWOOM_SECRET_KEY": environment.secret_key,
@@ -30,7 +31,7 @@ def describe(config: Config, environment: Environment) -> str:
 
 
 def digest(config: Config) -> str:
-    """Twelve hex digits, equal for configurations that ask for the same."""
+    """Return twelve hex digits, equal for configurations with the same settings."""
     return hashlib.sha256(_body(config).encode()).hexdigest()[:12]
 
 
@@ -51,7 +52,7 @@ def _body(config: Config) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as YAML has it: a dataclass as a mapping without the keys that were left out."""
+    """Convert a value for YAML: a dataclass becomes a mapping without the absent keys."""
     if isinstance(value, timedelta):
         return duration.show(value)
     if isinstance(value, StrEnum):

@@ -1,4 +1,4 @@
-"""What can be configured: the keys, their types, their bounds and what they are when nobody says."""
+"""Defines the configuration: its keys, their types, bounds and defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ HostName = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """How Kiwoom is asked."""
+    """The settings of the Kiwoom client."""
 
     base_url: Annotated[str, Meta(description="a URL such as https://api.kiwoom.com")] = (
         "https://api.kiwoom.com"
@@ -43,9 +43,9 @@ class ApiConfig:
     concurrency: Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")] = 4
     timeout: timedelta = timedelta(seconds=10)
     trusted_hosts: tuple[HostName, ...] = ()
-    """Names besides Kiwoom's and loopback that base_url may name, for a simulator in a private network."""
+    """Host names besides Kiwoom's and loopback for base_url, for a simulator in a private network."""
     keys: tuple[Name, ...] = ()
-    """Names of app keys, each with a quota of its own; empty: the one in the environment."""
+    """Names of app keys, each with a quota of its own; empty: the key in the environment."""
     user_agent: Annotated[
         str, Meta(pattern=r"\A[!-~]([ -~]{0,198}[!-~])?\Z", description="1 to 200 visible ASCII characters")
     ] = f"collector/{__version__}"
@@ -62,7 +62,7 @@ class TargetSpec:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """A schedule's expressions as written; `collector.schedule` gives them their meaning."""
+    """A schedule's expressions as written; `collector.market.schedule` parses them."""
 
     universe: str
     every: str | None = None
@@ -74,7 +74,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    """How long rows are kept where; 0 is for ever, and never archived."""
+    """The retention of rows in days: 0 keeps them for ever, or never archives them."""
 
     keep_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (for ever) to 36500")
@@ -86,7 +86,7 @@ class DatabaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """Where the status page and the metrics are served; port 0 takes any that is free."""
+    """The address of the status page and the metrics; port 0 takes any free port."""
 
     listen: Annotated[
         str,
@@ -107,7 +107,7 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One complete, checked configuration; two are equal when they ask for the same, whatever their files."""
+    """One complete, checked configuration; two are equal if their settings are equal, even from different files."""
 
     universes: Mapping[str, tuple[TargetSpec, ...]]
     api: ApiConfig = ApiConfig()
@@ -117,11 +117,14 @@ class Config:
     database: DatabaseConfig = DatabaseConfig()
     web: WebConfig = WebConfig()
     origin: str = field(default="", compare=False)
-    """The file that it was read from."""
+    """The file of the configuration."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
-    """What is allowed and yet looks wrong, one line each."""
+    """Settings that are allowed and yet look wrong, one line each."""
 
     def format_error(self, path: Sequence[str | int], text: str) -> str:
-        """`FILE:LINE: text` for the key at a path such as ("schedules", "close", "at"), or the last on it."""
+        """Format an error as `FILE:LINE: text` for the key at a path such as ("schedules", "close", "at").
+
+        If the key is absent, the line is that of the last existing key on the path.
+        """
         return yaml_text.format_error(self.origin, yaml_text.line_of(self.source, path), text)

@@ -1,7 +1,6 @@
-"""Expands what an operator writes (`sectors: all`) into targets.
+"""Expands the operator's notation (`sectors: all`) into targets.
 
-It happens late, because the table of sectors may come from the database, newer than the one that travels with
-the program.
+The expansion happens late, because the sector table may come from the database, newer than the shipped one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,16 +14,16 @@ from collector.model import Exchange, Sector, Target
 
 
 def universe_targets(config: Config, name: str, sectors: Mapping[str, Sector]) -> tuple[Target, ...]:
-    """The targets of one universe, each once, in the order written; ConfigError for an unknown name."""
+    """Return the targets of one universe, each once, in the order written; ConfigError for an unknown name."""
     if name not in config.universes:
         known = f"{', '.join(config.universes)}{nearest(name, config.universes)}"
-        raise ConfigError(f"{config.origin}: there is no universe {quote(name)}; allowed: {known}")
+        raise ConfigError(f"{config.origin}: there is no universe {quote(name)}; use one of: {known}")
     expanded = (target for spec in config.universes[name] for target in expand(spec, sectors))
     return tuple(dict.fromkeys(expanded))
 
 
 def expand(spec: TargetSpec, sectors: Mapping[str, Sector]) -> Iterator[Target]:
-    """The targets that one line of a universe stands for: its exchanges as written, in each its sectors."""
+    """Yield the targets of one line of a universe: its exchanges as written, and its sectors for each."""
     for exchange in spec.exchanges:
         for code in spec.sectors if spec.sectors != "all" else _all(spec, exchange, sectors):
             yield Target(spec.market, code, exchange)

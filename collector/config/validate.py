@@ -1,4 +1,4 @@
-"""Judges what a configuration asks for: whether the API could ever answer it, and whether it is meant so."""
+"""Validates the meaning of a configuration: settings that the API cannot serve, and likely mistakes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -15,44 +15,44 @@ from collector.market import sectors
 from collector.model import Exchange, Sector, Target
 
 MOST_AT_KIWOOM = 20
-"""Requests a second: four times the highest quota that any source names."""
+"""Requests a second: four times the highest quota in any source."""
 
 _SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
 
 Steps = tuple[str | int, ...]
 
 
-def check(config: Config, complaints: ConfigErrors, *, base_url: str | None) -> BaseUrl | None:
-    """Complain of all that cannot be carried out; the base that requests go to, None if that is one of them.
+def check(config: Config, errors: ConfigErrors, *, base_url: str | None) -> BaseUrl | None:
+    """Add an error for each setting that cannot be carried out; return the base URL, None if it is one of them.
 
     `base_url` is the environment's, None if it has none.
     """
     known = sectors.bundled_sectors()
-    base = _base(config.api, complaints, base_url)
-    _check_api(config.api, base, complaints)
-    _check_keys(config.api, complaints)
-    _check_rest(config, complaints)
+    base = _base(config.api, errors, base_url)
+    _check_api(config.api, base, errors)
+    _check_keys(config.api, errors)
+    _check_rest(config, errors)
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
-            _check_sectors(spec, ("universes", name, index, "sectors"), complaints)
+            _check_sectors(spec, ("universes", name, index, "sectors"), errors)
             if base is not None and base.kind is SourceKind.MOCK:
-                _check_mock(spec, ("universes", name, index, "exchanges"), complaints)
-        _check_repeats(name, specs, known, complaints)
+                _check_mock(spec, ("universes", name, index, "exchanges"), errors)
+        _check_repeats(name, specs, known, errors)
     return base
 
 
 def warnings(config: Config) -> Iterator[str]:
-    """A line for each thing that can be carried out and yet looks wrong."""
+    """Yield a line for each setting that is allowed and yet looks wrong."""
     known = sectors.bundled_sectors()
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
             for position, code in _codes(spec):
                 if code not in known:
-                    text = f"sector {code} is not in the table that is shipped; taken to be a new one"
+                    text = f"sector {code} is not in the shipped table; it is taken as a new sector"
                     yield config.format_error(("universes", name, index, "sectors", position), text)
 
 
-def _base(api: ApiConfig, complaints: ConfigErrors, base_url: str | None) -> BaseUrl | None:
+def _base(api: ApiConfig, errors: ConfigErrors, base_url: str | None) -> BaseUrl | None:
     url = api.base_url if base_url is None else base_url
     try:
         return hosts.base(url, api.trusted_hosts)
@@ -60,68 +60,66 @@ def _base(api: ApiConfig, complaints: ConfigErrors, base_url: str | None) -> Bas
         # A user name in a URL comes with a password.
         shown = "(not shown, it holds an @)" if "@" in url else quote(url)
         near = nearest(url, (f"https://{hosts.REAL}", f"https://{hosts.MOCK}"))
-        text = f"{shown} {error}; allowed: {hosts.ALLOWED}{near}"
+        text = f"{shown} {error}; use one of: {hosts.ALLOWED}{near}"
     if base_url is not None:
         raise ConfigError(f"KIWOOM_BASE_URL {text}")
-    complaints.at(("api", "base_url"), f"api.base_url {text}")
+    errors.at(("api", "base_url"), f"api.base_url {text}")
     return None
 
 
-def _check_api(api: ApiConfig, base: BaseUrl | None, complaints: ConfigErrors) -> None:
+def _check_api(api: ApiConfig, base: BaseUrl | None, errors: ConfigErrors) -> None:
     if not _SHORTEST <= api.timeout <= _LONGEST:
         span = f"{duration.show(_SHORTEST)} to {duration.show(_LONGEST)}"
-        text = f"api.timeout is {duration.show(api.timeout)}; allowed is {span}"
-        complaints.at(("api", "timeout"), text)
+        text = f"api.timeout is {duration.show(api.timeout)}; use {span}"
+        errors.at(("api", "timeout"), text)
     kiwoom = base is not None and base.kind is not SourceKind.OURS
     if kiwoom and not 1 <= api.requests_per_second <= MOST_AT_KIWOOM:
-        text = f"is {api.requests_per_second}; allowed at Kiwoom is 1 to {MOST_AT_KIWOOM}"
-        complaints.at(("api", "requests_per_second"), f"api.requests_per_second {text}")
+        text = f"is {api.requests_per_second}; use 1 to {MOST_AT_KIWOOM} for Kiwoom"
+        errors.at(("api", "requests_per_second"), f"api.requests_per_second {text}")
 
 
-def _check_keys(api: ApiConfig, complaints: ConfigErrors) -> None:
+def _check_keys(api: ApiConfig, errors: ConfigErrors) -> None:
     for index, name in enumerate(api.keys):
         if name in api.keys[:index]:
-            complaints.at(("api", "keys", index), f"api.keys[{index}]: {name} again; allowed is once")
+            errors.at(("api", "keys", index), f"api.keys[{index}]: {name} again; name it once")
 
 
-def _check_rest(config: Config, complaints: ConfigErrors) -> None:
+def _check_rest(config: Config, errors: ConfigErrors) -> None:
     keep, archive = config.database.keep_days, config.database.archive_after_days
     if 0 < keep <= archive:
-        text = f"database.archive_after_days is {archive}; allowed is less than keep_days, {keep}"
-        complaints.at(("database", "archive_after_days"), f"{text}: days would be dropped unarchived")
+        text = f"database.archive_after_days is {archive}; use less than keep_days, {keep}"
+        errors.at(("database", "archive_after_days"), f"{text}: days would be dropped unarchived")
     if config.web.port > 65_535:
-        complaints.at(
-            ("web", "listen"), f"web.listen names the port {config.web.port}; allowed is 0 to 65535"
-        )
+        errors.at(("web", "listen"), f"web.listen names the port {config.web.port}; use 0 to 65535")
 
 
-def _check_sectors(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+def _check_sectors(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
     for position, code in _codes(spec):
         market = sectors.market_of(code)
         if market is None:
-            text = f"sector {code} belongs to no market; allowed for {spec.market} are {_digits(spec)}"
-            complaints.at((*path, position), text)
+            text = f"sector {code} belongs to no market; use {_digits(spec)} for {spec.market}"
+            errors.at((*path, position), text)
         elif market is not spec.market:
-            text = f"sector {code} belongs to {market}; allowed for {spec.market} are {_digits(spec)}"
-            complaints.at((*path, position), f"{text} (did you mean market: {market}?)")
+            text = f"sector {code} belongs to {market}; use {_digits(spec)} for {spec.market}"
+            errors.at((*path, position), f"{text} (did you mean market: {market}?)")
 
 
-def _check_mock(spec: TargetSpec, path: Steps, complaints: ConfigErrors) -> None:
+def _check_mock(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
     for index, exchange in enumerate(spec.exchanges):
         if exchange is not Exchange.KRX:
-            complaints.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; allowed there is KRX")
+            errors.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; use KRX")
 
 
 def _check_repeats(
-    name: str, specs: Sequence[TargetSpec], known: Mapping[str, Sector], complaints: ConfigErrors
+    name: str, specs: Sequence[TargetSpec], known: Mapping[str, Sector], errors: ConfigErrors
 ) -> None:
     seen: dict[Target, int] = {}
     for index, spec in enumerate(specs):
         for target in expand(spec, known):
             if target in seen:
                 first = f"first in universes.{name}[{seen[target]}]"
-                text = f"universes.{name}[{index}]: {target} again ({first}); allowed is once"
-                complaints.at(("universes", name, index), text)
+                text = f"universes.{name}[{index}]: {target} again ({first}); list it once"
+                errors.at(("universes", name, index), text)
                 break
             seen[target] = index
 

@@ -1,6 +1,6 @@
-"""Kiwoom as the rest of the program sees it: ask for a page, get the page or the error that it is.
+"""Asks Kiwoom for one page at a time and returns the page or raises its error.
 
-Behind it, in one place, stand the turn at the pace, the token, the retries and the breaker.
+The client combines the rate limiter, the token, the retries and the circuit breaker.
 """
 
 import asyncio
@@ -32,18 +32,20 @@ from collector.ratelimit.limiter import RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 
-if TYPE_CHECKING:  # aiohttp takes half a second, and commands that ask nothing know this module too
+if (
+    TYPE_CHECKING
+):  # importing aiohttp takes half a second, and commands without requests import this module too
     from collector.kiwoom.connections import ConnectionLease
     from collector.kiwoom.transport import HttpTransport
 
 T = TypeVar("T")
 
 MAX_OUTAGE = 60.0
-"""Seconds that an outage may last before the walks that wait for its end are given up."""
+"""Longest outage in seconds before the waiting walks are given up."""
 RENEWALS = 2
-"""Tokens that may turn out to be dead before one request is given up, and the sweep with it."""
+"""Renewed tokens that may be dead in a row before the request is given up, and the sweep with it."""
 UNSAID_RENEWALS = 1
-"""The same where no code says that it is the token: then a second new one would hardly help."""
+"""The same without an error code that names the token: a second new token would hardly help."""
 _RIVAL = (
     "another program may use the same key: each new token seems to kill the one before it, so give each its own"
     " / 같은 앱키를 쓰는 다른 프로그램이 있으면 토큰이 서로 무효화됩니다. 앱키를 따로 쓰세요"
@@ -52,22 +54,23 @@ _RIVAL = (
 
 @dataclass
 class RequestCounter:
-    """One piece of work, such as a walk: counts its requests, retries included, and holds its connection."""
+    """Counts the requests of one walk or other task, retries included, and holds its connection."""
 
     sent: int = 0
     renewals: int = 0
-    """Tokens that were renewed between two pages."""
+    """Tokens renewed between two pages."""
     lease: "ConnectionLease | None" = None
     doubt: bool = False
-    """Whether the last error came so soon after another answer on its connection that nobody may have asked for it."""
+    """Whether the last error came so soon after another answer on its connection that it may answer an
+    earlier request."""
 
     def release(self) -> None:
-        """Give the connection back: what is asked next is another walk, even of the same target."""
+        """Give the connection back: the next request belongs to another walk, even of the same target."""
         if self.lease is not None:
             self.lease.release()
 
     def judge(self, error: CollectorError) -> None:
-        """Drop the connection on which an error came; distrust all of them if nobody may have asked for it."""
+        """Drop the connection of an error; distrust all connections if the error may be unrequested."""
         if self.lease is None:
             return
         self.lease.drop()
@@ -76,7 +79,7 @@ class RequestCounter:
             self.lease.distrust()
 
     def distrust(self) -> None:
-        """The last answer belongs to an earlier request: what is asked next goes over a new connection."""
+        """Continue on a new connection, because the last answer belongs to an earlier request."""
         if self.lease is not None:
             self.lease.distrust()
 
@@ -88,18 +91,18 @@ class RequestCounter:
 
 
 def _may_be_unasked(error: CollectorError) -> bool:
-    """Whether an error may be what a server out of step says, rather than its answer.
+    """Whether an error may be an unrequested message of a server out of step.
 
-    Not: a refusal of the token or for quota, which is kept to in any case; a server that is away, or says so.
+    Excluded are refusals of the token or the quota, which are obeyed in any case, and an unavailable server.
     """
     is_timeout = isinstance(error, Unavailable) and error.code == 408
     return is_timeout or isinstance(error, Unreadable | Rejected | Denied)
 
 
 class KiwoomClient:
-    """The API with one key. It raises ApiError (one request's affair), Denied or StoreError (everybody's).
+    """The API with one key. It raises ApiError (for one request), Denied or StoreError (for all).
 
-    `name` is what the operator calls the key; `key_digest` stands for it in the database.
+    `name` is the operator's name of the key; `key_digest` stands for it in the database.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class KiwoomClient:
         self._budget = RetryBudget()
         self._clock = asyncio.get_running_loop().time
         self.answers: Counter[str] = Counter()
-        """Requests by what came of them: `ok`, or the name of the error."""
+        """Requests by result: `ok`, or the name of the error."""
 
     @property
     def requests(self) -> int:
@@ -130,16 +133,17 @@ class KiwoomClient:
         return self._budget.requests
 
     def reset_retry_budget(self) -> None:
-        """A new sweep begins: it has a retry budget of its own."""
+        """Start a new retry budget for a new sweep."""
         self._budget = RetryBudget()
 
     async def prices(
         self, target: Target, page_key: str | None = None, *, counter: RequestCounter
     ) -> tuple[Page, datetime]:
-        """One page of a target, and when it arrived. The pages of a walk come over one connection, that of `counter`.
+        """Fetch one page of a target with its arrival time. The pages of a walk use one connection, that of
+        `counter`.
 
-        TokenExpired: the token died between two pages and has been renewed; nobody knows whether the key
-        of the next page outlives it, so the walk is to be started over.
+        TokenExpired: the token died between two pages and has been renewed. It is unknown whether the
+        next-key survives that, so the walk must start over.
         """
         return await self._call(
             protocol.ask_prices(target, page_key),
@@ -148,10 +152,10 @@ class KiwoomClient:
         )
 
     async def sectors(self, market: Market) -> list[Sector]:
-        """The sectors of a market, as the API lists them now."""
-        with RequestCounter() as trace:
+        """Fetch the current sectors of a market."""
+        with RequestCounter() as counter:
             answer, _ = await self._call(
-                protocol.ask_sectors(market), lambda reply: protocol.read_sectors(reply, market), trace
+                protocol.ask_sectors(market), lambda reply: protocol.read_sectors(reply, market), counter
             )
         return answer
 
@@ -164,7 +168,7 @@ class KiwoomClient:
         page_key: str | None = None,
         counter: RequestCounter,
     ) -> tuple[BarPage, datetime]:
-        """One page of daily bars up to `newest`, and when it arrived; TokenExpired as in `prices`."""
+        """Fetch one page of daily bars up to `newest` with its arrival time; TokenExpired as in `prices`."""
         return await self._call(
             protocol.ask_bars(symbol, newest, adjusted=adjusted, page_key=page_key),
             lambda reply: protocol.read_bars(reply, symbol),
@@ -172,29 +176,29 @@ class KiwoomClient:
         )
 
     async def token(self, *, ignore_pause: bool = False) -> Secret:
-        """The live token, for whoever only wants to know that there is one; see `TokenStore.current`."""
+        """Return the live token, to check that one can be had; see `TokenStore.current`."""
         return await self._tokens.current(ignore_pause=ignore_pause)
 
     @property
     def lacks_token(self) -> bool:
-        """Whether the last try to get a token with this key failed."""
+        """Whether the last attempt to get a token with this key failed."""
         return self._tokens.is_failing
 
     async def _issue_token(self) -> protocol.Token:
-        with RequestCounter() as trace:
+        with RequestCounter() as counter:
             token, _ = await self._request_with_retries(
-                protocol.ask_token(*self._credentials), protocol.read_token, trace, None
+                protocol.ask_token(*self._credentials), protocol.read_token, counter, None
             )
         return token
 
     async def _call(
         self, request: ApiRequest, read: Callable[[ApiResponse], T], counter: RequestCounter
     ) -> tuple[T, datetime]:
-        """Ask with the live token; renew a dead one, and ask again unless a walk was under way.
+        """Request with the live token; renew a dead token, and repeat the request unless a walk was in progress.
 
-        A second new one that is dead as well is everybody's affair: issuing more would help nobody. (One may
-        be: it was another program's, and died before we had used it.) Of a walk that is refused between two
-        pages again and again, page 1 being answered, the token is not renewed any more.
+        If the second new token is dead as well, the error is Denied: more tokens would not help. (One dead
+        token is normal: another program issued it, and it died before its use here.) If a walk is refused
+        between two pages repeatedly although page 1 is answered, the token is no longer renewed.
         """
         token = await self._tokens.current()
         renewals = 0
@@ -219,7 +223,7 @@ class KiwoomClient:
         counter: RequestCounter,
         token: Secret | None,
     ) -> tuple[T, datetime]:
-        """Ask until there is an answer worth having, at most three times, each paying the pace."""
+        """Request until there is a valid answer, at most three times, each with a permit."""
         for attempt in range(1, ATTEMPTS + 1):
             await self._wait_for_breaker()
             try:
@@ -228,7 +232,7 @@ class KiwoomClient:
                 if isinstance(error, Rejected | Denied) and not counter.doubt:
                     raise
                 if isinstance(error, Rejected) and request.page_key is not None:
-                    raise  # the walk begins anew once, over another connection
+                    raise  # the walk starts over once, on another connection
                 if isinstance(error, Throttled):
                     await self._rate_limiter.on_throttled(request.api_id, error.quota)
                 if attempt == ATTEMPTS or not self._budget.spend():
@@ -243,7 +247,7 @@ class KiwoomClient:
         counter: RequestCounter,
         token: Secret | None,
     ) -> tuple[T, datetime]:
-        """Wait for another turn as often as one was over before anything went out."""
+        """Acquire another permit each time one expired before the request was sent."""
         while True:
             with suppress(PermitExpired):
                 return await self._send_once(request, read, counter, token)
@@ -255,12 +259,12 @@ class KiwoomClient:
         counter: RequestCounter,
         token: Secret | None,
     ) -> tuple[T, datetime]:
-        async with self._rate_limiter.acquire(request.api_id) as turn:
+        async with self._rate_limiter.acquire(request.api_id) as permit:
             self._budget.count_request()
             counter.sent += 1
             counter.lease = counter.lease or self._transport.lease()
             try:
-                reply = await self._transport.post(request, token, turn, counter.lease)
+                reply = await self._transport.post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
                 answer = read(reply)
             except CollectorError as error:
@@ -277,16 +281,18 @@ class KiwoomClient:
     async def _wait_for_breaker(self) -> None:
         while (wait := self._breaker.wait(self._clock())) != 0:
             if wait is None:
-                raise Unavailable(f"the API has been away for more than {MAX_OUTAGE:g} s; not asked")
+                raise Unavailable(
+                    f"the API has been unavailable for more than {MAX_OUTAGE:g} s; no request was sent"
+                )
             await asyncio.sleep(wait)
 
 
 def _renewals(error: TokenExpired) -> int:
-    """How often a token that is refused like this is renewed before the refusal is taken for another thing."""
+    """Return how many renewals this refusal is worth before another cause is assumed."""
     return RENEWALS if error.code in EXPIRED else UNSAID_RENEWALS
 
 
 def _make_denied(error: TokenExpired) -> Denied:
-    """A refusal that no new token has cured."""
+    """Convert a refusal that no new token has cured."""
     hint = _RIVAL if error.code in EXPIRED else error.hint
     return Denied(f"a new token is refused as well: {error}", code=error.code, text=error.text, hint=hint)

@@ -1,14 +1,14 @@
-"""Connections that answer what was asked and nothing else, one for each walk.
+"""Gives each walk a connection that carries requested answers and nothing else.
 
-HTTP/1.1 matches an answer to a request by order alone, so a server or gateway that says one thing too many shifts
-every answer after it to the wrong request. Two rules prevent that:
+HTTP/1.1 matches an answer to a request by order alone. If a server or gateway sends one surplus message,
+every later answer is matched to the wrong request. Two rules prevent that:
 
-- An answer is believed only on a connection that was silent since the answer before it ended. Every byte that comes
-  unasked closes the connection, whether it is idle, about to be used, or just read from.
-- A connection serves one walk at a time, and rests after it for `REST` seconds. What comes late lands in the rest,
-  and closes the connection. Within a walk a repeated page shows by its next-key and its symbols.
+- An answer is believed only on a connection that was silent since the end of the answer before it. An unrequested
+  byte closes the connection, whether it is idle, about to be used, or just read from.
+- A connection serves one walk at a time, and rests after it for `REST` seconds. Late bytes arrive during the rest
+  and close the connection. Within a walk a repeated page is recognized by its next-key and its symbols.
 
-A server that is seen out of step is given a new connection for each request, until it has kept in step for a while.
+If a server is out of step, each request gets a new connection until the server has kept in step for a while.
 """
 
 import asyncio
@@ -23,60 +23,62 @@ from collector.kiwoom.framing import AnswerFrame
 from collector.log import logger
 
 REST = 2.0
-"""Seconds between two walks on one connection. A gateway out of step was seen to repeat an answer within
-milliseconds; two seconds are more than a warm call of Kiwoom's usually takes, and cost no request any time."""
+"""Seconds between two walks on one connection. A gateway out of step repeated an answer within milliseconds;
+two seconds exceed the usual time of a warm call to Kiwoom, and delay no request."""
 KEPT = 90.0
-"""Seconds that an idle connection is kept. A new one to Kiwoom costs 0.8 to 1.4 seconds, and keeping them for 90
-instead of 5 took the median call of a public client from 1,854 to 243 ms. A sweep a minute finds them open."""
+"""Seconds that an idle connection is kept. A new connection to Kiwoom costs 0.8 to 1.4 seconds. Keeping them
+for 90 seconds instead of 5 cut the median call of a public client from 1,854 to 243 ms. A sweep a minute
+finds them open."""
 
 DISTRUST = 60.0
-"""Seconds after the last sign that answers are out of step, in which each request has a connection of its own."""
+"""Seconds after the last out-of-step answer in which each request has a connection of its own."""
 
 
 class NotSilent(Exception):
-    """Bytes came on the connection that nobody had asked for; nothing has been sent on it since."""
+    """Unrequested bytes came on the connection; nothing has been sent on it since."""
 
 
 class SilentHandler(ResponseHandler):
-    """aiohttp's handler of one connection, which closes it at the first byte that nobody asked for."""
+    """aiohttp's handler of one connection, which closes it at the first unrequested byte."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_surplus: Callable[[], None]) -> None:
         super().__init__(loop)
         self._on_surplus = on_surplus
         self._ended_at = float("-inf")
-        """When the last answer had been read."""
+        """The end of the last answer, in seconds of the loop's clock."""
         self.is_reused_soon = False
-        """Whether the request under way followed another one so soon that an answer to that may still have come."""
+        """Whether the current request followed another so soon that a late answer to the other may still
+        come."""
         self._frame: AnswerFrame | None = None
         self._has_surplus = False
         self._is_in_use = False
 
     @property
     def is_reusable(self) -> bool:
-        """Whether it is open, nothing is under way, and nothing came but answers."""
+        """Whether the connection is open and idle, and brought only answers."""
         return self.is_connected() and not self.should_close
 
     @property
     def should_close(self) -> bool:
-        """What aiohttp asks before it keeps a connection."""
+        """Whether aiohttp must close the connection instead of keeping it."""
         is_under_way = self._frame is not None and not self._frame.is_over
         return self._has_surplus or is_under_way or super().should_close
 
     def expect_answer(self) -> None:
-        """A request goes out with the next instruction; NotSilent if this connection may not carry it."""
+        """Prepare for a request that is sent next; NotSilent if this connection must not carry it."""
         if not self.is_reusable:
             raise NotSilent
         self._frame, self._is_in_use = AnswerFrame(), True
         self.is_reused_soon = self._is_soon()
 
     def end_exchange(self) -> None:
-        """The answer has been read: closes the connection unless another request may follow."""
+        """End the exchange after the answer was read: close the connection unless another request may follow."""
         self._is_in_use, self._ended_at = False, self._loop.time()
         if not self.is_reusable:
             self.close()
 
     def data_received(self, data: bytes) -> None:
-        if not data:  # aiohttp asks itself to go on with what it has
+        if not data:  # aiohttp calls itself to continue with buffered data
             super().data_received(data)
             return
         own = self._frame.feed(data) if self._frame is not None else 0
@@ -84,7 +86,7 @@ class SilentHandler(ResponseHandler):
             self._has_surplus = True
             if (
                 self._is_in_use or self._is_soon()
-            ):  # later it is no repeated answer, but a server that gives up
+            ):  # a later byte is no repeated answer, but a server that closes
                 self._on_surplus()
         if own:
             super().data_received(data[:own])
@@ -96,10 +98,11 @@ class SilentHandler(ResponseHandler):
 
 
 def watch(connector: aiohttp.TCPConnector, on_surplus: Callable[[], None]) -> aiohttp.TCPConnector:
-    """Have a connector make handlers of ours. aiohttp has no public way to say so: RuntimeError if this one is gone.
+    """Make a connector use `SilentHandler`. aiohttp has no public option for that: RuntimeError if its
+    private one is gone.
 
-    `on_surplus` is called for bytes that show a server out of step. That the handlers are used is checked
-    with every request, by `handler_of`.
+    `on_surplus` is called for bytes of a server out of step. `handler_of` checks at every request that the
+    handlers are in use.
     """
     if not hasattr(connector, "_factory"):
         raise RuntimeError(f"aiohttp {aiohttp.__version__} makes its connections in another way; see watch()")
@@ -108,16 +111,16 @@ def watch(connector: aiohttp.TCPConnector, on_surplus: Callable[[], None]) -> ai
 
 
 def handler_of(protocol: object) -> SilentHandler:
-    """The handler of the connection that a request is about to go out on; RuntimeError if it is not ours."""
+    """Return the handler of the connection of the next request; RuntimeError if it is not a SilentHandler."""
     if not isinstance(protocol, SilentHandler):
         raise RuntimeError(
-            f"aiohttp {aiohttp.__version__} uses a connection that nobody watches; see watch()"
+            f"aiohttp {aiohttp.__version__} uses a connection without a SilentHandler; see watch()"
         )
     return protocol
 
 
 class ApiConnection:
-    """A session with at most one connection: the one that it has, or the one that it will make."""
+    """A session with at most one connection, open or still to be made."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
@@ -129,16 +132,16 @@ class ApiConnection:
         return self.handler is not None and self.handler.is_reusable
 
     def drop(self) -> None:
-        """Close what there is; the next request makes a new connection."""
+        """Close the connection; the next request makes a new one."""
         if self.handler is not None:
             self.handler.close()
             self.handler = None
 
 
 def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
-    """The connection that the next walk may use: the last one to have rested, or else one that is to be made anew.
+    """Choose a connection for the next walk: the most recently rested one, else a closed one to be made anew.
 
-    `idle` is in the order in which they came back. None: all of them are open and still rest.
+    `idle` is in the order of their return. None: all of them are open and still rest.
     """
     rested = [item for item in idle if item.is_open and now - item.idle_since >= REST]
     closed = [item for item in idle if not item.is_open]
@@ -146,7 +149,7 @@ def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
 
 
 class ConnectionPool:
-    """Hands connections out to walks. It keeps at most `limit` of them, or as many as are in use at once.
+    """Lends connections to walks. It keeps at most `limit` of them, or as many as are in use at once.
 
     `make_session` makes a session with a connector of its own. `now` is any monotonic clock in seconds.
     """
@@ -168,21 +171,21 @@ class ConnectionPool:
 
     @property
     def is_distrustful(self) -> bool:
-        """Whether each request is to have a new connection."""
+        """Whether each request must have a new connection."""
         return self._now() < self._distrusts_until
 
     def distrust(self) -> None:
-        """An answer came that belongs to no request, or to another one."""
+        """Record an answer that belongs to no request, or to another one."""
         if not self.is_distrustful:
             logger.warning(
                 "answers.out_of_step",
-                reason="an answer came that nobody had asked for; each request has a new connection for now",
+                reason="an unrequested answer came; each request gets a new connection for now",
                 seconds=DISTRUST,
             )
         self._distrusts_until = self._now() + DISTRUST
 
     def take(self) -> ApiConnection:
-        """A rested connection, or one that will be new: nobody waits for a rest to end."""
+        """Return a rested connection, or one that will be new: no walk waits for a rest to end."""
         connection = choose(self._idle, self._now())
         if connection is None and self._idle and len(self._all) >= self._limit:
             connection = self._idle[0]
@@ -195,7 +198,7 @@ class ConnectionPool:
         return connection
 
     def give_back(self, connection: ApiConnection) -> None:
-        """Its rest begins."""
+        """Take a connection back; its rest begins."""
         connection.idle_since = self._now()
         self._idle.append(connection)
 
@@ -208,17 +211,17 @@ class ConnectionPool:
 
 
 class ConnectionLease:
-    """The connection of one walk, taken from the pool with the first request. `release` it when the walk is over."""
+    """The connection of one walk, taken from the pool with the first request. `release` it after the walk."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: ApiConnection | None = None
         self.was_reused_soon = False
-        """Of the request after which the connection was dropped: whether it may have got an earlier one's answer."""
+        """Whether the request before the drop may have received the answer to an earlier one."""
 
     @property
     def connection(self) -> ApiConnection:
-        """The one for the next request."""
+        """The connection for the next request."""
         self.was_reused_soon = False
         if self._connection is None:
             self._connection = self._pool.take()
@@ -227,12 +230,12 @@ class ConnectionLease:
         return self._connection
 
     def distrust(self) -> None:
-        """What came was not the answer to the request: the walk, and every other one, goes on with new ones."""
+        """Record an answer to another request: this walk and all others continue on new connections."""
         self._pool.distrust()
         self.drop()
 
     def drop(self) -> None:
-        """Something went wrong on the connection: the walk goes on with a new one."""
+        """Close the connection after an error: the walk continues on a new one."""
         if self._connection is not None and self._connection.handler is not None:
             self.was_reused_soon = self._connection.handler.is_reused_soon
             self._connection.drop()

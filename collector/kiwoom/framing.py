@@ -1,39 +1,40 @@
-"""Where an HTTP answer ends: every byte after that is surplus, and nobody asked for it.
+"""Finds the end of an HTTP answer; every byte after it is surplus.
 
-HTTP/1.1 matches answers to requests by their order alone. A client that overlooks surplus bytes takes them for the
-answer to its next request. The arithmetic is pure; `connections` applies it to the bytes of a connection.
+HTTP/1.1 matches answers to requests by their order alone, so a client that overlooks surplus bytes takes them
+for the answer to its next request. This module is pure; `connections` applies it to the bytes of a
+connection.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 _LONGEST_HEAD = 1 << 20
-"""Bytes of a head; the HTTP library refuses one long before that."""
+"""Longest head in bytes; the HTTP library refuses a head long before that."""
 _LONGEST_LINE = 1 << 12
-"""Bytes of the line that announces a chunk, or of a trailer."""
+"""Longest line in bytes that announces a chunk, or longest trailer."""
 
 
 class Ending(Enum):
-    """How a head says where its body ends."""
+    """The way a head gives the end of its body."""
 
     LENGTH = auto()
     CHUNKS = auto()
     INTERIM = auto()
     """An informational answer (1xx): it has no body, and the final answer follows."""
     UNKNOWN = auto()
-    """Not at all, or in a way that two readers may understand differently."""
+    """No end is given, or two readers may understand it differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a head says of its body; `length` counts bytes and is 0 unless `ending` is LENGTH."""
+    """The body's end according to the head; `length` counts bytes and is 0 unless `ending` is LENGTH."""
 
     ending: Ending
     length: int = 0
 
 
 def parse_head(head: bytes) -> Head:
-    """Read status and length from a head without its empty line; UNKNOWN where anything is odd."""
+    """Read status and length from a head without its empty line; UNKNOWN if anything is unusual."""
     first, *lines = head.split(b"\r\n")
     status = first[9:12]
     if not first.startswith(b"HTTP/1.") or not status.isdigit():
@@ -67,24 +68,24 @@ class _Part(Enum):
 
 
 class AnswerFrame:
-    """Follows the bytes of one answer up to its last one, interim answers before it included.
+    """Follows the bytes of one answer to its last byte, interim answers before it included.
 
-    An answer whose end cannot be known for certain never ends here: its connection serves no other request.
+    An answer with an uncertain end never ends here: its connection serves no other request.
     """
 
     def __init__(self) -> None:
         self._part = _Part.HEAD
         self._line = b""
-        """The head, or the line, that is not whole yet."""
+        """The incomplete head or line."""
         self._left = 0
-        """Bytes that the body or the chunk still has."""
+        """Remaining bytes of the body or the chunk."""
 
     @property
     def is_over(self) -> bool:
         return self._part is _Part.OVER
 
     def feed(self, data: bytes) -> int:
-        """Take the next bytes; how many of them belong to the answer. The rest is surplus."""
+        """Consume the next bytes; return the number of bytes of the answer. The rest is surplus."""
         at = 0
         while at < len(data) and self._part not in (_Part.OVER, _Part.LOST):
             at = self._skip(data, at) if self._left else self._read_line(data, at)
@@ -130,7 +131,7 @@ class AnswerFrame:
         }[head.ending]
 
     def _begin_chunk(self, size: bytes) -> None:
-        """The line's number is hexadecimal; a chunk is followed by CR and LF, which are counted with it."""
+        """Begin a chunk of this hexadecimal size; the CR and LF after a chunk are counted with it."""
         if not size or len(size) > 15 or size.strip(b"0123456789abcdefABCDEF"):
             self._part = _Part.LOST
         elif value := int(size, 16):

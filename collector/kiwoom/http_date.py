@@ -1,4 +1,4 @@
-"""The Date of the API's answers: a third clock beside the host's and the database's."""
+"""Reads the Date header of the API's answers: a third clock beside the host's and the database's."""
 
 import asyncio
 from contextlib import closing
@@ -7,15 +7,15 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-PATIENCE = 5.0
-"""Seconds for each step of one answer; it is only needed for a hint."""
+TIMEOUT = 5.0
+"""Seconds for each step of the request; the answer serves only a hint."""
 
 
 async def date_of(base_url: str) -> datetime | None:
-    """The Date of an answer, in whole seconds, None if there is none to be had.
+    """Return the Date of an answer, in whole seconds, None if there is none.
 
-    Nothing secret is sent, and no redirect is followed. Under a clock that is far off a good certificate looks wrong,
-    and there is no answer.
+    No secret is sent, and no redirect is followed. If the local clock is far off, a good certificate looks
+    invalid, and there is no answer.
     """
     return await asyncio.to_thread(_date_of, base_url)
 
@@ -24,7 +24,7 @@ def _date_of(base_url: str) -> datetime | None:
     parts = urlsplit(base_url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
+        with closing(kind(parts.hostname or "", parts.port, timeout=TIMEOUT)) as connection:
             connection.request("GET", parts.path or "/")
             shown = connection.getresponse().getheader("Date", "")
         return parsedate_to_datetime(shown).astimezone(UTC)

@@ -1,8 +1,8 @@
-"""Taking secrets out of what a server says: whole, in part, and however they are written.
+"""Removes secrets from the server's answers: whole or in part, in any spelling.
 
-A gateway's error may quote the request, and its text is shown, logged and stored. No eight characters in a row of a
-secret are left: plain, in other letters, escaped (JSON, percent, HTML), in base64 or hexadecimal, or with separators
-between. Nothing here knows what an answer means.
+A gateway's error may quote the request, and its text is shown, logged and stored. No eight consecutive
+characters of a secret remain: plain, in other case, escaped (JSON, percent, HTML), in base64 or hexadecimal,
+or with separators between. This module does not interpret the answer.
 """
 
 import json
@@ -15,13 +15,14 @@ from html import unescape
 from collector.secret import Secret
 
 RUN = 8
-"""Characters in a row that show a secret."""
+"""Consecutive characters that reveal a secret."""
 _SHORTEST = 12
-"""Characters of a secret. A shorter one is a test's: no key or token of Kiwoom's is, and it may be a price."""
+"""Shortest secret in characters. A shorter one occurs in tests only: Kiwoom's keys and tokens are longer, and
+a short text may be a price."""
 _SMALL = 1024
-"""Bytes of an answer that is looked through as a whole, quotes and all."""
+"""Bytes of an answer that is searched as a whole, quotes included."""
 _REMEMBERED = 50_000
-"""Pieces of text that are known to be clean; a day's pages have some 3,000 names and a few ten thousand volumes."""
+"""Most known clean pieces of text; a day's pages have some 3,000 names and a few ten thousand volumes."""
 _MASK = "***"
 _PIECES = re.compile(rb'[^"]{%d,}' % RUN)
 _SYMBOLS = re.compile(
@@ -32,7 +33,7 @@ _SEPARATORS = frozenset("-\"',.:;|\\")
 
 
 class Redactor:
-    """Takes secrets out of answers; it learns each secret that is sent."""
+    """Removes secrets from answers; it learns each secret that is sent."""
 
     def __init__(self) -> None:
         self._known: set[Secret] = set()
@@ -50,10 +51,10 @@ class Redactor:
                 _add(secret.reveal(), self._plain, self._letters)
 
     def redact(self, body: bytes, *, is_error: bool = False) -> bytes:
-        """The answer with `***` for each part of a secret; the very bytes if there is none.
+        """Return the answer with `***` for each part of a secret; the same bytes object if there is none.
 
-        A page is looked through by the pieces between its quotes. Nearly all of them were on an earlier page, so
-        most pages cost one pass of a regular expression. An error is looked through across quotes.
+        A page is searched by the pieces between its quotes. Nearly all of them were on an earlier page, so
+        most pages cost one pass of a regular expression. An error is searched across quotes.
         """
         if not self._known:
             return body
@@ -80,24 +81,24 @@ class Redactor:
 
 
 Symbol = tuple[str, int, int]
-"""A character in small letters, and where in the text it begins and ends."""
+"""A lower-case character with its start and end in the text."""
 
 
 class _Windows:
-    """The runs of characters that show a secret, by their length."""
+    """The runs of characters that reveal a secret, by their length."""
 
     def __init__(self) -> None:
         self._runs: defaultdict[int, set[str]] = defaultdict(set)
 
     def add(self, text: str, size: int) -> None:
-        """Every run of this length; but for long ones, digits alone are left, since they may be a price."""
+        """Add every run of this length. Short runs of digits alone are left out, since they may be a price."""
         for start in range(len(text) - size + 1):
             run = text[start : start + size]
             if size > RUN or not run.isdigit():
                 self._runs[size].add(run)
 
     def find(self, symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
-        """Where in the text each run stands, from its first byte to behind its last."""
+        """Yield the start and the end of each run in the text."""
         text = "".join(symbol[0] for symbol in symbols)
         for size, runs in self._runs.items():
             for start in range(len(text) - size + 1):
@@ -106,14 +107,15 @@ class _Windows:
 
 
 def _forms(value: str) -> frozenset[str]:
-    """How a whole secret may be written in JSON."""
+    """Return the possible spellings of a whole secret in JSON."""
     return frozenset({value, json.dumps(value)[1:-1], value.replace("/", "\\/")})
 
 
 def _add(value: str, plain: _Windows, letters: _Windows) -> None:
-    """Enter a secret: as it is, by its letters and digits alone, in hexadecimal, and in base64 at each alignment.
+    """Add a secret: as it is, by its letters and digits alone, in hexadecimal, and in base64 at each alignment.
 
-    Eight characters are ten or eleven of base64, of which nine depend on them alone, and one may be a symbol.
+    Eight characters are ten or eleven of base64. Nine of these depend on the eight alone, and one may be a
+    symbol.
     """
     small = value.lower()
     plain.add("".join(char for char in small if not _is_separator(char)), RUN)
@@ -137,7 +139,7 @@ def _read_symbols(text: str) -> Iterator[Symbol]:
 
 
 def _unescape(symbol: str) -> str:
-    """The character behind an escape of JSON, Python, a URL or HTML; that of a line's end is a separator."""
+    """Return the character behind an escape of JSON, Python, a URL or HTML; a line end becomes a separator."""
     if len(symbol) == 1:
         return symbol
     if symbol[0] == "%":
@@ -155,7 +157,7 @@ _ESCAPED = dict.fromkeys("nrtbf", " ")
 
 
 def _cover(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with one mask for each stretch that spans cover."""
+    """Return the text with one mask for each contiguous range of spans."""
     parts: list[str] = []
     covered = 0
     for start, end in sorted(spans):

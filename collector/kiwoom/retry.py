@@ -1,8 +1,8 @@
-"""When to ask again and when to stop: decisions as values, made without a clock of their own.
+"""Decides when to retry and when to stop, as values and without a clock of its own.
 
-Three bounds keep a struggling server from being hammered. A page is asked at most three times. The retries
-of a sweep are a tenth of its requests, so that a server that fails everything sees little more than the
-load it fails under. And when failures come in a row, everybody stops and one request probes.
+Three bounds protect a struggling server. A page is requested at most three times. The retries of a sweep are
+a tenth of its requests, so a failing server receives little more than its usual load. After several failures
+in a row, all requests stop and one request probes.
 """
 
 from dataclasses import dataclass
@@ -12,41 +12,50 @@ from collector.errors import ApiError, Rejected, TokenExpired
 ATTEMPTS = 3
 """Requests for one page, the first one included."""
 WALK_ATTEMPTS = 2
-"""Whole walks of one target in one sweep: a key of the next page that is not good any more starts it over once."""
+"""Whole walks of one target in one sweep: an invalid next-key restarts the walk once."""
 _BASE, _LONGEST = 0.5, 20.0
-_FLOOR, _EVERY = 10, 10
-_IN_A_ROW = 5
+"""Seconds: the first upper bound of the backoff, doubled with each attempt, and its maximum."""
+_FREE_RETRIES, _REQUESTS_PER_RETRY = 10, 10
+"""Retries of a sweep in any case, and the sent requests that earn one more: a tenth of additional load at most."""
+_FAILURES_TO_OPEN = 5
+"""Unavailable answers in a row that open the circuit breaker: more than the retries of a single page."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two probes of an outage, doubled with each failure, and their maximum: a recovery is noticed within
+half a minute."""
 
 
 def backoff(attempt: int, chance: float) -> float:
-    """Seconds before attempt number `attempt` + 1, with full jitter: `chance` is uniform in [0, 1)."""
+    """Return the seconds before attempt number `attempt` + 1, min(20, 0.5 · 2^attempt) with full jitter.
+
+    `chance` is uniform in [0, 1).
+    """
     return chance * float(min(_LONGEST, _BASE * 2**attempt))
 
 
 def is_cured_by_first_page(error: ApiError, *, key: str | None) -> bool:
-    """Whether a walk that was refused at the page of this next-key may go well if it begins anew.
+    """Whether a walk refused at this next-key may succeed from its first page.
 
-    The token may have died, which nobody knows a key to outlive; the list may have changed since page 1; or the
-    key is unknown or has expired. A server that is away, a quota or a denial is no affair of the key.
+    The token may have died, and a next-key may not survive that; the list may have changed since page 1; or
+    the key is unknown or has expired. An unavailable server, a quota or a denial has nothing to do with the
+    key.
     """
     return isinstance(error, TokenExpired) or (key is not None and isinstance(error, Rejected))
 
 
 @dataclass
 class RetryBudget:
-    """How many retries a sweep may still spend: ten, and one for every ten requests sent."""
+    """The retries left to a sweep: ten, and one more for every ten requests sent."""
 
     requests: int = 0
     retries: int = 0
 
     def count_request(self) -> None:
-        """One request went out, whatever came of it."""
+        """Count one sent request with any result."""
         self.requests += 1
 
     def spend(self) -> bool:
         """Take one retry; False if there is none left."""
-        if self.retries >= _FLOOR + self.requests // _EVERY:
+        if self.retries >= _FREE_RETRIES + self.requests // _REQUESTS_PER_RETRY:
             return False
         self.retries += 1
         return True
@@ -54,11 +63,10 @@ class RetryBudget:
 
 @dataclass
 class CircuitBreaker:
-    """Stops everybody when the API is down, and lets one request at a time find out whether it is back.
+    """Stops all requests during an outage of the API, and lets one request at a time probe it.
 
-    Times are seconds of any one monotonic clock. `max_outage_seconds` is how long an outage may last before waiting
-    for it is given up: from then on `wait` answers None to all but the probe, and the walks that are left
-    fail at once.
+    Times are seconds of any one monotonic clock. `max_outage_seconds` is the longest outage worth waiting
+    for: after that `wait` returns None except for the probe, and the remaining walks fail at once.
     """
 
     max_outage_seconds: float
@@ -71,13 +79,13 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether requests are being held back."""
-        return self._failures >= _IN_A_ROW
+        return self._failures >= _FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float | None:
-        """Seconds to wait before asking again, 0 to go ahead; None: the outage outlasted our patience.
+        """Return the seconds to wait before the next request, 0 to send it, None if the outage lasted too long.
 
-        Who is told to go ahead while it is open is the probe, and says so with `release_probe` when it is done. One
-        that says nothing (it was cancelled while it waited for its turn) is given up after a while.
+        If the breaker is open, a caller that gets 0 is the probe and must call `release_probe` at its end. A
+        probe without that call (cancelled while it waited for its permit) expires after a while.
         """
         if not self.is_open:
             return 0.0
@@ -89,7 +97,7 @@ class CircuitBreaker:
         return max(self._closed_until - now, 0.1)
 
     def record(self, now: float, *, away: bool) -> None:
-        """A request was answered, if only with a refusal, or (`away`) found nobody there."""
+        """Record the result of a request: an answer, even a refusal, or (`away`) none."""
         if not away:
             self._failures = 0
             self._pause = 0.0
@@ -102,5 +110,5 @@ class CircuitBreaker:
             self._closed_until = now + self._pause
 
     def release_probe(self) -> None:
-        """A request has ended, however: the next one may probe."""
+        """Record the end of a request, with any result: the next request may probe."""
         self._probe_until = float("-inf")

@@ -1,7 +1,7 @@
-"""Sending a request and bringing back the answer: the only code that speaks HTTP.
+"""Sends a request and returns its answer; the only client code that uses the HTTP library.
 
-It knows how to send, not what an answer means (`wire` does) nor when to ask again (`kiwoom` does). Redirects,
-cookies and proxies from the environment are off: a redirect would carry the keys elsewhere.
+It neither interprets an answer (`protocol` does) nor decides on retries (`client` does). Redirects, cookies
+and proxies from the environment are off: a redirect would carry the keys to another host.
 """
 
 import asyncio
@@ -29,31 +29,32 @@ from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 
 BODY_LIMIT = 8 << 20
-"""Bytes of one answer after decompression; a page has about 30,000."""
+"""Most bytes of one answer after decompression; a page has about 30,000."""
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _CHUNK = 1 << 16
 _UNSENT_TRIES = 3
-"""Connections that are tried for one request as long as nothing of it was sent."""
+"""Connections tried for one request as long as nothing of it was sent."""
 RESTING = 10
-"""Connections that are kept beyond those in use, since each rests after a walk: at Kiwoom's five requests a second
-no more than ten walks can end within a rest of two seconds."""
+"""Connections kept beyond those in use, since each rests after a walk: at Kiwoom's five requests a second no
+more than ten walks can end within a rest of two seconds."""
 
 
 class SendHooks(Protocol):
-    """Whoever wants to know when a request is on its way, and can still stop it."""
+    """Callbacks of a request: the first can still stop it."""
 
     def before_send(self) -> None:
-        """It goes out with the next instruction, unless this raises Missed."""
+        """Called right before the request is sent; PermitExpired stops it."""
 
     def on_response(self) -> None:
-        """The headers of its answer are in."""
+        """Called after the headers of the answer have arrived."""
 
 
 class HttpTransport:
-    """One host, and the connections to it. `async with Api(...) as api`, then `await api.post(request, token)`.
+    """One host and the connections to it. `async with HttpTransport(...) as transport`, then `await
+    transport.post(request, token)`.
 
-    `connections` is how many requests may be under way at once; `resting` is how many connections are kept beside
-    those. `now` is a monotonic clock in seconds, that of the event loop unless another one is given.
+    `connections` is the most requests at once; `resting` is the number of connections kept beside those.
+    `now` is a monotonic clock in seconds, the event loop's by default.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class HttpTransport:
         await self._pool.close()
 
     def _make_session(self) -> aiohttp.ClientSession:
-        """A session for one connection at a time."""
+        """Make a session for one connection at a time."""
         connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT, ttl_dns_cache=10)
         return aiohttp.ClientSession(
             connector=watch(connector, self._pool.distrust),
@@ -104,7 +105,7 @@ class HttpTransport:
         )
 
     def lease(self) -> ConnectionLease:
-        """A connection for the requests of one walk."""
+        """Return a connection for the requests of one walk."""
         return ConnectionLease(self._pool)
 
     async def post(
@@ -117,8 +118,8 @@ class HttpTransport:
         """Send one request and read its whole answer, on the connection of `lease` or on one of its own.
 
         Unavailable: no answer, or not in time. Unreadable: an answer that breaks HTTP, is larger than
-        `BODY_LIMIT` or has no stated end. Rejected: a redirect. Missed: `hooks` has stopped it. Every other status
-        comes back as a Reply. A connection on which any of these errors occurred is closed.
+        `BODY_LIMIT` or has no stated end. Rejected: a redirect. PermitExpired: `hooks` has stopped it. Every
+        other status comes back as an ApiResponse. A connection with any of these errors is closed.
         """
         if request.api_id not in API_IDS:
             raise ValueError("this program does not send such calls")
@@ -128,20 +129,22 @@ class HttpTransport:
         return await self._post(request, token, hooks, lease)
 
     async def _post(
-        self, request: ApiRequest, token: Secret | None, leg: SendHooks | None, lease: ConnectionLease
+        self, request: ApiRequest, token: Secret | None, hooks: SendHooks | None, lease: ConnectionLease
     ) -> ApiResponse:
-        """Send the request, on another connection as long as the one before closed and nothing had been sent."""
+        """Send the request; use another connection as long as the one before closed and nothing was sent."""
         async with self._at_once:
             for _ in range(_UNSENT_TRIES):
-                body = _HookedPayload(request.body, leg)
+                body = _HookedPayload(request.body, hooks)
                 try:
                     return await self._exchange(request, token, body, lease)
                 except NotSilent:
                     lease.drop()
-                except BaseException:  # a request that is cancelled leaves its answer on the way
+                except BaseException:  # the answer to a cancelled request is still on its way
                     lease.drop()
                     raise
-        raise Unavailable("each connection was closed, or spoke unasked, before the request was sent")
+        raise Unavailable(
+            "each connection was closed, or sent unrequested bytes, before the request was sent"
+        )
 
     async def _exchange(
         self,
@@ -150,7 +153,7 @@ class HttpTransport:
         body: "_HookedPayload",
         lease: ConnectionLease,
     ) -> ApiResponse:
-        """One request and its answer. NotSilent: nothing was sent, and the connection is of no use."""
+        """Exchange one request and its answer. NotSilent: nothing was sent, and the connection is unusable."""
         connection = lease.connection
         url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
         try:
@@ -171,9 +174,9 @@ class HttpTransport:
         return ApiResponse(response.status, tuple(response.headers.items()), answer)
 
     def _redact(self, answer: bytes, status: int, request: ApiRequest, token: Secret | None) -> bytes:
-        """The answer without anything that was ever sent in confidence.
+        """Remove every secret sent so far from the answer.
 
-        A token that is issued may be one that we have sent already: from such an answer only the keys are taken.
+        An issued token may be one sent before: from such an answer only the keys are removed.
         """
         self._keys.learn(request.secrets)
         self._secrets.learn((*request.secrets, *([token] if token else ())))
@@ -182,18 +185,19 @@ class HttpTransport:
 
 
 class _HookedPayload(aiohttp.BytesPayload):
-    """A body that asks for leave at the last moment: aiohttp keeps the headers back until the body is written."""
+    """A body that calls the hooks at the last moment: aiohttp holds the headers back until the body is
+    written."""
 
     def __init__(self, value: bytes, hooks: SendHooks | None) -> None:
         super().__init__(value)
         self._hooks = hooks
         self.handler: SilentHandler | None = None
-        """The connection that it went out on; None as long as nothing was sent."""
+        """The connection of the request; None as long as nothing was sent."""
         self.stopped_by: Exception | None = None
-        """Why nothing was sent."""
+        """The reason nothing was sent."""
 
     def note_answer(self) -> None:
-        """The headers of the answer are in."""
+        """Report the arrival of the answer's headers."""
         if self._hooks is not None:
             self._hooks.on_response()
 
@@ -212,7 +216,7 @@ class _HookedPayload(aiohttp.BytesPayload):
 
 def _check_framing(response: aiohttp.ClientResponse) -> None:
     if response.status == 408:
-        raise Unavailable("HTTP 408: the host has waited for a request", code=408)
+        raise Unavailable("HTTP 408: the host timed out waiting for a request", code=408)
     if 300 <= response.status < 400:
         raise Rejected(
             f"HTTP {response.status}: the host redirects, which the API never does",
@@ -220,13 +224,13 @@ def _check_framing(response: aiohttp.ClientResponse) -> None:
             hint="check api.base_url; the keys were not sent on",
         )
     if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:
-        raise Unreadable("the answer has no stated length, so a cut one could not be told from a whole one")
+        raise Unreadable("the answer has no stated length, so a truncated answer would go unnoticed")
     if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
         raise Unreadable("the answer is compressed in a way that was not asked for")
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The body, given up as soon as it grows past the limit, so that a bomb never unfolds."""
+    """Read the body; stop as soon as it exceeds the limit, so a decompression bomb never unfolds."""
     parts: list[bytes] = []
     size = 0
     async for part in content.iter_chunked(_CHUNK):
@@ -239,8 +243,8 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def _translate_errors(body: _HookedPayload) -> AsyncIterator[None]:
-    """aiohttp's errors as ours. Neither their texts nor they themselves are kept (`from None`): what they
-    hold may quote the request that was sent, and with it the token."""
+    """Convert aiohttp's errors. Neither the errors nor their texts are kept (`from None`): they may quote the
+    request, and with it the token."""
     try:
         yield
     except CollectorError:
@@ -257,7 +261,7 @@ async def _translate_errors(body: _HookedPayload) -> AsyncIterator[None]:
 
 
 def _failure(error: Exception, body: _HookedPayload) -> Exception:
-    """What the end of a connection, or an answer that is none, means for the request."""
+    """Return the error of a request after a closed connection or an invalid answer."""
     if body.stopped_by is not None:
         return body.stopped_by
     is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError)

@@ -1,1 +1,1 @@
-"""The market as pure values: calendar, schedules, sectors, what the API shows at an instant."""
+"""Describes the market as pure values: calendar, schedules, sectors, and the visible prices at an instant."""

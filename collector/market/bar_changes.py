@@ -1,4 +1,4 @@
-"""Changes from bar to bar, and what an earlier walk of a history knew: shared by the store and the judgement."""
+"""Computes changes from bar to bar, and holds an earlier suspect walk for the store and the judgement."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from collector.model import Bar
 
 _LIMIT = 30
-"""Percent by which a price moves in a day at most (since 2015-06-15; 15 before)."""
+"""Largest move of a price in one day, in percent (since 2015-06-15; 15 before)."""
 _change_of = itemgetter(7)
 
 
 class Suspected(NamedTuple):
-    """An earlier suspect walk of a history: the stretch that was wanted, and the days that had a bar."""
+    """An earlier suspect walk of a history: the requested range, and the days with a bar."""
 
     first: date
     last: date
@@ -21,9 +21,9 @@ class Suspected(NamedTuple):
 
 
 def fill_changes(bars: Sequence[Bar]) -> Sequence[Bar]:
-    """Bars (newest first) with the changes that the API left out, by the close of the bar before.
+    """Fill in the changes that the API left out, by the close of the bar before (bars are newest first).
 
-    A change beyond the daily limit of 30 % is left unknown: after a split the close before stands for another price.
+    A change beyond the daily limit of 30 % stays unknown: after a split the close before is on another scale.
     """
     if None not in map(_change_of, bars):
         return bars

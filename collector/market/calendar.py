@@ -1,7 +1,7 @@
-"""Which days and hours KRX and NXT trade, as far as it is known, and how far that is.
+"""Answers which days and hours KRX and NXT trade, and for which days the answer is certain.
 
-Closures come from the package `holidays`; a dated table (`config/calendar.yaml`) wins over it and knows the
-hours. Days are Korean dates, instants are aware; the host's zone and language play no part.
+Closures come from the package `holidays`; a dated table (`config/calendar.yaml`) wins over it and has the
+hours. Days are Korean dates, instants are aware; the zone and language of the host have no effect.
 """
 
 from bisect import bisect_right
@@ -11,16 +11,22 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
+from collector.base.days import ONE_DAY
 from collector.market.calendar_file import SESSIONS, WEEKDAYS, CalendarTable, OpeningHours, read
-from collector.model import KST
+from collector.model import KST, Exchange
 
-__all__ = ["SESSIONS", "Calendar", "Session", "exchange_holidays", "kst", "load"]
+__all__ = ["SESSIONS", "VENUES", "Calendar", "Session", "exchange_holidays", "kst", "load"]
 
-_DAY = timedelta(days=1)
+VENUES: Mapping[Exchange, tuple[str, ...]] = {
+    Exchange.KRX: ("KRX.",),
+    Exchange.NXT: ("NXT.",),
+    Exchange.CONSOLIDATED: ("KRX.", "NXT."),
+}
+"""Prefixes of the session names of an exchange, such as `KRX.` of `KRX.regular`."""
 
 
 class Session(NamedTuple):
-    """One stretch of trading on one day; it is open from `opens` on and no more at `closes`."""
+    """One trading session of one day, from `opens` (included) to `closes` (excluded)."""
 
     name: str
     opens: datetime
@@ -29,16 +35,16 @@ class Session(NamedTuple):
 
 @cache
 def exchange_holidays(year: int) -> Mapping[date, str]:
-    """KRX's closures of a year and what each is called, as the package `holidays` has them."""
-    from holidays import financial_holidays  # noqa: PLC0415  # 0.1 s that most commands need not spend
+    """Return KRX's closures of a year with their names, from the package `holidays`."""
+    from holidays import financial_holidays  # noqa: PLC0415  # costs 0.1 s, and most commands do not need it
 
-    # The language is named because its default follows the host's LANG.
+    # The language is explicit because its default follows the host's LANG.
     return dict(financial_holidays("XKRX", years=year, language="en_US"))
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """The trading days and sessions of both venues; any date is answered, `sure` says how well."""
+    """The trading days and sessions of both venues for any date; `sure` tells how reliable the answer is."""
 
     table: CalendarTable
     holidays: Callable[[int], Mapping[date, str]] = exchange_holidays
@@ -55,14 +61,14 @@ class Calendar:
         return self.table.coverage_end
 
     def sure(self, day: date) -> bool:
-        """Whether the table knows that day; any other is answered by the same rules, which may be wrong."""
+        """Whether the table covers the day; answers for other days follow the same rules and may be wrong."""
         return self.coverage_start <= day <= self.coverage_end
 
     def is_trading(self, day: date) -> bool:
         return self.closed_reason(day) is None
 
     def closed_reason(self, day: date) -> str | None:
-        """Why nothing trades on that day, such as "Saturday" or "Chuseok"; None if it is a trading day."""
+        """Return the reason for a closed day, such as "Saturday" or "Chuseok"; None on a trading day."""
         if day.weekday() >= 5:
             return WEEKDAYS[day.weekday()]
         if day in self.table.open:
@@ -70,23 +76,23 @@ class Calendar:
         return self.table.closed.get(day) or self.holidays(day.year).get(day)
 
     def special_reason(self, day: date) -> str | None:
-        """Why a trading day's hours are not the ordinary ones; None if they are."""
+        """Return the reason for unusual hours on a trading day; None if the hours are usual."""
         if day in self.table.special:
             return self.table.special[day].reason
         return "first trading day of the year" if self._first_of_year(day) else None
 
     def sessions(self, day: date) -> tuple[Session, ...]:
-        """The day's sessions in the order in which they open; none on a closed day."""
+        """Return the day's sessions in the order of their openings; none on a closed day."""
         if day not in self._sessions:
             self._sessions[day] = self._sessions_of(day) if self.is_trading(day) else ()
         return self._sessions[day]
 
     def session(self, day: date, name: str) -> Session | None:
-        """One session of a day, None where it does not open."""
+        """Return one session of a day, None if it does not open."""
         return next((session for session in self.sessions(day) if session.name == name), None)
 
     def begins(self, name: str) -> date | None:
-        """The first day on which a session exists at all; None if it never does."""
+        """Return the first day on which a session exists; None if it never does."""
         return next((day for day, hours in self.table.sessions.get(name, {}).items() if hours), None)
 
     def open_sessions(self, at: datetime) -> tuple[Session, ...]:
@@ -94,12 +100,12 @@ class Calendar:
         return tuple(session for session in self.sessions(day) if session.opens <= at < session.closes)
 
     def previous_trading_day(self, day: date) -> date:
-        """The last trading day before that day, which need not be one itself."""
-        return next(candidate for candidate in _days_from(day, -_DAY) if self.is_trading(candidate))
+        """Return the last trading day before a day; the day need not be a trading day."""
+        return next(candidate for candidate in _days_from(day, -ONE_DAY) if self.is_trading(candidate))
 
     def next_trading_day(self, day: date) -> date:
-        """The first trading day after that day, which need not be one itself."""
-        return next(candidate for candidate in _days_from(day, _DAY) if self.is_trading(candidate))
+        """Return the first trading day after a day; the day need not be a trading day."""
+        return next(candidate for candidate in _days_from(day, ONE_DAY) if self.is_trading(candidate))
 
     def _first_of_year(self, day: date) -> bool:
         return day.month == 1 and self.is_trading(day) and self.previous_trading_day(day).year < day.year
@@ -107,7 +113,7 @@ class Calendar:
     def _sessions_of(self, day: date) -> tuple[Session, ...]:
         hours = {name: _in_force(steps, day) for name, steps in self.table.sessions.items()}
         if self._first_of_year(day):
-            # A session that does not exist yet has no other hours either.
+            # A session without hours yet has no other hours on the first day either.
             hours |= {
                 name: _in_force(steps, day)
                 for name, steps in self.table.first_day.items()
@@ -120,15 +126,15 @@ class Calendar:
 
 
 def load(data: bytes, origin: str, base: Calendar | None = None) -> Calendar:
-    """The calendar in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
+    """Load the calendar from a file's bytes; ConfigError `ORIGIN:LINE: …` for an invalid entry.
 
-    With a `base` the file may be partial, such as a single closure: it lies over that calendar.
+    With a `base` the file may be partial, such as a single closure: it overrides parts of that calendar.
     """
     return Calendar(read(data, origin, base.table if base else None))
 
 
 def kst(at: datetime) -> datetime:
-    """The same instant as Korea's clocks show it; ValueError for one without a zone."""
+    """Convert an instant to Korean time; ValueError if it has no zone."""
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no time zone")
     return at.astimezone(KST)

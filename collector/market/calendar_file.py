@@ -1,4 +1,4 @@
-"""Reads the dated table of hours and closures, and refuses, with file and line, what cannot be meant."""
+"""Reads the dated table of hours and closures, and refuses invalid entries with file and line."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ _HOURS = re.compile(r"\d\d:\d\d(:\d\d)?-\d\d:\d\d(:\d\d)?", re.ASCII)
 
 
 class OpeningHours(NamedTuple):
-    """When a session opens and closes, KST."""
+    """The opening and closing times of a session, KST."""
 
     opens: time
     closes: time
 
 
 class Special(NamedTuple):
-    """A day with hours of its own, and why; None is a session that stays shut."""
+    """A day with hours of its own, and the reason; None is a session that stays closed."""
 
     reason: str
     hours: Mapping[str, OpeningHours | None]
@@ -32,23 +32,23 @@ class Special(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarTable:
-    """What the file says; see there for what each part means."""
+    """The content of the calendar file; the file explains each part."""
 
     coverage_start: date
     coverage_end: date
     sessions: Mapping[str, Mapping[date, OpeningHours | None]]
-    """A session's ordinary hours from each date on, in the order of the dates."""
+    """A session's usual hours from each date on, in the order of the dates."""
     first_day: Mapping[str, Mapping[date, OpeningHours | None]]
-    """What is different on the first trading day of a year, from each date on."""
+    """Other hours of the first trading day of a year, from each date on."""
     closed: Mapping[date, str]
     open: Mapping[date, str]
     special: Mapping[date, Special]
 
 
 def read(data: bytes, origin: str, base: CalendarTable | None = None) -> CalendarTable:
-    """The table in a file's bytes; ConfigError `ORIGIN:LINE: …` for what it cannot mean.
+    """Read the table from a file's bytes; ConfigError `ORIGIN:LINE: …` for an invalid entry.
 
-    With a `base` the file may be partial: it lies over that table.
+    With a `base` the file may be partial: it overrides parts of that table.
     """
     root = yaml_text.read(data, origin)
     try:
@@ -63,7 +63,7 @@ _NOTHING = CalendarTable(
 
 
 class _WrongError(Exception):
-    """What is wrong with the file, on its way to the one place that knows the file's name."""
+    """An error in the file, on its way to `read`, which knows the file's name."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -77,9 +77,7 @@ def _table(root: yaml_text.Mapping, base: CalendarTable, *, is_partial: bool) ->
     special = _specials(_section(root, "hours"))
     for day in closed.keys() & (opened.keys() | special.keys()):
         line = _section(root, "closed").lines[day.isoformat()]
-        raise _WrongError(
-            line, f"{day} is closed here and open elsewhere in the file; allowed is one of them"
-        )
+        raise _WrongError(line, f"{day} is closed here and open elsewhere in the file; remove one of them")
     table = CalendarTable(
         coverage_start=_coverage_date(known, "from", base.coverage_start if is_partial else None),
         coverage_end=_coverage_date(known, "until", base.coverage_end if is_partial else None),
@@ -91,9 +89,9 @@ def _table(root: yaml_text.Mapping, base: CalendarTable, *, is_partial: bool) ->
     )
     if table.coverage_end < table.coverage_start:
         line = known.lines.get("until", known.lines.get("from", root.line))
-        raise _WrongError(line, "`until` lies before `from`; allowed is a later date")
+        raise _WrongError(line, "`until` lies before `from`; use a later date")
     if not table.sessions:
-        raise _WrongError(root.line, f"no hours under `sessions`; allowed is {_names()}")
+        raise _WrongError(root.line, f"no hours under `sessions`; add {_names()}")
     return table
 
 
@@ -107,9 +105,9 @@ def _merge_steps(
     base: Mapping[str, Mapping[date, OpeningHours | None]],
     own: Mapping[str, Mapping[date, OpeningHours | None]],
 ) -> dict[str, dict[date, OpeningHours | None]]:
-    """Each session's steps of both, in the order of their dates; the own hours win on the same date.
+    """Merge each session's steps in the order of their dates; own hours win on the same date.
 
-    Own hours without a date, which count from `date.min` on, replace all steps of their session.
+    Own hours without a date count from `date.min` and replace all steps of their session.
     """
     merged = {name: dict(steps) for name, steps in base.items()}
     for name, steps in own.items():
@@ -119,7 +117,7 @@ def _merge_steps(
 
 
 def _without(base: Mapping[date, _T], *own: Mapping[date, object]) -> dict[date, _T]:
-    """The base's days, but for those of which the own file says the opposite."""
+    """Return the base's days without those contradicted by the own file."""
     return {day: value for day, value in base.items() if not any(day in days for days in own)}
 
 
@@ -133,13 +131,13 @@ def _section(root: yaml_text.Mapping, key: str) -> yaml_text.Mapping:
 def _mapping(node: yaml_text.Node, line: int) -> yaml_text.Mapping:
     if isinstance(node, yaml_text.Mapping):
         return node
-    raise _WrongError(line, f"{yaml_text.describe(node)}; allowed is a mapping (`key: value` lines)")
+    raise _WrongError(line, f"{yaml_text.describe(node)}; use a mapping (`key: value` lines)")
 
 
 def _only(node: yaml_text.Mapping, *keys: str) -> yaml_text.Mapping:
     for key, line in node.lines.items():
         if key not in keys:
-            raise _WrongError(line, f"{yaml_text.quote(key)}; allowed is {', '.join(keys)}")
+            raise _WrongError(line, f"{yaml_text.quote(key)}; use {', '.join(keys)}")
     return node
 
 
@@ -152,14 +150,14 @@ def _entry(node: yaml_text.Mapping, key: str) -> tuple[str, int]:
 def _text(node: yaml_text.Node, line: int) -> str:
     if isinstance(node, yaml_text.Scalar) and node.text:
         return node.text
-    raise _WrongError(line, f"{yaml_text.describe(node)}; allowed is a text")
+    raise _WrongError(line, f"{yaml_text.describe(node)}; use a text")
 
 
 def _date(text: str, line: int) -> date:
     if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         with suppress(ValueError):
             return date.fromisoformat(text)
-    raise _WrongError(line, f"{yaml_text.quote(text)} is no date; allowed is YYYY-MM-DD, a day that exists")
+    raise _WrongError(line, f"{yaml_text.quote(text)} is not a date; use YYYY-MM-DD, a day that exists")
 
 
 def _by_date(node: yaml_text.Mapping) -> Iterator[tuple[date, yaml_text.Node, int]]:
@@ -171,16 +169,14 @@ def _by_weekday(node: yaml_text.Mapping) -> Iterator[tuple[date, yaml_text.Node,
     for day, value, line in _by_date(node):
         if day.weekday() >= 5:
             name = WEEKDAYS[day.weekday()]
-            raise _WrongError(line, f"{day} is a {name} and closed anyway; allowed is Monday to Friday")
+            raise _WrongError(line, f"{day} is a {name} and closed anyway; use a day from Monday to Friday")
         yield day, value, line
 
 
 def _by_session(node: yaml_text.Mapping) -> Iterator[tuple[str, yaml_text.Node, int]]:
     for name, value in node.entries.items():
         if name not in SESSIONS:
-            raise _WrongError(
-                node.lines[name], f"{yaml_text.quote(name)} is no session; allowed is {_names()}"
-            )
+            raise _WrongError(node.lines[name], f"{yaml_text.quote(name)} is not a session; use {_names()}")
         yield name, value, node.lines[name]
 
 
@@ -195,7 +191,7 @@ def _reasons(node: yaml_text.Mapping) -> dict[date, str]:
 def _steps(node: yaml_text.Node, line: int) -> dict[date, OpeningHours | None]:
     steps = {day: _hours(value, line) for day, value, line in _by_date(_mapping(node, line))}
     if list(steps) != sorted(steps):
-        raise _WrongError(line, "dates out of order; allowed is the earliest first")
+        raise _WrongError(line, "dates out of order; put the earliest first")
     return steps
 
 
@@ -204,7 +200,7 @@ def _steps_by_session(node: yaml_text.Mapping) -> dict[str, dict[date, OpeningHo
 
 
 def _first_day(node: yaml_text.Mapping) -> dict[str, dict[date, OpeningHours | None]]:
-    """Hours from a date on, as under `sessions`, or hours that always were so."""
+    """Read hours from a date on, as under `sessions`, or hours without a date."""
     return {
         name: _steps(value, line) if isinstance(value, yaml_text.Mapping) else {date.min: _hours(value, line)}
         for name, value, line in _by_session(node)
@@ -236,4 +232,4 @@ def _hours(node: yaml_text.Node, line: int) -> OpeningHours | None:
             if hours.opens < hours.closes:
                 return hours
     allowed = "HH:MM-HH:MM or HH:MM:SS-HH:MM:SS, closing later than opening, or closed"
-    raise _WrongError(line, f"{yaml_text.quote(text)} are no hours; allowed is {allowed}")
+    raise _WrongError(line, f"{yaml_text.quote(text)} is not a range of hours; use {allowed}")

@@ -1,4 +1,4 @@
-"""Compares the listings of a walk with each other and with their board, and digests them."""
+"""Compares the listings of a walk with each other and with their board, and computes their digests."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ from collector.model import (
 )
 
 FEWEST_TRADED = 3
-"""Listings that must have traded on both exchanges before their rows are compared: one or two may agree by chance."""
+"""Fewest listings with trades on both exchanges for a comparison: one or two may agree by chance."""
 
 _BOARD = {
     Market.KOSPI: Market.KOSPI,
@@ -21,32 +21,32 @@ _BOARD = {
     Market.KOSPI100: Market.KOSPI,
     Market.KOSDAQ: Market.KOSDAQ,
 }
-"""The board on which a market's members are listed; KRX100 draws on both."""
+"""The board that lists a market's members; KRX100 draws on both."""
 
 Boards = dict[str, Market]
-"""symbol → the board that earlier complete walks found it on."""
+"""symbol → the board of a listing in earlier complete walks."""
 
 
 def is_copy(traded: int, equal: int) -> bool:
     """Whether a walk of NXT or CONSOLIDATED holds the rows of KRX: `equal` of `traded` in price and volume.
 
-    `traded` counts listings with a volume on KRX and in the walk; for CONSOLIDATED also one on NXT, since without
-    one it equals KRX rightly. Volumes of two exchanges hardly ever agree, so four in five are enough: between two
-    walks of an open market the busiest listings trade on. Before KRX opens nothing has traded there, and nothing
-    is judged.
+    `traded` counts listings with a volume on KRX and in the walk. For CONSOLIDATED a listing also needs a
+    volume on NXT, because without one it rightly equals KRX. Volumes of two exchanges hardly ever agree, so
+    four in five are enough: the busiest listings trade on between two walks of an open market. Before KRX
+    opens nothing has traded there, and nothing is judged.
     """
     return traded >= FEWEST_TRADED and equal * 5 >= traded * 4
 
 
 def board(market: Market) -> Market | None:
-    """The board that every member of this market is listed on, None where both may be."""
+    """Return the board of every member of this market, None if both are possible."""
     return _BOARD.get(market)
 
 
 def members_digest(reading: WalkResult) -> bytes | None:
-    """Eight bytes that are equal exactly where two walks list the same symbols (up to a hash collision).
+    """Return eight bytes that are equal exactly if two walks list the same symbols (up to a hash collision).
 
-    A listing whose row does not decode is a member. None where not even its symbol can be read.
+    A listing with an undecodable row is a member. None if even its symbol is unreadable.
     """
     bad = [row.symbol for page in reading.pages for row in page.bad]
     if not bad:
@@ -59,12 +59,13 @@ def _digest(symbols: Iterable[str]) -> bytes:
 
 
 def names_digest(reading: WalkResult) -> bytes:
-    """Eight bytes that are equal exactly where two walks list the same symbols and names in the same order."""
+    """Return eight bytes that are equal exactly if two walks list the same symbols and names in the same
+    order."""
     return check_listings(reading).names_digest
 
 
 class ListingCheck(NamedTuple):
-    """What there is to know of who is on a walk's pages, in their order."""
+    """The symbols on a walk's pages, in their order, with the facts derived from them."""
 
     symbols: Sequence[str]
     repeats: bool
@@ -77,7 +78,7 @@ def check_listings(reading: WalkResult) -> ListingCheck:
     return _check_symbols(tuple(page.rows.listings for page in reading.pages))
 
 
-@lru_cache(maxsize=1024)  # walks list the same all day
+@lru_cache(maxsize=1024)  # walks list the same symbols all day
 def _check_symbols(pages: Sequence[PageListings]) -> ListingCheck:
     symbols = tuple(chain.from_iterable(page.symbol for page in pages))
     distinct = set(symbols)
@@ -96,11 +97,10 @@ def _name_lines(pages: Sequence[PageListings]) -> Iterator[str]:
 
 
 def _out_of_order(pages: Sequence[Sequence[str]]) -> bool:
-    """Whether a page begins before its predecessor ended, although each is in stock-code order in itself.
+    """Whether a page begins before its predecessor ended, although each page is in stock-code order by itself.
 
-    That is what the page of another target or another walk looks like. Codes come in plain ASCII order, letters
-    included (000087 < 0000D0 < 000100). A list in any other order has pages that are not in order themselves
-    and is not judged.
+    A page of another target or another walk looks like this. Codes are in plain ASCII order, letters included
+    (000087 < 0000D0 < 000100). A list in any other order has unsorted pages and is not judged.
     """
     if any(list(page) != sorted(page) for page in pages):
         return False

@@ -1,16 +1,17 @@
-"""When sweeps fall due: slots as a pure function of the schedules, the calendar and a stretch of time.
+"""Computes due slots as a pure function of the schedules, the calendar and a time range.
 
-A schedule is `every: 5m, during: SESSION` (or `day`: around the clock), or `at: HH:MM`, or
-`at: SESSION.open|close [± span]`. The slots of `every` are the session's opening, each interval counted from
-it, and always the closing, so that closing prices are among them; the last step is shorter where the interval
-does not divide the session.
+A schedule is `every: 5m, during: SESSION` (or `day`: around the clock), or `at: HH:MM`, or `at:
+SESSION.open|close [± span]`. The slots of `every` are the session's opening, each interval counted from it,
+and always the closing, because closing prices matter most. The last step is shorter if the interval does not
+divide the session.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from heapq import merge
 from typing import NamedTuple
 
+from collector.base.days import ONE_DAY, day_start, days_between
 from collector.market.calendar import Calendar, Session, kst
 from collector.market.schedule_spec import (
     AtSessionBoundary,
@@ -43,18 +44,17 @@ __all__ = [
 ]
 
 HORIZON = timedelta(days=800)
-"""How far a next slot is looked for; a schedule without one in that time never falls due."""
+"""Search range for a next slot; a schedule without one in this time never falls due."""
 
 _REACH = timedelta(minutes=10)
-_DAY = timedelta(days=1)
 
 
 class ScheduledSlot(NamedTuple):
-    """A sweep that is due: KST, whole seconds; `session` is the one that the slot is counted from.
+    """A due sweep: KST, whole seconds; `session` is the origin of the slot's time.
 
-    Found later than `deadline`, the slot is missed. Without a `grace` that is half an interval after it (ten
-    minutes for `at:`), but no later than the end of the session that the slot lies in; a slot in no session,
-    such as one at the closing, can be started until something opens.
+    A slot noticed after `deadline` is missed. Without a `grace` the deadline is half an interval after the
+    slot (ten minutes for `at:`), but no later than the end of the session around the slot. A slot outside all
+    sessions, such as one at the closing, can start until a session opens.
     """
 
     at: datetime
@@ -65,30 +65,31 @@ class ScheduledSlot(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """A day on which some schedule does not run although it runs on others, and why."""
+    """A day on which some schedule does not run although it runs on others, with the reason."""
 
     day: date
     reason: str
 
 
 def slots(schedule: Schedule, calendar: Calendar, start: datetime, end: datetime) -> Iterator[ScheduledSlot]:
-    """The schedule's slots from `start` on and before `end`, in time order."""
+    """Yield the schedule's slots from `start` on and before `end`, in time order."""
     for at, session in _instants_with_sessions(schedule, calendar, start, end):
         deadline = _deadline(schedule, calendar, session, at)
         yield ScheduledSlot(at, schedule.name, schedule.universe, schedule.session, deadline)
 
 
 def instants(schedule: Schedule, calendar: Calendar, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The same without what belongs to them."""
+    """Yield the instants of the slots alone."""
     return (at for at, _ in _instants_with_sessions(schedule, calendar, start, end))
 
 
 def merge_slots(
     schedules: Sequence[Schedule], calendar: Calendar, start: datetime, end: datetime
 ) -> Iterator[ScheduledSlot]:
-    """The slots of all schedules from `start` on and before `end`, in time order, then by schedule name.
+    """Yield the slots of all schedules from `start` on and before `end`, in time order, then by schedule name.
 
-    One universe is never due twice at an instant: where its schedules meet, the first name has the slot.
+    One universe is never due twice at an instant: if two of its schedules coincide, the first name gets the
+    slot.
     """
     at, taken = None, set[str]()
     for slot in merge(*(slots(schedule, calendar, start, end) for schedule in schedules)):
@@ -102,18 +103,18 @@ def merge_slots(
 def due_slots(
     schedules: Sequence[Schedule], calendar: Calendar, after: datetime, until: datetime
 ) -> Iterator[ScheduledSlot]:
-    """What fell due between two looks at the clock: slots later than `after` and not later than `until`."""
+    """Yield the slots later than `after` and not later than `until`."""
     return merge_slots(schedules, calendar, after + datetime.resolution, until + datetime.resolution)
 
 
 def next_slot(schedules: Sequence[Schedule], calendar: Calendar, after: datetime) -> ScheduledSlot | None:
-    """The first slot later than `after`; None if there is none within `HORIZON`."""
+    """Return the first slot later than `after`; None if there is none within `HORIZON`."""
     return next(due_slots(schedules, calendar, after, after + HORIZON), None)
 
 
 def list_skips(schedules: Sequence[Schedule], calendar: Calendar, start: date, end: date) -> Iterator[Skip]:
-    """The days from `start` on and before `end` that some schedule passes over, with the reasons."""
-    for day in _days(start, end):
+    """Yield the days from `start` on and before `end` skipped by some schedule, with the reasons."""
+    for day in days_between(start, end):
         reasons = dict.fromkeys(filter(None, (_why_not(schedule, calendar, day) for schedule in schedules)))
         if reasons:
             yield Skip(day, "; ".join(reasons))
@@ -123,8 +124,8 @@ def _instants_with_sessions(
     schedule: Schedule, calendar: Calendar, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, Session | None]]:
     start, end = kst(start), kst(end)
-    # An offset is at most a day either way, so a slot stands at most one day beside its session's.
-    for day in _days(start.date() - _DAY, end.date() + 2 * _DAY):
+    # An offset is at most a day either way, so a slot is at most one day from its session.
+    for day in days_between(start.date() - ONE_DAY, end.date() + 2 * ONE_DAY):
         for at, session in _of_day(schedule, calendar, day):
             if at >= end:
                 return
@@ -142,8 +143,8 @@ def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple
             if session := calendar.session(day, name):
                 yield (session.opens if edge == "open" else session.closes) + offset, session
         case Every(interval, None):
-            midnight = datetime.combine(day, time(), KST)
-            yield from ((midnight + step * interval, None) for step in range(-(-_DAY // interval)))
+            midnight = day_start(day)
+            yield from ((midnight + step * interval, None) for step in range(-(-ONE_DAY // interval)))
         case Every(interval, str(name)):
             if session := calendar.session(day, name):
                 yield from _steps(session, interval)
@@ -173,15 +174,18 @@ def _deadline(schedule: Schedule, calendar: Calendar, session: Session | None, a
     latest = at + (schedule.when.interval / 2 if isinstance(schedule.when, Every) else _REACH)
     if session and session.opens <= at < session.closes:
         return min(latest, session.closes)
-    return min(latest, _turn(calendar, at, latest))
+    return min(latest, _next_change(calendar, at, latest))
 
 
-def _turn(calendar: Calendar, at: datetime, latest: datetime) -> datetime:
-    """When the market turns: the last closing of what is open, or the next opening if nothing is."""
+def _next_change(calendar: Calendar, at: datetime, latest: datetime) -> datetime:
+    """Return the next change of the market: the last closing of the open sessions, or the next opening if
+    none is open."""
     if running := calendar.open_sessions(at):
         return max(session.closes for session in running)
     ahead = (
-        session.opens for day in _days(at.date(), latest.date() + _DAY) for session in calendar.sessions(day)
+        session.opens
+        for day in days_between(at.date(), latest.date() + ONE_DAY)
+        for session in calendar.sessions(day)
     )
     return min((opens for opens in ahead if opens > at), default=latest)
 
@@ -197,7 +201,3 @@ def _why_not(schedule: Schedule, calendar: Calendar, day: date) -> str | None:
     if begins is None or day < begins:
         return f"{name}: {f'not before {begins}' if begins else 'never open'}"
     return f"{name}: {calendar.special_reason(day) or 'closed'}"
-
-
-def _days(start: date, end: date) -> Iterator[date]:
-    return (start + offset * _DAY for offset in range((end - start).days))

@@ -1,4 +1,4 @@
-"""Finds what is wrong with schedules as such or beside each other, which no single one of them can show."""
+"""Finds mistakes in schedules, alone or in combination."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -7,16 +7,17 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from collector.base import duration
+from collector.base.days import days_between
 from collector.market.calendar import Calendar, kst
 from collector.market.schedule import HORIZON, Every, Schedule, instants, next_slot
 
 _MINUTE = timedelta(minutes=1)
-# Long enough for every day with hours of its own to come by, which is when odd overlaps happen.
+# A year includes every day with unusual hours, on which rare overlaps happen.
 _YEAR = timedelta(days=366)
 
 
 class ScheduleWarning(NamedTuple):
-    """What is wrong with which key of a schedule; one that is `forcible` gives way to --force."""
+    """A mistake in one key of a schedule; --force overrides a `forcible` one."""
 
     schedule: str
     field: str
@@ -27,7 +28,7 @@ class ScheduleWarning(NamedTuple):
 def validate(
     schedules: Sequence[Schedule], calendar: Calendar, *, start: datetime
 ) -> Iterator[ScheduleWarning]:
-    """Whatever is wrong with schedules that run from `start` on, each thing once."""
+    """Yield each mistake of schedules that run from `start` on."""
     for schedule in schedules:
         yield from _alone(schedule, calendar, start)
     for universe in dict.fromkeys(schedule.universe for schedule in schedules):
@@ -37,7 +38,7 @@ def validate(
 
 def _alone(schedule: Schedule, calendar: Calendar, start: datetime) -> Iterator[ScheduleWarning]:
     if next_slot([schedule], calendar, start) is None:
-        message = f"never falls due within {HORIZON.days} days; allowed is a session that opens"
+        message = f"never falls due within {HORIZON.days} days; use a session that opens"
         yield ScheduleWarning(schedule.name, _key(schedule), message)
     if isinstance(schedule.when, Every):
         yield from _interval(schedule.name, schedule.when, calendar, kst(start).date())
@@ -46,23 +47,23 @@ def _alone(schedule: Schedule, calendar: Calendar, start: datetime) -> Iterator[
 def _interval(name: str, when: Every, calendar: Calendar, start: date) -> Iterator[ScheduleWarning]:
     shown = duration.show(when.interval)
     if when.interval < _MINUTE:
-        message = f"{shown} is below one minute; allowed is 1m and more, or less with --force"
+        message = f"{shown} is below one minute; use 1m or more, or --force"
         yield ScheduleWarning(name, "every", message, forcible=True)
     if when.session is None:
         return
-    days = (start + timedelta(days=offset) for offset in range(_YEAR.days))
-    sessions = filter(None, (calendar.session(day, when.session) for day in days))
+    year = days_between(start, start + _YEAR)
+    sessions = filter(None, (calendar.session(day, when.session) for day in year))
     longest = max((session.closes - session.opens for session in sessions), default=when.interval)
     if when.interval > longest:
-        message = f"{shown} is longer than {when.session}; allowed is up to {duration.show(longest)}"
+        message = f"{shown} is longer than {when.session}; use up to {duration.show(longest)}"
         yield ScheduleWarning(name, "every", message)
 
 
 def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> Iterator[ScheduleWarning]:
-    """Slots that two schedules of one universe share on ordinary days.
+    """Yield the slots that two schedules of one universe share on ordinary days.
 
-    On a day with hours of its own sessions may touch that never do otherwise; that is no mistake of the
-    config, and `timetable` shows such a slot once.
+    On a day with unusual hours two sessions may touch. That is no mistake of the config, and `timetable`
+    shows such a slot once.
     """
     if len(same) < 2:
         return
@@ -72,9 +73,7 @@ def _together(same: Sequence[Schedule], calendar: Calendar, start: datetime) -> 
         if at != other_at or (first, second) in seen or calendar.special_reason(at.date()):
             continue
         seen.add((first, second))
-        message = (
-            f"falls on {at:%Y-%m-%d %H:%M:%S} like {first}, for the same universe; allowed is one of them"
-        )
+        message = f"falls on {at:%Y-%m-%d %H:%M:%S} like {first}, for the same universe; remove one of them"
         yield ScheduleWarning(second, key, message)
 
 

@@ -1,4 +1,4 @@
-"""Reads what a config says of one schedule, and refuses what cannot be meant."""
+"""Parses one schedule of a config and refuses invalid expressions."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from collector.base import duration
+from collector.base.days import ONE_DAY
 from collector.base.yaml_text import quote
 from collector.market.calendar import SESSIONS
 
-_DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 _WHOLE_DAY = "day"
@@ -20,7 +20,7 @@ _INSTANTS = "HH:MM, or SESSION.open or SESSION.close, if need be with + or - a s
 
 
 class ScheduleError(ValueError):
-    """One field of a schedule says what it cannot; the text says what was found and what is allowed."""
+    """An invalid field of a schedule; the text has the value and the allowed form."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class ScheduleError(ValueError):
 
 
 class Days(StrEnum):
-    """On which days a schedule runs; a session takes place on trading days alone, whatever this says."""
+    """The days of a schedule; a session takes place on trading days alone, at any value."""
 
     TRADING = "trading"
     ALL = "all"
@@ -52,7 +52,7 @@ class AtTime(NamedTuple):
 
 
 class AtSessionBoundary(NamedTuple):
-    """At an instant counted from a session's opening or closing."""
+    """At an instant relative to a session's opening or closing."""
 
     session: str
     edge: str
@@ -61,7 +61,7 @@ class AtSessionBoundary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a universe is swept. `grace` is None for the default, which `ScheduledSlot` describes."""
+    """The times of a universe's sweeps. `grace` is None for the default, see `ScheduledSlot`."""
 
     name: str
     universe: str
@@ -71,7 +71,7 @@ class Schedule:
 
     @property
     def session(self) -> str | None:
-        """The session that the slots are counted from; None for a time of day."""
+        """The session that anchors the slots; None for a time of day."""
         return None if isinstance(self.when, AtTime) else self.when.session
 
 
@@ -85,9 +85,10 @@ def parse(
     days: str | None = None,
     grace: str | None = None,
 ) -> Schedule:
-    """One schedule from the texts of its keys, None for a key that is not there; else ScheduleError."""
+    """Parse one schedule from the texts of its keys, None for an absent key; ScheduleError if a text is
+    invalid."""
     when = _when(every, during, at)
-    limit = when.interval if isinstance(when, Every) else _DAY
+    limit = when.interval if isinstance(when, Every) else ONE_DAY
     return Schedule(
         name, universe, when, _days(days), None if grace is None else _span("grace", grace, limit)
     )
@@ -97,24 +98,22 @@ def _when(every: str | None, during: str | None, at: str | None) -> Every | AtTi
     if at is not None:
         for field, text in (("every", every), ("during", during)):
             if text is not None:
-                raise ScheduleError(
-                    field, f"{field} beside at; allowed is either `every` with `during`, or `at`"
-                )
+                raise ScheduleError(field, f"{field} beside at; use either `every` with `during`, or `at`")
         return _at(at)
     if every is None:
-        raise ScheduleError("every", "no time; allowed is either `every` with `during`, or `at`")
+        raise ScheduleError("every", "no time; use either `every` with `during`, or `at`")
     if during is None:
-        raise ScheduleError("during", f"every without during; allowed is {_DURING}")
-    return Every(_span("every", every, _DAY), _during(during.strip()))
+        raise ScheduleError("during", f"every without during; add during: {_DURING}")
+    return Every(_span("every", every, ONE_DAY), _during(during.strip()))
 
 
 def _at(text: str) -> AtTime | AtSessionBoundary:
     if match := _CLOCK.fullmatch(text.strip()):
         return AtTime(time(int(match[1]), int(match[2])))
     if match := _EDGE.fullmatch(text.strip()):
-        offset = _span("at", match[4], _DAY) if match[4] else timedelta(0)
+        offset = _span("at", match[4], ONE_DAY) if match[4] else timedelta(0)
         return AtSessionBoundary(_session("at", match[1]), match[2], -offset if match[3] == "-" else offset)
-    raise ScheduleError("at", f"{quote(text)} is no instant; allowed is {_INSTANTS}")
+    raise ScheduleError("at", f"{quote(text)} is not a time; use {_INSTANTS}")
 
 
 def _during(name: str) -> str | None:
@@ -123,7 +122,7 @@ def _during(name: str) -> str | None:
 
 def _session(field: str, name: str, allowed: str = ", ".join(SESSIONS)) -> str:
     if name not in SESSIONS:
-        raise ScheduleError(field, f"{quote(name)} is no session; allowed is {allowed}")
+        raise ScheduleError(field, f"{quote(name)} is not a session; use {allowed}")
     return name
 
 
@@ -133,17 +132,15 @@ def _days(text: str | None) -> Days:
     try:
         return Days(text.strip())
     except ValueError:
-        raise ScheduleError("days", f"{quote(text)} are no days; allowed is {', '.join(Days)}") from None
+        raise ScheduleError("days", f"{quote(text)} is not a set of days; use {', '.join(Days)}") from None
 
 
 def _span(field: str, text: str, most: timedelta) -> timedelta:
-    """A length of whole seconds, for slots are whole seconds."""
+    """Parse a duration of whole seconds, because slots are whole seconds."""
     try:
         span = duration.parse(text)
     except (ValueError, OverflowError) as error:
         raise ScheduleError(field, str(error)) from None
     if span % _SECOND or not _SECOND <= span <= most:
-        raise ScheduleError(
-            field, f"{text} is out of range; allowed is 1s to {duration.show(most)}, whole seconds"
-        )
+        raise ScheduleError(field, f"{text} is out of range; use 1s to {duration.show(most)}, whole seconds")
     return span

@@ -1,7 +1,7 @@
-"""The table of sectors: which exist, to which market each belongs, and which have no members by nature.
+"""Holds the sector table: the codes, their markets, and the sectors without members by nature.
 
-The shipped table (`config/sectors.csv`) is what is known without a key; the database holds a newer one once
-it was refreshed, so every question here takes the table that is meant.
+The shipped table (`config/sectors.csv`) is available without a key. The database has a newer one after a
+refresh, so every function takes the table as an argument.
 """
 
 import csv
@@ -22,29 +22,29 @@ _MARKET_BY_DIGIT = {
 
 
 def bundled_sectors() -> Mapping[str, Sector]:
-    """The table that travels with the program, by code, in the order of the codes within each market."""
+    """Read the table shipped with the program, by code, in the order of the codes within each market."""
     with path("config", "sectors.csv").open(encoding="utf-8", newline="") as file:
         return {row["code"]: _sector(row) for row in csv.DictReader(file)}
 
 
 def market_of(code: str) -> Market | None:
-    """The market that serves a code, None if none does.
+    """Return the market that serves a code, None if none does.
 
-    The first digit alone decides: the server ignores the market that is asked for and answers with the
-    other market's listings (public clients measured), so a wrong pair must never be sent.
+    Only the first digit counts. The server ignores the requested market and answers with the other market's
+    listings (measured by public clients), so a wrong pair must never be sent.
     """
     return _MARKET_BY_DIGIT.get(code[:1])
 
 
 def first_digits(market: Market) -> tuple[str, ...]:
-    """The digits with which the codes of a market begin."""
+    """Return the first digits of a market's codes."""
     return tuple(digit for digit, owner in _MARKET_BY_DIGIT.items() if owner is market)
 
 
 def filter_served(listed: Sequence[Sector], market: Market) -> list[Sector]:
-    """Those of a market's list whose codes it serves; Unreadable if none is, for then it is another's list.
+    """Keep the sectors that a market serves; Unreadable if there is none, because then it is another market's list.
 
-    Who refreshes a table from that would take the market's own for gone.
+    A refresh from such a list would delete the market's own sectors.
     """
     served_sectors = [sector for sector in listed if market_of(sector.code) is market]
     if not served_sectors:
@@ -53,10 +53,10 @@ def filter_served(listed: Sequence[Sector], market: Market) -> list[Sector]:
 
 
 def of_market(sectors: Mapping[str, Sector], market: Market, exchange: Exchange) -> tuple[Sector, ...]:
-    """What `sectors: all` stands for: every sector that the market serves, in the table's order.
+    """Expand `sectors: all`: every sector served by the market, in the table's order.
 
-    On NXT and CONSOLIDATED the index-only ones are left out: indices exist on KRX alone, and an empty answer
-    would cost a request each time.
+    On NXT and CONSOLIDATED the index-only sectors are left out: indices exist on KRX alone, and each empty
+    answer would cost a request.
     """
     return tuple(
         sector

@@ -1,1 +1,1 @@
-"""A sliding-window rate limiter that all processes share through PostgreSQL."""
+"""A sliding-window rate limiter shared by all processes through PostgreSQL."""

@@ -1,43 +1,44 @@
-"""Bounds the offset between the local clock and the clock of the database."""
+"""Bounds the offset between the local clock and the database's clock."""
 
 from collections import deque
 from dataclasses import dataclass, field
 
-_LOOK_COUNTS = 20.0
-"""Seconds: at 50 millionths, two clocks drift apart by a millisecond meanwhile."""
+_SAMPLE_LIFETIME = 20.0
+"""Seconds a sample counts: at 50 ppm, two clocks drift apart by a millisecond meanwhile."""
 
 
 @dataclass
 class ClockOffset:
-    """How far another clock is ahead of ours, in seconds: between two bounds that every look at it narrows.
+    """How far the remote clock is ahead of the local one, in seconds: two bounds, narrowed by every sample.
 
-    It showed what it showed after we asked and before we were answered. The looks of the last seconds count,
-    since clocks drift; where two contradict each other, one of the clocks was set, and only the newest counts.
+    The remote clock showed its value between the request and the answer. The samples of the last 20 seconds
+    count, since clocks drift. If two of them contradict each other, one of the clocks was set, and only the
+    newest counts.
     """
 
-    _looks: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=64))
+    _samples: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=64))
     _least: float = 0.0
     _most: float = 0.0
 
     def add_sample(self, asked: float, shown: float, answered: float) -> None:
-        """It showed `shown` between two moments of our clock."""
-        self._looks.append((answered, shown - answered, shown - asked))
-        while self._looks[0][0] < answered - _LOOK_COUNTS:
-            self._looks.popleft()
-        self._least = max(least for _, least, _ in self._looks)
-        self._most = min(most for _, _, most in self._looks)
+        """Add a sample: the remote clock showed `shown` between the local times `asked` and `answered`."""
+        self._samples.append((answered, shown - answered, shown - asked))
+        while self._samples[0][0] < answered - _SAMPLE_LIFETIME:
+            self._samples.popleft()
+        self._least = max(least for _, least, _ in self._samples)
+        self._most = min(most for _, _, most in self._samples)
         if self._least > self._most:
-            self._looks = deque([self._looks[-1]], maxlen=64)
-            _, self._least, self._most = self._looks[0]
+            self._samples = deque([self._samples[-1]], maxlen=64)
+            _, self._least, self._most = self._samples[0]
 
     def to_local(self, theirs: float) -> float:
-        """The moment of our clock at which the other one has certainly come to `theirs`."""
+        """Return the local time at which the remote clock has certainly reached `theirs`."""
         return theirs - self._least
 
     def to_local_earliest(self, theirs: float) -> float:
-        """The moment of our clock before which the other one has certainly not come to `theirs`."""
+        """Return the local time before which the remote clock has certainly not reached `theirs`."""
         return theirs - self._most
 
     def to_remote(self, ours: float) -> float:
-        """What the other clock shows at most at a moment of ours."""
+        """Return the latest possible remote time at a local time."""
         return ours + self._most

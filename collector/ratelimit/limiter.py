@@ -1,11 +1,12 @@
-"""The quota of a key, kept in PostgreSQL, so that every program that uses the key takes turns.
+"""Limits the request rate of a key across all programs, through PostgreSQL.
 
-`pace` has the arithmetic, `places` the places: booked a moment ahead by whoever comes next, given back with the
-moment from which the server has certainly forgotten the request.
+`window` has the arithmetic, `permits` the table. A permit is reserved a moment ahead, and released with the
+time from which the server has certainly forgotten the request. See
+docs/decisions/0004-the-pace-lives-in-the-database.md.
 
-Who cannot wait books a little ahead, and leaves word when it found no place free. Who can
-(`LowPriorityRateLimiter`) takes
-only what is free at this moment, and nothing as long as such word is fresh: so it yields within one request.
+Normal callers reserve slightly ahead and set a flag if nothing is free. Background callers
+(`LowPriorityRateLimiter`) take only free permits and back off while the flag is set, so they yield within one
+request.
 """
 
 import asyncio
@@ -24,16 +25,19 @@ from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW, Perm
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _POLL = 0.05
+"""Seconds between two queries if all permits are taken: another program may release one without notice."""
 _AHEAD = (0.03, 0.09)
-"""Seconds before its start at which a place is booked: enough for an answer of the database, and little for
-whoever dies to take along. Each time another number, so that who is nearer to the database does not always win."""
+"""Seconds between a reservation and its start: enough for an answer of the database, and short enough that a
+dying program wastes little of the quota. The time is random, so the program nearest to the database does not
+always win. Measured in decision 0004."""
 _LONGEST_WAIT = 0.25
-"""Seconds after which a waiter looks again whatever it was told."""
-_GOODBYE = 2.0
+"""Longest sleep in seconds of a waiter between two queries, at any estimate."""
+_RELEASE_TIMEOUT = 2.0
+"""Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
 
 
 class PermitInUse:
-    """One request's time: its places in the window, when it left, and when its answer was in."""
+    """A permit in use by one request: its reservations, its send time, and the arrival time of its answer."""
 
     def __init__(self, rtt: MinRttEstimator, permits: Sequence[Permit] = ()) -> None:
         self._rtt = rtt
@@ -42,23 +46,23 @@ class PermitInUse:
         self._answered_at: float | None = None
 
     def before_send(self) -> None:
-        """The request goes out with the next instruction; Missed if it may not any more.
+        """Mark the request as sent; PermitExpired if it must not be sent any more.
 
-        Nothing but this stands between a program that was frozen, or waited for a connection, and a place that
-        has been somebody else's since.
+        This is the last check before sending: a suspended process must not use a permit that has expired and
+        been re-issued.
         """
         if any(permit.is_expired() for permit in self._permits):
             raise PermitExpired
         self._sent_at = now()
 
     def on_response(self) -> None:
-        """The answer has just come in; without this call the request counts until its end."""
+        """Mark the arrival of the answer; without this call the request counts until its end."""
         self._answered_at = now()
         if self._sent_at is not None:
             self._rtt.add_sample(self._answered_at - self._sent_at)
 
     def release_delay(self) -> timedelta | None:
-        """How long from now until its places are free; None if nothing went out."""
+        """Return the time from now until the permits are free; None if nothing was sent."""
         if self._sent_at is None:
             return None
         if self._answered_at is None:
@@ -67,18 +71,18 @@ class PermitInUse:
 
 
 class RateLimiter(Protocol):
-    """Who may ask, and when."""
+    """Grants permission for requests."""
 
     @asynccontextmanager
     def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
-        """Wait for a place, hold it while the request is under way, give it back."""
+        """Wait for a permit, hold it during the request, release it."""
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
-        """The server refused for quota: hold everybody, and keep to what it says it grants."""
+        """Pause all callers after a refusal for quota, and keep to the rate granted by the server."""
 
 
 class Unlimited:
-    """No quota: for a server of one's own that keeps none."""
+    """Grants every request at once: for a private server without a quota."""
 
     @asynccontextmanager
     async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
@@ -89,10 +93,10 @@ class Unlimited:
 
 
 class SharedRateLimiter:
-    """The quota of one app key, shared with every other program through the database.
+    """The rate limiter of one app key, shared with every other program through the database.
 
-    `key` is a digest of the app key; `per_second` is the ceiling. A lower rate that the server names (유량=N) is
-    kept to and remembered, and tried again upwards after a while.
+    `key` is a digest of the app key; `per_second` is the ceiling. A lower rate named by the server (유량=N) is
+    obeyed and stored, and a higher one is tried again after a while.
     """
 
     def __init__(self, database: Database, key: str, *, per_second: int) -> None:
@@ -110,18 +114,18 @@ class SharedRateLimiter:
             await self._permits.pause(connection, api_id, granted)
 
     async def granted_quotas(self) -> dict[str, int]:
-        """What the server has said it grants, by api-id; empty where it never refused."""
+        """Return the rates granted by the server, by api-id; empty if it never refused."""
         async with self._database.connection("reading the quota") as connection:
             return await self._permits.granted_quotas(connection)
 
     async def try_acquire_all(self, api_ids: Sequence[str]) -> tuple[float, list[Permit]]:
-        """A place in every one of these lanes if each has one to spare now, else after how many seconds to ask."""
+        """Take a permit of each api-id if all are free now, else return the seconds until the next attempt."""
         async with self._database.connection("taking a place") as connection:
             return await self._permits.try_acquire_all(connection, api_ids)
 
     @asynccontextmanager
     async def use(self, permits: Sequence[Permit]) -> AsyncIterator[PermitInUse]:
-        """A request that takes these places, the first of which is in its own lane."""
+        """Use these permits for a request; the first one belongs to the request's own api-id."""
         rtt = self._api_states[permits[0].api_id].rtt
         rtt.prior = permits[0].round_trip
         permit_in_use = PermitInUse(rtt, permits)
@@ -132,12 +136,15 @@ class SharedRateLimiter:
             await self.release(permits, permit_in_use)
 
     async def release(self, permits: Sequence[Permit], permit_in_use: PermitInUse | None = None) -> None:
-        """Also when cancelled, else they would stay booked for a while; without a turn, they were not used.
+        """Release permits, also after a cancellation, else they would stay reserved for a while.
 
-        A failure is left to the next booking to report: a place comes free by itself, only later.
+        Without `permit_in_use` they were not used. A failure is ignored, and the next reservation reports it:
+        a permit comes free by itself, only later.
         """
         with suppress(StoreError):
-            async with self._database.connection("giving back a place", timeout=_GOODBYE) as connection:
+            async with self._database.connection(
+                "giving back a place", timeout=_RELEASE_TIMEOUT
+            ) as connection:
                 for permit in permits:
                     after = permit_in_use.release_delay() if permit_in_use else None
                     free_at = None if after is None else now() + after.total_seconds()
@@ -150,7 +157,7 @@ class SharedRateLimiter:
             self._api_states[permit.api_id].permit_released.set()
 
     async def _keep_renewing(self, permits: Sequence[Permit]) -> None:
-        """Have them stay ours while a request is under way that takes long."""
+        """Renew the permits during a long request."""
         with suppress(StoreError):
             while True:
                 await asyncio.sleep(RENEWED_EVERY)
@@ -159,7 +166,7 @@ class SharedRateLimiter:
                         await self._permits.renew(connection, permit)
 
     async def _acquire(self, api_id: str) -> Permit:
-        """A place whose start has come."""
+        """Reserve a permit and wait for its start."""
         permit = await self._reserve(api_id)
         try:
             await asyncio.sleep(permit.starts_local - now())
@@ -169,15 +176,15 @@ class SharedRateLimiter:
         return permit
 
     async def _reserve(self, api_id: str) -> Permit:
-        """Book the place that comes free first, a little before it does.
+        """Reserve the permit that comes free first, slightly before it does.
 
-        One waiter a program asks, in order of arrival.
+        One waiter of a program queries at a time, in order of arrival.
         """
         state = self._api_states[api_id]
         async with state.first_in_line:
             while True:
                 state.permit_released.clear()
-                ahead = random.uniform(*_AHEAD)  # noqa: S311 - a lot, no secret
+                ahead = random.uniform(*_AHEAD)  # noqa: S311 - a random delay, no secret
                 async with self._database.connection("booking a request") as connection:
                     reservation = await self._permits.reserve(connection, api_id, timedelta(seconds=ahead))
                 if isinstance(reservation, Permit):
@@ -189,11 +196,11 @@ class SharedRateLimiter:
 
 
 class LowPriorityRateLimiter:
-    """The same quota for whoever can wait: a backfill beside a daemon.
+    """The same quota at low priority: a backfill beside a daemon.
 
-    Whether the server counts each api-id for itself or the key as a whole, sources disagree. So a request
-    takes a place in its own lane and one in that of the sweeps, and both readings are kept to. Tokens are
-    asked for as everybody does: a sweep may be waiting for one.
+    Sources disagree whether the server counts each api-id separately or the key as a whole. A request
+    therefore takes a permit of its own api-id and one of the sweeps' api-id, which obeys both rules. Token
+    calls have normal priority: a sweep may be waiting for the token.
     """
 
     def __init__(self, shared: SharedRateLimiter) -> None:
@@ -214,7 +221,7 @@ class LowPriorityRateLimiter:
         await self._shared.on_throttled(api_id, granted)
 
     async def _acquire_all(self, api_ids: Sequence[str]) -> list[Permit]:
-        """A place in each lane, as soon as all of them have one that nobody else waits for."""
+        """Take a permit of each api-id, as soon as all have one without a waiting normal caller."""
         async with self._first_in_line:
             while True:
                 wait, permits = await self._shared.try_acquire_all(api_ids)
@@ -224,7 +231,7 @@ class LowPriorityRateLimiter:
 
 
 class _ApiState:
-    """What one program keeps of one api-id."""
+    """The state of one api-id in one program."""
 
     def __init__(self) -> None:
         self.first_in_line = asyncio.Lock()
@@ -232,7 +239,8 @@ class _ApiState:
         self.rtt = MinRttEstimator()
 
     async def wait_for_release(self) -> None:
-        """Until a place of this program is back, or soon, since another program's may be."""
+        """Wait until a permit of this program is released, or for a short time, since another program may
+        release one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL):
                 await self.permit_released.wait()
@@ -240,7 +248,7 @@ class _ApiState:
 
 @asynccontextmanager
 async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Have something done for as long as the block runs."""
+    """Run a coroutine for as long as the block runs."""
     task = asyncio.ensure_future(work)
     try:
         yield

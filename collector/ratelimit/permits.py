@@ -1,11 +1,12 @@
-"""The places of a quota in PostgreSQL: one row each, booked ahead, kept while in use, and given back.
+"""Stores the permits of a quota in PostgreSQL: one row each, reserved ahead, renewed while in use, and released.
 
-A booking lasts two seconds from its start and is renewed while its request is under way. So a program that
-dies, or is frozen, keeps its places hardly longer than the server remembers its requests. Whose booking a place
-has is told by its end: who was frozen finds another one there, and leaves it alone.
+A reservation lasts two seconds from its start and is renewed during its request. A program that dies or is
+suspended thus holds its permits hardly longer than the server remembers its requests. A reservation is
+identified by its expiry time: a process that was suspended sees a different one and does not release it.
 
-All times in the tables are the database's clock. One that was set back makes nobody wait for longer than a
-window: what lies farther ahead than a booking can is not believed.
+All times in the tables are the database's clock. Times further ahead than any reservation can be are ignored,
+so a clock set back delays nobody by more than one window. See
+docs/decisions/0004-the-pace-lives-in-the-database.md.
 """
 
 import time
@@ -20,31 +21,35 @@ from collector.ratelimit.clock_offset import ClockOffset
 from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW
 
 RESERVATION_TTL = timedelta(seconds=2)
-"""How long a booking lasts from its start, unless it is renewed."""
+"""Life of a reservation from its start or its last renewal."""
 RENEWED_EVERY = 0.4
 """Seconds between two renewals."""
 SEND_DEADLINE = 0.5
-"""Seconds after its start, or its last renewal, until which a request may be sent: later it might arrive
-within a second of whoever has the place next. Who was held up for so long has to book again."""
-_FARTHEST = timedelta(seconds=10)
-"""No booking ends later than this from now."""
+"""Seconds after its start, or its last renewal, in which a request may be sent. A later request might arrive
+within a second of the permit's next user, so it needs a new reservation."""
+_LATEST_END = timedelta(seconds=10)
+"""Latest possible end of a reservation from now; a later one is taken for a clock error."""
 _REOPEN = 5.0
-"""Seconds after which places that do not come free are made again, if there are none."""
+"""Seconds without a free permit after which missing permits are created again."""
 _PRIORITY_TTL = timedelta(seconds=0.35)
-"""How long word of somebody who waits counts from its start on: by then it asks for its next page."""
+"""Life of the priority flag of a waiting normal caller, from its start on: about one request, after which the
+caller asks for its next page and sets the flag again."""
 _LONGEST_PRIORITY = timedelta(seconds=4)
+"""Latest believable end of the priority flag from now; a later one is a clock error."""
 _LONGEST_FREE = WINDOW + UNANSWERED_MARGIN
-"""How far ahead a place that is given back may come free."""
+"""Latest time from now at which a released permit comes free."""
 _POLL = timedelta(seconds=0.05)
+"""Wait of a background caller if no row is free."""
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 RETESTED_EVERY = timedelta(hours=1)
-"""How long a rate that the server named is kept before twice as much is tried. Where the server still grants no
-more, that costs one refused request an hour, 1.3 seconds each; where it does, five a second are back in three hours."""
-_LOOKED_AT_EVERY = 60.0
-"""Seconds between two looks at whether a retest is due: a sweep books hundreds of requests."""
+"""Time before a rate named by the server is doubled as a test. If the server still grants no more, that costs
+one refused request an hour and a pause of 1.3 seconds; otherwise a rate of five a second is back in three
+hours."""
+_CHECKED_EVERY = 60.0
+"""Seconds between two checks for a due test: a sweep makes hundreds of reservations."""
 
-# As many places as are configured; a lower rate leaves the last ones alone.
+# Creates as many permits as are configured. A lower granted rate leaves the last ones unused.
 _ENSURE_ROWS = """
 WITH known AS (
     INSERT INTO collector.quota (key, api_id) VALUES ($1, $2)
@@ -55,7 +60,7 @@ SELECT $1, $2, number FROM generate_series(1, $3) AS number
 ON CONFLICT DO NOTHING
 """
 
-# What the server grants is kept only where it is less than what is configured: that is the ceiling.
+# A granted rate is stored only if it is below the configured one, which is the ceiling.
 _LEARN = """
 UPDATE collector.quota
 SET granted = CASE WHEN $4::integer < $3 THEN $4 END,
@@ -63,8 +68,8 @@ SET granted = CASE WHEN $4::integer < $3 THEN $4 END,
 WHERE key = $1 AND api_id = $2
 """
 
-# Of several programs that look at the same moment, one raises it: the others find it raised. A time that lies ahead of
-# the clock is not believed.
+# If several programs check at the same moment, one of them raises the rate: the others then find granted_at
+# just set. A granted_at ahead of the clock is a clock error and counts as old.
 _RETEST = """
 UPDATE collector.quota
 SET granted = CASE WHEN granted * 2 < $3 THEN granted * 2 END,
@@ -74,6 +79,7 @@ WHERE key = $1 AND api_id = $2 AND granted IS NOT NULL
 RETURNING COALESCE(granted, $3) AS granted
 """
 
+# $1 IS NULL forgets the rates of all keys.
 _FORGET = """
 UPDATE collector.quota
 SET granted = NULL, granted_at = NULL
@@ -81,8 +87,10 @@ WHERE granted IS NOT NULL AND ($1::text[] IS NULL OR key = ANY ($1::text[]))
 RETURNING key, api_id
 """
 
-# The place that comes free first, booked if that is soon; else when to ask again, without a number. Where a time
-# cannot be believed, nothing would come nearer by waiting, so it is booked as far ahead as it may be.
+# Reserves the permit that comes free first if its start is within $8 (`ahead`); else returns its start
+# without a number. SKIP LOCKED lets concurrent programs take different rows. If a stored time is further
+# ahead than any reservation can be (is_absurd), waiting would bring it no nearer, so the permit is reserved
+# at the latest possible start.
 _RESERVE = """
 WITH free AS (
     SELECT p.number, q.round_trip,
@@ -110,7 +118,8 @@ FROM free
 LEFT JOIN taken ON true
 """
 
-# Written only where it makes a difference.
+# Sets the priority flag. The row is written only if the flag changes by more than half its life: most calls
+# then cost no write.
 _SET_PRIORITY = """
 UPDATE collector.quota
 SET urgent_until = GREATEST(to_timestamp($3), clock_timestamp()) + $4::interval
@@ -118,9 +127,11 @@ WHERE key = $1 AND api_id = $2
   AND (urgent_until < GREATEST(to_timestamp($3), clock_timestamp()) + $4::interval / 2
        OR urgent_until > clock_timestamp() + $5::interval)
 """
-# A place in each lane or none at all. No place, or how many seconds until asking again may help.
+# Takes one permit of each api-id or none, in one statement: two statements could leave one api-id reserved in
+# vain. `opening` is the time at which all of them may be free; $7 and $6 limit the priority flag and the
+# pause to believable times, $9 does so for reservations, and $8 is the wait if no row is free.
 _TRY_ACQUIRE_ALL = """
-WITH lane AS (
+WITH state AS (
     SELECT q.api_id, q.round_trip, spare.number, spare.free_at,
            GREATEST(LEAST(q.hold_until, clock_timestamp() + $6),
                     LEAST(q.urgent_until, clock_timestamp() + $7)) AS shut_until
@@ -136,14 +147,14 @@ WITH lane AS (
     ) AS spare ON true
     WHERE q.key = $1 AND q.api_id = ANY ($2::text[])
 ), opening AS (
-    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $8))) AS at FROM lane
+    SELECT max(GREATEST(shut_until, COALESCE(free_at, clock_timestamp() + $8))) AS at FROM state
 ), taken AS (
     UPDATE collector.place AS p
     SET booked = true, free_at = clock_timestamp() + $4
-    FROM lane
-    WHERE p.key = $1 AND p.api_id = lane.api_id AND p.number = lane.number
+    FROM state
+    WHERE p.key = $1 AND p.api_id = state.api_id AND p.number = state.number
       AND (SELECT at <= clock_timestamp() FROM opening)
-    RETURNING p.api_id, p.number, p.free_at, lane.round_trip
+    RETURNING p.api_id, p.number, p.free_at, state.round_trip
 )
 SELECT extract(epoch FROM opening.at)::float8 AS opens, extract(epoch FROM clock_timestamp())::float8 AS now,
        taken.api_id, taken.number, taken.free_at AS ends, taken.round_trip
@@ -151,6 +162,7 @@ FROM opening
 LEFT JOIN taken ON true
 """
 
+# booked and free_at identify the reservation: an expired and re-issued permit is not renewed.
 _RENEW = """
 UPDATE collector.place
 SET free_at = clock_timestamp() + $5
@@ -158,6 +170,7 @@ WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING free_at AS ends, extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
+# As in _RENEW, only the own reservation is released. LEAST bounds a release time after a clock step.
 _RELEASE = """
 UPDATE collector.place
 SET booked = false, free_at = LEAST(to_timestamp($5), clock_timestamp() + $6)
@@ -165,13 +178,15 @@ WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
+# The pause is overwritten, not extended: the newest refusal counts.
 _PAUSE = """
 UPDATE collector.quota
 SET hold_until = clock_timestamp() + $3
 WHERE key = $1 AND api_id = $2
 """
 
-# What is quicker counts at once, what is slower little by little: so rare quick ones are long remembered.
+# A smaller round trip counts at once, a larger one raises the value by at most 1 % per call: rare quick
+# answers are remembered for long.
 _SAVE_RTT = """
 UPDATE collector.quota
 SET round_trip = LEAST($3::float8, round_trip * 1.01)
@@ -184,48 +199,51 @@ _GRANTED = (
 
 
 async def forget(connection: Connection, keys: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Forget what the server said it grants, of these keys or of all: the (key, api-id) that were changed."""
+    """Forget the rates granted by the server, of these keys or of all; return the changed (key, api-id)
+    pairs."""
     return [(row["key"], row["api_id"]) for row in await connection.fetch(_FORGET, keys)]
 
 
 def now() -> float:
-    """Seconds by a clock of ours that is never set, and goes on while the machine sleeps."""
+    """Return seconds of a local clock that is never set and continues during suspension of the machine."""
     return time.clock_gettime(_CLOCK)
 
 
 @dataclass
 class Permit:
-    """A booking: from `starts_local` (ours, and the database's clock) on a request may be sent."""
+    """A reserved permit: a request may be sent from `starts_local` (local clock; `starts_db` is the same by
+    the database's clock)."""
 
     api_id: str
     permit_id: int
     starts_local: float
     starts_db: float
     until: float
-    """The last moment (ours) at which it may be sent, unless it is renewed."""
+    """The last local time for sending, unless the reservation is renewed."""
     ends: datetime
-    """Its end there, which is told apart from any other booking's."""
+    """Its expiry by the database's clock, which identifies the reservation."""
     round_trip: float | None = None
-    """The smallest that all programs have found."""
+    """The smallest round trip of all programs, in seconds."""
 
     def is_expired(self) -> bool:
-        """Whether its start has passed for so long that somebody else may have it by now."""
+        """Whether its send time has passed, so another program may have it by now."""
         return now() > self.until
 
 
 class PermitStore:
-    """The places of one key. `per_second` is how many there are at most; the server may say that it grants less."""
+    """The permits of one key. `per_second` is their number; the server may grant fewer."""
 
     def __init__(self, key: str, per_second: int) -> None:
         self._key = key
         self._per_second = per_second
-        self._looked_at: dict[str, float] = {}
+        self._checked_at: dict[str, float] = {}
         self._clock_offset = ClockOffset()
 
     async def reserve(self, connection: Connection, api_id: str, ahead: timedelta) -> Permit | float | None:
-        """The place that comes free first if that is soon, else when it does (ours); None if all are booked.
+        """Reserve the permit that comes free first if its start is near; else return its start (local), None
+        if all are taken.
 
-        Whoever can wait learns that somebody cannot.
+        In the latter cases the priority flag is set for background callers.
         """
         await self._ensure_rows(connection, api_id)
         row = await self._fetch_with_clock(
@@ -236,7 +254,7 @@ class PermitStore:
             _LONGEST_FREE,
             COOLDOWN,
             RESERVATION_TTL,
-            _FARTHEST,
+            _LATEST_END,
             ahead,
         )
         if row is None or row["starts"] > row["now"]:
@@ -254,24 +272,25 @@ class PermitStore:
     async def try_acquire_all(
         self, connection: Connection, api_ids: Sequence[str]
     ) -> tuple[float, list[Permit]]:
-        """A place in each lane if all have one to spare now; else none, and after how many seconds to ask again."""
+        """Take a permit of each api-id if all are free now; else none, with the seconds until the next
+        attempt."""
         for api_id in api_ids:
             await self._ensure_rows(connection, api_id)
-        limits = (_LONGEST_FREE, COOLDOWN, _LONGEST_PRIORITY, _POLL, _FARTHEST)
+        limits = (_LONGEST_FREE, COOLDOWN, _LONGEST_PRIORITY, _POLL, _LATEST_END)
         sent = now()
         rows = await connection.fetch(
             _TRY_ACQUIRE_ALL, self._key, api_ids, self._per_second, RESERVATION_TTL, *limits
         )
         self._clock_offset.add_sample(sent, rows[0]["now"], now())
-        places = [
+        permits = [
             self._make_permit(row["api_id"], row["now"], row) for row in rows if row["number"] is not None
         ]
-        if not places:
+        if not permits:
             self._reopen_later(api_ids)
-        return rows[0]["opens"] - rows[0]["now"], places
+        return rows[0]["opens"] - rows[0]["now"], permits
 
     async def renew(self, connection: Connection, permit: Permit) -> None:
-        """Have it for another while, if it is still ours."""
+        """Renew a reservation if it still exists."""
         row = await self._fetch_with_clock(
             connection, _RENEW, permit.api_id, permit.permit_id, permit.ends, RESERVATION_TTL
         )
@@ -280,44 +299,46 @@ class PermitStore:
             permit.until = self._clock_offset.to_local_earliest(row["now"]) + SEND_DEADLINE
 
     async def release(self, connection: Connection, permit: Permit, free_at: float | None) -> None:
-        """Free from `free_at` (ours) on; None: it was not used. Nothing happens if it is not ours any more."""
-        there = permit.starts_db if free_at is None else self._clock_offset.to_remote(free_at)
+        """Release a permit from `free_at` (local) on; None: it was not used. No effect if the reservation has
+        expired."""
+        remote = permit.starts_db if free_at is None else self._clock_offset.to_remote(free_at)
         await self._fetch_with_clock(
-            connection, _RELEASE, permit.api_id, permit.permit_id, permit.ends, there, _LONGEST_FREE
+            connection, _RELEASE, permit.api_id, permit.permit_id, permit.ends, remote, _LONGEST_FREE
         )
 
     async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
-        """Nobody starts for a while; `granted` is what the server says it grants, if it does."""
+        """Pause all callers for `COOLDOWN`; store `granted`, the rate named by the server, if there is one."""
         await connection.execute(_PAUSE, self._key, api_id, COOLDOWN)
         if granted is not None and granted > 0:
             await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)
 
     async def save_rtt(self, connection: Connection, api_id: str, round_trip: float) -> None:
-        """What a round trip takes at least, for everybody."""
+        """Store the smallest round trip in seconds, for all programs."""
         await connection.execute(_SAVE_RTT, self._key, api_id, round_trip)
 
     async def granted_quotas(self, connection: Connection) -> dict[str, int]:
-        """What the server has said it grants, by api-id, where that is less than what is configured."""
+        """Return the rates granted by the server, by api-id, if below the configured rate."""
         return {row["api_id"]: row["granted"] for row in await connection.fetch(_GRANTED, self._key)}
 
     async def _ensure_rows(self, connection: Connection, api_id: str) -> None:
-        """Have the places there, and see now and then whether a higher rate is to be tried again."""
-        if now() - self._looked_at.get(api_id, float("-inf")) < _LOOKED_AT_EVERY:
+        """Create the permits, and check now and then whether to test a higher rate."""
+        if now() - self._checked_at.get(api_id, float("-inf")) < _CHECKED_EVERY:
             return
         await connection.execute(_ENSURE_ROWS, self._key, api_id, self._per_second)
         raised = await connection.fetchval(_RETEST, self._key, api_id, self._per_second, RETESTED_EVERY)
         if raised is not None:
             logger.info("quota.retested", api_id=api_id, requests_per_second=raised)
-        self._looked_at[api_id] = now()
+        self._checked_at[api_id] = now()
 
     def _reopen_later(self, api_ids: Sequence[str]) -> None:
-        """None is free: all are booked, or a database that fell back to an older state has none at all."""
+        """Let the next reservation create missing permits: all are taken, or a database restored to an older
+        state has none."""
         for api_id in api_ids:
-            if now() - self._looked_at.get(api_id, now()) > _REOPEN:
-                del self._looked_at[api_id]
+            if now() - self._checked_at.get(api_id, now()) > _REOPEN:
+                del self._checked_at[api_id]
 
     async def _fetch_with_clock(self, connection: Connection, query: str, *arguments: object) -> Any:
-        """The row of a query, which also tells what the database's clock shows."""
+        """Fetch the row of a query and add its database time as a clock sample."""
         sent = now()
         row = await connection.fetchrow(query, self._key, *arguments)
         if row is not None:

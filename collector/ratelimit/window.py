@@ -1,24 +1,27 @@
-"""How fast a key may ask: the arithmetic of a sliding window seen from the far end of a network.
+"""Computes when a permit is free: a sliding window seen from the far end of a network.
 
-A server that grants N requests a second counts *arrivals*. Sending every 1/N seconds is not enough: with
-jitter, requests bunch up on the way. So N places are kept, and a place comes free one second after the
-latest moment at which its request can have arrived: its answer's arrival less the shortest way back, for
-which stands what a round trip takes at least, as far as those that were seen can tell.
+A server with a limit of N requests a second counts *arrivals*. Sending every 1/N seconds is not enough:
+jitter bunches requests up on the way. Therefore N permits exist, and a permit comes free one second after the
+latest possible arrival of its request at the server. That is the arrival of the answer minus the smallest
+round trip, estimated from the answers seen so far.
 """
 
 from datetime import timedelta
 
 WINDOW = timedelta(seconds=1)
 COOLDOWN = timedelta(seconds=1.3)
-"""How long a refusal holds everybody at least (public clients measured that less is refused again)."""
+"""Pause of all callers after a refusal; public clients measured that a shorter pause is refused again."""
 UNANSWERED_MARGIN = timedelta(seconds=0.25)
-"""How much later than its end a request that was not answered may still arrive."""
+"""Margin after the end of an unanswered request, which may still arrive at the server."""
 
 
 class PermitExpired(Exception):
-    """The moment until which a request might be sent is over, and nothing went out."""
+    """The permit's send time passed, and nothing was sent."""
 
 
 def free_after(answered_ago: float, certain: float) -> timedelta:
-    """How long from now until a place is free again, if its answer came `answered_ago` seconds ago."""
+    """Return the time from now until a permit is free, if its answer came `answered_ago` seconds ago.
+
+    `certain` is the lower bound of a round trip in seconds.
+    """
     return WINDOW - timedelta(seconds=answered_ago + certain)

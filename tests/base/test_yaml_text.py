@@ -71,8 +71,8 @@ def test_a_text_without_a_node_is_an_empty_mapping(text):
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("- a\n", "f.yaml:1: a list at the top; allowed is a mapping (`key: value` lines)"),
-        ("just text", "f.yaml:1: 'just text' at the top; allowed is a mapping (`key: value` lines)"),
+        ("- a\n", "f.yaml:1: a list at the top; use a mapping (`key: value` lines)"),
+        ("just text", "f.yaml:1: 'just text' at the top; use a mapping (`key: value` lines)"),
         ("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' again (first on line 1)"),
         ("a:\n  b: 1\n  'b': 2\n", "f.yaml:3: the key 'b' again (first on line 2)"),
         ("a: &x 1\n", "f.yaml:1: the anchor &x; write the value out (quote it if it is text)"),
@@ -84,17 +84,17 @@ def test_a_text_without_a_node_is_an_empty_mapping(text):
             "f.yaml:1: the tag 'tag:yaml.org,2002:python/object:os.system'; write the bare value",
         ),
         ("a: ! x\n", "f.yaml:1: the tag '!'; write the bare value (quote it if it is text)"),
-        ("a: 1\n---\nb: 2\n", "f.yaml:2: a second document (`---`); allowed is one"),
-        ("? [a]\n: 1\n", "f.yaml:1: a list as a key; allowed is a name"),
+        ("a: 1\n---\nb: 2\n", "f.yaml:2: a second document (`---`); use one document"),
+        ("? [a]\n: 1\n", "f.yaml:1: a list as a key; use a name"),
         ("a: 1\n  b: 2\n", "f.yaml:2: not YAML: mapping values are not allowed in this context"),
         ("a: 1\n\tb: 2\n", "f.yaml:2: not YAML: "),
         (b"a: 1\nb: \xff\n", "f.yaml:2: bytes that are not UTF-8; save the file as UTF-8"),
         ("a: 1\n".encode("utf-16"), "f.yaml:1: bytes that are not UTF-8; save the file as UTF-8"),
-        ("a: 1\r\nb: \x00\n", "f.yaml:2: the character U+0000; allowed is plain text"),
-        ("a: \u2028b\n", "f.yaml:1: the character U+2028; allowed is plain text"),
-        (b"a" * (256 * 1024 + 1), "f.yaml:1: more than 256 kB; allowed is less"),
-        ("a: " + "[" * 50, "f.yaml:1: nested deeper than 50 levels; allowed is less"),
-        ("a: " + "{a: " * 60, "f.yaml:1: nested deeper than 50 levels; allowed is less"),
+        ("a: 1\r\nb: \x00\n", "f.yaml:2: the character U+0000; use plain text"),
+        ("a: \u2028b\n", "f.yaml:1: the character U+2028; use plain text"),
+        (b"a" * (256 * 1024 + 1), "f.yaml:1: more than 256 kB; use a shorter file"),
+        ("a: " + "[" * 50, "f.yaml:1: nested deeper than 50 levels; use fewer"),
+        ("a: " + "{a: " * 60, "f.yaml:1: nested deeper than 50 levels; use fewer"),
         ("a: [1, 2\n", "f.yaml:2: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
     ],
     ids=lambda value: repr(value)[:30],
@@ -149,7 +149,7 @@ def test_a_complaint_is_one_line_whatever_the_file_is_called(origin):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("missing", "there is no such file"), (".", "cannot be read (Is a directory)")],
+    [("missing", "no such file; create it, or correct the path"), (".", "cannot be read (Is a directory)")],
     ids=str,
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, expected):

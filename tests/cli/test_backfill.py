@@ -71,7 +71,7 @@ async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: P
         (("--from", "2026-11-20", "--to", "2026-11-16"), "before it begins .*\n.*--from 2026-11-16 --to 2026-11-20"),
         (("--from", "2026-11-16", "--to", "2099-11-20"), "2099-11-20 is in the future"),
         (("--from", "2026-11-21", "--to", "2026-11-22"), "no trading day: 2026-11-21 Saturday, 2026-11-22 Sunday"),
-        (("--from", "2026-11-16", "--to", "2026-11-20", "--universe", "al"), "no universe 'al'; allowed: all"),
+        (("--from", "2026-11-16", "--to", "2026-11-20", "--universe", "al"), "no universe 'al'; use one of: all"),
         (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is no date"),
         (("--from", "2026-11-16"), "Missing option '--to'"),
     ],

@@ -152,42 +152,42 @@ CASES = {
     "no configuration": Case("there is no configuration at config/collector.yaml", spoil=unset("COLLECTOR_CONFIG")),
     "a configuration that is not there": Case(r"nowhere\.yaml", ("once", "--config", "nowhere.yaml")),
     "a configuration in the environment that is not there": Case(
-        r"nowhere\.yaml: there is no such file", ("status",), setting(COLLECTOR_CONFIG="nowhere.yaml")
+        r"nowhere\.yaml: no such file; create it", ("status",), setting(COLLECTOR_CONFIG="nowhere.yaml")
     ),
     "one that is not there for archiving": Case(
-        r"nowhere\.yaml: there is no such file",
+        r"nowhere\.yaml: no such file; create it, or correct the path",
         ("archive", "--before", "2026-10-01"),
         setting(COLLECTOR_CONFIG="nowhere.yaml"),
     ),
     "YAML that is none": Case(r"yaml:3: not YAML", spoil=yaml_of("api: {\nuniverses: [\n")),
     "a wrong type": Case(r":1: api\.concurrency", spoil=yaml_of("api: {concurrency: many}\nuniverses: {}\n")),
     "an unknown key": Case(r":1: .*did you mean timeout", spoil=yaml_of("api: {timout: 5s}\nuniverses: {}\n")),
-    "an unknown universe": Case("there is no universe 'nope'; allowed: all", ("once", "--universe", "nope")),
-    "a universe without a name": Case("there is no universe ''; allowed: all", ("once", "--universe", "")),
+    "an unknown universe": Case("there is no universe 'nope'; use one of: all", ("once", "--universe", "nope")),
+    "a universe without a name": Case("there is no universe ''; use one of: all", ("once", "--universe", "")),
     "a slot that is empty": Case("'' is no instant", ("once", "--slot", "")),
     "a configuration with a name too long": Case("cannot be read", ("check", "--config", "x" * 300)),
     "a file with a name too long": Case("neither a date .* nor a file", ("restore", "x" * 300)),
     "a port too high to listen on": Case(
-        "--listen: '127.0.0.1:99999' is no HOST:PORT", ("web", "--listen", "127.0.0.1:99999")
+        "--listen: '127.0.0.1:99999' is not HOST:PORT", ("web", "--listen", "127.0.0.1:99999")
     ),
-    "a port to listen on that is none": Case("--listen: ':abc' is no HOST:PORT", ("web", "--listen", ":abc")),
-    "a host to listen on without a port": Case("--listen: 'foo' is no HOST:PORT", ("web", "--listen", "foo")),
+    "a port to listen on that is none": Case("--listen: ':abc' is not HOST:PORT", ("web", "--listen", ":abc")),
+    "a host to listen on without a port": Case("--listen: 'foo' is not HOST:PORT", ("web", "--listen", "foo")),
     "a host to listen on that nobody knows": Case(
         "web.listen: nowhere.invalid is not known here",
         ("web", "--listen", "nowhere.invalid:0"),
         spoil=setting(COLLECTOR_WEB_TOKEN="s3ntinel-token-of-the-page"),
     ),
-    "no place to listen on": Case("--listen: '' is no HOST:PORT", ("web", "--listen", "")),
+    "no place to listen on": Case("--listen: '' is not HOST:PORT", ("web", "--listen", "")),
     "no key": Case("KIWOOM_APP_KEY is not set", spoil=unset("KIWOOM_APP_KEY")),
     "a missing key file": Case(
-        "KIWOOM_APP_KEY_FILE: .*is not there",
+        "KIWOOM_APP_KEY_FILE: .*does not exist",
         spoil=setting(KIWOOM_APP_KEY_FILE="/nonexistent/key", KIWOOM_APP_KEY=""),
     ),
     "an empty key file": Case("is empty", spoil=key_file("\n", 0o600)),
     "a key file that others may read": Case("can be read by others .*chmod 600", spoil=key_file(APP_KEY, 0o644)),
     "a key and its file": Case("both .* are set", spoil=setting(KIWOOM_SECRET_KEY_FILE="/nonexistent")),
     "no such host allowed": Case("KIWOOM_BASE_URL .* a host that is not allowed", spoil=setting(KIWOOM_BASE_URL="https://api.kiwoom.com.example")),
-    "a URL of another database": Case("no URL of a PostgreSQL", spoil=setting(DATABASE_URL="mysql://a@b/c")),
+    "a URL of another database": Case("not a PostgreSQL URL", spoil=setting(DATABASE_URL="mysql://a@b/c")),
     "a database that is not there": Case(
         "nothing answers there", spoil=setting(DATABASE_URL="postgresql://kim@127.0.0.1:1/db")
     ),

@@ -128,7 +128,7 @@ async def test_a_wrong_calendar_is_refused_with_file_and_line(path):
     beside.write_text("known: {from: 2026-02-30, until: 2027-12-31}")
     result = await shown(path)
     assert result.code == 2
-    assert result.err.startswith(f"collector: {beside}:1: '2026-02-30' is no date; allowed is YYYY-MM-DD")
+    assert result.err.startswith(f"collector: {beside}:1: '2026-02-30' is not a date; use YYYY-MM-DD")
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ async def test_a_wrong_schedule_is_refused_with_file_and_line(path):
     path.write_text(CONFIG.replace("22:00", "25:00"))
     result = await shown(path)
     assert result.code == 2
-    assert f"{path}:6: schedules.nightly.at: '25:00' is no instant" in result.err
+    assert f"{path}:6: schedules.nightly.at: '25:00' is not a time" in result.err

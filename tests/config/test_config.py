@@ -96,7 +96,7 @@ def test_a_section_with_nothing_in_it_has_its_defaults(section):
 def test_an_unknown_sector_of_the_right_market_is_taken_with_a_warning():
     loaded = parse(universe("{market: KOSPI, sectors: [001,\n        099]}"))
     assert loaded.warnings == (
-        "c.yaml:4: sector 099 is not in the table that is shipped; taken to be a new one",
+        "c.yaml:4: sector 099 is not in the shipped table; it is taken as a new sector",
     )
 
 
@@ -153,7 +153,7 @@ def test_an_unknown_universe_is_refused_with_the_known_ones():
         config.universe_targets(config.load(EXAMPLE), "board", TABLE)
     assert (
         str(caught.value)
-        == f"{EXAMPLE}: there is no universe 'board'; allowed: boards, everything (did you mean boards?)"
+        == f"{EXAMPLE}: there is no universe 'board'; use one of: boards, everything (did you mean boards?)"
     )
 
 

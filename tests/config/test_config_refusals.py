@@ -19,117 +19,117 @@ def universe(*lines: str) -> str:
 
 
 SPELLING = [
-    ("", "c.yaml:1: there are no universes; allowed is at least one"),
-    ("api:\nuniverses:\n", "c.yaml:2: there are no universes; allowed is at least one"),
-    ("universes: []\n", "c.yaml:1: universes is a list; allowed is a mapping (`key: value` lines)"),
-    ("universes:\n  u: []\n", "c.yaml:2: universes.u is an empty list; allowed is a list, each item such as"),
-    ("universes:\n  u:\n", "c.yaml:2: universes.u is nothing; allowed is a list, each item such as"),
-    ("universes:\n  u: all\n", "c.yaml:2: universes.u is 'all'; allowed is a list, each item such as"),
-    ("universes:\n  1: [{}]\n", "c.yaml:2: a name in universes is '1'; allowed is a letter, then up to 39"),
+    ("", "c.yaml:1: there are no universes; add at least one"),
+    ("api:\nuniverses:\n", "c.yaml:2: there are no universes; add at least one"),
+    ("universes: []\n", "c.yaml:1: universes is a list; use a mapping (`key: value` lines)"),
+    ("universes:\n  u: []\n", "c.yaml:2: universes.u is an empty list; use a list, each item such as"),
+    ("universes:\n  u:\n", "c.yaml:2: universes.u is nothing; use a list, each item such as"),
+    ("universes:\n  u: all\n", "c.yaml:2: universes.u is 'all'; use a list, each item such as"),
+    ("universes:\n  1: [{}]\n", "c.yaml:2: a name in universes is '1'; use a letter, then up to 39"),
     (
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "allowed: api, universes, schedules, database, web (did you mean schedules?)"
+            "use one of: api, universes, schedules, database, web (did you mean schedules?)"
         ),
     ),
     (
         SMALL + "api:\n  timeout: 10s\n  request_per_second: 5\n",
         (
-            "c.yaml:4: api: unknown key 'request_per_second'; allowed: base_url, requests_per_second, "
+            "c.yaml:4: api: unknown key 'request_per_second'; use one of: base_url, requests_per_second, "
             "concurrency, timeout, trusted_hosts, keys, user_agent (did you mean requests_per_second?)"
         ),
     ),
-    (SMALL + "api: 5\n", "c.yaml:2: api is '5'; allowed is a mapping (`key: value` lines)"),
-    (SMALL + "web:\n  - x\n", "c.yaml:3: web is a list; allowed is a mapping (`key: value` lines)"),
+    (SMALL + "api: 5\n", "c.yaml:2: api is '5'; use a mapping (`key: value` lines)"),
+    (SMALL + "web:\n  - x\n", "c.yaml:3: web is a list; use a mapping (`key: value` lines)"),
     (
         SMALL + "api:\n  requests_per_second: five\n",
-        "c.yaml:3: api.requests_per_second is 'five'; allowed is a whole number from 1 to 20 (0, no quota,",
+        "c.yaml:3: api.requests_per_second is 'five'; use a whole number from 1 to 20 (0, no quota,",
     ),
-    (SMALL + "api: {requests_per_second: -1}\n", "c.yaml:2: api.requests_per_second is '-1'; allowed is"),
-    (SMALL + "api: {requests_per_second: 5.5}\n", "c.yaml:2: api.requests_per_second is '5.5'; allowed is"),
-    (SMALL + "api: {requests_per_second: [5]}\n", "c.yaml:2: api.requests_per_second is a list; allowed is"),
-    (SMALL + "api: {requests_per_second: ５}\n", "c.yaml:2: api.requests_per_second is '５'; allowed is"),
+    (SMALL + "api: {requests_per_second: -1}\n", "c.yaml:2: api.requests_per_second is '-1'; use"),
+    (SMALL + "api: {requests_per_second: 5.5}\n", "c.yaml:2: api.requests_per_second is '5.5'; use"),
+    (SMALL + "api: {requests_per_second: [5]}\n", "c.yaml:2: api.requests_per_second is a list; use"),
+    (SMALL + "api: {requests_per_second: ５}\n", "c.yaml:2: api.requests_per_second is '５'; use"),
     (
         SMALL + "api: {concurrency: 0}\n",
-        "c.yaml:2: api.concurrency is '0'; allowed is a whole number from 1 to 64",
+        "c.yaml:2: api.concurrency is '0'; use a whole number from 1 to 64",
     ),
-    (SMALL + "api: {concurrency: }\n", "c.yaml:2: api.concurrency is nothing; allowed is a whole number"),
+    (SMALL + "api: {concurrency: }\n", "c.yaml:2: api.concurrency is nothing; use a whole number"),
     (
         SMALL + "api: {timeout: 10}\n",
-        "c.yaml:2: api.timeout is '10'; allowed is a whole number and a unit: 500ms, 10s, 5m, 2h, 7d",
+        "c.yaml:2: api.timeout is '10'; use a whole number and a unit (500ms, 10s, 5m, 2h, 7d)",
     ),
     (
         SMALL + "api: {trusted_hosts: [127.0.0.2]}\n",
-        "c.yaml:2: api.trusted_hosts[0] is '127.0.0.2'; allowed is a host's name in lower case",
+        "c.yaml:2: api.trusted_hosts[0] is '127.0.0.2'; use a host's name in lower case",
     ),
     (
         SMALL + "api: {trusted_hosts: [2130706433]}\n",
-        "c.yaml:2: api.trusted_hosts[0] is '2130706433'; allowed is",
+        "c.yaml:2: api.trusted_hosts[0] is '2130706433'; use",
     ),
     (
         SMALL + "api: {trusted_hosts: simulator}\n",
-        "c.yaml:2: api.trusted_hosts is 'simulator'; allowed is a list, each item",
+        "c.yaml:2: api.trusted_hosts is 'simulator'; use a list, each item",
     ),
     (
         SMALL + 'api: {user_agent: "a\\r\\nb: c"}\n',
-        "c.yaml:2: api.user_agent is 'a\\r\\nb: c'; allowed is 1 to 200",
+        "c.yaml:2: api.user_agent is 'a\\r\\nb: c'; use 1 to 200",
     ),
-    (SMALL + "database: {keep_days: for ever}\n", "c.yaml:2: database.keep_days is 'for ever'; allowed is"),
-    (SMALL + "web: {listen: 8020}\n", "c.yaml:2: web.listen is '8020'; allowed is HOST:PORT such as"),
+    (SMALL + "database: {keep_days: for ever}\n", "c.yaml:2: database.keep_days is 'for ever'; use"),
+    (SMALL + "web: {listen: 8020}\n", "c.yaml:2: web.listen is '8020'; use HOST:PORT such as"),
     (
         universe("{sectors: all}"),
-        "c.yaml:3: universes.u[0]: the key market is missing; allowed is one of KOSPI, KOSDAQ,",
+        "c.yaml:3: universes.u[0]: the key market is missing; set it to one of KOSPI, KOSDAQ,",
     ),
     (
         universe("{market: KOSPI}"),
-        "c.yaml:3: universes.u[0]: the key sectors is missing; allowed is all or a list",
+        "c.yaml:3: universes.u[0]: the key sectors is missing; set it to all or a list",
     ),
-    (universe("KOSPI"), "c.yaml:3: universes.u[0] is 'KOSPI'; allowed is a mapping"),
+    (universe("KOSPI"), "c.yaml:3: universes.u[0] is 'KOSPI'; use a mapping"),
     (
         universe("{market: kospi, sectors: all}"),
         (
             "c.yaml:3: universes.u[0].market is 'kospi'; "
-            "allowed is one of KOSPI, KOSDAQ, KOSPI200, KOSPI100, KRX100 (did you mean KOSPI?)"
+            "use one of KOSPI, KOSDAQ, KOSPI200, KOSPI100, KRX100 (did you mean KOSPI?)"
         ),
     ),
     (
         universe("{market: NASDAQ, sectors: all}"),
-        "c.yaml:3: universes.u[0].market is 'NASDAQ'; allowed is one of KOSPI,",
+        "c.yaml:3: universes.u[0].market is 'NASDAQ'; use one of KOSPI,",
     ),
     (
         universe("{market: KOSPI, sectors: al}"),
-        "c.yaml:3: universes.u[0].sectors is 'al'; allowed is all or a list, each item three digits",
+        "c.yaml:3: universes.u[0].sectors is 'al'; use all or a list, each item three digits",
     ),
     (
         universe("{market: KOSPI, sectors: []}"),
-        "c.yaml:3: universes.u[0].sectors is an empty list; allowed is",
+        "c.yaml:3: universes.u[0].sectors is an empty list; use",
     ),
     (
         universe("{market: KOSPI, sectors: [001,\n        1]}"),
-        "c.yaml:4: universes.u[0].sectors[1] is '1'; allowed is three digits such as 001",
+        "c.yaml:4: universes.u[0].sectors[1] is '1'; use three digits such as 001",
     ),
     (
         universe("{market: KOSPI, sectors: [001], exchanges: []}"),
-        "c.yaml:3: universes.u[0].exchanges is an empty list; allowed is a list, each item one of KRX",
+        "c.yaml:3: universes.u[0].exchanges is an empty list; use a list, each item one of KRX",
     ),
     (
         universe("{market: KOSPI, sectors: [001], exchanges: [NTX]}"),
         (
             "c.yaml:3: universes.u[0].exchanges[0] is 'NTX'; "
-            "allowed is one of KRX, NXT, CONSOLIDATED (did you mean NXT?)"
+            "use one of KRX, NXT, CONSOLIDATED (did you mean NXT?)"
         ),
     ),
     (
         universe("{market: KOSPI, sectors: [001], exchange: [KRX]}"),
         (
             "c.yaml:3: universes.u[0]: unknown key 'exchange'; "
-            "allowed: market, sectors, exchanges (did you mean exchanges?)"
+            "use one of: market, sectors, exchanges (did you mean exchanges?)"
         ),
     ),
     (
         SMALL + "schedules:\n  s: {every: 5m}\n",
-        "c.yaml:3: schedules.s: the key universe is missing; allowed is a text",
+        "c.yaml:3: schedules.s: the key universe is missing; set it to a text",
     ),
     (SMALL + "schedules:\n  s:\n", "c.yaml:3: schedules.s: the key universe is missing"),
     (SMALL + "api: {a: 1}\napi: {b: 1}\n", "c.yaml:3: the key 'api' again (first on line 2)"),
@@ -137,52 +137,49 @@ SPELLING = [
 MEANING = [
     (
         universe("{market: KOSPI, sectors: [001, 101]}"),
-        (
-            "c.yaml:3: sector 101 belongs to KOSDAQ; allowed for KOSPI are 0xx and 6xx "
-            "(did you mean market: KOSDAQ?)"
-        ),
+        ("c.yaml:3: sector 101 belongs to KOSDAQ; use 0xx and 6xx for KOSPI (did you mean market: KOSDAQ?)"),
     ),
     (
         universe("{market: KRX100, sectors:\n        [302]}"),
-        "c.yaml:4: sector 302 belongs to no market; allowed for KRX100 are 7xx",
+        "c.yaml:4: sector 302 belongs to no market; use 7xx for KRX100",
     ),
     (
         universe("{market: KOSPI, sectors: [001]}", "{market: KOSPI, sectors: [002, 001]}"),
-        "c.yaml:4: universes.u[1]: KOSPI/001/KRX again (first in universes.u[0]); allowed is once",
+        "c.yaml:4: universes.u[1]: KOSPI/001/KRX again (first in universes.u[0]); list it once",
     ),
     (
         universe("{market: KOSPI, sectors: all}", "{market: KOSPI, sectors: [001]}"),
-        "c.yaml:4: universes.u[1]: KOSPI/001/KRX again (first in universes.u[0]); allowed is once",
+        "c.yaml:4: universes.u[1]: KOSPI/001/KRX again (first in universes.u[0]); list it once",
     ),
     (
         universe("{market: KOSPI, sectors: [001], exchanges: [KRX, KRX]}"),
-        "c.yaml:3: universes.u[0]: KOSPI/001/KRX again (first in universes.u[0]); allowed is once",
+        "c.yaml:3: universes.u[0]: KOSPI/001/KRX again (first in universes.u[0]); list it once",
     ),
     (
         universe("{market: KOSPI, sectors: [001], exchanges: [KRX, NXT]}")
         + "api:\n  base_url: https://mockapi.kiwoom.com\n",
-        "c.yaml:3: NXT is not served by mockapi.kiwoom.com; allowed there is KRX",
+        "c.yaml:3: NXT is not served by mockapi.kiwoom.com; use KRX",
     ),
     (
         SMALL + "api:\n  requests_per_second: 0\n",
-        "c.yaml:3: api.requests_per_second is 0; allowed at Kiwoom is 1 to 20",
+        "c.yaml:3: api.requests_per_second is 0; use 1 to 20 for Kiwoom",
     ),
     (
         SMALL + "api: {requests_per_second: 21}\n",
-        "c.yaml:2: api.requests_per_second is 21; allowed at Kiwoom is 1 to 20",
+        "c.yaml:2: api.requests_per_second is 21; use 1 to 20 for Kiwoom",
     ),
-    (SMALL + "api:\n  timeout: 0s\n", "c.yaml:3: api.timeout is 0ms; allowed is 100ms to 5m"),
+    (SMALL + "api:\n  timeout: 0s\n", "c.yaml:3: api.timeout is 0ms; use 100ms to 5m"),
     (
         SMALL + "database:\n  keep_days: 30\n  archive_after_days: 30\n",
-        "c.yaml:4: database.archive_after_days is 30; allowed is less than keep_days, 30",
+        "c.yaml:4: database.archive_after_days is 30; use less than keep_days, 30",
     ),
     (
         SMALL + "web: {listen: 127.0.0.1:65536}\n",
-        "c.yaml:2: web.listen names the port 65536; allowed is 0 to 65535",
+        "c.yaml:2: web.listen names the port 65536; use 0 to 65535",
     ),
     (
         SMALL + "schedules:\n  s: {universe: v, at: 09:00}\n",
-        "c.yaml:3: schedules.s: unknown universe 'v'; allowed: u",
+        "c.yaml:3: schedules.s: unknown universe 'v'; use one of: u",
     ),
     (SMALL + "schedules:\n  s:\n    universe: u\n    at: noon\n", "c.yaml:5: schedules.s.at: "),
     (
@@ -281,7 +278,7 @@ def test_every_other_base_url_is_refused_in_the_file(url):
     quoted = url.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
     complaint = refusal(f'api:\n  base_url: "{quoted}"\n  trusted_hosts: [simulator]\n{SMALL}')
     assert complaint.startswith("c.yaml:2: api.base_url ")
-    assert "allowed: https://api.kiwoom.com, https://mockapi.kiwoom.com, a loopback host" in complaint
+    assert "use one of: https://api.kiwoom.com, https://mockapi.kiwoom.com, a loopback host" in complaint
 
 
 @pytest.mark.parametrize("url", FORBIDDEN_URLS, ids=repr)

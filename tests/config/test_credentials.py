@@ -59,11 +59,11 @@ def test_a_name_that_is_not_there_is_refused_with_the_ones_that_are(tmp_path: Pa
     environment = write(tmp_path, **SOUND)
     found = complaint_of(environment, YAML.replace("second", "secnd"))
     assert found.startswith("c.yaml:2: api.keys[1]: there is no key secnd in ")
-    assert "allowed: main, second (did you mean second?)" in found
+    assert "use one of: main, second (did you mean second?)" in found
 
 
 def test_where_there_is_none_at_all_the_file_is_named(tmp_path: Path) -> None:
-    assert "allowed is a file main.app_key" in complaint_of(write(tmp_path))
+    assert "create the file main.app_key" in complaint_of(write(tmp_path))
 
 
 def test_a_name_without_its_secret_key_is_refused(tmp_path: Path) -> None:
@@ -102,5 +102,5 @@ def test_names_beside_a_key_in_the_environment_are_refused(tmp_path: Path) -> No
 
 
 def test_a_name_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"c.yaml:2: api.keys\[1\]: main again; allowed is once"):
+    with pytest.raises(ConfigError, match=r"c.yaml:2: api.keys\[1\]: main again; name it once"):
         config.parse(YAML.replace("second", "main").encode(), "c.yaml")

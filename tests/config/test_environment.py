@@ -72,7 +72,7 @@ def test_a_secret_given_twice_is_refused():
 
 def test_a_database_of_another_kind_is_refused_and_not_repeated():
     complaint = complaint_about({"DATABASE_URL": "mysql://me:S3NT1NEL@db/x"})
-    assert complaint.startswith("DATABASE_URL is no URL of a PostgreSQL; allowed is postgresql://")
+    assert complaint.startswith("DATABASE_URL is not a PostgreSQL URL; use postgresql://")
     assert "S3NT1NEL" not in complaint
 
 
@@ -81,7 +81,7 @@ def test_a_database_of_another_kind_is_refused_and_not_repeated():
     [
         ("", 0o600, " is empty; give it a value, or unset it"),
         ("\n \n", 0o600, " is empty; give it a value, or unset it"),
-        ("a\nb", 0o600, " holds a control character or a line break; allowed is one line of text"),
+        ("a\nb", 0o600, " holds a control character or a line break; use one line of text"),
         (b"\xff\xfe", 0o600, " is not UTF-8; a key is one line of plain text"),
         ("a" * 16385, 0o600, " holds more than 16 kB; a key is one short line"),
         ("a", 0o644, " can be read by others (mode 0644); chmod 600 {path}"),
@@ -108,11 +108,11 @@ UNLIKE_KEYS = [
     pytest.param("앱키=S3NTinel", "holds NAME=value", id="a Korean name"),
     pytest.param("S3NTinel key", "holds a blank inside", id="blank"),
     pytest.param("여기에 앱키를 넣으세요", "holds a blank inside", id="an instruction"),
-    pytest.param("S3NTinel키", "holds letters that no key has", id="Hangul"),
-    pytest.param("Ｓ３ＮＴinel", "holds letters that no key has", id="full-width letters"),
-    pytest.param("<S3NTinel>", "holds a character that no key has", id="brackets"),
-    pytest.param("S3NTinel,S3NTinel", "holds a character that no key has", id="two keys"),
-    pytest.param('{"appkey":"S3NTinel"}', "holds a character that no key has", id="JSON"),
+    pytest.param("S3NTinel키", "holds letters outside ASCII", id="Hangul"),
+    pytest.param("Ｓ３ＮＴinel", "holds letters outside ASCII", id="full-width letters"),
+    pytest.param("<S3NTinel>", "holds a forbidden character", id="brackets"),
+    pytest.param("S3NTinel,S3NTinel", "holds a forbidden character", id="two keys"),
+    pytest.param('{"appkey":"S3NTinel"}', "holds a forbidden character", id="JSON"),
 ]
 
 
@@ -139,7 +139,7 @@ def test_a_text_that_can_be_a_key_is_taken(text):
 def test_a_key_file_in_utf_16_says_so(tmp_path, encoding):
     data = ("" if encoding == "utf-16" else "\ufeff") + "S3NTinel"
     path = write(tmp_path / "key", data.encode(encoding))
-    assert "is UTF-16; save it anew as UTF-8" in complaint_about({"KIWOOM_APP_KEY_FILE": path})
+    assert "is UTF-16; save it again as UTF-8" in complaint_about({"KIWOOM_APP_KEY_FILE": path})
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_token_of_the_page_that_can_be_guessed_is_refused_and_not_repeated(tmp
     ):
         complaint = complaint_about(environ)
         assert complaint.startswith(f"{where} {reason}")
-        assert "allowed are at least 16 characters" in complaint
+        assert "use at least 16 characters" in complaint
         assert "S3NT" not in complaint
 
 
@@ -178,7 +178,8 @@ def test_a_token_of_the_page_of_sixteen_characters_is_taken(token):
 def test_a_key_file_that_is_not_there_is_refused(tmp_path):
     complaint = complaint_about({"KIWOOM_APP_KEY_FILE": str(tmp_path / "key")})
     assert (
-        complaint == f"KIWOOM_APP_KEY_FILE: {tmp_path}/key is not there; make the file, or correct the path"
+        complaint
+        == f"KIWOOM_APP_KEY_FILE: {tmp_path}/key does not exist; create the file, or correct the path"
     )
 
 

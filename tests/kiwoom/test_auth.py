@@ -183,7 +183,7 @@ async def test_what_lies_there_broken_is_replaced(database: Dsn) -> None:
 @pytest.mark.parametrize("life", [timedelta(seconds=-1), timedelta(0), timedelta(days=9)], ids=str)
 async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Dsn, life: timedelta) -> None:
     async with program(database, Issuer(life=life)) as tokens:
-        with pytest.raises(Denied, match=r"no token is to be had: .* in the past or in the far future"):
+        with pytest.raises(Denied, match=r"no token can be issued: .* in the past or in the far future"):
             await tokens.current()
     assert await fetch(database, "SELECT sealed FROM collector.token") in ([], [(None,)])
 
@@ -193,7 +193,7 @@ async def test_an_end_that_cannot_be_true_is_everybodys_affair(database: Dsn, li
 )
 async def test_a_token_that_is_not_to_be_had_is_everybodys_affair(database: Dsn, error: ApiError) -> None:
     async with program(database, Issuer(fails=[error])) as tokens:
-        with pytest.raises(Denied, match="no token is to be had") as caught:
+        with pytest.raises(Denied, match="no token can be issued") as caught:
             await tokens.current()
     assert caught.value.hint
 
@@ -220,10 +220,10 @@ async def test_while_the_token_call_fails_one_program_asks_for_everybody(
                 await one.current()
             for _ in range(3):
                 for waiting in (one, other):
-                    with pytest.raises(Unavailable, match=rf"no token: {error}; asked for again in \d+ s"):
+                    with pytest.raises(Unavailable, match=rf"no token: {error}; next attempt in \d+ s"):
                         await waiting.current()
             await later(database, pause - 20)
-            with pytest.raises(Unavailable, match="asked for again in"):
+            with pytest.raises(Unavailable, match="next attempt in"):
                 await other.current()
             assert len(issuer.fails) == 5 - number
             assert one.is_failing

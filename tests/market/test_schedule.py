@@ -110,36 +110,36 @@ def test_five_minutes_during_the_regular_session_are_79_slots_a_day():
 @pytest.mark.parametrize(
     ("keys", "field", "says"),
     [
-        ({}, "every", "no time; allowed is either `every` with `during`, or `at`"),
-        ({"every": "5m"}, "during", "every without during; allowed is KRX.regular, KRX.after, NXT.pre"),
-        ({"every": "5m", "at": "16:05"}, "every", "every beside at; allowed is either"),
-        ({"during": "NXT.pre", "at": "16:05"}, "during", "during beside at; allowed is either"),
+        ({}, "every", "no time; use either `every` with `during`, or `at`"),
+        ({"every": "5m"}, "during", "every without during; add during: KRX.regular, KRX.after, NXT.pre"),
+        ({"every": "5m", "at": "16:05"}, "every", "every beside at; use either"),
+        ({"during": "NXT.pre", "at": "16:05"}, "during", "during beside at; use either"),
         ({"during": "NXT.pre"}, "every", "no time"),
         (
             {"every": "5m", "during": "KRX.pre"},
             "during",
-            f"'KRX.pre' is no session; allowed is {', '.join(SESSIONS)}, or day",
+            f"'KRX.pre' is not a session; use {', '.join(SESSIONS)}, or day",
         ),
-        ({"every": "5", "during": "NXT.pre"}, "every", "'5' is no length of time; allowed is"),
-        ({"every": "1500ms", "during": "NXT.pre"}, "every", "1500ms is out of range; allowed is 1s to 1d"),
-        ({"every": "0m", "during": "NXT.pre"}, "every", "0m is out of range; allowed is 1s to 1d, whole"),
-        ({"every": "2d", "during": "NXT.pre"}, "every", "2d is out of range; allowed is 1s to 1d"),
+        ({"every": "5", "during": "NXT.pre"}, "every", "'5' is not a duration; use"),
+        ({"every": "1500ms", "during": "NXT.pre"}, "every", "1500ms is out of range; use 1s to 1d"),
+        ({"every": "0m", "during": "NXT.pre"}, "every", "0m is out of range; use 1s to 1d, whole"),
+        ({"every": "2d", "during": "NXT.pre"}, "every", "2d is out of range; use 1s to 1d"),
         ({"every": "999999999d", "during": "NXT.pre"}, "every", "999999999d is out of range"),
-        ({"at": "24:00"}, "at", "'24:00' is no instant; allowed is HH:MM, or SESSION.open"),
-        ({"at": "9:05"}, "at", "'9:05' is no instant"),
-        ({"at": "٠٩:٠٥"}, "at", "'٠٩:٠٥' is no instant"),
-        ({"at": "KRX.regular"}, "at", "'KRX.regular' is no instant"),
-        ({"at": "KRX.regular.noon"}, "at", "'KRX.regular.noon' is no instant"),
-        ({"at": "KRX.night.open"}, "at", "'KRX.night' is no session; allowed is KRX.regular"),
-        ({"at": "KRX.regular.close + 10"}, "at", "'10' is no length of time"),
-        ({"at": "KRX.regular.close 10m"}, "at", "'KRX.regular.close 10m' is no instant"),
-        ({"at": "16:05", "days": "daily"}, "days", "'daily' are no days; allowed is trading, all, mon-fri"),
-        ({"at": "16:05", "grace": "soon"}, "grace", "'soon' is no length of time"),
-        ({"at": "16:05", "grace": "0s"}, "grace", "0s is out of range; allowed is 1s to 1d"),
+        ({"at": "24:00"}, "at", "'24:00' is not a time; use HH:MM, or SESSION.open"),
+        ({"at": "9:05"}, "at", "'9:05' is not a time"),
+        ({"at": "٠٩:٠٥"}, "at", "'٠٩:٠٥' is not a time"),
+        ({"at": "KRX.regular"}, "at", "'KRX.regular' is not a time"),
+        ({"at": "KRX.regular.noon"}, "at", "'KRX.regular.noon' is not a time"),
+        ({"at": "KRX.night.open"}, "at", "'KRX.night' is not a session; use KRX.regular"),
+        ({"at": "KRX.regular.close + 10"}, "at", "'10' is not a duration"),
+        ({"at": "KRX.regular.close 10m"}, "at", "'KRX.regular.close 10m' is not a time"),
+        ({"at": "16:05", "days": "daily"}, "days", "'daily' is not a set of days; use trading, all, mon-fri"),
+        ({"at": "16:05", "grace": "soon"}, "grace", "'soon' is not a duration"),
+        ({"at": "16:05", "grace": "0s"}, "grace", "0s is out of range; use 1s to 1d"),
         (
             {"every": "5m", "during": "NXT.pre", "grace": "6m"},
             "grace",
-            "6m is out of range; allowed is 1s to 5m",
+            "6m is out of range; use 1s to 5m",
         ),
     ],
     ids=str,
@@ -326,7 +326,7 @@ def test_sound_schedules_give_no_complaint():
 
 def test_an_interval_below_a_minute_gives_way_to_force_alone():
     [found] = validate([made(every="59s", during="NXT.pre")], CALENDAR, start=midnight("2026-11-20"))
-    says = "59s is below one minute; allowed is 1m and more, or less with --force"
+    says = "59s is below one minute; use 1m or more, or --force"
     assert found == ScheduleWarning("s", "every", says, forcible=True)
 
 
@@ -337,8 +337,8 @@ def test_a_minute_is_no_interval_below_a_minute():
 @pytest.mark.parametrize(
     ("interval", "session", "start", "says"),
     [
-        ("1h", "NXT.pre", "2026-11-20", "1h is longer than NXT.pre; allowed is up to 50m"),
-        ("5h", "KRX.after", "2026-09-01", "5h is longer than KRX.after; allowed is up to 4h"),
+        ("1h", "NXT.pre", "2026-11-20", "1h is longer than NXT.pre; use up to 50m"),
+        ("5h", "KRX.after", "2026-09-01", "5h is longer than KRX.after; use up to 4h"),
     ],
     ids=["a session of today", "a session that begins in a fortnight"],
 )
@@ -354,7 +354,7 @@ def test_a_schedule_that_never_falls_due_is_refused():
     [found] = validate(
         [made(every="1h", during="NXT.pre")], calendar.load(ended, "c.yaml"), start=midnight("2026-11-20")
     )
-    says = "never falls due within 800 days; allowed is a session that opens"
+    says = "never falls due within 800 days; use a session that opens"
     assert found == ScheduleWarning("s", "during", says)
 
 
@@ -373,7 +373,7 @@ def test_slots_that_two_schedules_of_one_universe_share_are_refused(other, key):
 def test_a_slot_that_is_shared_is_told_with_the_day_it_first_is():
     [found] = validate([INTRADAY, made("twin", at="09:05")], CALENDAR, start=midnight("2026-11-20"))
     assert found.message == (
-        "falls on 2026-11-20 09:05:00 like intraday, for the same universe; allowed is one of them"
+        "falls on 2026-11-20 09:05:00 like intraday, for the same universe; remove one of them"
     )
 
 

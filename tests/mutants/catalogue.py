@@ -291,7 +291,7 @@ ASKING = (
     Mutant(
         "retries have no budget",
         "collector/kiwoom/retry.py",
-        "if self.retries >= _FLOOR + self.requests // _EVERY:",
+        "if self.retries >= _FREE_RETRIES + self.requests // _REQUESTS_PER_RETRY:",
         "if self.retries > 10 * self.requests:",
         (
             "tests/kiwoom/test_retry.py::test_a_sweep_may_retry_ten_times_and_once_more_for_every_ten_requests",

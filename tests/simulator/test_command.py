@@ -76,7 +76,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_2() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["--fault", "throtle_200"], "did you mean 'throttle_200'"), (["--freeze", "noon"], "2026-11-20T10:00"),
-     (["--latency", "20"], "is no length of time"), (["--key", "x"], "APPKEY:SECRET"),
+     (["--latency", "20"], "is not a duration"), (["--key", "x"], "APPKEY:SECRET"),
      (["--faults", "nowhere.yaml"], "does not exist")],
 )  # fmt: skip
 def test_what_it_is_asked_wrongly_it_refuses(arguments: list[str], says: str) -> None:

@@ -1,8 +1,8 @@
-"""Kiwoom's protocol as functions of plain values: what is sent, and what an answer means.
+"""Implements Kiwoom's protocol as functions of plain values, without input or output.
 
-Nothing here awaits or opens anything. `calls` makes requests; `answers` turns (status, headers, body) into a
-page, a token, sectors or bars, or raises the error that the answer is; `codes` is the one table from Kiwoom's
-codes to our errors; `fields` is the grammar of single values; `text` is JSON, strictly.
+`requests` makes requests. `responses` turns (status, headers, body) into a page, a token, sectors or bars, or
+raises the error of the answer. `error_codes` is the one table from Kiwoom's codes to the program's errors,
+`numbers` the grammar of single values, `strict_json` a strict JSON parser.
 """
 
 from collector.kiwoom.protocol.requests import (

@@ -1,4 +1,4 @@
-"""Rows of ka10081 as they are sent, and as bars: a page is turned a column at a time.
+"""Converts rows of ka10081 into bars, a page at a time and column by column.
 
 Histories are long: 600 rows a page, a million in a backfill of two years.
 """
@@ -17,10 +17,10 @@ from collector.model import Bar
 
 
 class BarRow(msgspec.Struct, gc=False):
-    """A day as it is sent: ten texts, of which the last four may be absent.
+    """A day as sent: ten texts; the last four may be absent.
 
-    Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on them: only
-    the change is kept, and it may be unknown. What is not kept may be of any type.
+    Answers without `pred_pre`, `pred_pre_sig` and `trde_tern_rt` were captured. A bar does not depend on
+    them: only the change is kept, and it may be unknown. The unused fields may be of any type.
     """
 
     cur_prc: str
@@ -44,41 +44,42 @@ class BarResponse(msgspec.Struct, gc=False):
     return_msg: str
 
 
-ENVELOPE_QUOTES = 12  # four keys and two texts
-ROW_QUOTES = 40  # ten keys and ten values
+_ENVELOPE_QUOTES = 12  # four keys and two texts
+_ROW_QUOTES = 40  # ten keys and ten values
 
 
-def count_quotes(rows: Sequence[BarRow]) -> int:
-    """The quotes that rows need whose optional fields are absent or texts."""
+def count_quotes(answer: BarResponse) -> int:
+    """Return the number of quotes in a body without undocumented keys; optional fields are absent or texts."""
+    rows = answer.stk_dt_pole_chart_qry
     absent = sum(
         (row.pred_pre, row.pred_pre_sig, row.trde_tern_rt, row.trde_prica).count(None) for row in rows
     )
-    return ROW_QUOTES * len(rows) - 4 * absent
+    return _ENVELOPE_QUOTES + _ROW_QUOTES * len(rows) - 4 * absent
 
 
 def day(text: str) -> date:
-    """A date of eight digits."""
+    """Parse a date of eight digits."""
     if not (text.isascii() and text.isdigit() and len(text) == 8):
-        raise numbers.FieldError("is no date of eight digits")
+        raise numbers.FieldError("is not a date of eight digits")
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
-        raise numbers.FieldError("is no date that exists") from None
+        raise numbers.FieldError("is not an existing date") from None
 
 
 def _read_change(text: str | None) -> int | None:
-    """A change in won; None where it is absent or blank."""
+    """Parse a change in won; None if it is absent or blank."""
     return None if text is None or not text.strip(" \t") else numbers.parse_signed(text)
 
 
 _day = numbers.Memo(day)
 _change = numbers.Memo(_read_change)
 _won = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=numbers.INT4)]])
-_bar = partial(tuple.__new__, Bar)  # what Bar._make does, without its Python
+_bar = partial(tuple.__new__, Bar)  # the same as Bar._make, without its Python code
 
 
 def series(rows: Sequence[BarRow], symbol: str) -> list[Bar]:
-    """The bars that rows stand for, in their order; FieldError if one does not decode."""
+    """Return the bars of rows, in their order; FieldError if one does not decode."""
     if not rows:
         return []
     close, volume, days, opened, high, low, change, *_ = zip(*map(astuple, rows), strict=True)
@@ -108,5 +109,5 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 
 
 def first_wrong(row: BarRow) -> str | None:
-    """Which value of a row does not decode, and why; None if all do."""
+    """Return the first undecodable value of a row with the reason; None if all decode."""
     return numbers.first_wrong(row, _GRAMMAR)

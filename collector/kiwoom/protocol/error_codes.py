@@ -1,12 +1,14 @@
-"""From Kiwoom's refusals to our errors: one table, so that each kind of answer is judged in one place.
+"""Maps Kiwoom's refusals to errors in one table, so each kind of answer is judged in one place.
 
-`return_code` is only a class of errors; the code that means something stands in the text, as `[1700:…` or
-`CODE=8005`. The codes and what to do about each are those of the official CLI and of public clients that
-measured. Where the code is unknown or absent, the HTTP status, the return code, and what the body is decide.
+`return_code` is only a class of errors; the meaningful code is in the text, as `[1700:…` or `CODE=8005`. The
+codes and the advice for each are those of the official CLI and of public clients with measurements. If the
+code is unknown or absent, the HTTP status, the return code, and the kind of body decide.
 """
 
+import csv
 import re
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import NamedTuple
 
 from collector.errors import (
@@ -24,11 +26,11 @@ from collector.kiwoom.protocol.pages import Content
 _CODE = re.compile(r"\[(\d{3,5}):|CODE=(\d{3,5})", re.ASCII)
 _QUOTA = re.compile(r"유량=(\d{1,4})(?![\d])", re.ASCII)
 MOST_GRANTED = 100
-"""Requests a second that a server may say it grants and be believed: documented are 1 and 5."""
+"""Highest believable rate from a server, in requests a second; 1 and 5 are documented."""
 
 THROTTLED = frozenset({1700, 1701, 1702})
 _OF_SEVERAL = frozenset({1701, 1702})
-"""Their 유량=N is what all calls have together, or a group of them, which says nothing of one."""
+"""Their 유량=N is the total of all calls, or of a group, and gives no limit for one call."""
 EXPIRED = frozenset({8003, 8005, 8006, 8009, 8031, 8103})
 UNAVAILABLE = frozenset({1999})
 DENIED = frozenset({8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8200})
@@ -36,7 +38,7 @@ NOT_OFFERED = frozenset({8104})
 REJECTED = frozenset({1501, 1504, 1505, *range(1511, 1518), 1634, 1687, 1901, 1902, 1903, 2000})
 KNOWN = THROTTLED | EXPIRED | UNAVAILABLE | DENIED | NOT_OFFERED | REJECTED
 AUTHENTICATION, TOO_MANY_REQUESTS = 3, 5
-"""Return codes whose class is known also without a code in the text."""
+"""Return codes with a known class even without a code in the text."""
 
 _KEYS = (
     "check KIWOOM_APP_KEY and KIWOOM_SECRET_KEY against the pair issued at openapi.kiwoom.com"
@@ -64,44 +66,15 @@ FIREWALL = (
 )
 _EITHER = "either maintenance, or a firewall that refuses this client"
 
-MEANINGS: Mapping[int, tuple[str, str]] = {
-    1501: ("API ID가 비어 있습니다.", "The API ID is missing."),
-    1504: ("이 주소에서는 이 API ID를 쓸 수 없습니다.", "This address does not serve this API ID."),
-    1505: ("그런 API ID는 없습니다.", "There is no such API ID."),
-    1511: ("꼭 있어야 할 입력 값이 없습니다.", "A required field has no value."),
-    1512: ("HTTP 헤더가 없거나 읽을 수 없습니다.", "The HTTP header is missing or cannot be read."),
-    1513: ("authorization 헤더가 없습니다.", "The header authorization is missing."),
-    1514: ("authorization 헤더의 형식이 틀렸습니다.", "The header authorization has a wrong form."),
-    1515: ("authorization 헤더의 종류가 틀렸습니다.", "The header authorization has an unknown grant type."),
-    1516: ("authorization 헤더에 토큰이 없습니다.", "The header authorization has no token."),
-    1517: ("입력 값의 형식이 틀렸습니다.", "A field's value has a wrong form."),
-    1634: ("한 번에 물을 수 있는 종목 수를 넘었습니다.", "Too many symbols in one call."),
-    1687: ("되풀이되는 호출이라 막혔습니다.", "A call that repeats itself is held back."),
-    1700: ("이 API의 호출 한도를 넘었습니다.", "The quota of this API is used up."),
-    1701: ("모든 API를 합한 호출 한도를 넘었습니다.", "The quota of all APIs together is used up."),
-    1702: ("이 API가 속한 묶음의 호출 한도를 넘었습니다.", "The quota of this API's group is used up."),
-    1901: ("그런 시장 코드는 없습니다.", "There is no such market code."),
-    1902: ("그런 종목은 없습니다.", "There is no such symbol."),
-    1903: ("이 거래소에 그런 종목은 없습니다.", "There is no such symbol on this exchange."),
-    1999: ("키움 서버에 예상 밖의 오류가 났습니다.", "An unexpected error of Kiwoom's own."),
-    8001: ("앱키와 시크릿키가 맞지 않습니다.", "App key and secret key do not fit."),
-    8002: ("앱키와 시크릿키를 확인하지 못했습니다.", "App key and secret key could not be verified."),
-    8003: ("토큰을 찾지 못했습니다.", "The token could not be looked up."),
-    8005: ("토큰이 유효하지 않습니다.", "The token is not valid."),
-    8006: ("토큰을 만들지 못했습니다.", "No token could be made."),
-    8009: ("토큰을 발급하지 못했습니다.", "No token could be issued."),
-    8010: ("토큰을 받은 IP와 다른 IP에서 물었습니다.", "The token was issued to another IP address."),
-    8011: ("토큰 요청에 grant_type이 없습니다.", "The request for a token lacks grant_type."),
-    8012: ("토큰 요청의 grant_type이 틀렸습니다.", "The request for a token has a wrong grant_type."),
-    8020: ("앱키 또는 시크릿키가 오지 않았습니다.", "App key or secret key did not arrive."),
-    8030: ("실전과 모의가 다른 앱키입니다.", "A real key on the mock host, or the other way round."),
-    8031: ("실전과 모의가 다른 토큰입니다.", "A real token on the mock host, or the other way round."),
-    8040: ("단말기 인증에 실패했습니다.", "This device could not be authenticated."),
-    8050: ("지정단말기로 등록되지 않은 IP입니다.", "This IP address is not registered with the key."),
-    8103: ("토큰 또는 단말기 인증에 실패했습니다.", "The token or this device could not be authenticated."),
-    8104: ("모의투자에서는 쓸 수 없는 API입니다.", "The mock host does not offer this API."),
-}
-"""What a code says, in Korean and in English, by the official list of errors; for people who look at a failure."""
+
+def _read_meanings() -> dict[int, tuple[str, str]]:
+    path = Path(__file__).with_name("error_meanings.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {int(row["code"]): (row["ko"], row["en"]) for row in csv.DictReader(file)}
+
+
+MEANINGS: Mapping[int, tuple[str, str]] = _read_meanings()
+"""The meaning of a code in Korean and English, from the official list of errors; shown with a failure."""
 
 HINTS = {
     8001: _KEYS,
@@ -113,19 +86,19 @@ HINTS = {
 
 
 def code_in(text: str) -> int | None:
-    """The code that stands in Kiwoom's message, None if there is none."""
+    """Return the code in Kiwoom's message, None if there is none."""
     match = _CODE.search(text)
     return None if match is None else int(match[1] or match[2])
 
 
 def quota_in(text: str) -> int | None:
-    """Requests a second that the server says it grants (유량=N), None if it does not say or it cannot be true."""
+    """Return the granted requests a second (유량=N), None if the text has none or an impossible number."""
     match = _QUOTA.search(text)
     return int(match[1]) if match and 0 < int(match[1]) <= MOST_GRANTED else None
 
 
 def one_line(text: str) -> str:
-    """Kiwoom's text for our lines: printable, of one line, at most 300 characters."""
+    """Return Kiwoom's text for one line: printable, at most 300 characters."""
     return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
 
 
@@ -139,12 +112,12 @@ _MAINTENANCE = re.compile(
 
 
 def is_maintenance(text: str) -> bool:
-    """Whether a text says that the API is away for a while; `점검` alone may also mean to check one's input."""
+    """Whether a text announces maintenance; `점검` alone may also mean to check one's input."""
     return _MAINTENANCE.search(text[:4096]) is not None
 
 
 class Facts(NamedTuple):
-    """What can be told of an answer that is no success; `return_code` and `code` are None where there is none."""
+    """The facts of an unsuccessful answer; `return_code` and `code` are None if there is none."""
 
     status: int
     return_code: int | None
@@ -154,7 +127,7 @@ class Facts(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One line of the table: which answers it is about (None: any), and what those are."""
+    """One line of the table: its conditions (None: any), and the resulting error."""
 
     kind: type[CollectorError]
     code: Set[int] | None = None
@@ -164,7 +137,7 @@ class Rule(NamedTuple):
     is_maintenance: bool | None = None
     hint: str = ""
     remark: str = ""
-    """What we know beyond the server's words."""
+    """Advice beyond the server's words."""
 
 
 _FAILURES = frozenset(range(500, 600))
@@ -173,14 +146,14 @@ _NO_JSON = frozenset({Content.HTML, Content.TEXT, Content.EMPTY, Content.OTHER})
 _AWAY = "the API may be under maintenance"
 _MOCK = "the mock host does not offer this"
 RULES = (
-    # A code that is known decides, whatever the status.
+    # A known code decides at any status.
     Rule(Throttled, code=THROTTLED),
     Rule(TokenExpired, code=EXPIRED, hint=_UNAUTHENTICATED),
     Rule(Unavailable, code=UNAVAILABLE),
     Rule(Denied, code=DENIED, hint=_OPERATOR),
     Rule(Rejected, code=NOT_OFFERED, remark=_MOCK),
     Rule(Rejected, code=REJECTED - {2000}),
-    # Without one, first what the status says beyond doubt, then what the words say, then the return code.
+    # Without one, a clear status decides first, then the words, then the return code.
     Rule(Throttled, status={429}),
     Rule(Unavailable, status=_FAILURES),
     Rule(Rejected, code={2000}),
@@ -196,13 +169,13 @@ RULES = (
     Rule(Unreadable, status={200}, content=_NO_JSON),
     Rule(Rejected),
 )
-"""The first line that fits decides. A page with HTTP 400 or 403 may be maintenance or a firewall: its own words
-decide which is likelier. Taken for maintenance by mistake it costs a few requests a sweep, since the circuit breaker
-opens; taken for a firewall by mistake it would end the sweep at once, and with it a slot that a retry saves."""
+"""The first matching line decides. A page with HTTP 400 or 403 may be maintenance or a firewall: its own
+words decide. A firewall taken for maintenance costs a few requests a sweep, since the circuit breaker opens.
+Maintenance taken for a firewall would end the sweep at once, and lose a slot that a retry saves."""
 
 
 def classify(facts: Facts) -> Rule:
-    """The line of the table that decides about an answer; the last one fits all."""
+    """Return the line of the table for an answer; the last one matches all."""
     return next(rule for rule in RULES if _fits(rule, facts))
 
 
@@ -219,7 +192,7 @@ def _fits(rule: Rule, facts: Facts) -> bool:
 def refusal(
     text: str, *, status: int = 200, return_code: int | None = None, content: Content = Content.JSON
 ) -> CollectorError:
-    """The error that an answer is: `text` is the message of its JSON, or the words of its page."""
+    """Return the error of an answer: `text` is the message of its JSON, or the words of its page."""
     code, quota = code_in(text), quota_in(text)
     rule = classify(Facts(status, return_code, code, content, is_maintenance(text)))
     text = one_line(text)
@@ -235,7 +208,7 @@ _RC9000 = "no data, or the mock host does not offer this"
 
 
 def _remark(rule: Rule, code: int | None, text: str) -> str:
-    """RC9000 of the mock host stands beside code 2000, which also means that there is no data."""
+    """Return the remark of an answer. RC9000 of the mock host comes with code 2000, which also means no data."""
     if "RC9000" not in text and not ("모의투자" in text and code not in KNOWN):
         return rule.remark
     has_no_data = "데이터" in text or "내역" in text
@@ -243,7 +216,7 @@ def _remark(rule: Rule, code: int | None, text: str) -> str:
 
 
 def _line(text: str, status: int, return_code: int | None, content: Content, remark: str) -> str:
-    """What came, in one line: status, the server's own words, and our remark."""
+    """Describe an answer in one line: status, the server's own words, and the remark."""
     speaker = (
         "Kiwoom says"
         if content is Content.JSON
@@ -255,7 +228,7 @@ def _line(text: str, status: int, return_code: int | None, content: Content, rem
     if status != 200:
         parts.append(f"HTTP {status}")
     elif content is Content.HTML:
-        parts.append("a page of HTML came instead of an answer")
+        parts.append("an HTML page came instead of an answer")
     elif content is not Content.JSON:
         parts.append("a text came instead of an answer")
     if text:

@@ -1,8 +1,8 @@
-"""ka10051: net purchases of each kind of investor, by sector, on one day.
+"""Reads ka10051: net purchases by kind of investor and sector on one day.
 
 Prices and rates of this call come as hundredths without a point, and `-0` occurs (Kiwoom's own capture of
-2026-07-01). The amounts are in 100 million won (억원) when `amt_qty_tp` is 0. The calling code knows the day
-and the exchange, since it asked for them.
+2026-07-01). The amounts are in 100 million won (억원) if `amt_qty_tp` is 0. The caller knows the day and the
+exchange from its request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ _Row = msgspec.defstruct("_Row", [("inds_cd", str), *((name, str) for name in IN
 
 
 def flows(sent: Sequence[object]) -> tuple[list[SectorFlow], list[BadRow]]:
-    """The rows of `inds_netprps`, in the order served."""
+    """Return the rows of `inds_netprps`, in the order served."""
     return decode_rows(sent, _Row, _flow)
 
 

@@ -1,13 +1,11 @@
-"""Index values and their counts: ka20003 (all sectors of a board), ka20009 (days of one sector), ka20006 (daily
-bars).
+"""Reads index values and counts: ka20003 (sectors of a board), ka20009 (days of a sector), ka20006 (daily bars).
 
-Levels are hundredths of a point, so that they stay integers. `trde_qty` of ka20003 and ka20009 is in thousand
+Levels are hundredths of a point, because integers are exact. `trde_qty` of ka20003 and ka20009 is in thousand
 shares and `trde_prica` in million won (Kiwoom's own captures of 2026-07-01); both are returned in shares and
 won.
 
-Between the counts holds, in all captures: advancers + unchanged + decliners = the members that have traded.
-The advancers include those at the upper limit, the decliners those at the lower limit. ka20003 counts KRX
-alone.
+In all captures: advancers + unchanged + decliners = the traded members. The advancers include those at the
+upper limit, the decliners those at the lower limit. ka20003 counts KRX alone.
 """
 
 from collections.abc import Sequence
@@ -46,19 +44,19 @@ class IndexLevel(NamedTuple):
 
     @property
     def traded_count(self) -> int:
-        """The members that have traded today."""
+        """The members with trades today."""
         return self.advancers + self.unchanged + self.decliners
 
 
 class IndexDays(NamedTuple):
-    """The days of one sector's index that ka20009 lists, newest first: date, level in hundredths, volume in shares."""
+    """The days of one sector's index in ka20009, newest first: date, level in hundredths, volume in shares."""
 
     traded: int
     days: tuple[tuple[date, int, int], ...]
 
     @property
     def session(self) -> date | None:
-        """The date of the session that the API shows now; None if the answer has no day."""
+        """The date of the session shown by the API now; None if the answer has no day."""
         return self.days[0][0] if self.days else None
 
 
@@ -108,24 +106,25 @@ class _BarRow(msgspec.Struct):
 
 
 def levels(sent: Sequence[object]) -> tuple[list[IndexLevel], list[BadRow]]:
-    """The rows of ka20003's `all_inds_idex`, in the order served."""
+    """Return the rows of ka20003's `all_inds_idex`, in the order served."""
     return decode_rows(sent, _LevelRow, _level)
 
 
 def days(document: Document, sent: Sequence[object]) -> tuple[IndexDays, list[BadRow]]:
-    """ka20009: its head, and the rows of `inds_cur_prc_daly_rept`, sorted newest first."""
+    """Read ka20009: its head, and the rows of `inds_cur_prc_daly_rept`, sorted newest first."""
     good, bad = decode_rows(sent, _DayRow, _day)
     traded = document.get("trde_frmatn_stk_num")
     return IndexDays(count(traded) if isinstance(traded, str) else 0, tuple(sorted(good, reverse=True))), bad
 
 
 def index_bars(sent: Sequence[object]) -> tuple[list[IndexBar], list[BadRow]]:
-    """The rows of ka20006's `inds_dt_pole_qry`, in the order served. Levels come as hundredths without a point."""
+    """Return the rows of ka20006's `inds_dt_pole_qry`, in the order served. Levels come as hundredths without
+    a point."""
     return decode_rows(sent, _BarRow, _bar)
 
 
 def sector_code(text: str) -> str:
-    """A sector's code: three digits."""
+    """Check a sector code: three digits."""
     if len(text) != 3 or not (text.isascii() and text.isdigit()):
         raise numbers.FieldError("is not a sector code of three digits")
     return text

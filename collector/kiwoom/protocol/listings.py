@@ -1,8 +1,8 @@
-"""ka10099: the listings of a board, one line each, in one answer of some 700 kB.
+"""Reads ka10099: the listings of a board, one row each, in one answer of some 700 kB.
 
-Numbers are padded with zeros. `marketCode` tells the kind (Kiwoom's own capture of 2026-07-01): 0 is a share
+Numbers are padded with zeros. `marketCode` gives the kind (Kiwoom's own capture of 2026-07-01): 0 is a share
 of KOSPI, 10 of KOSDAQ, 8 an ETF, 60 an ETN, 6 a REIT, 2 an infrastructure fund. Preferred shares and SPACs
-are told by code and name.
+are recognized by code and name.
 """
 
 import re
@@ -23,7 +23,8 @@ _NAME_LENGTH = 80
 
 
 class ListingFact(NamedTuple):
-    """What ka10099 says of one listing. `shares` is the number of shares listed; "" stands for not said."""
+    """The facts of one listing in ka10099. `shares` is the number of shares listed; "" stands for an absent
+    text."""
 
     symbol: str
     name: str
@@ -51,7 +52,7 @@ class _ListingRow(msgspec.Struct, rename="camel"):
 
 
 def listing_facts(sent: Sequence[object]) -> tuple[list[ListingFact], list[BadRow]]:
-    """The rows of ka10099's `list`, in the order served."""
+    """Return the rows of ka10099's `list`, in the order served."""
     return decode_rows(sent, _ListingRow, _fact)
 
 
@@ -73,7 +74,7 @@ def _fact(row: _ListingRow) -> ListingFact:
 
 
 def kind(symbol: str, name: str, market_code: str) -> str:
-    """The kind of a listing. A preferred share's code does not end in 0; a SPAC is named so."""
+    """Return the kind of a listing. A preferred share's code does not end in 0; a SPAC's name says so."""
     base = _KINDS.get(market_code, "other")
     if base != "share":
         return base

@@ -1,9 +1,9 @@
-"""ka10080: bars of one minute of one listing, newest first, 900 a page.
+"""Reads ka10080: one-minute bars of one listing, newest first, 900 a page.
 
-`base_dt` makes that day the newest one, and that day is whole in the first answer (a day has some 380 bars).
-A label `cntr_tm` is believed to be the start of its minute; labels on a half minute occur. `pred_pre` is
-against the close of the day before. A minute without a trade has no bar. `acc_trde_qty`, the volume of the
-day so far, is not documented and may be absent. Source: Kiwoom's own capture, shapes only; its chart captures
+`base_dt` makes that day the newest one, and that day is complete in the first answer (a day has some 380
+bars). A label `cntr_tm` is believed to be the start of its minute; labels on a half minute occur. `pred_pre`
+is against the close of the day before. A minute without a trade has no bar. `acc_trde_qty`, the volume of the
+day so far, is undocumented and may be absent. Source: Kiwoom's own capture, shapes only; its chart captures
 come from a staging feed.
 """
 
@@ -19,7 +19,8 @@ from collector.model import KST, BadRow
 
 
 class MinuteBar(NamedTuple):
-    """One minute of trading. Prices are won, `change` is against the previous close, `total_volume` None if absent."""
+    """One minute of trading. Prices are won, `change` is against the previous close, `total_volume` None if
+    absent."""
 
     starts_at: datetime
     open: int
@@ -45,7 +46,7 @@ class _MinuteRow(msgspec.Struct):
 
 
 def minute_bars(sent: Sequence[object]) -> tuple[list[MinuteBar], list[BadRow]]:
-    """The rows of `stk_min_pole_chart_qry`, in the order served."""
+    """Return the rows of `stk_min_pole_chart_qry`, in the order served."""
     return decode_rows(sent, _MinuteRow, _bar)
 
 
@@ -64,13 +65,13 @@ def _bar(row: _MinuteRow) -> MinuteBar:
 
 
 def moment(text: str) -> datetime:
-    """An instant of fourteen digits, in Korean time."""
+    """Parse an instant of fourteen digits, in Korean time."""
     if not (text.isascii() and text.isdigit() and len(text) == 14):
         raise numbers.FieldError("is not an instant of fourteen digits")
     try:
         return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=KST)
     except ValueError:
-        raise numbers.FieldError("is not an instant that exists") from None
+        raise numbers.FieldError("is not an existing instant") from None
 
 
 def _price_in_won(text: str) -> int:

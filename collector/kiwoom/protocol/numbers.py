@@ -1,8 +1,8 @@
-"""The grammar of single values: Kiwoom sends every number as text, now and then with decorations.
+"""Parses single values: Kiwoom sends every number as text, sometimes with decorations.
 
-Python's own `int()` takes full-width digits, underscores and any blank; this grammar takes ASCII only. It
-tolerates what has one reading (blanks around, zero padding, digit groups, one surplus sign as in `--714`,
-which other calls of the API were seen to send), counts it, and refuses the rest with `FieldError`.
+Python's own `int()` accepts full-width digits, underscores and any blank; this grammar is ASCII only. It
+tolerates unambiguous decorations (blanks around, zero padding, digit groups, one surplus sign as in `--714`,
+seen in other calls of the API), counts them, and refuses the rest with `FieldError`.
 """
 
 import re
@@ -24,25 +24,27 @@ _SYMBOL = re.compile(r"([0-9A-Z]{6})((?:_NX|_AL)?)", re.ASCII)
 
 INT4 = 2**31 - 1
 RATE_LIMIT = INT4 // 8
-"""Basis points are stored with the sign 1–5 packed beneath them, see the storage layout."""
+"""Largest rate. Basis points are stored with the sign 1–5 packed beneath them, see
+docs/decisions/0002-storage-layout.md."""
 NAME_LENGTH = 40
 _KEPT_LENGTH = 64
 
 _SIGNS = frozenset("+-")
 _MOST_SHARES = 10**15 - 1
 _SATURATED = frozenset({2**31 - 1, 2**31, 2**32 - 1})
-"""Integers at the end of their range, without their sign, as other calls of the API were seen to send them.
+"""Integers at the end of their range, without their sign, as other calls of the API sent them.
 
-Such a value says that the server's own number had no room, or was never set: it is never data. Those of 64 bits
-have more digits than a number may have. 32767 and 65535 are not here: both are plausible prices and volumes.
+Such a value means an overflow or an unset number in the server: it is never data. The limits of 64 bits have
+more digits than a number may have. 32767 and 65535 are not here: both are plausible prices and volumes.
 """
 _SATURATED_THOUSANDTHS = frozenset({2**31 // 1000, 2**32 // 1000})
-"""The same divided by 1000: no price or change, which at that height are multiples of 1,000 won (ETF: of 5 won).
+"""The same divided by 1000: impossible as a price or change, because at that height prices are multiples of
+1,000 won (ETF: of 5 won).
 
-They are let pass as volumes: ka20002 and ka10081 give shares, not thousands, and so many shares are traded.
+As volumes they are accepted: ka20002 and ka10081 give shares, not thousands, and such volumes occur.
 """
 _TRACES = tuple(str(value // 1000).encode() for value in (2**31, 2**32))
-"""What the text of each saturated integer of up to 15 digits begins with: a quick search finds pages without any."""
+"""First digits of each saturated integer of up to 15 digits: a quick search rules most pages out."""
 _SIGN_OF = bytes(byte - ord("0") if byte in b"12345" else 0 for byte in range(256))
 _Numbers: TypeAlias = msgspec.json.Decoder[list[int]]
 _any = msgspec.json.Decoder(list[int])
@@ -52,14 +54,14 @@ T = TypeVar("T")
 
 
 class FieldError(ValueError):
-    """A value that this grammar refuses; the text says why, without the value."""
+    """A value that this grammar refuses; the text has the reason, without the value."""
 
 
 class Memo(dict[str, T]):
-    """What texts decode to, remembered: quotes repeat between columns, pages and sectors.
+    """A cache of decoded texts: quotes repeat between columns, pages and sectors.
 
-    A hit costs a dict look-up instead of a parse. Cleared when full, so that memory stays bounded whatever
-    the server sends; refused texts are never kept, nor long ones (a number may stand between many blanks).
+    A hit costs a dict look-up instead of a parse. A full cache is cleared, which bounds memory for any input.
+    Refused texts are never kept, nor long ones (a number may have many blanks around it).
     """
 
     def __init__(self, parse: Callable[[str], T], *, size: int = 1 << 15) -> None:
@@ -82,7 +84,7 @@ def _whole(text: str) -> int:
         return int(text)  # the plain form, nearly always
     match = _WHOLE.fullmatch(text)
     if match is None:
-        raise FieldError("is no whole number")
+        raise FieldError("is not a whole number")
     value = _digits(match[2])
     return -value if match[1] and match[1][0] == "-" else value
 
@@ -92,57 +94,58 @@ def _digits(text: str) -> int:
 
 
 def parse_signed(text: str) -> int:
-    """A change in won: the sign is the sign."""
+    """Parse a change in won; the sign counts."""
     value = _whole(text)
     if abs(value) > INT4:
         raise FieldError("is larger than a won amount can be")
     if abs(value) in _SATURATED or abs(value) in _SATURATED_THOUSANDTHS:
-        raise FieldError("is an integer at the end of its range, which is no amount")
+        raise FieldError("is an integer at the end of its range, not an amount")
     return value
 
 
 def price(text: str) -> int | None:
-    """Won. A leading sign, the direction against the previous close, is dropped; 0 or blank: no quote."""
+    """Parse a price in won. A leading sign, the direction against the previous close, is dropped; 0 or blank:
+    no quote."""
     if not text.strip(" \t"):
         return None
     return abs(parse_signed(text)) or None
 
 
 def volume(text: str) -> int:
-    """Shares; never negative."""
+    """Parse a volume in shares; never negative."""
     value = _whole(text)
     if value < 0:
         raise FieldError("is a negative volume")
     if value in _SATURATED:
-        raise FieldError("is an integer at the end of its range, which is no volume")
+        raise FieldError("is an integer at the end of its range, not a volume")
     return value
 
 
 def basis_points(text: str) -> int:
-    """A rate in percent with at most two decimals, as whole hundredths of a percent."""
+    """Parse a rate in percent with at most two decimals, as whole hundredths of a percent."""
     match = _RATE.fullmatch(text)
     if match is None:
-        raise FieldError("is no percentage with at most two decimals")
+        raise FieldError("is not a percentage with at most two decimals")
     value = _digits(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
     if value > RATE_LIMIT:
         raise FieldError("is larger than a rate can be")
     if value // 100 in _SATURATED_THOUSANDTHS:
-        raise FieldError("is an integer at the end of its range, which is no rate")
+        raise FieldError("is an integer at the end of its range, not a rate")
     return -value if match[1] and match[1][0] == "-" else value
 
 
 def count_noncanonical(texts: Iterable[str]) -> int:
-    """How many of these numbers, all of which have a reading, are not written plainly."""
+    """Count the numbers in unusual form; all of them must be valid."""
     return sum(_PLAIN.fullmatch(text) is None for text in texts)
 
 
 class Rates(Memo[int]):
-    """`basis_points`, remembered."""
+    """A cache of `basis_points`."""
 
     def __init__(self) -> None:
         super().__init__(basis_points)
         self._had_decorated = False
-        """Until one was met, which may never be, nobody's texts need a second look."""
+        """Whether an unusual form ever occurred; until then no second look is needed."""
 
     def __missing__(self, text: str) -> int:
         value = super().__missing__(text)
@@ -150,39 +153,40 @@ class Rates(Memo[int]):
         return value
 
     def count_noncanonical(self, texts: Sequence[str]) -> int:
-        """`count_noncanonical`, of texts that were looked up before."""
+        """Count texts in unusual form; all of them were looked up before."""
         return count_noncanonical(texts) if self._had_decorated else 0
 
 
 def sign(text: str) -> int:
-    """1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
+    """Parse a sign: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down (대비기호)."""
     value = _whole(text)
     if not 1 <= value <= 5:
-        raise FieldError("is no sign from 1 to 5")
+        raise FieldError("is not a sign from 1 to 5")
     return value
 
 
 def symbol(text: str, suffix: str) -> tuple[str, bool]:
-    """The six characters of a code, and whether it carried the suffix of the exchange asked for.
+    """Parse a code into its six characters, and whether it has the suffix of the requested exchange.
 
     Codes are `^[0-9A-Z]{6}(_NX|_AL)?$`; letters are real (0126Z0).
     """
     match = _SYMBOL.fullmatch(text)
     if match is None:
-        raise FieldError("is no stock code")
+        raise FieldError("is not a stock code")
     return match[1], match[2] == suffix
 
 
 def name(text: str) -> str:
-    """A listing's name: 1–40 printable characters (the official page's length), blanks around dropped."""
+    """Parse a listing's name: 1–40 printable characters (the official page's length), blanks around dropped."""
     bare = text.strip()
     if not 1 <= len(bare) <= NAME_LENGTH or not bare.isprintable():
-        raise FieldError("is no name of 1 to 40 printable characters")
+        raise FieldError("is not a name of 1 to 40 printable characters")
     return bare
 
 
-# A page at a time, as arrays: what is written plainly, nearly always everything, is read as JSON, which takes a
-# quarter of the time of `int`. Anything else takes the way of the single values above, to the same result.
+# The functions below read a page at a time, as arrays. Plain numbers, nearly always the whole page, are read
+# as JSON, in a quarter of the time of `int`. Any other page is read by the functions above, with the same
+# result. See docs/decisions/0009-columns-from-the-answer-to-copy.md.
 
 
 class Amounts(NamedTuple):
@@ -195,7 +199,7 @@ class Amounts(NamedTuple):
 
 
 def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]) -> Amounts:
-    """`price` for several columns, `parse_signed` for one, `volume` for one."""
+    """Apply `price` to several columns, `parse_signed` to one, `volume` to one."""
     return _plain_amounts(prices, change, volume) or Amounts(
         [_array("i", [price(text) or 0 for text in texts]) for texts in prices],
         _array("i", list(map(parse_signed, change))),
@@ -205,13 +209,13 @@ def amounts(prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequ
 
 
 def volumes(column: Sequence[str]) -> Column:
-    """`volume` for a column."""
+    """Apply `volume` to a column."""
     plain = plain_numbers(_shares, (column,))
     return _array("q", plain[0] if plain else list(map(volume, column)))
 
 
 def signs(column: Sequence[str]) -> tuple[Column, int]:
-    """`sign` for a column, and how many of its texts are decorated."""
+    """Apply `sign` to a column; return also the number of texts in unusual form."""
     text = ",".join(column).encode("utf-8", "replace")
     digits = text[::2].translate(_SIGN_OF)
     if len(text) == 2 * len(column) - 1 and 0 not in digits:
@@ -222,11 +226,11 @@ def signs(column: Sequence[str]) -> tuple[Column, int]:
 def _plain_amounts(
     prices: Sequence[Sequence[str]], change: Sequence[str], volume: Sequence[str]
 ) -> Amounts | None:
-    """All of them read at once; None where something is not plain or not within its bounds."""
+    """Read all of them at once; None if a text is not plain or out of bounds."""
     length = len(change)
     quotes = ",".join(chain.from_iterable(prices))
     text = f",{quotes},{','.join(chain(change, volume))}".encode("utf-8", "replace")
-    end = 1 + len(quotes)  # of the prices, whose signs say nothing of their amounts
+    end = 1 + len(quotes)  # end of the prices; their signs do not affect the amounts
     numbers = _read(_any, text, text[1:end].translate(None, b"+-") + text[end:].translate(None, b"+"))
     if numbers is None or len(numbers) != length * (len(prices) + 2):
         return None
@@ -242,7 +246,7 @@ def _plain_amounts(
 
 
 def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[list[int]] | None:
-    """The numbers of columns of one length whose texts are digits, behind a minus at most; None of any others."""
+    """Return the numbers of columns of one length with digits and at most a minus; None for any other text."""
     text = b"," + ",".join(chain.from_iterable(columns)).encode("utf-8", "replace")
     numbers = _read(decoder, text, text[1:])
     length = len(columns[0])
@@ -252,10 +256,10 @@ def plain_numbers(decoder: _Numbers, columns: Sequence[Sequence[str]]) -> list[l
 
 
 def _read(decoder: _Numbers, text: bytes, bare: bytes) -> list[int] | None:
-    """The numbers of texts, each behind a comma; `bare` is what JSON is to see of them.
+    """Read the numbers of texts, each after a comma; `bare` is the JSON form of the texts.
 
-    None if there is anything but digits and a sign before them, or a trace of a saturated integer, which the
-    single values are looked at for. More numbers than texts: commas within texts.
+    None if there is anything but digits and a sign before them, or a prefix of a saturated integer: the
+    functions for single values check those. A comma within a text gives more numbers than texts.
     """
     if any(trace in text for trace in _TRACES):
         return None
@@ -269,12 +273,12 @@ def _read(decoder: _Numbers, text: bytes, bare: bytes) -> list[int] | None:
 
 
 def _array(form: str, numbers: Sequence[int]) -> Column:
-    """`array` would look at each number for long; its bytes it takes at once."""
+    """Make an array from packed bytes at once; the `array` constructor would check each number slowly."""
     return array(form, struct.Struct(f"{len(numbers)}{form}").pack(*numbers))
 
 
 def first_wrong(row: msgspec.Struct, grammar: Mapping[str, Callable[[str], object]]) -> str | None:
-    """Which value of a row does not decode, and why; None if all do."""
+    """Return the first undecodable value of a row with the reason; None if all decode."""
     for name, parse in grammar.items():
         try:
             parse(getattr(row, name))

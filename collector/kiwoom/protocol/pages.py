@@ -1,30 +1,30 @@
-"""The words of an answer that is no JSON: what a person would read on the page, on one line.
+"""Extracts the visible words of an answer outside JSON, on one line.
 
 A gateway, a firewall or a maintenance notice answers with HTML or with plain text, in UTF-8 or in the older
-encoding of Korean systems. Only the first 16 KiB are looked at.
+encoding of Korean systems. Only the first 16 KiB are read.
 """
 
 import re
 from enum import StrEnum
 
 LONGEST = 200
-"""Characters of a page that are shown."""
+"""Most characters shown of a page."""
 _LOOKED_AT = 16_384
 _SNIFFED = 512
-"""Bytes in which the first character that is no blank must stand."""
+"""Bytes in which the first non-blank character must be."""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _UNSEEN = re.compile(r"<!--.*?(?:-->|$)|<(script|style)\b.*?(?:</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title\b[^>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*(?:>|$)")
-# Numeric entities stay unread: they could spell out a secret that was quoted and that nobody redacted.
+# Numeric entities stay unread: they could spell out a quoted secret unseen by the redactor.
 _ENTITIES = {"&nbsp;": " ", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}
 _STRUCTURE = re.compile(r"[{}]|\"\s{0,9}:")
-"""Where JSON begins in a text: it may hold a token, so nothing from there on is shown."""
+"""The start of JSON in a text: it may hold a token, so nothing from there on is shown."""
 _NUMERIC = re.compile(r"&#\w{1,8};")
 
 
 class Content(StrEnum):
-    """What a body is, by its bytes: the header Content-Type is often wrong."""
+    """The kind of a body by its bytes: the header Content-Type is often wrong."""
 
     JSON = "JSON"
     HTML = "HTML"
@@ -35,7 +35,7 @@ class Content(StrEnum):
 
 
 def content_of(body: bytes) -> Content:
-    """What the body is; JSON means that it begins like JSON, not that it parses."""
+    """Return the kind of a body; JSON means a beginning like JSON, not valid JSON."""
     if not body.strip():
         return Content.EMPTY
     start = _decode(body[:_SNIFFED]).lstrip("\ufeff \t\r\n")
@@ -47,7 +47,8 @@ def content_of(body: bytes) -> Content:
 
 
 def words_of(body: bytes) -> str:
-    """The words of a page or a text: printable, on one line, at most 200 characters; "" if there are none."""
+    """Return the words of a page or a text: printable, on one line, at most 200 characters; "" if there are
+    none."""
     text = _decode(body[:_LOOKED_AT])
     if content_of(body) is Content.HTML:
         text = _visible(text)
@@ -57,13 +58,13 @@ def words_of(body: bytes) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Text for our own lines: printable, on one line, without repeated blanks."""
+    """Shorten a text to `most` characters: printable, on one line, without repeated blanks."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:most].strip()
 
 
 def _visible(html: str) -> str:
-    """The title, then what the body shows beyond it."""
+    """Return the title, then the visible body beyond it."""
     html = _UNSEEN.sub(" ", html)
     match = _TITLE.search(html)
     title = _plain(match[1]) if match else ""
@@ -79,7 +80,7 @@ def _plain(text: str) -> str:
 
 
 def _decode(body: bytes) -> str:
-    """UTF-8, else UTF-16 with its mark, else the older encoding of Korean systems."""
+    """Decode UTF-8, else UTF-16 with its mark, else the older encoding of Korean systems."""
     encoding = _MARKS.get(body[:2])
     if encoding is not None:
         return body.decode(encoding, "replace")
@@ -91,7 +92,7 @@ def _decode(body: bytes) -> str:
 
 
 def _split_character(body: bytes) -> int:
-    """Bytes at the end that begin a character of UTF-8 which the cut has split."""
+    """Count the bytes at the end of an incomplete UTF-8 character, split by the cut."""
     for length in range(1, min(4, len(body) + 1)):
         byte = body[-length]
         if byte >= 0xC0:
@@ -102,7 +103,7 @@ def _split_character(body: bytes) -> int:
 
 
 def _is_prose(text: str) -> bool:
-    """Whether it is a sentence: two words, or Korean, and nothing that no text holds."""
+    """Whether a text is a sentence: two words, or Korean, and no unprintable character."""
     text = text.strip()
     if not text or any(not (char.isprintable() or char.isspace()) for char in text) or "\ufffd" in text:
         return False

@@ -1,7 +1,8 @@
-"""Rows of ka20002 as they are sent, and as columns.
+"""Converts rows of ka20002 into columns, a page at a time.
 
-A page is turned a column at a time. Numbers are read all at once, not looked up: a table of what was seen
-before is larger than a cache, and costs more than to read again. Who is on a page changes once a day at most.
+Numbers are parsed all at once, not looked up: a table of earlier values exceeds the CPU cache and costs more
+than parsing again. The listings of a page change once a day at most. See
+docs/decisions/0009-columns-from-the-answer-to-copy.md.
 """
 
 from array import array
@@ -18,7 +19,7 @@ from collector.model import Exchange, PageListings, QuoteColumns
 
 
 class PriceRow(msgspec.Struct, gc=False):
-    """A listing as it is sent: twelve texts."""
+    """A listing as sent: twelve texts."""
 
     stk_cd: str
     stk_nm: str
@@ -42,10 +43,17 @@ class PriceResponse(msgspec.Struct, gc=False):
     return_msg: str
 
 
-ENVELOPE_QUOTES = 8  # three keys and a text
-ROW_QUOTES = 48  # twelve keys and twelve values
+_ENVELOPE_QUOTES = 8  # three keys and a text
+_ROW_QUOTES = 48  # twelve keys and twelve values
 
-_MOST_PAGES = 1 << 12
+
+def count_quotes(answer: PriceResponse) -> int:
+    """Return the number of quotes in a body without undocumented keys."""
+    return _ENVELOPE_QUOTES + _ROW_QUOTES * len(answer.inds_stkpc)
+
+
+_CACHE_SIZE = 1 << 12
+"""Pages with distinct listings; a full cache is cleared, which bounds memory for any input."""
 _symbols = {
     exchange: numbers.Memo(partial(numbers.symbol, suffix=suffix)) for exchange, suffix in SUFFIX.items()
 }
@@ -58,11 +66,12 @@ class _CachedListings(NamedTuple):
     strangers: int
 
 
-_seen: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
+_listings_cache: dict[tuple[Exchange, tuple[str, ...], tuple[str, ...]], _CachedListings] = {}
 
 
 class Columns(NamedTuple):
-    """The rows, how many symbols lack the exchange's suffix, and how many numbers are not written plainly."""
+    """The rows, the number of symbols without the exchange's suffix, and the number of values in unusual
+    form."""
 
     rows: QuoteColumns
     strangers: int
@@ -70,7 +79,7 @@ class Columns(NamedTuple):
 
 
 def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
-    """The rows as columns; FieldError if a value does not decode."""
+    """Return the rows as columns; FieldError if a value does not decode."""
     texts = list(zip(*map(astuple, rows), strict=True)) or [()] * len(PriceRow.__struct_fields__)
     code, name, price, sign, change, rate, volume, *quotes = texts
     listings, strangers = _shared_listings(exchange, code, name)
@@ -90,20 +99,22 @@ def columns(rows: Sequence[PriceRow], exchange: Exchange) -> Columns:
 
 
 def _shared_listings(exchange: Exchange, code: tuple[str, ...], name: tuple[str, ...]) -> _CachedListings:
-    """Who is on a page; the same object as for the page before that listed the same."""
-    cached = _seen.get((exchange, code, name))
+    """Return the listings of a page; pages with the same list share one object."""
+    cached = _listings_cache.get((exchange, code, name))
     if cached is None:
         symbols = [_symbols[exchange][text] for text in code]
         listings = PageListings(tuple(symbol for symbol, _ in symbols), tuple(_name[text] for text in name))
         cached = _CachedListings(listings, sum(not has_suffix for _, has_suffix in symbols))
-        if len(_seen) >= _MOST_PAGES:
-            _seen.clear()
-        # Texts that are as decoded are kept once.
-        _seen[exchange, _one_of(listings.symbol, code), _one_of(listings.name, name)] = cached
+        if len(_listings_cache) >= _CACHE_SIZE:
+            _listings_cache.clear()
+        # If the decoded texts are equal, only one copy is kept.
+        _listings_cache[
+            exchange, _first_if_equal(listings.symbol, code), _first_if_equal(listings.name, name)
+        ] = cached
     return cached
 
 
-def _one_of(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
+def _first_if_equal(kept: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
     return kept if kept == texts else texts
 
 
@@ -124,5 +135,5 @@ _GRAMMAR: dict[str, Callable[[str], object]] = {
 
 
 def first_wrong(row: PriceRow) -> str | None:
-    """Which value of a row does not decode, and why; None if all do."""
+    """Return the first undecodable value of a row with the reason; None if all decode."""
     return numbers.first_wrong(row, _GRAMMAR)

@@ -1,7 +1,7 @@
-"""Records of the calls that are not read by the thousand: a row in, a value or a bad row out.
+"""Decodes the rows of calls with few rows, one by one: a row in, a value or a bad row out.
 
-`prices` and `bars` turn whole columns, because a sweep has thousands of rows. The calls of a witness have a
-few dozen rows, so a plain function for each row is enough.
+`quotes` and `bars` convert whole columns, because a sweep has thousands of rows. The calls of a witness have
+a few dozen rows, so a plain function for each row is enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ T = TypeVar("T")
 def decode_rows(
     sent: Sequence[object], kind: type[RowT], decode: Callable[[RowT], T]
 ) -> tuple[list[T], list[BadRow]]:
-    """Decode each row by itself. A row that lacks a field, or holds a wrong value, is returned as a bad row."""
+    """Decode each row by itself. A row with a missing field or a wrong value is returned as a bad row."""
     good: list[T] = []
     bad: list[BadRow] = []
     for row in sent:
@@ -34,7 +34,7 @@ def decode_rows(
 
 
 def count(text: str) -> int:
-    """A number of listings: 0 or more."""
+    """Parse a number of listings: 0 or more."""
     value = parse_signed(text)
     if not 0 <= value <= 100_000:
         raise FieldError("is not a count from 0 to 100,000")
@@ -42,5 +42,5 @@ def count(text: str) -> int:
 
 
 def hundredths(text: str) -> int:
-    """An index level or its change, in hundredths, with its sign; the API sends two decimals."""
+    """Parse an index level or its change, in hundredths, with its sign; the API sends two decimals."""
     return basis_points(text)

@@ -1,4 +1,4 @@
-"""Requests as they are sent. What is not made here cannot be sent: orders are impossible by construction."""
+"""Builds every request that the program can send. Orders are impossible, because no function builds one."""
 
 import json
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One POST: which call, where, the JSON body, and the key of the page (None: the first).
+    """One POST: the call, its path, the JSON body, and the next-key of the page (None: the first page).
 
-    The body is left out of its repr: that of a token request holds the keys, which `secrets` names.
+    The body is left out of the repr: that of a token request holds the keys, which are listed in `secrets`.
     """
 
     api_id: str
@@ -35,7 +35,7 @@ class ApiRequest:
     secrets: tuple[Secret, ...] = ()
 
     def headers(self, token: Secret | None) -> dict[str, str]:
-        """Headers as documented; the continuation pair only where a page is continued."""
+        """Return the headers as documented; the continuation pair only for a continued page."""
         headers = {"Content-Type": "application/json;charset=UTF-8", "api-id": self.api_id}
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
@@ -49,24 +49,24 @@ def _json(**fields: str) -> bytes:
 
 
 def ask_token(app_key: Secret, secret_key: Secret) -> ApiRequest:
-    """au10001: a token for the key pair."""
+    """au10001: request a token for the key pair."""
     body = _json(grant_type="client_credentials", appkey=app_key.reveal(), secretkey=secret_key.reveal())
     return ApiRequest(TOKEN, "/oauth2/token", body, secrets=(app_key, secret_key))
 
 
 def ask_revoke(app_key: Secret, secret_key: Secret, token: Secret) -> ApiRequest:
-    """au10002: end a token, for everybody who uses it."""
+    """au10002: revoke a token, for every program with it."""
     body = _json(appkey=app_key.reveal(), secretkey=secret_key.reveal(), token=token.reveal())
     return ApiRequest(REVOKE, "/oauth2/revoke", body, secrets=(app_key, secret_key, token))
 
 
 def ask_sectors(market: Market) -> ApiRequest:
-    """ka10101: the sectors of a market, one page."""
+    """ka10101: request the sectors of a market, one page."""
     return ApiRequest(SECTORS, "/api/dostk/stkinfo", _json(mrkt_tp=MARKET_CODE[market]))
 
 
 def ask_prices(target: Target, page_key: str | None = None) -> ApiRequest:
-    """ka20002: one page of the prices of all stocks of a sector; the body is repeated on every page."""
+    """ka20002: request one page of the prices of a sector's stocks; the body is repeated for every page."""
     body = _json(
         mrkt_tp=MARKET_CODE[target.market],
         inds_cd=target.sector,
@@ -76,6 +76,6 @@ def ask_prices(target: Target, page_key: str | None = None) -> ApiRequest:
 
 
 def ask_bars(symbol: str, last: date, *, adjusted: bool = False, page_key: str | None = None) -> ApiRequest:
-    """ka10081: daily bars of a listing up to `last`, newest first, 600 a page."""
+    """ka10081: request daily bars of a listing up to `last`, newest first, 600 a page."""
     body = _json(stk_cd=symbol, base_dt=f"{last:%Y%m%d}", upd_stkpc_tp="1" if adjusted else "0")
     return ApiRequest(BARS, "/api/dostk/chart", body, page_key)

@@ -1,4 +1,4 @@
-"""One HTTP answer as plain values, and its headers judged."""
+"""Represents one HTTP answer as plain values and checks its headers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class ApiResponse:
     body: bytes
 
     def header(self, name: str) -> str:
-        """The one value of a header, "" if it is absent; Unreadable if it came with two different values.
+        """Return the value of a header, "" if it is absent; Unreadable if it came with two different values.
 
-        A repeat with the same value has one reading and is let through, except for continuation headers,
-        which `next_key` reads more strictly.
+        A repeat with the same value is unambiguous and accepted, except for continuation headers: `next_key`
+        is stricter.
         """
         values = self._all(name)
         if len(set(values)) > 1:
@@ -31,15 +31,15 @@ class ApiResponse:
         return [value.strip() for key, value in self.headers if key.lower() == name]
 
     def says_whether_more(self) -> bool:
-        """Whether the answer has a cont-yn; without one, that it is the last page is only assumed."""
+        """Whether the answer has a cont-yn; without one, the last page is only assumed."""
         return any(self._all("cont-yn"))
 
     def next_key(self) -> str | None:
-        """The key of the next page, None on the last one.
+        """Return the key of the next page, None on the last one.
 
-        cont-yn is Y or N (absent or empty counts as N, as on the token call, unless a next-key came all the
-        same); Y needs a next-key of 1–50 visible ASCII characters (the official page gives the length).
-        Anything else is Unreadable: a walk that cannot know whether it has ended is not whole.
+        cont-yn is Y or N (absent or empty counts as N, as on the token call, unless there is a next-key); Y
+        needs a next-key of 1–50 visible ASCII characters (length from the official page). Anything else is
+        Unreadable: a walk without a certain end is not complete.
         """
         flags, keys = self._all("cont-yn"), self._all("next-key")
         if len(flags) > 1 or len(keys) > 1:

@@ -1,7 +1,7 @@
-"""What an answer means: a page, a token, sectors, bars, or the error that it is.
+"""Reads answers: a page, a token, sectors, bars, or the error of the answer.
 
-Each `read_…` is a pure function of a Reply. It returns the value or raises `ApiError` or `Denied`, and lets
-nothing else out whatever the bytes are.
+Each `read_…` is a pure function of an ApiResponse. It returns the value or raises `ApiError` or `Denied`, and
+no other exception for any bytes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,8 @@ from collector.secret import Secret
 
 _TOKEN_LENGTH = 1000
 _MOST_ROWS = 10_000
-"""Rows of one answer; the documented pages have 100 and 600. Also keeps positions within their smallint."""
+"""Most rows of one answer; the documented pages have 100 and 600. The limit also keeps row positions within
+their smallint."""
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -43,14 +44,14 @@ _bars_decoder = msgspec.json.Decoder(bars.BarResponse)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token and when it ends (the API's wall clock, KST)."""
+    """A bearer token with its end (the API's wall clock, KST)."""
 
     value: Secret
     expires_at: datetime
 
 
 def read_prices(reply: ApiResponse, exchange: Exchange) -> Page:
-    """One page of ka20002. Rows that do not decode are in `Page.bad`, none is dropped."""
+    """Read one page of ka20002. Undecodable rows are in `Page.bad`, none is dropped."""
     rows, bad, surplus = _price_rows(reply)
     try:
         good = quotes.columns(rows, exchange)
@@ -73,14 +74,14 @@ def read_prices(reply: ApiResponse, exchange: Exchange) -> Page:
 def _split_bad_rows(
     rows: Sequence[R], first_wrong: Callable[[R], str | None]
 ) -> tuple[list[R], list[BadRow]]:
-    """The rows that decode, and the others with the reason."""
+    """Split the rows into decodable ones and others with the reason."""
     reasons = [(row, first_wrong(row)) for row in rows]
     wrong = [_bad_row(_sent_fields(row), reason) for row, reason in reasons if reason]
     return [row for row, reason in reasons if reason is None], wrong
 
 
 def _announced_rows(reply: ApiResponse) -> int | None:
-    """The rows of this page according to resp-cnt: None if it is not there, -1 if it is no number."""
+    """Return the rows of this page according to resp-cnt: None if it is absent, -1 if it is not a number."""
     text = reply.header("resp-cnt")
     if not text:
         return None
@@ -88,34 +89,47 @@ def _announced_rows(reply: ApiResponse) -> int | None:
 
 
 def _price_rows(reply: ApiResponse) -> tuple[list[quotes.PriceRow], list[BadRow], int]:
-    """The rows as sent, those that are no rows, and how many undocumented fields came with them.
-
-    The quick decoder keeps the last of two equal keys without a word. It is believed only if the body has
-    exactly as many quotes as the documented keys and values need: one key more, doubled or unknown, has at
-    least two more. Everything else takes the strict way.
-    """
-    if reply.status == 200:
-        try:
-            answer = _prices_decoder.decode(reply.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            plain = reply.body.count(b'"') == quotes.ENVELOPE_QUOTES + quotes.ROW_QUOTES * len(
-                answer.inds_stkpc
-            )
-            if plain and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
-                _same_call(reply, PRICES)
-                return _limit_rows(answer.inds_stkpc), [], 0
+    """Return the rows as sent, the items that are no rows, and the number of undocumented fields."""
+    answer = _decode_fast(reply, _prices_decoder, quotes.count_quotes)
+    if answer is not None and _is_success(answer.return_code, answer.return_msg, answer.inds_stkpc):
+        _same_call(reply, PRICES)
+        return _limit_rows(answer.inds_stkpc), [], 0
     document = _document(reply, PRICES)
-    sent = [_convert(row, quotes.PriceRow) for row in _list(document, "inds_stkpc")]
-    rows = [row for row in sent if isinstance(row, quotes.PriceRow)]
-    bad = [row for row in sent if isinstance(row, BadRow)]
+    rows, bad = _convert_rows(_list(document, "inds_stkpc"), quotes.PriceRow)
     return rows, bad, _surplus(document, "inds_stkpc", len(quotes.PriceRow.__struct_fields__))
 
 
+def _decode_fast(
+    reply: ApiResponse, decoder: msgspec.json.Decoder[T], count_quotes: Callable[[T], int]
+) -> T | None:
+    """Decode a documented body with the fast decoder; None if the body needs the strict parser.
+
+    The fast decoder silently keeps the last of two equal keys. It is believed only if the body has exactly as
+    many quotes as the documented keys and values need: an additional key, doubled or unknown, has at least
+    two more.
+    """
+    if reply.status != 200:
+        return None
+    try:
+        answer = decoder.decode(reply.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return answer if reply.body.count(b'"') == count_quotes(answer) else None
+
+
 def _is_success(return_code: int, text: str, rows: Sequence[object]) -> bool:
-    """Whether the quick way may be taken; an empty list beside word of maintenance takes the strict one."""
+    """Whether the fast decoder is sufficient; an empty list with a maintenance notice needs the strict
+    parser."""
     return return_code == 0 and code_in(text) is None and (bool(rows) or not is_maintenance(text))
+
+
+def _convert_rows(sent: Sequence[object], kind: type[R]) -> tuple[list[R], list[BadRow]]:
+    """Convert a list of the strict parser; an item that is no row becomes a bad row."""
+    converted = [_convert(row, kind) for row in sent]
+    return (
+        [row for row in converted if isinstance(row, kind)],
+        [row for row in converted if isinstance(row, BadRow)],
+    )
 
 
 def _convert(row: object, kind: type[T]) -> T | BadRow:
@@ -128,12 +142,12 @@ def _convert(row: object, kind: type[T]) -> T | BadRow:
 
 
 def _sent_fields(row: msgspec.Struct) -> dict[str, object]:
-    """The fields of a row that were sent."""
+    """Return the fields of a row that were sent."""
     return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
 
 
 def _bad_row(sent: object, reason: str) -> BadRow:
-    """A row for quarantine, under its symbol where that decodes."""
+    """Make a row for quarantine, with its symbol if that decodes."""
     code = sent.get("stk_cd") if isinstance(sent, dict) else None
     try:
         symbol = numbers.symbol(code, "")[0] if isinstance(code, str) else ""
@@ -149,7 +163,7 @@ def _surplus(document: Document, name: str, documented: int) -> int:
 
 
 def read_token(reply: ApiResponse) -> Token:
-    """The answer of au10001; Unreadable where the token or its end is not as documented."""
+    """Read au10001; Unreadable if the token or its end is not as documented."""
     document = _document(reply, TOKEN)
     value, ends = document.get("token"), document.get("expires_dt")
     if not isinstance(value, str) or not 1 <= len(value) <= _TOKEN_LENGTH:
@@ -161,19 +175,19 @@ def read_token(reply: ApiResponse) -> Token:
     try:
         return Token(Secret(value), datetime.strptime(ends, "%Y%m%d%H%M%S").replace(tzinfo=KST))
     except ValueError as error:
-        raise Unreadable("expires_dt is no date") from error
+        raise Unreadable("expires_dt is not a date") from error
 
 
 def read_revoked(reply: ApiResponse) -> None:
-    """The answer of au10002: returns if the token is ended."""
+    """Read au10002; returns if the token is revoked."""
     _document(reply, REVOKE)
 
 
 def read_sectors(reply: ApiResponse, market: Market) -> list[Sector]:
-    """The sectors of a market from ka10101, in the order served.
+    """Read the sectors of a market from ka10101, in the order served.
 
-    One page holds them all (31 at most were seen). A part, nothing, or one code twice is Unreadable: who
-    refreshes a table from it would take the rest for gone.
+    One page has them all (31 at most were seen). A part of the list, an empty list, or a repeated code is
+    Unreadable: a refresh from such a list would delete the other sectors.
     """
     sent = _list(_document(reply, SECTORS), "list")
     if not sent or reply.next_key() is not None:
@@ -195,7 +209,7 @@ def _sector(sent: object, market: Market) -> Sector:
 
 
 def read_bars(reply: ApiResponse, symbol: str) -> BarPage:
-    """One page of daily bars of a listing. Rows that do not decode are in `BarPage.bad`, none is dropped."""
+    """Read one page of daily bars of a listing. Undecodable rows are in `BarPage.bad`, none is dropped."""
     rows, bad = _bar_rows(reply, symbol)
     try:
         good = bars.series(rows, symbol)
@@ -213,28 +227,21 @@ def read_bars(reply: ApiResponse, symbol: str) -> BarPage:
 
 
 def _bar_rows(reply: ApiResponse, symbol: str) -> tuple[list[bars.BarRow], list[BadRow]]:
-    """The rows as sent, and those that are none: the quick way on the same terms as in `_price_rows`."""
-    if reply.status == 200:
-        try:
-            answer = _bars_decoder.decode(reply.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            rows = answer.stk_dt_pole_chart_qry
-            plain = reply.body.count(b'"') == bars.ENVELOPE_QUOTES + bars.count_quotes(rows)
-            if plain and _is_success(answer.return_code, answer.return_msg, rows):
-                _same_call(reply, BARS)
-                _same_symbol(answer.stk_cd, symbol)
-                return _limit_rows(rows), []
+    """Return the rows as sent, and the items that are no rows."""
+    answer = _decode_fast(reply, _bars_decoder, bars.count_quotes)
+    if answer is not None and _is_success(
+        answer.return_code, answer.return_msg, answer.stk_dt_pole_chart_qry
+    ):
+        _same_call(reply, BARS)
+        _same_symbol(answer.stk_cd, symbol)
+        return _limit_rows(answer.stk_dt_pole_chart_qry), []
     document = _document(reply, BARS)
     _same_symbol(document.get("stk_cd"), symbol)
-    sent = [_convert(row, bars.BarRow) for row in _list(document, "stk_dt_pole_chart_qry")]
-    bad = [row for row in sent if isinstance(row, BadRow)]
-    return [row for row in sent if isinstance(row, bars.BarRow)], bad
+    return _convert_rows(_list(document, "stk_dt_pole_chart_qry"), bars.BarRow)
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:
-    """Another listing's history must never be taken for this one's; an answer that names none is let through."""
+    """Refuse another listing's history; an answer without a symbol is accepted."""
     if isinstance(echoed, str) and echoed and echoed != symbol:
         raise Unreadable("the answer is about another listing than the one asked for")
 
@@ -253,7 +260,7 @@ def _limit_rows(rows: list[T]) -> list[T]:
 
 
 def _document(reply: ApiResponse, api_id: str) -> Document:
-    """The body of an answer that says it succeeded; raises what it is otherwise."""
+    """Return the body of a successful answer; raise the error of any other."""
     if reply.status != 200:
         raise _refusal_error(reply)
     document = _json_of(reply)
@@ -266,7 +273,7 @@ def _document(reply: ApiResponse, api_id: str) -> Document:
 
 
 def _json_of(reply: ApiResponse) -> Document:
-    """The body of a 200 as JSON; a page or a text in its place is refused with its own words."""
+    """Parse the body of a 200 as JSON; a page or a text is refused with its own words."""
     try:
         return strict_json(reply.body)
     except Unreadable:
@@ -277,15 +284,15 @@ def _json_of(reply: ApiResponse) -> Document:
 
 
 def _is_notice(document: Document, text: str) -> bool:
-    """Whether a success brings nothing but word of maintenance."""
+    """Whether a successful answer has nothing but a maintenance notice."""
     brings = any(value for name, value in document.items() if name not in ("return_code", "return_msg"))
     return not brings and is_maintenance(text)
 
 
 def _return_code(document: Document) -> int:
-    """0 is success; it comes as a number or as text ("0", "0000"). Absent or of another type: Unreadable.
+    """Return the return code, 0 for success; it comes as a number or as text ("0", "0000").
 
-    JSON without one that tells of maintenance is Unavailable.
+    Unreadable if it is absent or of another type, Unavailable if such JSON announces maintenance.
     """
     code = _number(document.get("return_code"))
     if code is not None:
@@ -307,12 +314,12 @@ def _number(code: object) -> int | None:
 
 
 def _refusal_error(reply: ApiResponse) -> CollectorError:
-    """The error that an answer with a status other than 200 is."""
+    """Return the error of an answer with a status other than 200."""
     try:
         document = strict_json(reply.body)
     except Unreadable:
         content = pages.content_of(reply.body)
-        # What begins like JSON and is none says nothing that could be believed.
+        # Invalid JSON has no believable content.
         content = Content.OTHER if content is Content.JSON else content
         return refusal(pages.words_of(reply.body), status=reply.status, content=content)
     code = _number(document.get("return_code"))
@@ -320,11 +327,11 @@ def _refusal_error(reply: ApiResponse) -> CollectorError:
 
 
 _MESSAGES = ("message", "msg", "error", "error_description", "error_message", "detail", "title", "reason")
-"""What gateways call their message; other fields are not looked at, since a token may stand there."""
+"""Names of the message in answers of gateways; other fields are not read, since one may hold a token."""
 
 
 def _text_of(document: Document) -> str:
-    """The message of a JSON answer: return_msg, else what a gateway has in its place."""
+    """Return the message of a JSON answer: return_msg, else a gateway's message."""
     text = document.get("return_msg")
     if isinstance(text, str):
         return text
@@ -334,7 +341,7 @@ def _text_of(document: Document) -> str:
 
 
 def _same_call(reply: ApiResponse, api_id: str) -> None:
-    """An answer to another call must never be taken for ours (a late answer on a kept connection)."""
+    """Refuse an answer to another call (a late answer on a kept connection)."""
     echoed = reply.header("api-id")
     if echoed and echoed != api_id:
-        raise Unreadable(f"asked {api_id}, the answer is of another call")
+        raise Unreadable(f"asked {api_id}, the answer is for another call")

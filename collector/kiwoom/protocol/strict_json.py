@@ -1,4 +1,4 @@
-"""JSON, strictly: what the standard parser lets through in silence is refused here."""
+"""Parses JSON strictly and refuses ambiguities that the standard parser silently accepts."""
 
 import json
 from typing import Any, NoReturn
@@ -16,12 +16,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> Document:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Unreadable(f"{name} is no JSON value")
+    raise Unreadable(f"{name} is not a JSON value")
 
 
 def strict_json(body: bytes) -> Document:
     """Parse a JSON object; Unreadable for duplicate keys, NaN, bad UTF-8, deep nesting, or no object."""
-    # The foreign errors are not kept: they hold the whole answer, and a token may stand in it.
+    # The original errors are not kept: they hold the whole answer, and a token may be in it.
     try:
         document = json.loads(
             body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -29,12 +29,12 @@ def strict_json(body: bytes) -> Document:
     except UnicodeDecodeError:
         raise Unreadable("the answer is not UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"the answer is no JSON ({type(error).__name__})") from None
+        raise Unreadable(f"the answer is not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
-        raise Unreadable("the answer is JSON but no object")
+        raise Unreadable("the answer is JSON but not an object")
     return document
 
 
 def as_sent(value: object) -> str:
-    """A decoded value back as JSON text, for quarantine: whatever it holds, it becomes storable text."""
+    """Convert a decoded value back to JSON text for quarantine; any content becomes storable text."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

@@ -459,10 +459,10 @@ def test_html_is_looked_for_in_the_first_512_bytes():
 
 def test_a_page_instead_of_an_answer_may_be_maintenance():
     error = error_of(reply(sample("maintenance.html")))
-    assert str(error).startswith("a page of HTML came instead of an answer, the page says: ")
+    assert str(error).startswith("an HTML page came instead of an answer, the page says: ")
     assert "점검" in error.text
     assert str(error_of(reply(b"<p>"))) == (
-        "a page of HTML came instead of an answer (the API may be under maintenance)"
+        "an HTML page came instead of an answer (the API may be under maintenance)"
     )
 
 
@@ -530,7 +530,7 @@ def test_an_answer_that_names_the_call_it_is_of_is_read_for_that_one_alone(call,
     READ[call](reply(sample(name), ("api-id", api_id), ("cont-yn", "N")))
     with pytest.raises(Unreadable) as caught:
         READ[call](reply(sample(name), ("api-id", "ka10001"), ("cont-yn", "N")))
-    assert str(caught.value) == f"asked {api_id}, the answer is of another call"
+    assert str(caught.value) == f"asked {api_id}, the answer is for another call"
 
 
 STATUSES = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(

@@ -60,12 +60,12 @@ def test_a_whole_number_with_one_reading_is_read(text, number):
     "parse", [numbers.parse_signed, numbers.volume, numbers.sign], ids=lambda p: p.__name__
 )
 def test_a_whole_number_without_one_reading_is_refused(parse, text):
-    assert refusal(parse, text) == "is no whole number"
+    assert refusal(parse, text) == "is not a whole number"
 
 
 @pytest.mark.parametrize("text", [text for text in REFUSED if text.strip(" ")], ids=ascii)
 def test_a_price_without_one_reading_is_refused(text):
-    assert refusal(numbers.price, text) == "is no whole number"
+    assert refusal(numbers.price, text) == "is not a whole number"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_does_not_fit_its_column_is_refused(number):
 @pytest.mark.parametrize("number", [10**15, 2**53, 2**63 - 1, 2**63])
 def test_what_has_more_than_fifteen_digits_is_no_number_at_all(number):
     for parse in (numbers.parse_signed, numbers.price, numbers.volume):
-        assert refusal(parse, str(number)) == "is no whole number"
+        assert refusal(parse, str(number)) == "is not a whole number"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_rate_is_read_in_basis_points(text, points):
     "text", ["", "1.", ".5", "1.234", "1,5", "1.2.3", "0,89", "1e2", "5%", "９.9", "1.２"]
 )
 def test_a_rate_without_one_reading_is_refused(text):
-    assert refusal(numbers.basis_points, text) == "is no percentage with at most two decimals"
+    assert refusal(numbers.basis_points, text) == "is not a percentage with at most two decimals"
 
 
 @pytest.mark.parametrize("text", ["2684354.56", "-2684354.56", "999999999999999"])
@@ -142,7 +142,7 @@ def test_a_volume_may_pass_32_bits():
 @pytest.mark.parametrize("text", ["4294967295", "+4294967295", "0004294967295", "4,294,967,295"])
 def test_a_volume_that_is_minus_one_without_its_sign_is_refused(text):
     """It is what other calls of the API were seen to send; alone, and among others, which take the quicker way."""
-    assert refusal(numbers.volume, text) == "is an integer at the end of its range, which is no volume"
+    assert refusal(numbers.volume, text) == "is an integer at the end of its range, not a volume"
     with pytest.raises(FieldError, match="end of its range"):
         numbers.volumes(["1", text, "2"])
     with pytest.raises(FieldError, match="end of its range"):
@@ -199,7 +199,7 @@ def test_a_sign_is_one_of_five(text):
 
 @pytest.mark.parametrize("text", ["0", "6", "-3", "33"])
 def test_there_are_no_other_signs(text):
-    assert refusal(numbers.sign, text) == "is no sign from 1 to 5"
+    assert refusal(numbers.sign, text) == "is not a sign from 1 to 5"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_symbol_is_six_characters_and_the_suffix_of_its_exchange(text, suffix,
     ids=ascii,
 )
 def test_what_is_no_symbol_is_refused(text):
-    assert refusal(lambda text: numbers.symbol(text, ""), text) == "is no stock code"
+    assert refusal(lambda text: numbers.symbol(text, ""), text) == "is not a stock code"
 
 
 @pytest.mark.parametrize("text", ["삼성전자", "KODEX 200", "<script>", "가", "가" * 40, "𠀀"])
@@ -255,7 +255,7 @@ def test_a_name_is_kept_as_it_is(text):
     "text", ["", "  ", "가" * 41, "a\0b", "a\nb", "a\x1b[31m", "a\ud800", "a\u202eb"], ids=ascii
 )
 def test_a_name_that_cannot_be_shown_is_refused(text):
-    assert refusal(numbers.name, text) == "is no name of 1 to 40 printable characters"
+    assert refusal(numbers.name, text) == "is not a name of 1 to 40 printable characters"
 
 
 @unhurried
@@ -452,9 +452,9 @@ class Pair(msgspec.Struct):
     ("row", "wrong"),
     [
         (Pair("-5", ""), None),
-        (Pair("5-", ""), "change is no whole number"),
+        (Pair("5-", ""), "change is not a whole number"),
         (Pair("-5", "2147483648"), "ask is larger than a won amount can be"),
-        (Pair("5-", "x"), "change is no whole number"),
+        (Pair("5-", "x"), "change is not a whole number"),
     ],
     ids=str,
 )

@@ -25,7 +25,7 @@ def test_the_sectors_of_a_market_come_in_the_order_served():
 
 PART = "ka10101 does not list a market's sectors in one page"
 CODE = "ka10101 has a row without a sector code of three digits"
-NAME = "ka10101: the name of sector 001 is no name of 1 to 40 printable characters"
+NAME = "ka10101: the name of sector 001 is not a name of 1 to 40 printable characters"
 
 
 @pytest.mark.parametrize(

@@ -16,5 +16,5 @@ def test_what_a_database_does_not_take_is_written_as_json_would() -> None:
 
 @pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity"])
 def test_what_is_no_json_is_named(name: str) -> None:
-    with pytest.raises(Unreadable, match=f"^{name} is no JSON value$"):
+    with pytest.raises(Unreadable, match=f"^{name} is not a JSON value$"):
         strict_json(b'{"return_code": %b}' % name.encode())

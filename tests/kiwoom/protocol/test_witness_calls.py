@@ -85,7 +85,7 @@ def test_index_level_has_shares_and_won():
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"rising": "many"}, "is no whole number"),
+        ({"rising": "many"}, "is not a whole number"),
         ({"fall": "-1"}, "is not a count"),
         ({"flo_stk_num": "4294967295"}, ""),
         ({"stk_cd": "13"}, "three digits"),
