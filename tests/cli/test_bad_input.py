@@ -173,7 +173,7 @@ CASES = {
     "a port to listen on that is none": Case("--listen: ':abc' is no HOST:PORT", ("web", "--listen", ":abc")),
     "a host to listen on without a port": Case("--listen: 'foo' is no HOST:PORT", ("web", "--listen", "foo")),
     "a host to listen on that nobody knows": Case(
-        "web.listen: nowhere.invalid is not known here",
+        "web.listen: nowhere.invalid is not an address of this machine",
         ("web", "--listen", "nowhere.invalid:0"),
         spoil=setting(COLLECTOR_WEB_TOKEN="s3ntinel-token-of-the-page"),
     ),
