@@ -159,7 +159,8 @@ class DaemonService:
 
     async def _stand_by(self, parts: DaemonContext, agreement: Agreement) -> bool:
         """Help until the lease is to be had; False if there is a new configuration before."""
-        logger.info("standby.started", holder=parts.lease.holder)
+        holder = await parts.lease.read_holder()
+        logger.info("standby.started", holder=holder, standby=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0

@@ -79,6 +79,9 @@ class LeaseLost(StoreError):
     """Another daemon has the lease, or ours ran out: nothing may be written until it is taken again."""
 
 
+_HOLDER = "SELECT holder FROM collector.lease WHERE name = $1"
+
+
 class Lease:
     """One daemon's side of the lease; `holder` is a name that no other daemon has."""
 
@@ -103,6 +106,11 @@ class Lease:
         self.epoch, self._renewed_at, self._identity = row or (None, None, "")
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None
+
+    async def read_holder(self) -> str:
+        """The name of the daemon with the lease, "" before the first one."""
+        async with self._database.connection("reading the lease", timeout=_ANSWER) as connection:
+            return await connection.fetchval(_HOLDER, self._name) or ""
 
     async def keep_renewing(self) -> None:
         """Renew until it is lost: LeaseLost. StoreError if the database stayed away for the lease's length."""

@@ -72,7 +72,7 @@ async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: P
         (("--from", "2026-11-16", "--to", "2099-11-20"), "2099-11-20 is in the future"),
         (("--from", "2026-11-21", "--to", "2026-11-22"), "no trading day: 2026-11-21 Saturday, 2026-11-22 Sunday"),
         (("--from", "2026-11-16", "--to", "2026-11-20", "--universe", "al"), "no universe 'al'; allowed: all"),
-        (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is no date"),
+        (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is not a date"),
         (("--from", "2026-11-16"), "Missing option '--to'"),
     ],
     ids=["reversed", "future", "no trading day", "universe", "no date", "no end"],
@@ -167,5 +167,5 @@ async def test_a_database_that_goes_away_ends_it_with_what_is_stored_until_then(
         found = await run(*WEEK, env=environment(simulator.url, database), cwd=tmp_path)
     assert found.code == 1
     assert "its disk is full" in found.err
-    assert re.search(f"{stored} before that; the same command takes up the rest", found.err)
+    assert re.search(f"{stored} before that; the same command continues", found.err)
     assert await fetch(database, TORN) == []
