@@ -166,7 +166,7 @@ CASES = {
     "a universe without a name": Case("there is no universe ''; allowed: all", ("once", "--universe", "")),
     "a slot that is empty": Case("'' is not an instant", ("once", "--slot", "")),
     "a configuration with a name too long": Case("cannot be read", ("check", "--config", "x" * 300)),
-    "a file with a name too long": Case("neither a date .* nor a file", ("restore", "x" * 300)),
+    "a file with a name too long": Case("neither a date nor a file", ("restore", "x" * 300)),
     "a port too high to listen on": Case(
         "--listen: '127.0.0.1:99999' is no HOST:PORT", ("web", "--listen", "127.0.0.1:99999")
     ),

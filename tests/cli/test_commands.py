@@ -231,7 +231,7 @@ async def test_a_sector_listed_under_a_market_that_does_not_serve_it_is_left_out
     ) as simulator:
         refreshed = await run("sectors", "--refresh", env=environment(simulator.url, database), cwd=tmp_path)
     assert (refreshed.code, "199" in refreshed.out) == (0, False)
-    assert "left out, since another market serves them: KOSPI/199" in refreshed.err
+    assert "left out, because another market serves them: KOSPI/199" in refreshed.err
 
 
 QUERY = """
@@ -304,7 +304,7 @@ async def test_sql_says_in_words_what_it_cannot_show(kept: Kept) -> None:
         ("SELECT * FROM nowhere_near", "the tables and views are"),
         ("SELECT symbl FROM latest", "did you mean symbol? the columns are"),
         ("SELECT l.prices FROM latest AS l", "did you mean price?"),
-        ('SELECT price FROM latest WHERE sector = "001"', "a text stands in single quotes: '001'"),
+        ('SELECT price FROM latest WHERE sector = "001"', "use single quotes for a text: '001'"),
         ("SELECT * FROM mover(1)", "did you mean movers? the functions of collector are"),
     ],
 )

@@ -106,7 +106,7 @@ async def test_no_schedules_show_an_empty_list(path):
     ("arguments", "says"),
     [
         (["--from", "2026-11-20"], "--from and --to go together"),
-        (["--from", "2026-11-20", "--to", "2026-11-20", "--next", "3"], "--next beside --from and --to"),
+        (["--from", "2026-11-20", "--to", "2026-11-20", "--next", "3"], "--next and --from/--to exclude each other"),
         (["--from", "2026-11-20", "--to", "2026-11-19"], "--to lies before --from"),
         (["--from", "2026-02-30", "--to", "2026-03-01"], "'2026-02-30' is not a date; use YYYY-MM-DD"),
         (
