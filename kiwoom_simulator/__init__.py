@@ -1,4 +1,6 @@
-"""A server that is Kiwoom's REST API as far as anybody knows it, and as nasty as it has been seen to be."""
+"""An imitation of Kiwoom's REST API: its documented behaviour, and each fault seen in practice behind a
+switch.
+"""
 
 from kiwoom_simulator.market.market import SimulatedMarket
 from kiwoom_simulator.options import Options

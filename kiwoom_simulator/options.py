@@ -1,4 +1,4 @@
-"""What a simulator can be asked to be."""
+"""The options of the simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,45 +8,47 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything at its default is Kiwoom's real host as documented, with a full quota and no faults."""
+    """The defaults are Kiwoom's documented real host, with its full quota and without faults."""
 
     host: str = "127.0.0.1"
     port: int = 0
     seed: int = 1
     mock: bool = False
-    """Play the mock host: KRX only, one request a second, keys of the real host refused (8030)."""
+    """Imitate the mock host: KRX only, one request a second, keys of the real host refused (8030)."""
     mock_consolidated: bool = False
-    """Let the mock host answer stex_tp 3 all the same, as one source saw."""
+    """Let the mock host answer stex_tp 3 all the same; one source reports it."""
     keys: Mapping[str, str] | None = None
-    """App keys and their secret keys; None takes any."""
+    """App keys and their secret keys; None accepts any."""
     quota: int | None = None
-    """Requests a second for each (app key, api-id); 0 is off, None is the policy: 5, and 1 on the mock host."""
+    """Requests a second for each (app key, api-id). 0 turns it off. None is the policy: 5, and 1 on the mock
+    host.
+    """
     burst: int | None = None
-    """Instead of a strict window: a bucket of this many requests, refilled at the quota."""
+    """A bucket of this many requests, refilled at the quota, instead of a strict window."""
     total: int = 0
-    """Requests a second over all api-ids of a key (1701); 0 is off."""
+    """Requests a second over all api-ids of a key (1701); 0 turns it off."""
     count_refused: bool = False
-    """Whether a refused request takes a place in the window too."""
+    """True if refused requests count in the window, too."""
     throttle_status: Literal[200, 429] = 429
     latency: timedelta = timedelta()
     jitter: timedelta = timedelta()
     token_life: timedelta = timedelta(hours=24)
     token_rule: Literal["replace", "reuse"] = "replace"  # noqa: S105 - a rule, not a token
-    """A second issuance kills the token before it, or hands the live one out again."""
+    """`replace`: a new token kills the previous one. `reuse`: the live token is handed out again."""
     tokens: tuple[str, ...] = ()
-    """The first tokens to hand out, in this order; later ones are invented."""
+    """The first tokens to hand out, in this order; later tokens are generated."""
     keys_die_with_token: bool = False
-    """Whether a next-key is worthless to another token than the one that it was given to."""
+    """True if a next-key is valid only with the token of its page."""
     now: datetime | None = None
     freeze: datetime | None = None
     speed: float = 1.0
     closed: bool = False
-    """Today is a holiday that no calendar knows: the last session's final state stays."""
+    """Today is a holiday absent from every calendar: the final state of the last session stays."""
     step: timedelta = timedelta(seconds=5)
     after_market_moves: bool = False
-    """Whether KRX's after-market (from 2026-09-14) moves what ka20002 shows, which nobody documents."""
+    """True if KRX's after-market (from 2026-09-14) moves the prices of ka20002; this is undocumented."""
     gzip: bool = False
-    """Compress for clients that ask for it; off, because whether Kiwoom does is unknown."""
+    """Compress for clients with Accept-Encoding. Off by default: Kiwoom's behaviour is unknown."""
     faults: tuple[str, ...] = ()
     log_size: int = 65_536
 

@@ -1,4 +1,4 @@
-"""`collector archive` and `collector restore`: days into Parquet files, and back."""
+"""`collector archive` and `collector restore`: move days to Parquet files, and back."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ import click
 from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, find_configuration, read_environment, run_command
+from collector.cli.context import config_option, find_configuration, run_command, take_environment
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import Environment
@@ -24,7 +24,7 @@ from collector.market.schedule import Schedule
 from collector.model import KST, Exchange
 
 FOLDER = "archive"
-"""Where files go under COLLECTOR_HOME if nobody says otherwise."""
+"""The default folder of the files, under COLLECTOR_HOME."""
 
 
 @click.command(
@@ -42,28 +42,31 @@ Examples:
     "folder",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help=f"Where the files go (default: {FOLDER} under COLLECTOR_HOME).",
+    help=f"Folder of the files (default: {FOLDER} under COLLECTOR_HOME).",
 )
 @click.option(
-    "--force", is_flag=True, help="Days, too, with slots that were never accounted for or ended long ago."
+    "--force",
+    is_flag=True,
+    help="Include days with slots that are unaccounted for or were abandoned long ago.",
 )
-@click.option("--keep-restored", is_flag=True, help="Leave days alone that were brought back.")
+@click.option("--keep-restored", is_flag=True, help="Skip restored days.")
 @config_option
 def archive(
     before: date, folder: Path | None, force: bool, keep_restored: bool, config_path: Path | None
 ) -> None:
-    """Move whole days from the database into Parquet files, a file a day and exchange.
+    """Move whole days from the database into Parquet files, one file per day and exchange.
 
     Each file is read back and compared with the table before the day leaves the database. The ledger stays,
-    so `status`, `gaps` and the page go on telling of these days; `collector restore` brings one back.
+    so `status`, `gaps` and the page still cover these days. `collector restore` brings a day back.
 
-    Exit status 1: a day stays, and why is said on stderr. Being stopped, or killed, loses nothing.
+    Exit status 1: a day stays in the database; stderr has the reason. Stopping or killing the command loses
+    nothing.
     """
     log.configure(level="warning")
     now = datetime.now(UTC)
     if before > now.astimezone(KST).date():
-        raise click.UsageError(f"--before {before} lies in the future; allowed is today or an earlier day")
-    environment = read_environment()
+        raise click.UsageError(f"--before {before} is in the future; use today or an earlier day")
+    environment = take_environment()
     schedules, calendar = _schedules(environment, config_path)
     wish = ArchiveOptions(before, (folder or environment.home / FOLDER).absolute(), now, force, keep_restored)
     if run_command(_archive(environment, wish, schedules, calendar)):
@@ -72,7 +75,7 @@ def archive(
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """What is to be archived, and where to. `force` and `keep_restored` as the options say."""
+    """The request: days, folder and options."""
 
     before: date
     folder: Path
@@ -84,7 +87,7 @@ class ArchiveOptions:
 async def _archive(
     environment: Environment, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
 ) -> int:
-    """Archive what may go; how many days stay."""
+    """Archive the days; returns the number of days that stay."""
     from collector.archive import write as cold  # noqa: PLC0415 - pyarrow may not be there
 
     _try_writing(options.folder)
@@ -100,18 +103,16 @@ async def _archive(
                 left += 1
                 complain(error)
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno:
-                    break  # a disk that is full is so for the next day as well
+                    break  # a full disk is full for the next day, too
     return left
 
 
 async def _refuse_wrong_clock(database: Database, now: datetime) -> None:
-    """ConfigError if it is not certain what day it is: what is over, and what has been, depends on it."""
+    """Raise ConfigError if the current date is uncertain. The choice of days depends on it."""
     async with database.connection("comparing the clocks", timeout=60) as connection:
         reason = clocks.why_unsure(await clocks.witnesses(connection, now))
     if reason:
-        raise ConfigError(
-            f"nothing is archived: {reason}", hint="set the clock that is wrong, then try again"
-        )
+        raise ConfigError(f"nothing is archived: {reason}", hint="correct the wrong clock, then try again")
 
 
 async def _select_days(database: Database, options: ArchiveOptions) -> list[date]:
@@ -121,7 +122,7 @@ async def _select_days(database: Database, options: ArchiveOptions) -> list[date
         kept = await list_restored(connection) if options.keep_restored else set()
         selected_days = [day for day in await list_before(connection, options.before) if day not in kept]
     if not selected_days:
-        click.echo(f"no day before {options.before} is left to archive")
+        click.echo(f"no day before {options.before} has rows to archive")
     return selected_days
 
 
@@ -135,12 +136,12 @@ async def _refuse_open(
     if why:
         raise ArchiveError(
             f"{day} stays in the database: {why}",
-            hint="" if options.force else "`--force` takes along what was abandoned more than a day ago",
+            hint="" if options.force else "`--force` includes slots abandoned more than a day ago",
         )
 
 
 def _schedules(environment: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
-    """What is scheduled, where there is a configuration: without one nothing can be due."""
+    """The schedules, or none without a configuration: then nothing can be due."""
     path = find_configuration(environment, config_path)
     if path is None:
         return (), read_calendar(environment.config)
@@ -148,7 +149,7 @@ def _schedules(environment: Environment, config_path: Path | None) -> tuple[Sequ
 
 
 def _try_writing(folder: Path) -> None:
-    """Make the folder, and see that it takes a file: better to know now than after reading a day."""
+    """Make the folder and write a test file, to fail before a day is read."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -178,24 +179,24 @@ Examples:
     "folder",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help=f"Where the files are (default: where they were put, else {FOLDER} under COLLECTOR_HOME).",
+    help=f"Folder of the files (default: their recorded place, else {FOLDER} under COLLECTOR_HOME).",
 )
 @config_option
 def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None) -> None:
-    """Bring days back into the database from their files, equal row by row; the files stay.
+    """Bring days back into the database from their files, equal row by row. The files stay.
 
-    A FILE stands for its day: the files of the other exchanges are taken from beside it. A day that is in the
-    database already is left as it is.
+    A FILE stands for its day: the files of the other exchanges are taken from the same folder. A day in the
+    database is left unchanged.
 
-    Exit status 1: a day was not restored, because a file is damaged, missing or not of this database.
+    Exit status 1: a day was not restored, because a file is damaged, missing or of another database.
     """
     log.configure(level="warning")
-    if run_command(_restore(read_environment(), what, folder)):
+    if run_command(_restore(take_environment(), what, folder)):
         raise SystemExit(1)
 
 
 async def _restore(environment: Environment, what: Sequence[str], folder: Path | None) -> int:
-    """Restore what is asked for; how much of it could not be."""
+    """Restore the requested days; returns the number of failures."""
     from collector.archive import restore as cold  # noqa: PLC0415 - pyarrow may not be there
 
     failed = 0
@@ -204,7 +205,7 @@ async def _restore(environment: Environment, what: Sequence[str], folder: Path |
             try:
                 day, paths = await _files(database, text, folder, environment.home / FOLDER)
                 for file in await cold.restore(database, day, paths):
-                    was = "is there already" if file.was_there else "restored"
+                    was = "unchanged, in the database already" if file.was_there else "restored"
                     click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
             except ArchiveError as error:
                 failed += 1
@@ -215,7 +216,7 @@ async def _restore(environment: Environment, what: Sequence[str], folder: Path |
 async def _files(
     database: Database, text: str, folder: Path | None, default: Path
 ) -> tuple[date, list[Path]]:
-    """The day that an argument means, and its files."""
+    """The day of an argument, and its files."""
     from collector.archive.day_state import list_files  # noqa: PLC0415
 
     day = _day(text)
@@ -226,7 +227,7 @@ async def _files(
     paths = noted or list(_beside((folder or default) / "snapshot" / f"date={day}").values())
     if not paths:
         raise ArchiveError(
-            f"there is no file of {day} under {folder or default}", hint="say where they are with --from"
+            f"there is no file of {day} under {folder or default}", hint="name their folder with --from"
         )
     return day, paths
 
@@ -236,12 +237,14 @@ def _day(text: str) -> date | None:
         return DayParam().convert(text, None, None)
     except click.UsageError:
         if not _is_file(text):
-            raise ConfigError(f"{text} is neither a date (YYYY-MM-DD) nor a file") from None
+            raise ConfigError(
+                f"{text} is neither a date nor a file; use YYYY-MM-DD, or the path of a file"
+            ) from None
         return None
 
 
 def _day_of_file(path: Path) -> tuple[date, list[Path]]:
-    """The day of a file, and the files of that day: itself, and those beside it of the other exchanges."""
+    """The day of a file, and all files of that day: this file and those of the other exchanges beside it."""
     from collector.archive.file import ArchiveFile  # noqa: PLC0415
 
     facts = ArchiveFile(path).facts
@@ -254,4 +257,4 @@ def _beside(folder: Path) -> dict[str, Path]:
 
 
 def _is_file(path: Path | str) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a very long name

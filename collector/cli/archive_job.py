@@ -1,4 +1,4 @@
-"""The daemon's archiving: `collector archive` as a process of its own, so that its memory is gone by morning."""
+"""The daemon's archiving: `collector archive` in a child process, which frees its memory at the end."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _GOODBYE = 3.0
 
 
 def refuse_without_parquet(config: Config) -> None:
-    """ConfigError if days are to be archived and there is nothing to write files with."""
+    """Raise ConfigError if archiving is configured and pyarrow is missing."""
     if config.database.archive_after_days and find_spec("pyarrow") is None:
         text = "database.archive_after_days needs the package pyarrow, which is not installed"
         raise ConfigError(
@@ -29,14 +29,16 @@ def refuse_without_parquet(config: Config) -> None:
 
 
 def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
-    """Moves the days before a date into files, and logs what became of them. Cancelled, it stops; nothing is lost."""
+    """Make a function that archives the days before a date and logs the result. Cancelling it loses nothing."""
 
     async def archive(before: date) -> None:
         options = ("--force", "--keep-restored", "--config", context.config.origin)
         command = ("-P", "-m", "collector", "archive", "--before", before.isoformat(), *options)
         try:
             process = await _start(command, _environment(context))
-        except OSError as error:  # short of memory or of processes: sweeps go on, and there is another night
+        except (
+            OSError
+        ) as error:  # out of memory or processes: sweeps continue, and the next night tries again
             logger.error("archive.failed", reason=f"it does not start: {error.strerror}", code=None)
             return
         try:
@@ -54,7 +56,9 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
 
 
 def prover(context: CliContext) -> Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]:
-    """Reads the files of an archived day whole; why they are not what was archived, "" if they are."""
+    """Make a function that reads the files of an archived day in full. It returns their fault, or "" if they
+    are intact.
+    """
 
     async def prove(day: date, files: Sequence[tuple[Path, str]]) -> str:
         if gone := [str(path) for path, _ in files if not path.is_file()]:
@@ -85,7 +89,7 @@ async def _start(command: Sequence[str], environment: Mapping[str, str]) -> asyn
 
 
 def _environment(context: CliContext) -> dict[str, str]:
-    """Ours, which has lost its secrets when they were read; of those, only the database's goes back in."""
+    """This process's environment. Its secrets were removed at the start; only the database's is put back."""
     environ = dict(os.environ)
     url = context.environment.database_url
     if url is not None and "DATABASE_URL_FILE" not in environ:
@@ -94,7 +98,7 @@ def _environment(context: CliContext) -> dict[str, str]:
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Have it gone, whatever it was doing: its transaction is rolled back, its file stays a part."""
+    """End the process. Its transaction is rolled back, and its file stays incomplete."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):

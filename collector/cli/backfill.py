@@ -1,4 +1,4 @@
-"""`collector backfill`: what a past period still lacks, and what of it can honestly be filled."""
+"""`collector backfill`: find the gaps of a past period and fill the fillable ones."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,14 +30,14 @@ from collector.model import KST, Sector, Target
 from collector.sweep.progress import SweepProgress
 
 _LISTED = 20
-"""Lines on stderr for what is not filled; the ledger has them all."""
-_NOT_TO_BE_HAD = "ka20002 has no date: what it showed at a past moment is not to be had"
+"""Lines on stderr for unfilled targets. The ledger has all of them."""
+_NOT_TO_BE_HAD = "ka20002 has no date: past states are not available"
 
 
 @click.command(
     epilog="""\b
 Examples:
-  collector backfill --from 2025-01-02 --to 2026-11-20 --dry-run    what it would take
+  collector backfill --from 2025-01-02 --to 2026-11-20 --dry-run    show the requests and the time
   collector backfill --from 2025-01-02 --to 2026-11-20              every universe of the configuration
   collector backfill --from 2026-11-16 --to 2026-11-20 --universe boards
   collector backfill --from 2025-01-02 --to 2026-11-20 --adjusted   adjusted prices, kept apart
@@ -47,8 +47,8 @@ Examples:
 @click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
 @click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
-@click.option("--dry-run", is_flag=True, help="Show what it would take, and fetch nothing.")
-@click.option("--quiet", is_flag=True, help="No plan and no progress; only what is wrong.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, and fetch nothing.")
+@click.option("--quiet", is_flag=True, help="No plan and no progress; only errors.")
 @config_option
 def backfill(
     *,
@@ -60,15 +60,14 @@ def backfill(
     quiet: bool,
     config_path: Path | None,
 ) -> None:
-    """Fill what a past period still lacks, from what the API can still give.
+    """Fill the gaps of a past period, as far as the API still has the data.
 
-    A closing slot whose final state is still on show is walked late; the daily past comes from ka10081, as
-    bars. Slots within a past session stay missing. What is stored is never fetched again; a call that was
-    stopped, however, is taken up by the next one. Beside a daemon it takes only what the daemon leaves of the
-    quota.
+    A closing slot is walked late while the API still shows its final state. Past days come from ka10081, as
+    daily bars. Slots inside a past session stay missing. Stored data is never fetched again, and the next
+    call continues a stopped one. Beside a daemon it uses only the quota left over by the daemon.
 
     Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
-    wrongly asked or could not start, and nothing was fetched.
+    usage error or failed start, and nothing was fetched.
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     context = read_context(config_path, universe)
@@ -80,7 +79,7 @@ def backfill(
 
 
 class _BackfillCommand:
-    """What was asked for, in the world that it was asked in."""
+    """One backfill with its options and its configuration."""
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class _BackfillCommand:
         self._quiet = quiet
 
     async def show_plan(self) -> None:
-        """Print the plan; needs the database, but neither the key nor the API."""
+        """Print the plan. Needs the database, but neither the key nor the API."""
         async with bootstrap.open_database(self._context.environment) as database:
             registry = Registry(database)
             await registry.open()
@@ -109,7 +108,7 @@ class _BackfillCommand:
             _print(await work.plan(), self._context.config.api.requests_per_second)
 
     async def fill(self) -> Report:
-        """Carry it out. What ends it early is said, with what is stored until then."""
+        """Run the plan. An error that ends it early is reported with the stored part."""
         report = Report()
         async with bootstrap.open_collector(self._context, patient=True) as collector:
             await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
@@ -140,22 +139,22 @@ class _BackfillCommand:
 
 
 def stale_check(store: SnapshotStore, calendar: Calendar) -> Judge:
-    """Finds a closure that the calendar does not know out as the daemon does, which was down on that day."""
+    """Detects a market closure missing from the calendar the way the daemon would have."""
     accounts = SlotAccounting(store.database, store.registry)
 
     async def judge(slot: datetime, targets: Sequence[Target]) -> None:
         if await accounts.flag_stale(slot, targets, open_exchanges(calendar, slot)):
-            logger.error("calendar.closed_day", slot=slot.isoformat(), day=kst(slot).date().isoformat())
+            logger.error("calendar.closed_day", slot=kst(slot).isoformat(), day=kst(slot).date().isoformat())
 
     return judge
 
 
 def _give_up(error: CollectorError, report: Report) -> None:
-    """Nothing fetched: the error is all there is to say. Else the exit status is 1, and the rest is for later."""
+    """Raise the error if nothing was fetched. Otherwise report it with the stored part, and exit with 1."""
     if not report.has_fetched:
         raise error
     complain(error)
-    click.echo(f"{_summarize_stored(report)} before that; the same command takes up the rest", err=True)
+    click.echo(f"{_summarize_stored(report)} before that; the same command continues", err=True)
     raise SystemExit(1)
 
 
@@ -166,9 +165,7 @@ def _report(report: Report, *, quiet: bool) -> None:
         click.echo(str(unfilled), err=True)
     if len(report.unfilled) > _LISTED:
         more = len(report.unfilled) - _LISTED
-        click.echo(
-            f"and {more:,} more, see bar_walk: `collector sql` shows those that are not complete", err=True
-        )
+        click.echo(f"and {more:,} more; see the incomplete ones with `collector sql` in bar_walk", err=True)
     if not report.is_whole:
         raise SystemExit(1)
 
@@ -185,10 +182,10 @@ def _summarize_stored(report: Report) -> str:
 
 
 def _print(plan: Plan, per_second: int) -> None:
-    """The plan on stdout: what comes from where, and what stays missing."""
+    """Print the plan: the source of each part, and the parts that stay missing."""
     console = drawing.console()
     if plan.total.requests:
-        console.print(_table(plan, per_second))
+        drawing.print_table(console, _table(plan, per_second))
     else:
         console.print("nothing fillable is missing")
     for line in _staying(plan):
@@ -235,4 +232,4 @@ def _staying(plan: Plan) -> Iterator[str]:
             f" {_NOT_TO_BE_HAD}"
         )
     if plan.period.days:
-        yield "who belonged to a sector on a past day; the view daily says whose members it shows (members_as_of)"
+        yield "the members of a sector on a past day; the view daily names the day of its members (members_as_of)"

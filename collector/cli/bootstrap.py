@@ -1,4 +1,4 @@
-"""Wires the parts together: the database, and on top of it everything that a sweep needs."""
+"""Opens the parts of the program in order: the database, and on top of it the collector."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,9 +33,9 @@ if TYPE_CHECKING:  # aiohttp takes half a second
 async def open_database(
     environment: Environment, *, size: int = 2, migrated: bool = True
 ) -> AsyncIterator[Database]:
-    """The database that the environment names, or the private one, checked and (`migrated`) of our schema.
+    """Open the configured database, or the private one; checked, and with `migrated` of the current schema.
 
-    The private one is brought up to date by itself; another only by `collector migrate`.
+    The private one is migrated here; another one only by `collector migrate`.
     """
 
     async with AsyncExitStack() as stack:
@@ -79,9 +79,9 @@ async def open_collector(
     patient: bool = False,
     token: str | None = None,
 ) -> AsyncIterator[Collector]:
-    """Everything that a sweep needs, opened in order: keys, database, session with the API.
+    """Open everything needed for a sweep, in order: keys, database, HTTP session.
 
-    `keys` are read now if nobody has yet. `patient`: whatever else uses the key goes first.
+    `keys` are read now unless given. With `patient`, other users of the key have priority.
     `token` is the identity of the process; a new one is made without it.
     """
 
@@ -109,14 +109,14 @@ async def open_collector(
 
 
 def source(api: ApiConfig) -> str:
-    """Whose data come from there, in the ledger's words."""
+    """The source of the prices, as spelled in the ledger."""
     return base_url.base(api.base_url, api.trusted_hosts).kind.value
 
 
 def _make_client(
     session: "HttpTransport", database: Database, key: Credentials, api: ApiConfig, *, patient: bool
 ) -> KiwoomClient:
-    """The API with one key, and the quota that is this key's alone."""
+    """An API client for one key, with the quota of this key."""
     quota: SharedRateLimiter | LowPriorityRateLimiter | Unlimited = Unlimited()
     if api.requests_per_second:
         quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=api.requests_per_second)
@@ -127,14 +127,14 @@ def _make_client(
 def make_worklist(
     plain: Collector, token: str, epoch: Callable[[], int | None] = lambda: None
 ) -> SharedWorklist:
-    """The list that a collector's sweeps are shared out on; `epoch` is that of the lease that it needs."""
+    """The shared list of a collector's sweeps. `epoch` is the epoch of the required lease."""
     store = plain.store
     keys = [kiwoom.key_digest for kiwoom in plain.keys]
     return SharedWorklist(store.database, store.registry, token, keys, epoch=epoch)
 
 
 def key_names(config: Config, environment: Environment) -> Mapping[str, str]:
-    """What the operator calls our keys, by what stands for them in the database; empty if they are not to be had."""
+    """The operator's names for the keys, by digest; empty if the keys cannot be read."""
     try:
         return {key_digest(key.app_key): key.name for key in configuration.keys(config, environment)}
     except ConfigError:

@@ -1,4 +1,4 @@
-"""`collector check`: is the configuration right, and does what it names work?"""
+"""`collector check`: check the configuration, and with --online its database, keys and API."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,10 +26,10 @@ _EXAMPLES = {"config": "collector.yaml", "calendar": "calendar.example.yaml"}
 @click.command(
     epilog="""\b
 Examples:
-  collector check                                 read, judge and show the configuration
+  collector check                                 read, check and show the configuration
   collector check --online                        also try the database, the key and one page
   collector check --example > config/collector.yaml
-  collector check --example calendar > config/calendar.yaml     closures of your own, over the shipped ones
+  collector check --example calendar > config/calendar.yaml     your own closures, in addition to the shipped ones
 """
 )
 @click.option("--online", is_flag=True, help="Also try the database, the token and one page.")
@@ -38,11 +38,11 @@ Examples:
     type=click.Choice(list(_EXAMPLES)),
     is_flag=False,
     flag_value="config",
-    help="Print an example (config unless it is named) and do nothing else.",
+    help="Print an example (default: config) and do nothing else.",
 )
 @config_option
 def check(online: bool, example: str | None, config_path: Path | None) -> None:
-    """Say whether the configuration is right, and show what is in force (secrets as ***)."""
+    """Check the configuration, and show the values in force (secrets as ***)."""
     if example:
         click.echo(resources.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
@@ -66,9 +66,9 @@ def check(online: bool, example: str | None, config_path: Path | None) -> None:
 
 
 async def _online(context: CliContext) -> None:
-    """Try each thing that a sweep needs, in this order; what fails is said once, with what to do.
+    """Try each dependency of a sweep in order. Each failure is reported once, with advice.
 
-    What needs the thing that failed is not tried: it would fail for the same reason.
+    Steps behind a failed one are skipped: they would fail for the same reason.
     """
 
     async def database() -> str:
@@ -93,7 +93,7 @@ async def _online(context: CliContext) -> None:
             shown = await clocks.witness(opened_database)()
         return await _compare_clocks(context.config.api.base_url, shown)
 
-    # A wrong clock makes tokens and certificates look wrong, so it is looked at before them.
+    # A wrong clock makes tokens and certificates look wrong, so the clock comes first.
     failed = ""
     for name, trial in (("database", database), ("clock", clock), ("token", token), ("page", page)):
         if failed:
@@ -105,24 +105,24 @@ async def _online(context: CliContext) -> None:
 
 
 async def _compare_clocks(base_url: str, database: datetime) -> str:
-    """This machine's clock beside the database's and the API's; ConfigError if it differs from either."""
+    """Compare this machine's clock with the database's and the API's; ConfigError if one differs."""
     from collector.kiwoom.http_date import date_of  # noqa: PLC0415 - aiohttp takes half a second
 
     host = datetime.now(UTC)
     api = await date_of(base_url)
     reason = clocks.why_wrong(host, database, api)
     if reason:
-        raise ConfigError(reason, hint="set the clock that is wrong (`timedatectl`, `chronyc makestep`)")
+        raise ConfigError(reason, hint="correct the wrong clock (`timedatectl`, `chronyc makestep`)")
     seen = (
-        "and the Date of an answer"
+        "and the API's Date header"
         if api
-        else f"(it shows {host:%Y-%m-%d %H:%M:%S} UTC; no answer's Date was to be had)"
+        else f"(it shows {host.astimezone(KST):%Y-%m-%d %H:%M:%S} KST; the API gave no Date)"
     )
     return f"it agrees with the database {seen}"
 
 
 def _clock(at: datetime) -> str:
-    return f"{at:%H:%M:%S} UTC"
+    return f"{at.astimezone(KST):%H:%M:%S} KST"
 
 
 async def _try(name: str, trial: Callable[[], Awaitable[str]]) -> bool:

@@ -1,30 +1,76 @@
-"""What people see: tables on stdout, progress on stderr, colour only where there is a terminal for it."""
+"""Output for people: tables on stdout, progress on stderr, colour on terminals only."""
 
 import asyncio
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
+import structlog
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from collector.base.remark_texts import explain_outcome
-from collector.model import Exchange, Market, Outcome, Status, Sweep
+from collector.model import KST, Exchange, Market, Outcome, Status, Sweep
 from collector.sweep.progress import SweepProgress
 
 _REFRESH = 5
+_WIDEST = 1_000_000
+_WRAPPED = 30
+"""Characters a line of a wrapped column should have at least."""
 _STYLE = {Status.COMPLETE: "green", Status.SUSPECT: "yellow", Status.FAILED: "red", Status.MISSED: "magenta"}
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that honours NO_COLOR, prints text as it is, and does not fold lines where nobody looks."""
+    """A console with plain text and NO_COLOR support. Without a terminal lines are not folded."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 1000
+    width = None if stream.isatty() else _WIDEST
     return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+
+
+def print_table(screen: Console, table: Table, *, wrapped: str = "") -> None:
+    """Print a table, or one record after another if it does not fit the width; values are never cut.
+
+    The text of the column `wrapped` may take several lines in the table.
+    """
+    for column in table.columns:
+        column.overflow = "fold"
+        column.no_wrap = column.header != wrapped
+    if _width(screen, table, wrapped) <= screen.width:
+        screen.print(table)
+    else:
+        screen.print("\n".join(_records(table)), soft_wrap=True)
+
+
+def _width(screen: Console, table: Table, wrapped: str) -> int:
+    """The width needed for a table. A wrapped column needs only its first `_WRAPPED` characters."""
+    width = Measurement.get(screen, screen.options.update(width=_WIDEST), table).maximum
+    for column in table.columns:
+        if wrapped and column.header == wrapped:
+            longest = max((cell_len(_plain(cell)) for cell in (column.header, *column.cells)), default=0)
+            width -= max(0, longest - _WRAPPED)
+    return width
+
+
+def _records(table: Table) -> Iterator[str]:
+    """A line for each value of each row, under a line with the number of the row, as psql does it with \\x."""
+    if table.title:
+        yield _plain(table.title)
+    names = [_plain(column.header) for column in table.columns]
+    room = max(map(cell_len, names), default=0)
+    for number, row in enumerate(zip(*(column.cells for column in table.columns), strict=True), 1):
+        yield f"-[ {number} ]-"
+        for name, cell in zip(names, row, strict=True):
+            yield f"{name}{' ' * (room - cell_len(name))} | {_plain(cell)}".rstrip()
+
+
+def _plain(cell: object) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 @asynccontextmanager
@@ -42,12 +88,37 @@ async def progress(tally: SweepProgress, *, shown: bool, title: str) -> AsyncIte
         transient=True,
     )
     drawn = bar.add_task(title, total=None)
-    with Live(bar, console=screen, refresh_per_second=_REFRESH, transient=True):
+    with Live(bar, console=screen, refresh_per_second=_REFRESH, transient=True), _log_above(screen):
         painter = asyncio.create_task(_paint(bar, drawn, tally))
         try:
             yield
         finally:
             painter.cancel()
+
+
+@contextmanager
+def _log_above(screen: Console) -> Iterator[None]:
+    """Print log lines above the progress bar while the block runs. Written past the console, they would break it."""
+    usual = structlog.get_config()["logger_factory"]
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(_ConsoleStream(screen)))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        structlog.configure(logger_factory=usual)
+
+
+class _ConsoleStream:
+    """A stream of log lines into a console. Lines are lost if the terminal is gone."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._screen.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+
+    def flush(self) -> None:
+        """The console flushes each line."""
 
 
 async def _paint(bar: Progress, drawn: int, tally: SweepProgress) -> None:
@@ -67,7 +138,7 @@ class _Facts(ProgressColumn):
 
 
 def facts(tally: SweepProgress) -> str:
-    """How far a sweep has come, in one line."""
+    """A sweep's progress in one line."""
     seconds = max(tally.seconds(), 0.001)
     rate = tally.requests / seconds
     left = max(0, tally.expected_pages - tally.pages)
@@ -82,8 +153,9 @@ def facts(tally: SweepProgress) -> str:
 
 
 def sweep_table(sweep: Sweep) -> Table:
-    """What a sweep came to, by market and exchange."""
-    table = Table(title=f"sweep of {sweep.slot.isoformat()}", title_justify="left")
+    """The result of a sweep, by market and exchange."""
+    slot = f"{sweep.slot.astimezone(KST):%Y-%m-%d %H:%M:%S} KST"
+    table = Table(title=f"sweep of {slot}", title_justify="left")
     for name in ("market", "exchange"):
         table.add_column(name)
     for name in ("targets", "pages", "rows"):
@@ -121,7 +193,7 @@ def _statuses(outcomes: Iterable[Outcome]) -> Text:
 
 
 def not_whole(sweep: Sweep) -> list[str]:
-    """A line for each target that is missing, suspect, or complete but for a row, with the reason."""
+    """A line with the reason for each target that is not complete, or complete without some rows."""
     return [
         f"{outcome.target} {outcome.status}: {explain_outcome(outcome)}"
         for outcome in sweep.outcomes

@@ -1,4 +1,4 @@
-"""Reads the world: arguments, environment, YAML; and runs a command in it until it ends or is told to stop."""
+"""The context of a command: options, environment and configuration; and its run until the end or a signal."""
 
 import asyncio
 import os
@@ -20,33 +20,45 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
-"""The exit status of a command that was told to stop before it was done."""
+"""The exit status of a command stopped by a signal."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_GOODBYE = 4.5
-"""Seconds after a signal until the process ends, come what may: a look-up of a host's name cannot be cancelled."""
+"""Seconds from a signal to the end of the process. A look-up of a host name cannot be cancelled, so the
+process is ended by force.
+"""
 _SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
 
 
 def config_option(command: Command) -> Command:
-    """Give a command `--config PATH`."""
+    """Add `--config PATH` to a command."""
+    return _config_option()(command)
+
+
+def unused_config_option(command: Command) -> Command:
+    """Accept `--config PATH` without a mention in the help, for commands without a configuration."""
+    return _config_option(hidden=True)(command)
+
+
+def _config_option(*, hidden: bool = False) -> Callable[[Command], Command]:
     return click.option(
         "--config",
         "config_path",
         type=click.Path(path_type=Path),
         metavar="PATH",
         help="The configuration (default: COLLECTOR_CONFIG, else config/collector.yaml).",
-    )(command)
+        hidden=hidden,
+    )
 
 
 @dataclass(frozen=True)
 class CliContext:
-    """What was asked and what is known before anything is opened."""
+    """The input of a command, before anything is opened."""
 
     environment: Environment
     config: Config
 
     def targets(self, universe: str | None, table: Mapping[str, Sector]) -> tuple[str, tuple[Target, ...]]:
-        """A universe's label and targets; None: every universe of the file, each target once."""
+        """A universe's label and targets. With None: every universe of the file, each target once."""
         names = list(self.config.universes) if universe is None else [universe]
         targets_by_universe = [configuration.universe_targets(self.config, name, table) for name in names]
         return "+".join(names), tuple(
@@ -54,8 +66,8 @@ class CliContext:
         )
 
 
-def read_environment() -> Environment:
-    """The environment, with the secrets taken out of it so that no child inherits them."""
+def take_environment() -> Environment:
+    """Read the settings, and remove the secrets from os.environ, because child processes inherit it."""
     environment = configuration.settings(os.environ)
     for name in _SECRETS:
         os.environ.pop(name, None)
@@ -63,17 +75,17 @@ def read_environment() -> Environment:
 
 
 def find_configuration(environment: Environment, config_path: Path | None) -> Path | None:
-    """Where the configuration is to be found; None if nobody named one, and none lies in the usual place."""
+    """The path of the configuration; None if it is not named and the default path is empty."""
     named = config_path is not None or "COLLECTOR_CONFIG" in os.environ
     return (config_path or environment.config) if named or os.path.lexists(environment.config) else None
 
 
 def read_context(config_path: Path | None, universe: str | None = None) -> CliContext:
-    """The environment and the configuration; ConfigError says what is wrong with either, or with what was asked.
+    """Take the environment and load the configuration; ConfigError names the fault.
 
-    `universe` is the one that the command is about, None if it is about all of them.
+    `universe` is the universe of the command, None for all of them.
     """
-    environment = read_environment()
+    environment = take_environment()
     path = find_configuration(environment, config_path)
     if path is None:
         usual = environment.config
@@ -82,14 +94,14 @@ def read_context(config_path: Path | None, universe: str | None = None) -> CliCo
             hint=f"write one with `mkdir -p {usual.parent} && collector check --example > {usual}`",
         )
     world = CliContext(environment, configuration.load(path, base_url=environment.base_url))
-    world.targets(universe, {})  # an unknown name is to be said before anything is opened
+    world.targets(universe, {})  # report an unknown name before anything is opened
     return world
 
 
 def run_command(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGTERM and SIGINT cancel it, which is always safe, and exit with 130.
+    """Run to the end. SIGTERM and SIGINT cancel the work, which is always safe, and exit with 130.
 
-    So do those that come later, while a report is printed: the loop leaves them as Python has them.
+    Signals that arrive after the loop has closed, while a report is printed, also exit with 130.
     """
     try:
         return asyncio.run(_run_until_signal(work))

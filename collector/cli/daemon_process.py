@@ -1,4 +1,4 @@
-"""The daemon in its process: configuration, signals, systemd."""
+"""The daemon as a process: configuration, signals, systemd."""
 
 import asyncio
 import os
@@ -38,11 +38,13 @@ from collector.market.calendar import Calendar
 from collector.sweep.sweeper import Collector
 
 LONGEST_GOODBYE = 4.5
-"""Seconds after a signal until the process ends, come what may: a commit is whole or not there at any moment."""
+"""Seconds from a signal to the end of the process. A forced end is safe: a commit is complete or absent at
+any moment.
+"""
 
 
 def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> int:
-    """The exit status, when it has been told to stop; `with_page` serves the status page meanwhile."""
+    """Run until stopped; returns the exit status. `with_page` serves the status page, too."""
     log.configure()
     order = ReloadableConfig(config_path, force=force)
     asyncio.run(_until_stopped(order, with_page=with_page))
@@ -50,10 +52,10 @@ def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> in
 
 
 class ReloadableConfig:
-    """The configuration in force with the keys and the calendar that it names, and how all that is read anew.
+    """The configuration in force with its keys and its calendar, and their reload.
 
-    What is in force has been read: a file that goes or changes meanwhile counts from the next SIGHUP on, and
-    not when the database comes back.
+    Only a reload reads the files. A file that changes or disappears has no effect before the next SIGHUP,
+    even if the database connection is opened again.
     """
 
     def __init__(self, config_path: Path | None, *, force: bool) -> None:
@@ -61,12 +63,12 @@ class ReloadableConfig:
         self.calendar = read_calendar(Path(self.context.config.origin))
         self.keys = configuration.keys(self.context.config, self.context.environment)
         self.is_checked = False
-        """Whether the keys in force were tried."""
+        """True once the keys in force were tried."""
         self._force = force
         self._refuse(self.context, self.calendar)
 
     async def reload(self) -> bool:
-        """Take the file as it is now; False if it is wrong, and then nothing has changed."""
+        """Load the file as it is now. If it is wrong, return False and change nothing."""
         path = Path(self.context.config.origin)
         try:
             config = configuration.load(path, base_url=self.context.environment.base_url)
@@ -83,11 +85,15 @@ class ReloadableConfig:
         return True
 
     async def refuse_infeasible(self) -> None:
-        """ConfigError if the schedules do not fit the quota; StoreError if the database lets nobody in."""
+        """ConfigError if the schedules do not fit the quota; StoreError if the database refuses the
+        connection.
+        """
         await self._refuse_infeasible(self.context, self.calendar)
 
     async def _refuse_infeasible(self, context: CliContext, calendar: Calendar) -> None:
-        """As far as the database is there to tell: one that is away must not keep the daemon from waiting."""
+        """The same for a given configuration. An unavailable database skips the check, so the daemon can wait
+        for it.
+        """
         try:
             async with bootstrap.open_database(context.environment) as database:
                 if not self._force:
@@ -98,13 +104,13 @@ class ReloadableConfig:
             logger.warning("plan.check_skipped", reason=str(error))
 
     def _refuse_another_source(self, config: configuration.Config) -> None:
-        """A database takes the data of one source only, and ours stays the one that we began with."""
+        """ConfigError if the source changes. A database takes the data of one source only."""
         old, new = self.context.config.api, config.api
         if bootstrap.source(new) != bootstrap.source(old):
             text = f"api.base_url: {new.base_url} is another source than {old.base_url}"
             raise ConfigError(
                 config.format_error(("api", "base_url"), text),
-                hint="its data go into a database of their own: start another daemon on that",
+                hint="a source needs its own database: start another daemon with it",
             )
 
     def _refuse(self, context: CliContext, calendar: Calendar) -> None:
@@ -113,7 +119,7 @@ class ReloadableConfig:
 
 
 CollectorScope = Callable[[Collector], AbstractContextManager[object]]
-"""Shows a collector to somebody while it is at work."""
+"""Shows a collector to the page while the block runs."""
 
 
 @asynccontextmanager
@@ -124,9 +130,9 @@ async def open_daemon(
     *,
     witness: Witness | None = None,
 ) -> AsyncIterator[daemon.DaemonContext]:
-    """All that the daemon works with, everything that it writes under the lease.
+    """Open the parts of the daemon. Everything it writes is fenced by the lease.
 
-    `witness` is the clock that the daemon's own is compared with, None for the database's.
+    `witness` is the clock to compare with, None for the database's.
     """
     async with bootstrap.open_collector(order.context, order.keys, token=holder) as plain:
         lease = Lease(plain.store.database, holder)
@@ -166,7 +172,7 @@ async def open_daemon(
 async def _checking_keys(
     order: ReloadableConfig, assembly: AbstractAsyncContextManager[daemon.DaemonContext]
 ) -> AsyncIterator[daemon.DaemonContext]:
-    """The same, with each key tried once beside it, unless those in force were tried before."""
+    """The same, and try each key once at the same time, unless the keys in force were tried before."""
     async with assembly as parts:
         keys = () if order.is_checked else parts.collector.keys
         order.is_checked = True
@@ -176,7 +182,7 @@ async def _checking_keys(
 
 @asynccontextmanager
 async def _open_helper(plain: Collector, wanted: OpenSweep) -> AsyncIterator[Collector]:
-    """The same for a while under another daemon's lease, with the keys that this one has not."""
+    """A collector for a sweep under another daemon's lease, with the keys of this daemon alone."""
     database = fence(plain.store.database, Fence(wanted.epoch))
     registry = Registry(database)
     await registry.open()
@@ -193,7 +199,7 @@ async def _until_stopped(order: ReloadableConfig, *, with_page: bool) -> None:
 
 
 async def _run_with_page(configuration_in_force: ReloadableConfig, notify: daemon.Notify) -> None:
-    from collector.cli import web  # noqa: PLC0415 - what draws pages need not be loaded where none is served
+    from collector.cli import web  # noqa: PLC0415 - the page's modules cost start-up time, and most daemons serve no page
     from collector.web import Live  # noqa: PLC0415
 
     live = Live()
@@ -219,7 +225,9 @@ async def _run(order: ReloadableConfig, notify: daemon.Notify, shown: CollectorS
 
 
 def _mind_signals(task: asyncio.Task[None], notify: daemon.Notify) -> None:
-    """The first of SIGTERM and SIGINT cancels, which is always safe; the second ends the process at once."""
+    """The first SIGTERM or SIGINT cancels the work, which is always safe. The second ends the process at
+    once.
+    """
     loop = asyncio.get_running_loop()
 
     def stop(received: signal.Signals) -> None:

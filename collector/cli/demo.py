@@ -1,4 +1,4 @@
-"""`collector demo`: the whole main job on simulated input, for whoever wants to see it before reading on."""
+"""`collector demo`: one whole sweep on simulated input."""
 
 import asyncio
 import os
@@ -19,10 +19,11 @@ from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
 from collector.cli import console as drawing
-from collector.cli.context import CliContext, config_option, run_command
+from collector.cli.context import CliContext, run_command, unused_config_option
 from collector.cli.once import report, sweep_now
 from collector.cli.schedule import read_calendar
 from collector.config import Environment
+from collector.db.sector_ranking import rank_sectors
 from collector.errors import CollectorError
 from collector.model import Sweep
 from collector.secret import Secret
@@ -31,22 +32,13 @@ from collector.sweep.sweeper import Collector
 _QUOTA = 20
 _OURS = ("COLLECTOR_HOME", "COLLECTOR_WEB_LISTEN")
 _NOWHERE = "http://127.0.0.1:9"
-"""Where no API is: the page asks none."""
-_BREADTH = """
-SELECT s.market, s.sector, t.name_ko, round(avg(s.change_percent), 2) AS mean,
-       count(*) FILTER (WHERE s.change > 0) AS up, count(*) FILTER (WHERE s.change < 0) AS down, count(*) AS all
-FROM snapshot AS s
-JOIN walk AS w USING (slot, market, sector, exchange)
-JOIN unnest($2::text[], $3::text[]) AS t (code, name_ko) ON t.code = s.sector
-WHERE s.slot = $1 AND s.exchange = 'KRX' AND w.status = 'complete' AND s.volume > 0
-GROUP BY s.market, s.sector, t.name_ko
-HAVING count(*) >= 5
-ORDER BY mean DESC, s.sector
+"""An address without an API. The page sends no requests."""
+_NEXT_PAGE = """\
+  {command} web                 the status page, at http://127.0.0.1:8020
 """
 _NEXT = """
 Next:
-  {command} web                 the status page, at http://127.0.0.1:8020
-  {command} status
+{page}  {command} status
   {command} sql "SELECT market, sector, exchange, status, rows FROM walk ORDER BY slot DESC LIMIT 20"
   {command} sql "SELECT * FROM latest WHERE symbol = '005930'"
   {command} check --example > config/my.yaml      then, with a key: {command} once --config config/my.yaml
@@ -58,28 +50,28 @@ Next:
 Examples:
   collector demo
   collector demo --seed 7                         another market
-  collector demo --web                            and a page to look at
+  collector demo --web                            with the status page
 """
 )
-@click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the simulated market.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-@click.option("--web", "with_page", is_flag=True, help="Then keep the status page open, until Ctrl+C.")
-@config_option
+@click.option("--web", "with_page", is_flag=True, help="Then serve the status page, until Ctrl+C.")
+@unused_config_option
 def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
-    """See it work: a simulated API, a private PostgreSQL under COLLECTOR_HOME, one whole sweep.
+    """Try the program: a simulated API, a private PostgreSQL under COLLECTOR_HOME, one whole sweep.
 
-    Needs no key, no database and no network, and takes a configuration of its own. Nothing is left running; the
-    data stays for the next run.
+    Needs no key, no database, no network and no configuration. Nothing is left running. The data stays for
+    the next run.
     """
     log.configure(level="warning")
     sweep, breadth = run_command(_demo(seed, quiet=quiet))
     console = drawing.console()
-    console.print(drawing.sweep_table(sweep))
+    drawing.print_table(console, drawing.sweep_table(sweep))
     for table in breadth:
-        console.print(table)
-    click.echo(_NEXT.format(command=_command()))
+        drawing.print_table(console, table)
+    click.echo(next_steps(_command(), with_page=with_page))
     if with_page:
-        with suppress(SystemExit):  # being told to stop is how this ends
+        with suppress(SystemExit):  # a signal is the normal end
             run_command(_page())
     report(sweep, quiet=True)
 
@@ -94,8 +86,8 @@ async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
 
 
 async def _page() -> None:
-    """The page over what is stored, until told to stop."""
-    from collector.cli import web  # noqa: PLC0415 - most demonstrations show none
+    """Serve the page over the stored data until a signal."""
+    from collector.cli import web  # noqa: PLC0415 - most demos serve no page
     from collector.web import Live  # noqa: PLC0415
 
     context = CliContext(_environment(_NOWHERE), _config(_NOWHERE))
@@ -106,7 +98,7 @@ async def _page() -> None:
 
 
 def _environment(url: str) -> Environment:
-    """The operator's home, and keys that open nothing: the real ones stay out of a demonstration."""
+    """The operator's home with invalid keys. The real keys stay out of a demo."""
     home = {name: os.environ[name] for name in _OURS if name in os.environ}
     keys = Secret("demo-app-key"), Secret("demo-secret-key")
     return replace(configuration.settings(home), base_url=url, app_key=keys[0], secret_key=keys[1])
@@ -118,7 +110,7 @@ def _config(url: str) -> configuration.Config:
 
 @asynccontextmanager
 async def _simulator(seed: int) -> AsyncIterator[str]:
-    """The simulator in a process of its own, which ends with its standard input, that is: with us."""
+    """The simulator in a child process. It ends with its standard input, and so with this process."""
     command = (sys.executable, "-m", "collector", "simulate", "--port", "0", "--until-eof")
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -146,7 +138,7 @@ async def _simulator(seed: int) -> AsyncIterator[str]:
 async def _best_and_worst(collector: Collector, slot: datetime) -> list[Table]:
     codes, names = zip(*((sector.code, sector.name_ko) for sector in collector.sectors.values()), strict=True)
     async with collector.store.database.connection("ranking the sectors") as connection:
-        rows = await connection.fetch(_BREADTH, slot, list(codes), list(names))
+        rows = await rank_sectors(connection, slot, codes, names)
     return [_ranking("best sectors of the day", rows[:10]), _ranking("worst", rows[:-11:-1])]
 
 
@@ -157,9 +149,15 @@ def _ranking(title: str, rows: Sequence[Any]) -> Table:
     for name in ("mean", "up", "down", "of"):
         table.add_column(name, justify="right")
     for market, code, name, mean, up, down, of in rows:
-        style = "red" if mean > 0 else "blue"  # as in Korea: red is up
+        style = "red" if mean > 0 else "blue"  # Korean convention: red is up
         table.add_row(market, code, name, Text(f"{mean:+.2f} %", style), str(up), str(down), str(of))
     return table
+
+
+def next_steps(command: str, *, with_page: bool) -> str:
+    """Commands to try next. The page is left out if this command serves it."""
+    page = "" if with_page else _NEXT_PAGE.format(command=command)
+    return _NEXT.format(command=command, page=page)
 
 
 def _command() -> str:

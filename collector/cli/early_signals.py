@@ -1,16 +1,17 @@
-"""What has to be done before the rest is imported."""
+"""Preparations before the other modules are imported."""
 
 import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 
 def open_standard_streams() -> None:
-    """Open /dev/null for each standard stream that is closed.
+    """Open /dev/null for each closed standard stream.
 
-    Otherwise the next socket or file would get the descriptor, and receive what is printed.
+    Otherwise the next socket or file gets its descriptor, and receives printed text.
     """
     for value, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if not _is_open(value):
@@ -19,20 +20,27 @@ def open_standard_streams() -> None:
             setattr(sys, name, open(value, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
+def escape_unencodable_text() -> None:
+    """Print characters outside the encoding of a stream as escapes, such as \\uc0bc, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def lose_unwritable_lines() -> None:
-    """Let stderr lose what nobody takes, so that what is told of goes on."""
+    """Let stderr drop unwritable text, so a full disk or a closed pipe does not stop the command."""
     sys.stderr = LossyStream(sys.stderr)
 
 
 def discard_output() -> None:
-    """Send stdout to /dev/null from here on: what is left in its buffer would fail again at the end."""
+    """Send stdout to /dev/null from here on. Otherwise the rest of its buffer fails again at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
 
 
 class LossyStream:
-    """A text stream that loses what a full disk, or a reader that is gone, does not take."""
+    """A text stream that drops text if the disk is full or the reader is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -68,9 +76,10 @@ def _open_null(value: int) -> None:
 
 
 def prepare_daemon() -> None:
-    """End well at SIGTERM and SIGINT, and let SIGHUP pass, until the daemon minds them itself.
+    """Exit cleanly at SIGTERM and SIGINT, and ignore SIGHUP, until the daemon installs its own handlers.
 
-    As process 1 of a container, a signal that nobody minds is lost, and the container would be killed later.
+    In a container this is process 1: the kernel drops signals without a handler there, and the container
+    would be killed later.
     """
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: os._exit(0))

@@ -1,4 +1,4 @@
-"""`collector export`: any period in one file, for a notebook."""
+"""`collector export`: a period in one file, for notebooks."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, read_environment, run_command
+from collector.cli.context import config_option, run_command, take_environment
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 
@@ -35,21 +35,21 @@ Examples:
 def export(first: date, last: date, form: str, output: Path | None, config_path: Path | None) -> None:
     """Write the rows of a period to one file, archived days included.
 
-    The columns are those of the view snapshot and the status of the walk: `status = 'complete'` is what was
-    certified. Sorted by day, exchange, listing and slot. In CSV a text that a spreadsheet would run as a formula
-    has an apostrophe in front. The file has the mode that the umask leaves. Exit status 2: it could not be
-    written, and no file is there that was not before.
+    The columns are those of the view snapshot and the status of the walk; certified rows have `status =
+    'complete'`. Rows are sorted by day, exchange, listing and slot. In CSV, a text that a spreadsheet would
+    run as a formula gets an apostrophe in front. The file mode follows the umask. Exit status 2: the file
+    could not be written, and no new file was left behind.
     """
     log.configure(level="warning")
     if last < first:
-        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
+        raise click.UsageError("--to lies before --from; use the same day or a later one")
     path = output or Path(f"snapshot-{first}-{last}.{form}")
-    rows = run_command(_export(read_environment(), first, last, form, path))
+    rows = run_command(_export(take_environment(), first, last, form, path))
     click.echo(f"{rows:,} rows" + ("" if str(path) == "-" else f": {path}"), err=True)
 
 
 async def _export(environment: Environment, first: date, last: date, form: str, path: Path) -> int:
-    from collector.archive.export import export_rows  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive.export import export_rows  # noqa: PLC0415 - pyarrow is optional
     from collector.archive.file import writing  # noqa: PLC0415
 
     rows = 0

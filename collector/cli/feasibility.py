@@ -1,4 +1,4 @@
-"""Says what schedules come to, and refuses those that cannot be kept: senseless ones, and too many at once."""
+"""Forecasts the load of the schedules, and refuses schedules that are senseless or exceed the quota."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from collector.base import duration
 from collector.config import Config, universe_targets
 from collector.db.catalog import Registry
 from collector.db.database import Database
+from collector.db.granted_rate import read_lowest_grant
 from collector.db.snapshots import SnapshotStore
 from collector.errors import ConfigError
 from collector.log import logger
@@ -22,36 +23,34 @@ from collector.sweep.estimate import Due, Estimate, Overrun, estimate, find_over
 _WEEK = timedelta(days=7)
 _YEAR = timedelta(days=365)
 _CADENCES = [timedelta(minutes=n) for n in (1, 2, 3, 5, 10, 13, 15, 26, 30, 39, 65, 78, 130, 195, 390)]
-"""Intervals to offer: round ones, and those that divide a session of six hours and a half."""
-# The lowest of several keys stands for all: a forecast may be too slow, never too quick.
-_GRANTED = "SELECT min(granted) FROM collector.quota WHERE api_id = 'ka20002'"
+"""Intervals to offer: round ones, and divisors of a session of six and a half hours."""
 
 
 _LEARNED = (
-    "the server once granted less than is configured; a higher rate is tried every hour, or at once after"
+    "the server granted less than the configured rate; a higher rate is tried every hour, or at once after"
     " `collector quota --forget`"
 )
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the schedules of a configuration come to; the mappings are by schedule, `costs` is by universe."""
+    """The load of a configuration's schedules. The mappings are by schedule, `costs` is by universe."""
 
     per_second: int
-    """The quota that the server is known to grant, else the one to start with; 0 is none."""
+    """The rate granted by the server, else the configured one; 0 means no quota."""
     costs: Mapping[str, Estimate]
     sweeps_a_day: Mapping[str, int]
     sweeps_a_year: Mapping[str, int]
     ends: Mapping[str, timedelta]
-    """How long the longest sweep of the coming week will take, with the others that run beside it."""
+    """Duration of the longest sweep of the coming week, with the other sweeps beside it."""
     complaint: str | None
-    """Why it does not fit, with the arithmetic and the nearest cadence that does; None if it fits."""
+    """The reason with the arithmetic and the nearest cadence that fits; None if the schedules fit."""
     fits_configured: bool = True
-    """Whether it would fit the configured rate, whatever lower one was learned from the server."""
+    """True if the schedules fit the configured rate, even if the learned one is lower."""
 
 
 def refuse_bad_schedules(config: Config, calendar: Calendar, now: datetime, *, force: bool) -> None:
-    """ConfigError with a line for whatever is wrong with the schedules as such or beside each other."""
+    """ConfigError with a line for each fault of a schedule or of several together."""
     if lines := list(check_schedules(config, calendar, now, force=force)):
         raise ConfigError("\n".join(lines))
 
@@ -62,9 +61,7 @@ def check_schedules(
     """The same as lines `FILE:LINE: …`."""
     if not config.schedules:
         example = "schedules: {intraday: {universe: U, every: 5m, during: KRX.regular}}"
-        yield config.format_error(
-            ("schedules",), f"there are no schedules; allowed is for example `{example}`"
-        )
+        yield config.format_error(("schedules",), f"there are no schedules; add one, such as `{example}`")
     for warning in schedule_lint.validate(config.schedules, calendar, start=now):
         if not (force and warning.forcible):
             path = ("schedules", warning.schedule, warning.field)
@@ -76,7 +73,7 @@ def check_schedules(
 async def refuse_infeasible(config: Config, calendar: Calendar, database: Database, now: datetime) -> None:
     """ConfigError with the arithmetic if a sweep cannot end before the next one of its schedule.
 
-    A rate that was learned from the server keeps nobody from starting: it may be higher again by then.
+    A learned rate only causes a warning: the server may grant more by then.
     """
     load_forecast = await forecast(config, calendar, database, now)
     if load_forecast.complaint and load_forecast.fits_configured:
@@ -84,18 +81,18 @@ async def refuse_infeasible(config: Config, calendar: Calendar, database: Databa
             "plan.slow", reason=load_forecast.complaint, learned=load_forecast.per_second, hint=_LEARNED
         )
     elif load_forecast.complaint:
-        raise ConfigError(load_forecast.complaint, hint="or start it all the same with --force")
+        raise ConfigError(load_forecast.complaint, hint="change the schedule, or start it with --force")
 
 
 async def forecast(config: Config, calendar: Calendar, database: Database, now: datetime) -> Forecast:
-    """From what earlier walks needed, and where there is none, from the sector table."""
+    """A forecast from earlier walks; from the sector table if a target has none."""
     registry = Registry(database)
     await registry.open()
     sectors = await registry.sectors() or bundled_sectors()
     configured = learned = config.api.requests_per_second
     if configured:
         async with database.connection("reading the quota") as connection:
-            learned = min(await connection.fetchval(_GRANTED) or configured, configured)
+            learned = min(await read_lowest_grant(connection) or configured, configured)
     keys = max(1, len(config.api.keys))
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
     known = await _read_baselines(
@@ -114,14 +111,14 @@ async def forecast(config: Config, calendar: Calendar, database: Database, now: 
 async def _read_baselines(
     store: SnapshotStore, targets: Collection[Target], now: datetime
 ) -> Mapping[Target, Baseline]:
-    """What walks before now tell of those targets that were ever walked."""
+    """The baselines of the targets with earlier walks."""
     numbered = [target for target in targets if target in store.registry.targets]
     return await store.baselines(now, numbered)
 
 
 @dataclass(frozen=True)
 class _Load:
-    """What there is to do, by universe, and what may be spent on it."""
+    """The work by universe, and the available rate."""
 
     calendar: Calendar
     costs: Mapping[str, Estimate]
@@ -140,7 +137,7 @@ class _Load:
         return find_overrun(self.due(schedules), self.requests(schedules), self.per_second)
 
     def longest(self, schedules: Sequence[Schedule]) -> dict[str, timedelta]:
-        """How long the longest sweep of each schedule takes."""
+        """The duration of the longest sweep of each schedule."""
         durations: dict[str, timedelta] = {}
         for end in list_completions(self.due(schedules), self.requests(schedules), self.per_second):
             name, took = end.due.schedule, end.at - end.due.at
@@ -168,7 +165,7 @@ def _forecast(config: Config, load: _Load) -> Forecast:
 
 
 def _complaint(config: Config, load: _Load, clash: Overrun) -> str:
-    """The arithmetic of the first sweep that does not fit, and what would."""
+    """The arithmetic of the first sweep that does not fit, and the nearest alternative."""
     slow = next(schedule for schedule in config.schedules if schedule.name == clash.due.schedule)
     cost = load.costs[slow.universe]
     alone = cost.seconds(load.per_second)

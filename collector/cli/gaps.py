@@ -1,4 +1,4 @@
-"""`collector gaps`: which slots and targets are missing, and why."""
+"""`collector gaps`: list missing slots and targets, with reasons."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from rich.table import Table
 from collector import log
 from collector.base.spreadsheet import CsvWriter
 from collector.cli import bootstrap
-from collector.cli.console import console
+from collector.cli.console import console, print_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import universe_targets
@@ -40,15 +40,16 @@ Examples:
 )
 @config_option
 def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
-    """List what the schedules asked for and is not stored complete, by slot and target, with the reason.
+    """List the scheduled slots and targets that are not stored complete, with the reason.
 
-    Slots are those of the schedules as they are now, up to those that should have ended. The status is the
-    ledger's (suspect, failed, missed), or `absent` where it has no line.
+    The slots are those of the current schedules, up to the last one whose sweep should have ended. The status
+    is that of the ledger (suspect, failed, missed), or `absent` if the ledger has no line.
+
     Exit status 1: something is missing or suspect.
     """
     log.configure(level="warning")
     if last < first:
-        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
+        raise click.UsageError("--to lies before --from; use the same day or a later one")
     context = read_context(config_path)
     if not context.config.schedules:
         raise ConfigError(
@@ -97,7 +98,7 @@ class _GapCsv:
         self._writer.write(_plain(gap))
 
     def end(self) -> None:
-        """All is written."""
+        """Nothing is left to write."""
 
 
 class _GapJson:
@@ -124,7 +125,7 @@ class _GapTable:
 
     def end(self) -> None:
         if self._table.row_count:
-            console().print(self._table)
+            print_table(console(), self._table, wrapped="reason")
         else:
             click.echo("nothing is missing")
 

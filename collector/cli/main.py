@@ -1,4 +1,4 @@
-"""The command `collector`: each verb lives in its own module and is imported only when it is asked for."""
+"""The command `collector`. Each verb has its own module, imported on use."""
 
 import errno
 import gc
@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from collector import __version__
-from collector.cli.early_signals import discard_output, lose_unwritable_lines
+from collector.cli.early_signals import discard_output, escape_unencodable_text, lose_unwritable_lines
 from collector.cli.words import in_plain_words
 from collector.errors import CollectorError, ConfigError
 
@@ -38,31 +38,31 @@ VERBS = {
     "simulate": "collector.cli.simulate:simulate",
 }
 ONE_LINE = {
-    "demo": "See it work: a simulated API, a private database, one whole sweep. No key needed.",
-    "check": "Say whether the configuration is right, and show what is in force.",
-    "plan": "Say what a sweep will cost: targets, requests, seconds at the quota, rows.",
-    "migrate": "Bring the database's schema up to date.",
+    "demo": "Try it: a simulated API, a private database, one whole sweep. No key needed.",
+    "check": "Check the configuration, and show the values in force.",
+    "plan": "Show the cost of a sweep: targets, requests, seconds at the quota, rows.",
+    "migrate": "Update the schema of the database.",
     "once": "Take one snapshot of the configured targets, now.",
-    "daemon": "Sweep at every slot of the schedules, for months; account for what could not be swept.",
-    "backfill": "Fill what a past period still lacks, from what the API can still give.",
-    "web": "Serve the status page, the metrics and the health beside whatever sweeps.",
-    "status": "Show what is stored: the newest sweeps and what is missing of them.",
-    "gaps": "List what the schedules asked for and is not stored complete, with the reason.",
-    "quota": "Show the rate that each key keeps to; forget one that the server named.",
-    "accept": "Certify suspect walks of a slot on your word; who and when is kept.",
-    "verify": "Hold what is stored against its digests: find what was changed by hand.",
-    "archive": "Move old days into Parquet files; each is verified before it leaves the database.",
+    "daemon": "Sweep at every slot of the schedules, for months; account for missed slots.",
+    "backfill": "Fill the gaps of a past period, as far as the API still has the data.",
+    "web": "Serve the status page, the metrics and the health checks.",
+    "status": "Show the stored data: the newest sweeps and their gaps.",
+    "gaps": "List scheduled slots and targets that are not stored complete, with the reason.",
+    "quota": "Show the request rate of each key; forget a rate learned from the server.",
+    "accept": "Certify suspect walks of a slot by your decision; your name and the time are kept.",
+    "verify": "Compare the stored rows with their digests, to find later changes.",
+    "archive": "Move old days into Parquet files, each verified before it leaves the database.",
     "restore": "Bring archived days back, equal row by row.",
-    "export": "Write any period to one file, for a notebook: Parquet or CSV.",
-    "schedule": "Show when the daemon will sweep, and on which days it will not.",
-    "sectors": "List the sectors, or fetch the list anew from the API.",
-    "sql": "Ask the database, read-only.",
+    "export": "Write a period to one file, Parquet or CSV.",
+    "schedule": "List the coming slots of the schedules, and the skipped days.",
+    "sectors": "List the sectors, or fetch their list from the API.",
+    "sql": "Query the database in SQL, read-only.",
     "simulate": "Serve a simulated Kiwoom REST API.",
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when named, so that `--help` stays quick."""
+    """A group that imports a command on use, for a fast `--help`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's own, and a command that does not exist gets the nearest that does."""
+        """Like click's own, with the nearest name for an unknown command."""
         name = args[0]
         if name not in VERBS and not name.startswith("-"):
             from collector.config.errors import nearest  # noqa: PLC0415 - 0.1 s that no other command needs
@@ -101,14 +101,15 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Certified snapshots of Korean sector prices: ka20002 of the Kiwoom REST API, into PostgreSQL.
 
-    Exit status: 0 everything asked for is stored and complete; 1 something is missing or suspect; 2 wrongly
-    asked or cannot start, and nothing was fetched.
+    Exit status: 0 everything requested is stored and complete; 1 something is missing or suspect; 2 usage
+    error or failed start, and nothing was fetched.
     """
 
 
 def main() -> None:
-    """Run the command line; expected failures become one clear line and exit status 2."""
+    """Run the command line. Expected errors become one clear line and exit status 2."""
     tune_garbage_collection()
+    escape_unencodable_text()
     lose_unwritable_lines()
     try:
         sys.exit(cli(prog_name="collector", standalone_mode=False) or 0)
@@ -133,7 +134,7 @@ def main() -> None:
 
 
 def _end(code: object) -> NoReturn:
-    """End with this status, unless what stands in the buffer of stdout cannot be written: then no success is said."""
+    """Exit with this status. If the buffer of stdout cannot be written, never exit with success."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -146,31 +147,31 @@ def _end(code: object) -> NoReturn:
 def _end_unwritten(error: OSError) -> NoReturn:
     discard_output()
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has gone (`| head`): not an error, and nothing is left to say it to.
+        # The reader of the output has gone (`| head`). This is not an error.
         raise SystemExit(1)
-    complain(ConfigError(f"the answer cannot be written: {error.strerror}"))
+    complain(ConfigError(f"the output cannot be written: {error.strerror}"))
     raise SystemExit(2)
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether writing to stdout failed: whatever else fails has become one of our errors, or names a file."""
+    """True if a write to stdout failed. Other OS errors were translated before, or name a file."""
     return error.errno in _UNWRITABLE and error.filename is None
 
 
 def tune_garbage_collection() -> None:
-    """A sweep makes many short-lived tuples and no cycles: the default would look through them all too often."""
+    """Collect less often. A sweep makes many short-lived tuples and no cycles, so the default wastes time."""
     gc.set_threshold(50_000, 20, 50)
 
 
 def complain_of_usage(error: click.ClickException) -> None:
-    """One line that says what is wrong with the command line, and one that says where the help is."""
+    """Print a usage error in one line, and a pointer to the help in another."""
     context = getattr(error, "ctx", None)
     click.echo(f"collector: {error.format_message()}", err=True)
     click.echo(f"  see `{context.command_path if context else 'collector'} --help`", err=True)
 
 
 def complain(error: CollectorError) -> None:
-    """The error on stderr: what happened, then what to do."""
+    """Print an error on stderr, then its hint."""
     click.echo(f"collector: {in_plain_words(str(error))}", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)

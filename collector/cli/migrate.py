@@ -1,4 +1,4 @@
-"""`collector migrate`: the schema, up to date."""
+"""`collector migrate`: update the schema."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import click
 from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
-from collector.cli.context import config_option, read_environment, run_command
+from collector.cli.context import config_option, run_command, take_environment
 from collector.db import migrations
 from collector.db.pool import check_server
 
@@ -20,13 +20,14 @@ Examples:
 """
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Only say what would be applied; exit status 1 if there is any."
+    "--dry-run", is_flag=True, help="Only list the pending migrations; exit status 1 if there are any."
 )
 @config_option
 def migrate(dry_run: bool, config_path: object) -> None:
-    """Bring the database's schema up to date.
+    """Update the schema of the database.
 
-    Safe to run from several places at once, and again. An older program refuses a newer schema.
+    Several processes may run it at the same time, and it can be repeated. An older program refuses a newer
+    schema.
     """
     log.configure()
     applied = run_command(_migrate(dry_run=dry_run))
@@ -39,7 +40,7 @@ def migrate(dry_run: bool, config_path: object) -> None:
 async def _migrate(*, dry_run: bool) -> Sequence[int]:
     folder = resources.path("migrations")
     async with (
-        bootstrap.open_database(read_environment(), migrated=False) as database,
+        bootstrap.open_database(take_environment(), migrated=False) as database,
         database.connection("migrating", timeout=migrations.SCHEMA_TIMEOUT) as connection,
     ):
         for warning in await check_server(connection, database.address):

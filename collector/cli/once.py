@@ -19,7 +19,7 @@ from collector.sweep.progress import SweepProgress
 from collector.sweep.sweeper import Collector
 
 RESUMED = timedelta(minutes=10)
-"""How old a slot may be and still be completed: what the API shows now is still what it stood for."""
+"""The maximum age of a slot to complete: the API still shows its state."""
 
 
 @click.command(
@@ -31,23 +31,24 @@ Examples:
 """
 )
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
-@click.option("--slot", metavar="INSTANT", help="The instant that the snapshot stands for (default: now).")
-@click.option("--quiet", is_flag=True, help="No progress and no table; only what is wrong.")
+@click.option("--slot", metavar="INSTANT", help="The instant of the snapshot (default: now).")
+@click.option("--quiet", is_flag=True, help="No progress and no table; only errors.")
 @config_option
 def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path | None) -> None:
     """Take one snapshot of the configured targets, now.
 
-    A sweep that was stopped in the last 10 minutes is taken up again: only what the ledger lacks is fetched.
+    A sweep stopped in the last 10 minutes is continued: only missing targets are fetched.
+
     Exit status 0: all complete. 1: something is missing or suspect (listed on stderr). 2: could not start.
     """
-    log.configure(level="warning" if quiet else "info")
+    log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     at = None if slot is None else parse_slot(slot, datetime.now(UTC))
     sweep = run_command(_once(read_context(config_path, universe), universe, at, quiet=quiet))
     report(sweep, quiet=quiet)
 
 
 def report(sweep: Sweep, *, quiet: bool) -> None:
-    """The table on stdout, what is not whole on stderr, and the exit status."""
+    """Print the table on stdout and incomplete targets on stderr, and exit with the sweep's status."""
     if not quiet:
         _show(sweep)
     for line in drawing.not_whole(sweep):
@@ -57,10 +58,10 @@ def report(sweep: Sweep, *, quiet: bool) -> None:
 
 
 def _show(sweep: Sweep) -> None:
-    """The table, as far as it can be written: the exit status tells of the sweep."""
+    """Print the table. A write error does not change the exit status of the sweep."""
     console = drawing.console()
     with console.capture() as drawn:
-        console.print(drawing.sweep_table(sweep))
+        drawing.print_table(console, drawing.sweep_table(sweep))
     try:
         sys.stdout.write(drawn.get())
         sys.stdout.flush()
@@ -70,20 +71,24 @@ def _show(sweep: Sweep) -> None:
 
 
 def parse_slot(text: str, now: datetime) -> datetime:
-    """The instant that was asked for, in UTC; without an offset it is Korea's time."""
+    """The requested instant, in UTC. Without an offset it is Korean time."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"--slot: {text!r} is no instant", hint="such as 2026-11-20T15:30+09:00") from None
+        raise ConfigError(f"--slot: {text!r} is not an instant; use 2026-11-20T15:30+09:00") from None
     at = at if at.tzinfo else at.replace(tzinfo=KST)
     if at.microsecond:
-        raise ConfigError("--slot: a slot is a whole second", hint=f"such as {at.replace(microsecond=0)}")
+        raise ConfigError(
+            f"--slot: {text} is not a whole second; use {at.replace(microsecond=0).isoformat()}"
+        )
     if at > now:
-        raise ConfigError(f"--slot: {text} is in the future", hint="the API knows only now; leave --slot out")
+        raise ConfigError(
+            f"--slot: {text} is in the future", hint="the API has the current state only; leave --slot out"
+        )
     if now - at > RESUMED:
         raise ConfigError(
             f"--slot: {text} is more than {RESUMED // timedelta(minutes=1)} minutes ago",
-            hint="the API knows only now, and it would be stored under a time when it was not so",
+            hint="the API has the current state only, which was not the state of that time",
         )
     return at.astimezone(UTC)
 
@@ -97,12 +102,13 @@ async def _once(context: CliContext, universe: str | None, at: datetime | None, 
 async def sweep_now(
     context: CliContext, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
 ) -> Sweep:
-    """Sweep a universe at a slot: the one given, the newest one that was stopped, or now."""
+    """Sweep a universe at the given slot, at the newest unfinished one, or now."""
     name, targets = context.targets(universe, collector.sectors)
     now = datetime.now(UTC).replace(microsecond=0)
     slot = at or await collector.store.find_unfinished_sweep(name, now - RESUMED) or now
+    slot = slot.astimezone(KST)  # the log shows the slot, and people read Korean time
     if at is None and slot != now:
-        click.echo(f"resuming the sweep of {slot.astimezone(KST):%H:%M:%S} KST", err=True)
+        click.echo(f"resuming the sweep of {slot:%H:%M:%S} KST", err=True)
     tally = SweepProgress()
     try:
         async with drawing.progress(tally, shown=not quiet, title=name):
@@ -114,7 +120,7 @@ async def sweep_now(
         failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)
         click.echo(
             f"{tally.done - failed} of {tally.targets} targets are stored;"
-            f" `collector once --slot {slot:%Y-%m-%dT%H:%M:%SZ}` takes up the rest",
+            f" `collector once --slot {slot:%Y-%m-%dT%H:%M:%S}` continues it",
             err=True,
         )
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""`collector plan`: what a sweep will cost, before it is made, and whether the schedules fit the quota."""
+"""`collector plan`: the cost of a sweep, and a check of the schedules against the quota."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from collector import log
 from collector.cli import bootstrap, feasibility
-from collector.cli.console import console
+from collector.cli.console import console, print_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import read_calendar
 from collector.config import ScheduleSpec
@@ -28,17 +28,17 @@ Examples:
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: each of them).")
 @config_option
 def plan(universe: str | None, config_path: Path | None) -> None:
-    """Say what a sweep of each universe will cost, and what each schedule comes to.
+    """Show the cost of a sweep of each universe, and the load of each schedule.
 
-    The figures come from the last complete walks; where there is none, from the sector table. The quota is
-    the one that the server was found to grant; until then, the one in the configuration. Exit status 1: the
-    schedules do not fit the quota; standard error says why, and what would.
+    The figures come from the last complete walks, else from the sector table. The quota is the rate granted
+    by the server if it named one, else the configured one. Exit status 1: the schedules do not fit the quota;
+    stderr has the reason and the nearest alternative.
     """
     log.configure(level="warning")
     context = read_context(config_path, universe)
     tables, complaint = run_command(_plan(context, universe))
     for table in tables:
-        console().print(table)
+        print_table(console(), table)
     click.echo(outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days))
     if complaint:
         click.echo(complaint, err=True)

@@ -1,4 +1,4 @@
-"""`collector quota`: the rate that each key keeps to, and how a rate learned from the server is forgotten."""
+"""`collector quota`: show the request rate of each key, and forget a rate learned from the server."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from rich.table import Table
 from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.console import console
-from collector.cli.context import config_option, find_configuration, read_environment, run_command
+from collector.cli.console import console, print_table
+from collector.cli.context import config_option, find_configuration, run_command, take_environment
 from collector.cli.sql import format_value
 from collector.config import Config
 from collector.db.status import quotas
@@ -24,35 +24,35 @@ from collector.ratelimit import permits
 @click.command(
     epilog="""\b
 Examples:
-  collector quota                                 what each key keeps to, and what the server said
+  collector quota                                 the rate of each key, and the rate learned from the server
   collector quota --json
   collector quota --forget                        go back to the configured rate at once
   collector quota --forget --name second          the same for one of api.keys
 """
 )
-@click.option("--forget", is_flag=True, help="Forget every lower rate that the server named.")
+@click.option("--forget", is_flag=True, help="Forget all rates learned from the server.")
 @click.option("--name", metavar="NAME", help="Only the key of this name in api.keys (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
 @config_option
 def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | None) -> None:
-    """Show the requests a second that each key keeps to, per call of the API.
+    """Show the requests a second of each key, per call of the API.
 
-    api.requests_per_second is the ceiling. A lower rate that the server names when it refuses (유량=N) is kept
-    to and doubled every hour until it is the configured one again; --forget does that at once, also for a
-    daemon that runs.
+    api.requests_per_second is the ceiling. If the server names a lower rate in a refusal (유량=N), the program
+    keeps to it and doubles it every hour up to the configured rate. --forget restores the configured rate at
+    once, also for a running daemon.
     """
     log.configure(level="warning")
     lines = run_command(_quota(config_path, name, forget=forget))
     if as_json:
         click.echo(json.dumps(lines, ensure_ascii=False, default=format_value))
     elif lines:
-        console().print(_table(lines))
+        print_table(console(), _table(lines))
     else:
         click.echo("no request was sent yet")
 
 
 async def _quota(config_path: Path | None, name: str | None, *, forget: bool) -> list[dict[str, Any]]:
-    environment = read_environment()
+    environment = take_environment()
     path = find_configuration(environment, config_path)
     config = configuration.load(path, base_url=environment.base_url) if path else None
     names = bootstrap.key_names(config, environment) if config else {}
@@ -77,12 +77,12 @@ def _configured_rate(config: Config | None) -> int | None:
 
 
 def _digest(names: Mapping[str, str], name: str) -> str:
-    """What stands for the key of this name in the database."""
+    """The digest of the key with this name."""
     for digest, known in names.items():
         if known == name:
             return digest
     known_names = ", ".join(sorted(names.values())) or "none that can be read"
-    raise ConfigError(f"--name: no key is called {name!r}", hint=f"the keys are: {known_names}")
+    raise ConfigError(f"--name: {name!r} is not a key; use one of: {known_names}")
 
 
 def _table(lines: list[dict[str, Any]]) -> Table:

@@ -1,4 +1,4 @@
-"""`collector schedule`: when sweeps fall due, and the days that are passed over."""
+"""`collector schedule`: list the coming slots and the skipped days."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from collector.market.schedule import (
 from collector.model import KST
 
 _DAY = timedelta(days=1)
-# The package `holidays` knows KRX from 2000 to 2100; the margin is for the days beside the last.
+# The package `holidays` covers KRX from 2000 to 2100. The margin leaves room for the next days.
 _ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
 
 
@@ -42,15 +42,23 @@ class DayParam(click.ParamType[date]):
         try:
             day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a date has no zone
         except ValueError:
-            self.fail(f"{value!r} is no date; allowed is YYYY-MM-DD", param, ctx)
+            self.fail(f"{value!r} is not a date; use YYYY-MM-DD", param, ctx)
         if not _ANSWERED[0] <= day <= _ANSWERED[1]:
-            self.fail(f"{value} is out of range; allowed is {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
+            self.fail(f"{value} is out of range; use {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
         return day
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  collector schedule                                        the next 10 slots
+  collector schedule --next 50
+  collector schedule --from 2026-11-16 --to 2026-11-20      all slots of a week, and the skipped days
+  collector schedule --from 2026-12-31 --to 2027-01-04 --json
+"""
+)
 @click.option(
-    "--next", "count", type=click.IntRange(1, 100_000), help="The next so many slots (default: 10)."
+    "--next", "count", type=click.IntRange(1, 100_000), help="Number of coming slots (default: 10)."
 )
 @click.option("--from", "first", type=DayParam(), help="All slots from this day, KST ...")
 @click.option("--to", "last", type=DayParam(), help="... to this one, both included.")
@@ -59,7 +67,7 @@ class DayParam(click.ParamType[date]):
 def schedule(
     count: int | None, first: date | None, last: date | None, as_json: bool, config_path: Path | None
 ) -> None:
-    """Show when sweeps fall due, and the days that are passed over."""
+    """List the slots of the schedules, and the skipped days."""
     _refuse_contradictions(count, first, last)
     config = read_context(config_path).config
     schedules, known = config.schedules, read_calendar(Path(config.origin))
@@ -71,13 +79,14 @@ def schedule(
     click.echo("\n".join(lines))
     if unsure := next((day for day in map(_day, entries) if not known.sure(day)), None):
         span = f"{known.coverage_start} to {known.coverage_end}"
-        click.echo(f"collector: {unsure} is unsure; the calendar knows {span}", err=True)
+        click.echo(f"collector: the calendar covers {span}; {unsure} is uncertain", err=True)
 
 
 def read_calendar(path: Path) -> Calendar:
-    """The calendar that goes with a configuration: the shipped one, and over it the `calendar.yaml` beside it.
+    """The calendar of a configuration: the shipped one, extended by the `calendar.yaml` beside the
+    configuration.
 
-    ConfigError for one that lies there and cannot be read: it may close days that the shipped one has open.
+    ConfigError if that file is unreadable: it may close days that are open in the shipped one.
     """
     shipped_file, beside = resources.path("config", "calendar.yaml"), path.parent / "calendar.yaml"
     base = _load_calendar(shipped_file, None)
@@ -105,7 +114,7 @@ def between(
 def upcoming(
     schedules: Sequence[Schedule], known: Calendar, now: datetime, count: int
 ) -> list[ScheduledSlot | Skip]:
-    """The next so many slots, and the days skipped on the way to the last of them, in time order."""
+    """The next `count` slots, and the skipped days up to the last of them, in time order."""
     slots = list(islice(due_slots(schedules, known, now, now + HORIZON), count))
     end = slots[-1].at.date() if slots else now.date()
     return _together(slots, list_skips(schedules, known, now.date(), end + _DAY))
@@ -115,9 +124,9 @@ def _refuse_contradictions(count: int | None, first: date | None, last: date | N
     if (first is None) != (last is None):
         raise click.UsageError("--from and --to go together; give both, or --next")
     if first and last and count:
-        raise click.UsageError("--next beside --from and --to; give one or the other")
+        raise click.UsageError("--next and --from/--to exclude each other; give one of them")
     if first and last and last < first:
-        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
+        raise click.UsageError("--to lies before --from; use the same day or a later one")
 
 
 def _together(slots: Iterable[ScheduledSlot], skips: Iterable[Skip]) -> list[ScheduledSlot | Skip]:
@@ -126,7 +135,7 @@ def _together(slots: Iterable[ScheduledSlot], skips: Iterable[Skip]) -> list[Sch
 
 
 def _moment(entry: ScheduledSlot | Skip) -> datetime:
-    """Where an entry stands in the list: a day that is skipped, before its slots."""
+    """The sort key of an entry. A skipped day sorts before its slots."""
     return entry.at if isinstance(entry, ScheduledSlot) else _midnight(entry.day)
 
 

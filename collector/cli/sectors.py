@@ -1,4 +1,4 @@
-"""`collector sectors`: the sectors, as shipped or as the API lists them."""
+"""`collector sectors`: the sectors, as shipped or as listed by the API."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +10,8 @@ from rich.table import Table
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.console import console
-from collector.cli.context import CliContext, config_option, read_context, read_environment, run_command
+from collector.cli.console import console, print_table
+from collector.cli.context import CliContext, config_option, read_context, run_command, take_environment
 from collector.config import Environment
 from collector.db.catalog import Registry
 from collector.market import sectors as shipped
@@ -22,18 +22,18 @@ from collector.model import KST, Market, Sector
     epilog="""\b
 Examples:
   collector sectors
-  collector sectors --refresh                     ask ka10101, one request a market
+  collector sectors --refresh                     request ka10101, once per market
 """
 )
-@click.option("--refresh", is_flag=True, help="Fetch the list anew from the API and keep it in the database.")
+@click.option("--refresh", is_flag=True, help="Fetch the list from the API and store it in the database.")
 @config_option
 def sectors(refresh: bool, config_path: Path | None) -> None:
-    """List the sectors with their markets, names and how many listings to expect."""
+    """List the sectors with their markets, names and expected number of listings."""
     log.configure(level="warning")
     known = run_command(
-        _fetch_sectors(read_context(config_path)) if refresh else _load_sectors(read_environment())
+        _fetch_sectors(read_context(config_path)) if refresh else _load_sectors(take_environment())
     )
-    console().print(_table(known))
+    print_table(console(), _table(known))
 
 
 async def _load_sectors(environment: Environment) -> Mapping[str, Sector]:
@@ -43,7 +43,9 @@ async def _load_sectors(environment: Environment) -> Mapping[str, Sector]:
 
 
 async def _fetch_sectors(context: CliContext) -> Mapping[str, Sector]:
-    """Ask the API, and add what only our own table knows: names in English, kinds, listings to expect."""
+    """Fetch the list from the API, and add the fields of the shipped table: English name, kind, expected
+    listings.
+    """
     async with bootstrap.open_collector(context) as collector:
         listed = {market: await collector.kiwoom.sectors(market) for market in Market}
         fetched = [sector for market in Market for sector in shipped.filter_served(listed[market], market)]
@@ -57,7 +59,7 @@ async def _fetch_sectors(context: CliContext) -> Mapping[str, Sector]:
             if listed_sector not in fetched
         ]:
             codes = ", ".join(f"{listed_sector.market}/{listed_sector.code}" for listed_sector in strays)
-            click.echo(f"left out, since another market serves them: {codes}", err=True)
+            click.echo(f"left out, because another market serves them: {codes}", err=True)
         click.echo(f"{len(fetched)} sectors, {new} of them new or renamed; {gone} are gone", err=True)
         return dict(await registry.sectors())
 

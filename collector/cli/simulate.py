@@ -1,4 +1,4 @@
-"""`collector simulate`: Kiwoom's REST API on a loopback port, for trying things out without a key."""
+"""`collector simulate`: Kiwoom's REST API on a loopback port, for trials without a key."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import click
 import yaml
 
 from collector.base import duration
-from collector.cli.context import config_option
+from collector.cli.context import unused_config_option
 from collector.errors import ConfigError
 from collector.model import KST
 from kiwoom_simulator import Options, Simulator
@@ -23,15 +23,15 @@ EXAMPLES = """\b
 Examples:
   collector simulate                                     the real host as documented, on port 8021
   collector simulate --port 0 --quota 0 --until-eof      any port, no quota, ends with its parent
-  collector simulate --freeze 2026-11-20T11:00           every page of every walk consistent
+  collector simulate --freeze 2026-11-20T11:00           frozen prices: all pages of a walk are consistent
   collector simulate --latency 20ms --jitter 10ms --fault throttle_200:p=0.01
-  collector simulate --fault token_8005:page=3,times=1   the token dies in the middle of a walk
+  collector simulate --fault token_8005:page=3,times=1   the token expires in the middle of a walk
   collector simulate --mock --token-rule reuse --fault string_return_code
-While it runs, `GET /_sim/stats`, `GET /_sim/log` and `PUT /_sim/faults` tell and change what it does."""
+While it runs, `GET /_sim/stats` and `GET /_sim/log` report its work, and `PUT /_sim/faults` changes its faults."""
 
 
 class Span(click.ParamType[timedelta]):
-    """A length of time such as 20ms or 24h."""
+    """A duration such as 20ms or 24h."""
 
     name = "time"
 
@@ -47,7 +47,7 @@ class Span(click.ParamType[timedelta]):
 
 
 class Instant(click.ParamType[datetime]):
-    """A point in time, ISO 8601; without an offset it is Korea's time."""
+    """An instant in ISO 8601. Without an offset it is Korean time."""
 
     name = "instant"
 
@@ -59,12 +59,12 @@ class Instant(click.ParamType[datetime]):
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no instant; allowed is for example 2026-11-20T10:00", param, ctx)
+            self.fail(f"{value!r} is not an instant; use 2026-11-20T10:00", param, ctx)
         return at if at.tzinfo else at.replace(tzinfo=KST)
 
 
 def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
-    """Print the table of faults, and stop."""
+    """Print the table of faults, and exit."""
     if not wanted:
         return
     for kind, module in KINDS.items():
@@ -79,13 +79,13 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8021, show_default=True, help="0: any free port."
 )
-@click.option("--seed", default=1, show_default=True, help="Another seed is another market.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the market.")
 @click.option(
-    "--mock", is_flag=True, help="Play the mock host: KRX only, one request a second, its own keys."
+    "--mock", is_flag=True, help="Imitate the mock host: KRX only, one request a second, its own keys."
 )
 @click.option("--mock-consolidated", is_flag=True, help="Let the mock host answer stex_tp 3 too.")
 @click.option(
@@ -100,43 +100,43 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option(
     "--total", type=click.IntRange(0), default=0, help="Requests a second over all api-ids (1701); 0: off."
 )
-@click.option("--count-refused", is_flag=True, help="Refused requests take a place in the second too.")
+@click.option("--count-refused", is_flag=True, help="Refused requests count in the second, too.")
 @click.option("--throttle-status", type=click.Choice(["429", "200"]), default="429", show_default=True,
               help="HTTP status of a refusal for the quota.")  # fmt: skip
-@click.option(
-    "--latency", type=Span(), default="0ms", help="Time that a request and its answer are under way."
-)
-@click.option("--jitter", type=Span(), default="0ms", help="Added to it at random, up to this much.")
-@click.option("--token-life", type=Span(), default="24h", show_default=True, help="How long a token is good.")
+@click.option("--latency", type=Span(), default="0ms", help="Round-trip time of a request and its answer.")
+@click.option("--jitter", type=Span(), default="0ms", help="Largest random addition to the latency.")
+@click.option("--token-life", type=Span(), default="24h", show_default=True, help="Validity of a token.")
 @click.option("--token-rule", type=click.Choice(["replace", "reuse"]), default="replace", show_default=True,
-              help="A second issuance kills the first token, or hands it out again.")  # fmt: skip
+              help="Second issuance: a new token replaces the first, or the first is reused.")  # fmt: skip
 @click.option(
-    "--keys-die-with-token", is_flag=True, help="A next-key is good only for the token that it came with."
+    "--keys-die-with-token", is_flag=True, help="A next-key is valid only with the token of its page."
 )
-@click.option("--now", type=Instant(), help="The market's clock starts here, and runs on.")
-@click.option("--freeze", type=Instant(), help="The market's clock stands here: prices do not move.")
+@click.option("--now", type=Instant(), help="Start of the market's clock.")
+@click.option("--freeze", type=Instant(), help="Stop the market's clock here: prices do not move.")
 @click.option(
     "--speed",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="The market's clock runs this fast.",
+    help="Speed of the market's clock.",
 )
-@click.option("--closed", is_flag=True, help="Today is a holiday that no calendar knows.")
-@click.option("--step", type=Span(), default="5s", show_default=True, help="How often prices move.")
+@click.option("--closed", is_flag=True, help="Make today a holiday that is in no calendar.")
+@click.option("--step", type=Span(), default="5s", show_default=True, help="Interval of price changes.")
 @click.option(
     "--after-market-moves", is_flag=True, help="KRX's after-market moves prices too, from 2026-09-14 on."
 )
-@click.option("--gzip", is_flag=True, help="Compress for clients that ask for it.")
+@click.option("--gzip", is_flag=True, help="Compress for clients with Accept-Encoding.")
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="Switch a fault on; repeatable."
 )
 @click.option("--faults", "faults_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Switch on the faults in this file (YAML or JSON, a list).")  # fmt: skip
 @click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults,
-              help="Show all faults and conditions, and stop.")  # fmt: skip
-@click.option("--until-eof", is_flag=True, help="End when stdin is closed, as it is when the parent dies.")
-@config_option
+              help="List all faults and conditions, and exit.")  # fmt: skip
+@click.option(
+    "--until-eof", is_flag=True, help="End at the end of stdin, for example when the parent process ends."
+)
+@unused_config_option
 def simulate(
     *,
     keys: tuple[str, ...],
@@ -148,12 +148,12 @@ def simulate(
     config_path: object,
     **chosen: Any,
 ) -> None:
-    """Serve Kiwoom's REST API as far as it is known: tokens, sectors, quotes, daily bars, quota, and every
-    oddity and fault that has been seen, each behind a switch.
+    """Serve a simulated Kiwoom REST API: tokens, sectors, quotes, daily bars, quota, and a switch for each
+    known oddity and fault.
 
-    No key, no network; the same seed gives the same market. Any app key is taken unless --key or --keys says
-    otherwise; keys that begin with "mock" belong to --mock, keys that begin with "real" do not. The options
-    say everything; no configuration is read.
+    It needs no key and no network. The same seed gives the same market. Any app key is accepted without --key
+    and --keys. Keys starting with "mock" are valid with --mock only, keys starting with "real" without it
+    only. No configuration is read.
     """
     options = Options(
         keys=_keys(keys, keys_file),
@@ -175,7 +175,7 @@ def _cannot_listen(options: Options, error: OSError) -> ConfigError:
 
 
 def _keys(pairs: Iterable[str], file: Path | None) -> dict[str, str] | None:
-    """The keys that are accepted; None if any is."""
+    """The accepted keys; None accepts any."""
     key_pairs: dict[str, str] = {}
     for pair in pairs:
         app_key, colon, secret = pair.partition(":")
@@ -185,13 +185,15 @@ def _keys(pairs: Iterable[str], file: Path | None) -> dict[str, str] | None:
     if file is not None:
         content = _document(file, "--keys")
         if not isinstance(content, dict):
-            raise click.BadParameter(f"{file} maps no app key to a secret key", param_hint="--keys")
+            raise click.BadParameter(
+                f"{file} is not a mapping of app keys to secret keys", param_hint="--keys"
+            )
         key_pairs |= {str(app_key): str(secret) for app_key, secret in content.items()}
     return key_pairs or None
 
 
 def _faults(specs: tuple[str, ...], file: Path | None) -> tuple[str, ...]:
-    """The switches of both kinds, all of them understood."""
+    """The faults of options and file, all of them checked."""
     try:
         all_specs = (*specs, *(specs_of(_document(file, "--faults")) if file is not None else ()))
         for spec in all_specs:
@@ -209,7 +211,7 @@ def _document(file: Path, hint: str) -> object:
 
 
 async def _serve(options: Options, *, until_eof: bool) -> None:
-    """Serve until a signal comes, or stdin ends."""
+    """Serve until a signal, or the end of stdin."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -226,7 +228,7 @@ def _watch_stdin(stopped: asyncio.Event) -> None:
     try:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_eof, stopped)
     except PermissionError:
-        # A plain file or /dev/null cannot be waited for, and has nothing to wait for.
+        # A plain file or /dev/null cannot be watched, and is at its end.
         stopped.set()
 
 

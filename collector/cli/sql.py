@@ -1,4 +1,4 @@
-"""`collector sql`: ask the database, read-only, so that nobody needs psql."""
+"""`collector sql`: query the database, read-only, without psql."""
 
 import difflib
 import json
@@ -18,41 +18,20 @@ from rich.table import Table
 from collector import log
 from collector.base.spreadsheet import CsvWriter
 from collector.cli import bootstrap
-from collector.cli.console import console
-from collector.cli.context import config_option, read_environment, run_command
+from collector.cli.console import console, print_table
+from collector.cli.context import config_option, run_command, take_environment
+from collector.config import Environment
+from collector.db import free_query
 from collector.errors import ConfigError, StoreError, StoreFailure
 from collector.model import KST
 
-_BATCH = 1000
-_RELATIONS = """
-SELECT c.relname AS name
-FROM pg_class AS c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND $1::text[] IS NOT NULL
-ORDER BY 1
-"""
-_COLUMNS = """
-SELECT DISTINCT a.attname AS name
-FROM pg_attribute AS a
-JOIN pg_class AS c ON c.oid = a.attrelid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND a.attnum > 0 AND NOT a.attisdropped
-  AND c.relname = ANY ($1::text[])
-ORDER BY 1
-"""
-_FUNCTIONS = """
-SELECT DISTINCT p.proname AS name
-FROM pg_proc AS p
-WHERE p.pronamespace = 'public'::regnamespace AND $1::text[] IS NOT NULL
-ORDER BY 1
-"""
-# By the first word of the server's message that names what it lacks.
+# By the word in the server's message for a missing object.
 _KINDS = {
-    "function": (_FUNCTIONS, "the functions of collector are"),
-    "column": (_COLUMNS, "the columns are"),
-    "relation": (_RELATIONS, "the tables and views are"),
+    "function": (free_query.list_functions, "the functions of collector are"),
+    "column": (free_query.list_columns, "the columns are"),
+    "relation": (free_query.list_relations, "the tables and views are"),
 }
 _NAMES = re.compile(r'"([^"]+)"|(?:column|function) ([\w.]+)')
-_LIMIT = "SET LOCAL statement_timeout = '300s'"
 
 
 @click.command(
@@ -68,34 +47,37 @@ Examples:
 )
 @config_option
 def sql(query: str, form: str, config_path: Path | None) -> None:
-    """Ask the database in SQL, in a read-only transaction.
+    """Query the database in SQL, in a read-only transaction.
 
-    The tables are snapshot, walk, latest, quarantine, sector, listing and bar. JSON is one object a line.
-    In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
+    The views are snapshot, walk, latest, quarantine, judgement, sector, listing, membership, bar,
+    bar_adjusted, bar_walk, daily and archive. The functions are as_of, breadth, consolidated_check, krx_nxt,
+    listing_day, membership_changes and movers.
+
+    JSON output is one object a line. In CSV, a text that a spreadsheet would run as a formula gets an
+    apostrophe in front.
     """
     log.configure(level="warning")
-    run_command(_ask(query, form))
+    run_command(_ask(take_environment(), query, form))
 
 
-async def _ask(query: str, form: str) -> None:
+async def _ask(environment: Environment, query: str, form: str) -> None:
     try:
-        await _show_answer(query, form)
+        await _show_answer(environment, query, form)
     except StoreError as error:
         if error.kind not in (StoreFailure.MISSING_TABLE, StoreFailure.MISSING_NAME):
             raise
-        raise ConfigError(str(error), hint=await _what_there_is(str(error), query)) from error
+        raise ConfigError(str(error), hint=await _list_names(environment, str(error), query)) from error
 
 
-async def _what_there_is(message: str, query: str) -> str:
-    """The nearest name to the one that is not there, and all names of its kind that are."""
+async def _list_names(environment: Environment, message: str, query: str) -> str:
+    """The nearest existing name, and all names of its kind."""
     async with (
-        bootstrap.open_database(read_environment()) as database,
+        bootstrap.open_database(environment) as database,
         database.connection("looking what there is", timeout=30) as connection,
     ):
         kind = next((kind for kind in _KINDS if f"{kind} " in message), "relation")
-        names_of, noun = _KINDS[kind]
-        rows = await connection.fetch(names_of, re.findall(r"\w+", query.lower()))
-    names = [row["name"] for row in rows]
+        list_names, noun = _KINDS[kind]
+        names = await list_names(connection, re.findall(r"\w+", query.lower()))
     wrong = [(match[1] or match[2]).rpartition(".")[2] for match in _NAMES.finditer(message)]
     return f"{_nearest(wrong, names, query)}{noun} {', '.join(names)}"
 
@@ -105,12 +87,12 @@ def _nearest(wrong: Sequence[str], names: Sequence[str], query: str) -> str:
         if near := difflib.get_close_matches(name.lower(), names, n=1):
             return f"did you mean {near[0]}? "
         if f'"{name}"' in query:
-            return f"a text stands in single quotes: '{name}'; "
+            return f"use single quotes for a text: '{name}'; "
     return ""
 
 
-async def _show_answer(query: str, form: str) -> None:
-    async with aclosing(_rows(query)) as rows:
+async def _show_answer(environment: Environment, query: str, form: str) -> None:
+    async with aclosing(_rows(environment, query)) as rows:
         with _guard_output():
             write = _writer(form, await anext(rows))
             async for row in rows:
@@ -118,29 +100,17 @@ async def _show_answer(query: str, form: str) -> None:
             write(None)
 
 
-async def _rows(query: str) -> AsyncGenerator[tuple[Any, ...], None]:
-    """The names of the columns, then row after row.
+async def _rows(environment: Environment, query: str) -> AsyncGenerator[tuple[Any, ...], None]:
+    """The names of the columns, then the rows.
 
-    What becomes of them is done outside of the session, for which every error of the system is the connection's.
+    The caller writes them outside of the database session, because every OSError inside counts as a connection error.
     """
     async with (
-        bootstrap.open_database(read_environment()) as database,
-        database.connection("asking, read-only", timeout=330) as connection,
-        connection.transaction(readonly=True),
+        bootstrap.open_database(environment) as database,
+        aclosing(free_query.run(database, query)) as rows,
     ):
-        await connection.execute(_LIMIT)
-        statement = await connection.prepare(query)
-        columns = tuple(attribute.name for attribute in statement.get_attributes())
-        if not columns:
-            raise ConfigError("the query returns no rows", hint="this command only reads: SELECT …")
-        yield columns
-        try:
-            async for row in statement.cursor(prefetch=_BATCH):
-                yield tuple(row)
-        except (OverflowError, ValueError) as error:  # the driver's
-            raise ConfigError(
-                "the query returns a date beyond the years 1 to 9999", hint="cast it to text: COLUMN::text"
-            ) from error
+        async for row in rows:
+            yield row
 
 
 @contextmanager
@@ -151,11 +121,11 @@ def _guard_output() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise ConfigError(f"the answer cannot be written: {error.strerror}") from error
+        raise ConfigError(f"the output cannot be written: {error.strerror}") from error
 
 
 def _writer(form: str, columns: Sequence[str]) -> Any:
-    """Takes row after row, then None for the end."""
+    """A function that takes each row, then None at the end."""
     return {"csv": _RowCsv, "json": _RowJson, "table": _RowTable}[form](columns)
 
 
@@ -170,7 +140,7 @@ class _RowCsv:
 
 
 def _cell(value: Any) -> object:
-    """A value as CSV has it; NULL is empty."""
+    """A value for CSV. NULL is empty."""
     return "" if value is None else format_value(value)
 
 
@@ -186,17 +156,32 @@ class _RowJson:
 
 class _RowTable:
     def __init__(self, columns: Sequence[str]) -> None:
-        self._table = Table(*columns)
+        self._columns = columns
+        self._rows: list[tuple[Any, ...]] = []
 
     def __call__(self, row: tuple[Any, ...] | None) -> None:
         if row is not None:
-            self._table.add_row(*("" if value is None else format_value(value) for value in row))
-            return
-        console().print(self._table)
+            self._rows.append(row)
+        else:
+            print_table(console(), self._table())
+
+    def _table(self) -> Table:
+        table = Table()
+        for index, name in enumerate(self._columns):
+            numeric = all(_is_number(row[index]) for row in self._rows)
+            table.add_column(name, justify="right" if numeric else "left")
+        for row in self._rows:
+            table.add_row(*("" if value is None else format_value(value) for value in row))
+        return table
+
+
+def _is_number(value: Any) -> bool:
+    """True for numbers and NULL, which does not decide on the alignment of a column."""
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
 
 def format_value(value: Any) -> str:
-    """A value as text, instants in Korea's time."""
+    """A value as text, with instants in Korean time."""
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
@@ -204,7 +189,7 @@ def format_value(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return _number(value)
-    if isinstance(value, date):  # an instant is one, too
+    if isinstance(value, date):  # includes datetime
         return _moment(value)
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
@@ -216,18 +201,20 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> int | float | str:
-    """JSON has no number without an end, so that is a text, as PostgreSQL writes it."""
+    """A number for JSON. Infinity and NaN become text, as in PostgreSQL."""
     if not value.is_finite():
         return str(value)
     return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _moment(value: date) -> str:
-    """In Korea's time where there is one; `infinity` comes from the driver as the last moment that Python has."""
+    """A date or instant, in Korean time if it has a zone. The driver returns `infinity` as Python's extreme
+    values.
+    """
     plain = value.replace(tzinfo=None) if isinstance(value, datetime) else value
     if plain in (type(plain).min, type(plain).max):
         return "infinity" if plain == type(plain).max else "-infinity"
     if isinstance(value, datetime) and value.tzinfo:
-        with suppress(OverflowError):  # so near the end Korea's year has five digits already
+        with suppress(OverflowError):  # in Korean time the year would be 10000
             value = value.astimezone(KST)
     return value.isoformat()

@@ -1,4 +1,4 @@
-"""What a daemon tries at its start: one token for each key, so that what is wrong is said before the first slot."""
+"""The check at a daemon's start: one token per key, to report faults before the first slot."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,14 +10,14 @@ from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 
 AWAY = (
-    "it is tried again at the first slot; see whether api.base_url is right and this machine reaches it"
+    "the first slot tries again; check api.base_url and the network of this machine"
     " / 첫 슬롯에 다시 시도합니다. api.base_url과 네트워크를 확인하세요"
 )
 
 
 @asynccontextmanager
 async def checking(keys: Sequence[KiwoomClient], base_url: str) -> AsyncIterator[None]:
-    """Check the keys beside the block, which does not wait for it; given up with the block."""
+    """Check the keys while the block runs. The block does not wait for the check, and its end cancels it."""
     task = asyncio.ensure_future(check_keys(keys, base_url))
     try:
         yield
@@ -27,7 +27,7 @@ async def checking(keys: Sequence[KiwoomClient], base_url: str) -> AsyncIterator
 
 
 async def check_keys(keys: Sequence[KiwoomClient], base_url: str) -> None:
-    """Get the token of each key, and log what comes of it; a live one that is shared costs no request."""
+    """Get the token of each key, and log the result. A live shared token costs no request."""
     for kiwoom in keys:
         try:
             await kiwoom.token()
@@ -37,6 +37,6 @@ async def check_keys(keys: Sequence[KiwoomClient], base_url: str) -> None:
             reason = in_plain_words(str(error))
             logger.warning("api.unavailable", key=kiwoom.name, base_url=base_url, reason=reason, hint=AWAY)
         except StoreError:
-            return  # the daemon meets it as well, and says it
+            return  # the daemon reports this error itself
         else:
             logger.info("api.checked", key=kiwoom.name, base_url=base_url)

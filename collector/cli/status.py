@@ -1,4 +1,4 @@
-"""`collector status`: what is stored, what is missing of it, and how the daemon is."""
+"""`collector status`: the stored data, its gaps, and the state of the daemon."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap, words
 from collector.cli import console as drawing
-from collector.cli.context import config_option, find_configuration, read_environment, run_command
+from collector.cli.context import config_option, find_configuration, run_command, take_environment
 from collector.cli.schedule import read_calendar
 from collector.cli.sql import format_value
 from collector.db.status import read_status
@@ -29,10 +29,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @config_option
 def status(as_json: bool, config_path: Path | None) -> None:
-    """Show what is stored and what is missing of it, the daemon's lease, and the slots before and after now.
+    """Show the stored data and its gaps, the daemon's lease, and the slots before and after now.
 
-    Exit status 1: a slot of the last open day that should be complete is not; where no daemon ever ran, the
-    newest sweep is not whole.
+    Exit status 1: a slot of the last open day that should be complete is not. If no daemon ever ran, the
+    newest sweep counts.
     """
     log.configure(level="warning")
     report = run_command(_status(config_path, datetime.now(UTC)))
@@ -55,8 +55,8 @@ def _is_whole(report: dict[str, Any]) -> bool:
 
 
 async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
-    """With the configuration where there is one: what is stored can be told without it."""
-    environment = read_environment()
+    """The report, with the schedules if there is a configuration. The stored data needs none."""
+    environment = take_environment()
     path = find_configuration(environment, config_path)
     config = configuration.load(path, base_url=environment.base_url) if path else None
     async with bootstrap.open_database(environment) as database:
@@ -88,7 +88,7 @@ def _print(report: dict[str, Any]) -> None:
         console.print(f"archived   of {days}: {size}")
     if report["quarantined"]:
         console.print(f"quarantine {report['quarantined']:,} rows that did not decode")
-    console.print(_table(report["sweeps"]))
+    drawing.print_table(console, _table(report["sweeps"]))
 
 
 def _about_daemon(report: dict[str, Any]) -> list[str]:
@@ -139,11 +139,14 @@ def _table(sweeps: list[dict[str, Any]]) -> Table:
     table = Table("slot (KST)", "universe", title="newest sweeps", title_justify="left")
     for name in ("complete", "suspect", "failed", "missed", "rows"):
         table.add_column(name, justify="right")
-    table.add_column("")
+    table.add_column("state")
     for sweep in sweeps:
         figures = [f"{sweep[name]:,}" for name in ("complete", "suspect", "failed", "missed", "rows")]
         table.add_row(
-            _kst(sweep["slot"]), sweep["universe"], *figures, "" if sweep["ended"] else "under way or stopped"
+            _kst(sweep["slot"]),
+            sweep["universe"],
+            *figures,
+            "ended" if sweep["ended"] else "under way or stopped",
         )
     return table
 

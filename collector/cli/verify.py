@@ -1,4 +1,4 @@
-"""`collector verify`: whether the rows are still those that were committed."""
+"""`collector verify`: compare the rows with their committed digests."""
 
 from datetime import date
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, read_environment, run_command
+from collector.cli.context import config_option, run_command, take_environment
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 from collector.db import audit as verifying
@@ -26,16 +26,17 @@ Examples:
 @click.option("--to", "last", type=DayParam(), help="... to this one, both included (default: its last).")
 @config_option
 def verify(first: date | None, last: date | None, config_path: Path | None) -> None:
-    """Hold every stored walk against the digest that was committed with it.
+    """Compare every stored walk with the digest committed with it.
 
-    Finds rows that somebody changed, deleted or added since, and lists their walks. Rows with prices that
-    cannot be are counted, as they are stored as the API sent them.
+    Finds rows changed, deleted or added since then, and lists their walks. Rows with impossible prices are
+    counted; they are stored as sent by the API.
+
     Exit status 1: a walk is damaged.
     """
     log.configure(level="warning")
     if first and last and last < first:
-        raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
-    findings = run_command(_verify(read_environment(), first, last))
+        raise click.UsageError("--to lies before --from; use the same day or a later one")
+    findings = run_command(_verify(take_environment(), first, last))
     click.echo(_summary(findings))
     if findings.damaged:
         raise SystemExit(1)
@@ -60,5 +61,5 @@ def _summary(findings: Findings) -> str:
     if findings.not_kept:
         parts.append(f"{findings.not_kept:,} walks of days whose rows are no longer here")
     if findings.odd:
-        parts.append(f"{findings.odd:,} rows with prices that cannot be, as they came")
+        parts.append(f"{findings.odd:,} rows with impossible prices, as sent by the API")
     return "; ".join(parts)

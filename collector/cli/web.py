@@ -1,4 +1,4 @@
-"""`collector web`: the page, the metrics and the health, beside whatever sweeps."""
+"""`collector web`: the page, the metrics and the health checks, in a process of their own."""
 
 import asyncio
 import os
@@ -19,24 +19,24 @@ from collector.market.calendar import Calendar
 from collector.web import Live, make_access_policy, serve_pages
 
 SESSIONS = 3
-"""Sessions with the database that the page may have, apart from those of sweeps."""
+"""Database connections of the page, apart from those of sweeps."""
 
 
 @click.command(
     "web",
     epilog="""\b
 Examples:
-  collector web                                   the address is on stdout
-  collector web --listen 127.0.0.1:0              on any port that is free
+  collector web                                   prints the address on stdout
+  collector web --listen 127.0.0.1:0              on any free port
 """,
 )
 @click.option("--listen", metavar="HOST:PORT", help="Instead of the configuration's web.listen.")
 @config_option
 def serve(listen: str | None, config_path: Path | None) -> None:
-    """Serve the status page, /metrics, /healthz and /readyz, until told to stop.
+    """Serve the status page, /metrics, /healthz and /readyz, until a signal.
 
-    It only reads. `collector daemon --web` serves the same with what only the daemon knows. Listening
-    elsewhere than on loopback takes a token: COLLECTOR_WEB_TOKEN_FILE.
+    It only reads. `collector daemon --web` serves the same, with the facts of its own process. A listening
+    address other than loopback needs a token: COLLECTOR_WEB_TOKEN_FILE.
     """
     log.configure()
     if listen is not None:
@@ -49,7 +49,7 @@ def serve(listen: str | None, config_path: Path | None) -> None:
 async def _serve(context: CliContext, calendar: Calendar, listen: str | None) -> None:
     async with serving(context, lambda: (context.config, calendar), Live(), listen=listen) as address:
         click.echo(address)
-        with suppress(asyncio.CancelledError):  # being told to stop is how this ends
+        with suppress(asyncio.CancelledError):  # a signal is the normal end
             await asyncio.Event().wait()
 
 
@@ -61,7 +61,9 @@ async def serving(
     *,
     listen: str | None = None,
 ) -> AsyncIterator[str]:
-    """Serve while the block runs; the address to open. ConfigError if it may not, or cannot, listen there."""
+    """Serve while the block runs; yields the address to open. ConfigError if the address is refused or
+    unavailable.
+    """
     asked = listen or context.environment.web_listen
     web_config = replace(context.config.web, listen=asked) if asked else context.config.web
     guard = make_access_policy(web_config.host, context.environment.web_token, (os.uname().nodename,))

@@ -1,4 +1,4 @@
-"""Words for people where a library or the ledger has its own."""
+"""Plain words for internal texts of libraries and of the ledger."""
 
 import re
 
@@ -8,15 +8,15 @@ _NOT_CONNECTED = re.compile(
 _SOURCES = {
     "real": "Kiwoom's real host",
     "mock": "Kiwoom's mock host",
-    "ours": "a simulator, or another host of yours",
+    "ours": "a simulator, or another host of your own",
 }
 
 
 def in_plain_words(text: str) -> str:
-    """A message without Python's own text for a connection that nobody accepted."""
-    return _NOT_CONNECTED.sub("nobody accepts connections there", text)
+    """The message with Python's text for a refused connection replaced."""
+    return _NOT_CONNECTED.sub("the connection was refused", text)
 
 
 def source(kind: str | None) -> str:
-    """Whose prices a database holds, from the ledger's word for it."""
+    """The source of the prices in a database, by its name in the ledger."""
     return _SOURCES.get(kind or "", kind or "none yet")

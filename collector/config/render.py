@@ -15,6 +15,17 @@ from collector.config.schema import Config
 from collector.secret import Secret
 
 
+class _QuotingDumper(yaml.SafeDumper):
+    """Quotes every text of digits. PyYAML quotes 013, an octal number, but not 008."""
+
+
+def _quote_digits(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if text.isdigit() else None)
+
+
+_QuotingDumper.add_representer(str, _quote_digits)
+
+
 def describe(config: Config, environment: Environment) -> str:
     """Render the whole configuration, defaults included, as YAML that reads back as the same; secrets are
     `***`."""
@@ -27,7 +38,7 @@ def describe(config: Config, environment: Environment) -> str:
     heads += [f"{name}: {_presence(secret)}" for name, secret in secrets.items()]
     if environment.keys is not None:
         heads.append(f"KIWOOM_KEYS: {printable(str(environment.keys))}")
-    return "".join(f"# {head}\n" for head in heads) + _body(config)
+    return "".join(f"# {head}\n" for head in heads) + _body(config, _QuotingDumper)
 
 
 def digest(config: Config) -> str:
@@ -39,7 +50,7 @@ def _presence(secret: Secret | None) -> str:
     return "not set" if secret is None else str(secret)
 
 
-def _body(config: Config) -> str:
+def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> str:
     sections = {
         "api": config.api,
         "universes": config.universes,
@@ -48,7 +59,9 @@ def _body(config: Config) -> str:
         "web": config.web,
     }
     plain = {name: _plain(section) for name, section in sections.items()}
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
+    return yaml.dump(
+        plain, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000
+    )
 
 
 def _plain(value: Any) -> Any:

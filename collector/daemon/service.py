@@ -160,8 +160,9 @@ class DaemonService:
                 await lease.release()
 
     async def _stand_by(self, parts: DaemonContext, agreement: Agreement) -> bool:
-        """Helps until the lease is free; returns False if the configuration changes first."""
-        logger.info("standby.started", holder=parts.lease.holder)
+        """Help until the lease is free; return False if the configuration changes first."""
+        holder = await parts.lease.read_holder()
+        logger.info("standby.started", holder=holder, standby=parts.lease.holder)
         self._notify("STATUS=standing by")
         self._outages.end("database")
         self._failures = 0

@@ -99,6 +99,9 @@ class Fence:
             raise LeaseLost("the lease is lost: nothing was written")
 
 
+_HOLDER = "SELECT holder FROM collector.lease WHERE name = $1"
+
+
 class Lease:
     """The lease from the side of one daemon; `holder` is the identity of its process."""
 
@@ -123,6 +126,11 @@ class Lease:
         self.epoch, self._renewed_at, self._identity = row or (None, None, "")
         self._certain_until = asked_at + self._ttl.total_seconds()
         return self.epoch is not None
+
+    async def read_holder(self) -> str:
+        """The name of the daemon with the lease, "" before the first one."""
+        async with self._database.connection("reading the lease", timeout=_ANSWER) as connection:
+            return await connection.fetchval(_HOLDER, self._name) or ""
 
     async def keep_renewing(self) -> None:
         """Renews the lease until LeaseLost, or StoreError if the database stays away for the lease's length."""

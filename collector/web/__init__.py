@@ -1,4 +1,4 @@
-"""The eyes: a page, metrics and health over HTTP. It only reads, and is safe to leave open."""
+"""The status page, the metrics and the health checks over HTTP. This package only reads."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,10 +29,10 @@ async def serve_pages(
     home: Path,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[str]:
-    """Serve while the block runs; the address to open. ConfigError if it cannot be listened on.
+    """Serve while the block runs; yields the address of the page. ConfigError if the address is unavailable.
 
-    `open_database` is asked again whenever the database could not be reached; `configured` says what is in
-    force, each time.
+    `open_database` is called again after each loss of the database. `configured` returns the configuration
+    and the calendar in force, at each call.
     """
     source = DatabaseConnection(open_database, configured, live, now)
     site = Routes(source, live, home)

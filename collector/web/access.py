@@ -1,7 +1,9 @@
-"""Who may ask for what: a request's head, parsed and judged before anything else looks at it. Pure.
+"""Access policy of the page: a pure parser and judge of request heads, before any other code sees the
+request.
 
-The page only shows. GET and HEAD are all there is, no body is read, and a browser that was led here under
-another site's name is turned away: an address cannot be rebound, so addresses and names without a dot pass.
+The page only reads: GET and HEAD are allowed, and no body is read. DNS-rebinding protection: only loopback,
+IP literals and host names without a dot are accepted as Host, because none of them can be rebound. More names
+can be allowed.
 """
 
 import base64
@@ -31,7 +33,7 @@ HEADERS = {
 """On every answer."""
 
 OPEN_TO_ALL = ("/healthz", "/readyz")
-"""What a monitor of the process asks. Without the token the answer is good or not, and nothing else."""
+"""Addresses for monitors of the process, open without the token. The answer is then only good or bad."""
 
 _LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2000}) HTTP/1\.[01]")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([ -~\t\x80-\xff]*?)[ \t]*")
@@ -41,19 +43,20 @@ _FIELDS = 20
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What is asked for. `path` is as it was sent, `headers` by lower-case name."""
+    """A parsed request. `path` is as sent; `headers` are by lower-case name."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     is_trusted: bool = False
-    """Whether it carries the token, or none is asked for: then it may see everything."""
+    """True if the request carries the token, or no token is configured. A trusted request may see everything.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class PageRefusal:
-    """Why not, and what goes with it."""
+    """A refusal with its status, text and headers."""
 
     status: int
     text: str
@@ -62,14 +65,16 @@ class PageRefusal:
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """The rules of one door. `names` are hosts to answer to besides loopback's; None as token asks for none."""
+    """The rules of one listening address. `names` are allowed hosts besides loopback. A `token` of None
+    allows all.
+    """
 
     token: Secret | None = None
     names: frozenset[str] = frozenset()
     beyond_loopback: bool = False
 
     def judge(self, head: bytes) -> PageRequest | PageRefusal:
-        """The request, or why it is not answered."""
+        """The parsed request, or its refusal."""
         request = parse(head)
         if isinstance(request, PageRefusal):
             return request
@@ -80,7 +85,7 @@ class AccessPolicy:
         if request.method not in ("GET", "HEAD"):
             return PageRefusal(405, "only GET and HEAD are answered", {"Allow": "GET, HEAD"})
         if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
-            return PageRefusal(400, "a request here has no body", {})
+            return PageRefusal(400, "a request must not have a body", {})
         if not self._is_ours(request.headers.get("host", "")):
             return PageRefusal(403, "this host name is not served here", {})
         if _is_foreign(request.headers):
@@ -102,7 +107,7 @@ class AccessPolicy:
         if self.token is None:
             return True
         scheme, _, given = authorization.partition(" ")
-        if scheme.lower() == "basic":  # what a browser can be asked for: any user, the token as password
+        if scheme.lower() == "basic":  # a browser sends any user name, with the token as the password
             given = _password(given.strip())
         elif scheme.lower() != "bearer":
             return False
@@ -110,42 +115,44 @@ class AccessPolicy:
 
 
 def make_access_policy(host: str, token: Secret | None, names: Iterable[str] = ()) -> AccessPolicy:
-    """The door at an address to listen on; ConfigError for one that others can reach and no token guards."""
+    """The policy for a listening address. ConfigError if other machines reach the address and no token is
+    set.
+    """
     beyond = not is_loopback(host)
     if beyond and token is None:
         raise ConfigError(
-            f"web.listen: {host} can be reached from other machines, and no token guards it",
-            hint="set COLLECTOR_WEB_TOKEN_FILE to the path of a file that holds one, or listen on 127.0.0.1",
+            f"web.listen: other machines can reach {host}, and no token is set",
+            hint="set COLLECTOR_WEB_TOKEN_FILE to the path of a file with a token, or listen on 127.0.0.1",
         )
     ours = {name.lower() for name in (*names, host) if name not in ("0.0.0.0", "::")}  # nosec B104 # noqa: S104
     return AccessPolicy(token, frozenset(f"[{name}]" if ":" in name else name for name in ours), beyond)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host that is listened on."""
+    """True if only this machine reaches the listening address."""
     return host.lower() == "localhost" or (_is_address(host) and ip_address(host.strip("[]")).is_loopback)
 
 
 def parse(head: bytes) -> PageRequest | PageRefusal:
-    """A request's head, strictly: what two readers could take differently is refused."""
+    """Parse a request's head strictly. An ambiguous head is refused."""
     line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     match = _LINE.fullmatch(line)
     matches = [_HEADER.fullmatch(item) for item in lines]
     if match is None or not all(matches):
-        return PageRefusal(400, "this is no request", {})
+        return PageRefusal(400, "this is not an HTTP request", {})
     headers = {item[1].lower(): item[2] for item in matches if item}
     if len(headers) < len(lines):
-        return PageRefusal(400, "a header is there twice", {})
+        return PageRefusal(400, "a header is repeated", {})
     path, _, query = match[2].partition("?")
     try:
         asked = dict(parse_qsl(query, max_num_fields=_FIELDS))
     except ValueError:
-        return PageRefusal(400, f"more than {_FIELDS} fields are asked for", {})
+        return PageRefusal(400, f"more than {_FIELDS} query fields", {})
     return PageRequest(match[1], path, asked, headers)
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:
-    """Whether another site's page asks; following a link from there is the reader's own wish."""
+    """True if another site's page sends the request. A followed link is allowed, because the user chose it."""
     if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return False
     return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("navigate", "document")

@@ -1,4 +1,6 @@
-"""How sectors stand, walk by walk: computed once for each complete walk, whose rows never change again."""
+"""Cache of sector breadth by walk. The rows of a complete walk never change, so each breadth is computed
+once.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,20 +10,20 @@ from itertools import groupby
 from collector.web.queries import Breadth, Queries
 
 KEPT = 40_000
-"""Walks that are remembered: two days of 250 targets every five minutes, some 10 MB."""
+"""Walks in the cache: two days of 250 targets every five minutes, some 10 MB."""
 
 WalkKey = tuple[datetime, int]
 
 
 class BreadthCache:
-    """A memory of what each walk came to."""
+    """A cache of the breadth of walks; the oldest entry is dropped first."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._room = kept
         self._kept: OrderedDict[WalkKey, Breadth] = OrderedDict()
 
     async def newest(self, questions: Queries, slots: Mapping[int, datetime]) -> dict[int, Breadth]:
-        """Of one walk of each target: `slots` says which."""
+        """The breadth of one walk per target. `slots` gives the slot of each target."""
         walks = [(slot, target) for target, slot in slots.items()]
         breadths, lacking = self._split_cached(walks)
         for slot, group in groupby(sorted(lacking), lambda walk: walk[0]):
@@ -32,7 +34,7 @@ class BreadthCache:
         return {target: breadths[slot, target] for slot, target in walks}
 
     async def course(self, questions: Queries, target: int, slots: Sequence[datetime]) -> list[Breadth]:
-        """Of one target's walks at these slots of a day, in time order."""
+        """The breadth of one target's walks at these slots of a day, in time order."""
         walks = [(slot, target) for slot in slots]
         breadths, lacking = self._split_cached(walks)
         if lacking:
@@ -41,12 +43,14 @@ class BreadthCache:
         return [breadths[walk] for walk in walks]
 
     def _split_cached(self, walks: Sequence[WalkKey]) -> tuple[dict[WalkKey, Breadth], list[WalkKey]]:
-        """What is remembered of these walks, held fast while the rest is asked for, and that rest."""
+        """The cached entries of these walks, copied so that later evictions do not matter, and the missing
+        walks.
+        """
         cached = {walk: self._kept[walk] for walk in walks if walk in self._kept}
         return cached, [walk for walk in walks if walk not in cached]
 
     def _remember(self, answer: Iterable[Breadth], asked: Iterable[WalkKey]) -> dict[WalkKey, Breadth]:
-        """What was asked for, remembered; a walk of which the answer has no row is empty."""
+        """The requested walks with their breadth, now cached. A walk without rows in the answer is empty."""
         notice = {(breadth.slot, breadth.target): breadth for breadth in answer}
         breadths = {walk: notice.get(walk) or Breadth(*walk, 0, 0, 0, 0, None, 0.0) for walk in asked}
         self._kept |= breadths

@@ -1,4 +1,4 @@
-"""Answers that may be a moment old: however many ask, the database is asked once."""
+"""Answers with a maximum age. Concurrent requests for the same key share one query."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class TtlCache:
-    """The newest `size` answers, none longer than it may be given out; one being fetched is waited for."""
+    """The newest `size` answers, none older than its age. A request waits for a query already under way."""
 
     def __init__(self, size: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -19,7 +19,7 @@ class TtlCache:
         self._asking: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, key: Hashable, age: float, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a question, at most `age` seconds old; the same age whenever it is asked."""
+        """The answer for a key, at most `age` seconds old. Always pass the same age for a key."""
         lock = self._asking[key]
         try:
             async with lock:

@@ -1,4 +1,4 @@
-"""A small line chart as numbers for an SVG: lines, ticks, a line at zero. Pure."""
+"""The geometry of a small line chart for SVG: lines, ticks and a line at zero. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ _STEPS = [timedelta(minutes=n) for n in (1, 2, 5, 10, 30, 60, 120, 240)]
 
 
 class Point(NamedTuple):
-    """A value at an instant; None where there is none, which breaks the line."""
+    """A value at an instant. None breaks the line."""
 
     at: datetime
     value: float | None
 
 
 class Tick(NamedTuple):
-    """A place on an axis and what stands there."""
+    """A position on an axis and its label."""
 
     position: float
     text: str
 
 
 class Dot(NamedTuple):
-    """A point that has no neighbour to be joined to."""
+    """A single point without a neighbour to connect to."""
 
     x: float
     y: float
 
 
 class Line(NamedTuple):
-    """One series: an SVG path, its lonely points, and where its last point is."""
+    """One series: an SVG path, its isolated points, and the position of its last point."""
 
     name: str
     path: str
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """All that a template draws."""
+    """The input of the template."""
 
     lines: Sequence[Line]
     across: Sequence[Tick]
@@ -61,7 +61,7 @@ class Chart:
 
 
 def chart(series: Sequence[tuple[str, Sequence[Point]]], *, least: float, digits: int = 0) -> Chart | None:
-    """The chart of some series by name, at least so much high; None if there is not one value."""
+    """The chart of several series by name, with a value range of at least `least`; None without any value."""
     points = [point for _, course in series for point in course if point.value is not None]
     if not points:
         return None
@@ -74,7 +74,7 @@ def chart(series: Sequence[tuple[str, Sequence[Point]]], *, least: float, digits
     return Chart(
         [_line(name, course, across, up) for name, course in series],
         [Tick(across(at.timestamp()), f"{at.astimezone(KST):%H:%M}") for at in _hours(first, last)],
-        [Tick(up(value), f"{value:,.{digits}f}") for value in ticks],
+        [Tick(up(value), f"{value:,.{digits}f}".replace("-", "−")) for value in ticks],
         up(0) if low <= 0 <= high else None,
     )
 
@@ -106,7 +106,7 @@ def _path(run: Iterable[Dot]) -> str:
 
 
 def _ticks(low: float, high: float, least: float) -> list[float]:
-    """Round values from below the lowest to above the highest, about five."""
+    """About five round values, from below the lowest to above the highest."""
     lack = max(0.0, least - (high - low)) / 2
     low, high = low - lack, high + lack
     raw = (high - low) / 4
@@ -116,7 +116,7 @@ def _ticks(low: float, high: float, least: float) -> list[float]:
 
 
 def _hours(first: datetime, last: datetime) -> list[datetime]:
-    """Round times between two instants, at most seven."""
+    """At most seven round times between two instants."""
     step = next((step for step in _STEPS if (last - first) / step <= 7), timedelta(days=1))
     midnight = first.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
     at = midnight + ceil((first - midnight) / step) * step

@@ -1,4 +1,6 @@
-"""The database as the page has it: opened beside the sweeps' own sessions, and anew when that fails."""
+"""The page's own database connection. It is opened beside the connections of sweeps, and again after a
+failure.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +20,7 @@ _FIRST = 2.0
 
 
 class DatabaseConnection:
-    """A desk while the database is there, else the trouble with it."""
+    """A view context while the database is available, else the reason in `trouble`."""
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class DatabaseConnection:
         self._tried = asyncio.Event()
 
     async def context(self) -> ViewContext | None:
-        """The desk, or None and `trouble`; who asks right after the start waits until the database was tried."""
+        """The view context, or None. A caller right after the start waits for the first attempt to connect."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST):
                 await self._tried.wait()

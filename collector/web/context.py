@@ -1,4 +1,4 @@
-"""What every view works with: the database, the configuration in force, and what was learnt a moment ago."""
+"""The shared input of all views: database, configuration in force, and cached answers."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ from collector.web.timetable import ConfiguredTimetable, build_timetable
 T = TypeVar("T")
 
 MEMBERS = 8
-"""Lists of members that are kept at a time: a board's takes 1.7 MB, and a reader may leaf through a year of days."""
+"""Cached member lists. A whole market takes 1.7 MB, and a user may browse a year of days."""
 
 
 @dataclass(frozen=True)
 class ViewContext:
-    """While the database answers. `configured` says what is in force now: it may be read anew."""
+    """Valid while the database is available. `configured` returns the configuration in force; it may change."""
 
     database: Database
     configured: Callable[[], tuple[Config, Calendar]]
@@ -41,19 +41,19 @@ class ViewContext:
         return Queries(self.database)
 
     async def recent(self, key: Hashable, age: float, ask: Callable[[], Awaitable[T]]) -> T:
-        """An answer that is at most so many seconds old."""
+        """A cached answer, at most `age` seconds old."""
         return await self._recent.get(key, age, ask)
 
     async def targets(self) -> Mapping[int, Target]:
-        """Every target that was ever walked, by its number."""
+        """Every target with a walk, by its id."""
         return await self.recent("targets", 5.0, self.queries.targets)
 
     async def members(self, slot: datetime, target_id: int) -> list[Member]:
-        """A walk's rows, for who asks for them in another order or form a moment later."""
+        """A walk's rows, cached for a second request in another order or format."""
         return await self._members.get((slot, target_id), 60.0, lambda: self.queries.members(slot, target_id))
 
     async def target_id(self, target: Target) -> int | None:
-        """A target's number, None if it was never walked."""
+        """A target's id; None if it has no walk."""
         return next(
             (
                 target_id
@@ -64,11 +64,11 @@ class ViewContext:
         )
 
     async def sectors(self) -> Mapping[str, Sector]:
-        """The table of sectors as last refreshed, else the one that travels with the program."""
+        """The sectors as last refreshed, else the shipped ones."""
         return await self.recent("sectors", 60.0, self._sectors)
 
     async def timetable(self) -> ConfiguredTimetable:
-        """What the configuration in force asks for."""
+        """The timetable of the configuration in force."""
         config, calendar = self.configured()
         timetable = await self.recent("wanted", 60.0, self._build_timetable)
         return (

@@ -1,7 +1,7 @@
-"""A day as a grid: which slots × targets there should be, and how each of them stands. Pure.
+"""A day as a grid: the expected slots × targets and their state. Pure.
 
-Each universe is a section. A few targets have a row each over the day's slots; many are drawn together by
-market and exchange. Few slots of many targets are drawn the other way round: a row of tiles a slot.
+Each universe is a section. A small universe has one row per target over the day's slots; a large one is
+grouped by market and exchange. If a large universe has few slots, each slot is a row of tiles instead.
 """
 
 from collections import Counter, defaultdict
@@ -16,14 +16,14 @@ from collector.web.queries import Cell, StatusTotal, SweepLine
 from collector.web.timetable import ConfiguredTimetable
 
 MANY = 24
-"""Targets of a universe from which on they share rows."""
+"""From this number of targets on, the targets of a universe are grouped."""
 FEW = 3
-"""Slots of a universe up to which its targets are drawn as tiles."""
+"""Up to this number of slots, a large universe is drawn as tiles."""
 _LONGEST = timedelta(hours=1)
 
 
 class Mark(StrEnum):
-    """How a slot × target stands, the worst first."""
+    """The state of a slot × target, the worst first."""
 
     FAILED = "failed"
     ABSENT = "absent"
@@ -36,11 +36,11 @@ class Mark(StrEnum):
 
 
 UNWRITTEN = frozenset({Mark.ABSENT, Mark.RUNNING, Mark.DUE, Mark.NONE})
-"""How something can stand of which the ledger has no line."""
+"""States without a line in the ledger."""
 
 
 class Square(NamedTuple):
-    """One place of the grid: a target, or all of a market on an exchange where `sector` is None."""
+    """One square of the grid: a target, or with `sector` None all targets of a market on an exchange."""
 
     slot: datetime
     market: str
@@ -50,7 +50,7 @@ class Square(NamedTuple):
 
     @property
     def mark(self) -> Mark:
-        """The worst of what it stands for."""
+        """The worst state in the square."""
         return next((mark for mark in Mark if self.marks.get(mark)), Mark.NONE)
 
     @property
@@ -61,7 +61,7 @@ class Square(NamedTuple):
 
 @dataclass(frozen=True)
 class GridRow:
-    """Squares beside each other; `slot` where all are of one."""
+    """Squares in a row. `slot` is set if all squares are of one slot."""
 
     label: str
     squares: Sequence[Square]
@@ -70,7 +70,9 @@ class GridRow:
 
 @dataclass(frozen=True)
 class UniverseSection:
-    """A universe on a day. `deadlines` is by slot; `schedules` are those that ask for it, none for `once`."""
+    """A universe on a day. `deadlines` is by slot. `schedules` are the schedules of the universe; empty for
+    `once`.
+    """
 
     universe: str
     schedules: Sequence[str]
@@ -92,14 +94,14 @@ class UniverseSection:
 
 @dataclass(frozen=True)
 class Section:
-    """A lane with everything in it."""
+    """A universe section with its rows."""
 
     lane: UniverseSection
     rows: Sequence[GridRow]
 
     @property
     def beside(self) -> list[tuple[Square, ...]]:
-        """Its tiles the other way round: the squares of each target, a place a slot."""
+        """The tiles transposed: the squares of each target, one for each slot."""
         slots = [
             [square for row in self.rows if row.slot == slot for square in row.squares]
             for slot in self.lane.slots
@@ -109,17 +111,17 @@ class Section:
 
 @dataclass(frozen=True)
 class DayLedger:
-    """What the database has of a day."""
+    """The database's content of a day."""
 
     counts: Mapping[tuple[datetime, str, str], Mapping[Mark, int]]
     cells: Mapping[tuple[datetime, Target], Mark]
     running: Collection[datetime]
     since: datetime | None
-    """The first slot that the ledger has at all, None if it lies before the day."""
+    """The first slot of the whole ledger; None if it lies before this day."""
     now: datetime
 
     def unwritten(self, slot: datetime, deadline: datetime) -> Mark:
-        """How something stands of which the ledger has no line."""
+        """The state of a slot without a line in the ledger."""
         if slot in self.running:
             return Mark.RUNNING
         if self.now <= deadline:
@@ -130,7 +132,9 @@ class DayLedger:
 def lanes(
     wanted: ConfiguredTimetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
 ) -> list[UniverseSection]:
-    """What there should be on a day, and what was swept beside that; `known`: every target there ever was."""
+    """The sections of a day: everything scheduled, and sweeps beside the schedules. `known` are all known
+    targets.
+    """
     due: defaultdict[str, dict[datetime, datetime]] = defaultdict(dict)
     schedules: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for slot in wanted.slots(day):
@@ -147,7 +151,7 @@ def lanes(
 def plan_cells(
     lanes: Iterable[UniverseSection], numbers: Mapping[Target, int]
 ) -> tuple[set[int], set[datetime]]:
-    """Of which targets, and of which slots, single lines are needed; the rest is drawn from counts."""
+    """The targets and the slots with a need for single lines. Everything else is drawn from counts."""
     targets: set[int] = set()
     slots: set[datetime] = set()
     for lane in lanes:
@@ -167,7 +171,7 @@ def ledger(
     since: datetime | None,
     now: datetime,
 ) -> DayLedger:
-    """The database's answers in the form that the grid is made from."""
+    """Convert the database's answers to the input of the grid."""
     by_group: defaultdict[tuple[datetime, str, str], dict[Mark, int]] = defaultdict(dict)
     for count in counts:
         by_group[count.slot, count.market, count.exchange][Mark(count.status)] = count.targets
@@ -179,7 +183,7 @@ def ledger(
 def lacking(
     lanes: Iterable[UniverseSection], slot: datetime, there: Collection[Target], ledger: DayLedger
 ) -> dict[Target, Mark]:
-    """What there should be at a slot beside what is there, and how it stands."""
+    """The expected targets of a slot without a line in the ledger, with their state. `there` are the others."""
     return {
         target: ledger.unwritten(slot, lane.deadlines[slot])
         for lane in lanes
@@ -190,7 +194,7 @@ def lacking(
 
 
 def section(lane: UniverseSection, ledger: DayLedger) -> Section:
-    """A lane's rows."""
+    """The rows of a universe section."""
     if lane.is_tiles:
         return Section(lane, list(_tiles(lane, ledger)))
     if lane.is_grouped:
@@ -199,7 +203,7 @@ def section(lane: UniverseSection, ledger: DayLedger) -> Section:
 
 
 def totals(sections: Iterable[Section]) -> Counter[Mark]:
-    """How many slots × targets stand in which way."""
+    """Number of slots × targets by state."""
     counts: Counter[Mark] = Counter()
     for section in sections:
         for row in section.rows:

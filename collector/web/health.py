@@ -1,22 +1,26 @@
-"""Whether the program does what it is there for, judged by whether data arrives. Pure.
+"""Readiness, judged by the arrival of data. Pure.
 
-Ready is not "the process is up": in an open session without a complete sweep for two slots it is not ready.
+A running process is not enough: in an open session, two slots without a complete sweep make it not ready.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
-from collector.db.outlook import Outlook
+from collector.db.outlook import MOST, Outlook
 from collector.market.schedule import Every, Schedule, ScheduledSlot
+from collector.model import KST
 
+CHECKS = ("database", "clocks", "retention", "lease")
+"""The names of the checks; the other checks have the name of their schedule."""
 ENOUGH = 2
-"""Slots in a row without a complete sweep from which on a schedule is behind."""
+"""From this number of consecutive slots without a complete sweep on, a schedule is behind."""
 
 
 class LeaseLine(NamedTuple):
-    """Who may sweep, if that one still does by the clock of the database."""
+    """The holder of the lease; `is_held` is judged by the clock of the database."""
 
     holder: str
     epoch: int
@@ -25,9 +29,9 @@ class LeaseLine(NamedTuple):
 
 @dataclass(frozen=True)
 class ScheduleCourse:
-    """A schedule as far as it has come: its slots of today, and those of them that are complete.
+    """The progress of a schedule: its slots of today, and the complete ones among them.
 
-    `newest`: the slot of its last complete sweep, of whatever day; None where it never had one.
+    `newest` is the slot of its last complete sweep on any day; None if there is none.
     """
 
     schedule: Schedule
@@ -36,11 +40,13 @@ class ScheduleCourse:
     newest: datetime | None
 
     def over(self, now: datetime, since: datetime | None) -> list[ScheduledSlot]:
-        """Today's slots whose sweep should have ended; those before the ledger's first (None: all) are nobody's."""
+        """Today's slots with a sweep that is overdue, without slots before the ledger's first one (None: all
+        of them).
+        """
         return [slot for slot in self.slots if since and since <= slot.at and _ends(slot) <= now]
 
     def behind(self, now: datetime, since: datetime | None) -> int:
-        """How many slots have passed since the last complete one."""
+        """Number of slots since the last complete one."""
         count = 0
         for slot in reversed(self.over(now, since)):
             if slot.at in self.complete or (self.newest and slot.at <= self.newest):
@@ -49,38 +55,43 @@ class ScheduleCourse:
         return count
 
     def is_open(self, now: datetime) -> bool:
-        """Whether it is between its first slot of the day and the end of its last."""
+        """True between its first slot of the day and the end of its last."""
         return bool(self.slots) and self.slots[0].at <= now <= _ends(self.slots[-1])
 
 
 class Check(NamedTuple):
-    """One thing that was looked at; `reason` is one line in English, for a log or an operator."""
+    """One check. `reason` is one line in English, for logs and operators.
+
+    `message` is the key of its Korean translation, with its `values`; "" if there is none.
+    """
 
     name: str
     is_good: bool
     reason: str
+    message: str = ""
+    values: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class HealthFacts:
-    """What is known at `now`. `trouble`: why the database cannot be asked; the rest is empty then."""
+    """The known facts at `now`. If `trouble` says why the database is unavailable, the rest is empty."""
 
     now: datetime
     trouble: str | None = None
     lease: LeaseLine | None = None
     courses: Sequence[ScheduleCourse] = ()
     since: datetime | None = None
-    """The ledger's first slot; None: it is empty."""
+    """The ledger's first slot; None if it is empty."""
     outlook: Outlook | None = None
-    """The clocks and what is about to be dropped, None where that was not looked at."""
+    """The clocks and the announced retention; None if they were not read."""
 
     def behind(self) -> Mapping[str, int]:
-        """Slots without a complete sweep, by schedule; an empty ledger still waits for its first."""
+        """Slots without a complete sweep, by schedule. An empty ledger has none."""
         return {course.schedule.name: course.behind(self.now, self.since) for course in self.courses}
 
 
 def checks(facts: HealthFacts) -> Iterator[Check]:
-    """Everything that readiness stands for."""
+    """All checks of readiness."""
     if facts.trouble is not None:
         yield Check("database", False, facts.trouble)
         return
@@ -93,31 +104,49 @@ def checks(facts: HealthFacts) -> Iterator[Check]:
     for course in facts.courses:
         if isinstance(course.schedule.when, Every) and course.is_open(facts.now):
             name = course.schedule.name
-            yield Check(name, behind[name] < ENOUGH, _since_when(behind[name], course.newest))
+            yield _schedule(name, behind[name], course.newest)
 
 
 def _clocks(result: Outlook) -> Iterator[Check]:
-    """Clocks that differ stop the sweeps; days that are to be dropped, or kept, stop nothing."""
+    """Clocks that differ stop the sweeps. Announced or suspended retention stops nothing."""
     notices = list(result.lines())
-    agree = "this machine's clock and the database's agree"
-    yield Check("clocks", not result.is_apart, notices.pop(0) if result.is_apart else agree)
+    if result.is_apart:
+        seconds = f"{abs(result.ahead.total_seconds()):,.0f}"
+        message = "check_clock_ahead" if result.ahead > timedelta() else "check_clock_behind"
+        yield Check("clocks", False, notices.pop(0), message, {"seconds": seconds})
+    else:
+        yield Check("clocks", True, "this machine's clock and the database's agree")
     if notices:
-        yield Check("retention", True, "; ".join(notices))
+        message = "check_retention_blocked" if result.why_kept else "check_retention"
+        yield Check("retention", True, "; ".join(notices), message, _retention(result))
+
+
+def _retention(result: Outlook) -> Mapping[str, object]:
+    starts = result.drops_from
+    return {
+        "days": result.days,
+        "oldest": result.oldest,
+        "keep_days": result.keep_days,
+        "starts": f"{starts.astimezone(KST):%Y-%m-%d %H:%M}" if starts else "",
+        "most": MOST,
+    }
 
 
 def _lease(facts: HealthFacts) -> Check:
     if facts.lease is None or not facts.lease.is_held:
-        return Check("lease", False, "no daemon holds it: nothing is swept")
+        return Check("lease", False, "no daemon holds it: nothing is swept", "check_lease")
     return Check("lease", True, f"held by {facts.lease.holder}")
 
 
-def _since_when(behind: int, newest: datetime | None) -> str:
+def _schedule(name: str, behind: int, newest: datetime | None) -> Check:
     if not behind:
-        return "the last slot is complete"
-    last = newest.isoformat() if newest else "never"
-    return f"{behind} slots without a complete sweep; the last complete one: {last}"
+        return Check(name, True, "the last slot is complete")
+    last = f"{newest.astimezone(KST):%Y-%m-%d %H:%M:%S} KST" if newest else "never"
+    reason = f"{behind} slots without a complete sweep; the last complete one: {last}"
+    message = "check_behind" if newest else "check_never"
+    return Check(name, behind < ENOUGH, reason, message, {"slots": behind, "last": last})
 
 
 def _ends(slot: ScheduledSlot) -> datetime:
-    """When a slot's sweep should have ended: as long after its deadline as that is after its beginning."""
+    """The time limit of a slot's sweep: twice the distance from the slot to its deadline."""
     return slot.deadline + (slot.deadline - slot.at)

@@ -1,6 +1,6 @@
-"""What only the process itself knows: the sweeps under way in it and the requests that it has sent.
+"""Facts of this process alone: its running sweeps and its requests.
 
-The daemon hands its collector over while it has one; a page beside a stopped daemon has none.
+The daemon attaches its collector while it has one. A page beside a stopped daemon has none.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from collector.sweep.progress import SweepProgress
 from collector.sweep.sweeper import Collector
 
 ANSWERS = ("ok", "Throttled", "Unavailable", "TokenExpired", "Rejected", "Unreadable", "Denied")
-"""What can come of a request: a closed set."""
+"""The results of a request: a closed set."""
 
 
 class Live:
@@ -26,7 +26,7 @@ class Live:
 
     @contextmanager
     def attach(self, collector: Collector) -> Iterator[None]:
-        """This collector is the one at work while the block runs."""
+        """Show this collector while the block runs."""
         self._collector = collector
         try:
             yield
@@ -37,14 +37,14 @@ class Live:
             self._collector = None
 
     def answers(self) -> Mapping[str, int]:
-        """Requests since the process began, by what came of them."""
+        """Requests since the start of the process, by result."""
         now = self._before.copy()
         for kiwoom in self._keys():
             now.update(kiwoom.answers)
         return {name: now[name] for name in ANSWERS}
 
     def by_key(self) -> Mapping[str, int]:
-        """Requests since the process began, by the name of the key that they went out with."""
+        """Requests since the start of the process, by the name of the key."""
         now = self._before_by_key.copy()
         for kiwoom in self._keys():
             now[kiwoom.name] += kiwoom.answers.total()
@@ -54,5 +54,5 @@ class Live:
         return self._collector.keys if self._collector else ()
 
     def underway(self) -> Mapping[tuple[datetime, str], SweepProgress]:
-        """The sweeps that run in this process, by slot and universe."""
+        """The running sweeps of this process, by slot and universe."""
         return self._collector.underway if self._collector else {}

@@ -1,4 +1,4 @@
-"""What the market does: sectors as a map, a sector with its members, a listing on both exchanges."""
+"""Views of the market: the sector map, a sector with its members, a listing on all exchanges."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from collector.web.views import NotFound, View, members_table
 
 _INDUSTRIES = ("industry", "sector-index")
 _LEAST = 0.012
-"""The part of a map that even the smallest tile has, so that it can be read and hit."""
+"""The smallest share of a tile on the map; below it a tile is unreadable and hard to hit."""
 _SHOWN = 200
 _ORDERS = ("up", "down", "turnover", "code")
 
 
 class WeighedSector(NamedTuple):
-    """A sector and how it stands."""
+    """A sector and its breadth."""
 
     target: Target
     sector: Sector | None
@@ -31,7 +31,7 @@ class WeighedSector(NamedTuple):
 
 @dataclass(frozen=True)
 class Map:
-    """One market on one exchange: its industries as tiles, wide and tall, and the rest beside them."""
+    """One market on one exchange: its industries as tiles, wide and tall, and the other sectors as a list."""
 
     market: str
     exchange: str
@@ -43,7 +43,7 @@ class Map:
 
 
 async def weigh_sectors(desk: ViewContext) -> list[WeighedSector]:
-    """Every sector's newest complete walk; those without members are left out."""
+    """Every sector's newest complete walk, without sectors that have no members."""
     targets = await desk.targets()
     slots = await desk.queries.whole(targets)
     breadths = await desk.breadths.newest(desk.queries, slots)
@@ -56,7 +56,7 @@ async def weigh_sectors(desk: ViewContext) -> list[WeighedSector]:
 
 
 async def choices(desk: ViewContext) -> dict[tuple[str, str], list[WeighedSector]]:
-    """The sectors by market and exchange, in the order in which markets and exchanges are named."""
+    """The sectors by market and exchange, in the order of the enums."""
     weighed_sectors = await desk.recent("weighed", 2.0, lambda: weigh_sectors(desk))
     pairs = [(str(market), str(exchange)) for market in Market for exchange in Exchange]
     groups = {
@@ -71,7 +71,7 @@ async def choices(desk: ViewContext) -> dict[tuple[str, str], list[WeighedSector
 
 
 def draw_map(pair: tuple[str, str], group: Iterable[WeighedSector]) -> Map:
-    """A map of these sectors; where none is an industry, all of them are on it."""
+    """A map of these sectors. If none is an industry, the map shows all of them."""
     group = sorted(group, key=lambda weighed_sector: -weighed_sector.breadth.turnover)
     items = [
         weighed_sector
@@ -86,7 +86,7 @@ def draw_map(pair: tuple[str, str], group: Iterable[WeighedSector]) -> Map:
 
 
 async def heat(desk: ViewContext, market: str, exchange: str) -> Map | None:
-    """The map that is asked for, or the first that there is; None if nothing is stored."""
+    """The requested map, or the first available one; None if nothing is stored."""
     groups = await choices(desk)
     if not groups:
         return None
@@ -95,7 +95,7 @@ async def heat(desk: ViewContext, market: str, exchange: str) -> Map | None:
 
 
 async def heat_view(desk: ViewContext, market: str, exchange: str) -> View:
-    """A map on a page of its own."""
+    """A page with one map."""
     groups = await choices(desk)
     if (market, exchange) not in groups:
         raise NotFound
@@ -124,7 +124,7 @@ def _names(sector: Sector | None) -> tuple[str, str]:
 
 
 async def sector_view(desk: ViewContext, target: Target, day: date | None, order: str) -> View:
-    """A sector's members as its newest complete walk (of the day) showed them, and the day's course."""
+    """A sector's members in its newest complete walk (of the day), and the course of the day."""
     target_id = await desk.target_id(target)
     slots = await _slots(desk, target_id, day)
     if target_id is None or not slots:
@@ -151,7 +151,7 @@ async def sector_view(desk: ViewContext, target: Target, day: date | None, order
 
 
 async def course_view(desk: ViewContext, target: Target, day: date | None) -> View:
-    """A sector's course for programs."""
+    """A sector's course as data."""
     target_id = await desk.target_id(target)
     slots = await _slots(desk, target_id, day)
     if target_id is None or not slots:
@@ -162,7 +162,7 @@ async def course_view(desk: ViewContext, target: Target, day: date | None) -> Vi
 
 
 async def _slots(desk: ViewContext, target_id: int | None, day: date | None) -> list[datetime]:
-    """The slots of a target's complete walks on a day, or on the newest that has one."""
+    """The slots of a target's complete walks on a day; by default on the newest day with one."""
     if target_id is None:
         return []
     if day is None:
@@ -187,7 +187,7 @@ def _sort_members(members: Sequence[Member], order: str) -> list[Member]:
 
 
 async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View:
-    """A listing's day on each exchange, one beside the other."""
+    """A listing's day on each exchange, side by side."""
     names, seen = await desk.queries.names(symbol)
     if not names or seen is None:
         raise NotFound
@@ -228,7 +228,7 @@ def _prices(course: Iterable[ListingQuote]) -> list[Point]:
 def _beside(
     by_exchange: Mapping[str, Sequence[ListingQuote]],
 ) -> list[tuple[datetime, list[ListingQuote | None]]]:
-    """A line a slot with a place for each exchange, the newest first."""
+    """One line per slot with one quote per exchange, the newest first."""
     quotes_by_slot = {
         exchange: {quote.slot: quote for quote in course} for exchange, course in by_exchange.items()
     }

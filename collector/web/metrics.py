@@ -1,9 +1,11 @@
-"""The metrics, by Prometheus's conventions, from figures that were gathered before: closed labels, few series.
+"""The metrics in Prometheus's text format, from figures gathered before. Labels are closed sets; series are
+few.
 
-What the database can tell is a gauge read from it, so that it is right after a restart, in a second daemon,
-and in `collector web` beside a stopped one. Only requests are counted in the process that sends them.
+Facts of the database are gauges read from it. They are right after a restart, in a second daemon, and in
+`collector web` beside a stopped daemon. Only requests are counted in the sending process.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,15 +25,15 @@ from collector.web.timetable import ConfiguredTimetable
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30
-"""Schedules that get series of their own; with all others there are at most 500."""
+"""Schedules with series of their own. Together with all other series there are at most 500."""
 KEYS = 20
-"""Keys that get series of their own."""
+"""Keys with series of their own."""
 API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081"})
 
 
 @dataclass(frozen=True)
 class Values:
-    """Everything that one scrape shows; `figures` None: the database does not answer."""
+    """The content of one scrape. `figures` is None if the database is unavailable."""
 
     now: datetime
     checks: Iterable[Check]
@@ -44,7 +46,7 @@ class Values:
 
 
 def exposition(values: Values) -> bytes:
-    """The text that Prometheus reads."""
+    """The text for Prometheus."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(_Scrape(values))
@@ -86,7 +88,7 @@ def _process(values: Values) -> Iterator[Metric]:
         "collector_requests", "Requests sent by this process, by what came of them.", labels=["answer"]
     )
     for answer, count in values.answers.items():
-        requests.add_metric([answer.lower()], count)
+        requests.add_metric([_snake_case(answer)], count)
     yield requests
     keys = CounterMetricFamily(
         "collector_key_requests", "Requests sent by this process, by key.", labels=["key"]
@@ -151,7 +153,7 @@ def _clocks(result: Outlook) -> Iterator[Metric]:
 
 
 def _schedules(figures: MetricsData) -> Iterator[Metric]:
-    """Of the schedules as they were when the figures were gathered: there may be others by now."""
+    """Figures of the schedules at the time of gathering; the configuration may have changed since."""
     today = dict(list(figures.schedules.items())[:SCHEDULES])
     yield _by(
         "targets_today",
@@ -208,6 +210,11 @@ def _statuses(figures: ScheduleFigures) -> Iterator[tuple[str, int]]:
     yield "absent", figures.absent
 
 
+def _snake_case(name: str) -> str:
+    """`TokenExpired` as `token_expired`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
 def _there(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that exists."""
+    """The path itself, or the nearest existing folder above it."""
     return next(ancestor for ancestor in (path.absolute(), *path.absolute().parents) if ancestor.exists())

@@ -1,4 +1,4 @@
-"""What the metrics and the readiness need of the database: few questions, each cheap, asked every few seconds."""
+"""Input of the metrics and of readiness: a few cheap queries, run every few seconds."""
 
 import time as clock
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ from collector.web.queries import Queries
 from collector.web.timetable import ConfiguredTimetable, span
 
 SEEN_BACK = timedelta(days=5)
-"""How far back the last complete sweep of a schedule is looked for."""
+"""How far back the last complete sweep of a schedule is searched."""
 _BATCHES = (2, 8, 40)
 _LONG = 60.0
 
@@ -55,7 +55,7 @@ _BYTES = "SELECT pg_database_size(current_database())"
 
 
 class QuotaFigure(NamedTuple):
-    """One api-id's lane: what the server said it grants, if it did, and the places taken now."""
+    """The quota of one api-id: the rate granted by the server, if it named one, and the permits in use."""
 
     api_id: str
     granted: int | None
@@ -63,7 +63,7 @@ class QuotaFigure(NamedTuple):
 
 
 class LastSweep(NamedTuple):
-    """The last sweep of a schedule that ended."""
+    """The last ended sweep of a schedule."""
 
     slot: datetime
     started_at: datetime
@@ -74,7 +74,7 @@ class LastSweep(NamedTuple):
 class ScheduleFigures:
     """One schedule today: slots × targets by status, and its last sweep.
 
-    `absent`: how many have no line in the ledger although their sweep should be over.
+    `absent` counts those without a line in the ledger although their sweep is overdue.
     """
 
     statuses: Mapping[str, int]
@@ -84,7 +84,7 @@ class ScheduleFigures:
 
 @dataclass(frozen=True)
 class MetricsData:
-    """Everything at one moment."""
+    """All figures at one moment."""
 
     facts: HealthFacts
     rows: int = 0
@@ -97,7 +97,7 @@ class MetricsData:
 
 
 class MetricsGatherer:
-    """Asks for them, and remembers what takes long or does not change."""
+    """Gathers the figures. Caches slow or constant ones."""
 
     def __init__(self) -> None:
         self._bytes = (float("-inf"), 0)
@@ -106,7 +106,7 @@ class MetricsGatherer:
     async def gather(
         self, questions: Queries, wanted: ConfiguredTimetable, numbers: Mapping[Target, int], now: datetime
     ) -> MetricsData:
-        """The figures of the day that it is in Korea; `numbers` of all targets that were ever walked."""
+        """The figures of the current day in Korea. `numbers` has the ids of all targets with a walk."""
         today = kst(now).date()
         start, end = span(today)
         due = wanted.slots(today)
@@ -161,7 +161,7 @@ class MetricsGatherer:
 
 
 class _LedgerReader:
-    """The ledger as one schedule sees it."""
+    """The ledger restricted to one schedule."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _LedgerReader:
         self._calendar = wanted.calendar
 
     async def statuses(self, at: Sequence[datetime]) -> dict[datetime, Counter[str]]:
-        """How the targets of these slots ended."""
+        """Counts by status of the targets at these slots."""
         counts: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         if at:
             for row in await self._connection.fetch(_STATUSES, at, self._numbers):
@@ -186,7 +186,7 @@ class _LedgerReader:
         return counts
 
     def whole(self, by_slot: Mapping[datetime, Counter[str]]) -> frozenset[datetime]:
-        """The slots of which every target is complete."""
+        """The slots with all targets complete."""
         return frozenset(
             slot for slot, counts in by_slot.items() if counts[Status.COMPLETE] == self.expected > 0
         )
@@ -196,7 +196,7 @@ class _LedgerReader:
         return LastSweep(*row) if row else None
 
     async def newest(self, now: datetime) -> datetime | None:
-        """The slot of the last complete sweep of the days before, looked for newest first."""
+        """The slot of the last complete sweep of earlier days, searched from the newest."""
         past = list(slots(self.schedule, self._calendar, now - SEEN_BACK, now))[::-1]
         for size in _BATCHES:
             part, past = [slot.at for slot in past[:size]], past[size:]

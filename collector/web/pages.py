@@ -1,4 +1,4 @@
-"""Turns what a view found into HTML: templates that escape whatever stands in them."""
+"""Renders views to HTML with templates. The templates escape every value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +22,15 @@ _PAGES = Environment(
 _PAGES.filters |= {
     "clock": readers.clock,
     "moment": readers.moment,
+    "tenths": readers.tenths,
     "compact": readers.compact,
-    "big": readers.big,
     "percent": readers.percent,
     "level": readers.level,
     "whole": readers.whole,
 }
 _PAGES.globals |= {"square": square, "fitted": fit_text}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
-"""Compiled now, which takes a while, and not when somebody waits."""
+"""Compiled at import: compilation is slow, and the first visitor should not wait for it."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 STATIC = {
@@ -38,7 +38,7 @@ STATIC = {
     for path in sorted((_HERE / "static").iterdir())
     if path.suffix in _KINDS
 }
-"""The files that pages refer to, with their types; read once."""
+"""The static files of the pages, with their types; read once."""
 
 
 def page(template: str, reader: ViewerPreferences, values: Mapping[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
-"""What the pages ask the database: read-only, each question bounded in time, slots always given as parameters.
+"""The queries of the pages: read-only, limited in time, with slots always as parameters.
 
-Rows lie in partitions by day, found by BRIN on (slot, target): a question that names its slots reads one day
-and little of it.
+Rows lie in daily partitions with a BRIN index on (slot, target). A query with its slots as parameters reads a
+small part of one day.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -16,8 +16,8 @@ from collector.db.pool import Connection
 from collector.model import Sector, Target
 
 QUERY_TIMEOUT = 5.0
-# Plans are made anew each time: one for any slot is a plan over all partitions, which takes a year's database a
-# third of a second, and PostgreSQL tries one when a statement comes for the sixth time.
+# Force custom plans. From the sixth execution on PostgreSQL tries a generic plan. It covers all partitions, and
+# planning takes a third of a second with a year of days.
 _BOUNDS = """
 SET TRANSACTION READ ONLY;
 SET LOCAL statement_timeout = '3s';
@@ -125,7 +125,7 @@ ORDER BY t.market, t.sector, t.exchange
 
 
 class StatusTotal(NamedTuple):
-    """How many targets of a market on an exchange ended that way at a slot."""
+    """Number of targets of a market on an exchange with one status at a slot."""
 
     slot: datetime
     market: str
@@ -135,7 +135,7 @@ class StatusTotal(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """How one target ended at a slot."""
+    """The status of one target at a slot."""
 
     slot: datetime
     target: int
@@ -143,7 +143,7 @@ class Cell(NamedTuple):
 
 
 class SweepLine(NamedTuple):
-    """A sweep as the database knows it; `ended_at` None: it is under way, or was broken off."""
+    """A sweep in the ledger. `ended_at` is None if it is under way or was broken off."""
 
     slot: datetime
     universe: str
@@ -169,7 +169,7 @@ class WalkLine(NamedTuple):
 
 
 class SlotLine(NamedTuple):
-    """One target of a slot; `status` also says how it stands where the ledger has no line."""
+    """One target of a slot. `status` is a state of the grid if the ledger has no line."""
 
     market: str
     sector: str
@@ -183,7 +183,9 @@ class SlotLine(NamedTuple):
 
 
 class Breadth(NamedTuple):
-    """What a walk says of its sector: how many rose and fell of those that traded, and by how much, evenly."""
+    """The breadth of a sector in one walk: traded members, rises, falls, and the equally weighted mean
+    change.
+    """
 
     slot: datetime
     target: int
@@ -226,7 +228,7 @@ class ListingQuote(NamedTuple):
 
 
 class Bad(NamedTuple):
-    """A row that did not decode."""
+    """An undecoded row."""
 
     page: int
     raw: str
@@ -235,7 +237,7 @@ class Bad(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A name of a listing, by its number."""
+    """A name of a listing, with its id."""
 
     id: int
     name: str
@@ -244,13 +246,13 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True)
 class Queries:
-    """Each method is one question; StoreError if the database does not answer it in time."""
+    """One method per query. StoreError if the database does not answer in time."""
 
     database: Database
 
     @asynccontextmanager
     async def connection(self, what: str) -> AsyncIterator[Connection]:
-        """A session in which nothing can be written and nothing takes long."""
+        """A read-only transaction with a statement timeout."""
         async with self.database.transaction(what, timeout=QUERY_TIMEOUT) as connection:
             await connection.execute(_BOUNDS)
             yield connection
@@ -264,7 +266,7 @@ class Queries:
         return await Registry(self.database).sectors()
 
     async def around(self, start: datetime, end: datetime) -> tuple[datetime | None, datetime | None]:
-        """The newest slot before `start` and the oldest from `end` on of which the ledger has anything."""
+        """The newest slot of the ledger before `start`, and the oldest from `end` on."""
         async with self.connection("looking for days") as connection:
             row = await connection.fetchrow(_AROUND, start, end)
         return row["before"], row["after"]
@@ -290,7 +292,7 @@ class Queries:
             return [SlotLine(*row) for row in await connection.fetch(_SLOT, slot)]
 
     async def walk(self, slot: datetime, target: int) -> tuple[WalkLine, list[Bad]] | None:
-        """A walk, and what of it is in quarantine; None if the ledger has no line."""
+        """A walk with its quarantined rows; None if the ledger has no line."""
         async with self.connection("reading a walk") as connection:
             row = await connection.fetchrow(_WALK, slot, target)
             bad = await connection.fetch(_QUARANTINED, slot, target)
@@ -308,7 +310,7 @@ class Queries:
             return [row["slot"] for row in await connection.fetch(_WHOLE_SLOTS, target, start, end)]
 
     async def breadth(self, first: datetime, last: datetime, targets: Collection[int]) -> list[Breadth]:
-        """Of every stored walk of these targets from one slot to another, both included."""
+        """The breadth of every stored walk of these targets from one slot to another, both included."""
         async with self.connection("weighing sectors") as connection:
             return [Breadth(*row) for row in await connection.fetch(_BREADTH, first, last, list(targets))]
 
@@ -317,7 +319,7 @@ class Queries:
             return [Member(*row) for row in await connection.fetch(_MEMBERS, slot, target)]
 
     async def names(self, symbol: str) -> tuple[list[Name], datetime | None]:
-        """A listing's names, the newest first, and when it was last seen."""
+        """A listing's names, the newest first, and its last appearance."""
         async with self.connection("looking for a listing") as connection:
             rows = await connection.fetch(_NAMES, symbol)
             seen = await connection.fetchval(_LAST_SEEN, symbol)
@@ -329,7 +331,7 @@ class Queries:
             return [ListingQuote(*row) for row in await connection.fetch(_COURSE, symbol, day)]
 
     async def stands_in(self, ids: Collection[int], start: datetime, end: datetime) -> list[Target]:
-        """The targets that showed the listing."""
+        """The targets with this listing in their rows."""
         async with self.connection("looking for a listing's sectors") as connection:
             rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
         return [Target.of(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""Which address shows what."""
+"""The addresses of the page and their views."""
 
 import asyncio
 import json
@@ -92,12 +92,12 @@ _ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
 ]
 
 _SHARED, _SHARED_FOR = (_overview, _day, _heat), 1.0
-"""Pages that many look at, and for how many seconds one drawing serves all who ask for the same."""
+"""Popular pages, and the seconds during which one rendering serves all requests for it."""
 
 
 @dataclass(frozen=True)
 class Routes:
-    """All addresses. `source` has the database, or says why there is none."""
+    """All addresses. `source` has the database, or the reason for its absence."""
 
     source: DatabaseConnection
     live: Live
@@ -108,7 +108,7 @@ class Routes:
         """The answer to one request."""
         match request.path:
             case "/healthz":
-                return PageResponse(b"the loop turns\n")
+                return PageResponse(b"the event loop is running\n")
             case "/readyz":
                 return await self._readiness(request)
             case "/metrics":
@@ -156,7 +156,7 @@ class Routes:
     ) -> PageResponse:
         view = await show(desk, request, parameters)
         async with self._drawing:
-            # One drawing takes the loop for a while: whoever is ready goes between two.
+            # Rendering blocks the event loop. Between two renderings other tasks get their turn.
             await asyncio.sleep(0)
             if form := parameters.get("form"):
                 assert view.data is not None
@@ -165,7 +165,7 @@ class Routes:
             return PageResponse(page(view.template, reader, values), HTML)
 
     async def _gather_checks(self) -> tuple[list[health.Check], MetricsData | None]:
-        """How it stands, and the figures if the database answers."""
+        """The checks, and the figures if the database is available."""
         desk, now = await self.source.context(), self.source.now()
         if desk is None:
             return list(health.checks(health.HealthFacts(now, self.source.trouble))), None
@@ -176,7 +176,7 @@ class Routes:
         return list(health.checks(figures.facts)), figures
 
     async def _readiness(self, request: PageRequest) -> PageResponse:
-        """Whether data arrives. The reasons name hosts, databases and schedules: only the token shows them."""
+        """Readiness. The reasons name hosts, databases and schedules, so only trusted requests get them."""
         checks, _ = await self._gather_checks()
         ready = all(check.is_good for check in checks)
         body: dict[str, Any] = {"ready": ready}

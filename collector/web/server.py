@@ -1,8 +1,8 @@
-"""The door: a small HTTP/1.1 server that gives nobody more than their share of it.
+"""A small HTTP/1.1 server with strict limits per connection.
 
-`aiohttp.web` sets no deadline for a request's head: 200 of 200 connections that never finished theirs stood
-open after 20 seconds. Here a head has five, connections are counted, and at the limit the one that has kept
-us waiting longest makes room.
+`aiohttp.web` has no deadline for a request's head: in a test, 200 of 200 connections with an unfinished head
+were open after 20 seconds. This server allows five seconds and counts connections. At the limit it closes the
+connection with the longest wait for a request.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from collector.web.access import HEADERS, AccessPolicy, PageRefusal, PageRequest
 CONNECTIONS = 32
 HEAD_BYTES = 8192
 HEAD_SECONDS = 5.0
-"""From a connection's opening, or its last answer, until the next head is there."""
+"""From the opening of a connection, or its last answer, to the end of the next head."""
 SEND_SECONDS = 15.0
 BODY_BYTES = 8 * 1024 * 1024
 AT_ONCE = 4
-"""Answers in the making at a time: the rest of the process has work of its own."""
+"""Answers in the making at a time. The limit leaves the event loop to the sweeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageResponse:
-    """What goes back."""
+    """A response."""
 
     body: bytes
     kind: str = "text/plain; charset=utf-8"
@@ -44,19 +44,19 @@ Respond = Callable[[PageRequest], Awaitable[PageResponse]]
 async def serving(
     host: str, port: int, guard: AccessPolicy, respond: Respond, *, head_seconds: float = HEAD_SECONDS
 ) -> AsyncIterator[int]:
-    """Serve while the block runs; the port that it is at. ConfigError if that place is taken."""
+    """Serve while the block runs; yields the port. ConfigError if the address is taken."""
     door = _HttpServer(guard, respond, head_seconds)
     try:
         server = await asyncio.start_server(door.on_connect, host, port, limit=HEAD_BYTES, backlog=256)
     except gaierror as error:
         raise ConfigError(
-            f"web.listen: {host} is not known here: {error.strerror}",
-            hint="give it an address of this machine",
+            f"web.listen: {host} is not an address of this machine: {error.strerror}",
+            hint="use 127.0.0.1, or another address of this machine",
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"web.listen: {host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
-            hint="another program may have it; COLLECTOR_WEB_LISTEN=127.0.0.1:0 takes any port that is free",
+            f"web.listen: {host}:{port} is not available: {os.strerror(error.errno or 0)}",
+            hint="another program may use it; COLLECTOR_WEB_LISTEN=127.0.0.1:0 takes any free port",
         ) from error
     try:
         yield server.sockets[0].getsockname()[1]
@@ -66,7 +66,7 @@ async def serving(
 
 
 class _HttpServer:
-    """Its tasks are its own, in no group: a group would wrap whatever ends the block that is served beside."""
+    """Owns its tasks. A TaskGroup would wrap an exception of the block it runs beside."""
 
     def __init__(self, guard: AccessPolicy, respond: Respond, head_seconds: float) -> None:
         self._head_seconds = head_seconds
@@ -77,7 +77,7 @@ class _HttpServer:
         self._waiting: dict[asyncio.StreamWriter, None] = {}
 
     def on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection has come: let it in, make room for it, or turn it away."""
+        """Accept a new connection, if necessary by closing an idle one, or reject it."""
         if len(self._conversations) >= CONNECTIONS:
             longest = next(iter(self._waiting), None)
             if longest is None:
@@ -89,7 +89,7 @@ class _HttpServer:
         self._waiting[writer] = None
 
     async def close(self) -> None:
-        """End all conversations."""
+        """End all connections."""
         tasks = list(self._conversations.values())
         for writer in tuple(self._conversations):
             self._turn_out(writer)
@@ -107,19 +107,19 @@ class _HttpServer:
                     self._waiting[writer] = None
                 writer.close()
         finally:
-            # By now all that was to be sent is with the kernel, which delivers it, or too late.
+            # All data is with the kernel by now, or comes too late.
             if not writer.is_closing():
                 writer.transport.abort()
             self._conversations.pop(writer, None)
             self._waiting.pop(writer, None)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether another may follow."""
+        """Handle one request; True if another may follow."""
         try:
             async with asyncio.timeout(self._head_seconds):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            request: PageRequest | PageRefusal = PageRefusal(431, "this is too long for a request", {})
+            request: PageRequest | PageRefusal = PageRefusal(431, "the request head is too long", {})
         else:
             request = self._guard.judge(head)
         self._waiting.pop(writer, None)
@@ -136,11 +136,11 @@ class _HttpServer:
         async with self._at_once:
             try:
                 answer = await self._respond(request)
-            except Exception:  # a page's bug is a page's affair: sweeps go on
+            except Exception:  # an error in a page must not stop the sweeps
                 logger.exception("page.failed", path=request.path)
-                return PageResponse(b"this page failed; the log says how\n", status=500)
+                return PageResponse(b"this page failed; see the log\n", status=500)
         if len(answer.body) > BODY_BYTES:
-            return PageResponse(b"this is too much for one answer; use `collector sql`\n", status=413)
+            return PageResponse(b"the answer is too large; use `collector sql`\n", status=413)
         return answer
 
 

@@ -1,4 +1,6 @@
-"""A square of the grid as HTML: written here and not in a template, since a day has thousands of them."""
+"""Renders a square of the grid to HTML. This is code instead of a template, because a day has thousands of
+squares.
+"""
 
 from markupsafe import Markup, escape
 
@@ -11,9 +13,9 @@ _SIGN = Markup('<span class="sq {}" role="img" aria-label="{}" title="{}"></span
 
 
 def square(reader: ViewerPreferences, square: Square) -> Markup:
-    """A link to what is known of it, labelled for who does not see its colour.
+    """A link to the walk, with a label for users who do not see the colour.
 
-    A gap leads to its slot: there is no walk of it. What is still to come leads nowhere.
+    A missing walk links to its slot. A future slot has no link.
     """
     mark = square.mark
     if mark is Mark.NONE:

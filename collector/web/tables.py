@@ -1,4 +1,4 @@
-"""A picture's data as rows, written as CSV or JSON; instants in Korea's time."""
+"""A page's data as rows, in CSV or JSON. Instants are in Korean time."""
 
 import io
 import json
@@ -16,19 +16,19 @@ KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 @dataclass(frozen=True)
 class DataTable:
-    """Named columns and what stands in them."""
+    """Named columns and their values."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
 def table(columns: str, rows: Iterable[Sequence[object]]) -> DataTable:
-    """A table whose columns are named in one line."""
+    """A table; `columns` are the names, separated by blanks."""
     return DataTable(columns.split(), list(rows))
 
 
 def encode(table: DataTable, form: str) -> bytes:
-    """As `csv` or `json`: a list of objects."""
+    """Encode as `csv`, or as `json`: a list of objects."""
     if form == "json":
         rows = [dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -40,7 +40,7 @@ def encode(table: DataTable, form: str) -> bytes:
 
 
 def plain(value: object) -> Any:
-    """A value as JSON can hold it."""
+    """A value in a form for JSON."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""What should be there: the schedules, their calendar and their targets, as the configuration says now."""
+"""The expected slots and targets, by the configuration in force: schedules, calendar and universes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class ConfiguredTimetable:
-    """One version of it; targets by universe."""
+    """One version of the timetable, with targets by universe."""
 
     config: Config
     calendar: Calendar
@@ -26,18 +26,20 @@ class ConfiguredTimetable:
         return list(merge_slots(self.config.schedules, self.calendar, start, end))
 
     def universe(self, name: str) -> Sequence[Target]:
-        """The targets of a universe, or of several joined by +; none of those that are not known any more."""
+        """The targets of a universe, or of several joined by `+`; empty for a universe outside the
+        configuration.
+        """
         targets = (target for part in name.split("+") for target in self.targets.get(part, ()))
         return tuple(dict.fromkeys(targets))
 
 
 def build_timetable(config: Config, calendar: Calendar, sectors: Mapping[str, Sector]) -> ConfiguredTimetable:
-    """What a configuration asks for, by a table of sectors."""
+    """The timetable of a configuration, with the given sectors."""
     targets = {name: universe_targets(config, name, sectors) for name in config.universes}
     return ConfiguredTimetable(config, calendar, targets)
 
 
 def span(day: date) -> tuple[datetime, datetime]:
-    """A Korean day's first instant and the next one's."""
+    """The first instant of a Korean day, and of the next day."""
     start = datetime.combine(day, time(), KST)
     return start, start + DAY

@@ -1,4 +1,4 @@
-"""Tiles whose areas tell their weights, as square as can be (squarified treemap, Bruls and others, 2000). Pure."""
+"""A squarified treemap: tile areas are proportional to weights (Bruls and others, 2000). Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ _NARROW, _WIDE = frozenset("ijlftrI.,;:'|!()[]/- "), frozenset("mwMW&%@—…")
 
 
 class Tile(NamedTuple):
-    """A rectangle in the unit that the whole is given in."""
+    """A rectangle in the unit of the whole map."""
 
     x: float
     y: float
@@ -16,7 +16,7 @@ class Tile(NamedTuple):
 
 
 def tiles(weights: Sequence[float], width: float, height: float) -> list[Tile]:
-    """One tile a weight, in the order of the weights, which fall and are greater than 0."""
+    """One tile per weight. The weights must be positive and in falling order."""
     total = sum(weights)
     areas = [weight / total * width * height for weight in weights]
     tiles: list[Tile] = []
@@ -35,7 +35,7 @@ def tiles(weights: Sequence[float], width: float, height: float) -> list[Tile]:
 
 
 def fit_text(text: str, width: float, size: float) -> str:
-    """As much of a text as `width` holds in letters of this size, shortened with …; "" if that is next to nothing."""
+    """The text, shortened with … to `width` in letters of this size; "" if less than two letters fit."""
     if _width(text) * size <= width:
         return text
     room = width / size - _width("…")
@@ -44,12 +44,12 @@ def fit_text(text: str, width: float, size: float) -> str:
 
 
 def _width(text: str) -> float:
-    """About how wide a text is in a broad font without serifs, in sizes of its letters: never too little."""
+    """An upper estimate of a text's width in a wide sans-serif font, in units of the letter size."""
     return sum(0.42 if char in _NARROW else 1.0 if char in _WIDE or char > "ᄀ" else 0.66 for char in text)
 
 
 def _row(areas: Sequence[float], side: float) -> int:
-    """How many of the areas make the best row along a side."""
+    """The number of areas in the best row along a side."""
     best = 1
     while best < len(areas) and _worst(areas[: best + 1], side) <= _worst(areas[:best], side):
         best += 1
@@ -57,7 +57,7 @@ def _row(areas: Sequence[float], side: float) -> int:
 
 
 def _worst(row: Sequence[float], side: float) -> float:
-    """The longest of a row's tiles: its length in widths."""
+    """The largest aspect ratio in a row of tiles."""
     total = sum(row)
     return max(side * side * max(row) / total**2, total**2 / (side * side * min(row)))
 

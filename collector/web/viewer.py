@@ -1,23 +1,31 @@
-"""Who reads, and how they like it: language and colours, kept in the address, so that no cookie is needed."""
+"""A visitor's preferences: language and colours. They are part of the address, so no cookie is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from urllib.parse import quote, urlencode
 
 from collector.base.remark_texts import Numbers, explain_remark
 from collector.model import KST, Sector
 from collector.web import translations
 from collector.web.access import PageRequest
-from collector.web.queries import WalkLine
+from collector.web.grid import Mark
+from collector.web.health import CHECKS, Check
+from collector.web.queries import SlotLine, WalkLine
 
 _COLOURS = ("korean", "western")
+_UNITS = {
+    "ko": ((1e12, "조", 1), (1e8, "억", 0), (1e4, "만", 0), (1, "", 0)),
+    "en": ((1e12, "T", 1), (1e9, "B", 1), (1e6, "M", 1), (1, "", 0)),
+}
+"""Units of amounts with their decimals, the largest first."""
 _STICKY = {"lang": translations.LANGUAGES, "colours": _COLOURS}
 
 
 @dataclass(frozen=True)
 class ViewerPreferences:
-    """One reader of one page; `chosen` is what the address says and links carry on."""
+    """The preferences for one page. `chosen` is the part given in the address; links carry it on."""
 
     path: str
     language: str
@@ -29,7 +37,7 @@ class ViewerPreferences:
         return translations.text(key, self.language)
 
     def explain(self, remark: str, line: WalkLine) -> str:
-        """What a remark of a walk means, with the walk's numbers, and what to do."""
+        """The meaning of a walk's remark, with the walk's numbers and advice."""
         numbers = Numbers(line.pages, line.rows, line.bad, line.expected)
         return explain_remark(remark, numbers, self.language)
 
@@ -39,28 +47,48 @@ class ViewerPreferences:
     def explain_error(self, error: str) -> list[str]:
         return translations.explain_error(error, self.language)
 
+    def big(self, value: float | None) -> str:
+        return amount(value, self.language)
+
+    def check_name(self, check: Check) -> str:
+        """The name of a check; schedules keep their own."""
+        return translations.text(f"name_{check.name}", self.language) if check.name in CHECKS else check.name
+
+    def check_reason(self, check: Check) -> str:
+        """The reason of a check, in Korean if there is a translation."""
+        if self.language == "en" or not check.message:
+            return check.reason
+        return translations.text(check.message, self.language).format_map(check.values)
+
+    def reason(self, line: SlotLine) -> str:
+        """The reason beside a line of a slot: the meaning of its error, or the error itself."""
+        if line.status == Mark.ABSENT:
+            return self.text("absent_is")
+        error = line.error or ""
+        return " ".join((", ".join(line.remarks), " ".join(self.explain_error(error)) or error)).strip()
+
     def link(self, path: str, **query: str) -> str:
-        """An address within the site, with the reader's choices."""
+        """An address within the site, with the visitor's choices."""
         return _address(path, {**self.chosen, **query})
 
     def again(self, **choice: str) -> str:
-        """The address of what is shown, day and order and all, in another language or other colours."""
+        """The address of the current page, including day and order, in another language or other colours."""
         return _address(self.path, {**self.query, **choice})
 
     def sector_name(self, sector: Sector | None, code: str) -> str:
-        """A sector's name in the reader's language."""
+        """A sector's name in the visitor's language."""
         if sector is None:
             return code
         return (sector.name_ko if self.language == "ko" else sector.name_en) or sector.name_ko or code
 
 
 def _address(path: str, query: Mapping[str, str]) -> str:
-    """Of this site in any case: what begins with two slashes would be another's."""
+    """An address of this site. Leading slashes are merged, because two of them would name another site."""
     return "/" + quote(path.lstrip("/"), safe="/:.") + (f"?{urlencode(query)}" if query else "")
 
 
 def reader_of(request: PageRequest) -> ViewerPreferences:
-    """By the address first, then by what the browser prefers."""
+    """The preferences in the address, else the browser's preference."""
     chosen = {key: request.query[key] for key, known in _STICKY.items() if request.query.get(key) in known}
     language = chosen.get("lang") or translations.language(request.headers.get("accept-language", ""))
     return ViewerPreferences(
@@ -69,7 +97,7 @@ def reader_of(request: PageRequest) -> ViewerPreferences:
 
 
 def clock(at: datetime | None) -> str:
-    """An instant as Korea's clocks show it: hours and minutes, seconds where there are any."""
+    """A time of day in Korea: hours and minutes, and seconds unless they are 0."""
     if at is None:
         return "–"
     there = at.astimezone(KST)
@@ -77,36 +105,41 @@ def clock(at: datetime | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """The same with its day, to the tenth of a second where it is not whole."""
-    if at is None:
-        return "–"
-    there = at.astimezone(KST)
-    tenth = f".{there.microsecond // 100_000}" if there.microsecond else ""
-    return f"{there:%Y-%m-%d %H:%M:%S}{tenth}"
+    """An instant in Korea with its day, to the second."""
+    return "–" if at is None else f"{at.astimezone(KST):%Y-%m-%d %H:%M:%S}"
+
+
+def tenths(at: datetime) -> str:
+    """A time of day in Korea to the tenth of a second, for the arrival of pages."""
+    local = at.astimezone(KST)
+    return f"{local:%H:%M:%S}.{local.microsecond // 100_000}"
 
 
 def compact(at: datetime) -> str:
-    """A slot as it stands in an address: 20261120T110000, Korean time."""
+    """A slot in the form of addresses: 20261120T110000, Korean time."""
     return f"{at.astimezone(KST):%Y%m%dT%H%M%S}"
 
 
-def big(value: float | None) -> str:
-    """A large amount, shortened: 1.2T, 340B, 12M."""
+def amount(value: float | None, language: str) -> str:
+    """A large amount, shortened: 4.3조, 8,190억, 35만 in Korean; 4.3T, 819.0B, 12.0M in English."""
     if value is None:
         return "–"
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if abs(value) >= size:
-            return f"{value / size:,.1f}{unit}"
-    return f"{value:,.0f}"
+    for (size, unit, digits), (smaller, _, fewer) in pairwise(_UNITS[language]):
+        if round(abs(value) / smaller, fewer) * smaller >= size:  # the smaller unit would show a round 10,000
+            return f"{value / size:,.{digits}f}{unit}".replace("-", "−")
+    return f"{value:,.0f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
-    """A change with its sign."""
-    return "–" if value is None else f"{round(float(value), 2) + 0.0:+.2f} %"  # and no -0.00
+    """A change with its sign. Zero has none, and minus is U+2212."""
+    if value is None:
+        return "–"
+    change = round(float(value), 2)
+    return f"{change:+.2f} %".replace("-", "−") if change else "0.00 %"
 
 
 def level(value: float | None) -> str:
-    """The class that colours a change: u1 … u5, d1 … d5, or n0."""
+    """The CSS class of a change: u1 … u5, d1 … d5, or n0."""
     if value is None or abs(float(value)) < 0.05:
         return "n0"
     size = next((n for n, bound in enumerate((0.25, 0.75, 1.5, 3.0), 1) if abs(float(value)) < bound), 5)
@@ -114,5 +147,5 @@ def level(value: float | None) -> str:
 
 
 def whole(value: int | None) -> str:
-    """A whole number with its thousands apart."""
+    """An integer with thousands separators."""
     return "–" if value is None else f"{value:,}"

@@ -1,4 +1,4 @@
-"""What was collected: the overview, a day's grid, a slot, a walk. Each view finds what its page shows."""
+"""Views of the collected data: overview, a day's grid, a slot, a walk. A view gathers the values of its page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ _SHOWN = 200
 
 
 class NotFound(Exception):
-    """There is no such thing to show."""
+    """The address names nothing known."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows, and the same as a table for programs."""
+    """The values of a page, and the same as a table for programs."""
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class View:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sweep under way; `seconds_left` None: nothing is known yet."""
+    """A sweep under way. `seconds_left` is None if there is no estimate yet."""
 
     slot: datetime
     universe: str
@@ -55,7 +55,7 @@ class DayFound:
 
 
 async def day_found(desk: ViewContext, day: date | None, now: datetime) -> DayFound | None:
-    """A day's grid; without a day today's, or the newest that has anything. None if no day has."""
+    """A day's grid. Without `day` it is today, or the newest day with data. None if there is no data at all."""
     wanted, questions = await desk.timetable(), desk.queries
     today = now.astimezone(KST).date()
     start, end = span(day or today)
@@ -104,7 +104,7 @@ def _grid_table(sections: Sequence[grid.Section]) -> DataTable:
 
 
 async def overview(desk: ViewContext) -> View:
-    """Everything at a glance; the heat map is put beside it by whoever calls."""
+    """The overview. The caller adds the sector map."""
     now = desk.now()
     day_data = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
     wanted = await desk.timetable()
@@ -120,7 +120,7 @@ async def overview(desk: ViewContext) -> View:
 
 
 def _slower(quotas: Sequence[QuotaFigure], configured: int) -> list[QuotaFigure]:
-    """The calls for which the server granted less than is configured."""
+    """The calls with a granted rate below the configured one."""
     return [quota for quota in quotas if quota.granted is not None and quota.granted < configured]
 
 
@@ -131,7 +131,7 @@ async def _next(wanted: ConfiguredTimetable, now: datetime) -> ScheduledSlot | N
 async def underway(
     desk: ViewContext, wanted: ConfiguredTimetable, sweeps: Sequence[SweepLine], now: datetime
 ) -> list[Progress]:
-    """The sweeps that run: page by page where they run in this process, else walk by walk."""
+    """The running sweeps: by page if they run in this process, else by walk."""
     live = [
         Progress(
             slot,
@@ -166,7 +166,7 @@ async def _from_ledger(
 
 
 def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None]:
-    """How far something is, and how long it will take at the pace so far."""
+    """Share done, and the seconds left at the pace so far."""
     if not done or not expected:
         return 0.0, None
     share = min(1.0, done / expected)
@@ -174,7 +174,9 @@ def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None
 
 
 async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: str) -> View:
-    """All targets of a slot, or those of a market and an exchange; also those that are not written down."""
+    """All targets of a slot, or those of a market and an exchange, including targets without a line in the
+    ledger.
+    """
     written = await desk.queries.slot(slot)
     lines = [
         line
@@ -197,7 +199,7 @@ async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: st
 
 
 async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
-    """The targets that schedules and sweeps have at a slot and the ledger has not."""
+    """The targets of a slot that schedules and sweeps expect and the ledger lacks."""
     wanted, names = await desk.timetable(), await desk.targets()
     before, _ = await desk.queries.around(slot, slot)
     sweeps = await desk.queries.sweeps(slot, slot + datetime.resolution)
@@ -212,7 +214,7 @@ async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLi
 
 
 async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
-    """What is known of one walk, and its rows."""
+    """The facts of one walk, and its rows."""
     target_id = await desk.target_id(target)
     result = await desk.queries.walk(slot, target_id) if target_id is not None else None
     if target_id is None or result is None:
@@ -233,7 +235,7 @@ async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
 
 
 def members_table(members: Sequence[Any]) -> DataTable:
-    """A walk's rows for programs."""
+    """A walk's rows as data."""
     columns = "position symbol name price change change_percent volume ask bid open high low"
     return table(columns, members)
 
@@ -243,7 +245,7 @@ def _took(start: datetime | None, end: datetime | None) -> float | None:
 
 
 def slot_of(text: str) -> datetime:
-    """A slot as it stands in an address; NotFound for what is none."""
+    """A slot in the form of addresses; NotFound if it is malformed."""
     try:
         slot = datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
     except ValueError:
@@ -253,7 +255,7 @@ def slot_of(text: str) -> datetime:
 
 
 def day_of(text: str) -> date:
-    """A day as it stands in an address."""
+    """A day in the form of addresses; NotFound if it is malformed."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -263,13 +265,13 @@ def day_of(text: str) -> date:
 
 
 def _within(day: date) -> None:
-    """NotFound for years that no ledger has, the ends of the calendar among them, where counting on fails."""
+    """NotFound for years outside 2000 to 2099. At the ends of the calendar date arithmetic would overflow."""
     if not 2000 <= day.year < 2100:
         raise NotFound
 
 
 def target_of(market: str, sector: str, exchange: str) -> Target:
-    """A target as it stands in an address."""
+    """A target in the form of addresses."""
     try:
         return Target.of(market, sector, exchange)
     except ValueError:

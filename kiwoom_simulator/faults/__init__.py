@@ -1,4 +1,4 @@
-"""Everything that can be wrong with an answer, by name: see `collector simulate --list-faults`."""
+"""All faults of an answer by name; `collector simulate --list-faults` prints them."""
 
 from kiwoom_simulator.faults import bodies, envelopes, heads, paging, refusals, rows, tokens, wires
 from kiwoom_simulator.faults.context import FaultContext
@@ -15,6 +15,6 @@ KINDS = {
     "bytes": bodies,
     "delivery": wires,
 }
-"""The modules that fill the table, by what their faults are about."""
+"""The modules with the faults, by subject."""
 
 __all__ = ["CONDITIONS", "FAULTS", "KINDS", "Fault", "FaultContext", "FaultSet", "Stage", "parse", "specs_of"]

@@ -1,4 +1,4 @@
-"""Faults of bytes: encodings, compression, and JSON that is none."""
+"""Faults of the body's bytes: encoding, compression, invalid JSON."""
 
 from dataclasses import replace
 from gzip import compress
@@ -9,7 +9,7 @@ from kiwoom_simulator.faults.table import Stage, fault
 
 
 def _put(case: FaultContext, body: bytes, **headers: str) -> None:
-    """Another body, and headers beside it (their names with `_` for `-`)."""
+    """Replace the body and add headers. Header names have `_` instead of `-`."""
     added = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     case.answer = replace(case.answer, body=body, headers=(*case.answer.headers, *added))
 
@@ -29,7 +29,7 @@ def bom(case: FaultContext, args: Args) -> None:
     _put(case, b"\xef\xbb\xbf" + case.answer.body)
 
 
-@fault(Stage.BYTES, "a byte that is no UTF-8 in the middle of the body")
+@fault(Stage.BYTES, "an invalid UTF-8 byte in the middle of the body")
 def bad_utf8(case: FaultContext, args: Args) -> None:
     half = len(case.answer.body) // 2
     _put(case, case.answer.body[:half] + b"\xff" + case.answer.body[half:])
@@ -40,7 +40,7 @@ def duplicate_json_key(case: FaultContext, args: Args) -> None:
     _put(case, b'{"return_code":1,' + case.answer.body[1:])
 
 
-@fault(Stage.BYTES, "a number that JSON does not know", text="NaN")
+@fault(Stage.BYTES, "a number outside the JSON standard", text="NaN")
 def nan(case: FaultContext, args: Args) -> None:
     _put(case, b'{"extra":%b,' % args.text("text").encode() + case.answer.body[1:])
 
@@ -61,17 +61,17 @@ def empty_body(case: FaultContext, args: Args) -> None:
     _put(case, b"")
 
 
-@fault(Stage.BYTES, "a body that is JSON but no object", text="[]")
+@fault(Stage.BYTES, "a body of JSON without an object", text="[]")
 def other_json(case: FaultContext, args: Args) -> None:
     _put(case, args.text("text").encode())
 
 
-@fault(Stage.BYTES, "a good answer, compressed although nobody asked")
+@fault(Stage.BYTES, "a valid answer, compressed without a request for it")
 def gzip(case: FaultContext, args: Args) -> None:
     _put(case, compress(case.answer.body), Content_Encoding="gzip")
 
 
-@fault(Stage.BYTES, "a small answer that unpacks to this many bytes", bytes=300_000_000)
+@fault(Stage.BYTES, "a small answer; it unpacks to this many bytes", bytes=300_000_000)
 def gzip_bomb(case: FaultContext, args: Args) -> None:
     packer = compressobj(9, DEFLATED, MAX_WBITS | 16)
     block = b" " * 1_000_000
@@ -90,6 +90,6 @@ def gzip_twice(case: FaultContext, args: Args) -> None:
     _put(case, compress(compress(case.answer.body)), Content_Encoding="gzip, gzip")
 
 
-@fault(Stage.BYTES, "a Content-Encoding that the body does not have", encoding="br")
+@fault(Stage.BYTES, "a Content-Encoding without that encoding in the body", encoding="br")
 def content_encoding_garbage(case: FaultContext, args: Args) -> None:
     _put(case, case.answer.body, Content_Encoding=args.text("encoding"))

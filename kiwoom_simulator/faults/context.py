@@ -1,4 +1,4 @@
-"""What a fault is shown of the request that it strikes, and what it may bend: the reply, then the bytes."""
+"""Input and output of a fault: the request, the reply and the bytes of the answer."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from kiwoom_simulator.server.tokens import IssuedTokens
 
 
 class Args(NamedTuple):
-    """A fault's own settings, each of the type of its default."""
+    """Settings of one fault. Each has the type of its default."""
 
     values: dict[str, str | int | float]
 
@@ -31,7 +31,7 @@ class Args(NamedTuple):
 
 @dataclass(slots=True)
 class FaultContext:
-    """One request under faults. `reply` and `answer` are what there is so far; a fault puts its own in their place."""
+    """One request under faults. A fault replaces `reply` or `answer`."""
 
     call: Call
     reply: SimulatedReply
@@ -41,7 +41,7 @@ class FaultContext:
     moments: Moments
     key_of: KeyOf
     struck: int = 0
-    """How often the fault at work has struck before."""
+    """Number of earlier requests hit by the current fault."""
 
     @property
     def place(self) -> PagePosition:
@@ -53,7 +53,7 @@ class FaultContext:
 
     @property
     def pages(self) -> int:
-        """Pages of the walk that the request belongs to; 1 for calls that have only one, and for empty sectors."""
+        """Pages of the walk of this request; 1 for calls with a single page and for empty sectors."""
         if self.call.api_id != "ka20002" or self.call.exchange is None:
             return 1
         return max(1, -(-len(self.market.members(self.call.sector, self.call.exchange)) // PAGE))

@@ -1,4 +1,4 @@
-"""Faults of the envelope: the return code, and the list itself."""
+"""Faults of the envelope: the return code and the list."""
 
 from json import loads
 
@@ -39,16 +39,16 @@ def list_object(case: FaultContext, args: Args) -> None:
     case.reply.rows, case.reply.count = b'{"0":%b}' % case.reply.rows, 0
 
 
-@fault(Stage.REPLY, "the list is not there")
+@fault(Stage.REPLY, "the list is absent")
 def list_missing(case: FaultContext, args: Args) -> None:
     case.reply.list_name, case.reply.count = "", 0
 
 
-@fault(Stage.REPLY, "the answer says that it belongs to another call", api_id="ka10001")
+@fault(Stage.REPLY, "the api-id of the answer names another call", api_id="ka10001")
 def wrong_api_id(case: FaultContext, args: Args) -> None:
     case.reply.api_id = args.text("api_id")
 
 
-@fault(Stage.REPLY, "resp-cnt does not tell the number of rows", count=7)
+@fault(Stage.REPLY, "resp-cnt differs from the number of rows", count=7)
 def wrong_resp_cnt(case: FaultContext, args: Args) -> None:
     case.reply.count = args.number("count")

@@ -1,4 +1,4 @@
-"""Faults as they are switched on: `NAME[:key=value,...]`, with the conditions under which they strike."""
+"""Faults that are switched on as `NAME[:key=value,...]`, with conditions for the requests to hit."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ CONDITIONS: dict[str, str] = {
     "sector": "only this inds_cd",
     "exchange": "only KRX, NXT or CONSOLIDATED",
     "symbol": "only this stk_cd",
-    "agent": "only clients whose User-Agent holds this; Kiwoom's firewall was seen to refuse `aiohttp`",
+    "agent": "only clients with this in their User-Agent; Kiwoom's firewall refused `aiohttp` in practice",
     "page": "only this page of a walk: a number, `last`, or `middle` (neither first nor last)",
     "p": "with this probability (seeded)",
-    "after": "not for the first N requests that fit",
-    "first": "only for the first N that fit (after those of `after`)",
-    "every": "only for every N-th",
+    "after": "not for the first N matching requests",
+    "first": "only for the first N matching requests (behind those of `after`)",
+    "every": "only for every N-th matching request",
     "times": "at most N times in all",
 }
 
 
 @dataclass(slots=True)
 class Switch:
-    """One fault, armed. `seen` counts the requests that fit, `struck` those that it hit."""
+    """One fault in force. `seen` counts the matching requests, `struck` the requests hit."""
 
     fault: Fault
     spec: str
@@ -36,7 +36,7 @@ class Switch:
     struck: int = 0
 
     def strikes(self, case: FaultContext) -> bool:
-        """Whether it strikes this request; counts it."""
+        """True if the fault hits this request. Counts the request."""
         if not self._fits(case):
             return False
         self.seen += 1
@@ -76,7 +76,7 @@ class Switch:
 
 
 class FaultSet:
-    """The switches that are on, in the order in which they were given."""
+    """The faults in force, in the order given."""
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 1) -> None:
         self._seed = seed
@@ -84,14 +84,14 @@ class FaultSet:
         self.put(specs)
 
     def put(self, specs: Iterable[str]) -> None:
-        """Have these on and no others; ValueError, and nothing changed, if one is not understood."""
+        """Replace all faults in force. ValueError changes nothing."""
         switches = tuple(parse(spec) for spec in specs)
         for index, switch in enumerate(switches):
             switch.chance = self._seed * 1_000 + index
         self.switches = switches
 
     def strike(self, case: FaultContext, stage: Stage) -> list[str]:
-        """Let the faults of a stage have the case; the names of those that struck. Only one may refuse."""
+        """Apply the faults of one stage; returns the names of those applied. At most one fault may refuse."""
         names: list[str] = []
         for switch in self.switches:
             if switch.fault.stage is stage and switch.strikes(case):
@@ -104,11 +104,11 @@ class FaultSet:
 
 
 def parse(spec: str) -> Switch:
-    """Read one switch; ValueError says what is allowed instead."""
+    """Read one switch. ValueError names the fault in the text and the allowed form."""
     name, _, rest = spec.strip().partition(":")
     fault = FAULTS.get(name)
     if fault is None:
-        raise ValueError(f"no fault is called {name!r}{_nearest(name, FAULTS)}; --list-faults shows all")
+        raise ValueError(f"{name!r} is not a fault{_nearest(name, FAULTS)}; --list-faults shows all")
     given = dict(_pair(part, spec) for part in rest.split(",") if part)
     conditions = {
         key: value for key, value in given.items() if key in CONDITIONS and key not in fault.settings
@@ -116,14 +116,16 @@ def parse(spec: str) -> Switch:
     args = dict(fault.settings)
     for key in given.keys() - conditions.keys():
         if key not in fault.settings:
-            raise ValueError(f"{name} knows no {key!r}{_nearest(key, (*fault.settings, *CONDITIONS))}")
+            raise ValueError(
+                f"{key!r} is not a setting of {name}{_nearest(key, (*fault.settings, *CONDITIONS))}"
+            )
         args[key] = _convert(given[key], fault.settings[key], spec)
     _check(conditions, spec)
     return Switch(fault, spec.strip(), Args(args), conditions)
 
 
 def spec_of(entry: object) -> str:
-    """A switch from a file: a text as on the command line, or `{NAME: {key: value}}`."""
+    """A switch from a file: the text of the command line, or `{NAME: {key: value}}`."""
     if isinstance(entry, str):
         return entry
     if isinstance(entry, Mapping) and len(entry) == 1:
@@ -132,16 +134,14 @@ def spec_of(entry: object) -> str:
             return str(name)
         if isinstance(settings, Mapping):
             return f"{name}:{','.join(f'{key}={value}' for key, value in settings.items())}"
-    raise ValueError(
-        f"{entry!r} is no fault; allowed is NAME, NAME:key=value,... or {{NAME: {{key: value}}}}"
-    )
+    raise ValueError(f"{entry!r} is not a fault; use NAME, NAME:key=value,... or {{NAME: {{key: value}}}}")
 
 
 def specs_of(document: object) -> list[str]:
-    """The switches of a whole file: a list of them, or one under `faults`."""
+    """The switches of a file: a list, or a list under the key `faults`."""
     entries = document.get("faults") if isinstance(document, Mapping) else document
     if not isinstance(entries, list):
-        raise ValueError("a list of faults is needed, or a mapping with one under `faults`")
+        raise ValueError("a file of faults must be a list, or a mapping with a list under `faults`")
     return [spec_of(entry) for entry in entries]
 
 
@@ -156,7 +156,7 @@ def _convert(value: str, default: str | float, spec: str) -> str | int | float:
     try:
         return type(default)(value)
     except ValueError:
-        raise ValueError(f"{spec!r}: {value!r} is no {type(default).__name__}") from None
+        raise ValueError(f"{spec!r}: {value!r} is not of type {type(default).__name__}") from None
 
 
 def _check(conditions: Mapping[str, str], spec: str) -> None:
@@ -167,7 +167,7 @@ def _check(conditions: Mapping[str, str], spec: str) -> None:
         if whole and not (value.isascii() and value.isdigit()):
             raise ValueError(f"{spec!r}: {key} takes a whole number, not {value!r}")
         if key == "p" and not _is_probability(value):
-            raise ValueError(f"{spec!r}: p lies between 0 and 1, {value!r} does not")
+            raise ValueError(f"{spec!r}: {value!r} is not a probability; use a number from 0 to 1")
 
 
 def _is_probability(value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Faults of the head: header names and values that are doubled, missing, or too many."""
+"""Faults of the head: headers that are doubled, missing, contradictory or too many."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def no_cont_headers(case: FaultContext, args: Args) -> None:
     _put(case, _without(case.answer.headers, "cont-yn", "next-key"))
 
 
-@fault(Stage.BYTES, "good JSON that says it is plain text")
+@fault(Stage.BYTES, "valid JSON with the content type of plain text")
 def text_plain(case: FaultContext, args: Args) -> None:
     _put(case, (*_without(case.answer.headers, "content-type"), ("Content-Type", "text/plain")))
 
@@ -68,12 +68,12 @@ def long_header(case: FaultContext, args: Args) -> None:
     _put(case, (*case.answer.headers, ("x-long", "x" * args.number("bytes"))))
 
 
-@fault(Stage.BYTES, "cookies, which nobody should keep", count=3)
+@fault(Stage.BYTES, "cookies; a client must not keep them", count=3)
 def cookies(case: FaultContext, args: Args) -> None:
     added = tuple(("Set-Cookie", f"c{index}=1; Path=/") for index in range(args.number("count")))
     _put(case, (*case.answer.headers, *added))
 
 
-@fault(Stage.BYTES, "a Date that is far off", value="Thu, 01 Jan 1970 00:00:00 GMT")
+@fault(Stage.BYTES, "a Date far from the true time", value="Thu, 01 Jan 1970 00:00:00 GMT")
 def wrong_date(case: FaultContext, args: Args) -> None:
     _put(case, (*case.answer.headers, ("Date", args.text("value"))))

@@ -1,4 +1,4 @@
-"""Faults of continuation: keys that repeat, end too early or never, and pages of the wrong size."""
+"""Faults of continuation: repeated keys, walks that end too early or never, pages of the wrong size."""
 
 from kiwoom_simulator.faults.context import Args, FaultContext
 from kiwoom_simulator.faults.table import Stage, fault, put_rows, rows_of
@@ -12,7 +12,7 @@ def _key(case: FaultContext, page: int) -> str:
 
 
 def _show(case: FaultContext, start: int, *, sector: str = "", moments: Moments | None = None) -> None:
-    """Put the page of rows there that begins at `start`, of another sector or moment if one is given."""
+    """Put a page of rows in place, beginning at `start`; optionally of another sector or moment."""
     exchange = case.call.exchange
     if exchange is None:
         return
@@ -37,7 +37,7 @@ def repeated_key(case: FaultContext, args: Args) -> None:
 
 @fault(
     Stage.REPLY,
-    "next keys that come round: the walk runs in a circle of this many pages",
+    "next keys repeat: the walk is a cycle of this many pages",
     apis="ka20002",
     length=3,
 )
@@ -45,7 +45,7 @@ def cycling_keys(case: FaultContext, args: Args) -> None:
     case.reply.next_key = _key(case, case.place.page % args.number("length") + 1)
 
 
-@fault(Stage.REPLY, "always another page with a new key: the walk begins anew after its end", apis="ka20002")
+@fault(Stage.REPLY, "always another page with a new key: the walk restarts behind its end", apis="ka20002")
 def endless_new_keys(case: FaultContext, args: Args) -> None:
     _show(case, _start(case) % (case.pages * PAGE))
     case.reply.next_key = _key(case, case.place.page + 1)
@@ -63,7 +63,7 @@ def yes_without_key(case: FaultContext, args: Args) -> None:
     case.reply.next_key = ""
 
 
-@fault(Stage.REPLY, "a next key that is too long", apis="ka20002", length=51)
+@fault(Stage.REPLY, "a next key of excessive length", apis="ka20002", length=51)
 def long_key(case: FaultContext, args: Args) -> None:
     case.reply.next_key = "N" * args.number("length")
 
@@ -83,7 +83,7 @@ def control_key(case: FaultContext, args: Args) -> None:
     case.reply.next_key = "N12\x0b3"
 
 
-@fault(Stage.REPLY, "the first page is empty and the last", apis="ka20002")
+@fault(Stage.REPLY, "the first page is empty and says it is the last", apis="ka20002")
 def empty_first_page(case: FaultContext, args: Args) -> None:
     if case.place.page == 1:
         _show_nothing(case)
@@ -102,14 +102,14 @@ def short_middle_page(case: FaultContext, args: Args) -> None:
         put_rows(case, rows_of(case)[: -args.number("drop")])
 
 
-@fault(Stage.REPLY, "the walk ends after page `at` as if it were the last", apis="ka20002", at=1)
+@fault(Stage.REPLY, "the walk ends early, at page `at`", apis="ka20002", at=1)
 def early_end(case: FaultContext, args: Args) -> None:
     if case.place.page >= args.number("at"):
         case.reply.next_key = None
 
 
 @fault(
-    Stage.REPLY, "the list moves under the walk: from page `since` on it starts `by` rows later (a row is missed), "
+    Stage.REPLY, "the list moves during the walk: from page `since` on it starts `by` rows later (a row is missed), "
     "or with a negative `by` earlier (a row comes twice)", apis="ka20002", by=1, since=2,
 )  # fmt: skip
 def shifted_rows(case: FaultContext, args: Args) -> None:
@@ -124,14 +124,14 @@ def duplicated_rows(case: FaultContext, args: Args) -> None:
     put_rows(case, rows[:count] + rows)
 
 
-@fault(Stage.REPLY, "some listings are not there", apis="ka20002", rows=1)
+@fault(Stage.REPLY, "some listings are absent", apis="ka20002", rows=1)
 def dropped_rows(case: FaultContext, args: Args) -> None:
     put_rows(case, rows_of(case)[args.number("rows") :])
 
 
 @fault(
     Stage.REPLY,
-    "another market's listings, as for a sector that does not belong to the market",
+    "another market's listings, as for a sector outside the market",
     apis="ka20002",
 )
 def wrong_market(case: FaultContext, args: Args) -> None:
@@ -140,7 +140,7 @@ def wrong_market(case: FaultContext, args: Args) -> None:
 
 @fault(
     Stage.REPLY,
-    "the final state of the session before, as on a holiday that no calendar knows",
+    "the final state of the previous session, as on a holiday absent from the calendar",
     apis="ka20002",
 )
 def stale(case: FaultContext, args: Args) -> None:

@@ -1,4 +1,4 @@
-"""Faults that refuse: throttles, dead tokens, wrong keys and hosts, maintenance, the firewall."""
+"""Faults that refuse the request: throttling, dead tokens, wrong keys and hosts, maintenance, the firewall."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ def _refuse(case: FaultContext, refusal: ApiRefusal) -> None:
 
 
 def _page(case: FaultContext, text: str, status: int, content_type: str = "text/html; charset=utf-8") -> None:
-    """A page in place of Kiwoom's JSON: no Kiwoom header, no envelope."""
+    """Answer with a page instead of Kiwoom's JSON: no Kiwoom header, no envelope."""
     case.reply.refuse(ApiRefusal(0, "", status), "")
     headers = (("Content-Type", content_type),)
     case.reply.instead = replace(case.answer, status=status, headers=headers, body=text.encode())
@@ -67,14 +67,14 @@ def throttle_bare_429(case: FaultContext, args: Args) -> None:
         case.reply.instead = replace(case.reply.instead, headers=(("Retry-After", args.text("retry_after")),))
 
 
-@fault(Stage.REFUSE, "1634: return code 5 that no waiting cures")
+@fault(Stage.REFUSE, "1634: return code 5; waiting does not help")
 def too_many_codes_1634(case: FaultContext, args: Args) -> None:
     _refuse(case, TOO_MANY_CODES)
 
 
 @fault(
     Stage.REFUSE,
-    "8005: the token that was sent dies on this request; kills=0: it is only said to be dead",
+    "8005: the token of this request dies; kills=0: the answer only claims it",
     kills=1,
 )
 def token_8005(case: FaultContext, args: Args) -> None:
@@ -83,7 +83,7 @@ def token_8005(case: FaultContext, args: Args) -> None:
     _refuse(case, TOKEN_DEAD)
 
 
-@fault(Stage.REFUSE, "HTTP 401: the token that was sent dies on this request", kills=1)
+@fault(Stage.REFUSE, "HTTP 401: the token of this request dies", kills=1)
 def http_401(case: FaultContext, args: Args) -> None:
     if args.number("kills"):
         case.tokens.revoke(case.call.token)
@@ -132,7 +132,7 @@ def maintenance_text(case: FaultContext, args: Args) -> None:
 
 @fault(
     Stage.REFUSE,
-    "maintenance as JSON with a return code that nobody knows",
+    "maintenance as JSON with an unknown return code",
     apis="",
     return_code=-100,
     status=200,
@@ -146,19 +146,19 @@ def gateway_json(case: FaultContext, args: Args) -> None:
     _page(case, '{"message":"no healthy upstream","code":9999}', args.number("status"), "application/json")
 
 
-@fault(Stage.REFUSE, "an authentication that failed, without a code in brackets", return_code=3, status=200)
+@fault(Stage.REFUSE, "a failed authentication, without a code in brackets", return_code=3, status=200)
 def auth_without_code(case: FaultContext, args: Args) -> None:
     _refuse(case, ApiRefusal(args.number("return_code"), "인증에 실패했습니다", args.number("status")))
 
 
-@fault(Stage.REFUSE, "a token that is refused with HTTP 403 and JSON", kills=1)
+@fault(Stage.REFUSE, "the token is refused with HTTP 403 and JSON", kills=1)
 def http_403(case: FaultContext, args: Args) -> None:
     if args.number("kills"):
         case.tokens.revoke(case.call.token)
     _refuse(case, ApiRefusal(1, "접근 권한이 없습니다", 403))
 
 
-@fault(Stage.REFUSE, "HTTP 403 with a page that leaves open whether it is maintenance or a firewall", apis="")
+@fault(Stage.REFUSE, "HTTP 403 with a page of unclear cause: maintenance or a firewall", apis="")
 def unavailable_html_403(case: FaultContext, args: Args) -> None:
     _page(case, "<html><body><h1>Service unavailable</h1></body></html>", 403)
 
@@ -171,7 +171,7 @@ def changed_list(case: FaultContext, args: Args) -> None:
     _refuse(case, ApiRefusal(1, "조회 이후에 자료가 변경되었습니다.(다시 조회하세요)"))
 
 
-@fault(Stage.REFUSE, "return code 2: the next-key is not known any more (strike page 2 or later)", code=1517)
+@fault(Stage.REFUSE, "return code 2: the next-key has expired (strike page 2 or later)", code=1517)
 def expired_key(case: FaultContext, args: Args) -> None:
     _refuse(case, ApiRefusal(2, f"입력 값 오류입니다[{args.number('code')}:연속조회 키가 유효하지 않습니다]"))
 
@@ -201,14 +201,14 @@ def error_1999(case: FaultContext, args: Args) -> None:
     _refuse(case, UNEXPECTED)
 
 
-@fault(Stage.REFUSE, "a request that is refused for good, with this code of the 15xx family", code=1517)
+@fault(Stage.REFUSE, "a permanent refusal with this code of the 15xx family", code=1517)
 def rejected_15xx(case: FaultContext, args: Args) -> None:
     _refuse(
         case, ApiRefusal(2, f"입력 값 오류입니다[{args.number('code')}:입력 값 형식이 올바르지 않습니다]")
     )
 
 
-@fault(Stage.REFUSE, "an error whose code stands in no table", code=7777, return_code=9)
+@fault(Stage.REFUSE, "an error with an undocumented code", code=7777, return_code=9)
 def unknown_code(case: FaultContext, args: Args) -> None:
     text = f"처리 중 오류가 발생했습니다[{args.number('code')}:알 수 없는 오류입니다]"
     _refuse(case, ApiRefusal(args.number("return_code"), text))
@@ -224,7 +224,7 @@ def no_data_20(case: FaultContext, args: Args) -> None:
     _refuse(case, ApiRefusal(20, "[2000](RC9000) 조회된 내역이 없습니다"))
 
 
-@fault(Stage.REFUSE, "a redirect that would take the body, and the secret in it, elsewhere",
+@fault(Stage.REFUSE, "a redirect; following it would send the body with its secret elsewhere",
        apis="", status=307, location="http://127.0.0.1:9/")  # fmt: skip
 def redirect_307(case: FaultContext, args: Args) -> None:
     _page(case, "", args.number("status"))
@@ -243,12 +243,12 @@ _QUOTES: Mapping[str, Callable[[str], str]] = {
     "percent": lambda text: quote(text, safe=""),
     "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
 }
-"""How a gateway may quote a value."""
+"""Ways in which a gateway may quote a value."""
 
 
 @fault(
     Stage.REFUSE,
-    "an error whose text quotes the request, keys and token and all; `form` is one of " + ", ".join(_QUOTES),
+    "an error text quoting the request with keys and token; `form` is one of " + ", ".join(_QUOTES),
     apis="",
     code=1517,
     form="plain",

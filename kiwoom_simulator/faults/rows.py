@@ -1,4 +1,4 @@
-"""Faults of rows: numbers, symbols and names as no document promises them."""
+"""Faults of rows: numbers, symbols and names outside the documented form."""
 
 from kiwoom_simulator.faults.context import Args, FaultContext
 from kiwoom_simulator.faults.table import Row, row_fault
@@ -20,7 +20,7 @@ def double_minus(row: Row, case: FaultContext, args: Args) -> None:
     row[args.text("field")] = "--" + (_digits(row, args.text("field")) or "123")
 
 
-@row_fault("a number that is none", field="cur_prc", text="abc")
+@row_fault("a text in place of a number", field="cur_prc", text="abc")
 def garbage_number(row: Row, case: FaultContext, args: Args) -> None:
     row[args.text("field")] = args.text("text")
 
@@ -65,17 +65,17 @@ def huge_number(row: Row, case: FaultContext, args: Args) -> None:
     row[args.text("field")] = "9" * args.number("digits")
 
 
-@row_fault("a volume that is an unsigned -1", field="now_trde_qty")
+@row_fault("a volume of -1 as an unsigned number", field="now_trde_qty")
 def unsigned_number(row: Row, case: FaultContext, args: Args) -> None:
     row[args.text("field")] = "4294967295"
 
 
-@row_fault("a field is not there", field="cur_prc")
+@row_fault("a field is absent", field="cur_prc")
 def missing_field(row: Row, case: FaultContext, args: Args) -> None:
     row.pop(args.text("field"), None)
 
 
-@row_fault("a field that no document knows", field="new_field", text="1")
+@row_fault("an undocumented field", field="new_field", text="1")
 def extra_field(row: Row, case: FaultContext, args: Args) -> None:
     row[args.text("field")] = args.text("text")
 
@@ -101,17 +101,17 @@ def wrong_suffix(row: Row, case: FaultContext, args: Args) -> None:
     row["stk_cd"] = str(row["stk_cd"]).partition("_")[0] + args.text("suffix")
 
 
-@row_fault("a symbol as no exchange gives them", text="12345é")
+@row_fault("a symbol of an invalid form", text="12345é")
 def bad_symbol(row: Row, case: FaultContext, args: Args) -> None:
     row["stk_cd"] = args.text("text")
 
 
-@row_fault("a listing that belongs elsewhere", text="999990")
+@row_fault("a listing of another market", text="999990")
 def foreign_symbol(row: Row, case: FaultContext, args: Args) -> None:
     row["stk_cd"] = args.text("text") + str(row["stk_cd"])[6:]
 
 
-@row_fault("a name that a careless page would run as a script")
+@row_fault("a name with a script in it, for pages without escaping")
 def script_name(row: Row, case: FaultContext, args: Args) -> None:
     row["stk_nm"] = "<script>alert('1')</script>\"&amp;"
 
@@ -136,6 +136,6 @@ def long_name(row: Row, case: FaultContext, args: Args) -> None:
     row["stk_nm"] = "긴" * args.number("length")
 
 
-@row_fault("prices that cannot be: high below low, the price outside both, a zero price with a volume")
+@row_fault("impossible prices: high below low, the price outside both, a zero price with a volume")
 def price_absurd(row: Row, case: FaultContext, args: Args) -> None:
     row.update(cur_prc="0", high_pric="-10", low_pric="+99999999", now_trde_qty="7")

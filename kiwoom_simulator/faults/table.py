@@ -1,4 +1,4 @@
-"""The table of all faults: what each is called, what it does, and what it can be told."""
+"""The table of all faults, with their description and their settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ Row = dict[str, object]
 
 
 class Stage(IntEnum):
-    """When a fault strikes."""
+    """The stage of an answer at which a fault is applied."""
 
     REFUSE = 1
-    """Instead of the answer."""
+    """A refusal instead of the answer."""
     REPLY = 2
-    """What the answer says."""
+    """The content of the answer."""
     BYTES = 3
-    """How it is written and delivered."""
+    """The encoding and delivery of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Fault:
     strike: Callable[[FaultContext, Args], None]
     settings: Mapping[str, str | int | float]
     apis: str
-    """The api-ids that it strikes unless told otherwise: a prefix."""
+    """Prefix of the api-ids to hit, unless the condition `api` is given."""
     home: str
-    """The module that it comes from, which says what it is about."""
+    """The module of the fault; its docstring names the subject."""
 
 
 FAULTS: dict[str, Fault] = {}
@@ -40,7 +40,7 @@ FAULTS: dict[str, Fault] = {}
 def fault(
     stage: Stage, about: str, *, apis: str = "ka", **settings: str | int | float
 ) -> Callable[[Callable[[FaultContext, Args], None]], Callable[[FaultContext, Args], None]]:
-    """Enter a function into the table under its own name; `apis` is the prefix of the api-ids that it strikes."""
+    """Enter a function into the table under its own name. `apis` is the default prefix of the api-ids to hit."""
 
     def enter(strike: Callable[[FaultContext, Args], None]) -> Callable[[FaultContext, Args], None]:
         name = strike.__name__
@@ -54,7 +54,7 @@ def fault(
 def row_fault(
     about: str, **settings: str | int
 ) -> Callable[[Callable[[Row, FaultContext, Args], None]], Callable[[Row, FaultContext, Args], None]]:
-    """Enter a fault that bends some rows of a page: `rows` of them, evenly spread."""
+    """Enter a fault of rows. `rows` of each page are altered, evenly spread."""
 
     def enter(bend: Callable[[Row, FaultContext, Args], None]) -> Callable[[Row, FaultContext, Args], None]:
         def strike(case: FaultContext, args: Args) -> None:
@@ -78,7 +78,7 @@ def rows_of(case: FaultContext) -> list[Row]:
 
 
 def put_rows(case: FaultContext, rows: list[Row]) -> None:
-    # Half a surrogate pair, which UTF-8 cannot hold, stays the escape that JSON has for it.
+    # UTF-8 has no form for half a surrogate pair. It stays a JSON escape.
     case.reply.rows = dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "backslashreplace"
     )

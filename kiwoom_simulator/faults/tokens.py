@@ -19,12 +19,12 @@ def token_429(case: FaultContext, args: Args) -> None:
     case.reply.refuse(refuse_throttled(_API, args.number("quota"), 429), "")
 
 
-@fault(Stage.REPLY, "a token of no characters", apis=_API)
+@fault(Stage.REPLY, "an empty token", apis=_API)
 def token_empty(case: FaultContext, args: Args) -> None:
     case.reply.fields["token"] = ""
 
 
-@fault(Stage.BYTES, "a token that takes this many seconds", apis=_API, seconds=30.0)
+@fault(Stage.BYTES, "a token with a delay of this many seconds", apis=_API, seconds=30.0)
 def token_slow(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, wait=args.seconds("seconds")))
 
@@ -34,9 +34,7 @@ def token_no_expires(case: FaultContext, args: Args) -> None:
     case.reply.fields.pop("expires_dt")
 
 
-@fault(
-    Stage.REPLY, "an expires_dt that has passed, or that no calendar has", apis=_API, value="20200101000000"
-)
+@fault(Stage.REPLY, "an expires_dt in the past, or an impossible date", apis=_API, value="20200101000000")
 def token_odd_expiry(case: FaultContext, args: Args) -> None:
     case.reply.fields["expires_dt"] = args.text("value")
 
@@ -46,7 +44,7 @@ def token_far_expiry(case: FaultContext, args: Args) -> None:
     case.reply.fields["expires_dt"] = "30260101000000"
 
 
-@fault(Stage.REPLY, "a token that no header can carry", apis=_API)
+@fault(Stage.REPLY, "a token with characters that are illegal in a header", apis=_API)
 def token_garbage(case: FaultContext, args: Args) -> None:
     case.reply.fields["token"] = "한\r\nx: 1"  # noqa: S105 - no token at all
 
@@ -66,6 +64,6 @@ def token_odd_type(case: FaultContext, args: Args) -> None:
     case.reply.fields["token_type"] = args.text("type")
 
 
-@fault(Stage.REPLY, "a token that is dead when it arrives", apis=_API)
+@fault(Stage.REPLY, "a token that is dead on arrival", apis=_API)
 def token_stillborn(case: FaultContext, args: Args) -> None:
     case.tokens.revoke(str(case.reply.fields["token"]))

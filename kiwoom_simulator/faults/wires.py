@@ -1,4 +1,4 @@
-"""Faults of delivery: connections that break, stall or drip, and lengths that lie."""
+"""Faults of delivery: connections that break, stall or drip, and false lengths."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from kiwoom_simulator.server.http import Delivery, Ending, Framing, HttpResponse
 
 
 def _cut(case: FaultContext, at: int) -> int:
-    """A place in the body; a negative one is half of it."""
+    """An offset in the body; a negative `at` means half of the body."""
     return len(case.answer.body) // 2 if at < 0 else at
 
 
@@ -27,7 +27,7 @@ def reset_body(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, cut_body=_cut(case, args.number("at")), ending=Ending.RESET))
 
 
-@fault(Stage.BYTES, "a good answer, then the connection is closed without a word")
+@fault(Stage.BYTES, "a valid answer, then the connection is closed without notice")
 def close_after(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, ending=Ending.CLOSE))
 
@@ -37,7 +37,7 @@ def truncated_json(case: FaultContext, args: Args) -> None:
     case.answer = replace(case.answer, body=case.answer.body[: _cut(case, args.number("at"))])
 
 
-@fault(Stage.BYTES, "fewer bytes than Content-Length says, then the end", by=10)
+@fault(Stage.BYTES, "fewer bytes than Content-Length announces, then the end", by=10)
 def short_content_length(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, surplus=args.number("by"), ending=Ending.CLOSE))
 
@@ -52,7 +52,7 @@ def chunked(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, framing=Framing.CHUNKED))
 
 
-@fault(Stage.BYTES, "a chunked body that is cut off after this many bytes (-1: half of it)", at=-1)
+@fault(Stage.BYTES, "a chunked body, cut off after this many bytes (-1: half of it)", at=-1)
 def cut_chunk(case: FaultContext, args: Args) -> None:
     case.deliver(
         replace(
@@ -93,7 +93,7 @@ def huge_body(case: FaultContext, args: Args) -> None:
     case.deliver(replace(case.answer.delivery, padding=args.number("bytes")))
 
 
-@fault(Stage.BYTES, "a body that announces no length and never ends")
+@fault(Stage.BYTES, "a body without a length and without an end")
 def endless_body(case: FaultContext, args: Args) -> None:
     case.deliver(Delivery(framing=Framing.NONE, padding=1 << 50))
 
@@ -113,7 +113,7 @@ def surplus_answer(case: FaultContext, args: Args) -> None:
 
 @fault(
     Stage.BYTES,
-    "a whole answer that nobody asked for, `ms` milliseconds after the real one (0: in the same segment)",
+    "a whole answer without a request, `ms` milliseconds after the real one (0: in the same segment)",
     apis="",
     ms=1.0,
     status=408,

@@ -1,7 +1,8 @@
-"""What one listing closes at on any day: read from slow waves that belong to it, never walked from a start.
+"""Closing prices of one listing on any day, computed from slow waves of the listing.
 
-Limits, suspensions and splits are laid over the waves so that no day ever needs more than 30 % of the close before.
-The closes of two neighbouring days are asked for together, so the last one worked out is kept.
+A close never depends on a sequence of earlier days. Limits, suspensions and splits are laid over the waves so
+that every day stays within 30 % of the previous close. The bars ask for two neighbouring days together, so
+the last result is cached.
 """
 
 from enum import Enum, auto
@@ -16,14 +17,15 @@ from kiwoom_simulator.market.noise import roll, unit
 from kiwoom_simulator.market.sessions import Sessions
 
 _WAVES = ((5, 0.02), (20, 0.04), (80, 0.08), (320, 0.2))
-"""Length in days and height (of the logarithm) of the waves that a price rides on."""
+"""Length in days, and amplitude of the logarithm of the price."""
 _DAILY = 0.016
-"""What a day adds by itself, in all."""
+"""Range of the daily noise of the logarithm."""
 
 _BLOCK = 64
-"""Days of which at most one is out of the ordinary; so two such events never meet."""
+"""A block of this many days has at most one limit day or suspension, so two of them never overlap."""
 _RECOVERY = 24
-"""Days that a price takes to come back from a day at its limit: fewer would need another one."""
+"""Days until the effect of a limit day has faded. With fewer days the return would need a second limit day.
+"""
 
 _EVENT, _UNTRADED, _WAVE = range(20, 23)
 _PLACE = Struct("<QI")
@@ -37,7 +39,7 @@ class _Event(Enum):
 
 
 class _Strike(NamedTuple):
-    """Something out of the ordinary, and its first and last day."""
+    """A limit day or suspension, with its first and last day."""
 
     kind: _Event
     first: int
@@ -45,7 +47,7 @@ class _Strike(NamedTuple):
 
 
 class TradingDay(NamedTuple):
-    """A day's luck (32 numbers below 65,536, of which the first is used here) and its close."""
+    """A day's random numbers (32 numbers below 65,536; this module uses the first) and its close."""
 
     day: int
     chances: tuple[int, ...]
@@ -53,7 +55,7 @@ class TradingDay(NamedTuple):
 
 
 class Closes:
-    """The closes of one listing; days are ordinals."""
+    """The closes of one listing. Days are ordinals."""
 
     __slots__ = ("_block", "_last", "_phase", "_strike", "_waves", "listing", "sessions")
 
@@ -67,7 +69,7 @@ class Closes:
         self._last: TradingDay | None = None
 
     def on(self, day: int) -> TradingDay:
-        """A day on which the listing trades."""
+        """A day with trades."""
         last = self._last
         if last is None or last.day != day:
             chances = _CHANCES.unpack(blake2b(_PLACE.pack(self.listing.key, day), digest_size=64).digest())
@@ -75,7 +77,7 @@ class Closes:
         return last
 
     def base(self, day: int) -> int:
-        """The price that a day is measured against: the close before, in the shares of `day`."""
+        """The reference price of a day: the previous close, in the shares of `day`."""
         before = self.sessions.previous(day)
         close = self.on(self._last_traded(before)).close
         split = self.listing.split
@@ -98,7 +100,7 @@ class Closes:
         return strike is not None and strike.kind is _Event.SUSPENSION and strike.first <= day <= strike.last
 
     def _last_traded(self, day: int) -> int:
-        """The last day up to `day` on which the listing traded."""
+        """The last day with trades, not later than `day`."""
         dormant = self.listing.dormant_since
         if dormant is not None and day >= dormant:
             day = self.sessions.previous(dormant)
@@ -119,7 +121,7 @@ class Closes:
         return ticks.floor(self._level(day, chance) * exp(pull), fund=fund)
 
     def _level(self, day: int, chance: int) -> float:
-        """The price that the waves give a day, in the shares of that day."""
+        """The price from the waves, in the shares of that day."""
         height = _DAILY * (chance / 65_536 - 0.5)
         for wave, (length, amplitude) in enumerate(_WAVES):
             index, offset = divmod(day + self._phase, length)
@@ -132,12 +134,12 @@ class Closes:
         return level * split.new / split.old if split is not None and day < split.day else level
 
     def _heights(self, wave: int, index: int) -> tuple[float, float]:
-        """Where a wave stands at the beginning and at the end of its stretch `index`."""
+        """The height of a wave at the start and at the end of its period `index`."""
         key, stream = self.listing.key, _WAVE + wave
         return unit(key, stream, index), unit(key, stream, index + 1)
 
     def _strike_near(self, day: int) -> _Strike | None:
-        """What is out of the ordinary in the block of days around `day`."""
+        """The limit day or suspension in the block of days around `day`."""
         block = (day + self._phase) // _BLOCK
         if block != self._block:
             self._block, self._strike = block, _strike(self.listing, block, block * _BLOCK - self._phase)
@@ -145,7 +147,7 @@ class Closes:
 
 
 def _strike(listing: Listing, block: int, start: int) -> _Strike | None:
-    """A day at the limit, or a suspension of up to six days; quiet listings and split ones have neither."""
+    """A limit day, or a suspension of up to six days. Quiet listings and split listings have neither."""
     if (
         listing.is_thin
         or listing.swing < 0.5

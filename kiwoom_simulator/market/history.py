@@ -1,4 +1,4 @@
-"""Daily bars of any listing, back to its first day, in agreement with the snapshots of those days."""
+"""Daily bars of a listing back to its first day, consistent with the snapshots of those days."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -12,7 +12,7 @@ from kiwoom_simulator.market.quotes import SimulatedQuote
 from kiwoom_simulator.market.sessions import Moments
 
 PAGE = 600
-"""Bars a page, as the real API has."""
+"""Bars per page, as in the real API."""
 
 
 def bars(
@@ -24,9 +24,9 @@ def bars(
     adjusted: bool,
     now: Moments,
 ) -> Iterator[str]:
-    """The bars up to the ordinal `newest`, newest first; suspended days are left out, the running day is not.
+    """The bars up to the ordinal `newest`, newest first, each as a JSON object.
 
-    Each is a JSON object.
+    Suspended days are absent. The running day is present.
     """
     current = now.krx if exchange is Exchange.KRX else now.nxt
     for day in market.sessions.back_from(min(newest, current.day)):
@@ -41,16 +41,16 @@ def bars(
 
 
 def page(bars: Iterator[str], page_number: int) -> tuple[list[str], bool]:
-    """One page of bars, and whether more follow."""
+    """One page of bars; the second value is True if more bars follow."""
     start = (page_number - 1) * PAGE
     taken = list(islice(bars, start, start + PAGE + 1))
     return taken[:PAGE], len(taken) > PAGE
 
 
 def _bar(listing: Listing, day: int, quote: SimulatedQuote, *, adjusted: bool) -> str:
-    """A day as ka10081 spells it: prices without direction; a day without trades is flat at its base.
+    """A day in the form of ka10081. Prices have no direction; a day without trades is flat at its base.
 
-    Written as JSON at once: histories are long, and asked for by the thousand.
+    The JSON is built directly, because histories are long and clients request thousands of them.
     """
     price, change, volume = quote.price, quote.price - quote.base, quote.volume
     opening, high, low = quote.open or price, quote.high or price, quote.low or price
@@ -70,7 +70,7 @@ def _bar(listing: Listing, day: int, quote: SimulatedQuote, *, adjusted: bool) -
 
 
 def _scale(won: int, split: Split) -> int:
-    """An amount a share of before the split, in shares of today, rounded half up."""
+    """A price in shares from before the split, converted to today's shares and rounded half up."""
     return (2 * won * split.old + split.new) // (2 * split.new)
 
 

@@ -1,4 +1,6 @@
-"""The course of one listing's day on KRX: from its opening through a few turns to its close, by legal ticks."""
+"""The price path of one listing's day on KRX: from the opening over a few turning points to the close, on
+legal ticks.
+"""
 
 from math import sqrt
 from typing import NamedTuple
@@ -11,14 +13,15 @@ _TURNS = 9
 _PATH = tuple(
     (turn / (_TURNS + 1), sqrt(turn * (_TURNS + 1 - turn)) / (_TURNS + 1)) for turn in range(1, _TURNS + 1)
 )
-"""For each turn: the part of the session that has passed, and how far off the straight line it may lie."""
+"""For each turning point: the elapsed part of the session, and its largest distance from the straight line.
+"""
 
 
 class IntradayPath(NamedTuple):
-    """What a day's quotes are read from.
+    """The source of a day's quotes.
 
-    `starts` is the part of the session that passes before the first trade; 1.0: there is none that day.
-    `share` is NXT's volume as a part of KRX's.
+    `starts` is the part of the session before the first trade; 1.0 means a day without trades. `share` is the
+    volume on NXT as a fraction of the volume on KRX.
     """
 
     base: int
@@ -31,7 +34,7 @@ class IntradayPath(NamedTuple):
 
 
 class Stand(NamedTuple):
-    """How far a course has come: the price on it, and the extremes so far."""
+    """The price at one moment of the path, with the high and the low so far."""
 
     price: int
     high: int
@@ -39,7 +42,7 @@ class Stand(NamedTuple):
 
 
 def draw(closes: Closes, day: int) -> IntradayPath:
-    """The course of a trading day."""
+    """The price path of a trading day."""
     listing = closes.listing
     if not closes.trades(day):
         base = closes.base(day)
@@ -55,7 +58,7 @@ def draw(closes: Closes, day: int) -> IntradayPath:
 
 
 def stand(course: IntradayPath, passed: float, *, fund: bool) -> Stand:
-    """Where a course stands after this part of its session."""
+    """Price, high and low after the given part of the session."""
     if passed >= 1.0:
         return Stand(course.points[-1], max(course.points), min(course.points))
     index, rest = divmod(passed * (_TURNS + 1), 1)
@@ -67,12 +70,14 @@ def stand(course: IntradayPath, passed: float, *, fund: bool) -> Stand:
 
 
 def part_of_volume(passed: float) -> float:
-    """The part of a day's volume that is done: quick in the morning and towards the end."""
+    """The traded part of a day's volume. Trading is fast in the morning and towards the end."""
     return 0.02 + 0.98 * passed * (1.6 - passed * (1.8 - passed * 1.2))
 
 
 def _points(listing: Listing, today: TradingDay, base: int, lowest: int, highest: int) -> tuple[int, ...]:
-    """The opening, the turns, the close; a day that ends at its limit reaches it two thirds through."""
+    """The opening, the turning points and the close. On a limit day the path reaches the limit after two
+    thirds.
+    """
     _, chances, close = today
     fund = listing.is_fund
     opening = base + (close - base) * chances[4] / 131_072 + base * (chances[5] - 32_768) / 6_553_600
@@ -88,7 +93,9 @@ def _points(listing: Listing, today: TradingDay, base: int, lowest: int, highest
 
 
 def _volume(listing: Listing, today: TradingDay) -> int:
-    """A day's shares: a small part of those listed, larger on some days; split shares trade in larger numbers."""
+    """A day's volume: a small part of the listed shares, larger on some days. Split shares trade in larger
+    numbers.
+    """
     turnover = 0.0004 * 30.0 ** (today.chances[1] / 65_536)
     shares = listing.shares * turnover * (0.05 if listing.is_thin else 1.0)
     split = listing.split

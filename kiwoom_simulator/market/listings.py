@@ -1,4 +1,4 @@
-"""The simulated universe: 2,477 listings on KOSPI and 1,821 on KOSDAQ, the same ones for the same seed."""
+"""The simulated listings: 2,477 on KOSPI and 1,821 on KOSDAQ; the same seed gives the same listings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from functools import cache
 from typing import NamedTuple
 
 from collector.model import Market
-from kiwoom_simulator.market import invented, known
+from kiwoom_simulator.market import invented
+from kiwoom_simulator.market.known import KnownListing, known_listings
 from kiwoom_simulator.market.noise import mix, roll, unit
 
 
@@ -23,7 +24,7 @@ class ListingKind(StrEnum):
 
 
 class Split(NamedTuple):
-    """From its day (an ordinal) on, `old` shares are `new` ones."""
+    """From `day` (an ordinal) on, `old` shares become `new` shares."""
 
     day: int
     new: int
@@ -32,10 +33,10 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """What never changes about one listing.
+    """The constant facts of one listing.
 
-    `rank` orders a board by size, 0 the largest. `price` is what it moves around, in today's shares. Days are
-    ordinals. `dormant_since` is the day of a suspension that has no end.
+    `rank` orders a market by size; 0 is the largest. `price` is the centre of the price, in today's shares.
+    Days are ordinals. `dormant_since` is the first day of a suspension without an end.
     """
 
     key: int
@@ -54,7 +55,7 @@ class Listing:
     dormant_since: int | None
     split: Split | None
     is_fund: bool
-    """Whether the ticks of funds (ETF, ETN) hold."""
+    """True if the ticks of funds (ETF, ETN) apply."""
 
 
 KOSPI_INDUSTRIES: dict[str, tuple[str, int]] = {
@@ -82,7 +83,8 @@ KOSPI_INDUSTRIES: dict[str, tuple[str, int]] = {
     "029": ("software", 24),
     "030": ("leisure", 12),
 }
-"""Trade and number of common stocks of each industry; 005 to 015 are manufacturing (027, 557 of them)."""
+"""Line of business and number of common stocks by industry; 005 to 015 are manufacturing (027, 557 of them).
+"""
 
 KOSDAQ_INDUSTRIES: dict[str, tuple[str, int]] = {
     "103": ("service", 170),
@@ -126,7 +128,7 @@ class _Draft(NamedTuple):
 
 @cache
 def universe(seed: int = 1) -> tuple[Listing, ...]:
-    """Every listing of both boards, in the order of their symbols."""
+    """Every listing of both markets, in the order of their symbols."""
     taken: set[str] = set()
     boards = ((Market.KOSPI, _kospi), (Market.KOSDAQ, _kosdaq))
     listings = [
@@ -138,20 +140,34 @@ def universe(seed: int = 1) -> tuple[Listing, ...]:
 
 
 def _kospi(seed: int, taken: set[str]) -> Sequence[_Draft]:
-    _claim(taken, known.KOSPI, known.PREFERRED, known.REITS, known.FUNDS, known.ETFS, known.KOSDAQ)
-    commons = list(_commons(seed, known.KOSPI, KOSPI_INDUSTRIES, taken))
+    _claim(taken, *map(known_listings, ("kospi", "preferred", "reits", "funds", "etfs", "kosdaq")))
+    commons = list(_commons(seed, known_listings("kospi"), KOSPI_INDUSTRIES, taken))
     return (
         *commons,
-        *_draft_preferred(known.PREFERRED, commons, _PREFERRED, taken),
-        *_fill_kind(seed, ListingKind.REIT, known.REITS, invented.company("reit"), size=_REITS, taken=taken),
-        *_fill_kind(seed, ListingKind.FUND, known.FUNDS, invented.company("fund"), size=_FUNDS, taken=taken),
-        *_fill_kind(seed, ListingKind.ETF, known.ETFS, invented.etf(), size=_ETFS, taken=taken),
+        *_draft_preferred(known_listings("preferred"), commons, _PREFERRED, taken),
+        *_fill_kind(
+            seed,
+            ListingKind.REIT,
+            known_listings("reits"),
+            invented.company("reit"),
+            size=_REITS,
+            taken=taken,
+        ),
+        *_fill_kind(
+            seed,
+            ListingKind.FUND,
+            known_listings("funds"),
+            invented.company("fund"),
+            size=_FUNDS,
+            taken=taken,
+        ),
+        *_fill_kind(seed, ListingKind.ETF, known_listings("etfs"), invented.etf(), size=_ETFS, taken=taken),
         *_fill_kind(seed, ListingKind.ETN, (), invented.etn(), size=_ETNS, taken=taken),
     )
 
 
 def _kosdaq(seed: int, taken: set[str]) -> Sequence[_Draft]:
-    commons = list(_commons(seed + 1, known.KOSDAQ, KOSDAQ_INDUSTRIES, taken))
+    commons = list(_commons(seed + 1, known_listings("kosdaq"), KOSDAQ_INDUSTRIES, taken))
     return (
         *commons,
         *_draft_preferred((), commons[100:], 2, taken),
@@ -161,8 +177,8 @@ def _kosdaq(seed: int, taken: set[str]) -> Sequence[_Draft]:
     )
 
 
-def _claim(taken: set[str], *tables: Sequence[known.KnownListing]) -> None:
-    """Names and symbols share one set: neither can be mistaken for the other."""
+def _claim(taken: set[str], *tables: Sequence[KnownListing]) -> None:
+    """Reserve names and symbols in one set, so a name never equals a symbol."""
     for table in tables:
         taken.update(line.symbol for line in table)
         taken.update(line.name for line in table)
@@ -170,11 +186,13 @@ def _claim(taken: set[str], *tables: Sequence[known.KnownListing]) -> None:
 
 def _commons(
     seed: int,
-    best_known: Sequence[known.KnownListing],
+    best_known: Sequence[KnownListing],
     industries: dict[str, tuple[str, int]],
     taken: set[str],
 ) -> Iterator[_Draft]:
-    """The known ones, then invented ones until every industry has its size, the industries well mixed."""
+    """The known common stocks, then invented ones up to the size of each industry. The industries are well
+    mixed.
+    """
     yield from (_draft(line, ListingKind.COMMON) for line in best_known)
     names = {industry: invented.company(trade) for industry, (trade, _) in industries.items()}
     missing = [
@@ -189,7 +207,7 @@ def _commons(
 
 
 def _draft_preferred(
-    best_known: Sequence[known.KnownListing], commons: Sequence[_Draft], size: int, taken: set[str]
+    best_known: Sequence[KnownListing], commons: Sequence[_Draft], size: int, taken: set[str]
 ) -> Iterator[_Draft]:
     yield from (_draft(line, ListingKind.PREFERRED) for line in best_known)
     count = len(best_known)
@@ -206,7 +224,7 @@ def _draft_preferred(
 def _fill_kind(
     seed: int,
     kind: ListingKind,
-    best_known: Sequence[known.KnownListing],
+    best_known: Sequence[KnownListing],
     names: Iterator[str],
     *,
     size: int,
@@ -219,12 +237,12 @@ def _fill_kind(
         yield _Draft(_new_symbol(seed, kind, taken), _new_name(names, taken), kind, industry, None)
 
 
-def _draft(line: known.KnownListing, kind: ListingKind) -> _Draft:
+def _draft(line: KnownListing, kind: ListingKind) -> _Draft:
     return _Draft(line.symbol, line.name, kind, line.industry.strip("-"), line.price)
 
 
 def _new_symbol(seed: int, kind: ListingKind, taken: set[str]) -> str:
-    """A free code of the form that the exchange gives to this kind; since 2024 some carry a letter."""
+    """A free code in the exchange's form for this kind. Since 2024 some codes contain a letter."""
     for attempt in range(1_000_000):
         chance = roll(mix(seed ^ len(taken)), _CODE, attempt)
         code = chance >> 16
@@ -287,7 +305,7 @@ def _listing(seed: int, market: Market, rank: int, draft: _Draft) -> Listing:
 
 
 def _is_thin(key: int, rank: int, kind: ListingKind) -> bool:
-    """Whether many of its days pass without a trade."""
+    """True if the listing has many days without a trade."""
     likely = {
         ListingKind.ETN: 0.5,
         ListingKind.ETF: 0.08,
@@ -298,19 +316,19 @@ def _is_thin(key: int, rank: int, kind: ListingKind) -> bool:
 
 
 def _price(key: int) -> int:
-    """Prices crowd between 1,000 and 50,000 won; few lie below 500 or above 200,000."""
+    """Most prices lie between 1,000 and 50,000 won; few lie below 500 or above 200,000."""
     low_and_high = unit(key, _PRICE) + unit(key, _PRICE, 1) + unit(key, _PRICE, 2)
     return int(400 * 10.0 ** (low_and_high * 0.93))
 
 
 def _shares(key: int, rank: int, price: int) -> int:
-    """Market value falls with the rank as it does on a real board."""
+    """The market value falls with the rank as on a real market."""
     value = 6e14 / (rank + 4) ** 1.25 * (0.7 + 0.6 * unit(key, _SHARES))
     return max(500_000, int(value / price))
 
 
 def _listing_day(key: int, *, is_known: bool) -> int:
-    """Most are older than any history that is asked for; every twelfth came in 2024 to 2026."""
+    """Most listings are older than any requested history; every twelfth came in 2024 to 2026."""
     if is_known or roll(key, _LISTED) % 12:
         return date(1990, 1, 3).toordinal() + roll(key, _LISTED, 1) % 11_000
     return date(2024, 1, 2).toordinal() + roll(key, _LISTED, 1) % 1_000
@@ -323,7 +341,7 @@ def _dormant_since(key: int, symbol: str, *, is_candidate: bool) -> int | None:
 
 
 def _split(key: int) -> Split:
-    """Splits lie in 2025 and 2026, so that adjusted and unadjusted histories of those years differ."""
+    """Splits lie in 2025 and 2026, so adjusted and unadjusted histories of those years differ."""
     day = date(2025, 2, 3).toordinal() + roll(key, _SPLIT) % 560
     new, old = ((5, 1), (10, 1), (2, 1), (1, 10))[roll(key, _SPLIT, 1) % 4]
     return Split(day, new, old)

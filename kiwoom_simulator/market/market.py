@@ -1,6 +1,6 @@
-"""The market as the API shows it: rows of strings, by sector, exchange and instant, and pages of them.
+"""The market in the form of the API: rows of strings by sector, exchange and instant, and pages of rows.
 
-`rows` is what a test compares with; `page` is the same as JSON, kept for as long as the prices stand.
+Tests compare with `rows`. `page` is the same content as JSON, cached until the prices move.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from kiwoom_simulator.market.quotes import QuoteModel, SimulatedQuote
 from kiwoom_simulator.market.sessions import Moment, Moments, Sessions
 
 PAGE = 100
-"""Rows a page, as the real API has."""
+"""Rows per page, as in the real API."""
 
 _SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 _Key = Moment | tuple[Moment, Moment]
 
 
 class SimulatedMarket:
-    """The universe of a seed, its sectors and its tape."""
+    """The listings of a seed, their sectors and their quotes."""
 
     def __init__(self, seed: int = 1, sessions: Sessions | None = None) -> None:
         self.sessions = sessions or Sessions()
@@ -35,12 +35,12 @@ class SimulatedMarket:
         }
 
     def members(self, sector: str, exchange: Exchange) -> Sequence[Listing]:
-        """Who has a row there, in the order served; nobody for a sector that does not exist."""
+        """The listings of a sector on an exchange, in the order served; empty for an unknown sector."""
         sectors = self._on_nxt if exchange is Exchange.NXT else self.sectors
         return sectors.get(sector, ())
 
     def rows(self, sector: str, exchange: Exchange, at: datetime) -> list[dict[str, str]]:
-        """Every row of a target at an aware instant, over all its pages."""
+        """Every row of a target at an aware instant, over all pages."""
         return self.rows_at(sector, exchange, self.sessions.moments(at))
 
     def rows_at(self, sector: str, exchange: Exchange, moments: Moments) -> list[dict[str, str]]:
@@ -64,7 +64,7 @@ class SimulatedMarket:
         return cached[1]
 
     def _encode_row(self, listing: Listing, exchange: Exchange, moments: Moments, key: _Key) -> str:
-        """A row as JSON, drawn once a moment although it stands in several sectors. No value needs escaping."""
+        """A row as JSON, built once per moment for all sectors of the listing. No value needs escaping."""
         cached = self._rows.get((listing.symbol, exchange))
         if cached is None or cached[0] != key:
             row = self.row(listing, exchange, moments)
@@ -74,7 +74,7 @@ class SimulatedMarket:
 
 
 def _row(listing: Listing, exchange: Exchange, quote: SimulatedQuote) -> dict[str, str]:
-    """A quote in Kiwoom's spelling: the sign of a price is its direction against the previous close."""
+    """A quote in Kiwoom's form: the sign of a price is its direction against the previous close."""
     base, change = quote.base, quote.price - quote.base
 
     def with_direction(price: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Who belongs to which sector: many-to-many, in the sizes that public clients have seen."""
+"""Membership of listings in sectors: many-to-many, with the sizes reported by public clients."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ _K200_SECTORS: dict[str, str] = {
     "211": "018", "212": "012 015", "213": "010 011", "214": "008 017", "215": "013 020 029",
     "216": "021 024 025", "217": "005 016", "218": "006 007 026 030", "219": "014 019 028", "220": "009",
 }  # fmt: skip
-"""The sectors of KOSPI 200 by the industries that make them up; each member stands in exactly one."""
+"""The sectors of KOSPI 200 by their industries. Each member belongs to exactly one sector."""
 
 _KRX_SECTORS: dict[str, tuple[str, int]] = {
     "702": ("015 126", 20), "703": ("013 123 124", 50), "704": ("009 120", 70), "705": ("021", 15),
@@ -21,7 +21,8 @@ _KRX_SECTORS: dict[str, tuple[str, int]] = {
     "715": ("025", 10), "716": ("019 110", 12), "717": ("017", 8), "718": ("030 141", 30),
     "719": ("013 124 129", 60),
 }  # fmt: skip
-"""The KRX sector indices: industries of both boards and the number of their largest that belong."""
+"""The KRX sector indices: their industries on both markets, and the number of the largest listings in them.
+"""
 
 _MEMBERSHIP = 40
 
@@ -29,7 +30,7 @@ Ranked = Sequence[Listing]
 
 
 def members(listings: Iterable[Listing]) -> Mapping[str, tuple[Listing, ...]]:
-    """The listings of each sector, in the order of their symbols; a sector without members is not there."""
+    """The listings of each sector, in the order of their symbols. Sectors without members are absent."""
     by_rank = sorted(listings, key=lambda listing: listing.rank)
     kospi = [listing for listing in by_rank if listing.market is Market.KOSPI]
     kosdaq = [listing for listing in by_rank if listing.market is Market.KOSDAQ]
@@ -75,7 +76,7 @@ def _kosdaq(board: Ranked) -> dict[str, Ranked]:
 
 
 def _quality(commons: Ranked) -> dict[str, Ranked]:
-    """The four departments of KOSDAQ, drawn without overlap; some listings belong to none."""
+    """The four departments of KOSDAQ, without overlap. Some listings belong to none."""
     drawn = sorted(commons, key=lambda listing: unit(listing.key, _MEMBERSHIP))
     cut = 0
     departments: dict[str, Ranked] = {}
@@ -86,7 +87,7 @@ def _quality(commons: Ranked) -> dict[str, Ranked]:
 
 
 def _krx(kospi: Ranked, kosdaq: Ranked) -> dict[str, Ranked]:
-    """Indices over both boards; a KOSDAQ listing counts as smaller than a KOSPI listing of the same rank."""
+    """Indices over both markets. A KOSDAQ listing counts as smaller than a KOSPI listing of the same rank."""
     both = sorted((*_commons(kospi), *_commons(kosdaq)), key=_size)
     sectors = {
         code: _of(both, industries.split())[:count] for code, (industries, count) in _KRX_SECTORS.items()

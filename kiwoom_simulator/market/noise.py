@@ -1,6 +1,6 @@
-"""Chance that can be looked up: the same seed, stream and place always give the same number.
+"""Random numbers by look-up: the same seed, stream and index always give the same number.
 
-Prices must be a pure function of time, so nothing here keeps a state between calls.
+Prices must be a pure function of time, so this module keeps no state between calls.
 """
 
 _MASK = (1 << 64) - 1
@@ -15,7 +15,7 @@ def mix(value: int) -> int:
 
 
 def roll(key: int, stream: int, index: int = 0) -> int:
-    """The 64 bits that lie at `index` of one `stream` of `key`."""
+    """The 64 bits at `index` of one `stream` of `key`."""
     return mix(key ^ mix((stream << 48) ^ (index & 0xFFFFFFFFFFFF)))
 
 

@@ -1,4 +1,4 @@
-"""What every listing costs at every moment: a pure function of seed, listing, trading day and second."""
+"""The quote of every listing at every moment: a pure function of seed, listing, trading day and second."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from kiwoom_simulator.market.sessions import DayHours, Moment, Moments, Sessions
 
 _KRX, _NXT = range(40, 42)
 _LATE_PACE = 500_000
-"""Seconds in which the after-market would trade as much as the day has: 3 % of it until eight."""
+"""Seconds for one day's volume at the pace of the after-market; 3 % of it is traded until 20:00."""
 
 
 class SimulatedQuote(NamedTuple):
-    """One listing at one moment, in won and shares; None is "no quote" and "no trade yet"."""
+    """One listing at one moment, in won and shares. None means "no quote" or "no trade yet"."""
 
     base: int
     price: int
@@ -39,11 +39,11 @@ class QuoteModel:
         self._courses: dict[str, tuple[int, IntradayPath]] = {}
 
     def quote(self, listing: Listing, exchange: Exchange, moments: Moments) -> SimulatedQuote:
-        """What the API would show of the listing; on NXT only for listings that trade there."""
+        """The quote in the API; on NXT only for listings with trading there."""
         if exchange is Exchange.KRX or not listing.is_on_nxt:
             return self._krx(listing, self._course(listing, moments.krx.day), moments.krx)
         if exchange is Exchange.CONSOLIDATED and moments.krx.day > moments.nxt.day:
-            # On days that begin late, NXT opens half a minute after KRX; its tape still shows the day before.
+            # On days with a late start NXT opens half a minute after KRX and still shows the day before.
             return self._krx(listing, self._course(listing, moments.krx.day), moments.krx)
         nxt = self._nxt(listing, self._course(listing, moments.nxt.day), moments.nxt)
         if exchange is Exchange.NXT or nxt.open is None or moments.krx.day != moments.nxt.day:
@@ -52,14 +52,14 @@ class QuoteModel:
         return self._consolidate(krx, nxt, moments)
 
     def running(self, listing: Listing, exchange: Exchange, moments: Moments) -> SimulatedQuote | None:
-        """The day under way, for its bar so far; None if the listing is suspended."""
+        """The quote for the bar of the running day; None if the listing is suspended."""
         now = moments.krx if exchange is Exchange.KRX else moments.nxt
         if self._closes_of(listing).is_suspended(now.day):
             return None
         return self.quote(listing, exchange, self._sessions.regular(moments))
 
     def day(self, listing: Listing, exchange: Exchange, day: int) -> SimulatedQuote | None:
-        """The final state of a trading day, for its daily bar; None if the listing was suspended."""
+        """The final quote of a trading day, for its daily bar; None if the listing was suspended."""
         closes = self._closes_of(listing)
         if closes.is_suspended(day):
             return None
@@ -78,14 +78,16 @@ class QuoteModel:
         if passed < course.starts or course.starts >= 1.0:
             return _quote_without_trades(course)
         chance = roll(listing.key, _KRX, moment.day * 100_000 + moment.second)
-        # The close and the opening are on the course, not beside it: tomorrow's base is today's close.
+        # Opening and close lie exactly on the path, because today's close is tomorrow's base.
         shift = chance % 3 - 1 if 0.0 < passed < 1.0 or late else 0
         volume = max(1, int(course.volume * part_of_volume(passed))) + course.volume * late // _LATE_PACE
         now = stand(course, passed, fund=listing.is_fund)
         return _trade_quote(listing, course, now, course.points[0], volume, shift=shift, chance=chance)
 
     def _nxt(self, listing: Listing, course: IntradayPath, moment: Moment) -> SimulatedQuote:
-        """NXT follows KRX by a tick: before it opens towards its opening, afterwards around its close."""
+        """NXT follows KRX at the distance of one tick: before KRX opens towards its opening, afterwards
+        around its close.
+        """
         if course.starts >= 1.0:
             return _quote_without_trades(course)
         hours = self._sessions.hours(moment.day)
@@ -97,7 +99,7 @@ class QuoteModel:
         return _trade_quote(listing, course, now, opening, volume, shift=chance % 3 - 1, chance=chance)
 
     def _consolidate(self, krx: SimulatedQuote, nxt: SimulatedQuote, moments: Moments) -> SimulatedQuote:
-        """Both tapes together: the last trade is KRX's while it is open, else NXT's."""
+        """Both venues together: the last trade is that of KRX while KRX is open, else that of NXT."""
         if krx.open is None or nxt.open is None:
             return nxt
         is_krx_open = moments.nxt.second <= self._sessions.hours(moments.krx.day).krx_close
@@ -109,7 +111,7 @@ class QuoteModel:
         )
 
     def _course(self, listing: Listing, day: int) -> IntradayPath:
-        """The course of a day, drawn once while the market stands on that day."""
+        """The price path of a day, cached for the current day of the market."""
         cached = self._courses.get(listing.symbol)
         if cached is None or cached[0] != day:
             cached = self._courses[listing.symbol] = day, draw(self._closes_of(listing), day)
@@ -125,7 +127,7 @@ class QuoteModel:
 def _trade_quote(
     listing: Listing, course: IntradayPath, now: Stand, opening: int, volume: int, *, shift: int, chance: int
 ) -> SimulatedQuote:
-    """A quote `shift` ticks off the course, but within its extremes, so that these need no memory."""
+    """A quote `shift` ticks away from the path, but within its extremes; the extremes then need no memory."""
     fund, price = listing.is_fund, now.price
     if shift > 0:
         price = min(ticks.above(price, fund=fund), now.high)
@@ -138,7 +140,7 @@ def _trade_quote(
 
 
 def _closing_quote(course: IntradayPath) -> SimulatedQuote:
-    """The end of a day on KRX, without its last ask and bid, which no bar has."""
+    """The end of a day on KRX, without ask and bid; bars have neither."""
     if course.starts >= 1.0:
         return _quote_without_trades(course)
     base, lowest, highest, points, volume, _, _ = course
@@ -154,7 +156,7 @@ def _quote_without_trades(course: IntradayPath) -> SimulatedQuote:
 
 
 def _spread(course: IntradayPath, price: int, *, fund: bool, is_sold: bool) -> tuple[int | None, int | None]:
-    """Ask and bid, one tick apart, the price being one of them; at a limit nobody stands on the far side."""
+    """Ask and bid, one tick apart. The price is one of the two. At a daily limit the far side is empty."""
     if price == course.highest:
         return None, price
     if price == course.lowest:
@@ -164,7 +166,7 @@ def _spread(course: IntradayPath, price: int, *, fund: bool, is_sold: bool) -> t
 
 
 def _nxt_opening(course: IntradayPath, hours: DayHours) -> int:
-    """Where NXT opened: if before KRX, halfway between the base and KRX's opening."""
+    """The opening price on NXT: halfway between the base and KRX's opening if NXT opens before KRX."""
     start = course.points[0]
     return start if hours.nxt_open >= hours.krx_open else _between(course.base, start, 0.5)
 

@@ -1,8 +1,8 @@
-"""Where the tapes of the simulated venues stand: at which second of which trading day.
+"""Position of the simulated venues in time: trading day and second, by instant.
 
-Outside its sessions a venue stands at the last second of the one before, because the API goes on showing that
-until the next session opens. Whether KRX's after-market moves what ka20002 shows is unknown: its tape is its regular
-session's, unless it is asked to move.
+Outside its sessions a venue stays at the last second of the previous session, because the API shows that
+state until the next session opens. It is unknown whether KRX's after-market moves the prices of ka20002: by
+default the prices follow the regular session, and `after_market_moves` changes that.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from collector.model import KST, Exchange
 
 
 def _bundled_calendar() -> Calendar:
-    """The calendar that travels with the program."""
+    """The calendar shipped with the program."""
     file = path("config", "calendar.yaml")
     return load(file.read_bytes(), str(file))
 
@@ -29,7 +29,7 @@ class SessionSpan(NamedTuple):
 
 
 class DayHours(NamedTuple):
-    """The sessions of a day in which each venue's prices move."""
+    """The sessions of a day with moving prices, by venue."""
 
     krx: tuple[SessionSpan, ...]
     nxt: tuple[SessionSpan, ...]
@@ -52,20 +52,20 @@ class DayHours(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A place on a tape: the ordinal of a trading day, and the second of that day."""
+    """The ordinal of a trading day, and the second of that day."""
 
     day: int
     second: int
 
 
 class Moments(NamedTuple):
-    """Where the tapes of both venues stand at one instant."""
+    """The moments of both venues at one instant."""
 
     krx: Moment
     nxt: Moment
 
     def of(self, exchange: Exchange) -> Moment | tuple[Moment, Moment]:
-        """What a row of this exchange depends on: equal moments, equal rows."""
+        """The cache key for rows of this exchange: equal moments give equal rows."""
         if exchange is Exchange.KRX:
             return self.krx
         return self.nxt if exchange is Exchange.NXT else (self.krx, self.nxt)
@@ -73,7 +73,7 @@ class Moments(NamedTuple):
 
 @dataclass
 class Sessions:
-    """The calendar as ordinals and seconds; prices move every `step` seconds. What was worked out is kept."""
+    """The calendar as ordinals and seconds. Prices move every `step` seconds. Results are cached."""
 
     calendar: Calendar = field(default_factory=_bundled_calendar)
     step: int = 5
@@ -99,7 +99,7 @@ class Sessions:
         return cached
 
     def back_from(self, day: int) -> Iterator[int]:
-        """The trading days from `day` on into the past, newest first."""
+        """The trading days from `day` into the past, newest first."""
         if not self.is_open(day):
             day = self.previous(day)
         while True:
@@ -107,14 +107,14 @@ class Sessions:
             day = self.previous(day)
 
     def hours(self, day: int) -> DayHours:
-        """A trading day's hours; where NXT does not trade, its hours are KRX's."""
+        """A trading day's hours. If NXT does not trade, its hours equal those of KRX."""
         cached = self._hours.get(day)
         if cached is None:
             cached = self._hours[day] = self._hours_of(self.calendar.sessions(date.fromordinal(day)))
         return cached
 
     def moments(self, at: datetime, *, closed: bool = False) -> Moments:
-        """Where the tapes stand at an aware instant; `closed`: that day turned out to be a holiday."""
+        """The moments of the venues at an aware instant. `closed` makes the day a holiday."""
         local = at.astimezone(KST)
         day = local.toordinal()
         second = local.hour * 3600 + local.minute * 60 + local.second
@@ -132,7 +132,7 @@ class Sessions:
         return Moments(Moment(day, hours.krx[-1].closes), Moment(day, hours.nxt[-1].closes))
 
     def regular(self, moments: Moments) -> Moments:
-        """The same with KRX's tape no further than its closing, which is what its bars are made of."""
+        """The same, but KRX not later than its regular close: daily bars cover the regular session."""
         day, second = moments.krx
         return moments._replace(krx=Moment(day, min(second, self.hours(day).krx_close)))
 
@@ -145,7 +145,7 @@ class Sessions:
         return DayHours((*regular, after) if after and self.after_market_moves else regular, nxt or regular)
 
     def _moment(self, day: int, second: int, sessions: Iterable[SessionSpan]) -> Moment | None:
-        """The last step of the last session that has opened; None before the first."""
+        """The last step of the last opened session; None before the first session."""
         opened = [session for session in sessions if session.opens <= second]
         if not opened:
             return None

@@ -1,4 +1,4 @@
-"""The grid on which KRX prices stand: legal ticks by price band, and the daily limits of 30 %."""
+"""The price grid of KRX: legal ticks by price band, and the daily limits of 30 %."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ _BANDS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (5
 
 
 def tick(price: int, *, fund: bool = False) -> int:
-    """The step from `price` upwards, in won; funds (ETF, ETN) know only 1 below 2,000 and 5 above."""
+    """The step upwards from `price`, in won. Funds (ETF, ETN) have 1 below 2,000 and 5 above."""
     if fund:
         return 1 if price < 2_000 else 5
     for ceiling, step in _BANDS:
@@ -16,7 +16,7 @@ def tick(price: int, *, fund: bool = False) -> int:
 
 
 def floor(price: float, *, fund: bool = False) -> int:
-    """The highest legal price that is not above `price`; never less than 1."""
+    """The highest legal price not above `price`, at least 1."""
     whole = int(price)
     return whole - whole % tick(whole, fund=fund) if whole > 1 else 1
 
@@ -30,7 +30,7 @@ def below(price: int, *, fund: bool = False) -> int:
 
 
 def limits(base: int, *, fund: bool = False) -> tuple[int, int]:
-    """The lowest and the highest price of a day whose previous close is `base`."""
+    """The lowest and the highest price of a day with the previous close `base`."""
     bottom = -(-base * 7 // 10)
     lowest = floor(bottom, fund=fund)
     if lowest < bottom:
@@ -39,7 +39,7 @@ def limits(base: int, *, fund: bool = False) -> tuple[int, int]:
 
 
 def legal(prices: Sequence[float], lowest: int, highest: int, *, fund: bool = False) -> list[int]:
-    """Prices of one day put on the grid and within its limits; quick where all limits lie in one band."""
+    """Round one day's prices to the grid and its limits. A fast path serves limits in one price band."""
     step = tick(lowest, fund=fund)
     if step != tick(highest - 1, fund=fund):
         return [min(max(floor(price, fund=fund), lowest), highest) for price in prices]

@@ -1,4 +1,4 @@
-"""The imitated API: from a request to its answer, refusing in the order in which the real one seems to."""
+"""The imitated API: from a request to its answer. Refusals come in the order observed on the real server."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ from kiwoom_simulator.server.tokens import IssuedToken, IssuedTokens, digest
 
 
 class SimulatedApi:
-    """Kiwoom's server as the options want it; `faults` can be switched while it runs, `book` tells what came."""
+    """Kiwoom's server according to the options. `faults` can change at run time; `book` is the request log."""
 
     def __init__(
         self, options: Options, market: SimulatedMarket, clock: SimulatedClock, sectors: Mapping[str, Sector]
@@ -65,14 +65,14 @@ class SimulatedApi:
         return result
 
     async def _travel(self) -> None:
-        """Half of the way between client and server."""
+        """Wait for half of the round trip between client and server."""
         latency = self.options.latency / timedelta(seconds=1)
         jitter = self.options.jitter / timedelta(seconds=1)
         if latency or jitter:
             await asyncio.sleep((latency + jitter * self._random.random()) / 2)
 
     def _enter(self, call: Call, token: IssuedToken | None, arrived: float) -> Arrival:
-        """Write a request into the book."""
+        """Enter a request into the request log."""
         app_key = token.app_key if token is not None else call.fields.get("appkey", "")
         arrival = self.book.arrive(at=arrived, key=digest(app_key) if app_key else "", api_id=call.api_id)
         arrival.market, arrival.sector, arrival.symbol = (
@@ -98,7 +98,7 @@ class SimulatedApi:
         return self._apply_faults(call)
 
     def _refusal(self, call: Call, token: IssuedToken | None, arrived: float) -> SimulatedReply | None:
-        """Why a call is not answered at all, None if it is."""
+        """The refusal of a call, or None."""
         if calls.PATHS.get(call.api_id) != call.path:
             return refuse(call.api_id, wrong_api(call.api_id, call.path), "wrong_api")
         if call.is_data:
@@ -110,7 +110,7 @@ class SimulatedApi:
         return self._objection(call)
 
     def _objection(self, call: Call) -> SimulatedReply | None:
-        """What is wrong with the fields of a call, None if nothing is."""
+        """The refusal for an invalid field of a call, or None."""
         field = calls.missing_field(call)
         if field is not None:
             return refuse(call.api_id, missing(field), "missing")
@@ -126,7 +126,7 @@ class SimulatedApi:
         return call.exchange is not Exchange.NXT
 
     def _apply_faults(self, call: Call) -> tuple[SimulatedReply, HttpResponse]:
-        """The answer under faults: one may refuse, any number may bend what is said and how it is sent."""
+        """The answer under faults: at most one fault refuses, any number may alter content and delivery."""
         empty = SimulatedReply(call.api_id)
         case = FaultContext(
             call, empty, answer(empty), self.market, self.tokens, self.clock.moments(), self._key_of(call)
@@ -159,7 +159,7 @@ class SimulatedApi:
         return self._endpoints.answer(call, self._key_of(call))
 
     def _issue(self, call: Call) -> SimulatedReply:
-        """au10001. Keys of the other host give themselves away by how they begin."""
+        """au10001. The prefix of a key shows if it belongs to the other host."""
         app_key, secret = call.fields["appkey"], call.fields["secretkey"]
         if app_key.lower().startswith("real" if self.options.mock else "mock"):
             return refuse(call.api_id, WRONG_HOST, "wrong_host")

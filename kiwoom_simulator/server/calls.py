@@ -1,4 +1,4 @@
-"""What a request asks for, as far as it can be read: the api-id, the fields, and the place in a walk."""
+"""Parses a request: api-id, fields and position in a walk."""
 
 from dataclasses import dataclass
 from json import JSONDecodeError, loads
@@ -15,7 +15,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "ka20003": ("inds_cd",),
     "ka10081": ("stk_cd", "base_dt", "upd_stkpc_tp"),
 }
-"""The calls that are played, with the fields that each must have, in the order in which they are missed."""
+"""The imitated calls with their required fields, in the order of the error messages."""
 
 PATHS: dict[str, str] = {
     "au10001": "/oauth2/token",
@@ -30,8 +30,7 @@ _BY_PATH = {"/oauth2/token": "au10001", "/oauth2/revoke": "au10002"}
 
 @dataclass(slots=True)
 class Call:
-    """One request, read. `request_fingerprint` is what a continuation must repeat; `key` the next-key sent,
-    "" on a first page."""
+    """One parsed request. `key` is the next-key of the request, "" on a first page."""
 
     api_id: str
     path: str
@@ -39,9 +38,9 @@ class Call:
     token: str
     key: str
     agent: str = ""
-    """What the client says that it is."""
+    """The User-Agent of the client."""
     position: PagePosition | None = None
-    """Where in a walk it stands; None for a key that was never given out for it."""
+    """The position in a walk; None for a next-key never issued for this request."""
 
     @property
     def is_data(self) -> bool:
@@ -65,7 +64,7 @@ class Call:
 
 
 def read(request: HttpRequest, walk: int, *, bound_to_token: bool) -> Call:
-    """Take a request apart; `walk` is the number that it gets if it begins a walk."""
+    """Parse a request. `walk` is the number of the walk if the request begins one."""
     headers = request.headers
     api_id = _BY_PATH.get(request.path) or headers.get("api-id", "")
     key = headers.get("next-key", "") if headers.get("cont-yn", "").upper() == "Y" else ""
@@ -83,7 +82,7 @@ def read(request: HttpRequest, walk: int, *, bound_to_token: bool) -> Call:
 
 
 def request_fingerprint(call: Call, bound_to_token: bool) -> str:
-    """What a continuation key is bound to."""
+    """The fields bound to a next-key; a continuation must repeat them."""
     fields = ",".join(
         call.fields.get(name, "") for name in REQUIRED.get(call.api_id, ()) if name != "mrkt_tp"
     )
@@ -95,7 +94,7 @@ def missing_field(call: Call) -> str | None:
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """The body's fields; whatever is not an object of texts reads as fields that are not there."""
+    """The text fields of the body. A body without a JSON object gives no fields."""
     try:
         document = loads(body or b"{}")
     except (JSONDecodeError, UnicodeDecodeError):

@@ -1,6 +1,6 @@
-"""The clock of the simulated market: real by default, or started elsewhere, accelerated, or standing still.
+"""The clock of the simulated market: real by default, or with another start, accelerated, or frozen.
 
-Only prices follow it. Tokens and quotas live in real time, because the client under test does.
+Only prices follow it. Tokens and quotas use real time, like the client under test.
 """
 
 import time
@@ -13,9 +13,9 @@ from kiwoom_simulator.options import Options
 
 @dataclass
 class SimulatedClock:
-    """`at` was the market's time when the monotonic clock showed `since`; from there it runs at `speed` (0: stands).
+    """The market's time was `at` when the monotonic clock showed `since`; it runs at `speed` (0: frozen).
 
-    `is_closed`: the day turned out to be a holiday that no calendar knows.
+    `is_closed` makes the day a holiday absent from every calendar.
     """
 
     sessions: Sessions
@@ -29,7 +29,7 @@ class SimulatedClock:
         return self.at + timedelta(seconds=(time.monotonic() - self.since) * self.speed)
 
     def moments(self) -> Moments:
-        """Where the tapes stand now; worked out once a second, since they know no less."""
+        """The current moments of the venues, computed once a second; their resolution is a second."""
         at = self.now().replace(microsecond=0)
         if self._held is None or self._held[0] != (at, self.is_closed):
             self._held = (at, self.is_closed), self.sessions.moments(at, closed=self.is_closed)
@@ -38,7 +38,7 @@ class SimulatedClock:
     def turn(
         self, *, at: datetime | None = None, speed: float | None = None, is_closed: bool | None = None
     ) -> None:
-        """Change what is given, leave the rest as it is."""
+        """Change the given values and keep the others."""
         self.at = at or self.now()
         self.since = time.monotonic()
         self.speed = self.speed if speed is None else speed
@@ -46,7 +46,7 @@ class SimulatedClock:
 
 
 def start(options: Options, sessions: Sessions) -> SimulatedClock:
-    """The clock that the options ask for."""
+    """The clock according to the options."""
     if options.freeze is not None:
         return SimulatedClock(sessions, options.freeze, speed=0.0, is_closed=options.closed)
     return SimulatedClock(sessions, options.now or datetime.now(UTC), options.speed, options.closed)

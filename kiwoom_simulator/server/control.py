@@ -1,6 +1,6 @@
-"""The simulator's own endpoints, under /_sim/: what came, what is switched on, and the hands of the clock.
+"""The simulator's own endpoints under /_sim/: request log, faults and clock.
 
-They are no part of the imitated API and stand in no quota.
+They are no part of the imitated API and count in no quota.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ PREFIX = "/_sim/"
 
 
 class Control:
-    """Answers the control endpoints over one `SimulatedApi`."""
+    """Answers the control endpoints of one `SimulatedApi`."""
 
     def __init__(self, api: SimulatedApi) -> None:
         self._api = api
@@ -43,7 +43,7 @@ class Control:
             return _json({"error": str(error)}, status=400)
 
     def stats(self) -> dict[str, object]:
-        """Exact counts since the start; `peaks` are the most arrivals that any second has seen."""
+        """Exact counts since the start. `peaks` are the most arrivals within one second."""
         api = self._api
         return {
             "requests": api.book.count,
@@ -81,7 +81,7 @@ class Control:
         return _json({"now": clock.now().isoformat(), "speed": clock.speed, "closed": clock.is_closed})
 
     def _turn_clock(self, request: HttpRequest) -> HttpResponse:
-        """`now` (ISO 8601 with offset), `speed` (0: prices stand still), `closed`; each may be left out."""
+        """`now` (ISO 8601 with offset), `speed` (0: prices stand still), `closed`; each is optional."""
         wanted = loads(request.body)
         at = datetime.fromisoformat(wanted["now"]) if "now" in wanted else None
         if at is not None and at.tzinfo is None:

@@ -1,4 +1,4 @@
-"""What each data call of the API answers when nothing is wrong with it."""
+"""The regular answers of the data calls."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ _EXCHANGE_OF = {"": Exchange.KRX, "NX": Exchange.NXT, "AL": Exchange.CONSOLIDATE
 
 @dataclass
 class Endpoints:
-    """The data calls over one market; `key_of` gives the continuation key of a place in the call's walk."""
+    """The data calls over one market. `key_of` gives the next-key for a position in the walk."""
 
     market: SimulatedMarket
     sectors: Mapping[str, Sector]
@@ -38,7 +38,7 @@ class Endpoints:
     _indices: dict[str, tuple[Moments, bytes]] = field(default_factory=dict)
 
     def answer(self, call: Call, key_of: KeyOf) -> SimulatedReply:
-        """The reply to a call that lacks none of its fields."""
+        """The reply to a call with all required fields."""
         if call.api_id == "ka20002":
             return self._sector_page(call, key_of)
         if call.api_id == "ka10081":
@@ -46,7 +46,7 @@ class Endpoints:
         return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
 
     def _sector_page(self, call: Call, key_of: KeyOf) -> SimulatedReply:
-        """ka20002. The sector's code alone decides: mrkt_tp is ignored, as the real server does."""
+        """ka20002. Only the sector code counts: mrkt_tp is ignored, as on the real server."""
         exchange, position = EXCHANGES.get(call.fields["stex_tp"]), call.position
         if exchange is None or position is None:
             return refuse(call.api_id, refuse_malformed("stex_tp"), "malformed")
@@ -93,7 +93,7 @@ class Endpoints:
         return SimulatedReply(call.api_id, list_name="list", rows=_encode(rows), count=len(rows))
 
     def _all_indices(self, call: Call) -> SimulatedReply:
-        """ka20003: every sector of a board in one line each; worked out once a moment."""
+        """ka20003: one line per sector of a market, computed once per moment."""
         moments = self.clock.moments()
         cached = self._indices.get(call.sector)
         if cached is None or cached[0] != moments:
@@ -112,7 +112,9 @@ class Endpoints:
 
 
 def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[SimulatedQuote]) -> dict[str, str]:
-    """An index that weighs its members by value, 1,000.00 at their bases; its size is what it is asked for."""
+    """An index weighted by market value, 1,000.00 at the previous closes. Only the member count matters to
+    clients.
+    """
     weighed = [
         (listing.shares * quote.base, listing.shares * quote.price)
         for listing, quote in zip(members, quotes, strict=True)
@@ -143,7 +145,7 @@ def _encode(rows: list[dict[str, str]]) -> bytes:
 
 
 def _ordinal(text: str) -> int | None:
-    """A date as YYYYMMDD; None for anything else."""
+    """The ordinal of a date YYYYMMDD; None for any other text."""
     try:
         return datetime.strptime(text, "%Y%m%d").toordinal()  # noqa: DTZ007 - a date without a time
     except ValueError:

@@ -1,6 +1,7 @@
-"""A small HTTP/1.1 server that can also lie: every answer says to the byte how it is to be delivered.
+"""A small HTTP/1.1 server with byte-exact control over the delivery of each answer, for wrong answers, too.
 
-Keep-alive, pipelining in order, Content-Length and chunked in both directions. Not a server for anything else.
+It supports keep-alive, pipelining in order, and Content-Length and chunked framing in both directions. It is
+for tests only.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ _MAX_BODY = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What a client sent; header names are in lower case."""
+    """A request. Header names are in lower case."""
 
     method: str
     path: str
@@ -31,7 +32,7 @@ class HttpRequest:
 
 
 class Ending(Enum):
-    """What happens to the connection when all that is to be sent has been sent."""
+    """The end of the connection after the last byte."""
 
     KEEP = auto()
     CLOSE = auto()
@@ -41,7 +42,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unasked:
-    """Bytes that nobody asked for, sent `wait` seconds after an answer; with 0 they share its segment."""
+    """Surplus bytes after an answer, sent `wait` seconds later. With 0 they share its segment."""
 
     data: bytes
     wait: float = 0.0
@@ -56,12 +57,12 @@ class Framing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How an answer goes out; the default is as it should be.
+    """The delivery of an answer. The default is correct HTTP.
 
-    `cut_head` and `cut_body` are the bytes of either that are sent before `ending`. `surplus` is added to the
-    Content-Length that is announced. `padding` blanks follow the body. `drip` is bytes at a time and the seconds
-    between. `wait` is the seconds before the first byte. `unasked` follows the answer, whatever else the connection
-    carries by then.
+    `cut_head` and `cut_body` are the number of bytes sent before `ending`. `surplus` is added to the
+    announced Content-Length. `padding` is the number of blanks after the body. `drip` is (bytes at a time,
+    seconds between). `wait` is the seconds before the first byte. `unasked` follows the answer at its time,
+    even if the connection carries another answer by then.
     """
 
     framing: Framing = Framing.LENGTH
@@ -80,7 +81,7 @@ WHOLE = Delivery()
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A status, headers in their order (any of them may come twice), a body, and how they are delivered."""
+    """Status, headers in order (repetition is allowed), body and delivery."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -89,7 +90,7 @@ class HttpResponse:
 
 
 def gzip_response(answer: HttpResponse) -> HttpResponse:
-    """The same answer, gzipped, unless it is encoded already."""
+    """The same answer, compressed, unless it has an encoding already."""
     if any(name.lower() == "content-encoding" for name, _ in answer.headers):
         return answer
     body = compress(answer.body, 1)
@@ -100,7 +101,7 @@ App = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: takes requests apart, has them answered one after the other."""
+    """One client connection. Parses requests and sends their answers in order."""
 
     def __init__(self, app: App, open_connections: "set[Connection]") -> None:
         self._app = app
@@ -152,7 +153,7 @@ class Connection(asyncio.Protocol):
                 request = self._requests.popleft()
                 await self._deliver(request, await self._app(request))
         except Exception:
-            # A bug of ours: the client must not wait for what will never come; asyncio logs the traceback.
+            # This is a bug in the simulator. Abort, so the client does not wait; asyncio logs the traceback.
             self._transport.abort()
             raise
         finally:
@@ -186,7 +187,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _add_unasked(self, unasked: Unasked) -> bytes:
-        """What is to be sent with the answer; later bytes go out by themselves."""
+        """The surplus bytes to send with the answer; later ones are scheduled."""
         if unasked.wait <= 0:
             return unasked.data
         asyncio.get_running_loop().call_later(unasked.wait, self._write_unless_closed, unasked.data)
@@ -213,7 +214,7 @@ class Connection(asyncio.Protocol):
 
 
 def to_bytes(answer: HttpResponse) -> bytes:
-    """A whole answer with its length, as it stands on the wire."""
+    """A whole answer with its length, as bytes on the wire."""
     plain = replace(answer, delivery=WHOLE)
     return _head(plain) + plain.body
 
@@ -238,14 +239,14 @@ def _reason(status: int) -> str:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End with RST instead of FIN, as a crashed peer or a firewall does."""
+    """Close with RST instead of FIN, like a crashed peer or a firewall."""
     raw = transport.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 def _take(buffer: bytearray) -> HttpRequest | None:
-    """Cut the first whole request off the buffer; None if it is not all there yet, ValueError if it is not HTTP."""
+    """Cut the first whole request off the buffer; None if it is incomplete, ValueError if it is not HTTP."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0 or end > _MAX_HEAD:
         if len(buffer) > _MAX_HEAD:
@@ -266,7 +267,7 @@ def _take(buffer: bytearray) -> HttpRequest | None:
 
 
 def _body(buffer: bytearray, start: int, headers: dict[str, str]) -> tuple[bytes, int] | None:
-    """The body and where the next request begins; None if it is not all there yet."""
+    """The body and the offset of the next request; None if the body is incomplete."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return _chunks(buffer, start)
     size = int(headers.get("content-length", "0"))

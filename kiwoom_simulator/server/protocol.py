@@ -1,4 +1,4 @@
-"""Kiwoom's spellings: the texts of its refusals, the headers of its answers, and its continuation keys."""
+"""Kiwoom's texts and headers: refusals, answer headers and continuation keys."""
 
 from base64 import b32decode, b32encode
 from binascii import Error as NotBase32
@@ -15,7 +15,7 @@ EXCHANGES = {"1": Exchange.KRX, "2": Exchange.NXT, "3": Exchange.CONSOLIDATED}
 
 
 class ApiRefusal(NamedTuple):
-    """An error envelope: its class, its text with the code that means something, and the HTTP status."""
+    """An error envelope: its class, its text with the error code, and the HTTP status."""
 
     return_code: int
     return_msg: str
@@ -68,24 +68,24 @@ def refuse_malformed(field: str) -> ApiRefusal:
 
 
 class PagePosition(NamedTuple):
-    """What a continuation key stands for: a walk, and the page that comes next."""
+    """The content of a continuation key: a walk and its next page."""
 
     walk: int
     page: int
 
 
 KeyOf = Callable[[PagePosition], str]
-"""The continuation key of a place in one walk."""
+"""The continuation key for a position in one walk."""
 
 
 def next_key(position: PagePosition, asked: str) -> str:
-    """An opaque key, 33 visible characters, good only for the request (`asked`) that it continues."""
+    """An opaque key of 33 visible characters, valid only for the request `asked`."""
     head = position.walk.to_bytes(6, "big") + position.page.to_bytes(4, "big")
     return "N" + b32encode(head + _seal(head, asked)).decode()
 
 
 def place_of(key: str, asked: str) -> PagePosition | None:
-    """What a key stands for, None if it was not given out for this request."""
+    """The position in a key; None if the key was not issued for this request."""
     try:
         data = b32decode(key[1:])
     except (NotBase32, ValueError):

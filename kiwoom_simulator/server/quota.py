@@ -1,4 +1,4 @@
-"""Kiwoom's rate limit: who may pass, judged by the instants at which requests arrive."""
+"""Kiwoom's rate limit, judged by the arrival times of requests."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ WINDOW = 1.0
 
 @dataclass
 class Window:
-    """A strict sliding second: at most `limit` arrivals in any half-open second, 0 for no limit.
+    """A strict sliding second: at most `limit` arrivals in any half-open second; 0 means no limit.
 
-    `peak` is the largest number of arrivals, refused ones included, that any one second has seen.
+    `peak` is the largest number of arrivals within one second, refused ones included.
     """
 
     limit: int

@@ -1,15 +1,15 @@
-"""The rate limit in front of the data calls: for each (app key, api-id), and for each key in total."""
+"""The rate limit of the data calls: for each (app key, api-id), and for each key in total."""
 
 from kiwoom_simulator.options import Options
 from kiwoom_simulator.server.protocol import ApiRefusal, refuse_throttled, refuse_total_throttled
 from kiwoom_simulator.server.quota import Bucket, Window
 
 _TOTAL = ""
-"""Stands where an api-id stands in the windows that count all of them."""
+"""The api-id of the windows over all api-ids."""
 
 
 class RateLimit:
-    """Judges each arrival; what it refuses it refuses with the texts of the real one."""
+    """Judges each arrival. Refusals have the texts of the real server."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -18,7 +18,7 @@ class RateLimit:
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def refusal(self, app_key: str, api_id: str, arrived: float) -> ApiRefusal | None:
-        """Why a request is refused that arrived at this instant; None if it may pass."""
+        """The refusal of a request with this arrival time; None if it may pass."""
         status = self._options.throttle_status
         if not self._admits(app_key, api_id, arrived):
             return refuse_throttled(api_id, self._limit, status)
@@ -27,11 +27,11 @@ class RateLimit:
         return None
 
     def peaks(self) -> list[tuple[str, str, int]]:
-        """App key, api-id ("" for all) and the most arrivals that any one second has seen."""
+        """App key, api-id ("" for all) and the most arrivals within one second."""
         return [(app_key, api_id, window.peak) for (app_key, api_id), window in sorted(self._windows.items())]
 
     def _admits(self, app_key: str, api_id: str, arrived: float) -> bool:
-        """By the window, or by the bucket if there is a burst; the window then only counts."""
+        """Judge by the window, or by the bucket if there is a burst. Beside a bucket the window only counts."""
         burst = self._options.burst
         window = self._window(app_key, api_id, self._limit if burst is None else 0)
         fits = window.admits(arrived)

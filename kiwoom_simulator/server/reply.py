@@ -1,4 +1,4 @@
-"""An answer while it is being made: first what it says, then the bytes that say it."""
+"""An answer in two steps: first its content, then its bytes."""
 
 from dataclasses import dataclass, field
 from json import dumps
@@ -7,12 +7,12 @@ from kiwoom_simulator.server.http import HttpResponse
 from kiwoom_simulator.server.protocol import JSON_TYPE, OK, ApiRefusal
 
 MISSING = object()
-"""A return code that is not there."""
+"""Marks an absent return code."""
 
 
 @dataclass(slots=True)
 class SimulatedReply:
-    """What an answer says. `rows` is a JSON list, already encoded because pages are kept so."""
+    """The content of an answer. `rows` is an encoded JSON list, because pages are cached in that form."""
 
     api_id: str
     status: int = 200
@@ -23,16 +23,16 @@ class SimulatedReply:
     return_code: object = 0
     return_msg: str = OK
     next_key: str | None = None
-    """The key of the next page; None on the last."""
+    """The key of the next page; None on the last page."""
     outcome: str = "ok"
-    """How the book of arrivals calls it."""
+    """The name of the result in the request log."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Headers beyond the usual ones."""
+    """Additional headers."""
     instead: HttpResponse | None = None
-    """What is sent in place of all this: an answer that knows nothing of Kiwoom's envelope."""
+    """A response to send instead of this reply: an answer without Kiwoom's envelope."""
 
     def refuse(self, refusal: ApiRefusal, outcome: str) -> "SimulatedReply":
-        """Say no instead."""
+        """Turn the reply into a refusal."""
         self.status, self.return_code, self.return_msg = (
             refusal.status,
             refusal.return_code,
@@ -48,7 +48,7 @@ def refuse(api_id: str, refusal: ApiRefusal, outcome: str) -> SimulatedReply:
 
 
 def answer(reply: SimulatedReply) -> HttpResponse:
-    """The reply as bytes, with the headers that the real server sends."""
+    """The reply as bytes, with the headers of the real server."""
     if reply.instead is not None:
         return reply.instead
     more = reply.next_key is not None

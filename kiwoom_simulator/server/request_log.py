@@ -1,4 +1,4 @@
-"""The book of what arrived and what was answered, against which a client's own books can be held."""
+"""The log of requests and answers, for comparison with a client's own records."""
 
 import time
 from collections import Counter, deque
@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Arrival:
-    """One request: `arrived` by the monotonic clock, `wall` in seconds since 1970.
+    """One request. `arrived` is from the monotonic clock, `wall` is seconds since 1970.
 
-    `answer` is "" until there is one, then "ok", a kind of refusal, or the faults that struck it.
+    `answer` is "" before the answer; then "ok", a kind of refusal, or the names of the faults applied.
     """
 
     seq: int
@@ -29,7 +29,7 @@ class Arrival:
 
 
 class RequestLog:
-    """Keeps the last arrivals whole and counts all of them."""
+    """Keeps the last arrivals in full and counts all of them."""
 
     def __init__(self, size: int) -> None:
         self._last: deque[Arrival] = deque(maxlen=size)
@@ -47,11 +47,11 @@ class RequestLog:
         self._answers[arrival.api_id, answer] += 1
 
     def since(self, seq: int) -> list[dict[str, object]]:
-        """The arrivals after `seq` that are still kept, in the order in which they came."""
+        """The kept arrivals after `seq`, in the order of arrival."""
         return [asdict(arrival) for arrival in self._last if arrival.seq > seq]
 
     def answers(self) -> dict[str, dict[str, int]]:
-        """How often each api-id was answered in each way."""
+        """The number of answers by api-id and result."""
         counts: dict[str, dict[str, int]] = {}
         for (api_id, answer), count in sorted(self._answers.items()):
             counts.setdefault(api_id, {})[answer] = count

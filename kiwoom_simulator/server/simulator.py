@@ -1,4 +1,4 @@
-"""The simulator as something that runs: one listening socket, the imitated API, and its control beside it."""
+"""The running simulator: one listening socket for the imitated API and its control endpoints."""
 
 import asyncio
 from datetime import datetime
@@ -17,7 +17,7 @@ from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse, 
 
 
 class Simulator:
-    """Serves from entering to leaving its context; `market` knows what a client should have been shown."""
+    """Serves while its context is open. `market` has the true rows, for comparison with a client's data."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
@@ -43,7 +43,7 @@ class Simulator:
         return f"http://{host}:{self.port}"
 
     def rows(self, target: Target, at: datetime | None = None) -> list[dict[str, str]]:
-        """The rows that a walk over `target` should find, now or at an instant."""
+        """The rows of a correct walk over `target`, now or at an instant."""
         if at is not None:
             return self.market.rows(target.sector, target.exchange, at)
         return self.market.rows_at(target.sector, target.exchange, self.clock.moments())

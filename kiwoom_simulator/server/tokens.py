@@ -1,4 +1,4 @@
-"""Who may call: app keys, and the tokens issued to them under either of the two rules that were seen."""
+"""App keys and their tokens. Both token rules reported for the real server are available."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from hashlib import blake2b, sha256
 from typing import Literal
 
 _PATIENCE = 60.0
-"""Seconds after a wrong key in which another wrong one is refused as a flood."""
+"""Seconds after a wrong key. Another wrong attempt with the same key within them is refused as a flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class IssuedToken:
 
 @dataclass
 class IssuedTokens:
-    """The live tokens. `issued` counts issuances, handing out the same token again included."""
+    """The live tokens. `issued` counts issuances, including repeated hand-outs of the same token."""
 
     keys: Mapping[str, str] | None
     life: timedelta
@@ -39,7 +39,7 @@ class IssuedTokens:
         return expected is not None and hmac.compare_digest(expected.encode(), secret.encode())
 
     def is_flooding(self, app_key: str, at: float) -> bool:
-        """Note a wrong key; True if the same was wrong a moment ago."""
+        """Record a wrong key; True if the same key was wrong less than `_PATIENCE` seconds ago."""
         before = self._wrong_at.get(app_key)
         self._wrong_at[app_key] = at
         return before is not None and at - before < _PATIENCE
@@ -61,7 +61,7 @@ class IssuedTokens:
         return blake2b(f"{self.seed}/{app_key}/{self.issued}".encode(), digest_size=48).hexdigest()
 
     def holder(self, text: str, now: datetime) -> IssuedToken | None:
-        """The live token of that text, None if it is unknown, dead or at its end."""
+        """The live token with this text; None if it is unknown, revoked or expired."""
         token = self._live.get(text)
         return token if token is not None and now < token.expires else None
 
@@ -69,12 +69,12 @@ class IssuedTokens:
         self._live.pop(text, None)
 
     def expire(self) -> int:
-        """Kill every live token; how many there were."""
+        """Revoke every live token; returns their number."""
         killed = len(self._live)
         self._live.clear()
         return killed
 
 
 def digest(app_key: str) -> str:
-    """What stands for an app key in logs."""
+    """The name of an app key in logs."""
     return sha256(app_key.encode()).hexdigest()[:12]

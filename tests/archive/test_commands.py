@@ -104,8 +104,8 @@ async def test_a_day_is_found_where_its_files_were_moved_to(database: Dsn, tmp_p
     ("arguments", "complaint"),
     [
         pytest.param(["archive"], "Missing option '--before'", id="no day"),
-        pytest.param(["archive", "--before", "2026-13-01"], "is no date", id="no such day"),
-        pytest.param(["archive", "--before", "{tomorrow}"], "lies in the future", id="the future"),
+        pytest.param(["archive", "--before", "2026-13-01"], "is not a date", id="no such day"),
+        pytest.param(["archive", "--before", "{tomorrow}"], "is in the future", id="the future"),
         pytest.param(
             ["archive", "--before", BEFORE, "--to", "a-file"], "a-file cannot be written", id="no folder"
         ),

@@ -75,7 +75,7 @@ async def test_what_failed_cannot_be_accepted(database: Dsn, tmp_path: Path) -> 
     env = environment("http://127.0.0.1:1", database)
     alone = await run("accept", "2026-11-20T11:00", "--target", str(MISSED), env=env, cwd=tmp_path)
     assert alone.code == 2
-    assert "KOSPI/013/KRX is failed: nothing is stored" in alone.err
+    assert "KOSPI/013/KRX is failed: it has no stored rows" in alone.err
     rest = await run("accept", "2026-11-20T11:00", env=env, cwd=tmp_path)
     assert rest.code == 1
     assert "KOSPI/013/KRX failed: Rejected: no" in rest.err

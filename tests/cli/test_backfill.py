@@ -47,7 +47,7 @@ async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Dsn, tmp_p
     assert (first.code, again.code) == (0, 0)
     assert re.search(r"members .* 1 targets never walked .* ka20002, now", first.out)
     assert "stored 5 listings with 25 bars, 1 walks for their members, 7 requests" in first.out
-    assert "who belonged to a sector on a past day" in first.out
+    assert "the members of a sector on a past day" in first.out
     assert "nothing fillable is missing" in again.out
     assert "stored 0 listings with 0 bars, 0 requests" in again.out
 
@@ -72,7 +72,7 @@ async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: P
         (("--from", "2026-11-16", "--to", "2099-11-20"), "2099-11-20 is in the future"),
         (("--from", "2026-11-21", "--to", "2026-11-22"), "no trading day: 2026-11-21 Saturday, 2026-11-22 Sunday"),
         (("--from", "2026-11-16", "--to", "2026-11-20", "--universe", "al"), "no universe 'al'; use one of: all"),
-        (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is no date"),
+        (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is not a date"),
         (("--from", "2026-11-16"), "Missing option '--to'"),
     ],
     ids=["reversed", "future", "no trading day", "universe", "no date", "no end"],
@@ -167,5 +167,5 @@ async def test_a_database_that_goes_away_ends_it_with_what_is_stored_until_then(
         found = await run(*WEEK, env=environment(simulator.url, database), cwd=tmp_path)
     assert found.code == 1
     assert "its disk is full" in found.err
-    assert re.search(f"{stored} before that; the same command takes up the rest", found.err)
+    assert re.search(f"{stored} before that; the same command continues", found.err)
     assert await fetch(database, TORN) == []

@@ -164,16 +164,16 @@ CASES = {
     "an unknown key": Case(r":1: .*did you mean timeout", spoil=yaml_of("api: {timout: 5s}\nuniverses: {}\n")),
     "an unknown universe": Case("there is no universe 'nope'; use one of: all", ("once", "--universe", "nope")),
     "a universe without a name": Case("there is no universe ''; use one of: all", ("once", "--universe", "")),
-    "a slot that is empty": Case("'' is no instant", ("once", "--slot", "")),
+    "a slot that is empty": Case("'' is not an instant", ("once", "--slot", "")),
     "a configuration with a name too long": Case("cannot be read", ("check", "--config", "x" * 300)),
-    "a file with a name too long": Case("neither a date .* nor a file", ("restore", "x" * 300)),
+    "a file with a name too long": Case("neither a date nor a file", ("restore", "x" * 300)),
     "a port too high to listen on": Case(
         "--listen: '127.0.0.1:99999' is not HOST:PORT", ("web", "--listen", "127.0.0.1:99999")
     ),
     "a port to listen on that is none": Case("--listen: ':abc' is not HOST:PORT", ("web", "--listen", ":abc")),
     "a host to listen on without a port": Case("--listen: 'foo' is not HOST:PORT", ("web", "--listen", "foo")),
     "a host to listen on that nobody knows": Case(
-        "web.listen: nowhere.invalid is not known here",
+        "web.listen: nowhere.invalid is not an address of this machine",
         ("web", "--listen", "nowhere.invalid:0"),
         spoil=setting(COLLECTOR_WEB_TOKEN="s3ntinel-token-of-the-page"),
     ),
@@ -206,7 +206,7 @@ CASES = {
         "COLLECTOR_HOME .*cannot be written", ("status",), setting(COLLECTOR_HOME="/proc/nowhere", DATABASE_URL="")
     ),
     "dates reversed": Case("--to lies before --from", ("schedule", "--from", "2026-11-20", "--to", "2026-11-19")),
-    "a slot that is none": Case("'noon' is no instant", ("once", "--slot", "noon")),
+    "a slot that is none": Case("'noon' is not an instant", ("once", "--slot", "noon")),
     "a slot to come": Case("is in the future", slot(5)),
     "a slot long gone": Case("more than 10 minutes ago", slot(-11)),
     "a slot between seconds": Case("a whole second", ("once", "--slot", "2026-11-20T11:00:00.5")),

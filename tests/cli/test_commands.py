@@ -6,6 +6,8 @@ import io
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -137,7 +139,7 @@ async def test_check_online_says_once_and_in_plain_words_that_nobody_is_there(
     config(tmp_path, SOUND)
     found = await run("check", "--online", env=environment("http://127.0.0.1:9", database), cwd=tmp_path)
     assert found.code == 2
-    assert found.err.count("cannot connect to 127.0.0.1:9: nobody accepts connections there") == 1
+    assert found.err.count("cannot connect to 127.0.0.1:9: the connection was refused") == 1
     assert "Connect call failed" not in found.err
     assert "Errno" not in found.err
 
@@ -229,7 +231,7 @@ async def test_a_sector_listed_under_a_market_that_does_not_serve_it_is_left_out
     ) as simulator:
         refreshed = await run("sectors", "--refresh", env=environment(simulator.url, database), cwd=tmp_path)
     assert (refreshed.code, "199" in refreshed.out) == (0, False)
-    assert "left out, since another market serves them: KOSPI/199" in refreshed.err
+    assert "left out, because another market serves them: KOSPI/199" in refreshed.err
 
 
 QUERY = """
@@ -302,7 +304,7 @@ async def test_sql_says_in_words_what_it_cannot_show(kept: Kept) -> None:
         ("SELECT * FROM nowhere_near", "the tables and views are"),
         ("SELECT symbl FROM latest", "did you mean symbol? the columns are"),
         ("SELECT l.prices FROM latest AS l", "did you mean price?"),
-        ('SELECT price FROM latest WHERE sector = "001"', "a text stands in single quotes: '001'"),
+        ('SELECT price FROM latest WHERE sector = "001"', "use single quotes for a text: '001'"),
         ("SELECT * FROM mover(1)", "did you mean movers? the functions of collector are"),
     ],
 )
@@ -318,7 +320,7 @@ async def test_sql_names_what_was_probably_meant(kept: Kept, query: str, hint: s
     ("where", "code", "said"),
     [
         ("| head -1", 0, ""),
-        ("> /dev/full", 2, "collector: the answer cannot be written: No space left on device\n"),
+        ("> /dev/full", 2, "collector: the output cannot be written: No space left on device\n"),
     ],
     ids=["whoever reads has seen enough", "the disk is full"],
 )
@@ -421,3 +423,36 @@ async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
     )
     assert (found.code, found.out) == (2, "")
     assert found.err.splitlines() == [f"collector: {says}", f"  see `{command} --help`"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
+async def test_every_encoding_of_the_terminal_shows_the_sectors(tmp_path, database, encoding):
+    env = environment(None, database, PYTHONIOENCODING=encoding)
+    found = await run_cold("-m", "collector", "sectors", env=env, cwd=tmp_path)
+    assert (found.code, "Traceback" in found.err) == (0, False)
+    assert ("\\uc804\\uae30" in found.out) == (encoding == "ascii")
+
+
+def test_the_next_steps_of_a_demo_leave_out_the_page_that_it_serves():
+    from collector.cli.demo import next_steps
+
+    assert "./dev run web " in next_steps("./dev run", with_page=False)
+    assert "web" not in next_steps("./dev run", with_page=True)
+    assert "./dev run status" in next_steps("./dev run", with_page=True)
+
+
+@pytest.mark.parametrize("verb", ["demo", "simulate"])
+def test_a_command_without_a_configuration_accepts_the_option_and_does_not_offer_it(verb):
+    command = cli.get_command(click.Context(cli), verb)
+    [option] = [parameter for parameter in command.params if parameter.name == "config_path"]
+    assert option.hidden
+    assert "--config" not in command.get_help(click.Context(command))
+
+
+def test_importing_the_command_line_changes_no_signal_handler():
+    code = (
+        "import sys; sys.argv = ['collector', 'daemon']; import signal, collector.cli;"
+        " print(int(signal.getsignal(signal.SIGHUP)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == f"{int(signal.SIG_DFL)}\n"

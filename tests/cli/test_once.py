@@ -315,3 +315,21 @@ async def test_quiet_at_a_terminal_draws_nothing(database: Dsn, tmp_path: Path) 
         env = environment(simulator.url, database, NO_COLOR="1")
         text = await at_a_terminal("once", "--quiet", env=env, cwd=tmp_path)
     assert [line for line in text.splitlines() if "is off: a crash" not in line] == []
+
+
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+async def test_log_lines_stand_above_the_progress_bar_each_on_its_own_line(
+    database: Dsn, tmp_path: Path
+) -> None:
+    config(tmp_path, *SMALL)
+    faults = ("rejected_15xx:exchange=NXT",)
+    async with Simulator(replace(SLOW, faults=faults)) as simulator:
+        seen = await at_a_terminal("once", env=environment(simulator.url, database), cwd=tmp_path)
+    lines = re.split(r"[\r\n]+", CONTROL.sub("", seen))
+    logged = [line for line in lines if "walk.failed" in line]
+    assert len(logged) == len(SMALL) // 3
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+ \[warning +\] walk.failed +", line) for line in logged)
+    assert all("target=KOSPI/" in line and "1517" in line for line in logged)
+    assert not any("walk.stored" in line for line in lines)

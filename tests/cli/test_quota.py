@@ -74,5 +74,5 @@ async def test_a_key_that_nobody_named_is_refused_with_those_there_are(database:
         "quota", "--forget", "--name", "mian", cwd=tmp_path, env=environment("http://127.0.0.1:9", database)
     )
     assert ended.code == 2
-    assert "no key is called 'mian'" in ended.err
+    assert "'mian' is not a key" in ended.err
     assert "main" in ended.err.splitlines()[1]

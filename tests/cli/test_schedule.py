@@ -83,7 +83,7 @@ async def test_next_shows_as_many_slots_as_asked_for(path):
 
 async def test_days_past_the_calendars_knowledge_are_said_to_be_unsure(path):
     result = await shown(path, "--from", "2027-12-31", "--to", "2028-01-04", "--json")
-    assert result.err == "collector: 2028-01-01 is unsure; the calendar knows 2025-01-01 to 2027-12-31\n"
+    assert result.err == "collector: the calendar covers 2025-01-01 to 2027-12-31; 2028-01-01 is uncertain\n"
     assert result.code == 0
 
 
@@ -106,9 +106,12 @@ async def test_no_schedules_show_an_empty_list(path):
     ("arguments", "says"),
     [
         (["--from", "2026-11-20"], "--from and --to go together"),
-        (["--from", "2026-11-20", "--to", "2026-11-20", "--next", "3"], "--next beside --from and --to"),
+        (
+            ["--from", "2026-11-20", "--to", "2026-11-20", "--next", "3"],
+            "--next and --from/--to exclude each other",
+        ),
         (["--from", "2026-11-20", "--to", "2026-11-19"], "--to lies before --from"),
-        (["--from", "2026-02-30", "--to", "2026-03-01"], "'2026-02-30' is no date; allowed is YYYY-MM-DD"),
+        (["--from", "2026-02-30", "--to", "2026-03-01"], "'2026-02-30' is not a date; use YYYY-MM-DD"),
         (
             ["--from", "0001-01-01", "--to", "9999-12-31"],
             "0001-01-01 is out of range; allowed is 2000-01-01 to",

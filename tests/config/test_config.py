@@ -165,6 +165,12 @@ def test_what_is_described_reads_back_as_the_same(text):
     assert config.digest(parse(described)) == config.digest(loaded)
 
 
+def test_a_description_quotes_all_sector_codes_alike():
+    codes = ["'013'", "'021'", "'008'", "'001'"]
+    loaded = parse(SMALL.replace("001", "013, 021, 008, 001"))
+    assert f"[{', '.join(codes)}]" in config.describe(loaded, Environment())
+
+
 def test_a_description_shows_which_secrets_are_set_and_never_what_they_are():
     described = config.describe(parse(SMALL), Environment(app_key=Secret("S3NT1NEL")))
     assert "# KIWOOM_APP_KEY: ***\n# KIWOOM_SECRET_KEY: not set\n" in described

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from collector.base import duration, yaml_text
-from collector.cli.context import read_environment
+from collector.cli.context import take_environment
 from collector.db.dsn import parse_dsn as parse_address
 from collector.errors import CollectorError
 from collector.kiwoom.protocol import ApiResponse, numbers, read_prices
@@ -29,7 +29,7 @@ def test_what_was_read_from_the_environment_no_child_inherits(monkeypatch: pytes
         monkeypatch.setenv(
             name, "postgresql://s3ntinel@here/x" if name == "DATABASE_URL" else "s3ntinel-of-a-key"
         )
-    assert read_environment().app_key is not None
+    assert take_environment().app_key is not None
     child = "import os; print(open('/proc/self/environ').read() + str(dict(os.environ)))"
     told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
     assert "s3ntinel" not in told.stdout

@@ -7,6 +7,7 @@ commit then shows what has changed.
 import asyncio
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,14 @@ async def test_help_stays(verb: str, tmp_path: Path) -> None:
     out, err = await run(*([verb] if verb else []), "--help", env=environment(), cwd=tmp_path)
     assert err == ""
     agree(f"help/{verb or 'collector'}.txt", out)
+
+
+def test_the_help_of_sql_names_all_views_and_functions() -> None:
+    text = (HERE / "help" / "sql.txt").read_text(encoding="utf-8")
+    schema = (HERE / "schema.txt").read_text(encoding="utf-8")
+    names = set(re.findall(r"^[a-z_]+", schema, re.MULTILINE))
+    assert {"snapshot", "breadth"} <= names
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
 
 
 async def test_the_public_schema_stays(database: Dsn) -> None:

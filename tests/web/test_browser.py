@@ -87,7 +87,7 @@ async def test_the_grid_shows_what_the_ledger_holds(shown, browser):
         "SELECT to_char(slot AT TIME ZONE 'Asia/Seoul', 'HH24:MI ') || concat_ws('/', market, sector, exchange)"
         " || ': ' || status FROM walk",
     )
-    assert sorted(labels) == sorted(label for (label,) in held)
+    assert sorted(labels) == sorted(label.replace("-", "−") for (label,) in held)
 
 
 async def test_the_map_shows_what_the_rows_say(shown, browser):
@@ -102,7 +102,7 @@ async def test_the_map_shows_what_the_rows_say(shown, browser):
         " || to_char(avg(change_percent), 'SG0.00') || ' %' FROM latest"
         " WHERE exchange = 'KRX' AND sector IN ('008', '013') GROUP BY sector",
     )
-    assert sorted(labels) == sorted(label for (label,) in held)
+    assert sorted(labels) == sorted(label.replace("-", "−") for (label,) in held)
 
 
 @pytest.mark.parametrize(("colours", "redder"), [("korean", True), ("western", False)])

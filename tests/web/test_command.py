@@ -92,7 +92,7 @@ async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({"COLLECTOR_WEB_LISTEN": "0.0.0.0:0"}, "no token guards it"),
+        ({"COLLECTOR_WEB_LISTEN": "0.0.0.0:0"}, "no token is set"),
         ({"COLLECTOR_WEB_LISTEN": "here"}, "is not HOST:PORT"),
         ({"COLLECTOR_WEB_TOKEN": ""}, "COLLECTOR_WEB_TOKEN is empty"),
         ({"COLLECTOR_WEB_TOKEN": "1"}, "COLLECTOR_WEB_TOKEN is shorter than 16 characters"),

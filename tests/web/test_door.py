@@ -108,7 +108,7 @@ async def test_a_reader_gets_in_although_all_places_are_taken_by_those_who_wait(
 async def test_a_place_that_is_taken_is_said_so():
     async with door() as url:
         port = int(url.rpartition(":")[2])
-        with pytest.raises(ConfigError, match="cannot be listened on"):
+        with pytest.raises(ConfigError, match="is not available"):
             async with serving("127.0.0.1", port, AccessPolicy(), greet):
                 pass
 

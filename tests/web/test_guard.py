@@ -132,7 +132,7 @@ def test_health_needs_no_token_and_everything_else_does(path, expected):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example"])
 def test_no_place_that_others_reach_is_served_without_a_token(host):
-    with pytest.raises(ConfigError, match="no token guards it"):
+    with pytest.raises(ConfigError, match="no token is set"):
         make_access_policy(host, None)
 
 

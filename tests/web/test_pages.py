@@ -252,7 +252,7 @@ async def test_an_error_stands_there_as_it_came_and_as_it_is_meant(shown):
     english, korean = [await text(shown, f"{WALK}/008/KRX?lang={language}") for language in ("en", "ko")]
     assert (ERROR in english, ERROR in korean) == (True, True)
     assert "1504: This address does not serve this API ID." in english
-    assert "asking again will not help" in english
+    assert "a retry does not help" in english
     assert "1504: 이 주소에서는" in korean
 
 
@@ -360,7 +360,7 @@ async def test_without_the_token_readiness_is_good_or_not_and_nothing_else(shown
     for status, _, body in strangers:
         assert (status, json.loads(body)) == (503, {"ready": False})
     assert "no daemon holds it" in json.loads(known[2])["checks"]["lease"]
-    assert (loop[0], loop[2]) == (200, b"the loop turns\n")
+    assert (loop[0], loop[2]) == (200, b"the event loop is running\n")
 
 
 async def test_a_token_is_asked_for_where_one_is_set(shown):

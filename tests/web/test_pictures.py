@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import KST, Status, Target
-from collector.web import markets, translations
+from collector.web import health, markets, translations
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
 from collector.web.grid import DayLedger, Mark, UniverseSection, section
 from collector.web.treemap import fit_text, tiles
+from collector.web.viewer import ViewerPreferences, amount, moment, percent
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=40).map(
@@ -153,18 +154,23 @@ def test_the_language_is_the_readers(accepted, expected):
 
 
 def test_every_text_is_there_in_both_languages():
-    assert all(korean and english for korean, english in translations._TEXTS.values())
+    assert all(
+        korean and (english or key.startswith("check_"))
+        for key, (korean, english) in translations._TEXTS.items()
+    )
 
 
 def test_every_text_is_said_somewhere():
     here = Path(translations.__file__).parent
-    sources = [*(here / "templates").glob("*.html"), here / "routes.py"]
+    sources = [*(here / "templates").glob("*.html"), here / "routes.py", here / "viewer.py"]
     said = {
         key
         for path in sources
-        for key in re.findall(r"""\b(?:t|reader\.text)\("(\w+)"\)""", path.read_text())
+        for key in re.findall(r"""\b(?:t|reader\.text|self\.text)\("(\w+)"\)""", path.read_text())
     }
     by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *markets._ORDERS}
+    by_value |= {f"name_{name}" for name in health.CHECKS}
+    by_value |= set(re.findall(r'"(check_\w+)"', (here / "health.py").read_text()))
     assert {key for key in translations._TEXTS if not key.startswith("is_")} == said | by_value
 
 
@@ -207,3 +213,60 @@ def test_the_clock_is_koreas():
     from collector.web.viewer import clock
 
     assert clock(datetime(2026, 11, 20, 0, 5, tzinfo=UTC)) == "09:05"
+
+
+@pytest.mark.parametrize(
+    ("value", "korean", "english"),
+    [
+        (4.3e12, "4.3조", "4.3T"),
+        (819e9, "8,190억", "819.0B"),
+        (999.96e9, "1.0조", "1.0T"),
+        (350_000, "35만", "350,000"),
+        (999_999, "100만", "999,999"),
+        (9_999, "9,999", "9,999"),
+        (60e6, "6,000만", "60.0M"),
+        (99_996_000, "1억", "100.0M"),
+        (999, "999", "999"),
+        (-2e8, "−2억", "−200.0M"),
+        (0, "0", "0"),
+        (None, "–", "–"),
+    ],
+)
+def test_an_amount_is_shortened_in_the_units_of_the_language(value, korean, english):
+    assert (amount(value, "ko"), amount(value, "en")) == (korean, english)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.234, "+1.23 %"),
+        (-0.5, "−0.50 %"),
+        (0, "0.00 %"),
+        (-0.004, "0.00 %"),
+        (0.004, "0.00 %"),
+        (None, "–"),
+    ],
+)
+def test_a_change_has_a_sign_unless_it_is_zero(value, text):
+    assert percent(value) == text
+
+
+def test_a_moment_has_no_fractions_of_a_second():
+    assert moment(datetime(2026, 11, 20, 0, 5, 1, 999_999, UTC)) == "2026-11-20 09:05:01"
+
+
+@pytest.mark.parametrize(
+    ("newest", "text"),
+    [
+        (None, "슬롯 3개가 완전한 수집 없이 지났습니다. 완전한 수집이 아직 없습니다."),
+        (
+            datetime(2026, 11, 20, 0, 5, tzinfo=UTC),
+            "슬롯 3개가 완전한 수집 없이 지났습니다. 마지막으로 완전한 수집: 2026-11-20 09:05:00 KST",
+        ),
+    ],
+)
+def test_a_check_is_explained_in_korean_and_in_korean_time(newest, text):
+    reader = ViewerPreferences("/", "ko", "korean", {}, {})
+    assert reader.check_reason(health._schedule("intraday", 3, newest)) == text
+    assert reader.check_name(health.Check("lease", False, "")) == "데몬"
+    assert reader.check_name(health._schedule("intraday", 3, newest)) == "intraday"

@@ -1,4 +1,4 @@
-// Fetches the page again while somebody looks at it, and puts the new <main> in place of the old one.
+// Fetches the page again while its tab is visible, and replaces <main>.
 "use strict";
 
 const every = () => (document.querySelector('[data-busy="1"]') ? 2000 : 10000);
@@ -29,13 +29,13 @@ async function refresh() {
         putBack(state);
       }
     } catch {
-      // Away for a moment: the next try will tell.
+      // The server is unavailable; try again later.
     }
   }
   setTimeout(refresh, every());
 }
 
-// The newest slots stand at the right.
+// Scroll to the newest slots, at the right.
 for (const box of document.querySelectorAll("main .scroll:has(.grid)")) {
   const last = [...box.querySelectorAll("tbody tr:first-child .sq:not(.due):not(.none)")].pop();
   if (last) box.scrollLeft = last.offsetLeft - box.clientWidth + 60;
