@@ -152,7 +152,7 @@ class Moved(Histories):
         self._refusals = [error] * times
 
     async def bars(self, symbol: str, *arguments: Any, page_key: str | None = None, **options: Any) -> Any:
-        answer = await super().bars(symbol, *arguments, key=page_key, **options)
+        answer = await super().bars(symbol, *arguments, page_key=page_key, **options)
         if page_key is not None and self._refusals:
             raise self._refusals.pop()
         return answer
