@@ -47,9 +47,9 @@ async def _from_database(connection: Connection, day: date) -> AsyncIterator[Tab
         copied_rows = 0
         wanted = await plan_batches(connection, stored, walks, seen)
         async with aclosing(copy_batches(connection, wanted)) as copies:
-            async for stretch, copy in copies:
+            async for batch, copy in copies:
                 copied_rows += len(copy)
-                for rows, numbers in in_order(stretch, copy):
+                for rows, numbers in in_order(batch, copy):
                     yield columns.readable(rows, names, stored.exchange, walks, numbers)
         refuse_unless_all(stored, copied_rows)
 

@@ -72,19 +72,19 @@ async def copy_batches(
     connection: Connection, batches: Sequence[ListingBatch]
 ) -> AsyncGenerator[tuple[ListingBatch, Table], None]:
     """Yields each batch with its rows as stored; the next batch is copied meanwhile."""
-    async with aclosing(prefetch([partial(_copy, connection, stretch) for stretch in batches])) as copies:
+    async with aclosing(prefetch([partial(_copy, connection, batch) for batch in batches])) as copies:
         places = iter(batches)
         async for rows in copies:
             yield next(places), rows
 
 
-def in_order(stretch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]]:
+def in_order(batch: ListingBatch, rows: Table) -> Iterator[tuple[Table, Array]]:
     """Yields the rows of a batch, sorted as in a file, with the numbers of their walks.
 
     ArchiveError if a row has no walk in the ledger.
     """
-    rows = _renumber_listings(rows, stretch.stored.numbers, stretch.known, stretch.seen)
-    numbers = _numbers(stretch.stored, stretch.walks, rows)
+    rows = _renumber_listings(rows, batch.stored.numbers, batch.known, batch.seen)
+    numbers = _numbers(batch.stored, batch.walks, rows)
     order = pc.array_sort_indices(_key(rows, numbers))
     for start in range(0, len(order), GROUP):
         part = order.slice(start, GROUP)
@@ -129,16 +129,16 @@ async def _plan_parts(
     """
     if stored.rows <= most:
         return [None]
-    slot, there = stored.fullest()
+    slot, most_rows = stored.fullest()
     result = await connection.fetch(_BY_LISTING, slot, stored.numbers)
-    rows = {line["listing"]: line["rows"] * stored.rows / there for line in result}
+    rows = {line["listing"]: line["rows"] * stored.rows / most_rows for line in result}
     listings = sorted(known, key=lambda listing: _sort_key(known[listing]))
     return [*split_evenly(((listing, rows.get(listing, 0)) for listing in listings), most)]
 
 
-async def _copy(connection: Connection, stretch: ListingBatch) -> Table:
+async def _copy(connection: Connection, batch: ListingBatch) -> Table:
     splitter = Splitter()
-    stored, wanted = stretch.stored, stretch.listings
+    stored, wanted = batch.stored, batch.listings
 
     async def take(piece: bytes) -> None:
         splitter.feed(piece)

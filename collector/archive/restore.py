@@ -155,7 +155,7 @@ async def _load(
     loaded = 0
     wanted = [
         partial(to_thread_uninterrupted, _between, opened, first, last)
-        for first, last in _stretches(stored, most)
+        for first, last in _slot_ranges(stored, most)
     ]
     async with aclosing(prefetch(wanted)) as parts:
         async for placed in parts:
@@ -166,7 +166,7 @@ async def _load(
         raise ArchiveError(f"{opened.path}: {loaded:,} of {opened.facts.rows:,} rows could be loaded")
 
 
-def _stretches(stored: StoredDay, most: int) -> list[tuple[int, int]]:
+def _slot_ranges(stored: StoredDay, most: int) -> list[tuple[int, int]]:
     """Splits the day's slots into ranges (first, last) of about `most` rows."""
     rows = Counter[int]()
     for walk in sorted(stored.walks, key=lambda walk: walk.slot):

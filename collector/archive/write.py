@@ -127,8 +127,8 @@ async def _write_parts(
         parts.callback(filing.part.discard)
         wanted += await plan_batches(connection, stored_day, filing.walks, filing.seen, most=most)
     async with aclosing(copy_batches(connection, wanted)) as copies:
-        async for stretch, rows in copies:
-            await to_thread_uninterrupted(filings[stretch.stored.exchange].add, stretch, rows)
+        async for batch, rows in copies:
+            await to_thread_uninterrupted(filings[batch.stored.exchange].add, batch, rows)
     return [(filing.part, filing.facts()) for filing in filings.values()]
 
 
@@ -146,14 +146,14 @@ class _ArchiveWriter:
         with writing(path):
             self.part = AtomicParquetWriter(path)
 
-    def add(self, stretch: ListingBatch, copy: Table) -> None:
+    def add(self, batch: ListingBatch, copy: Table) -> None:
         """Adds a batch. After the last batch the part is closed and read back, so it equals the table."""
-        for rows, numbers in in_order(stretch, copy):
+        for rows, numbers in in_order(batch, copy):
             self._digest.update(rows)
             shown = columns.readable(rows, self._names, self._stored.exchange, self.walks, numbers)
             with writing(self.part.path):
                 self.part.write(shown)
-        if stretch.is_last:
+        if batch.is_last:
             refuse_unless_all(self._stored, self._digest.rows)
             with writing(self.part.path):
                 self.part.end(self.facts())

@@ -39,7 +39,7 @@ class Plan:
     unknown: tuple[Target, ...] = ()
     sweep: Cost = Cost()
     late: Sequence[tuple[LateSlot, Cost]] = ()
-    stretches: Mapping[str, MissingRange] = field(default_factory=dict)
+    missing_ranges: Mapping[str, MissingRange] = field(default_factory=dict)
     guessed: int = 0
     """Rough count of listings named only by walks still to come; `bars` includes them."""
     bars: Cost = Cost()
@@ -55,23 +55,28 @@ class Plan:
         )
 
 
-def pages(stretch: MissingRange, trading: Sequence[date], *, adjusted: bool) -> int:
+def pages(missing_range: MissingRange, trading: Sequence[date], *, adjusted: bool) -> int:
     """Returns the requests of one listing's history; `trading` are the trading days down to the oldest
     needed.
 
     Adjusted prices are always read from the newest day, because they are relative to the requested day.
     """
-    end = len(trading) if adjusted else bisect_left(trading, stretch.last) + 1
-    return max(1, ceil((end - bisect_left(trading, stretch.oldest)) / PAGE_BARS))
+    end = len(trading) if adjusted else bisect_left(trading, missing_range.last) + 1
+    return max(1, ceil((end - bisect_left(trading, missing_range.oldest)) / PAGE_BARS))
 
 
 def cost_of_bars(
-    stretches: Iterable[MissingRange], trading: Sequence[date], *, adjusted: bool, guessed: int, days: int
+    missing_ranges: Iterable[MissingRange],
+    trading: Sequence[date],
+    *,
+    adjusted: bool,
+    guessed: int,
+    days: int,
 ) -> Cost:
     """Returns the cost of the missing histories, and of `guessed` listings without any known history."""
-    known = list(stretches)
-    requests = sum(pages(stretch, trading, adjusted=adjusted) for stretch in known)
-    rows = sum(stretch.days for stretch in known) + guessed * days
+    known = list(missing_ranges)
+    requests = sum(pages(missing_range, trading, adjusted=adjusted) for missing_range in known)
+    rows = sum(missing_range.days for missing_range in known) + guessed * days
     requests += guessed * max(1, ceil(len(trading) / PAGE_BARS)) if days else 0
     return Cost(requests, rows, rows * BAR_BYTES)
 

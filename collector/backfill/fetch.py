@@ -40,23 +40,23 @@ class Fetch:
     seen: Mapping[str, ListingFacts]
     concurrency: int
     report: Report
-    tally: SweepProgress
+    progress: SweepProgress
     order: Random = field(default_factory=Random)
 
     async def all(self, symbols: Sequence[str]) -> None:
         """Fetches everything these listings lack. Denied and StoreError end it; stored histories stay."""
         at_once = asyncio.Semaphore(self.concurrency)
 
-        async def one(stretch: MissingRange) -> None:
+        async def fetch_one(missing_range: MissingRange) -> None:
             try:
-                await self._one(stretch)
+                await self._one(missing_range)
             finally:
                 at_once.release()
 
         async with task_group() as group:
-            async for stretch in self._todo(symbols):
+            async for missing_range in self._todo(symbols):
                 await at_once.acquire()
-                group.create_task(one(stretch))
+                group.create_task(fetch_one(missing_range))
 
     async def _todo(self, symbols: Sequence[str]) -> AsyncIterator[MissingRange]:
         """Yields missing ranges, looked up a few listings ahead, because another backfill may have stored them."""
@@ -65,30 +65,30 @@ class Fetch:
             chunk = shuffled[start : start + _CHUNK]
             lacking = await self.bars.missing_ranges(chunk, self.period.days, adjusted=self.adjusted)
             self._note_others(len(chunk) - len(lacking))
-            for stretch in lacking.values():
-                yield stretch
+            for missing_range in lacking.values():
+                yield missing_range
 
-    async def _one(self, stretch: MissingRange) -> None:
-        history = HistoryReader(self.kiwoom, stretch, self.tally, adjusted=self.adjusted)
+    async def _one(self, missing_range: MissingRange) -> None:
+        history = HistoryReader(self.kiwoom, missing_range, self.progress, adjusted=self.adjusted)
         began = datetime.now(UTC)
         try:
             reading = await history.read(self.period.newest)
         except ApiError as error:
-            await self._save_failure(stretch, error, history.attempts, began)
+            await self._save_failure(missing_range, error, history.attempts, began)
         else:
-            await self._save_history(stretch, reading)
-        self.tally.done += 1
+            await self._save_history(missing_range, reading)
+        self.progress.done += 1
 
-    async def _save_history(self, stretch: MissingRange, reading: BarReading) -> None:
-        seen = self.seen.get(stretch.symbol)
-        certificate = certify_bars(reading, self._days(stretch), seen, adjusted=self.adjusted)
-        if is_gap_alone(certificate) and await self._is_settled(stretch, reading):
+    async def _save_history(self, missing_range: MissingRange, reading: BarReading) -> None:
+        seen = self.seen.get(missing_range.symbol)
+        certificate = certify_bars(reading, self._days(missing_range), seen, adjusted=self.adjusted)
+        if is_gap_alone(certificate) and await self._is_settled(missing_range, reading):
             certificate = Certificate(Status.COMPLETE, (*certificate.remarks, Remark.BORNE_OUT))
-        rows = await self.bars.save_history(stretch, reading, certificate, adjusted=self.adjusted)
+        rows = await self.bars.save_history(missing_range, reading, certificate, adjusted=self.adjusted)
         if rows is None:
             self.report.by_others += 1
             return
-        facts = {"symbol": stretch.symbol, "rows": rows, "remarks": ",".join(certificate.remarks)}
+        facts = {"symbol": missing_range.symbol, "rows": rows, "remarks": ",".join(certificate.remarks)}
         if certificate.status is Status.COMPLETE:
             self.report.listings += 1
             self.report.bars += rows
@@ -98,31 +98,36 @@ class Fetch:
                 len(reading.pages), len(reading.bars), sum(len(page.bad) for page in reading.pages)
             )
             reason = explain(certificate.remarks, numbers)
-            self.report.unfilled.append(Unfilled(stretch.symbol, certificate.status, reason))
+            self.report.unfilled.append(Unfilled(missing_range.symbol, certificate.status, reason))
             logger.warning("history.suspect", **facts)
 
-    async def _is_settled(self, stretch: MissingRange, reading: BarReading) -> bool:
-        before = await self.bars.find_suspected(stretch.symbol, adjusted=self.adjusted)
-        return before is not None and is_settled_gap(reading, self._days(stretch), before)
+    async def _is_settled(self, missing_range: MissingRange, reading: BarReading) -> bool:
+        before = await self.bars.find_suspected(missing_range.symbol, adjusted=self.adjusted)
+        return before is not None and is_settled_gap(reading, self._days(missing_range), before)
 
     async def _save_failure(
-        self, stretch: MissingRange, error: ApiError, attempts: int, began: datetime
+        self, missing_range: MissingRange, error: ApiError, attempts: int, began: datetime
     ) -> None:
         text = f"{type(error).__name__}: {error}"
         await self.bars.save_failure(
-            stretch, adjusted=self.adjusted, as_of=self.period.newest, error=text, attempts=attempts, at=began
+            missing_range,
+            adjusted=self.adjusted,
+            as_of=self.period.newest,
+            error=text,
+            attempts=attempts,
+            at=began,
         )
-        self.report.unfilled.append(Unfilled(stretch.symbol, Status.FAILED, text))
-        logger.warning("history.failed", symbol=stretch.symbol, error=text)
+        self.report.unfilled.append(Unfilled(missing_range.symbol, Status.FAILED, text))
+        logger.warning("history.failed", symbol=missing_range.symbol, error=text)
 
-    def _days(self, stretch: MissingRange) -> Sequence[date]:
+    def _days(self, missing_range: MissingRange) -> Sequence[date]:
         """Returns the trading days to judge a history by: the requested ones, if adjusted the stored ones too."""
         if self.adjusted:
-            return self.trading[bisect_left(self.trading, stretch.oldest) :]
+            return self.trading[bisect_left(self.trading, missing_range.oldest) :]
         return self.trading[
-            bisect_left(self.trading, stretch.first) : bisect_right(self.trading, stretch.last)
+            bisect_left(self.trading, missing_range.first) : bisect_right(self.trading, missing_range.last)
         ]
 
     def _note_others(self, count: int) -> None:
         self.report.by_others += count
-        self.tally.done += count
+        self.progress.done += count

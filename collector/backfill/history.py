@@ -21,19 +21,19 @@ class HistoryReader:
     """Reads one listing's history; `attempts` counts its requests, after a failure too."""
 
     def __init__(
-        self, kiwoom: KiwoomClient, stretch: MissingRange, tally: SweepProgress, *, adjusted: bool
+        self, kiwoom: KiwoomClient, missing_range: MissingRange, progress: SweepProgress, *, adjusted: bool
     ) -> None:
         self._kiwoom = kiwoom
-        self._stretch = stretch
-        self._tally = tally
+        self._missing_range = missing_range
+        self._progress = progress
         self._adjusted = adjusted
-        self._trace = RequestCounter()
+        self._counter = RequestCounter()
         self._key: str | None = None
 
     @property
     def attempts(self) -> int:
         """Requests sent so far, retries included."""
-        return self._trace.sent
+        return self._counter.sent
 
     async def read(self, newest: date) -> BarReading:
         """Reads the history of the range; `newest` is the newest finished trading day. ApiError as in
@@ -43,8 +43,8 @@ class HistoryReader:
         the newest day. The history is also read again from the newest day if the last wanted day has no bar:
         later bars show if the listing was suspended, is younger, or the answer is incomplete.
         """
-        reading = await self._read_once(newest if self._adjusted else self._stretch.last)
-        if reading.newest < newest and not _begins_on(reading, self._stretch.last):
+        reading = await self._read_once(newest if self._adjusted else self._missing_range.last)
+        if reading.newest < newest and not _begins_on(reading, self._missing_range.last):
             reading = await self._read_once(newest)
         return replace(reading, attempts=self.attempts)
 
@@ -55,12 +55,12 @@ class HistoryReader:
             except ApiError as error:
                 if not is_cured_by_first_page(error, key=self._key):
                     raise
-                logger.info("history.started_over", symbol=self._stretch.symbol, reason=str(error))
+                logger.info("history.started_over", symbol=self._missing_range.symbol, reason=str(error))
         return await self._pages(newest)
 
     async def _pages(self, newest: date) -> BarReading:
         """Reads all pages over one connection; a new attempt takes another connection (docs/decisions/0011)."""
-        with self._trace:
+        with self._counter:
             return await self._read_pages(newest)
 
     async def _read_pages(self, newest: date) -> BarReading:
@@ -78,26 +78,26 @@ class HistoryReader:
             if key is None or self._is_reached(page) or (stopped := _stop_reason(pages, keys)):
                 break
             keys.add(key)
-        symbol, oldest = self._stretch.symbol, self._stretch.oldest
+        symbol, oldest = self._missing_range.symbol, self._missing_range.oldest
         return BarReading(symbol, newest, oldest, pages, requested_at, arrived, self.attempts, stopped)
 
     async def _ask_again(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
         """Requests a page again over a new connection, where no repeated answer can arrive."""
-        self._trace.distrust()
+        self._counter.distrust()
         return await self._page(newest, key)
 
     async def _page(self, newest: date, key: str | None) -> tuple[BarPage, datetime]:
         self._key = key
         page, arrived = await self._kiwoom.bars(
-            self._stretch.symbol, newest, adjusted=self._adjusted, page_key=key, counter=self._trace
+            self._missing_range.symbol, newest, adjusted=self._adjusted, page_key=key, counter=self._counter
         )
-        self._tally.requests = self._kiwoom.requests
-        self._tally.pages += 1
-        self._tally.rows += len(page.bars)
+        self._progress.requests = self._kiwoom.requests
+        self._progress.pages += 1
+        self._progress.rows += len(page.bars)
         return page, arrived
 
     def _is_reached(self, page: BarPage) -> bool:
-        return bool(page.bars) and page.bars[-1].trading_date <= self._stretch.oldest
+        return bool(page.bars) and page.bars[-1].trading_date <= self._missing_range.oldest
 
 
 def _begins_on(reading: BarReading, day: date) -> bool:

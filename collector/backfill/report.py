@@ -41,7 +41,7 @@ class Report:
     @property
     def has_fetched(self) -> bool:
         """True if the API gave any page."""
-        return any(tally.pages for tally in (*self.late, *self.members, *self.histories))
+        return any(progress.pages for progress in (*self.late, *self.members, *self.histories))
 
     @property
     def late_walks(self) -> int:
@@ -67,5 +67,5 @@ class Report:
         ]
 
 
-def _complete(tallies: Iterable[SweepProgress]) -> int:
-    return sum(outcome.status is Status.COMPLETE for tally in tallies for outcome in tally.outcomes)
+def _complete(parts: Iterable[SweepProgress]) -> int:
+    return sum(outcome.status is Status.COMPLETE for progress in parts for outcome in progress.outcomes)

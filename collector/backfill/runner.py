@@ -33,7 +33,7 @@ async def no_stale_check(slot: datetime, targets: Sequence[Target]) -> None:
     """Skips the check, if the calendar is certain."""
 
 
-def no_progress(title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
+def no_progress(title: str, progress: SweepProgress) -> AbstractAsyncContextManager[None]:
     """Shows no progress."""
     return nullcontext()
 
@@ -65,7 +65,7 @@ class BackfillRunner:
         known = await store.baselines(now, targets)
         wanted = gaps.list_expected_slots(self.schedules, self.calendar, self.period, self.universes, now)
         late = await gaps.find_late_slots(store, wanted, self.calendar, now)
-        stretches = await self._stretches(members)
+        missing_ranges = await self._missing_ranges(members)
         unknown = [target for target in targets if target not in members]
         guessed = estimate.guess_listings(unknown, sectors)
         unwalked = tuple(set(unknown) - {target for late_slot in late for target in late_slot.targets})
@@ -77,14 +77,18 @@ class BackfillRunner:
             late=[
                 (late_slot, estimate.cost_of_walks(late_slot.targets, sectors, known)) for late_slot in late
             ],
-            stretches=stretches,
+            missing_ranges=missing_ranges,
             guessed=guessed,
-            bars=self._cost(stretches, guessed),
+            bars=self._cost(missing_ranges, guessed),
             lost=await gaps.find_unrecoverable_gaps(store.database, wanted, store.registry.targets, late),
         )
 
     async def run(
-        self, planned: Plan, collector: Collector, report: Report, progress: ProgressFactory = no_progress
+        self,
+        planned: Plan,
+        collector: Collector,
+        report: Report,
+        show_progress: ProgressFactory = no_progress,
     ) -> None:
         """Fills the gaps and writes the results into the report.
 
@@ -92,21 +96,21 @@ class BackfillRunner:
         and is in the report.
         """
         for late, _ in planned.late:
-            await self._walk_late(late, collector, report, progress)
-        members = await self._known_members(collector, report, progress)
+            await self._walk_late(late, collector, report, show_progress)
+        members = await self._known_members(collector, report, show_progress)
         await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
-        stretches = await self._stretches(members)
-        if stretches:
-            await self._fetch(stretches, collector, report, progress)
+        missing_ranges = await self._missing_ranges(members)
+        if missing_ranges:
+            await self._fetch(missing_ranges, collector, report, show_progress)
 
     async def _walk_late(
-        self, late: gaps.LateSlot, collector: Collector, report: Report, drawn: ProgressFactory
+        self, late: gaps.LateSlot, collector: Collector, report: Report, show_progress: ProgressFactory
     ) -> None:
-        report.late.append(tally := SweepProgress())
+        report.late.append(progress := SweepProgress())
         when = f"{late.slot.astimezone(KST):%Y-%m-%d %H:%M}"
-        async with drawn(f"slot {when}", tally):
+        async with show_progress(f"slot {when}", progress):
             sweep = await collector.sweep(
-                late.slot, late.universe, late.targets, tally, shown_until=late.until, remarks=late.remarks
+                late.slot, late.universe, late.targets, progress, shown_until=late.until, remarks=late.remarks
             )
         report.requests += sweep.requests
         await self.judge(late.slot, late.targets)
@@ -132,16 +136,16 @@ class BackfillRunner:
         return await self._bars.members(self._numbers())
 
     async def _known_members(
-        self, collector: Collector, report: Report, drawn: ProgressFactory
+        self, collector: Collector, report: Report, show_progress: ProgressFactory
     ) -> dict[Target, Members]:
         """Returns and stores the members of every target; sweeps targets without known members."""
         members = await self._members()
         unknown = [target for target in self._targets() if target not in members]
         if unknown:
-            report.members.append(tally := SweepProgress())
+            report.members.append(progress := SweepProgress())
             slot = self.now().replace(microsecond=0)
-            async with drawn("members", tally):
-                sweep = await collector.sweep(slot, "+".join(self.universes), unknown, tally)
+            async with show_progress("members", progress):
+                sweep = await collector.sweep(slot, "+".join(self.universes), unknown, progress)
             report.requests += sweep.requests
             report.note("members of ", sweep.outcomes)
             members = await self._members()
@@ -152,23 +156,23 @@ class BackfillRunner:
             )
         return members
 
-    async def _stretches(self, members: Mapping[Target, Members]) -> dict[str, MissingRange]:
+    async def _missing_ranges(self, members: Mapping[Target, Members]) -> dict[str, MissingRange]:
         symbols = sorted({symbol for known in members.values() for symbol in known.symbols})
         return await self._bars.missing_ranges(symbols, self.period.days, adjusted=self.adjusted)
 
     async def _fetch(
         self,
-        stretches: Mapping[str, MissingRange],
+        missing_ranges: Mapping[str, MissingRange],
         collector: Collector,
         report: Report,
-        drawn: ProgressFactory,
+        show_progress: ProgressFactory,
     ) -> None:
         kiwoom = collector.kiwoom
         kiwoom.reset_retry_budget()
-        report.histories.append(tally := SweepProgress(units="listings", targets=len(stretches)))
-        tally.expected_pages = self._cost(stretches, 0).requests
-        trading = self._trading(min(stretch.oldest for stretch in stretches.values()))
-        async with drawn("daily bars", tally):
+        report.histories.append(progress := SweepProgress(units="listings", targets=len(missing_ranges)))
+        progress.expected_pages = self._cost(missing_ranges, 0).requests
+        trading = self._trading(min(missing_range.oldest for missing_range in missing_ranges.values()))
+        async with show_progress("daily bars", progress):
             await Fetch(
                 kiwoom=kiwoom,
                 bars=self._bars,
@@ -178,11 +182,11 @@ class BackfillRunner:
                 seen=await self._listing_facts(),
                 concurrency=collector.concurrency,
                 report=report,
-                tally=tally,
+                progress=progress,
                 order=self.order,
-            ).all(list(stretches))
+            ).all(list(missing_ranges))
         report.requests += kiwoom.requests
-        seconds = round(tally.seconds(), 3)
+        seconds = round(progress.seconds(), 3)
         logger.info("backfill.ended", listings=report.listings, bars=report.bars, seconds=seconds)
 
     async def _listing_facts(self) -> dict[str, ListingFacts]:
@@ -192,12 +196,14 @@ class BackfillRunner:
             for symbol, slot, base, traded, since in rows
         }
 
-    def _cost(self, stretches: Mapping[str, MissingRange], guessed: int) -> Cost:
+    def _cost(self, missing_ranges: Mapping[str, MissingRange], guessed: int) -> Cost:
         days = self.period.days
-        oldest = min([stretch.oldest for stretch in stretches.values()] + list(days[:1]), default=None)
+        oldest = min(
+            [missing_range.oldest for missing_range in missing_ranges.values()] + list(days[:1]), default=None
+        )
         trading = self._trading(oldest) if oldest else []
         return estimate.cost_of_bars(
-            stretches.values(), trading, adjusted=self.adjusted, guessed=guessed, days=len(days)
+            missing_ranges.values(), trading, adjusted=self.adjusted, guessed=guessed, days=len(days)
         )
 
     def _trading(self, oldest: date) -> list[date]:

@@ -212,7 +212,7 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str, str, Cost]]:
     if plan.unknown:
         yield "members", f"{len(plan.unknown):,} targets never walked", "ka20002, now", plan.sweep
     if plan.bars.requests:
-        listings = f"{len(plan.stretches) + plan.guessed:,} listings"
+        listings = f"{len(plan.missing_ranges) + plan.guessed:,} listings"
         guessed = f", about {plan.guessed:,} of them unknown yet" if plan.guessed else ""
         yield "daily bars", f"{listings}{guessed}", "ka10081", plan.bars
 

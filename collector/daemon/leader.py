@@ -47,7 +47,7 @@ class LeaderTerm:
 
     def __init__(
         self,
-        roster: Timetable,
+        timetable: Timetable,
         collector: Collector,
         accounts: SlotAccounting,
         lease: Lease,
@@ -58,7 +58,7 @@ class LeaderTerm:
         why: Callable[[datetime], Reason],
         stop_event: asyncio.Event,
     ) -> None:
-        self._roster = roster
+        self._timetable = timetable
         self._collector = collector
         self._accounts = accounts
         self._lease = lease
@@ -67,7 +67,7 @@ class LeaderTerm:
         self._outages = outages
         self._why = why
         self._stop_event = stop_event
-        self._lanes = {schedule.name: ScheduleState() for schedule in roster.schedules}
+        self._states = {schedule.name: ScheduleState() for schedule in timetable.schedules}
         self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
         self._group: Group
@@ -77,38 +77,38 @@ class LeaderTerm:
     async def run(self) -> None:
         """Runs until the stop event; LeaseLost, StoreError or ClocksApart if the term cannot go on."""
         async with task_group() as self._group:
-            keeping = self._group.create_task(self._lease.keep_renewing())
+            renewing = self._group.create_task(self._lease.keep_renewing())
             comparing = self._group.create_task(self._agreement.keep())
-            house = self._group.create_task(self._run_maintenance())
+            maintenance = self._group.create_task(self._run_maintenance())
             await self._catch_up()
             while not self._stop_event.is_set():
                 await self._look()
-                upcoming = self._roster.next(self._seen)
+                upcoming = self._timetable.next(self._seen)
                 await self._clock.sleep_until(upcoming.at if upcoming else self._seen + DAY, self._stop_event)
             while self._sweeps:
                 await asyncio.wait(self._sweeps)
-            house.cancel()
+            maintenance.cancel()
             comparing.cancel()
-            keeping.cancel()
+            renewing.cancel()
 
     async def _catch_up(self) -> None:
         """Accounts for slots due since the stored accounts end, and starts the slots still in time."""
         now = await self._agreement.now()
         await self._forget_ahead(now)
-        until = await self._accounts.until(list(self._lanes))
-        for schedule in self._roster.schedules:
+        until = await self._accounts.until(list(self._states))
+        for schedule in self._timetable.schedules:
             if schedule.name not in until:
                 until[schedule.name] = await self._accounting_start(schedule, now)
                 await self._accounts.account(schedule.name, until[schedule.name])
         self._reached = {name: min(at, now) for name, at in until.items()}
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now
-        due = self._roster.due(min(since.values(), default=now), now)
-        late = self._roster.due(max(min(since.values(), default=now), now - DAY), now)
+        due = self._timetable.due(min(since.values(), default=now), now)
+        late = self._timetable.due(max(min(since.values(), default=now), now - DAY), now)
         runnable = in_time((slot for slot in late if slot.at > since[slot.schedule]), now)
         passed = (slot for slot in due if slot.at > since[slot.schedule] and slot not in runnable.values())
         await self._pass_over(passed, self._why)
-        for name in self._lanes:
+        for name in self._states:
             if name not in runnable:
                 await self._accounts.account(name, now)
         await self._begin(runnable.values())
@@ -118,10 +118,10 @@ class LeaderTerm:
 
         Without such a slot the schedule is new, and nothing was missed; but a slot still in time is run.
         """
-        for at in await self._accounts.newest(self._roster.targets[schedule.universe], now):
-            if self._roster.is_slot(schedule, at):
+        for at in await self._accounts.newest(self._timetable.targets[schedule.universe], now):
+            if self._timetable.is_slot(schedule, at):
                 return at
-        runnable = in_time(self._roster.due(now - DAY, now), now).get(schedule.name)
+        runnable = in_time(self._timetable.due(now - DAY, now), now).get(schedule.name)
         return runnable.at - datetime.resolution if runnable else now
 
     async def _look(self) -> None:
@@ -134,8 +134,8 @@ class LeaderTerm:
         if now <= self._seen:
             return
         before, self._seen = self._seen, now
-        runnable = in_time(self._roster.due(max(before, now - DAY), now), now)
-        passed = (slot for slot in self._roster.due(before, now) if slot not in runnable.values())
+        runnable = in_time(self._timetable.due(max(before, now - DAY), now), now)
+        passed = (slot for slot in self._timetable.due(before, now) if slot not in runnable.values())
         await self._begin(runnable.values())
         await self._pass_over(passed, lambda _: Reason.LATE)
         self._reached = {name: max(at, now) for name, at in self._reached.items()}
@@ -157,7 +157,7 @@ class LeaderTerm:
         for slot in slots:
             if slot.at <= self._reached[slot.schedule] and await self._has_run(slot):
                 continue
-            self._lanes[slot.schedule], decided = fall_due(self._lanes[slot.schedule], slot)
+            self._states[slot.schedule], decided = fall_due(self._states[slot.schedule], slot)
             actions += decided
         for action in actions:
             if isinstance(action, Start):
@@ -167,7 +167,7 @@ class LeaderTerm:
                 await self._miss([action.slot], action.reason)
 
     async def _has_run(self, slot: ScheduledSlot) -> bool:
-        return await self._accounts.has_run(slot.at, self._roster.targets[slot.universe])
+        return await self._accounts.has_run(slot.at, self._timetable.targets[slot.universe])
 
     def _start(self, slot: ScheduledSlot) -> None:
         self._walking[slot] = self._free(slot)
@@ -195,7 +195,7 @@ class LeaderTerm:
                     slot.at,
                     slot.universe,
                     targets,
-                    may_begin=lambda: not self._lanes[slot.schedule].is_cut,
+                    may_begin=lambda: not self._states[slot.schedule].is_cut,
                 )
             except Denied as error:
                 self._outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
@@ -216,14 +216,14 @@ class LeaderTerm:
 
     def _end_sweep(self, slot: ScheduledSlot) -> None:
         del self._walking[slot]
-        self._lanes[slot.schedule], actions = end_sweep(self._lanes[slot.schedule])
+        self._states[slot.schedule], actions = end_sweep(self._states[slot.schedule])
         for action in actions:
             if not self._stop_event.is_set():
                 self._start(action.slot)
 
     def _free(self, slot: ScheduledSlot) -> Sequence[Target]:
         """Returns the slot's targets, without targets in another schedule's sweep of the same instant."""
-        targets = self._roster.targets[slot.universe]
+        targets = self._timetable.targets[slot.universe]
         others = [walked for other, walked in self._walking.items() if other.at == slot.at]
         taken = {target for walked in others for target in walked}
         return [target for target in targets if target not in taken] if taken else targets
@@ -240,7 +240,7 @@ class LeaderTerm:
             self._outages.end("api")
 
     async def _judge(self, slot: ScheduledSlot, targets: Sequence[Target]) -> None:
-        exchanges = open_exchanges(self._roster.calendar, slot.at)
+        exchanges = open_exchanges(self._timetable.calendar, slot.at)
         if exchanges and await self._accounts.flag_stale(slot.at, targets, exchanges):
             logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())
 
@@ -279,7 +279,7 @@ class LeaderTerm:
             self._say_if_unsure(today)
             try:
                 await self._accounts.make_days(today)
-                await self._accounts.keep_closings(self._roster.calendar, today)
+                await self._accounts.keep_closings(self._timetable.calendar, today)
                 await self._retain(now)
             except LeaseLost:
                 raise
@@ -293,16 +293,16 @@ class LeaderTerm:
 
         If days are archived, a day without whole files is never dropped.
         """
-        roster, retention = self._roster, self._accounts.retention(self._outages)
-        first = roster.archivable(now)
+        timetable, retention = self._timetable, self._accounts.retention(self._outages)
+        first = timetable.archivable(now)
         if first and not await retention.why_kept(now, first):
-            await roster.archive(first)
+            await timetable.archive(first)
         await retention.enforce(
-            now, roster.keep_days, roster.prove if roster.archive_after_days > 0 else None
+            now, timetable.keep_days, timetable.prove if timetable.archive_after_days > 0 else None
         )
 
     def _say_if_unsure(self, today: date) -> None:
-        calendar = self._roster.calendar
+        calendar = self._timetable.calendar
         if not calendar.sure(today):
             logger.warning(
                 "calendar.out_of_range", day=today.isoformat(), known_until=calendar.coverage_end.isoformat()

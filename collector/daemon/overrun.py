@@ -51,19 +51,19 @@ class ScheduleState:
     waiting: ScheduledSlot | None = None
 
 
-def fall_due(lane: ScheduleState, slot: ScheduledSlot) -> tuple[ScheduleState, Sequence[Action]]:
+def fall_due(state: ScheduleState, slot: ScheduledSlot) -> tuple[ScheduleState, Sequence[Action]]:
     """Decides about a slot falling due."""
-    if lane.running is None:
+    if state.running is None:
         return ScheduleState(running=slot), [Start(slot)]
-    never_came = [Miss(lane.waiting, Reason.OVERRUN)] if lane.waiting else []
-    return replace(lane, waiting=slot, is_cut=lane.has_waited), never_came
+    never_came = [Miss(state.waiting, Reason.OVERRUN)] if state.waiting else []
+    return replace(state, waiting=slot, is_cut=state.has_waited), never_came
 
 
-def end_sweep(lane: ScheduleState) -> tuple[ScheduleState, Sequence[Start]]:
+def end_sweep(state: ScheduleState) -> tuple[ScheduleState, Sequence[Start]]:
     """Decides after the end of the schedule's sweep."""
-    if lane.waiting is None:
+    if state.waiting is None:
         return ScheduleState(), []
-    return ScheduleState(running=lane.waiting, has_waited=not lane.is_cut), [Start(lane.waiting)]
+    return ScheduleState(running=state.waiting, has_waited=not state.is_cut), [Start(state.waiting)]
 
 
 def in_time(slots: Iterable[ScheduledSlot], now: datetime) -> dict[str, ScheduledSlot]:

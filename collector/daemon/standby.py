@@ -34,18 +34,18 @@ class StandbyWorker:
     async def run(self, outages: Outages) -> None:
         """Runs until cancelled. StoreError if the database is away."""
         while True:
-            wanted = await self._claims.find_open_sweep()
-            pause = ASKED_EVERY if wanted is None else await self._help(wanted, outages)
+            open_sweep = await self._claims.find_open_sweep()
+            pause = ASKED_EVERY if open_sweep is None else await self._help(open_sweep, outages)
             await asyncio.sleep(pause)
 
-    async def _help(self, wanted: OpenSweep, outages: Outages) -> float:
+    async def _help(self, open_sweep: OpenSweep, outages: Outages) -> float:
         """Walks the free targets of one sweep; returns the seconds until the next look."""
         try:
             async with (
-                self._assemble(wanted) as collector,
-                self._claims.join(wanted.slot, wanted.targets, wanted.epoch) as work,
+                self._assemble(open_sweep) as collector,
+                self._claims.join(open_sweep.slot, open_sweep.targets, open_sweep.epoch) as work,
             ):
-                tally = await collector.assist(wanted.slot, wanted.targets, work)
+                progress = await collector.assist(open_sweep.slot, open_sweep.targets, work)
         except Denied as error:
             outages.begin("api", f"{type(error).__name__}: {error}", hint=error.hint)
             return AGAIN
@@ -54,9 +54,9 @@ class StandbyWorker:
         outages.end("api")
         logger.info(
             "sweep.helped",
-            slot=wanted.slot.isoformat(),
-            walks=len(tally.outcomes),
-            rows=tally.rows,
-            seconds=round(tally.seconds(), 3),
+            slot=open_sweep.slot.isoformat(),
+            walks=len(progress.outcomes),
+            rows=progress.rows,
+            seconds=round(progress.seconds(), 3),
         )
         return 0.0

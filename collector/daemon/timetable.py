@@ -46,10 +46,10 @@ class Timetable:
         Excludes the day whose closing prices the API still shows; archiving it would be refused every night
         of a weekend.
         """
-        here = kst(now)
-        if not self.archive_after_days or here.hour >= MORNING:
+        local = kst(now)
+        if not self.archive_after_days or local.hour >= MORNING:
             return None
-        return min(here.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
+        return min(local.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
 
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """Yields the slots after `after` and up to `until`, in time order."""

@@ -220,37 +220,44 @@ class BarStore:
         return Suspected(row["from_date"], row["to_date"], frozenset(row["dates"])) if row else None
 
     async def save_history(
-        self, stretch: MissingRange, reading: BarReading, certificate: Certificate, *, adjusted: bool
+        self, missing_range: MissingRange, reading: BarReading, certificate: Certificate, *, adjusted: bool
     ) -> int | None:
         """Stores a whole history; returns the number of its bars in the wanted range.
 
         Returns None if another process has stored the history meanwhile; nothing is changed then.
         """
         bars = reading.bars
-        wanted: int = sum(stretch.first <= day <= stretch.last for day in map(_DAY_OF, bars))
+        wanted: int = sum(missing_range.first <= day <= missing_range.last for day in map(_DAY_OF, bars))
         walk = (
-            *(stretch.symbol, adjusted, stretch.first, stretch.last, reading.newest),
+            *(missing_range.symbol, adjusted, missing_range.first, missing_range.last, reading.newest),
             *(certificate.status, list(certificate.remarks), None, reading.attempts),
             *(len(reading.pages), wanted, reading.requested_at, reading.received_at),
         )
         values = (*walk, *_columns(fill_changes(bars)), *_bad_rows(reading.pages))
 
         async def write(again: bool) -> int | None:
-            if again and await self._was_committed(stretch.symbol, reading, adjusted=adjusted):
+            if again and await self._was_committed(missing_range.symbol, reading, adjusted=adjusted):
                 return wanted
-            return wanted if await self._insert_history(stretch.symbol, values) else None
+            return wanted if await self._insert_history(missing_range.symbol, values) else None
 
         return await with_retries(write)
 
     async def save_failure(
-        self, stretch: MissingRange, *, adjusted: bool, as_of: date, error: str, attempts: int, at: datetime
+        self,
+        missing_range: MissingRange,
+        *,
+        adjusted: bool,
+        as_of: date,
+        error: str,
+        attempts: int,
+        at: datetime,
     ) -> None:
         """Records a failed history; no bars are stored."""
         walk: tuple[Any, ...] = (
-            *(stretch.symbol, adjusted, stretch.first, stretch.last, as_of),
+            *(missing_range.symbol, adjusted, missing_range.first, missing_range.last, as_of),
             *(Status.FAILED, [], error, attempts, 0, 0, at, None),
         )
-        await self._insert_history(stretch.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
+        await self._insert_history(missing_range.symbol, (*walk, *_NO_BARS, *_NO_BAD_ROWS))
 
     async def _was_committed(self, symbol: str, reading: BarReading, *, adjusted: bool) -> bool:
         """Returns True if this very history is stored: the time of its first request identifies it."""

@@ -108,7 +108,7 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._seen: dict[Market | None, set[PageListings]] = {}
         self._placed: WeakSet[PageListings] = WeakSet()
         self._numbers: WeakKeyDictionary[PageListings, Column] = WeakKeyDictionary()
@@ -187,7 +187,7 @@ class Registry:
         return cached
 
     async def _register_listings(self, names: set[tuple[str, str]], slot: datetime) -> None:
-        async with self._one_at_a_time:
+        async with self._lock:
             new = sorted(names - self.listings.keys())
             if not new:
                 return

@@ -135,8 +135,8 @@ async def _step(connection: Connection, migrations: list[Migration]) -> list[int
     """Applies the next version in its own transaction; returns nothing if another process was faster."""
     async with transaction(connection):
         await connection.execute(_BEGIN)
-        standing = await _read_state(connection, migrations)
-        for migration in migrations[standing.version : standing.version + 1]:
+        state = await _read_state(connection, migrations)
+        for migration in migrations[state.version : state.version + 1]:
             await connection.execute(migration.sql)
             await connection.execute(_RECORD, migration.version, migration.name, migration.checksum)
             return [migration.version]
@@ -144,13 +144,13 @@ async def _step(connection: Connection, migrations: list[Migration]) -> list[int
 
 
 async def _read_state(connection: Connection, migrations: list[Migration]) -> SchemaState:
-    standing = _compare(await _records(connection), migrations)
-    if standing.is_newer:
+    state = _compare(await _records(connection), migrations)
+    if state.is_newer:
         raise ConfigError(
-            f"the database's schema is version {standing.version}, this program knows {standing.known}",
+            f"the database's schema is version {state.version}, this program knows {state.known}",
             hint="upgrade collector; an older version must not write to this database",
         )
-    return standing
+    return state
 
 
 async def _records(connection: Connection) -> list[tuple[int, str, str]]:

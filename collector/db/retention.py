@@ -29,7 +29,7 @@ _NAMED = 10
 _DUE = "SELECT day, has_rows FROM collector.days_before($1)"
 # The announcement and the days dropped in the last 20 hours, so in this night. The outer join gives a row
 # without an announcement too.
-_STANDING = """
+_READ_FACTS = """
 SELECT r.keep_days, r.announced_at,
        (SELECT count(*) FROM collector.dropped_day AS d WHERE d.dropped_at > clock_timestamp() - INTERVAL '20 hours')
            AS dropped
@@ -77,7 +77,7 @@ class Day(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Standing:
+class RetentionFacts:
     """All facts for the decision. `dropped` counts the days dropped in this night."""
 
     witnesses: Witnesses
@@ -89,17 +89,17 @@ class Standing:
     dropped: int
 
 
-def decide(standing: Standing) -> tuple[Step, str]:
+def decide(facts: RetentionFacts) -> tuple[Step, str]:
     """Decides the next step, with a reason. An announcement is harmless, so it does not wait for a new walk."""
-    if not standing.due or standing.dropped >= MOST:
+    if not facts.due or facts.dropped >= MOST:
         return Step.NOTHING, ""
-    if reason := why_unsure(standing.witnesses):
+    if reason := why_unsure(facts.witnesses):
         return Step.KEEP, reason
-    if standing.announced_at is None or standing.announced_for != standing.keep_days:
+    if facts.announced_at is None or facts.announced_for != facts.keep_days:
         return Step.ANNOUNCE, ""
-    if standing.witnesses.database - standing.announced_at < ANNOUNCED_FOR:
+    if facts.witnesses.database - facts.announced_at < ANNOUNCED_FOR:
         return Step.WAIT, ""
-    reason = why_kept(standing.witnesses)
+    reason = why_kept(facts.witnesses)
     return (Step.KEEP, reason) if reason else (Step.DROP, "")
 
 
@@ -128,15 +128,15 @@ class Retention:
             return
         first = first_kept(kst(host).date(), keep_days)
         async with self._database.connection("looking for old days", timeout=_LONG) as connection:
-            standing = await _standing(connection, host, keep_days, first)
-        step, reason = decide(standing)
-        self._warn_once(reason, len(standing.due))
-        if step is Step.NOTHING and standing.announced_for not in (None, keep_days):
+            facts = await _read_facts(connection, host, keep_days, first)
+        step, reason = decide(facts)
+        self._warn_once(reason, len(facts.due))
+        if step is Step.NOTHING and facts.announced_for not in (None, keep_days):
             await self._cancel()
         if step in (Step.ANNOUNCE, Step.WAIT):
-            await self._announce(standing, first)
+            await self._announce(facts, first)
         elif step is Step.DROP:
-            await self._drop(standing, host, prove)
+            await self._drop(facts, host, prove)
 
     def _warn_once(self, reason: str, days: int) -> None:
         if self._is_news("days.kept", reason) and reason:
@@ -148,13 +148,13 @@ class Retention:
         if keep_days is not None:
             logger.warning("days.not_dropped_any_more", keep_days=keep_days)
 
-    async def _announce(self, standing: Standing, first: date) -> None:
+    async def _announce(self, facts: RetentionFacts, first: date) -> None:
         async with self._database.transaction("announcing a drop") as connection:
-            at: datetime = await connection.fetchval(_ANNOUNCE, standing.keep_days, first)
-        days = [item.day.isoformat() for item in standing.due]
+            at: datetime = await connection.fetchval(_ANNOUNCE, facts.keep_days, first)
+        days = [item.day.isoformat() for item in facts.due]
         logger.warning(
             "days.will_be_dropped",
-            keep_days=standing.keep_days,
+            keep_days=facts.keep_days,
             before=first.isoformat(),
             not_before=(at + ANNOUNCED_FOR).isoformat(),
             days=len(days),
@@ -162,25 +162,25 @@ class Retention:
             hint="set database.keep_days to 0 to keep them for ever",
         )
 
-    async def _drop(self, standing: Standing, host: datetime, prove: Prove | None) -> None:
+    async def _drop(self, facts: RetentionFacts, host: datetime, prove: Prove | None) -> None:
         """Drops the oldest possible days, and logs reasons for the others."""
         dropped: list[str] = []
         kept: dict[str, str] = {}
         locked = 0
-        for item in standing.due:
-            if len(dropped) + standing.dropped >= MOST or locked >= _LOCKED_OUT:
+        for item in facts.due:
+            if len(dropped) + facts.dropped >= MOST or locked >= _LOCKED_OUT:
                 break
             trouble = await self._why_unproved(item, prove) if prove else ""
             state = ""
             if not trouble:
-                state, trouble = await self._try(item.day, host, standing.keep_days)
+                state, trouble = await self._try(item.day, host, facts.keep_days)
             locked = locked + 1 if state == _LOCKED else 0
             if trouble:
                 kept[item.day.isoformat()] = trouble
             else:
                 dropped.append(item.day.isoformat())
         if dropped:
-            logger.warning("days.dropped", days=dropped, keep_days=standing.keep_days)
+            logger.warning("days.dropped", days=dropped, keep_days=facts.keep_days)
         if kept:
             logger.warning("days.not_dropped", days=len(kept), reasons=dict(list(kept.items())[:_NAMED]))
 
@@ -205,10 +205,10 @@ class Retention:
         return await prove(item.day, [(Path(row["file"]), row["digest"]) for row in noted])
 
 
-async def _standing(connection: Connection, host: datetime, keep_days: int, first: date) -> Standing:
+async def _read_facts(connection: Connection, host: datetime, keep_days: int, first: date) -> RetentionFacts:
     due = [Day(*row) for row in await connection.fetch(_DUE, first)]
-    row = await connection.fetchrow(_STANDING)
-    return Standing(
+    row = await connection.fetchrow(_READ_FACTS)
+    return RetentionFacts(
         await witnesses(connection, host),
         due,
         keep_days,

@@ -348,10 +348,10 @@ class _SharedQueue:
         self._ready: defaultdict[str, deque[ClaimedTarget]] = defaultdict(deque)
         self._numbers: list[int] = []
         """Numbers of all claims so far; ended claims are gone from the database."""
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def take(self, key: str) -> ClaimedTarget | None:
-        async with self._one_at_a_time:
+        async with self._lock:
             ready = self._ready[key]
             if not ready:
                 ready.extend(await self._claim_batch(key))

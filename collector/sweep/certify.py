@@ -128,15 +128,15 @@ def bear_out(reading: WalkResult, certificate: Certificate, history: History) ->
     baseline = next((walk for walk in history.walks if walk.status is Status.COMPLETE), None)
     if not symbols or _is_contradicted(reading.target, symbols, history.krx):
         return Verdict(certificate)
-    twins = {walk.slot for walk in run if _difference(members, walk.symbols) == 0}
-    if not _is_borne_out(reading, certificate, run, baseline, has_twin=bool(twins)):
+    identical = {walk.slot for walk in run if _difference(members, walk.symbols) == 0}
+    if not _is_borne_out(reading, certificate, run, baseline, has_identical=bool(identical)):
         return Verdict(certificate)
     notes = tuple(remark for remark in certificate.remarks if remark not in _DOUBTS)
     today = _day(reading.slot)
     slots = [
         walk.slot
         for walk in reversed(run)
-        if walk.status is Status.SUSPECT and (_day(walk.slot) != today or walk.slot in twins)
+        if walk.status is Status.SUSPECT and (_day(walk.slot) != today or walk.slot in identical)
     ]
     return Verdict(Certificate(Status.COMPLETE, notes), slots)
 
@@ -147,11 +147,11 @@ def _is_borne_out(
     run: Sequence[EarlierWalk],
     baseline: EarlierWalk | None,
     *,
-    has_twin: bool,
+    has_identical: bool,
 ) -> bool:
     symbols = _members(reading)
     if Remark.ROW_COUNT not in certificate.remarks:
-        return has_twin
+        return has_identical
     today = _day(reading.slot)
     days = len({today, *(_day(walk.slot) for walk in run)})
     earlier = baseline.symbols if baseline else None
@@ -161,7 +161,7 @@ def _is_borne_out(
     has_shrunk = earlier is not None and len(symbols) < len(earlier)
     needed = WALKS_AT_A_BORDER if is_at_border and has_shrunk else WALKS_THAT_AGREE
     walks = 1 + sum(_day(walk.slot) == today for walk in run)
-    return days >= DAYS_THAT_AGREE or (walks >= needed and has_twin)
+    return days >= DAYS_THAT_AGREE or (walks >= needed and has_identical)
 
 
 def _agreeing(symbols: frozenset[str], walks: Iterable[EarlierWalk]) -> Iterator[EarlierWalk]:
@@ -220,8 +220,8 @@ def _is_contradicted(target: Target, symbols: Sequence[str], krx: Sequence[str] 
     """Returns True if KRX's list of the same day contradicts: NXT lists a part of it, CONSOLIDATED the same."""
     if krx is None or target.exchange is Exchange.KRX:
         return False
-    there, here = set(symbols), set(krx)
-    strangers = there - here if target.exchange is Exchange.NXT else there ^ here
+    listed, on_krx = set(symbols), set(krx)
+    strangers = listed - on_krx if target.exchange is Exchange.NXT else listed ^ on_krx
     return len(strangers) > _tolerance(len(krx))
 
 

@@ -35,7 +35,7 @@ class TargetReader:
         kiwoom: KiwoomClient,
         slot: datetime,
         taken: ClaimedTarget,
-        tally: SweepProgress,
+        progress: SweepProgress,
         late: LateWindow,
     ) -> None:
         self.slot = slot
@@ -48,7 +48,7 @@ class TargetReader:
         self._counter = RequestCounter()
         self._key: str | None = None
         self._kiwoom = kiwoom
-        self.tally = tally
+        self.progress = progress
 
     @property
     def attempts(self) -> int:
@@ -57,7 +57,7 @@ class TargetReader:
 
     async def read(self) -> None:
         """Reads all pages; ApiError if a page cannot be had."""
-        self.began = self.tally.seconds()
+        self.began = self.progress.seconds()
         for _ in range(WALK_ATTEMPTS - 1):
             try:
                 self.reading = await self._pages()
@@ -122,11 +122,11 @@ class TargetReader:
         try:
             page, arrived = await self._kiwoom.prices(self.target, key, counter=self._counter)
         finally:
-            self.tally.requests += self._counter.sent - before
-        self.tally.pages += 1
-        self.tally.rows += len(page.rows)
-        self.tally.unknown_fields += page.surplus
-        self.tally.noncanonical_numbers += page.decorated
+            self.progress.requests += self._counter.sent - before
+        self.progress.pages += 1
+        self.progress.rows += len(page.rows)
+        self.progress.unknown_fields += page.surplus
+        self.progress.noncanonical_numbers += page.decorated
         return page, arrived
 
 

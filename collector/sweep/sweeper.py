@@ -49,7 +49,7 @@ class Collector:
         slot: datetime,
         universe: str,
         targets: Sequence[Target],
-        tally: SweepProgress | None = None,
+        progress: SweepProgress | None = None,
         *,
         may_begin: Callable[[], bool] = lambda: True,
         shown_until: datetime | None = None,
@@ -66,13 +66,13 @@ class Collector:
         after this moment fails, since it may have seen the next session, and suspect walks of the ledger are
         walked again. `remarks` are added to the remarks of the certificates.
         """
-        self.underway[slot, universe] = tally = tally or SweepProgress()
+        self.underway[slot, universe] = progress = progress or SweepProgress()
         try:
             return await self._sweep(
                 slot,
                 universe,
                 targets,
-                tally,
+                progress,
                 may_begin=may_begin,
                 late=LateWindow(shown_until, tuple(remarks)),
             )
@@ -84,56 +84,56 @@ class Collector:
         slot: datetime,
         universe: str,
         targets: Sequence[Target],
-        tally: SweepProgress,
+        progress: SweepProgress,
         *,
         may_begin: Callable[[], bool],
         late: LateWindow,
     ) -> Sweep:
         self._reset_retry_budgets()
         await self.store.begin_sweep(slot, universe, targets)
-        stay = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
+        keep = (Status.COMPLETE,) if late.until is not None else (Status.COMPLETE, Status.SUSPECT)
         ledger = await self.store.ledger(slot)
         stored = {
             at: item
             for at, item in ledger.items()
-            if item.status in stay and Remark.AHEAD_OF_TIME not in item.remarks
+            if item.status in keep and Remark.AHEAD_OF_TIME not in item.remarks
         }
         todo = [target for target in targets if target not in stored]
-        tally.targets, tally.done = len(targets), len(targets) - len(todo)
+        progress.targets, progress.done = len(targets), len(targets) - len(todo)
         known = await self.store.baselines(slot, todo)
-        tally.expected_pages = estimate(todo, self.sectors, known).requests
+        progress.expected_pages = estimate(todo, self.sectors, known).requests
         if todo:
-            async with self.worklist.work(slot, todo, stay) as work:
-                await _SweepRun(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+            async with self.worklist.work(slot, todo, keep) as work:
+                await _SweepRun(self, slot, known, progress, late=late, may_begin=may_begin).run(work)
         copies = await self.store.suspect_copies(slot, targets)
-        tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
-        ours = {outcome.target for outcome in tally.outcomes}
+        progress.outcomes = [_as_judged(outcome, copies) for outcome in progress.outcomes]
+        ours = {outcome.target for outcome in progress.outcomes}
         await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
-        outcomes = await self._outcomes(slot, targets, stored, tally)
+        outcomes = await self._outcomes(slot, targets, stored, progress)
         requests = sum(kiwoom.requests for kiwoom in self.keys)
-        sweep = Sweep(slot, outcomes, requests, tally.seconds())
+        sweep = Sweep(slot, outcomes, requests, progress.seconds())
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
-        if tally.unknown_fields:
+        if progress.unknown_fields:
             logger.warning(
-                "api.unknown_fields", slot=slot.isoformat(), universe=universe, fields=tally.unknown_fields
+                "api.unknown_fields", slot=slot.isoformat(), universe=universe, fields=progress.unknown_fields
             )
-        if tally.noncanonical_numbers:
+        if progress.noncanonical_numbers:
             logger.warning(
                 "api.noncanonical_numbers",
                 slot=slot.isoformat(),
                 universe=universe,
-                numbers=tally.noncanonical_numbers,
+                numbers=progress.noncanonical_numbers,
             )
         return sweep
 
     async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
         """Walks free targets of another program's sweep; returns the progress."""
         self._reset_retry_budgets()
-        tally = SweepProgress(targets=len(targets))
+        progress = SweepProgress(targets=len(targets))
         known = await self.store.baselines(slot, targets)
-        await _SweepRun(self, slot, known, tally).run(work, helping=True)
+        await _SweepRun(self, slot, known, progress).run(work, helping=True)
         await self.store.end_assist(slot)
-        return tally
+        return progress
 
     @property
     def keys(self) -> Sequence[KiwoomClient]:
@@ -149,10 +149,10 @@ class Collector:
         slot: datetime,
         targets: Sequence[Target],
         stored: Mapping[Target, Outcome],
-        tally: SweepProgress,
+        progress: SweepProgress,
     ) -> list[Outcome]:
         """Returns the outcome of each target: our own, else the ledger's, else missed."""
-        ended = {**stored, **{outcome.target: outcome for outcome in tally.outcomes}}
+        ended = {**stored, **{outcome.target: outcome for outcome in progress.outcomes}}
         if not ended.keys() >= set(targets):
             ended = await self.store.ledger(slot) | ended
         return [ended.get(target) or Outcome(target, slot, Status.MISSED) for target in targets]
@@ -166,7 +166,7 @@ class _SweepRun:
         collector: Collector,
         slot: datetime,
         known: Mapping[Target, Baseline],
-        tally: SweepProgress,
+        progress: SweepProgress,
         *,
         late: LateWindow | None = None,
         may_begin: Callable[[], bool] = lambda: True,
@@ -175,7 +175,7 @@ class _SweepRun:
         self._store = collector.store
         self._slot = slot
         self._known = known
-        self._tally = tally
+        self._progress = progress
         self._late = late or LateWindow(None, ())
         self._may_begin = may_begin
         self._deferred: list[TargetReader] = []
@@ -187,15 +187,15 @@ class _SweepRun:
             await self._run_workers(work)
             if not self._may_begin():
                 await work.cancel_unclaimed()
-            standing = await work.count_open()
-            self._tally.done = max(self._tally.done, self._tally.targets - standing.open)
-            if standing.free == standing.elsewhere == 0:
+            counts = await work.count_open()
+            self._progress.done = max(self._progress.done, self._progress.targets - counts.open)
+            if counts.free == counts.elsewhere == 0:
                 await self._judge_deferred()
-                if standing.open == 0 or helping:
+                if counts.open == 0 or helping:
                     return
-            elif helping and not (standing.free or self._deferred):
+            elif helping and not (counts.free or self._deferred):
                 return
-            if standing.open:
+            if counts.open:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _run_workers(self, work: WorkQueue) -> None:
@@ -207,7 +207,7 @@ class _SweepRun:
     async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
         """Walks one target after another with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
-            walk = TargetReader(kiwoom, self._slot, taken, self._tally, self._late)
+            walk = TargetReader(kiwoom, self._slot, taken, self._progress, self._late)
             try:
                 is_read = await self._read(walk)
             except Denied as error:
@@ -255,7 +255,7 @@ class _SweepRun:
             walk.error = error
         if walk.ended_too_late():
             walk.error = Rejected("the next session began before the last page arrived")
-        walk.ended = walk.tally.seconds()
+        walk.ended = walk.progress.seconds()
         return walk.error is None
 
     async def _finish(self, walk: TargetReader, known: Baseline) -> None:
@@ -270,8 +270,8 @@ class _SweepRun:
             logger.warning("walk.lost", target=str(walk.target), reason=str(lost))
             return
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
-        self._tally.done += 1
-        self._tally.outcomes.append(outcome)
+        self._progress.done += 1
+        self._progress.outcomes.append(outcome)
         _log_walk(outcome)
 
     async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:

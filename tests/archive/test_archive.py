@@ -150,7 +150,7 @@ async def test_a_day_that_is_not_as_its_ledger_says_stays(database: Dsn, tmp_pat
     await fill(database)
     await execute(database, change)
     before = await rows_of(database)
-    with pytest.raises(ArchiveError, match=r"2026-11-19.* is not as its ledger says"):
+    with pytest.raises(ArchiveError, match=r"2026-11-19.* differs from its ledger"):
         await archived(database, tmp_path)
     assert await rows_of(database) == before
     assert files_in(tmp_path) == []
@@ -322,6 +322,6 @@ async def test_a_row_that_is_missing_here_and_too_many_there_keeps_its_day(
         " WHERE s.position = 3 ORDER BY s.slot LIMIT 1",
     )
     before = await rows_of(database)
-    with pytest.raises(ArchiveError, match=r"2026-11-19 on (KRX|NXT) is not as its ledger says"):
+    with pytest.raises(ArchiveError, match=r"2026-11-19 on (KRX|NXT) differs from its ledger"):
         await archived(database, tmp_path)
     assert await rows_of(database) == before

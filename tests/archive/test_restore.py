@@ -147,7 +147,7 @@ FACTS = FileMetadata(DAY, "KRX", "ours", 3, "00", [("KOSPI", "001")])
     ],
 )
 def test_a_file_that_tells_something_else_of_itself_is_refused(said: str, bent: str) -> None:
-    with pytest.raises(ValueError, match="not what was written"):
+    with pytest.raises(ValueError, match="its metadata was changed"):
         FileMetadata.parse(FACTS.text().replace(said, bent, 1).encode())
 
 
@@ -378,7 +378,7 @@ async def test_another_collectors_file_of_the_same_day_is_refused(
 ) -> None:
     async with two_collectors(server, template, tmp_path) as (ours, theirs):
         with pytest.raises(
-            ArchiveError, match=r"KRX.parquet holds other rows of 2026-11-19 than were archived"
+            ArchiveError, match=r"KRX.parquet holds other rows of 2026-11-19 than the rows archived"
         ):
             await restored(ours, theirs)
         assert await rows_of(ours) == []

@@ -126,11 +126,11 @@ async def test_members_that_nobody_knows_are_swept_first(database: Dsn) -> None:
     async with market(database, TELECOM) as (simulator, collector):
         filling = work(collector, TELECOM)
         planned = await filling.plan()
-        assert (planned.unknown, dict(planned.stretches), planned.guessed) == ((TELECOM,), {}, 60)
+        assert (planned.unknown, dict(planned.missing_ranges), planned.guessed) == ((TELECOM,), {}, 60)
         report = await carried_out(filling, collector)
         assert (report.listings, report.bars) == (5, 5)
         again = await filling.plan()
-        assert (again.unknown, dict(again.stretches), again.total.requests) == ((), {}, 0)
+        assert (again.unknown, dict(again.missing_ranges), again.total.requests) == ((), {}, 0)
         # A token, a sweep of one page, five histories.
         assert report.requests == simulator.api.book.count == 7
 

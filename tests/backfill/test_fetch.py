@@ -75,7 +75,7 @@ async def backfill(
         seen={},
         concurrency=3,
         report=report,
-        tally=SweepProgress(),
+        progress=SweepProgress(),
         order=Random(1),
     ).all(list(symbols))
     return report
@@ -293,7 +293,7 @@ async def test_two_at_once_share_the_work(database: Dsn) -> None:
                     seen={},
                     concurrency=4,
                     report=Report(),
-                    tally=SweepProgress(),
+                    progress=SweepProgress(),
                     order=Random(seed),
                 ).all(list(many))
                 for seed, bars in ((1, one), (2, other))

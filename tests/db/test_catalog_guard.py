@@ -158,7 +158,7 @@ async def test_a_lease_ends_with_the_state_of_the_database_that_gave_it(restorab
         await restorable.save()
         await _until_renewed(lease)
         await restorable.restore()
-        with pytest.raises(LeaseLost, match="the database is another"):
+        with pytest.raises(LeaseLost, match="the database was replaced"):
             await _until_renewed(lease)
         assert await lease.take()
 
@@ -228,7 +228,10 @@ WHERE symbol IN ('000007', '000008')
     [
         ("UPDATE collector.listing SET name = 'else' WHERE symbol = '000007'", "names"),
         ("UPDATE collector.listing SET symbol = '777777' WHERE symbol = '000007'", "symbols"),
-        ("DELETE FROM collector.listing WHERE symbol IN ('000007', '000008')", "2 rows name a listing"),
+        (
+            "DELETE FROM collector.listing WHERE symbol IN ('000007', '000008')",
+            "2 rows have an unknown listing",
+        ),
         (EXCHANGED, "names"),
     ],
     ids=["name", "symbol", "gone", "exchanged"],

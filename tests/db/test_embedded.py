@@ -330,7 +330,7 @@ async def test_a_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 async def test_programs_that_are_not_where_they_were_named_are_missed(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"COLLECTOR_PG_BIN is .* no programs postgres and initdb"):
+    with pytest.raises(ConfigError, match=r"COLLECTOR_PG_BIN is .* without the programs postgres and initdb"):
         async with embedded.running(home, environ={"COLLECTOR_PG_BIN": str(tmp_path)}):
             pass
 
