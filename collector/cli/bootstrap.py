@@ -100,7 +100,8 @@ async def open_collector(
         kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.bundled_sectors()
         plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
-        yield replace(plain, worklist=make_worklist(plain))
+        keeps = world.config.database.raw_days > 0
+        yield replace(plain, worklist=make_worklist(plain), keeps_answers=keeps)
 
 
 def source(api: ApiConfig) -> str:

@@ -146,6 +146,7 @@ async def open_daemon(
             config.database.archive_after_days,
             make_archive_job(order.context),
             prover(order.context),
+            config.database.raw_days,
         )
         with shown(collector):
             helper = daemon.StandbyWorker(bootstrap.make_worklist(plain), partial(_open_helper, plain))

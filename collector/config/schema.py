@@ -82,6 +82,10 @@ class DatabaseConfig:
     archive_after_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (never) to 36500")
     ] = 0
+    raw_days: Annotated[
+        int, Meta(ge=0, le=400, description="a whole number of days from 0 (never) to 400")
+    ] = 7
+    """Days that answers are kept as they came; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

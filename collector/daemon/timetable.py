@@ -39,6 +39,8 @@ class Timetable:
     """Moves the days before a date into files."""
     prove: Prove = _unread
     """Reads the files of an archived day."""
+    raw_days: int = 0
+    """Days that answers are kept as they came."""
 
     def archivable(self, now: datetime) -> date | None:
         """The day before which all may be archived now; None by day, and where nothing is archived.

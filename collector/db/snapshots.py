@@ -13,6 +13,8 @@ from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from collector.base.answers import AnswerLog
+from collector.db.answers import keep_answers, make_days
 from collector.db.catalog import Registry
 from collector.db.copy_format import COLUMNS, encode_copy
 from collector.db.database import Database
@@ -268,6 +270,7 @@ class SnapshotStore:
         await self.registry.register_targets(targets)
         async with self.database.transaction("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
+            await make_days(connection, slot.astimezone(KST).date())
             await connection.execute(_BEGIN_SWEEP, slot, universe)
 
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target] = ()) -> None:
@@ -379,11 +382,12 @@ class SnapshotStore:
         *,
         borne_out: Sequence[datetime] = (),
         expected: int | None = None,
+        log: AnswerLog | None = None,
     ) -> bool:
         """Store a walk whole. False: the ledger already has one as good, and nothing was changed.
 
         Suspect walks of the target at the slots `borne_out` become complete in the same transaction. `expected`:
-        rows of the complete walk that this one was judged by.
+        rows of the complete walk that this one was judged by. `log`: its answers, to be kept as they came.
 
         ClaimLost: the walk is somebody else's by now, and nothing was written.
         An error while committing does not tell whether it was committed, so the ledger is read before
@@ -398,7 +402,7 @@ class SnapshotStore:
             if packed is None or packed.generation != self.registry.generation:
                 packed = await self._pack(reading)
             return await self._write_walk(
-                reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out
+                reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out, log=log
             )
 
         entered = await self._with_retries(reading.slot, write)
@@ -422,7 +426,14 @@ class SnapshotStore:
         return _Packed(generation, target, *encode_copy(reading.slot, target, pages, numbers))
 
     async def save_failure(
-        self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
+        self,
+        slot: datetime,
+        target: Target,
+        *,
+        error: str,
+        attempts: int,
+        claim: Claim | None = None,
+        log: AnswerLog | None = None,
     ) -> bool:
         """Note that a walk failed and nothing of it is stored. False: a walk is there and stays as it is.
 
@@ -439,6 +450,8 @@ class SnapshotStore:
                     await claim.complete(connection)
                 row = await connection.fetchrow(_ENTER, slot, value, *values)
                 _refuse_stale(row, generation)
+                if log is not None:
+                    await keep_answers(connection, slot, value, log, failure=error)
                 return row["fresh"] is not None
 
         return await self._with_retries(slot, write)
@@ -452,10 +465,11 @@ class SnapshotStore:
         claim: Claim | None,
         expected: int | None,
         borne_out: Sequence[datetime],
+        log: AnswerLog | None,
     ) -> bool:
         target = packed.target
         digests = (members_digest(reading), packed.digest, names_digest(reading))
-        values = (certificate.status, *_ledger_values(reading, certificate, expected), *digests)
+        values = (certificate.status, *ledger_values(reading, certificate, expected), *digests)
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
                 await claim.complete(connection)
@@ -466,11 +480,12 @@ class SnapshotStore:
             if row["trouble"]:
                 raise StoreError(row["trouble"], kind=StoreFailure.MISSING_TABLE)
             if not row["fresh"]:
-                await connection.execute(_CLEAR, reading.slot, target)
-                await connection.execute(_CLEAR_QUARANTINE, reading.slot, target)
+                await clear_rows(connection, reading.slot, target)
             if reading.row_count:
-                await _copy(connection, reading.slot, packed.copy, reading.row_count)
-            await _quarantine(connection, reading, target)
+                await copy_rows(connection, reading.slot, packed.copy, reading.row_count)
+            await quarantine_rows(connection, reading, target)
+            if log is not None:
+                await keep_answers(connection, reading.slot, target, log)
             if borne_out:
                 await connection.fetchval(_BEAR_OUT, target, borne_out, f"walk of {reading.slot.isoformat()}")
             return True
@@ -519,6 +534,7 @@ class SnapshotStore:
     async def _make_day(self, slot: datetime) -> None:
         async with self.database.transaction("making a partition") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
+            await make_days(connection, slot.astimezone(KST).date())
 
 
 class _Packed(NamedTuple):
@@ -580,8 +596,8 @@ async def _read_lists(
     return {row["slot"]: tuple(row["symbols"]) for row in await connection.fetch(_SYMBOLS, value, slots)}
 
 
-def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
-    """pages … expected, in the order of `_ENTER`."""
+def ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
+    """The values from pages to expected, in the order of `_ENTER`."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
         len(reading.pages),
@@ -598,7 +614,7 @@ def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int 
     )
 
 
-async def _copy(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
+async def copy_rows(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
     """StoreError unless all rows got in: a trigger may keep some out without a word."""
 
     async def source() -> AsyncIterator[bytes]:
@@ -618,7 +634,19 @@ async def _copy(connection: Connection, slot: datetime, data: bytes, count: int)
         )
 
 
-async def _quarantine(connection: Connection, reading: WalkResult, target: int) -> None:
+async def clear_rows(connection: Connection, slot: datetime, target: int) -> None:
+    """Delete the rows of a walk, those in quarantine too."""
+    await connection.execute(_CLEAR, slot, target)
+    await connection.execute(_CLEAR_QUARANTINE, slot, target)
+
+
+async def keep_memberships(connection: Connection, slot: datetime) -> None:
+    """Note which listings the complete walks of a slot showed."""
+    await connection.execute(_KEEP_MEMBERSHIP, slot)
+
+
+async def quarantine_rows(connection: Connection, reading: WalkResult, target: int) -> None:
+    """Store the rows of a walk that did not decode."""
     bad = [(page_number, *row) for page_number, page in enumerate(reading.pages, 1) for row in page.bad]
     if bad:
         await connection.execute(_QUARANTINE, reading.slot, target, *map(list, zip(*bad, strict=True)))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from collector.base.answers import AnswerLog
 from collector.db.worklist import Claim, ClaimedTarget
 from collector.errors import ApiError
 from collector.kiwoom.client import KiwoomClient, RequestCounter
@@ -36,6 +37,8 @@ class TargetReader:
         taken: ClaimedTarget,
         tally: SweepProgress,
         late: LateWindow,
+        *,
+        keeps_answers: bool = False,
     ) -> None:
         self.slot = slot
         self.late = late
@@ -44,7 +47,8 @@ class TargetReader:
         self.began = self.ended = 0.0
         self.reading: WalkResult | None = None
         self.error: ApiError | None = None
-        self._counter = RequestCounter()
+        self.log = AnswerLog() if keeps_answers else None
+        self._counter = RequestCounter(log=self.log)
         self._key: str | None = None
         self._kiwoom = kiwoom
         self.tally = tally
@@ -100,7 +104,7 @@ class TargetReader:
             pages.append(page)
             times.append(arrived)
             key = page.next_key
-            stopped = _stop_reason(pages, keys)
+            stopped = stop_reason(pages, keys)
             if key is None or stopped:
                 break
             keys.add(key)
@@ -128,7 +132,7 @@ class TargetReader:
         return page, arrived
 
 
-def _stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
+def stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
     """Why the newest page may not be followed by another, None if it may (or says that it is the last)."""
     key = pages[-1].next_key
     if key is None:

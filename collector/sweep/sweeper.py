@@ -40,6 +40,8 @@ class Collector:
     concurrency: int = 4
     others: Sequence[KiwoomClient] = ()
     worklist: Worklist = field(default_factory=LocalWorklist)
+    keeps_answers: bool = False
+    """Whether the answers of each walk are stored as they came, for `collector replay`."""
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """The sweeps that run, by slot and universe, for whoever shows them."""
 
@@ -206,7 +208,14 @@ class _SweepRun:
     async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
         """Walk one target after the other, with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
-            walk = TargetReader(kiwoom, self._slot, taken, self._tally, self._late)
+            walk = TargetReader(
+                kiwoom,
+                self._slot,
+                taken,
+                self._tally,
+                self._late,
+                keeps_answers=self._collector.keeps_answers,
+            )
             try:
                 is_read = await self._read(walk)
             except Denied as error:
@@ -280,7 +289,12 @@ class _SweepRun:
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
         if not await self._store.save_walk(
-            reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
+            reading,
+            certificate,
+            walk.claim,
+            borne_out=verdict.borne_out,
+            expected=known.rows,
+            log=walk.log,
         ):
             return await self._stored_outcome(reading.slot, reading.target)
         _log_borne_out(reading.target, verdict.borne_out)
@@ -304,7 +318,7 @@ class _SweepRun:
     async def _save_failure(self, walk: TargetReader, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
         if not await self._store.save_failure(
-            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
+            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim, log=walk.log
         ):
             return await self._stored_outcome(walk.slot, walk.target)
         return Outcome(
