@@ -12,6 +12,7 @@ from collector.base import yaml_text
 from collector.market.schedule import Schedule
 from collector.model import Exchange, Market
 
+RepairMode = Literal["off", "nightly"]
 Name = Annotated[
     str,
     Meta(
@@ -120,6 +121,8 @@ class Config:
     """The same schedules as they were written, by name."""
     database: DatabaseConfig = DatabaseConfig()
     web: WebConfig = WebConfig()
+    repair: RepairMode = "off"
+    """Whether the daemon reconstructs missed slots at night."""
     origin: str = field(default="", compare=False)
     """The file that it was read from."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)

@@ -280,6 +280,7 @@ class LeaderTerm:
                 await self._accounts.keep_closings(self._roster.calendar, today)
                 await self._retain(now)
                 await self._tend_answers(now)
+                await self._repair(now)
             except LeaseLost:
                 raise
             except StoreError as error:
@@ -299,6 +300,11 @@ class LeaderTerm:
         await retention.enforce(
             now, roster.keep_days, roster.prove if roster.archive_after_days > 0 else None
         )
+
+    async def _repair(self, now: datetime) -> None:
+        day = self._roster.repairable(now)
+        if day is not None and self._roster.repair is not None:
+            await self._roster.repair(day)
 
     async def _tend_answers(self, now: datetime) -> None:
         """Pack the kept answers of days that are over, and drop those that are older than they are to be kept."""

@@ -41,6 +41,8 @@ class Timetable:
     """Reads the files of an archived day."""
     raw_days: int = 0
     """Days that answers are kept as they came."""
+    repair: Callable[[date], Awaitable[None]] | None = None
+    """Reconstructs the missed slots up to a day; None: that is not wanted."""
 
     def archivable(self, now: datetime) -> date | None:
         """The day before which all may be archived now; None by day, and where nothing is archived.
@@ -51,6 +53,13 @@ class Timetable:
         if not self.archive_after_days or here.hour >= MORNING:
             return None
         return min(here.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
+
+    def repairable(self, now: datetime) -> date | None:
+        """The newest day that may be repaired now; None by day, and where nothing is repaired."""
+        here = kst(now)
+        if self.repair is None or here.hour >= MORNING:
+            return None
+        return self.calendar.previous_trading_day(here.date())
 
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """The slots later than `after` and not later than `until`, in time order."""

@@ -2,16 +2,24 @@
 
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from collector import config as configuration
+from collector.cli.context import CliContext
+from collector.cli.repair_job import make_repair_job
+from collector.config import Environment
+from collector.daemon import Timetable
 from collector.db.dsn import Dsn
+from collector.errors import ConfigError
 from collector.model import KST, Target
+from collector.secret import Secret
 from kiwoom_simulator import Options, Simulator
+from tests.support.bar_histories import CALENDAR
 from tests.support.command_process import Ended, environment, run, started
-from tests.support.harness import OPEN, STILL, collecting, execute, fetch, yaml
+from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, execute, fetch, url, yaml
 
 TARGET = Target.of("KOSPI", "020", "KRX")
 """Five listings."""
@@ -150,3 +158,45 @@ async def test_a_target_without_known_members_is_named(database: Dsn, tmp_path: 
     done = await repair(database, tmp_path)
     assert done.code == 1
     assert "KOSPI/020/KRX: no complete walk tells its members" in done.err
+
+
+async def _unused(_day: date) -> None:
+    """Stands for a repair in a timetable."""
+
+
+@pytest.mark.parametrize(
+    ("now", "repair", "day"),
+    [
+        (datetime(2026, 11, 20, 0, 5, tzinfo=KST), _unused, date(2026, 11, 19)),
+        (datetime(2026, 11, 23, 5, 59, tzinfo=KST), _unused, date(2026, 11, 20)),
+        (datetime(2026, 11, 20, 6, 0, tzinfo=KST), _unused, None),
+        (datetime(2026, 11, 20, 0, 5, tzinfo=KST), None, None),
+    ],
+)
+def test_the_day_before_is_repaired_at_night_and_only_if_that_is_wanted(now, repair, day):
+    timetable = Timetable(schedules=(), calendar=CALENDAR, targets={}, repair=repair)
+    assert timetable.repairable(now) == day
+
+
+async def test_the_daemon_repairs_a_day_in_a_process_of_its_own(
+    observed: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config" / "collector.yaml"
+    async with Simulator(SUNDAY) as simulator:
+        monkeypatch.setenv("KIWOOM_BASE_URL", simulator.url)
+        secrets = {
+            "app_key": Secret(APP_KEY),
+            "secret_key": Secret(SECRET_KEY),
+            "database_url": Secret(url(observed)),
+        }
+        context = CliContext(Environment(**secrets), configuration.load(path, base_url=simulator.url))
+        await make_repair_job(context)(date(2026, 11, 20))
+    assert await fetch(observed, "SELECT count(*) FROM reconstructed") == [(385,)]
+
+
+def test_repair_is_off_unless_it_is_asked_for():
+    plain = configuration.parse(yaml([TARGET]).encode(), "c.yaml")
+    nightly = configuration.parse((yaml([TARGET]) + "repair: nightly\n").encode(), "c.yaml")
+    assert (plain.repair, nightly.repair) == ("off", "nightly")
+    with pytest.raises(ConfigError, match="allowed is one of off, nightly"):
+        configuration.parse((yaml([TARGET]) + "repair: hourly\n").encode(), "c.yaml")
