@@ -59,7 +59,7 @@ async def _bare(url: str, in_flight: int) -> None:
             group.create_task(walk(request.body, request.headers(Secret("bench"))))
 
 
-async def _ours(url: str, home: str, in_flight: int) -> dict[str, float]:
+async def _ours(url: str, home: str, in_flight: int, *, keeps: bool = False) -> dict[str, float]:
     async with embedded.running(Path(home)) as address:
         async with connect(address) as connection:
             await migrations.migrate(connection, address, resources.path("migrations"))
@@ -72,7 +72,9 @@ async def _ours(url: str, home: str, in_flight: int) -> dict[str, float]:
             await registry.open()
             keys: dict[str, Any] = {"app_key": Secret("bench"), "secret_key": Secret("bench")}
             kiwoom = KiwoomClient(api, Unlimited(), database, **keys)
-            collector = Collector(kiwoom, SnapshotStore(database, registry), {}, in_flight)
+            collector = Collector(
+                kiwoom, SnapshotStore(database, registry), {}, in_flight, keeps_answers=keeps
+            )
             slot = datetime.now(UTC).replace(microsecond=0)
             # The first sweep of all meets every listing for the first time; those after it are what a day is made of.
             await collector.sweep(slot - timedelta(seconds=1), "bench", targets())
@@ -95,8 +97,8 @@ def _measured() -> Iterator[dict[str, float]]:
 
 
 async def _child_main(who: str, url: str, home: str, in_flight: int) -> dict[str, float]:
-    if who == "ours":
-        return await _ours(url, home, in_flight)
+    if who in ("ours", "kept"):
+        return await _ours(url, home, in_flight, keeps=who == "kept")
     await _bare(url, in_flight)
     with _measured() as found:
         await _bare(url, in_flight)

@@ -46,7 +46,7 @@ def accept(slot: str, target: str | None, name: str | None, dry_run: bool, confi
     (listed on stderr). 2 nothing was accepted.
     """
     log.configure(level="warning")
-    at, wanted = _read_slot(slot), _read_target(target)
+    at, wanted = _read_slot(slot), read_target(target)
     by = (name or "").strip() or f"{_user()}@{socket.gethostname()}"
     rest = run_command(_accept(take_environment(), at, wanted, by, dry_run=dry_run))
     for line in rest:
@@ -113,7 +113,8 @@ def _read_slot(text: str) -> datetime:
     return (at if at.tzinfo else at.replace(tzinfo=KST)).astimezone(UTC)
 
 
-def _read_target(text: str | None) -> Target | None:
+def read_target(text: str | None) -> Target | None:
+    """The target that --target names; ConfigError for a text that is none."""
     if text is None:
         return None
     try:

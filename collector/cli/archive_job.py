@@ -35,7 +35,7 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
         options = ("--force", "--keep-restored", "--config", context.config.origin)
         command = ("-P", "-m", "collector", "archive", "--before", before.isoformat(), *options)
         try:
-            process = await _start(command, _environment(context))
+            process = await start_process(command, child_environment(context))
         except (
             OSError
         ) as error:  # out of memory or processes: sweeps continue, and the next night tries again
@@ -44,7 +44,7 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
         try:
             out, err = await process.communicate()
         finally:
-            await _terminate(process)
+            await terminate(process)
         for line in out.decode().splitlines():
             logger.info("archive.output", line=line)
         if process.returncode:
@@ -66,13 +66,13 @@ def prover(context: CliContext) -> Callable[[date, Sequence[tuple[Path, str]]], 
         listed = [text for path, digest in files for text in (str(path), digest)]
         command = ("-P", "-m", "collector.archive.proof", day.isoformat(), *listed)
         try:
-            process = await _start(command, _environment(context))
+            process = await start_process(command, child_environment(context))
         except OSError as error:
             return f"its files cannot be read: {error.strerror}"
         try:
             out, err = await process.communicate()
         finally:
-            await _terminate(process)
+            await terminate(process)
         if not process.returncode:
             return ""
         return (out or err).decode(
@@ -82,13 +82,14 @@ def prover(context: CliContext) -> Callable[[date, Sequence[tuple[Path, str]]], 
     return prove
 
 
-async def _start(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def start_process(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """A command of this program as a process of its own."""
     return await asyncio.create_subprocess_exec(
         sys.executable, *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE
     )
 
 
-def _environment(context: CliContext) -> dict[str, str]:
+def child_environment(context: CliContext) -> dict[str, str]:
     """This process's environment. Its secrets were removed at the start; only the database's is put back."""
     environ = dict(os.environ)
     url = context.environment.database_url
@@ -97,7 +98,7 @@ def _environment(context: CliContext) -> dict[str, str]:
     return environ
 
 
-async def _terminate(process: asyncio.subprocess.Process) -> None:
+async def terminate(process: asyncio.subprocess.Process) -> None:
     """End the process. Its transaction is rolled back, and its file stays incomplete."""
     if process.returncode is not None:
         return

@@ -105,7 +105,9 @@ async def open_collector(
         kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.bundled_sectors()
         plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
-        yield replace(plain, worklist=make_worklist(plain, token or new_process_token()))
+        keeps = world.config.database.raw_days > 0
+        worklist = make_worklist(plain, token or new_process_token())
+        yield replace(plain, worklist=worklist, keeps_answers=keeps)
 
 
 def source(api: ApiConfig) -> str:

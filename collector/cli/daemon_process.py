@@ -22,6 +22,7 @@ from collector.base.aio import task_group
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import make_archive_job, prover, refuse_without_parquet
 from collector.cli.context import CliContext, read_context
+from collector.cli.repair_job import make_repair_job
 from collector.cli.schedule import read_calendar
 from collector.cli.start_check import checking
 from collector.db import clocks
@@ -153,6 +154,8 @@ async def open_daemon(
             config.database.archive_after_days,
             make_archive_job(order.context),
             prover(order.context),
+            config.database.raw_days,
+            make_repair_job(order.context) if config.repair == "nightly" else None,
         )
         with shown(collector):
             helper = daemon.StandbyWorker(

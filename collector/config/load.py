@@ -17,6 +17,7 @@ from collector.config.schema import (
     Config,
     DatabaseConfig,
     Name,
+    RepairMode,
     ScheduleSpec,
     TargetSpec,
     WebConfig,
@@ -26,7 +27,7 @@ from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "universes", "schedules", "database", "web")
+_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -67,9 +68,15 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
         schedule_specs=_schedule_specs(top, errors),
         database=section("database", DatabaseConfig),
         web=section("web", WebConfig),
+        repair=_repair(top, errors),
         origin=origin,
         source=source,
     )
+
+
+def _repair(top: Mapping, errors: ConfigErrors) -> RepairMode:
+    node = top.entries.get("repair")
+    return "off" if node is None else value(RepairMode, node, "repair", errors) or "off"
 
 
 def _universes(top: Mapping, errors: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:

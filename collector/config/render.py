@@ -57,6 +57,7 @@ def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> st
         "schedules": config.schedule_specs,
         "database": config.database,
         "web": config.web,
+        "repair": config.repair,
     }
     plain = {name: _plain(section) for name, section in sections.items()}
     return yaml.dump(

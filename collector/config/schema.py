@@ -12,6 +12,7 @@ from collector.base import yaml_text
 from collector.market.schedule import Schedule
 from collector.model import Exchange, Market
 
+RepairMode = Literal["off", "nightly"]
 Name = Annotated[
     str,
     Meta(
@@ -82,6 +83,10 @@ class DatabaseConfig:
     archive_after_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a whole number of days from 0 (never) to 36500")
     ] = 0
+    raw_days: Annotated[
+        int, Meta(ge=0, le=400, description="a whole number of days from 0 (never) to 400")
+    ] = 7
+    """Days that answers are kept as they came; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,8 @@ class Config:
     """The same schedules as they were written, by name."""
     database: DatabaseConfig = DatabaseConfig()
     web: WebConfig = WebConfig()
+    repair: RepairMode = "off"
+    """Whether the daemon reconstructs missed slots at night."""
     origin: str = field(default="", compare=False)
     """The file of the configuration."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)

@@ -17,6 +17,7 @@ from collector.daemon.agreement import Agreement
 from collector.daemon.overrun import Action, Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
 from collector.daemon.timetable import Timetable
 from collector.db.accounting import SlotAccounting
+from collector.db.answers import AnswerStore
 from collector.db.lease import Lease, LeaseLost
 from collector.errors import Denied, StoreError
 from collector.log import logger
@@ -281,6 +282,8 @@ class LeaderTerm:
                 await self._accounts.make_days(today)
                 await self._accounts.keep_closings(self._timetable.calendar, today)
                 await self._retain(now)
+                await self._tend_answers(now)
+                await self._repair(now)
             except LeaseLost:
                 raise
             except StoreError as error:
@@ -300,6 +303,18 @@ class LeaderTerm:
         await retention.enforce(
             now, timetable.keep_days, timetable.prove if timetable.archive_after_days > 0 else None
         )
+
+    async def _repair(self, now: datetime) -> None:
+        day = self._timetable.repairable(now)
+        if day is not None and self._timetable.repair is not None:
+            await self._timetable.repair(day)
+
+    async def _tend_answers(self, now: datetime) -> None:
+        """Pack the kept answers of days that are over, and drop those that are older than they are to be kept."""
+        answers = AnswerStore(self._collector.store.database)
+        packed, dropped = await answers.tend(now, self._timetable.raw_days)
+        if packed or dropped:
+            logger.info("answers.tended", packed=packed, dropped=[day.isoformat() for day in dropped])
 
     def _say_if_unsure(self, today: date) -> None:
         calendar = self._timetable.calendar

@@ -39,6 +39,10 @@ class Timetable:
     """Archives the days before a date."""
     prove: Prove = _unread
     """Reads the files of an archived day."""
+    raw_days: int = 0
+    """Days that answers are kept as they came."""
+    repair: Callable[[date], Awaitable[None]] | None = None
+    """Reconstructs the missed slots up to a day; None: that is not wanted."""
 
     def archivable(self, now: datetime) -> date | None:
         """Returns the day before which days may be archived now; None during the day, or if archiving is off.
@@ -50,6 +54,13 @@ class Timetable:
         if not self.archive_after_days or local.hour >= MORNING:
             return None
         return min(local.date() - timedelta(days=self.archive_after_days), visible_day(self.calendar, now))
+
+    def repairable(self, now: datetime) -> date | None:
+        """The newest day that may be repaired now; None by day, and where nothing is repaired."""
+        here = kst(now)
+        if self.repair is None or here.hour >= MORNING:
+            return None
+        return self.calendar.previous_trading_day(here.date())
 
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """Yields the slots after `after` and up to `until`, in time order."""

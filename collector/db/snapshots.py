@@ -12,6 +12,8 @@ from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from collector.base.answers import AnswerLog
+from collector.db.answers import keep_answers, make_days
 from collector.db.copy_format import COLUMNS, encode_copy
 from collector.db.ledger import Ledger, midnight
 from collector.db.pool import Connection
@@ -160,6 +162,7 @@ class SnapshotStore(Ledger):
         await self.registry.register_targets(targets)
         async with self.database.transaction("beginning a sweep") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
+            await make_days(connection, slot.astimezone(KST).date())
             await connection.execute(_BEGIN_SWEEP, slot, universe)
 
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target] = ()) -> None:
@@ -219,11 +222,13 @@ class SnapshotStore(Ledger):
         *,
         borne_out: Sequence[datetime] = (),
         expected: int | None = None,
+        log: AnswerLog | None = None,
     ) -> bool:
         """Stores a whole walk. Returns False if the ledger has a walk as good; nothing is changed then.
 
         Suspect walks of the target at the slots `borne_out` become complete in the same transaction.
         `expected` is the row count of the complete walk used as baseline.
+        `log` holds the walk's answers, to be kept as they came.
 
         Raises ClaimLost if another program has claimed the walk; nothing is written then. An error at COMMIT
         leaves the fate unknown, so the ledger is read before the next attempt.
@@ -237,7 +242,7 @@ class SnapshotStore(Ledger):
             if packed is None or packed.generation != self.registry.generation:
                 packed = await self._pack(reading)
             return await self._write_walk(
-                reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out
+                reading, certificate, packed, claim=claim, expected=expected, borne_out=borne_out, log=log
             )
 
         entered = await self._with_retries(reading.slot, write)
@@ -261,7 +266,14 @@ class SnapshotStore(Ledger):
         return _Packed(generation, target, *encode_copy(reading.slot, target, pages, numbers))
 
     async def save_failure(
-        self, slot: datetime, target: Target, *, error: str, attempts: int, claim: Claim | None = None
+        self,
+        slot: datetime,
+        target: Target,
+        *,
+        error: str,
+        attempts: int,
+        claim: Claim | None = None,
+        log: AnswerLog | None = None,
     ) -> bool:
         """Records a failed walk without rows. Returns False if the ledger has a walk already, and leaves it
         unchanged.
@@ -279,6 +291,8 @@ class SnapshotStore(Ledger):
                     await claim.complete(connection)
                 row = await connection.fetchrow(_SAVE_WALK, slot, value, *values)
                 _refuse_stale(row, generation)
+                if log is not None:
+                    await keep_answers(connection, slot, value, log, failure=error)
                 return row["fresh"] is not None
 
         return await self._with_retries(slot, write)
@@ -292,10 +306,11 @@ class SnapshotStore(Ledger):
         claim: Claim | None,
         expected: int | None,
         borne_out: Sequence[datetime],
+        log: AnswerLog | None,
     ) -> bool:
         target = packed.target
         digests = (members_digest(reading), packed.digest, names_digest(reading))
-        values = (certificate.status, *_ledger_values(reading, certificate, expected), *digests)
+        values = (certificate.status, *ledger_values(reading, certificate, expected), *digests)
         async with self.database.transaction(f"storing {reading.target}") as connection:
             if claim is not None:
                 await claim.complete(connection)
@@ -306,11 +321,12 @@ class SnapshotStore(Ledger):
             if row["trouble"]:
                 raise StoreError(row["trouble"], kind=StoreFailure.MISSING_TABLE)
             if not row["fresh"]:
-                await connection.execute(_DELETE_ROWS, reading.slot, target)
-                await connection.execute(_DELETE_QUARANTINE, reading.slot, target)
+                await clear_rows(connection, reading.slot, target)
             if reading.row_count:
-                await _copy(connection, reading.slot, packed.copy, reading.row_count)
-            await _quarantine(connection, reading, target)
+                await copy_rows(connection, reading.slot, packed.copy, reading.row_count)
+            await quarantine_rows(connection, reading, target)
+            if log is not None:
+                await keep_answers(connection, reading.slot, target, log)
             if borne_out:
                 await connection.fetchval(_BEAR_OUT, target, borne_out, f"walk of {reading.slot.isoformat()}")
             return True
@@ -356,6 +372,7 @@ class SnapshotStore(Ledger):
     async def _make_day(self, slot: datetime) -> None:
         async with self.database.transaction("making a partition") as connection:
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), 1)
+            await make_days(connection, slot.astimezone(KST).date())
 
 
 class _Packed(NamedTuple):
@@ -374,7 +391,7 @@ def _refuse_stale(row: Mapping[str, Any], generation: UUID | None) -> None:
         )
 
 
-def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
+def ledger_values(reading: WalkResult, certificate: Certificate, expected: int | None) -> tuple[Any, ...]:
     """Returns the values `pages` to `expected` in the order of the INSERT."""
     *starts, _ = accumulate((len(page.rows) for page in reading.pages), initial=1)
     return (
@@ -392,7 +409,7 @@ def _ledger_values(reading: WalkResult, certificate: Certificate, expected: int 
     )
 
 
-async def _copy(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
+async def copy_rows(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
     """Sends the rows by COPY; StoreError if some are missing afterwards, since a trigger may drop rows silently."""
 
     async def source() -> AsyncIterator[bytes]:
@@ -412,7 +429,19 @@ async def _copy(connection: Connection, slot: datetime, data: bytes, count: int)
         )
 
 
-async def _quarantine(connection: Connection, reading: WalkResult, target: int) -> None:
+async def clear_rows(connection: Connection, slot: datetime, target: int) -> None:
+    """Delete the rows of a walk, those in quarantine too."""
+    await connection.execute(_DELETE_ROWS, slot, target)
+    await connection.execute(_DELETE_QUARANTINE, slot, target)
+
+
+async def keep_memberships(connection: Connection, slot: datetime) -> None:
+    """Note which listings the complete walks of a slot showed."""
+    await connection.execute(_KEEP_MEMBERSHIP, slot)
+
+
+async def quarantine_rows(connection: Connection, reading: WalkResult, target: int) -> None:
+    """Store the rows of a walk that did not decode."""
     bad = [(page_number, *row) for page_number, page in enumerate(reading.pages, 1) for row in page.bad]
     if bad:
         await connection.execute(_QUARANTINE, reading.slot, target, *map(list, zip(*bad, strict=True)))

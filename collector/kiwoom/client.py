@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from collector.base.answers import AnswerLog, KeptAnswer, kept_headers
 from collector.db.database import Database
 from collector.errors import (
     CollectorError,
@@ -26,8 +27,10 @@ from collector.kiwoom import protocol
 from collector.kiwoom.auth import TokenStore, key_digest
 from collector.kiwoom.protocol import ApiRequest, ApiResponse
 from collector.kiwoom.protocol.error_codes import EXPIRED
+from collector.kiwoom.protocol.minutes import MinutePage
+from collector.kiwoom.protocol.requests import SUFFIX
 from collector.kiwoom.retry import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
-from collector.model import BarPage, Market, Page, Sector, Target
+from collector.model import BarPage, Exchange, Market, Page, Sector, Target
 from collector.ratelimit.limiter import RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
@@ -63,6 +66,8 @@ class RequestCounter:
     doubt: bool = False
     """Whether the last error came so soon after another answer on its connection that it may answer an
     earlier request."""
+    log: AnswerLog | None = None
+    """Keeps the answers as they came; None: they are not kept."""
 
     def release(self) -> None:
         """Give the connection back: the next request belongs to another walk, even of the same target."""
@@ -175,6 +180,22 @@ class KiwoomClient:
             counter,
         )
 
+    async def minutes(
+        self,
+        symbol: str,
+        exchange: Exchange,
+        day: date,
+        *,
+        page_key: str | None = None,
+        counter: RequestCounter,
+    ) -> tuple[MinutePage, datetime]:
+        """One page of minute bars up to the end of `day`, and when it arrived; TokenExpired as in `prices`."""
+        return await self._call(
+            protocol.ask_minutes(symbol, exchange, day, page_key),
+            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange]),
+            counter,
+        )
+
     async def token(self, *, ignore_pause: bool = False) -> Secret:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
         return await self._tokens.current(ignore_pause=ignore_pause)
@@ -263,9 +284,12 @@ class KiwoomClient:
             self._budget.count_request()
             counter.sent += 1
             counter.lease = counter.lease or self._transport.lease()
+            asked_at = datetime.now(UTC)
             try:
                 reply = await self._transport.post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
+                if counter.log is not None:
+                    self._keep(counter.log, request, reply, asked_at, arrived)
                 answer = read(reply)
             except CollectorError as error:
                 counter.judge(error)
@@ -277,6 +301,18 @@ class KiwoomClient:
         self.answers["ok"] += 1
         self._breaker.record(self._clock(), away=False)
         return answer, arrived
+
+    def _keep(
+        self, log: AnswerLog, request: ApiRequest, reply: ApiResponse, asked_at: datetime, arrived: datetime
+    ) -> None:
+        """Keep an answer. Its body is redacted already; a header that holds a part of a secret is redacted here."""
+        if request.secrets:
+            return
+        headers = tuple(
+            (name, self._transport.redact_text(value)) for name, value in kept_headers(reply.headers)
+        )
+        facts = (request.api_id, request.path, request.body.decode(), request.page_key, reply.status, headers)
+        log.add(KeptAnswer(*facts, arrived, len(reply.body)), reply.body, asked_at)
 
     async def _wait_for_breaker(self) -> None:
         while (wait := self._breaker.wait(self._clock())) != 0:

@@ -24,7 +24,7 @@ from collector.kiwoom.connections import (
     watch,
 )
 from collector.kiwoom.protocol import API_IDS, ApiRequest, ApiResponse
-from collector.kiwoom.redact import Redactor
+from collector.kiwoom.redact import RUN, Redactor
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 
@@ -34,6 +34,10 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _CHUNK = 1 << 16
 _UNSENT_TRIES = 3
 """Connections tried for one request as long as nothing of it was sent."""
+PLAIN_HEADERS = frozenset(
+    {"application/json;charset=UTF-8", "application/json; charset=utf-8", "application/json"}
+)
+"""Values of Content-Type that need no search for secrets."""
 RESTING = 10
 """Connections kept beyond those in use, since each rests after a walk: at Kiwoom's five requests a second no
 more than ten walks can end within a rest of two seconds."""
@@ -172,6 +176,14 @@ class HttpTransport:
         assert body.handler is not None
         body.handler.end_exchange()
         return ApiResponse(response.status, tuple(response.headers.items()), answer)
+
+    def redact_text(self, text: str) -> str:
+        """A header's value without any part of a secret; one that is too short to hold a part is left alone."""
+        if len(text) < RUN or text in PLAIN_HEADERS:
+            return text
+        return self._secrets.redact(text.encode("utf-8", "surrogateescape"), is_error=True).decode(
+            "utf-8", "replace"
+        )
 
     def _redact(self, answer: bytes, status: int, request: ApiRequest, token: Secret | None) -> bytes:
         """Remove every secret sent so far from the answer.

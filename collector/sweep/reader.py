@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from collector.base.answers import AnswerLog
 from collector.db.worklist import Claim, ClaimedTarget
 from collector.errors import ApiError
 from collector.kiwoom.client import KiwoomClient, RequestCounter
@@ -37,6 +38,8 @@ class TargetReader:
         taken: ClaimedTarget,
         progress: SweepProgress,
         late: LateWindow,
+        *,
+        keeps_answers: bool = False,
     ) -> None:
         self.slot = slot
         self.late = late
@@ -45,7 +48,8 @@ class TargetReader:
         self.began = self.ended = 0.0
         self.reading: WalkResult | None = None
         self.error: ApiError | None = None
-        self._counter = RequestCounter()
+        self.log = AnswerLog() if keeps_answers else None
+        self._counter = RequestCounter(log=self.log)
         self._key: str | None = None
         self._kiwoom = kiwoom
         self.progress = progress
@@ -101,7 +105,7 @@ class TargetReader:
             pages.append(page)
             times.append(arrived)
             key = page.next_key
-            stopped = _stop_reason(pages, keys)
+            stopped = stop_reason(pages, keys)
             if key is None or stopped:
                 break
             keys.add(key)
@@ -130,7 +134,7 @@ class TargetReader:
         return page, arrived
 
 
-def _stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
+def stop_reason(pages: Sequence[Page], keys: set[str]) -> Remark | None:
     """Returns the reason not to follow the newest page, None if it may be followed or is the last."""
     key = pages[-1].next_key
     if key is None:

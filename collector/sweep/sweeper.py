@@ -41,6 +41,8 @@ class Collector:
     concurrency: int = 4
     others: Sequence[KiwoomClient] = ()
     worklist: Worklist = field(default_factory=LocalWorklist)
+    keeps_answers: bool = False
+    """Whether the answers of each walk are stored as they came, for `collector replay`."""
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """Running sweeps by slot and universe, for display."""
 
@@ -207,7 +209,14 @@ class _SweepRun:
     async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
         """Walks one target after another with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
-            walk = TargetReader(kiwoom, self._slot, taken, self._progress, self._late)
+            walk = TargetReader(
+                kiwoom,
+                self._slot,
+                taken,
+                self._progress,
+                self._late,
+                keeps_answers=self._collector.keeps_answers,
+            )
             try:
                 is_read = await self._read(walk)
             except Denied as error:
@@ -281,7 +290,12 @@ class _SweepRun:
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
         if not await self._store.save_walk(
-            reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
+            reading,
+            certificate,
+            walk.claim,
+            borne_out=verdict.borne_out,
+            expected=known.rows,
+            log=walk.log,
         ):
             return await self._stored_outcome(reading.slot, reading.target)
         _log_borne_out(reading.target, verdict.borne_out)
@@ -305,7 +319,7 @@ class _SweepRun:
     async def _save_failure(self, walk: TargetReader, error: ApiError) -> Outcome:
         text = f"{type(error).__name__}: {error}"
         if not await self._store.save_failure(
-            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim
+            walk.slot, walk.target, error=text, attempts=walk.attempts, claim=walk.claim, log=walk.log
         ):
             return await self._stored_outcome(walk.slot, walk.target)
         return Outcome(

@@ -1,6 +1,6 @@
 """All faults of an answer by name; `collector simulate --list-faults` prints them."""
 
-from kiwoom_simulator.faults import bodies, envelopes, heads, paging, refusals, rows, tokens, wires
+from kiwoom_simulator.faults import bodies, envelopes, heads, minutes, paging, refusals, rows, tokens, wires
 from kiwoom_simulator.faults.context import FaultContext
 from kiwoom_simulator.faults.fault_set import CONDITIONS, FaultSet, parse, specs_of
 from kiwoom_simulator.faults.table import FAULTS, Fault, Stage
@@ -11,6 +11,7 @@ KINDS = {
     "envelope": envelopes,
     "continuation": paging,
     "rows": rows,
+    "minutes": minutes,
     "head": heads,
     "bytes": bodies,
     "delivery": wires,

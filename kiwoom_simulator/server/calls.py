@@ -14,6 +14,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "ka20002": ("mrkt_tp", "inds_cd", "stex_tp"),
     "ka20003": ("inds_cd",),
     "ka10081": ("stk_cd", "base_dt", "upd_stkpc_tp"),
+    "ka10080": ("stk_cd", "tic_scope", "upd_stkpc_tp", "base_dt"),
 }
 """The imitated calls with their required fields, in the order of the error messages."""
 
@@ -24,6 +25,7 @@ PATHS: dict[str, str] = {
     "ka20002": "/api/dostk/sect",
     "ka20003": "/api/dostk/sect",
     "ka10081": "/api/dostk/chart",
+    "ka10080": "/api/dostk/chart",
 }
 _BY_PATH = {"/oauth2/token": "au10001", "/oauth2/revoke": "au10002"}
 

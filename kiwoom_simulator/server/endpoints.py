@@ -8,7 +8,7 @@ from json import dumps
 
 from collector.model import Exchange, Sector
 from collector.model import Market as Board
-from kiwoom_simulator.market import history
+from kiwoom_simulator.market import history, minutes
 from kiwoom_simulator.market.listings import Listing
 from kiwoom_simulator.market.market import PAGE, SimulatedMarket, percent, sign
 from kiwoom_simulator.market.quotes import SimulatedQuote
@@ -43,6 +43,8 @@ class Endpoints:
             return self._sector_page(call, key_of)
         if call.api_id == "ka10081":
             return self._daily_bars(call, key_of)
+        if call.api_id == "ka10080":
+            return self._minute_bars(call, key_of)
         return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
 
     def _sector_page(self, call: Call, key_of: KeyOf) -> SimulatedReply:
@@ -76,6 +78,32 @@ class Endpoints:
             call.api_id,
             fields={"stk_cd": call.symbol},
             list_name="stk_dt_pole_chart_qry",
+            rows=f"[{','.join(rows)}]".encode(),
+            count=len(rows),
+            next_key=key_of(PagePosition(call.position.walk, call.position.page + 1)) if more else None,
+        )
+
+    def _minute_bars(self, call: Call, key_of: KeyOf) -> SimulatedReply:
+        """ka10080: the minutes of one listing up to the end of base_dt, newest first."""
+        symbol, _, suffix = call.symbol.partition("_")
+        listing, exchange = self.market.listings.get(symbol), _EXCHANGE_OF.get(suffix)
+        if listing is None or exchange is None or (exchange is Exchange.NXT and not listing.is_on_nxt):
+            return refuse(call.api_id, UNKNOWN_SYMBOL, "unknown_symbol")
+        newest = _ordinal(call.fields["base_dt"])
+        if newest is None or call.position is None or call.fields["tic_scope"] != "1":
+            return refuse(call.api_id, refuse_malformed("base_dt"), "malformed")
+        rows, more = minutes.page(
+            self.market,
+            listing,
+            exchange,
+            newest=newest,
+            page_number=call.position.page,
+            now=self.clock.moments(),
+        )
+        return SimulatedReply(
+            call.api_id,
+            fields={"stk_cd": call.symbol},
+            list_name="stk_min_pole_chart_qry",
             rows=f"[{','.join(rows)}]".encode(),
             count=len(rows),
             next_key=key_of(PagePosition(call.position.walk, call.position.page + 1)) if more else None,

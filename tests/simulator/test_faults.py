@@ -36,6 +36,8 @@ async def test_every_fault_strikes_and_is_written_into_the_book(name: str) -> No
         await client.control("PUT", "faults", [f"{name}:{settings}" if settings else name])
         if FAULTS[name].apis == "au10001":
             await raw_http_client.token(client.simulator)
+        elif FAULTS[name].apis == "ka10080":
+            await raw_http_client.minutes(client.simulator, client.token)
         else:
             await raw_http_client.page(client.simulator, client.token)
         assert client.simulator.api.book.since(0)[-1]["answer"] == name

@@ -71,6 +71,12 @@ async def page(
     )
 
 
+async def minutes(simulator: Simulator, token: str, symbol: str = "005930") -> Seen:
+    fields = {"stk_cd": symbol, "tic_scope": "1", "upd_stkpc_tp": "0", "base_dt": "20261120"}
+    headers = {"authorization": f"Bearer {token}", "api_id": "ka10080"}
+    return await post(simulator, "/api/dostk/chart", fields, **headers)
+
+
 async def token(simulator: Simulator) -> Seen:
     fields = {"grant_type": "client_credentials", "appkey": "key", "secretkey": "secret"}
     return await post(simulator, "/oauth2/token", fields)

@@ -33,6 +33,13 @@ class MinuteBar(NamedTuple):
     total_volume: int | None
 
 
+class MinutePage(NamedTuple):
+    """One answer: its bars in the order served, and the key of the next page (None: the last)."""
+
+    bars: Sequence[MinuteBar]
+    next_key: str | None
+
+
 class _MinuteRow(msgspec.Struct):
     cntr_tm: str
     cur_prc: str
@@ -69,7 +76,8 @@ def moment(text: str) -> datetime:
     if not (text.isascii() and text.isdigit() and len(text) == 14):
         raise numbers.FieldError("is not an instant of fourteen digits")
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=KST)
+        year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
+        return datetime(year, month, day, int(text[8:10]), int(text[10:12]), int(text[12:]), tzinfo=KST)
     except ValueError:
         raise numbers.FieldError("is not an existing instant") from None
 

@@ -8,7 +8,8 @@ from collector.model import Exchange, Market, Target
 from collector.secret import Secret
 
 TOKEN, REVOKE, SECTORS, PRICES, BARS = "au10001", "au10002", "ka10101", "ka20002", "ka10081"
-API_IDS = frozenset({TOKEN, REVOKE, SECTORS, PRICES, BARS})
+MINUTES = "ka10080"
+API_IDS = frozenset({TOKEN, REVOKE, SECTORS, PRICES, BARS, MINUTES})
 
 MARKET_CODE = {
     Market.KOSPI: "0",
@@ -79,3 +80,9 @@ def ask_bars(symbol: str, last: date, *, adjusted: bool = False, page_key: str |
     """ka10081: request daily bars of a listing up to `last`, newest first, 600 a page."""
     body = _json(stk_cd=symbol, base_dt=f"{last:%Y%m%d}", upd_stkpc_tp="1" if adjusted else "0")
     return ApiRequest(BARS, "/api/dostk/chart", body, page_key)
+
+
+def ask_minutes(symbol: str, exchange: Exchange, day: date, page_key: str | None = None) -> ApiRequest:
+    """ka10080: bars of one minute of a listing, newest first from the end of `day` on, 900 a page; unadjusted."""
+    body = _json(stk_cd=symbol + SUFFIX[exchange], tic_scope="1", upd_stkpc_tp="0", base_dt=f"{day:%Y%m%d}")
+    return ApiRequest(MINUTES, "/api/dostk/chart", body, page_key)

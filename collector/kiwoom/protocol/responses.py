@@ -15,10 +15,11 @@ from collector.errors import (
     CollectorError,
     Unreadable,
 )
-from collector.kiwoom.protocol import bars, numbers, pages, quotes
+from collector.kiwoom.protocol import bars, minutes, numbers, pages, quotes
 from collector.kiwoom.protocol.error_codes import code_in, is_maintenance, one_line, refusal
+from collector.kiwoom.protocol.minutes import MinutePage
 from collector.kiwoom.protocol.pages import Content
-from collector.kiwoom.protocol.requests import BARS, PRICES, REVOKE, SECTORS, TOKEN
+from collector.kiwoom.protocol.requests import BARS, MINUTES, PRICES, REVOKE, SECTORS, TOKEN
 from collector.kiwoom.protocol.response import ApiResponse
 from collector.kiwoom.protocol.strict_json import Document, as_sent, strict_json
 from collector.model import KST, BadRow, BarPage, Exchange, Market, Page, Sector
@@ -238,6 +239,21 @@ def _bar_rows(reply: ApiResponse, symbol: str) -> tuple[list[bars.BarRow], list[
     document = _document(reply, BARS)
     _same_symbol(document.get("stk_cd"), symbol)
     return _convert_rows(_list(document, "stk_dt_pole_chart_qry"), bars.BarRow)
+
+
+def read_minutes(reply: ApiResponse, symbol: str) -> MinutePage:
+    """One page of minute bars; `symbol` as it was asked for, with its suffix. Unreadable if a row does not decode.
+
+    A day with a bar missing would be reconstructed wrongly from there on, so no page is taken in part.
+    """
+    document = _document(reply, MINUTES)
+    _same_symbol(document.get("stk_cd"), symbol)
+    good, bad = minutes.minute_bars(_list(document, "stk_min_pole_chart_qry"))
+    if bad:
+        raise Unreadable(f"a minute bar does not decode: {bad[0].reason}")
+    if _announced_rows(reply) not in (None, len(good)):
+        raise Unreadable("the answer has another number of minute bars than its header says")
+    return MinutePage(good, reply.next_key())
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:

@@ -1,0 +1,172 @@
+"""What a listing's quotes were at past slots, from the minute bars of that day. Pure.
+
+A bar is labelled with the start of its minute, so that a slot takes the last bar labelled before it. Minutes
+without a trade have no bar. Bid and ask are in no bar. Source of the rule: what is known of ka10080, to be
+measured at the live server.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import accumulate
+from typing import NamedTuple
+
+from collector.kiwoom.protocol.minutes import MinuteBar
+from collector.model import KST
+
+_UNCHANGED = 3
+_LONGEST_PAUSE = timedelta(days=60)
+"""How old the close may be that an untraded day is measured against: beyond that, shares may have been split."""
+
+
+class CannotReconstruct(ValueError):
+    """The bars do not tell the day; the text says why."""
+
+
+class SlotQuote(NamedTuple):
+    """A listing at one slot. `rate`: basis points × 8 + sign, as the tables have it. None: no trade yet.
+
+    `volume` None: the bars do not say it.
+    """
+
+    slot: datetime
+    price: int
+    change: int
+    rate: int
+    volume: int | None
+    open: int | None
+    high: int | None
+    low: int | None
+
+
+class ObservedQuote(NamedTuple):
+    """What ka20002 showed of the listing at a slot: won, shares, and when the page arrived."""
+
+    slot: datetime
+    received_at: datetime
+    price: int
+    volume: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of `compared` observed quotes, how many have a price and a volume that the bars bear out."""
+
+    compared: int = 0
+    prices: int = 0
+    volumes: int = 0
+
+
+@dataclass(frozen=True)
+class MinuteDay:
+    """A listing's day, oldest bar first, with what has run up at the end of each bar.
+
+    `base` is the close of the trading day before, in the shares of this one.
+    """
+
+    bars: Sequence[MinuteBar]
+    base: int
+    labels: Sequence[datetime]
+    volumes: Sequence[int] | None
+    highs: Sequence[int]
+    lows: Sequence[int]
+
+    def at(self, slot: datetime) -> SlotQuote:
+        """The quote at a slot."""
+        index = bisect_left(self.labels, slot) - 1
+        if index < 0:
+            return SlotQuote(slot, self.base, 0, _UNCHANGED, 0, None, None, None)
+        bar = self.bars[index]
+        change = bar.close - self.base
+        rate = basis_points(change, self.base) << 3 | bar.sign
+        volume = self.volumes[index] if self.volumes is not None else None
+        first = self.bars[0].open
+        return SlotQuote(slot, bar.close, change, rate, volume, first, self.highs[index], self.lows[index])
+
+    def agree(self, observed: Sequence[ObservedQuote]) -> Agreement:
+        """Compare with what was observed. A page arrives after its slot, so trades between the two may be in it."""
+        prices = volumes = 0
+        for quote in observed:
+            here = self.at(quote.slot)
+            start = bisect_left(self.labels, quote.slot)
+            later = self.bars[start : bisect_right(self.labels, quote.received_at)]
+            low, high = (
+                min([here.price, *(bar.low for bar in later)]),
+                max([here.price, *(bar.high for bar in later)]),
+            )
+            prices += low <= quote.price <= high
+            most = (here.volume or 0) + sum(bar.volume for bar in later)
+            volumes += here.volume is not None and here.volume <= quote.volume <= most
+        return Agreement(len(observed), prices, volumes)
+
+
+def minute_day(bars: Sequence[MinuteBar], day: date, *, is_last_page: bool) -> MinuteDay:
+    """The bars of a day out of those served, newest first or not; CannotReconstruct where they do not tell it.
+
+    A day is whole if an older bar was served too, if the server has no further page, or if the cumulative volume
+    begins with the first bar.
+    """
+    begins = datetime.combine(day, time(), KST)
+    ordered = sorted(bars, key=lambda bar: bar.starts_at)
+    labels = [bar.starts_at for bar in ordered]
+    start, end = bisect_left(labels, begins), bisect_left(labels, begins + timedelta(days=1))
+    own = ordered[start:end]
+    if not own:
+        return _untraded(ordered[:start], begins)
+    if len({bar.starts_at for bar in own}) < len(own):
+        raise CannotReconstruct("two bars have the same label")
+    first = own[0]
+    if first.total_volume not in (None, first.volume):
+        raise CannotReconstruct("the first bars of the day are missing")
+    if first.total_volume is None and not start and not is_last_page:
+        raise CannotReconstruct("nothing shows that the first bars of the day are there")
+    bases = {bar.close - bar.change for bar in own}
+    if len(bases) > 1 or min(bases) <= 0:
+        raise CannotReconstruct("its bars do not agree on the previous close")
+    return _day(own, bases.pop())
+
+
+def _day(own: Sequence[MinuteBar], base: int) -> MinuteDay:
+    return MinuteDay(
+        own,
+        base,
+        [bar.starts_at for bar in own],
+        _volumes(own),
+        list(accumulate((bar.high for bar in own), max)),
+        list(accumulate((bar.low for bar in own), min)),
+    )
+
+
+def _volumes(own: Sequence[MinuteBar]) -> list[int]:
+    """Shares until the end of each bar: as the API says them, else added up."""
+    added = list(accumulate(bar.volume for bar in own))
+    said = [bar.total_volume for bar in own]
+    if all(volume is None for volume in said):
+        return added
+    if said != added:
+        raise CannotReconstruct("its bars do not add up to the cumulative volume, so some are missing")
+    return added
+
+
+def _untraded(earlier: Sequence[MinuteBar], begins: datetime) -> MinuteDay:
+    """A day on which nothing was traded: it stands at the last close before."""
+    if not earlier:
+        raise CannotReconstruct("there are no minute bars")
+    last = earlier[-1]
+    if begins - last.starts_at > _LONGEST_PAUSE:
+        raise CannotReconstruct(
+            f"its last bar is of {last.starts_at:%Y-%m-%d}: too long ago to stand for that day"
+        )
+    return MinuteDay((), last.close, (), (), (), ())
+
+
+def reconstruct(day: MinuteDay, slots: Sequence[datetime]) -> Iterator[SlotQuote]:
+    """The quotes at these slots, in their order."""
+    return map(day.at, slots)
+
+
+def basis_points(change: int, base: int) -> int:
+    """A change in hundredths of a percent, rounded half away from zero as the API rounds it."""
+    points = (abs(change) * 20_000 + base) // (2 * base)
+    return points if change >= 0 else -points

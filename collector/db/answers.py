@@ -1,0 +1,274 @@
+"""Answers as they came, in the database: kept with their walk, packed when their day is over, dropped by age.
+
+While its day lasts an entry lies as it came, so that a sweep pays for a copy only; compression in the sweep
+would cost a quarter of its CPU. `AnswerStore.pack_day` packs days that are over.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from collector import __version__
+from collector.base.answers import (
+    AnswerEntry,
+    AnswerLog,
+    DamagedAnswers,
+    decode_answers,
+    encode_answers,
+    pack,
+    unpack,
+)
+from collector.db.clocks import why_kept, witnesses
+from collector.db.database import Database
+from collector.db.pool import Connection
+from collector.model import KST, Target
+
+UNREADABLE_DAYS = 60
+"""Days that answers are kept of which nothing could be read: a corrected decoder may take weeks."""
+_CHAIN = 12
+"""Walks that are packed one against the other before one stands alone: an hour of slots, all that one damage costs."""
+_MOST_UNREADABLE = 256 << 10
+"""Bytes of one unreadable answer that are kept."""
+_DAY = timedelta(days=1)
+_LONG = 120.0
+
+_KEEP = """
+INSERT INTO collector.raw_walk (slot, target, received_at, checksum, size, state, program, answers)
+VALUES ($1, $2, $3, $4, $5, 1, $6, $7)
+"""
+_KEEP_UNREADABLE = """
+INSERT INTO collector.raw_unreadable (slot, target, received_at, error, answer) VALUES ($1, $2, $3, $4, $5)
+"""
+_MAKE_DAYS = "SELECT collector.make_raw_days($1, 2)"
+_KEYS = """
+SELECT r.target, t.market, t.sector, t.exchange, r.slot, r.received_at, r.base, r.state, r.program, r.checksum, r.size
+FROM collector.raw_walk AS r
+JOIN collector.target AS t ON t.id = r.target
+WHERE r.slot >= $1 AND r.slot < $2
+ORDER BY r.target, r.slot, r.received_at
+"""
+_ANSWERS = "SELECT answers FROM collector.raw_walk WHERE target = $1 AND slot = $2 AND received_at = $3"
+_COUNT = """
+SELECT count(*)
+FROM collector.raw_walk AS r
+JOIN collector.target AS t ON t.id = r.target
+WHERE r.slot >= $1 AND r.slot < $2
+  AND ($3::text IS NULL OR (t.market, t.sector, t.exchange) = ($3::text, $4::text, $5::text))
+"""
+_PACK = """
+UPDATE collector.raw_walk SET answers = $4, base = $5, state = 2
+WHERE target = $1 AND slot = $2 AND received_at = $3 AND state = 1
+"""
+_UNREADABLE = """
+SELECT r.slot, t.market, t.sector, t.exchange, r.received_at, r.error, r.answer
+FROM collector.raw_unreadable AS r
+JOIN collector.target AS t ON t.id = r.target
+WHERE r.slot >= $1 AND r.slot < $2
+ORDER BY r.slot, r.target, r.received_at
+"""
+_DAYS = "SELECT day FROM collector.raw_days()"
+_SPAN = "SELECT min(slot), max(slot) FROM collector.raw_walk"
+_UNPACKED = "SELECT EXISTS (SELECT FROM collector.raw_walk WHERE slot >= $1 AND slot < $2 AND state = 1)"
+_DROP = "SELECT collector.drop_old_answers($1, $2, $3)"
+
+
+@dataclass(frozen=True)
+class RawEntry:
+    """The answers of one walk. `data` None: they cannot be read back, and `damage` says why."""
+
+    target_id: int
+    target: Target
+    slot: datetime
+    received_at: datetime
+    program: str
+    data: AnswerEntry | None
+    damage: str = ""
+
+
+async def make_days(connection: Connection, day: date) -> None:
+    """Make the tables for the answers of a day and the next."""
+    await connection.fetchval(_MAKE_DAYS, day)
+
+
+async def keep_answers(
+    connection: Connection, slot: datetime, target: int, log: AnswerLog, *, failure: str = ""
+) -> None:
+    """Store the answers of a walk as they came, in the transaction of the walk."""
+    data = encode_answers(log)
+    if not log.answers:
+        return
+    arrived = log.answers[-1].arrived
+    values = (zlib.adler32(data), len(data), __version__, data)
+    await connection.execute(_KEEP, slot, target, arrived, *values)
+    if failure.startswith("Unreadable"):
+        body = zlib.compress(encode_answers(_last_alone(log)))
+        await connection.execute(_KEEP_UNREADABLE, slot, target, arrived, failure, body)
+
+
+def _last_alone(log: AnswerLog) -> AnswerLog:
+    """The last answer, the one that could not be read, cut to what is kept of such an answer."""
+    body = log.bodies[-1][:_MOST_UNREADABLE]
+    answer = log.answers[-1]
+    if len(body) < answer.size:
+        answer = type(answer)(
+            answer.api_id,
+            answer.path,
+            answer.asked,
+            answer.page_key,
+            answer.status,
+            answer.headers,
+            answer.arrived,
+            len(body),
+        )
+    return AnswerLog(log.requested_at, [answer], [body], len(body))
+
+
+class AnswerStore:
+    """The kept answers of one database. Errors are StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def days(self) -> list[date]:
+        """The days that have a table for answers, oldest first."""
+        async with self._database.connection("looking for kept answers") as connection:
+            return [row["day"] for row in await connection.fetch(_DAYS)]
+
+    async def span(self) -> tuple[date, date] | None:
+        """The first and the last day of which answers are kept, None if none are."""
+        async with self._database.connection("looking for kept answers") as connection:
+            first, last = await connection.fetchrow(_SPAN)
+        return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
+
+    async def count(self, days: Sequence[date], wanted: Target | None) -> int:
+        """How many entries these days have, of one target or of all."""
+        if not days:
+            return 0
+        target = [*wanted] if wanted else [None, None, None]
+        bounds = (_bounds(days[0])[0], _bounds(days[-1])[1])
+        async with self._database.connection("counting kept answers", timeout=_LONG) as connection:
+            counted: int = await connection.fetchval(_COUNT, *bounds, *target)
+        return counted
+
+    async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
+        """The entries of a day, a target after the other, each in the order of time; one in memory at once."""
+        async with self._database.connection("listing kept answers", timeout=_LONG) as connection:
+            rows = await connection.fetch(_KEYS, *_bounds(day))
+        base: Sequence[bytes] = ()
+        before: tuple[int, datetime] | None = None
+        for row in rows:
+            target = Target.of(row["market"], row["sector"], row["exchange"])
+            if wanted not in (None, target):
+                continue
+            usable = base if row["base"] and before == (row["target"], row["base"]) else ()
+            entry = await self._entry(row, target, usable)
+            base = entry.data.bodies if entry.data else ()
+            before = (row["target"], row["slot"]) if entry.data else None
+            yield entry
+
+    async def _entry(self, row: Mapping[str, object], target: Target, base: Sequence[bytes]) -> RawEntry:
+        key = (row["target"], row["slot"], row["received_at"])
+        async with self._database.connection("reading kept answers", timeout=_LONG) as connection:
+            answers = await connection.fetchval(_ANSWERS, *key)
+        data, damage = _read_back(row, answers, base)
+        return RawEntry(
+            target_id=int(str(row["target"])),
+            target=target,
+            slot=_instant(row["slot"]),
+            received_at=_instant(row["received_at"]),
+            program=str(row["program"]),
+            data=data,
+            damage=damage,
+        )
+
+    async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
+        """The answers of a period of which nothing could be read, each as a mapping of its columns."""
+        begins, _ = _bounds(first)
+        _, ends = _bounds(last)
+        async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
+            return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
+
+    async def pack_day(self, day: date) -> int:
+        """Pack what of a day lies as it came; how many entries that were. A damaged entry stays as it is."""
+        async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
+            if not await connection.fetchval(_UNPACKED, *_bounds(day)):
+                return 0
+            rows = await connection.fetch(_KEYS, *_bounds(day))
+        packed = length = 0
+        base: Sequence[bytes] = ()
+        before: tuple[int, datetime] | None = None
+        for row in rows:
+            key = (row["target"], row["slot"], row["received_at"])
+            if row["state"] != 1:
+                before = None
+                continue
+            is_linked = before is not None and before[0] == row["target"] and length < _CHAIN
+            is_linked = is_linked and before is not None and before[1] < row["slot"]
+            async with self._database.connection("reading answers to pack", timeout=_LONG) as connection:
+                answers = await connection.fetchval(_ANSWERS, *key)
+            data, damage = _read_back(row, answers, ())
+            if data is None or damage:
+                before = None
+                continue
+            small = await asyncio.to_thread(pack, answers, base if is_linked else ())
+            async with self._database.transaction("packing answers") as connection:
+                linked_to = before[1] if is_linked and before else None
+                await connection.execute(_PACK, *key, small, linked_to)
+            packed, length = packed + 1, length + 1 if is_linked else 1
+            base, before = data.bodies, (row["target"], row["slot"])
+        return packed
+
+    async def tend(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
+        """Pack the days that are over, and drop those that are older than `keep_days`; how many, and which.
+
+        Nothing is dropped while the clocks disagree.
+        """
+        today = host.astimezone(KST).date()
+        packed = 0
+        for day in await self.days():  # oldest first
+            packed += await self.pack_day(day) if day < today else 0
+        return packed, await self._drop(host, keep_days)
+
+    async def _drop(self, host: datetime, keep_days: int) -> list[date]:
+        async with self._database.connection("comparing the clocks") as connection:
+            if why_kept(await witnesses(connection, host)):
+                return []
+        dropped: list[date] = []
+        while True:
+            async with self._database.transaction("dropping old answers") as connection:
+                day = await connection.fetchval(_DROP, host, keep_days, UNREADABLE_DAYS)
+            if day is None:
+                return dropped
+            dropped.append(day)
+
+
+def _read_back(
+    row: Mapping[str, object], answers: bytes | None, base: Sequence[bytes]
+) -> tuple[AnswerEntry | None, str]:
+    """The entry, or why it cannot be read back."""
+    if answers is None:
+        return None, "it is not there any more"
+    if row["base"] is not None and not base:
+        return None, "the entry that it was packed against is damaged or missing"
+    try:
+        data = unpack(answers, base) if row["state"] == 2 else answers
+        if len(data) != row["size"] or zlib.adler32(data) != row["checksum"]:
+            return None, "its checksum is not that of what was kept"
+        return decode_answers(data), ""
+    except DamagedAnswers as error:
+        return None, str(error)
+
+
+def _bounds(day: date) -> tuple[datetime, datetime]:
+    begins = datetime.combine(day, time(), KST)
+    return begins, begins + _DAY
+
+
+def _instant(value: object) -> datetime:
+    assert isinstance(value, datetime)
+    return value
+
+
+__all__: Sequence[str] = ("UNREADABLE_DAYS", "AnswerStore", "RawEntry", "keep_answers", "make_days")

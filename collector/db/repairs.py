@@ -1,0 +1,183 @@
+"""What a repair reads and writes: missing walks, who was listed, observed quotes, reconstructed rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+
+from collector.db.database import Database
+from collector.model import KST, Target
+
+_LONG = 120.0
+
+# `status` of what the ledger holds; what it lacks is `absent`.
+_MISSING = """
+SELECT e.slot, e.target
+FROM unnest($1::timestamptz[], $2::smallint[]) AS e (slot, target)
+LEFT JOIN collector.walk AS w ON w.slot = e.slot AND w.target = e.target
+WHERE w.status IS NULL OR w.status IN ('missed', 'failed')
+ORDER BY e.slot, e.target
+"""
+# The membership that held on the day: the newest not later than it, else the oldest after it.
+_MEMBERS = """
+SELECT t.id AS target, m.symbols
+FROM unnest($1::smallint[]) AS t (id)
+CROSS JOIN LATERAL (
+    SELECT k.symbols
+    FROM collector.membership AS k
+    WHERE k.target = t.id
+    ORDER BY k.as_of > $2, abs(k.as_of - $2)
+    LIMIT 1
+) AS m
+"""
+_DONE = """
+SELECT symbol, exchange, slots
+FROM collector.repair
+WHERE trading_date = $1 AND outcome IN ('repaired', 'empty')
+"""
+_OBSERVED = """
+SELECT DISTINCT ON (s.slot) s.slot, w.received_at, s.price, s.volume
+FROM collector.listing AS l
+JOIN collector.snapshot AS s ON s.listing = l.id
+JOIN collector.target AS t ON t.id = s.target
+JOIN collector.walk AS w ON w.slot = s.slot AND w.target = s.target
+WHERE l.symbol = $1 AND t.exchange = $2 AND s.slot >= $3 AND s.slot < $4 AND w.status = 'complete' AND s.price > 0
+ORDER BY s.slot, w.received_at
+"""
+_KEEP_MEMBERS = """
+INSERT INTO collector.repaired_member (slot, target, symbol)
+SELECT e.slot, $2, m.symbol
+FROM unnest($1::timestamptz[]) AS e (slot)
+CROSS JOIN unnest($3::text[]) AS m (symbol)
+ON CONFLICT DO NOTHING
+"""
+_KEEP_ROWS = """
+INSERT INTO collector.reconstructed
+    (slot, symbol, exchange, price, change, rate, volume, open, high, low, source)
+SELECT r.slot, $1, $2, r.price, r.change, r.rate, r.volume, r.open, r.high, r.low, $3
+FROM unnest($4::timestamptz[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[], $9::integer[],
+            $10::integer[], $11::integer[])
+     AS r (slot, price, change, rate, volume, open, high, low)
+ON CONFLICT DO NOTHING
+"""
+_KEEP_LINE = """
+INSERT INTO collector.repair AS r
+    (trading_date, symbol, exchange, outcome, reason, bars, rows, compared, equal_prices, equal_volumes, slots)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (trading_date, exchange, symbol) DO UPDATE
+SET outcome = EXCLUDED.outcome, reason = EXCLUDED.reason, bars = EXCLUDED.bars, rows = r.rows + EXCLUDED.rows,
+    compared = EXCLUDED.compared, equal_prices = EXCLUDED.equal_prices, equal_volumes = EXCLUDED.equal_volumes,
+    slots = CASE WHEN EXCLUDED.outcome = 'failed' THEN r.slots
+                 ELSE ARRAY(SELECT DISTINCT unnest(r.slots || EXCLUDED.slots)) END,
+    repaired_at = clock_timestamp()
+WHERE r.outcome = 'failed' OR EXCLUDED.outcome <> 'failed'
+"""
+_MARK = """
+UPDATE collector.walk AS w
+SET repaired_at = clock_timestamp()
+FROM collector.target AS t
+WHERE w.target = t.id AND w.slot = ANY ($1::timestamptz[]) AND w.target = ANY ($2::smallint[])
+  AND w.status IN ('missed', 'failed') AND w.repaired_at IS NULL
+  AND EXISTS (
+      SELECT
+      FROM collector.repaired_member AS m
+      JOIN collector.reconstructed AS r ON r.slot = m.slot AND r.symbol = m.symbol AND r.exchange = t.exchange
+      WHERE m.slot = w.slot AND m.target = w.target
+  )
+"""
+_SUMMARY = """
+SELECT exchange, listings, repaired, empty, failed, rows, compared, equal_prices_percent, equal_volumes_percent,
+       doubtful
+FROM repair
+WHERE trading_date = $1
+ORDER BY exchange
+"""
+
+
+class MissingWalk(NamedTuple):
+    """A slot and a target of which nothing is stored."""
+
+    slot: datetime
+    target: Target
+
+
+class RepairLine(NamedTuple):
+    """What came of one listing on one exchange and day; `slots` are those that it settles."""
+
+    trading_date: date
+    symbol: str
+    exchange: str
+    outcome: str
+    reason: str
+    bars: int
+    rows: int
+    compared: int
+    equal_prices: int
+    equal_volumes: int
+    slots: Sequence[datetime]
+
+
+@dataclass(frozen=True)
+class RepairStore:
+    """The tables of a repair. `targets` gives each target its number. Errors are StoreError."""
+
+    database: Database
+    targets: Mapping[Target, int]
+
+    async def missing(self, wanted: Sequence[MissingWalk]) -> list[MissingWalk]:
+        """Those of the due walks that the ledger lacks, or holds as missed or failed."""
+        names = {number: target for target, number in self.targets.items()}
+        numbers = [self.targets[walk.target] for walk in wanted]
+        async with self.database.connection(
+            "comparing the ledger with the schedules", timeout=_LONG
+        ) as connection:
+            rows = await connection.fetch(_MISSING, [walk.slot for walk in wanted], numbers)
+        return [MissingWalk(row["slot"], names[row["target"]]) for row in rows]
+
+    async def members(self, targets: Sequence[Target], day: date) -> dict[Target, Sequence[str]]:
+        """Who belonged to each target on a day; a target of which no complete walk tells is left out."""
+        names = {self.targets[target]: target for target in targets}
+        async with self.database.connection("reading memberships") as connection:
+            rows = await connection.fetch(_MEMBERS, list(names), day)
+        return {names[row["target"]]: row["symbols"] for row in rows}
+
+    async def settled(self, day: date) -> dict[tuple[str, str], frozenset[datetime]]:
+        """The slots of a day that are settled already, by symbol and exchange."""
+        async with self.database.connection("reading earlier repairs", timeout=_LONG) as connection:
+            rows = await connection.fetch(_DONE, day)
+        return {(row["symbol"], row["exchange"]): frozenset(row["slots"]) for row in rows}
+
+    async def observed(
+        self, symbol: str, exchange: str, day: date
+    ) -> list[tuple[datetime, datetime, int, int]]:
+        """Slot, arrival, price and volume of what complete walks of a day showed of a listing."""
+        begins = datetime.combine(day, time(), KST)
+        async with self.database.connection("reading observed quotes") as connection:
+            rows = await connection.fetch(_OBSERVED, symbol, exchange, begins, begins + timedelta(days=1))
+        return [tuple(row) for row in rows]
+
+    async def keep_members(self, slots: Sequence[datetime], target: Target, symbols: Sequence[str]) -> None:
+        """Note who belonged to a target at slots that are repaired."""
+        async with self.database.transaction("noting members of missed slots") as connection:
+            await connection.execute(_KEEP_MEMBERS, slots, self.targets[target], symbols)
+
+    async def save(self, line: RepairLine, quotes: Sequence[Sequence[object]], source: str) -> None:
+        """Store a listing's rows of one day and exchange with its line, in one transaction."""
+        columns = [list(column) for column in zip(*quotes, strict=True)] if quotes else []
+        async with self.database.transaction(f"storing the repair of {line.symbol}") as connection:
+            if columns:
+                await connection.execute(_KEEP_ROWS, line.symbol, line.exchange, source, *columns)
+            await connection.execute(_KEEP_LINE, *line)
+
+    async def mark(self, walks: Sequence[MissingWalk]) -> int:
+        """Give the ledger's lines of repaired walks their `repaired_at`; how many got it."""
+        slots = list({walk.slot for walk in walks})
+        numbers = list({self.targets[walk.target] for walk in walks})
+        async with self.database.transaction("marking repaired walks") as connection:
+            status = await connection.execute(_MARK, slots, numbers)
+        return int(status.rpartition(" ")[2])
+
+    async def summary(self, day: date) -> list[Mapping[str, object]]:
+        """What the view `repair` says of a day, a line an exchange."""
+        async with self.database.connection("reading the outcome of a repair") as connection:
+            return [dict(row) for row in await connection.fetch(_SUMMARY, day)]

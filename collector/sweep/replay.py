@@ -1,0 +1,165 @@
+"""Kept answers read again: what today's program makes of each walk, and whether that replaces what is stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from collector import __version__
+from collector.db.answers import RawEntry
+from collector.db.replays import LedgerLine, ReplayStore
+from collector.model import Baseline, Certificate, Exchange, Remark, Sector, Status, Target, WalkResult
+from collector.sweep.certify import bear_out, certify, is_doubtful, is_few, is_note
+from collector.sweep.rebuild import rebuild
+
+CERTIFIED = frozenset(
+    {
+        Remark.REPEATED_KEY,
+        Remark.SHORT_PAGE,
+        Remark.EMPTY_PAGE,
+        Remark.PAGE_CAP,
+        Remark.PAGE_COUNT,
+        Remark.PAGE_ORDER,
+        Remark.NO_END,
+        Remark.UNDECODED,
+        Remark.DUPLICATE_SYMBOL,
+        Remark.WRONG_SUFFIX,
+        Remark.FOREIGN,
+        Remark.ROW_COUNT,
+        Remark.MEMBERSHIP,
+        Remark.EMPTY,
+    }
+)
+"""Remarks that `certify` gives; a replay replaces these, and keeps all others, which come from elsewhere."""
+_RANK = {Status.MISSED: 0, Status.FAILED: 0, Status.SUSPECT: 1, Status.COMPLETE: 2}
+LATE_SESSION = "the next session had begun"
+"""A part of the error of a walk that is whole and yet must not be stored: it may show another session."""
+
+
+class Step(StrEnum):
+    """What comes of one entry."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    WORSE = "worse"
+    DAMAGED = "damaged"
+    INCOMPLETE = "incomplete"
+    NEWER = "newer"
+    ARCHIVED = "archived"
+    OTHER = "other"
+
+
+PROBLEMS = frozenset({Step.WORSE, Step.DAMAGED, Step.NEWER, Step.ARCHIVED})
+"""What makes a replay end with exit status 1. An entry of a failed walk that is still incomplete does not."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One entry: what was stored, what was read now (None: nothing), and the step that follows."""
+
+    slot: datetime
+    target: Target
+    step: Step
+    reason: str = ""
+    line: LedgerLine | None = None
+    reading: WalkResult | None = None
+    certificate: Certificate | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Reads entries again and puts right what is stored. `force`: also where the status becomes worse."""
+
+    store: ReplayStore
+    sectors: Mapping[str, Sector]
+    force: bool = False
+
+    async def examine(self, entry: RawEntry) -> Finding:
+        """What would change; nothing is written."""
+        line = await self.store.line(entry.slot, entry.target)
+        plain = Finding(entry.slot, entry.target, Step.OTHER, line=line)
+        step, reason = refuse_entry(entry, line)
+        if step is not None or line is None or entry.data is None:
+            return replace(plain, step=step or Step.OTHER, reason=reason)
+        rebuilt = rebuild(entry.target, entry.slot, entry.data)
+        if rebuilt.reading is None:
+            return replace(plain, step=Step.INCOMPLETE, reason=rebuilt.error)
+        return await self._judge(plain, rebuilt.reading, line)
+
+    async def apply(self, finding: Finding) -> bool:
+        """Carry a change out, in one transaction. False: the stored walk has changed meanwhile."""
+        assert finding.reading is not None
+        assert finding.certificate is not None
+        assert finding.line is not None
+        return await self.store.replace_walk(
+            finding.reading, finding.certificate, finding.line, finding.expected
+        )
+
+    async def _judge(self, plain: Finding, reading: WalkResult, line: LedgerLine) -> Finding:
+        known = (await self.store.baselines(plain.slot, [plain.target]))[plain.target]
+        certificate = await self._certify(reading, known)
+        is_same = await self.store.has_same_rows(reading, line)
+        certificate = merge(certificate, line, reading, is_same=is_same)
+        step = decide(certificate, line, is_same=is_same, force=self.force)
+        return replace(plain, step=step, reading=reading, certificate=certificate, expected=known.rows)
+
+    async def _certify(self, reading: WalkResult, known: Baseline) -> Certificate:
+        if not reading.row_count and reading.target.exchange is Exchange.NXT and known.rows != 0:
+            none_there = await self.store.has_no_nxt_members(reading.slot, reading.target)
+            known = replace(known, none_there=none_there)
+        sector = self.sectors.get(reading.target.sector)
+        certificate = certify(reading, known, sector=sector, boards=self.store.registry.boards)
+        if not is_doubtful(reading, certificate):
+            return certificate
+        history = await self.store.history(reading.slot, reading.target)
+        return bear_out(reading, certificate, history).certificate
+
+
+def refuse_entry(entry: RawEntry, line: LedgerLine | None) -> tuple[Step | None, str]:
+    """Why an entry is not read again; (None, "") if it is."""
+    if entry.data is None or line is None:
+        return (Step.OTHER, "the ledger has no line of it") if entry.data else (Step.DAMAGED, entry.damage)
+    newest = max((entry.program, line.program), key=version)
+    if version(newest) > version(__version__):
+        return Step.NEWER, f"version {newest} has stored it, and this program is {__version__}"
+    if LATE_SESSION in line.error or (_RANK[line.status] and not _belongs(entry, line)):
+        return Step.OTHER, line.error or "another attempt was stored"
+    if line.is_archived:
+        return Step.ARCHIVED, f"its day is in files: run `collector restore {entry.slot.date()}` first"
+    return None, ""
+
+
+def _belongs(entry: RawEntry, line: LedgerLine) -> bool:
+    """Whether the stored walk was read from these answers: its last page came among them."""
+    assert entry.data is not None
+    return line.received_at is not None and entry.data.requested_at <= line.received_at <= entry.received_at
+
+
+def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is_same: bool) -> Certificate:
+    """The new certificate with what later walks, witnesses and operators have said of the stored one.
+
+    Of rows that are the same their word holds, for better or worse. Of other rows only what speaks against the walk.
+    """
+    others = tuple(Remark(remark) for remark in line.remarks if remark not in CERTIFIED)
+    few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
+    against = line.status is Status.SUSPECT and not all(is_note(remark, is_few_bad=few) for remark in others)
+    if against:
+        return Certificate(Status.SUSPECT, (*certificate.remarks, *others))
+    if is_same and line.status is Status.COMPLETE and certificate.status is not Status.COMPLETE:
+        return Certificate(Status.COMPLETE, tuple(Remark(remark) for remark in line.remarks))
+    kept = others if is_same else tuple(r for r in others if r not in (Remark.BORNE_OUT, Remark.ACCEPTED))
+    return Certificate(certificate.status, (*certificate.remarks, *kept))
+
+
+def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: bool) -> Step:
+    """Whether what was read now replaces what is stored."""
+    if _RANK[certificate.status] < _RANK[line.status] and not force:
+        return Step.WORSE
+    is_alike = certificate.status is line.status and set(certificate.remarks) == set(line.remarks)
+    return Step.SAME if is_same and is_alike else Step.CHANGED
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A version as numbers that can be compared: 1.10.0 is more than 1.9.0."""
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in text.partition("+")[0].split("."))
