@@ -82,7 +82,7 @@ def _digest(names: Mapping[str, str], name: str) -> str:
         if known == name:
             return digest
     known_names = ", ".join(sorted(names.values())) or "none that can be read"
-    raise ConfigError(f"--name: {name!r} is not a key; use one of: {known_names}")
+    raise ConfigError(f"--name: {name!r} is not a key of api.keys", hint=f"use one of: {known_names}")
 
 
 def _table(lines: list[dict[str, Any]]) -> Table:

@@ -114,7 +114,7 @@ async def test_no_schedules_show_an_empty_list(path):
         (["--from", "2026-02-30", "--to", "2026-03-01"], "'2026-02-30' is not a date; use YYYY-MM-DD"),
         (
             ["--from", "0001-01-01", "--to", "9999-12-31"],
-            "0001-01-01 is out of range; allowed is 2000-01-01 to",
+            "0001-01-01 is out of range; use 2000-01-01 to",
         ),
         (["--next", "0"], "0 is not in the range"),
     ],
