@@ -122,6 +122,13 @@ class Registry:
 
     async def open(self) -> None:
         """Reads all ids again. If a remembered id differs from the database, everything remembered is dropped."""
+        # Without the lock, a registration that commits after the snapshot of this reading would look like an id
+        # that the database has lost.
+        async with self._lock:
+            await self._read_ids()
+
+    async def _read_ids(self) -> None:
+        """Does the work of `open`. The caller holds the lock."""
         async with (
             self._database.connection("reading targets and listings") as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -198,7 +205,7 @@ class Registry:
                 rows = await connection.fetch(_LISTING_IDS, symbols, titles)
                 generation = await connection.fetchval(_GENERATION)
             if before != self.generation:
-                await self.open()
+                await self._read_ids()
                 return
             self.generation = generation
             self.listings |= {(row["symbol"], row["name"]): row["id"] for row in rows}

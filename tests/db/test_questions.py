@@ -402,4 +402,4 @@ async def test_the_examples_of_the_comments_are_answered(morning: Dsn) -> None:
     examples = [str(text).partition("Example: ")[2] for (text,) in await fetch(morning, described)]
     for example in filter(None, examples):
         await fetch(morning, example.replace("'013'", "'001'"))
-    assert len(list(filter(None, examples))) == 7
+    assert len(list(filter(None, examples))) == 8
