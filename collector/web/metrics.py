@@ -26,7 +26,7 @@ SCHEDULES = 30
 """Schedules that get series of their own; with all others there are at most 500."""
 KEYS = 20
 """Keys that get series of their own."""
-API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081"})
+API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081", "ka10080"})
 
 
 @dataclass(frozen=True)
