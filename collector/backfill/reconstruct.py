@@ -50,7 +50,7 @@ class ObservedQuote(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Agreement:
+class BarAgreement:
     """Of `compared` observed quotes, how many have a price and a volume that the bars bear out."""
 
     compared: int = 0
@@ -84,7 +84,7 @@ class MinuteDay:
         first = self.bars[0].open
         return SlotQuote(slot, bar.close, change, rate, volume, first, self.highs[index], self.lows[index])
 
-    def agree(self, observed: Sequence[ObservedQuote]) -> Agreement:
+    def agree(self, observed: Sequence[ObservedQuote]) -> BarAgreement:
         """Compare with what was observed. A page arrives after its slot, so trades between the two may be in it."""
         prices = volumes = 0
         for quote in observed:
@@ -98,7 +98,7 @@ class MinuteDay:
             prices += low <= quote.price <= high
             most = (here.volume or 0) + sum(bar.volume for bar in later)
             volumes += here.volume is not None and here.volume <= quote.volume <= most
-        return Agreement(len(observed), prices, volumes)
+        return BarAgreement(len(observed), prices, volumes)
 
 
 def minute_day(bars: Sequence[MinuteBar], day: date, *, is_last_page: bool) -> MinuteDay:
@@ -113,7 +113,7 @@ def minute_day(bars: Sequence[MinuteBar], day: date, *, is_last_page: bool) -> M
     start, end = bisect_left(labels, begins), bisect_left(labels, begins + timedelta(days=1))
     own = ordered[start:end]
     if not own:
-        return _untraded(ordered[:start], begins)
+        return _make_untraded_day(ordered[:start], begins)
     if len({bar.starts_at for bar in own}) < len(own):
         raise CannotReconstruct("two bars have the same label")
     first = own[0]
@@ -149,7 +149,7 @@ def _volumes(own: Sequence[MinuteBar]) -> list[int]:
     return added
 
 
-def _untraded(earlier: Sequence[MinuteBar], begins: datetime) -> MinuteDay:
+def _make_untraded_day(earlier: Sequence[MinuteBar], begins: datetime) -> MinuteDay:
     """A day on which nothing was traded: it stands at the last close before."""
     if not earlier:
         raise CannotReconstruct("there are no minute bars")

@@ -104,7 +104,7 @@ class RepairRunner:
             known = await self.store.members(list(slots), day)
             unknown |= slots.keys() - known.keys()
             members |= {(day, target): symbols for target, symbols in known.items()}
-            settled = await self.store.settled(day)
+            settled = await self.store.read_settled(day)
             listings += _lacking(day, slots, known, settled)
         return RepairPlan(walks, listings, members, frozenset(unknown))
 
@@ -154,7 +154,7 @@ class RepairRunner:
             await self._save(listing, day, report)
 
     async def _save(self, listing: ListingDay, day: MinuteDay, report: RepairReport) -> None:
-        seen = await self.store.observed(listing.symbol, listing.exchange, listing.day)
+        seen = await self.store.read_observed(listing.symbol, listing.exchange, listing.day)
         agreement = day.agree([ObservedQuote(*row) for row in seen])
         quotes = list(reconstruct(day, listing.slots))
         line = RepairLine(

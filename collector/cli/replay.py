@@ -24,7 +24,7 @@ from collector.errors import ConfigError, StoreError
 from collector.market import sectors
 from collector.model import KST, Target
 from collector.sweep.progress import SweepProgress
-from collector.sweep.replay import PROBLEMS, Finding, Replay, Step
+from collector.sweep.replay import PROBLEMS, Finding, Replay, ReplayStep
 
 _EXPORTED = 100
 """Answers of an export at most: a bug report needs a few."""
@@ -34,7 +34,7 @@ _EXPORTED = 100
 class _Totals:
     """What came of the entries, and how many rows were read."""
 
-    steps: Counter[Step] = field(default_factory=Counter)
+    steps: Counter[ReplayStep] = field(default_factory=Counter)
     rows: int = 0
     replaced: int = 0
     seconds: float = 0.0
@@ -145,23 +145,23 @@ async def _carry_out(work: Replay, finding: Finding, totals: _Totals, *, dry_run
     """Say what one entry came to, and change what is to be changed."""
     totals.rows += finding.reading.row_count if finding.reading else 0
     step = finding.step
-    if step is Step.CHANGED and not dry_run:
+    if step is ReplayStep.CHANGED and not dry_run:
         try:
             is_replaced = await work.apply(finding)
         except StoreError as error:
             click.echo(f"{_name(finding)} cannot be replaced: {error}", err=True)
-            totals.steps[Step.DAMAGED] += 1
+            totals.steps[ReplayStep.DAMAGED] += 1
             return
         totals.replaced += is_replaced
-        step = step if is_replaced else Step.OTHER
+        step = step if is_replaced else ReplayStep.OTHER
     totals.steps[step] += 1
-    if step is Step.CHANGED:
+    if step is ReplayStep.CHANGED:
         click.echo(f"{_name(finding)} {'would change' if dry_run else 'changed'}: {describe(finding)}")
-    elif step is Step.WORSE:
+    elif step is ReplayStep.WORSE:
         click.echo(f"{_name(finding)} stays: {describe(finding)}; --force replaces it", err=True)
     elif step in PROBLEMS:
         click.echo(f"{_name(finding)} skipped, {step}: {finding.reason}", err=True)
-    elif step is Step.INCOMPLETE:
+    elif step is ReplayStep.INCOMPLETE:
         click.echo(f"{_name(finding)} is still not whole: {finding.reason}")
 
 
@@ -177,11 +177,11 @@ def describe(finding: Finding) -> str:
     if line.status is not certificate.status:
         parts.append(f"status {line.status} -> {certificate.status}")
     if set(line.remarks) != set(certificate.remarks):
-        parts.append(f"remarks {_listed(line.remarks)} -> {_listed(certificate.remarks)}")
+        parts.append(f"remarks {_list_remarks(line.remarks)} -> {_list_remarks(certificate.remarks)}")
     return "; ".join(parts) or f"values of its {line.rows:,} rows"
 
 
-def _listed(remarks: Sequence[str]) -> str:
+def _list_remarks(remarks: Sequence[str]) -> str:
     return ",".join(remarks) or "none"
 
 
@@ -194,10 +194,14 @@ def _summary(totals: _Totals, *, dry_run: bool) -> str:
     verb = "would change" if dry_run else "changed"
     parts = [
         f"{sum(steps.values()):,} walks with {totals.rows:,} rows read again in {totals.seconds:.1f} s",
-        f"{steps[Step.CHANGED]:,} {verb}",
-        f"{steps[Step.SAME]:,} the same",
+        f"{steps[ReplayStep.CHANGED]:,} {verb}",
+        f"{steps[ReplayStep.SAME]:,} the same",
     ]
-    rest = [(step, steps[step]) for step in Step if step not in (Step.SAME, Step.CHANGED) and steps[step]]
+    rest = [
+        (step, steps[step])
+        for step in ReplayStep
+        if step not in (ReplayStep.SAME, ReplayStep.CHANGED) and steps[step]
+    ]
     return "; ".join([*parts, *(f"{count:,} {step}" for step, count in rest)])
 
 
@@ -210,7 +214,8 @@ async def _export(environment: Environment, asked: _Asked) -> list[dict[str, obj
             asked.first or today - timedelta(days=400), asked.last or today + timedelta(days=1)
         )
         samples = [
-            _sample(row["slot"], _target_of(row), row["error"], _stored(row["answer"])) for row in rows
+            _sample(row["slot"], _target_of(row), row["error"], _read_unreadable(row["answer"]))
+            for row in rows
         ]
         if not samples:
             samples = await _from_walks(answers, asked)
@@ -246,7 +251,7 @@ def _target_of(row: object) -> str:
     return f"{row['market']}/{row['sector']}/{row['exchange']}"
 
 
-def _stored(packed: object) -> AnswerEntry | None:
+def _read_unreadable(packed: object) -> AnswerEntry | None:
     """An unreadable answer as it was kept, None if it is damaged."""
     assert isinstance(packed, bytes)
     try:
@@ -256,7 +261,7 @@ def _stored(packed: object) -> AnswerEntry | None:
 
 
 def _sample(slot: object, target: str, error: object, entry: AnswerEntry | None) -> dict[str, object]:
-    """One answer as JSON: what was asked, what came."""
+    """One answer with its request, as JSON."""
     assert isinstance(slot, datetime)
     facts: dict[str, object] = {"slot": slot.astimezone(KST).isoformat(), "target": target, "error": error}
     if entry is None or not entry.answers:

@@ -27,8 +27,8 @@ from collector.model import KST, Target
 
 UNREADABLE_DAYS = 60
 """Days that answers are kept of which nothing could be read: a corrected decoder may take weeks."""
-_CHAIN = 12
-"""Walks that are packed one against the other before one stands alone: an hour of slots, all that one damage costs."""
+_CHAIN = 24
+"""Walks that are packed one against the other before one stands alone: two hours of slots; one damage costs no more."""
 _MOST_UNREADABLE = 256 << 10
 """Bytes of one unreadable answer that are kept."""
 _DAY = timedelta(days=1)

@@ -126,7 +126,7 @@ class RepairStore:
 
     async def missing(self, wanted: Sequence[MissingWalk]) -> list[MissingWalk]:
         """Those of the due walks that the ledger lacks, or holds as missed or failed."""
-        names = {number: target for target, number in self.targets.items()}
+        names = {target_id: target for target, target_id in self.targets.items()}
         numbers = [self.targets[walk.target] for walk in wanted]
         async with self.database.connection(
             "comparing the ledger with the schedules", timeout=_LONG
@@ -141,13 +141,13 @@ class RepairStore:
             rows = await connection.fetch(_MEMBERS, list(names), day)
         return {names[row["target"]]: row["symbols"] for row in rows}
 
-    async def settled(self, day: date) -> dict[tuple[str, str], frozenset[datetime]]:
+    async def read_settled(self, day: date) -> dict[tuple[str, str], frozenset[datetime]]:
         """The slots of a day that are settled already, by symbol and exchange."""
         async with self.database.connection("reading earlier repairs", timeout=_LONG) as connection:
             rows = await connection.fetch(_DONE, day)
         return {(row["symbol"], row["exchange"]): frozenset(row["slots"]) for row in rows}
 
-    async def observed(
+    async def read_observed(
         self, symbol: str, exchange: str, day: date
     ) -> list[tuple[datetime, datetime, int, int]]:
         """Slot, arrival, price and volume of what complete walks of a day showed of a listing."""

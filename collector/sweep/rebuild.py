@@ -37,10 +37,10 @@ class _Pages:
 
     @property
     def has_ended(self) -> bool:
-        return self.pages[-1].next_key is None or self.stopped is not None
+        return self.pages[-1].next_key is None or self.end_reason is not None
 
     @property
-    def stopped(self) -> Remark | None:
+    def end_reason(self) -> Remark | None:
         """Why no page may follow the last one, though it names another."""
         return stop_reason(self.pages, {key for key in self.keys if key is not None})
 
@@ -75,7 +75,7 @@ def rebuild(target: Target, slot: datetime, entry: AnswerEntry) -> Rebuilt:
 
 def _result(target: Target, slot: datetime, entry: AnswerEntry, ended: _Pages) -> WalkResult:
     attempts = len(entry.answers) + entry.dropped
-    stopped = None if ended.pages[-1].next_key is None else ended.stopped
+    stopped = None if ended.pages[-1].next_key is None else ended.end_reason
     return WalkResult(target, slot, ended.pages, entry.requested_at, ended.times, attempts, stopped)
 
 

@@ -36,7 +36,7 @@ LATE_SESSION = "the next session had begun"
 """A part of the error of a walk that is whole and yet must not be stored: it may show another session."""
 
 
-class Step(StrEnum):
+class ReplayStep(StrEnum):
     """What comes of one entry."""
 
     SAME = "same"
@@ -49,17 +49,17 @@ class Step(StrEnum):
     OTHER = "other"
 
 
-PROBLEMS = frozenset({Step.WORSE, Step.DAMAGED, Step.NEWER, Step.ARCHIVED})
+PROBLEMS = frozenset({ReplayStep.WORSE, ReplayStep.DAMAGED, ReplayStep.NEWER, ReplayStep.ARCHIVED})
 """What makes a replay end with exit status 1. An entry of a failed walk that is still incomplete does not."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One entry: what was stored, what was read now (None: nothing), and the step that follows."""
+    """One entry: the stored line, the new reading (None: nothing was read), and the step that follows."""
 
     slot: datetime
     target: Target
-    step: Step
+    step: ReplayStep
     reason: str = ""
     line: LedgerLine | None = None
     reading: WalkResult | None = None
@@ -78,13 +78,13 @@ class Replay:
     async def examine(self, entry: RawEntry) -> Finding:
         """What would change; nothing is written."""
         line = await self.store.line(entry.slot, entry.target)
-        plain = Finding(entry.slot, entry.target, Step.OTHER, line=line)
+        plain = Finding(entry.slot, entry.target, ReplayStep.OTHER, line=line)
         step, reason = refuse_entry(entry, line)
         if step is not None or line is None or entry.data is None:
-            return replace(plain, step=step or Step.OTHER, reason=reason)
+            return replace(plain, step=step or ReplayStep.OTHER, reason=reason)
         rebuilt = rebuild(entry.target, entry.slot, entry.data)
         if rebuilt.reading is None:
-            return replace(plain, step=Step.INCOMPLETE, reason=rebuilt.error)
+            return replace(plain, step=ReplayStep.INCOMPLETE, reason=rebuilt.error)
         return await self._judge(plain, rebuilt.reading, line)
 
     async def apply(self, finding: Finding) -> bool:
@@ -116,17 +116,21 @@ class Replay:
         return bear_out(reading, certificate, history).certificate
 
 
-def refuse_entry(entry: RawEntry, line: LedgerLine | None) -> tuple[Step | None, str]:
+def refuse_entry(entry: RawEntry, line: LedgerLine | None) -> tuple[ReplayStep | None, str]:
     """Why an entry is not read again; (None, "") if it is."""
     if entry.data is None or line is None:
-        return (Step.OTHER, "the ledger has no line of it") if entry.data else (Step.DAMAGED, entry.damage)
+        return (
+            (ReplayStep.OTHER, "the ledger has no line of it")
+            if entry.data
+            else (ReplayStep.DAMAGED, entry.damage)
+        )
     newest = max((entry.program, line.program), key=version)
     if version(newest) > version(__version__):
-        return Step.NEWER, f"version {newest} has stored it, and this program is {__version__}"
+        return ReplayStep.NEWER, f"version {newest} has stored it, and this program is {__version__}"
     if LATE_SESSION in line.error or (_RANK[line.status] and not _belongs(entry, line)):
-        return Step.OTHER, line.error or "another attempt was stored"
+        return ReplayStep.OTHER, line.error or "another attempt was stored"
     if line.is_archived:
-        return Step.ARCHIVED, f"its day is in files: run `collector restore {entry.slot.date()}` first"
+        return ReplayStep.ARCHIVED, f"its day is in files: run `collector restore {entry.slot.date()}` first"
     return None, ""
 
 
@@ -152,12 +156,12 @@ def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is
     return Certificate(certificate.status, (*certificate.remarks, *kept))
 
 
-def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: bool) -> Step:
+def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: bool) -> ReplayStep:
     """Whether what was read now replaces what is stored."""
     if _RANK[certificate.status] < _RANK[line.status] and not force:
-        return Step.WORSE
+        return ReplayStep.WORSE
     is_alike = certificate.status is line.status and set(certificate.remarks) == set(line.remarks)
-    return Step.SAME if is_same and is_alike else Step.CHANGED
+    return ReplayStep.SAME if is_same and is_alike else ReplayStep.CHANGED
 
 
 def version(text: str) -> tuple[int, ...]:

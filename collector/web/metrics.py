@@ -28,7 +28,7 @@ SCHEDULES = 30
 """Schedules with series of their own. Together with all other series there are at most 500."""
 KEYS = 20
 """Keys with series of their own."""
-API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081"})
+API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081", "ka10080"})
 
 
 @dataclass(frozen=True)
