@@ -1,6 +1,5 @@
 """`collector daemon`: sweep at every slot, for months."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -31,4 +30,4 @@ def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
     success (`api.checked`); it continues in any case. Exit status 2: it cannot start, and nothing was
     fetched.
     """
-    sys.exit(daemon_process.run(config_path, force=force, with_page=with_page))
+    daemon_process.run(config_path, force=force, with_page=with_page)

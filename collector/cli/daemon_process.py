@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -15,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from collector import config as configuration
 from collector import daemon, log
@@ -44,12 +46,24 @@ any moment.
 """
 
 
-def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> int:
-    """Run until stopped; returns the exit status. `with_page` serves the status page, too."""
+def run(config_path: Path | None, *, force: bool, with_page: bool = False) -> NoReturn:
+    """Run until stopped, and end the process with status 0. `with_page` serves the status page, too."""
     log.configure()
     order = ReloadableConfig(config_path, force=force)
     asyncio.run(_until_stopped(order, with_page=with_page))
-    return 0
+    _exit_now()
+
+
+def _exit_now() -> NoReturn:
+    """End the process with status 0, without the interpreter's own end.
+
+    The interpreter would wait for threads, and it resets signal handlers before that: the alarm of a stopped
+    daemon would then kill the process with a status that reads as a crash.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 class ReloadableConfig:

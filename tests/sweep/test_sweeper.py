@@ -263,6 +263,10 @@ ENDS = {
     "surplus_chunk": "complete",
     "huge_body": "failed Unreadable",
     "endless_body": "failed Unreadable",
+    "absent_total_volume": "complete",
+    "half_minute_labels": "complete",
+    "cut_day": "complete",
+    "empty_day": "complete",
 }
 """How the target that a fault strikes ends: status and remarks, the class of its error, or what ends the sweep."""
 
