@@ -116,7 +116,7 @@ async def test_check_online_tries_everything(kept: Kept) -> None:
     found = await kept.run("check", "--online")
     assert found.code == 0
     assert re.search(
-        r"database +ok: .*\nclock +ok: it agrees with the database and the Date of an answer\n"
+        r"database +ok: .*\nclock +ok: it agrees with the database and the API's Date header\n"
         r"token +ok: .*\npage +ok: KOSDAQ/139/KRX answered with 100 rows",
         found.out,
     )

@@ -179,7 +179,7 @@ async def test_an_export_holds_the_answer_and_no_secret(database: Dsn, tmp_path:
     [
         (("--from", "2026-11-20", "--to", "2026-11-19"), "--to lies before --from"),
         (("--from", "2020-01-02", "--to", "2020-01-03"), "no answers are kept yet"),
-        (("--target", "KOSPI"), "is no target"),
+        (("--target", "KOSPI"), "is not a target"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused(database: Dsn, tmp_path: Path, options, text: str):

@@ -177,7 +177,7 @@ async def ended(process: Process | asyncio.subprocess.Process, *, within: float 
     async with asyncio.timeout(within):
         out, err = await process.communicate()
     assert process.returncode is not None
-    found = Ended(process.returncode, out.decode(), err.decode())
+    found = Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     assert secrets_in(found.out + found.err) == []
     assert "Traceback" not in found.err, found.err
     return found
