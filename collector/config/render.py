@@ -23,7 +23,14 @@ def _quote_digits(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if text.isdigit() else None)
 
 
+def _keep_on_one_line(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    # PyYAML breaks a list with a quoted text into one line for each item.
+    are_texts = bool(items) and all(isinstance(item, str) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=are_texts or None)
+
+
 _QuotingDumper.add_representer(str, _quote_digits)
+_QuotingDumper.add_representer(list, _keep_on_one_line)
 
 
 def describe(config: Config, environment: Environment) -> str:
