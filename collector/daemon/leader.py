@@ -17,7 +17,6 @@ from collector.daemon.agreement import Agreement
 from collector.daemon.overrun import Action, Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
 from collector.daemon.timetable import Timetable
 from collector.db.accounting import SlotAccounting
-from collector.db.answers import AnswerStore
 from collector.db.lease import Lease, LeaseLost
 from collector.errors import Denied, StoreError
 from collector.log import logger
@@ -311,8 +310,7 @@ class LeaderTerm:
 
     async def _tend_answers(self, now: datetime) -> None:
         """Pack the kept answers of days that are over, and drop those that are older than they are to be kept."""
-        answers = AnswerStore(self._collector.store.database)
-        packed, dropped = await answers.tend(now, self._timetable.raw_days)
+        packed, dropped = await self._collector.store.tend_answers(now, self._timetable.raw_days)
         if packed or dropped:
             logger.info("answers.tended", packed=packed, dropped=[day.isoformat() for day in dropped])
 

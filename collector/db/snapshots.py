@@ -7,13 +7,13 @@ read the ledger (docs/decisions/0003).
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from collector.base.answers import AnswerLog
-from collector.db.answers import keep_answers, make_days
+from collector.db.answers import AnswerStore, keep_answers, make_days
 from collector.db.copy_format import COLUMNS, encode_copy
 from collector.db.ledger import Ledger, midnight
 from collector.db.pool import Connection
@@ -252,6 +252,10 @@ class SnapshotStore(Ledger):
             listings = [page.rows.listings for page in reading.pages]
             self.registry.note_members(reading.target.market, listings)
         return entered
+
+    async def tend_answers(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
+        """Packs the answers of past days, and drops those older than `keep_days`; see `AnswerStore.tend`."""
+        return await AnswerStore(self.database).tend(host, keep_days)
 
     async def _pack(self, reading: WalkResult) -> "_Packed":
         """Encodes the rows with current ids. Registers new listings first: this changes the generation."""

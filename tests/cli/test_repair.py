@@ -196,7 +196,9 @@ async def test_the_daemon_repairs_a_day_in_a_process_of_its_own(
 
 def test_repair_is_off_unless_it_is_asked_for():
     plain = configuration.parse(yaml([TARGET], requests_per_second=5).encode(), "c.yaml")
-    nightly = configuration.parse((yaml([TARGET], requests_per_second=5) + "repair: nightly\n").encode(), "c.yaml")
+    nightly = configuration.parse(
+        (yaml([TARGET], requests_per_second=5) + "repair: nightly\n").encode(), "c.yaml"
+    )
     assert (plain.repair, nightly.repair) == ("off", "nightly")
     with pytest.raises(ConfigError, match="use one of off, nightly"):
         configuration.parse((yaml([TARGET], requests_per_second=5) + "repair: hourly\n").encode(), "c.yaml")

@@ -115,6 +115,9 @@ class ModelStore:
     async def begin_sweep(self, slot: datetime, universe: str, targets: Collection[Target]) -> None:
         self._lease.assert_held()
 
+    async def tend_answers(self, host: datetime, keep_days: int) -> tuple[int, list[object]]:
+        return 0, []
+
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target]) -> None:
         self._lease.assert_held()
 
@@ -138,14 +141,16 @@ class ModelStore:
     async def history(self, slot: datetime, target: Target) -> History:
         return History()
 
-    async def save_walk(self, reading, certificate, claim, *, borne_out, expected) -> bool:
+    async def save_walk(self, reading, certificate, claim, *, borne_out, expected, log=None) -> bool:
         self._lease.assert_held()
         digest = str([page.rows for page in reading.pages])
         line = Line(str(certificate.status), digest=digest, rows=reading.row_count)
         self._books.write(reading.slot, reading.target, line)
         return True
 
-    async def save_failure(self, slot: datetime, target: Target, *, error: str, attempts: int, claim) -> None:
+    async def save_failure(
+        self, slot: datetime, target: Target, *, error: str, attempts: int, claim, log=None
+    ) -> None:
         self._lease.assert_held()
         self._books.write(slot, target, Line("failed", error.partition(":")[0]))
 
