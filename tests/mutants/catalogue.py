@@ -42,14 +42,14 @@ STORING = (
     Mutant(
         "what did not decode is dropped",
         "collector/db/snapshots.py",
-        "            await _quarantine(connection, reading, target)\n            if borne_out:",
-        "            if borne_out:",
+        "            await quarantine_rows(connection, reading, target)\n            if log is not None:",
+        "            if log is not None:",
         ("tests/db/test_snapshots.py::test_a_row_that_did_not_decode_lies_in_quarantine_with_its_page",),
     ),
     Mutant(
         "the rows of the suspect walk stay under the better one",
         "collector/db/snapshots.py",
-        "                await connection.execute(_DELETE_ROWS, reading.slot, target)\n",
+        "    await connection.execute(_DELETE_ROWS, slot, target)\n",
         "",
         ("tests/db/test_snapshots.py::test_an_end_gives_way_only_to_a_better_one",),
     ),
