@@ -1,6 +1,6 @@
 """The clock on the wall of another process, by a library that is preloaded: set at will while the process runs.
 
-The library is our own (`wall.c`), compiled once a run where there is a C compiler; else Debian's libfaketime where
+The library is our own (`fake_clock.c`), compiled once a run where there is a C compiler; else Debian's libfaketime where
 that is installed. Where there is neither, `unavailable` says so.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from collector.model import KST
 
-SOURCE = Path(__file__).with_name("wall.c")
+SOURCE = Path(__file__).with_name("fake_clock.c")
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 PRELOAD = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
