@@ -137,6 +137,7 @@ async def open_daemon(
         collector = replace(plain, store=SnapshotStore(database, registry))
         collector = replace(collector, worklist=bootstrap.make_worklist(collector, lambda: lease.epoch))
         config = order.context.config
+        collector = replace(collector, witness=bootstrap.make_witness(collector, config, order.calendar))
         universes = {schedule.universe for schedule in config.schedules}
         roster = daemon.Timetable(
             config.schedules,

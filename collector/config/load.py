@@ -20,13 +20,14 @@ from collector.config.schema import (
     ScheduleSpec,
     TargetSpec,
     WebConfig,
+    Witnessing,
 )
 from collector.config.validate import check, warnings
 from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "universes", "schedules", "database", "web")
+_SECTIONS = ("api", "universes", "schedules", "database", "web", "witness")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -61,12 +62,14 @@ def _decode_config(source: Mapping, origin: str, complaints: ConfigErrors) -> Co
         node = top.entries.get(name, Mapping(1))
         return decode(kind, node, name, complaints) or kind()
 
+    asked = value(Witnessing, top.entries.get("witness", Scalar(1, "on")), "witness", complaints)
     return Config(
         universes=_universes(top, complaints),
         api=section("api", ApiConfig),
         schedule_specs=_schedule_specs(top, complaints),
         database=section("database", DatabaseConfig),
         web=section("web", WebConfig),
+        witness=asked or "on",
         origin=origin,
         source=source,
     )

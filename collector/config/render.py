@@ -45,6 +45,7 @@ def _body(config: Config) -> str:
         "schedules": config.schedule_specs,
         "database": config.database,
         "web": config.web,
+        "witness": config.witness,
     }
     plain = {name: _plain(section) for name, section in sections.items()}
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)

@@ -29,6 +29,9 @@ HostName = Annotated[
 ]
 
 
+Witnessing = Literal["on", "off"]
+
+
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
     """How Kiwoom is asked."""
@@ -116,6 +119,8 @@ class Config:
     """The same schedules as they were written, by name."""
     database: DatabaseConfig = DatabaseConfig()
     web: WebConfig = WebConfig()
+    witness: Witnessing = "on"
+    """Whether second sources are asked beside each sweep."""
     origin: str = field(default="", compare=False)
     """The file that it was read from."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)

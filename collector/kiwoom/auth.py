@@ -113,6 +113,7 @@ class TokenStore:
         self._now = now
         self._cached: _CachedToken | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._arrived = asyncio.Event()
         self.is_failing = False
         """Whether the last try to get a token failed, ours or, while we may not try, another program's."""
 
@@ -125,6 +126,14 @@ class TokenStore:
             assert self._cached is not None
             return self._cached.value
         return await self._read_or_issue(failed=None, ignore_pause=ignore_pause)
+
+    async def wait_for_live(self) -> Secret:
+        """The live token as soon as another call has brought one; this call asks for none."""
+        while not self._is_live(self._cached):
+            self._arrived.clear()
+            await self._arrived.wait()
+        assert self._cached is not None
+        return self._cached.value
 
     async def renew(self, failed: Secret) -> Secret:
         """The token after `failed` was refused: another program's newer one, or else a new one."""
@@ -141,6 +150,7 @@ class TokenStore:
             if not self._is_live(self._cached):
                 self._cached = await self._issued_or_old(failed, ignore_pause=ignore_pause)
             self.is_failing = False
+            self._arrived.set()
             return self._cached.value if self._cached else Secret("")
 
     async def _read(self) -> _CachedToken | None:

@@ -174,10 +174,11 @@ class KiwoomClient:
     async def ask_beside(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
         """One request beside a sweep: asked once, in the lane of its api-id, and when its answer arrived.
 
-        It spends none of the sweep's retry budget, tells the circuit breaker nothing and renews no token, so its
-        failure costs the sweep nothing. A refusal for quota pauses its own lane. CollectorError if it fails.
+        It spends none of the sweep's retry budget, tells the circuit breaker nothing, and waits for the token that the
+        sweep gets, so its failure costs the sweep nothing. A refusal for quota pauses its own lane. CollectorError
+        if it fails.
         """
-        token = await self._tokens.current()
+        token = await self._tokens.wait_for_live()
         async with self._rate_limiter.acquire(request.api_id) as turn:
             with RequestCounter() as counter:
                 counter.lease = self._transport.lease()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from collector.base.aio import task_group
+from collector.db.lease import LeaseLost
 from collector.db.snapshots import SnapshotStore
 from collector.db.worklist import ClaimLost, LocalWorklist, Worklist, WorkQueue
-from collector.errors import ApiError, Denied, Rejected, Unavailable
+from collector.errors import ApiError, Denied, Rejected, StoreError, Unavailable
 from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
@@ -21,6 +22,7 @@ from collector.sweep.certify import Verdict, bear_out, certify, is_doubtful
 from collector.sweep.estimate import estimate
 from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
+from collector.sweep.witness import SweepWitness, WitnessDesk, apply_judgement
 
 _POLL_SECONDS = 0.2
 """Seconds between two looks at what others still walk, when nothing is left to take."""
@@ -42,6 +44,8 @@ class Collector:
     worklist: Worklist = field(default_factory=LocalWorklist)
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """The sweeps that run, by slot and universe, for whoever shows them."""
+    witness: WitnessDesk | None = None
+    """Who asks second sources beside each sweep; None: no walk is checked by them."""
 
     async def sweep(
         self,
@@ -101,16 +105,26 @@ class Collector:
         tally.targets, tally.done = len(targets), len(targets) - len(todo)
         known = await self.store.baselines(slot, todo)
         tally.expected_pages = estimate(todo, self.sectors, known).requests
-        if todo:
-            async with self.worklist.work(slot, todo, stay) as work:
-                await _SweepRun(self, slot, known, tally, late=late, may_begin=may_begin).run(work)
+        witness = await self._attend(slot, todo)
+        try:
+            if todo:
+                async with self.worklist.work(slot, todo, stay) as work:
+                    run = _SweepRun(self, slot, known, tally, late=late, may_begin=may_begin, witness=witness)
+                    await run.run(work)
+            judgements = await witness.conclude() if witness else {}
+        finally:
+            if witness:
+                await witness.stop()
+        tally.outcomes = [
+            apply_judgement(outcome, judgements.get(outcome.target)) for outcome in tally.outcomes
+        ]
         copies = await self.store.suspect_copies(slot, targets)
         tally.outcomes = [_as_judged(outcome, copies) for outcome in tally.outcomes]
         ours = {outcome.target for outcome in tally.outcomes}
         await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
         outcomes = await self._outcomes(slot, targets, stored, tally)
         requests = sum(kiwoom.requests for kiwoom in self.keys)
-        sweep = Sweep(slot, outcomes, requests, tally.seconds())
+        sweep = Sweep(slot, outcomes, requests, tally.seconds(), witness.session if witness else None)
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         if tally.unknown_fields:
             logger.warning(
@@ -124,6 +138,18 @@ class Collector:
                 numbers=tally.noncanonical_numbers,
             )
         return sweep
+
+    async def _attend(self, slot: datetime, todo: Sequence[Target]) -> SweepWitness | None:
+        """The witnesses of a sweep; None without walks, or if the database does not tell what is known of them."""
+        if self.witness is None or not todo:
+            return None
+        try:
+            return await self.witness.attend(slot, todo)
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            logger.warning("witness.unasked", slot=slot.isoformat(), reason=str(error))
+            return None
 
     async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
         """Walk what is free of a sweep that another program has begun; how much of it that was."""
@@ -169,7 +195,9 @@ class _SweepRun:
         *,
         late: LateWindow | None = None,
         may_begin: Callable[[], bool] = lambda: True,
+        witness: SweepWitness | None = None,
     ) -> None:
+        self._witness = witness
         self._collector = collector
         self._store = collector.store
         self._slot = slot
@@ -216,11 +244,22 @@ class _SweepRun:
             if self._goes_on_without_token(kiwoom, walk):
                 await work.release(taken)
                 return
-            if is_read and walk.needs_deferred_judgement(self._known[walk.target]):
+            if is_read and self._needs_deferral(walk):
                 self._deferred.append(walk)
                 await work.defer(taken)
             else:
                 await self._finish(walk, self._known[walk.target])
+
+    def _needs_deferral(self, walk: TargetReader) -> bool:
+        """Whether a walk is judged when the others have been read.
+
+        So is the first walk of a target whose witness has not answered yet: nothing else could speak against it.
+        """
+        known = self._known[walk.target]
+        is_awaited = (
+            known.rows is None and self._witness is not None and self._witness.is_pending(walk.target)
+        )
+        return is_awaited or walk.needs_deferred_judgement(known)
 
     def _drop_client(self, kiwoom: KiwoomClient, error: Denied) -> None:
         """The error itself if there is no other key."""
@@ -242,10 +281,19 @@ class _SweepRun:
         return True
 
     async def _judge_deferred(self) -> None:
+        """Judge the walks that waited: first those with rows, since empty ones are judged by what those show."""
+        if self._deferred and self._witness:
+            await self._witness.wait_for_lists()
+        self._deferred.sort(
+            key=lambda walk: walk.needs_deferred_judgement(self._known[walk.target]), reverse=True
+        )
         while self._deferred:
             walk = self._deferred.pop()
-            none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
-            await self._finish(walk, replace(self._known[walk.target], none_there=none_there))
+            known = self._known[walk.target]
+            if walk.needs_deferred_judgement(known):
+                none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
+                known = replace(known, none_there=none_there)
+            await self._finish(walk, known)
 
     async def _read(self, walk: TargetReader) -> bool:
         try:
@@ -279,11 +327,15 @@ class _SweepRun:
         verdict = await self._judge_doubt(reading, certificate)
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
+        if self._witness:
+            certificate = self._witness.certify(reading, known, certificate)
         if not await self._store.save_walk(
             reading, certificate, walk.claim, borne_out=verdict.borne_out, expected=known.rows
         ):
             return await self._stored_outcome(reading.slot, reading.target)
         _log_borne_out(reading.target, verdict.borne_out)
+        if self._witness:
+            self._witness.note(reading, known, certificate.status)
         return Outcome(
             target=reading.target,
             slot=reading.slot,

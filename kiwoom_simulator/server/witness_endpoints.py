@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from json import dumps
 
-from collector.kiwoom.protocol.flows import INVESTORS
 from collector.model import Market, Sector
 from kiwoom_simulator.market import board_list, indices
 from kiwoom_simulator.market.market import SimulatedMarket
@@ -17,6 +16,11 @@ from kiwoom_simulator.server.reply import SimulatedReply, refuse
 _LISTED_ON = {"0": Market.KOSPI, "10": Market.KOSDAQ}
 _BOARD_OF = {"0": Market.KOSPI, "1": Market.KOSDAQ}
 _FLOW = 70
+_INVESTORS = (
+    "sc_netprps", "insrnc_netprps", "invtrt_netprps", "bank_netprps", "jnsinkm_netprps", "endw_netprps",
+    "etc_corp_netprps", "ind_netprps", "frgnr_netprps", "native_trmt_frgnr_netprps", "natn_netprps",
+    "samo_fund_netprps", "orgn_netprps",
+)  # fmt: skip
 
 
 def answer(
@@ -79,7 +83,7 @@ def _flows(call: Call, market: SimulatedMarket, sectors: Mapping[str, Sector]) -
 
 
 def _flow(sector: Sector, day: int, exchange: int) -> dict[str, str]:
-    draws = [roll(int(sector.code) * 10 + exchange, _FLOW + index, day) for index in range(len(INVESTORS))]
+    draws = [roll(int(sector.code) * 10 + exchange, _FLOW + index, day) for index in range(len(_INVESTORS))]
     change = draws[0] % 601 - 300
     return {
         "inds_cd": sector.code,
@@ -89,7 +93,7 @@ def _flow(sector: Sector, day: int, exchange: int) -> dict[str, str]:
         "pred_pre": f"{change:+}",
         "flu_rt": str(change // 10),
         "trde_qty": str(100_000 + draws[1] % 100_000),
-        **{name: _signed(draw % 2_001 - 1_000, draw) for name, draw in zip(INVESTORS, draws, strict=True)},
+        **{name: _signed(draw % 2_001 - 1_000, draw) for name, draw in zip(_INVESTORS, draws, strict=True)},
     }
 
 

@@ -11,11 +11,11 @@ from typing import NamedTuple, TypeVar
 from collector.errors import Unreadable
 from collector.kiwoom.protocol import flows, indices, listings
 from collector.kiwoom.protocol.flows import SectorFlow
-from collector.kiwoom.protocol.indices import IndexBar, IndexDays, IndexLevel
-from collector.kiwoom.protocol.listings import ListingFact
+from collector.kiwoom.protocol.indices import IndexBar, IndexDays
 from collector.kiwoom.protocol.requests import FLOWS, INDEX_BARS, INDEX_DAYS, INDICES, LISTINGS
 from collector.kiwoom.protocol.response import ApiResponse
 from collector.kiwoom.protocol.responses import read_document, rows_of
+from collector.market.witness_values import IndexLevel, ListingFact
 from collector.model import BadRow
 
 T = TypeVar("T")
