@@ -138,7 +138,7 @@ def make_witness(collector: Collector, config: Config, calendar: Calendar) -> Wi
     def has_opened(slot: datetime) -> bool:
         return Exchange.KRX in open_exchanges(calendar, slot + SETTLING)
 
-    return WitnessDesk(collector.kiwoom, store, collector.sectors, has_opened)
+    return WitnessDesk(collector.keys, store, collector.sectors, has_opened)
 
 
 def make_worklist(plain: Collector, epoch: Callable[[], int | None] = lambda: None) -> SharedWorklist:

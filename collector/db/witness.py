@@ -1,4 +1,4 @@
-"""What the witnesses of sweeps said, what is known of them, and the data that came with it."""
+"""Stores the answers of the witnesses of a sweep, the offsets learnt from them, and the data that came with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -199,20 +199,21 @@ class WitnessStore:
         offsets: Mapping[tuple[Target, str], StoredOffset],
     ) -> None:
         """Write down, in one transaction, what the witnesses of a sweep said and what came of it."""
-        number = self._registry.targets
+        target_ids = self._registry.targets
         async with self._database.transaction("corroborating a sweep") as connection:
             await connection.executemany(
-                _KEEP_TESTIMONY, [_testimony_values(slot, number[line.target], line) for line in testimonies]
+                _KEEP_TESTIMONY,
+                [_testimony_values(slot, target_ids[line.target], line) for line in testimonies],
             )
             await connection.executemany(
                 _KEEP_OFFSETS,
-                [(number[target], source, *offset) for (target, source), offset in offsets.items()],
+                [(target_ids[target], source, *offset) for (target, source), offset in offsets.items()],
             )
             for ruling in rulings:
                 await connection.execute(
                     _CORROBORATE,
                     slot,
-                    number[ruling.target],
+                    target_ids[ruling.target],
                     ruling.corroboration,
                     list(ruling.remarks),
                     ruling.by,

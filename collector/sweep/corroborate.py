@@ -107,7 +107,7 @@ class Finding(NamedTuple):
     """Whether the witness contradicts itself or all that is known, so that it is not believed."""
 
 
-class Standing(NamedTuple):
+class WalkContext(NamedTuple):
     """What is known of a target beside the witness. `is_first`: no complete walk of it is known."""
 
     is_first: bool
@@ -147,7 +147,7 @@ def count_walk(reading: WalkResult) -> WalkCounts:
 
 
 def judge_members(
-    walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, standing: Standing
+    walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, standing: WalkContext
 ) -> Finding:
     """Compare the members of a walk with those that ka10099 lists for it (None: it does not say)."""
     if expected is None:
@@ -171,7 +171,7 @@ def judge_counts(
     before: SectorCounts | None,
     after: SectorCounts | None,
     offset: Offset,
-    standing: Standing,
+    standing: WalkContext,
     *,
     on_krx: bool = True,
 ) -> Finding:
@@ -266,7 +266,7 @@ def tolerance(rows: int) -> int:
 
 
 def _may_contradict(
-    lost: int, walk: WalkCounts, offset: Offset, standing: Standing, *, exact: bool = True
+    lost: int, walk: WalkCounts, offset: Offset, standing: WalkContext, *, exact: bool = True
 ) -> bool:
     """Whether `lost` members that the walk lacks are enough to speak against it.
 

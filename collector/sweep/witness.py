@@ -42,7 +42,7 @@ from collector.sweep.corroborate import (
     Judgement,
     Offset,
     SectorCounts,
-    Standing,
+    WalkContext,
     WalkCounts,
     WitnessSource,
     combine,
@@ -58,8 +58,8 @@ T = TypeVar("T")
 
 MOST_REQUESTS = 6
 """Requests of witnesses a sweep: a tenth of what a sweep of 65 sectors costs."""
-PATIENCE = 15.0
-"""Seconds that the end of a sweep waits for its witnesses: the longest request of the default timeout and a half."""
+PATIENCE = 30.0
+"""Seconds that the end of a sweep waits for its witnesses: three requests of the default timeout of ten seconds."""
 NOON = time(12)
 """The listings of a board are asked for by the first sweep before noon and the first one after it."""
 
@@ -97,7 +97,7 @@ class NotedWalk:
 
     target: Target
     counts: WalkCounts
-    standing: Standing
+    standing: WalkContext
     status: Status
 
 
@@ -105,10 +105,15 @@ class NotedWalk:
 class WitnessDesk:
     """What it takes to ask witnesses. `has_opened`: whether the calendar says that KRX has opened by an instant."""
 
-    kiwoom: KiwoomClient
+    keys: Sequence[KiwoomClient]
     store: WitnessStore
     sectors: Mapping[str, Sector]
     has_opened: Callable[[datetime], bool]
+
+    @property
+    def kiwoom(self) -> KiwoomClient:
+        """The API with the first key that can get a token."""
+        return next((kiwoom for kiwoom in self.keys if not kiwoom.lacks_token), self.keys[0])
 
     async def attend(self, slot: datetime, targets: Sequence[Target]) -> "SweepWitness":
         """Begin to ask beside a sweep. StoreError if the database does not tell what is known."""
@@ -152,7 +157,7 @@ class SweepWitness:
 
     def start(self) -> None:
         """Ask for the lists that are due and for the counts before the walks, without waiting."""
-        due = [board for board in self.boards if is_due(self._asked_at(board), self.slot)]
+        due = [board for board in self.boards if is_due(self._list_time(board), self.slot)]
         plan = plan_requests(self.boards, due)
         self._spare = max(0, plan.spare)
         for board in plan.lists:
@@ -188,7 +193,7 @@ class SweepWitness:
         """
         if known.rows is not None:
             return certificate
-        finding = self._judge_list(count_walk(reading), reading.target, Standing(is_first=True))
+        finding = self._judge_list(count_walk(reading), reading.target, WalkContext(is_first=True))
         if finding.verdict is not Corroboration.CONTRADICTED:
             return certificate
         return Certificate(Status.SUSPECT, (*certificate.remarks, REMARKS[finding.source]))
@@ -196,7 +201,7 @@ class SweepWitness:
     def note(self, reading: WalkResult, known: Baseline, status: Status) -> None:
         """Remember a walk of this sweep that was stored."""
         is_overnight = known.day is not None and known.day < kst(self.slot).date()
-        standing = Standing(known.rows is None, is_overnight)
+        standing = WalkContext(known.rows is None, is_overnight)
         self._walks[reading.target] = NotedWalk(reading.target, count_walk(reading), standing, status)
 
     async def conclude(self) -> dict[Target, Judgement]:
@@ -309,7 +314,7 @@ class SweepWitness:
         self,
         counts: WalkCounts,
         target: Target,
-        standing: Standing,
+        standing: WalkContext,
         on_krx: frozenset[str] | None = None,
     ) -> Finding:
         boards = boards_of([target])
@@ -381,7 +386,7 @@ class SweepWitness:
                     )
         return None
 
-    def _asked_at(self, board: Market) -> datetime | None:
+    def _list_time(self, board: Market) -> datetime | None:
         listed = self.lists.get(board)
         return listed.asked_at if listed else None
 
@@ -410,7 +415,7 @@ class SweepWitness:
             self.slot,
             [line for target, said in findings.items() for line in self._testimonies(target, said)],
             [_ruling(target, judgement) for target, judgement in judgements.items()],
-            {key: _stored(offset) for key, offset in taught.items() if offset != self.offsets.get(key)},
+            {key: _offset_row(offset) for key, offset in taught.items() if offset != self.offsets.get(key)},
         )
 
     def _testimonies(self, target: Target, said: Iterable[Finding]) -> Iterable[Testimony]:
@@ -426,9 +431,9 @@ class SweepWitness:
                 if counts is not None:
                     yield Testimony(target, finding.source, counts.received_at, verdict, detail, *counts[:6])
             elif finding.source is WitnessSource.DATE and self._days is not None:
-                yield Testimony(target, finding.source, self._answered_at(), verdict, detail)
+                yield Testimony(target, finding.source, self._answer_time(), verdict, detail)
 
-    def _answered_at(self) -> datetime:
+    def _answer_time(self) -> datetime:
         return max((arrived for _, arrived in self._levels.values()), default=self.slot)
 
     def _log_odd(self, findings: Iterable[Sequence[Finding]]) -> None:
@@ -502,6 +507,6 @@ def _offset(stored: StoredOffset) -> Offset:
     return Offset(settled, frozenset(stored.candidate), stored.seen, stored.days, stored.last_day)
 
 
-def _stored(offset: Offset) -> StoredOffset:
+def _offset_row(offset: Offset) -> StoredOffset:
     settled = None if offset.settled is None else sorted(offset.settled)
     return StoredOffset(settled, sorted(offset.candidate), offset.seen, offset.days, offset.last_day)

@@ -37,11 +37,11 @@ class IndexState(NamedTuple):
     members: int
 
     @property
-    def traded(self) -> int:
+    def traded_count(self) -> int:
         return self.signs.total()
 
 
-def counted(market: SimulatedMarket, sector: str) -> list[Listing]:
+def index_members(market: SimulatedMarket, sector: str) -> list[Listing]:
     """The members that an index counts."""
     listings = market.members(sector, Exchange.KRX)
     return [listing for listing in listings if sector != "001" or listing.kind not in _OUTSIDE]
@@ -49,7 +49,7 @@ def counted(market: SimulatedMarket, sector: str) -> list[Listing]:
 
 def state(market: SimulatedMarket, sector: str, moments: Moments) -> IndexState:
     """Where an index stands: its members weighed by value, 1,000.00 at their bases."""
-    members = counted(market, sector)
+    members = index_members(market, sector)
     if not members:
         return _memberless(sector, moments)
     quotes = [market.quote(listing, moments) for listing in members]
@@ -105,8 +105,8 @@ def days(
         "flu_rt": now.rate,
         "trde_qty": str(now.volume // 1_000),
         "trde_prica": str(now.value // 1_000_000),
-        "trde_frmatn_stk_num": str(now.traded),
-        "trde_frmatn_rt": f"+{100 * now.traded / now.members:.2f}" if now.members else "0.00",
+        "trde_frmatn_stk_num": str(now.traded_count),
+        "trde_frmatn_rt": f"+{100 * now.traded_count / now.members:.2f}" if now.members else "0.00",
         **_counts(now),
     }
     return head, [

@@ -93,11 +93,13 @@ def _flow(sector: Sector, day: int, exchange: int) -> dict[str, str]:
         "pred_pre": f"{change:+}",
         "flu_rt": str(change // 10),
         "trde_qty": str(100_000 + draws[1] % 100_000),
-        **{name: _signed(draw % 2_001 - 1_000, draw) for name, draw in zip(_INVESTORS, draws, strict=True)},
+        **{
+            name: _with_sign(draw % 2_001 - 1_000, draw) for name, draw in zip(_INVESTORS, draws, strict=True)
+        },
     }
 
 
-def _signed(amount: int, chance: int) -> str:
+def _with_sign(amount: int, chance: int) -> str:
     """With a sign in any case; zero comes as `+0` and as `-0`."""
     return f"{amount:+}" if amount else ("-0" if chance % 2 else "+0")
 

@@ -13,7 +13,7 @@ from collector.sweep.corroborate import (
     Judgement,
     Offset,
     SectorCounts,
-    Standing,
+    WalkContext,
     WalkCounts,
     WitnessSource,
     combine,
@@ -27,7 +27,7 @@ from collector.sweep.corroborate import (
 from tests.support.harness import OPEN, reading, snapshots
 
 YES, NO, OPEN_QUESTION = Corroboration.CORROBORATED, Corroboration.CONTRADICTED, Corroboration.UNCHECKED
-FIRST, LATER, OVERNIGHT = Standing(True), Standing(False), Standing(False, True)
+FIRST, LATER, OVERNIGHT = WalkContext(True), WalkContext(False), WalkContext(False, True)
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 NONE_KNOWN, EQUAL = Offset(), Offset(frozenset())
 DAY = date(2026, 11, 20)
@@ -260,7 +260,7 @@ def sweep_once(sector: Sector, draw: Random, day: date, *, is_first: bool, noise
 
     seen = walk(sector.members, traded=middle)
     expected = sector.members - sector.unlisted
-    standing = Standing(is_first, draw.random() < 0.1)
+    standing = WalkContext(is_first, draw.random() < 0.1)
     listed = None if noise and draw.random() < 0.01 else expected
     findings = [
         judge_members(seen, listed, sector.lists, standing),

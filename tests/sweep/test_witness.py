@@ -56,7 +56,7 @@ async def swept(
 ) -> Sweep:
     simulator.api.faults.put(faults)
     simulator.api.book.since(0)
-    async with witnessed(address, simulator, *targets) as collector:
+    async with witnessed(address, simulator, *targets, timeout="60s") as collector:
         return await collector.sweep(slot, "all", targets)
 
 
