@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from collector.db.catalog import Registry
 from collector.db.database import Database
 from collector.market.witness_values import IndexLevel, ListingFact
-from collector.model import KST, Market, Target
+from collector.model import Market, Target
 
 _OFFSETS = """
 SELECT target, source, settled, candidate, seen, days, last_day
@@ -174,10 +174,9 @@ class WitnessStore:
         return StoredList(rows[0]["asked_at"], [_fact(row) for row in rows], rows[0]["is_whole"])
 
     async def keep_list(
-        self, board: Market, asked_at: datetime, facts: Sequence[ListingFact], *, is_whole: bool
+        self, board: Market, day: date, asked_at: datetime, facts: Sequence[ListingFact], *, is_whole: bool
     ) -> None:
-        """Store a list of listings, and of each listing what is new."""
-        day = asked_at.astimezone(KST).date()
+        """Store a list of listings, and of each listing what is new since the days before `day`."""
         columns = [list(column) for column in zip(*map(_fact_values, facts), strict=True)]
         async with self._database.transaction("keeping the listings of a board") as connection:
             await connection.execute(_KEEP_LIST, board, asked_at, columns[0], is_whole)

@@ -259,7 +259,7 @@ class SweepWitness:
         _log_oddities(board, page)
         is_whole = not page.bad and not page.repeats
         self.lists[board] = BoardList(board, arrived, page.facts, is_whole)
-        await self.desk.store.keep_list(board, arrived, page.facts, is_whole=is_whole)
+        await self.desk.store.keep_list(board, kst(self.slot).date(), arrived, page.facts, is_whole=is_whole)
 
     async def _ask_counts(self, board: Market, *, is_after: bool) -> None:
         page, arrived = await self._ask(protocol.ask_indices(board), protocol.read_indices)

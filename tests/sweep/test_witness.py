@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -156,3 +157,22 @@ async def test_a_member_lost_within_the_day_contradicts_a_known_list(
     (outcome,) = sweep.outcomes
     assert outcome.status is Status.SUSPECT
     assert (await verdicts(database))[str(CHEMICAL)] == ("suspect", "contradicted")
+
+
+async def test_breadth_and_index_agree_with_the_members(database: Dsn, simulator: Simulator) -> None:
+    await swept(database, simulator, targets=[ELECTRIC])
+    (breadth,) = await fetch(
+        database,
+        "SELECT advancers, unchanged, decliners, cap_change_percent FROM breadth_of($1, '013')",
+        OPEN,
+    )
+    (counts,) = await fetch(
+        database,
+        "SELECT advancers, unchanged, decliners FROM witness WHERE sector = '013' AND source = 'ka20003'",
+    )
+    assert breadth[:3] == counts
+    (pair,) = await fetch(database, "SELECT * FROM index_against_members($1, '013')", OPEN)
+    _, _, of_members, difference, members, rows = pair
+    assert (members, rows) == (81, 81)
+    assert abs(difference) <= Decimal("0.01")
+    assert of_members == breadth[3]
