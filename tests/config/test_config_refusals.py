@@ -30,7 +30,7 @@ SPELLING = [
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "allowed: api, universes, schedules, database, web (did you mean schedules?)"
+            "allowed: api, universes, schedules, database, web, witness (did you mean schedules?)"
         ),
     ),
     (

@@ -43,7 +43,7 @@ async def witnessed(
     address: Dsn, simulator: Simulator, *targets: Target, **api: Any
 ) -> AsyncIterator[Collector]:
     """A collector whose sweeps are witnessed."""
-    settings = config.parse(yaml(targets).encode(), "stand.yaml", base_url=simulator.url)
+    settings = config.parse(yaml(targets, witness="on").encode(), "stand.yaml", base_url=simulator.url)
     async with collecting(address, simulator.url, *targets, **api) as plain:
         yield replace(plain, witness=bootstrap.make_witness(plain, settings, calendar_of()))
 
