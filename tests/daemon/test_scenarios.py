@@ -145,7 +145,7 @@ async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database)
         async with alive(ordered, FastClock(TEN, SPEED), "two"):
             await until_there(held, 6, status="suspect")
     monday = {(status, reason) for slot, _, status, reason in await states(held) if slot >= TEN}
-    assert ("suspect", "stale") in monday
+    assert ("suspect", "witness_date") in monday
     assert not any(status == "complete" for status, _ in list(monday)) or len(monday) == 2
 
 
