@@ -193,6 +193,9 @@ class Remark(StrEnum):
     STALE = "stale"
     AHEAD_OF_TIME = "ahead_of_time"
     SAME_AS_KRX = "same_as_krx"
+    WITNESS_MEMBERS = "witness_members"
+    WITNESS_COUNT = "witness_count"
+    WITNESS_DATE = "witness_date"
     DATE_ORDER = "date_order"
     CLOSED_DAY = "closed_day"
     ABSENT_DAYS = "absent_days"
@@ -259,6 +262,8 @@ class Outcome:
     """Rows of the complete walk used as the baseline; None if there was none."""
     bad: int = 0
     """Rows that did not decode; they are in quarantine."""
+    testimony: str = ""
+    """The numbers of the witnesses that contradict the walk."""
 
     @property
     def is_whole(self) -> bool:
@@ -386,6 +391,8 @@ class Sweep:
     outcomes: Sequence[Outcome] = field(default_factory=tuple)
     requests: int = 0
     seconds: float = 0.0
+    session: date | None = None
+    """The day of the session that the API shows, by a second source; None if that did not say."""
 
     @property
     def is_whole(self) -> bool:

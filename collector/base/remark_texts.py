@@ -15,6 +15,10 @@ _AGAIN = (
     "서버 쪽 오류입니다. 다음 슬롯에서 사라지지 않으면 collector check --online을 실행하십시오",
     "a fault of the server; if the next slot has it again, run collector check --online",
 )
+_WITNESS = (
+    "같은 차이가 스윕 3번(큰 차이는 3일) 이어지면 기준으로 삼습니다. 맞는 목록이면 collector accept로 인증하십시오",
+    "three sweeps (three days, if it is large) with the same difference make it the rule; else collector accept",
+)
 _NOTE = ("알림일 뿐이며 할 일은 없습니다", "a note; nothing is to be done")
 
 _TABLE: dict[Remark, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -140,6 +144,30 @@ _TABLE: dict[Remark, tuple[tuple[str, str], tuple[str, str]]] = {
             "it looks like the answer for another exchange; if it stays, run collector check --online",
         ),
     ),
+    Remark.WITNESS_MEMBERS: (
+        (
+            "{rows}행에 ka10099가 같은 업종으로 올린 종목이 빠져 있음 (종목코드는 뷰 witness)",
+            "members that ka10099 lists are missing from {rows} rows (the view witness names them)",
+        ),
+        _WITNESS,
+    ),
+    Remark.WITNESS_COUNT: (
+        (
+            "{rows}행이 ka20003이 센 구성 종목 수보다 적음 (수는 뷰 witness)",
+            "{rows} rows are fewer than the members that ka20003 counts (the view witness has the numbers)",
+        ),
+        _WITNESS,
+    ),
+    Remark.WITNESS_DATE: (
+        (
+            "{rows}행이 다른 거래일의 값임 (ka20009의 날짜는 뷰 witness)",
+            "{rows} rows show the session of another day (the view witness has the date of ka20009)",
+        ),
+        (
+            "휴장일이면 calendar.yaml에 적으십시오",
+            "if the day was a closure, enter it in calendar.yaml",
+        ),
+    ),
     Remark.DATE_ORDER: (
         ("{rows}개 봉의 날짜 순서가 어긋남", "the dates of {rows} bars are out of order"),
         _AGAIN,
@@ -214,7 +242,8 @@ def explain(remarks: Sequence[str], numbers: Numbers, language: str = "en") -> s
 
 def explain_outcome(outcome: Outcome, language: str = "en") -> str:
     """Explain why a walk is not complete: its error, or its remarks with their meanings."""
-    return outcome.error or explain(outcome.remarks, numbers_of(outcome), language)
+    text = outcome.error or explain(outcome.remarks, numbers_of(outcome), language)
+    return f"{text} ({outcome.testimony})" if outcome.testimony else text
 
 
 def _fill(text: str, numbers: Numbers, language: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collector import config as configuration
@@ -16,17 +17,26 @@ from collector.db.dsn import parse_dsn
 from collector.db.pool import check_server, open_pool
 from collector.db.process_token import new_process_token
 from collector.db.snapshots import SnapshotStore
+from collector.db.witness import WitnessStore
 from collector.db.worklist import SharedWorklist
 from collector.errors import ConfigError
 from collector.kiwoom.auth import key_digest
 from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.market import sectors
+from collector.market.calendar import Calendar
+from collector.market.stale import SETTLING, open_exchanges
+from collector.model import Exchange
 from collector.ratelimit.limiter import LowPriorityRateLimiter, SharedRateLimiter, Unlimited
 from collector.sweep.sweeper import Collector
+from collector.sweep.witness import WitnessDesk
 
 if TYPE_CHECKING:  # aiohttp takes half a second
     from collector.kiwoom.transport import HttpTransport
+
+
+_WITNESSES = 3
+"""Requests to second sources that are under way at once beside a sweep: one for each of their api-ids."""
 
 
 @asynccontextmanager
@@ -90,12 +100,12 @@ async def open_collector(
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        open_database(world.environment, size=api.concurrency * len(keys) + 3) as database,
+        open_database(world.environment, size=api.concurrency * len(keys) + 3 + _WITNESSES) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
             user_agent=api.user_agent,
-            connections=(api.concurrency + 2) * len(keys),
+            connections=(api.concurrency + 2) * len(keys) + _WITNESSES,
             resting=RESTING * len(keys),
         ) as session,
     ):
@@ -124,6 +134,18 @@ def _make_client(
         quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=api.requests_per_second)
         quota = LowPriorityRateLimiter(quota) if patient else quota
     return KiwoomClient(session, quota, database, **key._asdict())
+
+
+def make_witness(collector: Collector, config: Config, calendar: Calendar) -> WitnessDesk | None:
+    """The requests to second sources beside the sweeps of a collector; None if the configuration says off."""
+    if config.witness == "off":
+        return None
+    store = WitnessStore(collector.store.database, collector.store.registry)
+
+    def has_opened(slot: datetime) -> bool:
+        return Exchange.KRX in open_exchanges(calendar, slot + SETTLING)
+
+    return WitnessDesk(collector.keys, store, collector.sectors, has_opened)
 
 
 def make_worklist(

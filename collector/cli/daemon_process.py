@@ -159,6 +159,7 @@ async def open_daemon(
             collector, worklist=bootstrap.make_worklist(collector, holder, lambda: lease.epoch)
         )
         config = order.context.config
+        collector = replace(collector, witness=bootstrap.make_witness(collector, config, order.calendar))
         universes = {schedule.universe for schedule in config.schedules}
         roster = daemon.Timetable(
             config.schedules,

@@ -1,6 +1,7 @@
 """`collector once`: one snapshot of the configured targets, now."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from collector.cli import console as drawing
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.early_signals import discard_output
 from collector.cli.main import complain
+from collector.cli.schedule import read_calendar
 from collector.db import clocks
 from collector.errors import ConfigError, Denied, StoreError
 from collector.model import KST, Status, Sweep
@@ -94,7 +96,9 @@ def parse_slot(text: str, now: datetime) -> datetime:
 
 
 async def _once(context: CliContext, universe: str | None, at: datetime | None, *, quiet: bool) -> Sweep:
-    async with bootstrap.open_collector(context) as collector:
+    async with bootstrap.open_collector(context) as plain:
+        calendar = read_calendar(Path(context.config.origin))
+        collector = replace(plain, witness=bootstrap.make_witness(plain, context.config, calendar))
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
         return await sweep_now(context, collector, universe, at, quiet=quiet)
 

@@ -21,13 +21,14 @@ from collector.config.schema import (
     ScheduleSpec,
     TargetSpec,
     WebConfig,
+    Witnessing,
 )
 from collector.config.validate import check, warnings
 from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair")
+_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair", "witness")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -69,6 +70,7 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
         database=section("database", DatabaseConfig),
         web=section("web", WebConfig),
         repair=_repair(top, errors),
+        witness=_witness(top, errors),
         origin=origin,
         source=source,
     )
@@ -77,6 +79,11 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
 def _repair(top: Mapping, errors: ConfigErrors) -> RepairMode:
     node = top.entries.get("repair")
     return "off" if node is None else value(RepairMode, node, "repair", errors) or "off"
+
+
+def _witness(top: Mapping, errors: ConfigErrors) -> Witnessing:
+    node = top.entries.get("witness")
+    return "off" if node is None else value(Witnessing, node, "witness", errors) or "off"
 
 
 def _universes(top: Mapping, errors: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:

@@ -65,6 +65,7 @@ def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> st
         "database": config.database,
         "web": config.web,
         "repair": config.repair,
+        "witness": config.witness,
     }
     plain = {name: _plain(section) for name, section in sections.items()}
     return yaml.dump(

@@ -30,6 +30,9 @@ HostName = Annotated[
 ]
 
 
+Witnessing = Literal["on", "off"]
+
+
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
     """The settings of the Kiwoom client."""
@@ -123,6 +126,8 @@ class Config:
     web: WebConfig = WebConfig()
     repair: RepairMode = "off"
     """Whether the daemon reconstructs missed slots at night."""
+    witness: Witnessing = "off"
+    """Whether second sources are asked beside each sweep."""
     origin: str = field(default="", compare=False)
     """The file of the configuration."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)

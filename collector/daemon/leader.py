@@ -70,6 +70,8 @@ class LeaderTerm:
         self._states = {schedule.name: ScheduleState() for schedule in timetable.schedules}
         self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._sessions: dict[ScheduledSlot, date | None] = {}
+        self._closed_days: set[date] = set()
         self._group: Group
         self._seen: datetime
         self._reached: dict[str, datetime] = {}
@@ -211,6 +213,7 @@ class LeaderTerm:
             else:
                 self._outages.end("storing")
                 self._note_api(sweep)
+                self._sessions[slot] = sweep.session
                 return Reason.OVERRUN
         raise AssertionError("unreachable")
 
@@ -240,6 +243,13 @@ class LeaderTerm:
             self._outages.end("api")
 
     async def _judge(self, slot: ScheduledSlot, targets: Sequence[Target]) -> None:
+        day = kst(slot.at).date()
+        session = self._sessions.pop(slot, None)
+        if session is not None and session < day and day not in self._closed_days:
+            self._closed_days.add(day)
+            logger.error("calendar.closed_day", **_facts(slot), day=day.isoformat())
+        if session is not None:
+            return  # a second source names the day, so nothing is guessed
         exchanges = open_exchanges(self._timetable.calendar, slot.at)
         if exchanges and await self._accounts.flag_stale(slot.at, targets, exchanges):
             logger.error("calendar.closed_day", **_facts(slot), day=kst(slot.at).date().isoformat())

@@ -121,6 +121,7 @@ class TokenStore:
         self._now = now
         self._cached: _CachedToken | None = None
         self._lock = asyncio.Lock()
+        self._arrived = asyncio.Event()
         self.is_failing = False
         """Whether the last attempt to get a token failed, by this program or, during a pause, by another one."""
 
@@ -133,6 +134,14 @@ class TokenStore:
             assert self._cached is not None
             return self._cached.value
         return await self._read_or_issue(failed=None, ignore_pause=ignore_pause)
+
+    async def wait_for_live(self) -> Secret:
+        """The live token as soon as another call has brought one; this call asks for none."""
+        while not self._is_live(self._cached):
+            self._arrived.clear()
+            await self._arrived.wait()
+        assert self._cached is not None
+        return self._cached.value
 
     async def renew(self, failed: Secret) -> Secret:
         """Return a token after `failed` was refused: another program's newer one, or else a new one."""
@@ -149,6 +158,7 @@ class TokenStore:
             if not self._is_live(self._cached):
                 self._cached = await self._issue_or_keep_old(failed, ignore_pause=ignore_pause)
             self.is_failing = False
+            self._arrived.set()
             return self._cached.value if self._cached else Secret("")
 
     async def _read(self) -> _CachedToken | None:

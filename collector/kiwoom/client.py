@@ -196,6 +196,29 @@ class KiwoomClient:
             counter,
         )
 
+    async def ask_beside(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
+        """One request beside a sweep: asked once, in the lane of its api-id, and when its answer arrived.
+
+        It spends none of the sweep's retry budget, tells the circuit breaker nothing, and waits for the token that the
+        sweep gets, so its failure costs the sweep nothing. A refusal for quota pauses its own lane. CollectorError
+        if it fails.
+        """
+        token = await self._tokens.wait_for_live()
+        async with self._rate_limiter.acquire(request.api_id) as turn:
+            with RequestCounter() as counter:
+                counter.lease = self._transport.lease()
+                try:
+                    reply = await self._transport.post(request, token, turn, counter.lease)
+                    answer = read(reply), datetime.now(UTC)
+                except CollectorError as error:
+                    counter.judge(error)
+                    self.answers[type(error).__name__] += 1
+                    if isinstance(error, Throttled):
+                        await self._rate_limiter.on_throttled(request.api_id, error.quota)
+                    raise
+        self.answers["ok"] += 1
+        return answer
+
     async def token(self, *, ignore_pause: bool = False) -> Secret:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
         return await self._tokens.current(ignore_pause=ignore_pause)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from collector.base.aio import task_group
+from collector.db.lease import LeaseLost
 from collector.db.snapshots import SnapshotStore
 from collector.db.worklist import ClaimLost, LocalWorklist, Worklist, WorkQueue
-from collector.errors import ApiError, Denied, Rejected, Unavailable
+from collector.errors import ApiError, Denied, Rejected, StoreError, Unavailable
 from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
@@ -21,6 +22,7 @@ from collector.sweep.certify import Verdict, bear_out, certify, is_doubtful
 from collector.sweep.estimate import estimate
 from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
+from collector.sweep.witness import SweepWitness, WitnessDesk, apply_judgement
 
 _POLL_SECONDS = 0.2
 """Seconds between two looks at the walks of other programs, when nothing is left to claim."""
@@ -45,6 +47,8 @@ class Collector:
     """Whether the answers of each walk are stored as they came, for `collector replay`."""
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """Running sweeps by slot and universe, for display."""
+    witness: WitnessDesk | None = None
+    """The requests to second sources beside each sweep; None: no walk is checked by them."""
 
     async def sweep(
         self,
@@ -104,16 +108,28 @@ class Collector:
         progress.targets, progress.done = len(targets), len(targets) - len(todo)
         known = await self.store.baselines(slot, todo)
         progress.expected_pages = estimate(todo, self.sectors, known).requests
-        if todo:
-            async with self.worklist.work(slot, todo, keep) as work:
-                await _SweepRun(self, slot, known, progress, late=late, may_begin=may_begin).run(work)
+        witness = await self._attend(slot, todo)
+        try:
+            if todo:
+                async with self.worklist.work(slot, todo, keep) as work:
+                    run = _SweepRun(
+                        self, slot, known, progress, late=late, may_begin=may_begin, witness=witness
+                    )
+                    await run.run(work)
+            judgements = await witness.conclude() if witness else {}
+        finally:
+            if witness:
+                await witness.stop()
+        progress.outcomes = [
+            apply_judgement(outcome, judgements.get(outcome.target)) for outcome in progress.outcomes
+        ]
         copies = await self.store.suspect_copies(slot, targets)
         progress.outcomes = [_as_judged(outcome, copies) for outcome in progress.outcomes]
         ours = {outcome.target for outcome in progress.outcomes}
         await self.store.end_sweep(slot, universe, [target for target in targets if target not in ours])
         outcomes = await self._outcomes(slot, targets, stored, progress)
         requests = sum(kiwoom.requests for kiwoom in self.keys)
-        sweep = Sweep(slot, outcomes, requests, progress.seconds())
+        sweep = Sweep(slot, outcomes, requests, progress.seconds(), witness.session if witness else None)
         _log_sweep(sweep, universe, resumed=len(targets) - len(todo))
         if progress.unknown_fields:
             logger.warning(
@@ -127,6 +143,18 @@ class Collector:
                 numbers=progress.noncanonical_numbers,
             )
         return sweep
+
+    async def _attend(self, slot: datetime, todo: Sequence[Target]) -> SweepWitness | None:
+        """The witnesses of a sweep; None without walks, or if the database does not tell what is known of them."""
+        if self.witness is None or not todo:
+            return None
+        try:
+            return await self.witness.attend(slot, todo)
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            logger.warning("witness.unasked", slot=slot.isoformat(), reason=str(error))
+            return None
 
     async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
         """Walks free targets of another program's sweep; returns the progress."""
@@ -172,7 +200,9 @@ class _SweepRun:
         *,
         late: LateWindow | None = None,
         may_begin: Callable[[], bool] = lambda: True,
+        witness: SweepWitness | None = None,
     ) -> None:
+        self._witness = witness
         self._collector = collector
         self._store = collector.store
         self._slot = slot
@@ -226,11 +256,22 @@ class _SweepRun:
             if self._goes_on_without_token(kiwoom, walk):
                 await work.release(taken)
                 return
-            if is_read and walk.needs_deferred_judgement(self._known[walk.target]):
+            if is_read and self._needs_deferral(walk):
                 self._deferred.append(walk)
                 await work.defer(taken)
             else:
                 await self._finish(walk, self._known[walk.target])
+
+    def _needs_deferral(self, walk: TargetReader) -> bool:
+        """Whether a walk is judged when the others have been read.
+
+        So is the first walk of a target whose witness has not answered yet: nothing else could speak against it.
+        """
+        known = self._known[walk.target]
+        is_awaited = (
+            known.rows is None and self._witness is not None and self._witness.is_pending(walk.target)
+        )
+        return is_awaited or walk.needs_deferred_judgement(known)
 
     def _drop_client(self, kiwoom: KiwoomClient, error: Denied) -> None:
         """Drops a denied key; raises the error if it is the last key."""
@@ -252,10 +293,19 @@ class _SweepRun:
         return True
 
     async def _judge_deferred(self) -> None:
+        """Judge the walks that waited: first those with rows, since empty ones are judged by what those show."""
+        if self._deferred and self._witness:
+            await self._witness.wait_for_lists()
+        self._deferred.sort(
+            key=lambda walk: walk.needs_deferred_judgement(self._known[walk.target]), reverse=True
+        )
         while self._deferred:
             walk = self._deferred.pop()
-            none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
-            await self._finish(walk, replace(self._known[walk.target], none_there=none_there))
+            known = self._known[walk.target]
+            if walk.needs_deferred_judgement(known):
+                none_there = await self._store.has_no_nxt_members(self._slot, walk.target)
+                known = replace(known, none_there=none_there)
+            await self._finish(walk, known)
 
     async def _read(self, walk: TargetReader) -> bool:
         try:
@@ -289,6 +339,8 @@ class _SweepRun:
         verdict = await self._judge_doubt(reading, certificate)
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
+        if self._witness:
+            certificate = self._witness.certify(reading, known, certificate)
         if not await self._store.save_walk(
             reading,
             certificate,
@@ -299,6 +351,8 @@ class _SweepRun:
         ):
             return await self._stored_outcome(reading.slot, reading.target)
         _log_borne_out(reading.target, verdict.borne_out)
+        if self._witness:
+            self._witness.note(reading, known, certificate.status)
         return Outcome(
             target=reading.target,
             slot=reading.slot,

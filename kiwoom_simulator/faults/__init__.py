@@ -1,6 +1,17 @@
 """All faults of an answer by name; `collector simulate --list-faults` prints them."""
 
-from kiwoom_simulator.faults import bodies, envelopes, heads, minutes, paging, refusals, rows, tokens, wires
+from kiwoom_simulator.faults import (
+    bodies,
+    envelopes,
+    heads,
+    minutes,
+    paging,
+    refusals,
+    rows,
+    tokens,
+    wires,
+    witnesses,
+)
 from kiwoom_simulator.faults.context import FaultContext
 from kiwoom_simulator.faults.fault_set import CONDITIONS, FaultSet, parse, specs_of
 from kiwoom_simulator.faults.table import FAULTS, Fault, Stage
@@ -15,6 +26,7 @@ KINDS = {
     "head": heads,
     "bytes": bodies,
     "delivery": wires,
+    "witnesses": witnesses,
 }
 """The modules with the faults, by subject."""
 

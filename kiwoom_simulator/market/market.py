@@ -28,6 +28,7 @@ class SimulatedMarket:
         self.sectors: Mapping[str, Sequence[Listing]] = members(self.listings.values())
         self.tape = QuoteModel(self.sessions)
         self._rows: dict[tuple[str, Exchange], tuple[_Key, str]] = {}
+        self._quotes: dict[str, tuple[Moment, SimulatedQuote]] = {}
         self._pages: dict[tuple[str, Exchange, int], tuple[_Key, bytes]] = {}
         self._on_nxt = {
             code: tuple(listing for listing in listings if listing.is_on_nxt)
@@ -50,8 +51,14 @@ class SimulatedMarket:
         return _row(listing, exchange, self.tape.quote(listing, exchange, moments))
 
     def quote(self, listing: Listing, moments: Moments) -> SimulatedQuote:
-        """A listing's quote on KRX."""
-        return self.tape.quote(listing, Exchange.KRX, moments)
+        """A listing's quote on KRX, drawn once a moment although it counts in several indices."""
+        cached = self._quotes.get(listing.symbol)
+        if cached is None or cached[0] != moments.krx:
+            cached = self._quotes[listing.symbol] = (
+                moments.krx,
+                self.tape.quote(listing, Exchange.KRX, moments),
+            )
+        return cached[1]
 
     def page(self, sector: str, exchange: Exchange, page_number: int, moments: Moments) -> bytes:
         """The rows of one page (counted from 1) as a JSON list."""

@@ -13,6 +13,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "ka10101": ("mrkt_tp",),
     "ka20002": ("mrkt_tp", "inds_cd", "stex_tp"),
     "ka20003": ("inds_cd",),
+    "ka20001": ("mrkt_tp", "inds_cd"),
+    "ka20009": ("mrkt_tp", "inds_cd"),
+    "ka20006": ("inds_cd", "base_dt"),
+    "ka10051": ("mrkt_tp", "amt_qty_tp", "base_dt", "stex_tp"),
+    "ka10099": ("mrkt_tp",),
     "ka10081": ("stk_cd", "base_dt", "upd_stkpc_tp"),
     "ka10080": ("stk_cd", "tic_scope", "upd_stkpc_tp", "base_dt"),
 }
@@ -24,6 +29,11 @@ PATHS: dict[str, str] = {
     "ka10101": "/api/dostk/stkinfo",
     "ka20002": "/api/dostk/sect",
     "ka20003": "/api/dostk/sect",
+    "ka20001": "/api/dostk/sect",
+    "ka20009": "/api/dostk/sect",
+    "ka20006": "/api/dostk/chart",
+    "ka10051": "/api/dostk/sect",
+    "ka10099": "/api/dostk/stkinfo",
     "ka10081": "/api/dostk/chart",
     "ka10080": "/api/dostk/chart",
 }

@@ -1,18 +1,16 @@
 """The regular answers of the data calls."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from json import dumps
 
 from collector.model import Exchange, Sector
 from collector.model import Market as Board
-from kiwoom_simulator.market import history, minutes
-from kiwoom_simulator.market.listings import Listing
-from kiwoom_simulator.market.market import PAGE, SimulatedMarket, percent, sign
-from kiwoom_simulator.market.quotes import SimulatedQuote
+from kiwoom_simulator.market import history, indices, minutes
+from kiwoom_simulator.market.market import PAGE, SimulatedMarket
 from kiwoom_simulator.market.sessions import Moments
+from kiwoom_simulator.server import witness_endpoints
 from kiwoom_simulator.server.calls import Call
 from kiwoom_simulator.server.clock import SimulatedClock
 from kiwoom_simulator.server.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, PagePosition, refuse_malformed
@@ -45,7 +43,11 @@ class Endpoints:
             return self._daily_bars(call, key_of)
         if call.api_id == "ka10080":
             return self._minute_bars(call, key_of)
-        return self._sector_list(call) if call.api_id == "ka10101" else self._all_indices(call)
+        if call.api_id == "ka10101":
+            return self._sector_list(call)
+        if call.api_id == "ka20003":
+            return self._all_indices(call)
+        return witness_endpoints.answer(call, self.market, self.sectors, self.clock.moments(), key_of)
 
     def _sector_page(self, call: Call, key_of: KeyOf) -> SimulatedReply:
         """ka20002. Only the sector code counts: mrkt_tp is ignored, as on the real server."""
@@ -114,7 +116,12 @@ class Endpoints:
         market_code = call.fields["mrkt_tp"]
         board = _BOARDS.get(market_code)
         rows = [
-            {"marketCode": market_code, "code": sector.code, "name": sector.name_ko, "group": sector.code[0]}
+            {
+                "marketCode": _market_code(market_code, sector.code),
+                "code": sector.code,
+                "name": sector.name_ko,
+                "group": _group(sector.code),
+            }
             for sector in self.sectors.values()
             if sector.market is board
         ]
@@ -127,45 +134,24 @@ class Endpoints:
         if cached is None or cached[0] != moments:
             board = {"001": Board.KOSPI, "101": Board.KOSDAQ}.get(call.sector)
             lines = [
-                self._index(sector, moments) for sector in self.sectors.values() if sector.market is board
+                indices.line(sector, indices.state(self.market, sector.code, moments))
+                for sector in self.sectors.values()
+                if sector.market is board
             ]
             cached = self._indices[call.sector] = moments, _encode(lines)
         return SimulatedReply(
             call.api_id, list_name="all_inds_idex", rows=cached[1], count=cached[1].count(b"stk_cd")
         )
 
-    def _index(self, sector: Sector, moments: Moments) -> dict[str, str]:
-        members = self.market.members(sector.code, Exchange.KRX)
-        return _index_line(sector, members, [self.market.quote(listing, moments) for listing in members])
+
+def _market_code(asked: str, code: str) -> str:
+    """The indices without members carry 6 in the list of KOSPI (Kiwoom's own capture of 2026-07-01)."""
+    return "6" if asked == "0" and code.startswith("6") else asked
 
 
-def _index_line(sector: Sector, members: Iterable[Listing], quotes: list[SimulatedQuote]) -> dict[str, str]:
-    """An index weighted by market value, 1,000.00 at the previous closes. Only the member count matters to
-    clients.
-    """
-    weighed = [
-        (listing.shares * quote.base, listing.shares * quote.price)
-        for listing, quote in zip(members, quotes, strict=True)
-    ]
-    base, value = sum(pair[0] for pair in weighed) or 1, sum(pair[1] for pair in weighed) or 1
-    level = 100_000 * value // base
-    signs = Counter(sign(quote) for quote in quotes)
-    return {
-        "stk_cd": sector.code,
-        "stk_nm": sector.name_ko,
-        "cur_prc": f"{'+' if value > base else '-' if value < base else ''}{level / 100:.2f}",
-        "pre_sig": "2" if value > base else "5" if value < base else "3",
-        "pred_pre": f"{(level - 100_000) / 100:+.2f}",
-        "flu_rt": percent(value - base, base),
-        "trde_qty": str(sum(quote.volume for quote in quotes) // 1_000),
-        "trde_prica": str(sum(quote.volume * quote.price for quote in quotes) // 1_000_000),
-        "upl": str(signs["1"]),
-        "rising": str(signs["1"] + signs["2"]),
-        "stdns": str(signs["3"]),
-        "fall": str(signs["4"] + signs["5"]),
-        "lst": str(signs["4"]),
-        "flo_stk_num": str(len(quotes)),
-    }
+def _group(code: str) -> str:
+    """The number within the market, without zeros: 001 is 1, 030 is 30, 603 is 3."""
+    return str(int(code[1:]))
 
 
 def _encode(rows: list[dict[str, str]]) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from collector.model import KST
 from kiwoom_simulator import Options, Simulator
-from tests.support.daemon_parts import FastClock, daemon, expected, order
+from tests.support.daemon_parts import CONFIG, FastClock, daemon, expected, order
 
 TEN = datetime(2026, 11, 23, 10, 0, tzinfo=KST)
 SPEED = 600.0
@@ -134,18 +134,20 @@ async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_nex
         assert strict.control.stats()["requests"] <= 3 * (slots + 1)
 
 
-async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database):
+@pytest.mark.parametrize(("witness", "reason"), [("off", "stale"), ("on", "witness_date")])
+async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database, witness, reason):
     friday = datetime(2026, 11, 20, 15, 25, tzinfo=KST)
     async with Simulator(Options(quota=0, now=friday, speed=SPEED)) as simulator:
-        ordered, clock = order(database, simulator.url), FastClock(friday, SPEED)
+        ordered = order(database, simulator.url, text=f"witness: {witness}{CONFIG}")
+        clock = FastClock(friday, SPEED)
         async with alive(ordered, clock):
             await until_there(held, 3)
             await asyncio.sleep(0.5)  # a slot or so: any moment will do
         simulator.clock.turn(at=TEN, is_closed=True)
         async with alive(ordered, FastClock(TEN, SPEED), "two"):
             await until_there(held, 6, status="suspect")
-    monday = {(status, reason) for slot, _, status, reason in await states(held) if slot >= TEN}
-    assert ("suspect", "stale") in monday
+    monday = {(status, why) for slot, _, status, why in await states(held) if slot >= TEN}
+    assert ("suspect", reason) in monday
     assert not any(status == "complete" for status, _ in list(monday)) or len(monday) == 2
 
 
@@ -171,6 +173,7 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
 
 TWO_CADENCES = """
 api: {{base_url: {url}, requests_per_second: 0, timeout: 5s}}
+witness: off
 universes:
   boards: [{{market: KOSPI, sectors: [005, 006]}}]
   everything: [{{market: KOSPI, sectors: [005, 007]}}]

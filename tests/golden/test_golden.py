@@ -118,7 +118,7 @@ def shape(line: str) -> str:
 
 async def test_log_events_of_a_sweep_stay(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(replace(STILL, faults=FAULTS)) as simulator:
-        path = config(tmp_path, *TARGETS)
+        path = config(tmp_path, *TARGETS, witness="on")
         env = environment(simulator.url, database)
         _, err = await run("once", "--config", str(path), env=env, cwd=tmp_path)
     events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]

@@ -101,14 +101,14 @@ async def test_a_call_at_the_wrong_address_is_refused() -> None:
 async def test_the_sectors_of_a_market_are_listed() -> None:
     async with serving(freeze=OPEN) as client:
         got = await client.post("/api/dostk/stkinfo", "ka10101", {"mrkt_tp": "0"})
-        assert {"marketCode": "0", "code": "001", "name": "종합(KOSPI)", "group": "0"} in got.rows
+        assert {"marketCode": "0", "code": "001", "name": "종합(KOSPI)", "group": "1"} in got.rows
 
 
 async def test_all_indices_tell_the_size_of_each_sector() -> None:
     async with serving(freeze=OPEN) as client:
         got = await client.post("/api/dostk/sect", "ka20003", {"inds_cd": "001"})
         sizes = {row["stk_cd"]: int(row["flo_stk_num"]) for row in got.rows}
-        assert (sizes["001"], sizes["008"], sizes["603"]) == (2477, 123, 0)
+        assert (sizes["001"], sizes["008"], sizes["603"]) == (982, 123, 0)
 
 
 async def test_a_token_says_when_it_ends_in_korean_time() -> None:

@@ -24,7 +24,21 @@ OUTSIDE = frozenset(
     }
 )
 UNSAFE = frozenset({"pickle", "marshal", "shelve", "eval", "exec", "compile"})
-API_IDS = frozenset({"au10001", "au10002", "ka10080", "ka10081", "ka10101", "ka20002"})
+API_IDS = frozenset(
+    {
+        "au10001",
+        "au10002",
+        "ka10051",
+        "ka10080",
+        "ka10081",
+        "ka10099",
+        "ka10101",
+        "ka20002",
+        "ka20003",
+        "ka20006",
+        "ka20009",
+    }
+)
 CLOCKS = frozenset({"now", "utcnow", "today"})
 SECRET_OPTIONS = ("key", "secret", "token", "password", "dsn", "database-url")
 

@@ -14,6 +14,7 @@ from tests.support.daemon_parts import url
 
 CONFIG = """
 api: {{base_url: {simulator}, requests_per_second: {quota}, timeout: 5s}}
+witness: off
 universes:
   some:
     - {{market: KOSPI, sectors: {sectors}, exchanges: [KRX]}}

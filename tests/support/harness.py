@@ -45,13 +45,19 @@ def url(address: Dsn) -> str:
     return f"postgresql://{user}{password}@{place}/{database}?sslmode={address.sslmode}{pooler}"
 
 
-def yaml(targets: Iterable[Target] = (), **api: Any) -> str:
-    """A configuration with one universe, `all`; without a quota unless one is given."""
+def yaml(targets: Iterable[Target] = (), *, witness: str = "off", **api: Any) -> str:
+    """A configuration with one universe, `all`; without a quota and second sources unless they are given."""
     settings = {"requests_per_second": 0, "timeout": "5s", **api}
     lines = [
         f"    - {{market: {t.market}, sectors: ['{t.sector}'], exchanges: [{t.exchange}]}}" for t in targets
     ]
-    head = ["api:", *(f"  {name}: {value}" for name, value in settings.items()), "universes:", "  all:"]
+    head = [
+        f"witness: {witness}",
+        "api:",
+        *(f"  {name}: {value}" for name, value in settings.items()),
+        "universes:",
+        "  all:",
+    ]
     return "\n".join([*head, *lines]) + "\n"
 
 

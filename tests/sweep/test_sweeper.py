@@ -121,6 +121,16 @@ LACKING = "suspect undecoded"
 """More than one row in a hundred went to quarantine."""
 
 ENDS = {
+    "empty_list": "suspect empty_page empty",
+    "listings_truncated": "complete",
+    "listings_doubled": "complete",
+    "listings_of_other_board": "complete",
+    "zero_counts": "complete",
+    "text_counts": "complete",
+    "lagging_counts": "complete",
+    "off_hours_volume": "complete",
+    "old_date": "complete",
+    "future_date": "complete",
     "throttle_429": "failed Throttled",
     "throttle_200": "failed Throttled",
     "throttle_1701": "failed Throttled",

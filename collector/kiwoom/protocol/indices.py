@@ -17,35 +17,11 @@ import msgspec
 from collector.kiwoom.protocol import bars, numbers
 from collector.kiwoom.protocol.records import count, decode_rows, hundredths
 from collector.kiwoom.protocol.strict_json import Document
+from collector.market.witness_values import IndexLevel
 from collector.model import BadRow
 
 SHARES_UNIT = 1_000
 TURNOVER_UNIT = 1_000_000
-
-
-class IndexLevel(NamedTuple):
-    """One sector's index at the moment of the answer. `level` and `change` are hundredths of a point."""
-
-    sector: str
-    name: str
-    level: int
-    change: int
-    change_bp: int
-    sign: int
-    volume: int
-    turnover: int
-    limit_up: int
-    advancers: int
-    unchanged: int
-    decliners: int
-    limit_down: int
-    members: int
-    """flo_stk_num: the members of the sector. In 001 it leaves out ETF, ETN and the like."""
-
-    @property
-    def traded_count(self) -> int:
-        """The members with trades today."""
-        return self.advancers + self.unchanged + self.decliners
 
 
 class IndexDays(NamedTuple):

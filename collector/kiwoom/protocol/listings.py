@@ -7,36 +7,18 @@ are recognized by code and name.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import NamedTuple
 
 import msgspec
 
 from collector.kiwoom.protocol import bars, numbers
 from collector.kiwoom.protocol.records import decode_rows
+from collector.market.witness_values import ListingFact
 from collector.model import BadRow
 
 _KINDS: Mapping[str, str] = {"0": "share", "10": "share", "8": "etf", "60": "etn", "6": "reit", "2": "infra"}
 _SPAC = re.compile(r"스팩(\d+호)?$")
 _NAME_LENGTH = 80
 """ka10099 sends longer names than ka20002: funds have up to some 60 characters."""
-
-
-class ListingFact(NamedTuple):
-    """The facts of one listing in ka10099. `shares` is the number of shares listed; "" stands for an absent
-    text."""
-
-    symbol: str
-    name: str
-    kind: str
-    """share, preferred, etf, etn, reit, spac, infra or other."""
-    market_code: str
-    industry: str
-    size: str
-    shares: int
-    listed_on: date | None
-    state: str
-    nxt: bool
 
 
 class _ListingRow(msgspec.Struct, rename="camel"):
@@ -49,6 +31,7 @@ class _ListingRow(msgspec.Struct, rename="camel"):
     up_name: str
     up_size_name: str
     nxt_enable: str
+    company_class_name: str = ""
 
 
 def listing_facts(sent: Sequence[object]) -> tuple[list[ListingFact], list[BadRow]]:
@@ -70,6 +53,7 @@ def _fact(row: _ListingRow) -> ListingFact:
         listed_on=bars.day(row.reg_day) if row.reg_day.strip("0 ") else None,
         state=_text(row.state),
         nxt=_flag(row.nxt_enable),
+        department=_text(row.company_class_name),
     )
 
 

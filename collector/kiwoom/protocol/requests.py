@@ -9,7 +9,10 @@ from collector.secret import Secret
 
 TOKEN, REVOKE, SECTORS, PRICES, BARS = "au10001", "au10002", "ka10101", "ka20002", "ka10081"
 MINUTES = "ka10080"
-API_IDS = frozenset({TOKEN, REVOKE, SECTORS, PRICES, BARS, MINUTES})
+LISTINGS, INDICES, INDEX_DAYS, INDEX_BARS, FLOWS = "ka10099", "ka20003", "ka20009", "ka20006", "ka10051"
+API_IDS = frozenset(
+    {TOKEN, REVOKE, SECTORS, PRICES, BARS, MINUTES, LISTINGS, INDICES, INDEX_DAYS, INDEX_BARS, FLOWS}
+)
 
 MARKET_CODE = {
     Market.KOSPI: "0",
@@ -18,6 +21,10 @@ MARKET_CODE = {
     Market.KOSPI100: "4",
     Market.KRX100: "7",
 }
+LISTING_CODE = {Market.KOSPI: "0", Market.KOSDAQ: "10"}
+"""mrkt_tp of ka10099, which numbers the boards in another way than ka20002."""
+BOARD_SECTOR = {Market.KOSPI: "001", Market.KOSDAQ: "101"}
+"""The sector that holds a whole board, which ka20003 is asked for."""
 EXCHANGE_CODE = {Exchange.KRX: "1", Exchange.NXT: "2", Exchange.CONSOLIDATED: "3"}
 SUFFIX = {Exchange.KRX: "", Exchange.NXT: "_NX", Exchange.CONSOLIDATED: "_AL"}
 
@@ -86,3 +93,36 @@ def ask_minutes(symbol: str, exchange: Exchange, day: date, page_key: str | None
     """ka10080: bars of one minute of a listing, newest first from the end of `day` on, 900 a page; unadjusted."""
     body = _json(stk_cd=symbol + SUFFIX[exchange], tic_scope="1", upd_stkpc_tp="0", base_dt=f"{day:%Y%m%d}")
     return ApiRequest(MINUTES, "/api/dostk/chart", body, page_key)
+
+
+def ask_listings(board: Market) -> ApiRequest:
+    """ka10099: the listings of a board (KOSPI or KOSDAQ), all in one answer of some 700 kB."""
+    return ApiRequest(LISTINGS, "/api/dostk/stkinfo", _json(mrkt_tp=LISTING_CODE[board]))
+
+
+def ask_indices(board: Market) -> ApiRequest:
+    """ka20003: the index and the counts of each sector of a board, on KRX."""
+    return ApiRequest(INDICES, "/api/dostk/sect", _json(inds_cd=BOARD_SECTOR[board]))
+
+
+def ask_index_days(board: Market) -> ApiRequest:
+    """ka20009: the last 20 days of a board's index, the newest of which is the session shown."""
+    body = _json(mrkt_tp=MARKET_CODE[board], inds_cd=BOARD_SECTOR[board])
+    return ApiRequest(INDEX_DAYS, "/api/dostk/sect", body)
+
+
+def ask_index_bars(sector: str, last: date, page_key: str | None = None) -> ApiRequest:
+    """ka20006: daily bars of a sector's index up to `last`, newest first."""
+    body = _json(inds_cd=sector, base_dt=f"{last:%Y%m%d}")
+    return ApiRequest(INDEX_BARS, "/api/dostk/chart", body, page_key)
+
+
+def ask_flows(board: Market, exchange: Exchange, day: date) -> ApiRequest:
+    """ka10051: net purchases in money (`amt_qty_tp` 0) of each kind of investor, by sector, on one day."""
+    body = _json(
+        mrkt_tp=MARKET_CODE[board],
+        amt_qty_tp="0",
+        base_dt=f"{day:%Y%m%d}",
+        stex_tp=EXCHANGE_CODE[exchange],
+    )
+    return ApiRequest(FLOWS, "/api/dostk/sect", body)

@@ -361,3 +361,9 @@ def _same_call(reply: ApiResponse, api_id: str) -> None:
     echoed = reply.header("api-id")
     if echoed and echoed != api_id:
         raise Unreadable(f"asked {api_id}, the answer is for another call")
+
+
+read_document = _document
+"""The body of a successful answer, for the calls in `witness_responses`."""
+rows_of = _list
+"""The list of that name in a body."""

@@ -5,9 +5,10 @@ from datetime import date, datetime
 import pytest
 
 from collector.kiwoom.protocol.flows import INVESTORS, flows
-from collector.kiwoom.protocol.indices import IndexBar, IndexLevel, days, index_bars, levels
+from collector.kiwoom.protocol.indices import IndexBar, days, index_bars, levels
 from collector.kiwoom.protocol.listings import kind, listing_facts
 from collector.kiwoom.protocol.minutes import minute_bars
+from collector.market.witness_values import IndexLevel
 from collector.model import KST
 
 LEVEL = {

@@ -1,0 +1,274 @@
+"""Stores the answers of the witnesses of a sweep, the offsets learnt from them, and the data that came with them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from collector.db.catalog import Registry
+from collector.db.database import Database
+from collector.market.witness_values import IndexLevel, ListingFact
+from collector.model import Market, Target
+
+_OFFSETS = """
+SELECT target, source, settled, candidate, seen, days, last_day
+FROM collector.witness_offset
+WHERE target = ANY ($1::smallint[])
+"""
+_KEEP_OFFSETS = """
+INSERT INTO collector.witness_offset AS o (target, source, settled, candidate, seen, days, last_day)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (target, source) DO UPDATE
+SET settled = EXCLUDED.settled, candidate = EXCLUDED.candidate, seen = EXCLUDED.seen, days = EXCLUDED.days,
+    last_day = EXCLUDED.last_day
+"""
+# The list is the newest of the board; each listing has the facts that counted on that day.
+_NEWEST_LIST = """
+WITH newest AS (
+    SELECT asked_at, symbols, is_whole
+    FROM collector.board_list
+    WHERE board = $1 AND asked_at >= $2
+    ORDER BY asked_at DESC
+    LIMIT 1
+)
+SELECT n.asked_at, n.is_whole, f.*
+FROM newest AS n
+CROSS JOIN LATERAL unnest(n.symbols) AS s (symbol)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM collector.listing_fact AS k
+    WHERE k.symbol = s.symbol AND k.as_of <= (n.asked_at AT TIME ZONE INTERVAL '9 hours')::date
+    ORDER BY k.as_of DESC
+    LIMIT 1
+) AS f
+ORDER BY f.symbol COLLATE "C"
+"""
+_KEEP_LIST = """
+INSERT INTO collector.board_list (board, asked_at, symbols, is_whole)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+"""
+# Only what differs from the newest line of a listing is written.
+_KEEP_FACTS = """
+INSERT INTO collector.listing_fact AS f (
+    symbol, as_of, name, kind, market, code, industry, size, department, shares, listed_on, state, nxt
+)
+SELECT n.symbol, $1, n.name, n.kind, $2, n.code, n.industry, n.size, n.department, n.shares, n.listed_on, n.state,
+       n.nxt
+FROM unnest(
+    $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+    $11::date[], $12::text[], $13::boolean[]
+) AS n (symbol, name, kind, code, industry, size, department, shares, listed_on, state, nxt)
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM collector.listing_fact AS k
+    WHERE k.symbol = n.symbol AND k.as_of <= $1
+    ORDER BY k.as_of DESC
+    LIMIT 1
+) AS o ON true
+WHERE (n.name, n.kind, $2, n.code, n.industry, n.size, n.department, n.shares, n.listed_on, n.state, n.nxt)
+      IS DISTINCT FROM
+      (o.name, o.kind, o.market, o.code, o.industry, o.size, o.department, o.shares, o.listed_on, o.state, o.nxt)
+ORDER BY n.symbol
+ON CONFLICT (symbol, as_of) DO UPDATE
+SET name = EXCLUDED.name, kind = EXCLUDED.kind, market = EXCLUDED.market, code = EXCLUDED.code,
+    industry = EXCLUDED.industry, size = EXCLUDED.size, department = EXCLUDED.department, shares = EXCLUDED.shares,
+    listed_on = EXCLUDED.listed_on, state = EXCLUDED.state, nxt = EXCLUDED.nxt
+"""
+_KEEP_LEVEL = """
+INSERT INTO collector.index_level (
+    slot, market, sector, level, change, change_bp, sign, volume, turnover, members, traded, advancers, unchanged,
+    decliners, limit_up, limit_down, received_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT DO NOTHING
+"""
+_KEEP_TESTIMONY = """
+INSERT INTO collector.witness (
+    slot, target, source, members, traded, advancers, unchanged, decliners, volume, asked_at, verdict, detail
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (slot, target, source) DO UPDATE
+SET members = EXCLUDED.members, traded = EXCLUDED.traded, advancers = EXCLUDED.advancers,
+    unchanged = EXCLUDED.unchanged, decliners = EXCLUDED.decliners, volume = EXCLUDED.volume,
+    asked_at = EXCLUDED.asked_at, verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
+"""
+_CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
+_KEEP_FACT = """
+INSERT INTO collector.api_fact AS f (host, fact, value)
+VALUES ($1, $2, $3)
+ON CONFLICT (host, fact) DO UPDATE SET value = EXCLUDED.value, learnt_at = clock_timestamp()
+"""
+_FACTS_OF_HOST = "SELECT fact, value FROM collector.api_fact WHERE host = $1"
+_KEEP_FLOWS = """
+INSERT INTO collector.investor_flow AS f (trading_date, market, sector, exchange, investor, net_amount)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (trading_date, sector, exchange, investor) DO UPDATE SET net_amount = EXCLUDED.net_amount
+"""
+
+
+class StoredOffset(NamedTuple):
+    """A line of `collector.witness_offset`, the texts sorted."""
+
+    settled: Sequence[str] | None
+    candidate: Sequence[str]
+    seen: int
+    days: int
+    last_day: date | None
+
+
+class StoredList(NamedTuple):
+    """The newest list of a board that the database holds."""
+
+    asked_at: datetime
+    facts: Sequence[ListingFact]
+    is_whole: bool
+
+
+class Testimony(NamedTuple):
+    """A line of `collector.witness`. Counts are None where the source does not count."""
+
+    target: Target
+    source: str
+    asked_at: datetime
+    verdict: str
+    detail: str
+    members: int | None = None
+    traded: int | None = None
+    advancers: int | None = None
+    unchanged: int | None = None
+    decliners: int | None = None
+    volume: int | None = None
+
+
+class Ruling(NamedTuple):
+    """What the witnesses of one walk came to, for the ledger; `by` names the calls that spoke against it."""
+
+    target: Target
+    corroboration: str
+    remarks: Sequence[str]
+    by: str
+
+
+class WitnessStore:
+    """The tables of the witnesses. Errors are StoreError."""
+
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self._database = database
+        self._registry = registry
+
+    async def offsets(self, targets: Iterable[Target]) -> dict[tuple[Target, str], StoredOffset]:
+        """The known offsets of these targets by target and source."""
+        ids = {
+            self._registry.targets[target]: target for target in targets if target in self._registry.targets
+        }
+        async with self._database.connection("reading the offsets of witnesses") as connection:
+            rows = await connection.fetch(_OFFSETS, list(ids))
+        return {(ids[row["target"]], row["source"]): StoredOffset(*list(row)[2:]) for row in rows}
+
+    async def newest_list(self, board: Market, since: datetime) -> StoredList | None:
+        """The newest list of a board that was asked for at or after `since`."""
+        async with self._database.connection("reading the listings of a board") as connection:
+            rows = await connection.fetch(_NEWEST_LIST, board, since)
+        if not rows:
+            return None
+        return StoredList(rows[0]["asked_at"], [_fact(row) for row in rows], rows[0]["is_whole"])
+
+    async def keep_list(
+        self, board: Market, day: date, asked_at: datetime, facts: Sequence[ListingFact], *, is_whole: bool
+    ) -> None:
+        """Store a list of listings, and of each listing what is new since the days before `day`."""
+        columns = [list(column) for column in zip(*map(_fact_values, facts), strict=True)]
+        async with self._database.transaction("keeping the listings of a board") as connection:
+            await connection.execute(_KEEP_LIST, board, asked_at, columns[0], is_whole)
+            await connection.execute(_KEEP_FACTS, day, board, *columns)
+
+    async def keep_levels(
+        self, slot: datetime, levels: Iterable[tuple[IndexLevel, Market, datetime]]
+    ) -> None:
+        """Store index levels, each with its board and the instant at which it arrived."""
+        rows = [_level_values(slot, *level) for level in levels]
+        async with self._database.transaction("keeping index levels") as connection:
+            await connection.executemany(_KEEP_LEVEL, rows)
+
+    async def conclude(
+        self,
+        slot: datetime,
+        testimonies: Sequence[Testimony],
+        rulings: Sequence[Ruling],
+        offsets: Mapping[tuple[Target, str], StoredOffset],
+    ) -> None:
+        """Write down, in one transaction, what the witnesses of a sweep said and what came of it."""
+        target_ids = self._registry.targets
+        async with self._database.transaction("corroborating a sweep") as connection:
+            await connection.executemany(
+                _KEEP_TESTIMONY,
+                [_testimony_values(slot, target_ids[line.target], line) for line in testimonies],
+            )
+            await connection.executemany(
+                _KEEP_OFFSETS,
+                [(target_ids[target], source, *offset) for (target, source), offset in offsets.items()],
+            )
+            for ruling in rulings:
+                await connection.execute(
+                    _CORROBORATE,
+                    slot,
+                    target_ids[ruling.target],
+                    ruling.corroboration,
+                    list(ruling.remarks),
+                    ruling.by,
+                )
+
+    async def keep_flows(self, rows: Sequence[tuple[date, Market, str, str, str, int]]) -> None:
+        """Store net purchases: day, board, sector, exchange, investor, won."""
+        async with self._database.transaction("keeping flows of investors") as connection:
+            await connection.executemany(_KEEP_FLOWS, rows)
+
+    async def keep_api_facts(self, host: str, facts: Mapping[str, str]) -> None:
+        """Store what was learnt about a host."""
+        async with self._database.transaction("keeping facts of the API") as connection:
+            await connection.executemany(_KEEP_FACT, [(host, fact, value) for fact, value in facts.items()])
+
+    async def api_facts(self, host: str) -> dict[str, str]:
+        """What is known about a host."""
+        async with self._database.connection("reading facts of the API") as connection:
+            rows = await connection.fetch(_FACTS_OF_HOST, host)
+        return {row["fact"]: row["value"] for row in rows}
+
+
+def _fact(row: Mapping[str, Any]) -> ListingFact:
+    return ListingFact(
+        symbol=row["symbol"],
+        name=row["name"],
+        kind=row["kind"],
+        market_code=row["code"],
+        industry=row["industry"],
+        size=row["size"],
+        shares=row["shares"],
+        listed_on=row["listed_on"],
+        state=row["state"],
+        nxt=row["nxt"],
+        department=row["department"],
+    )
+
+
+def _fact_values(fact: ListingFact) -> tuple[Any, ...]:
+    return (
+        *(fact.symbol, fact.name, fact.kind, fact.market_code, fact.industry, fact.size, fact.department),
+        *(fact.shares, fact.listed_on, fact.state, fact.nxt),
+    )
+
+
+def _level_values(slot: datetime, level: IndexLevel, board: Market, received_at: datetime) -> tuple[Any, ...]:
+    return (
+        *(slot, board, level.sector, level.level, level.change, level.change_bp, level.sign),
+        *(level.volume, level.turnover, level.members, level.traded_count),
+        *(level.advancers, level.unchanged, level.decliners, level.limit_up, level.limit_down),
+        received_at,
+    )
+
+
+def _testimony_values(slot: datetime, target: int, line: Testimony) -> tuple[Any, ...]:
+    return (
+        *(slot, target, line.source, line.members, line.traded, line.advancers, line.unchanged),
+        *(line.decliners, line.volume, line.asked_at, line.verdict, line.detail),
+    )

@@ -1,0 +1,345 @@
+"""Does a second source vouch for a walk? Pure functions of the walk, the witnesses and what earlier sweeps taught.
+
+Three witnesses, each with a quota of its own at Kiwoom:
+
+- members: ka10099 lists the listings of a board, with the industry, the size and the flag for NXT of each;
+- counts: ka20003 counts the members of each sector on KRX and how many of them have traded, before and after a sweep;
+- date: ka20009 names the date of the session shown.
+
+A witness speaks against a walk only where the walk lacks something. A member that the witness lacks, a witness that is
+silent, behind or odd, and two witnesses that disagree leave the walk unchecked. Witness and walk may differ for good (a
+sector may be defined in another way); such an offset is learnt, and until then a witness contradicts only the first
+walk of a target, for which there is nothing else to judge by.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from collector.market.membership import check_listings
+from collector.model import Remark, WalkResult
+
+PAGE_ROWS = 100
+SWEEPS_THAT_TEACH = 3
+"""Sweeps with the same small offset until it counts as known, as many as walks that bear each other out."""
+DAYS_THAT_TEACH = 3
+"""The same in days for a large offset or a list that ends with a full page: a server may cut a list all day."""
+VOLUME_PERCENT = 2
+"""Off-hours trades make ka20003 count about 1 % more after the close (official captures); twice that is allowed."""
+NAMED = 5
+"""Codes that a finding names; the others are counted."""
+
+
+class Corroboration(StrEnum):
+    """What the witnesses of a walk came to."""
+
+    CORROBORATED = "corroborated"
+    CONTRADICTED = "contradicted"
+    UNCHECKED = "unchecked"
+
+
+class WitnessSource(StrEnum):
+    """The call that a finding comes from."""
+
+    MEMBERS = "ka10099"
+    COUNTS = "ka20003"
+    DATE = "ka20009"
+
+
+REMARKS = {
+    WitnessSource.MEMBERS: Remark.WITNESS_MEMBERS,
+    WitnessSource.COUNTS: Remark.WITNESS_COUNT,
+    WitnessSource.DATE: Remark.WITNESS_DATE,
+}
+
+
+class WalkCounts(NamedTuple):
+    """A walk as its rows count it. `volume` is in shares; `unread` are rows that do not decode."""
+
+    members: frozenset[str]
+    rows: int
+    unread: int
+    traded: int
+    advancers: int
+    unchanged: int
+    decliners: int
+    volume: int
+    ends_full: bool
+    """Whether the last page is full, as that of a list cut at a page border is."""
+
+
+class SectorCounts(NamedTuple):
+    """One sector in an answer of ka20003, and when the answer arrived. `volume` is in shares."""
+
+    members: int
+    traded: int
+    advancers: int
+    unchanged: int
+    decliners: int
+    volume: int
+    received_at: datetime
+
+
+class Offset(NamedTuple):
+    """How a witness differs from the walks of one target.
+
+    `settled` is the known difference, None until one is known; `candidate` the newest one, shown by `seen` sweeps in
+    a row on `days` days, the last of them `last_day`. A difference is a set of texts: `-005930` for a member that the
+    walk lacks, `+005930` for one that the witness lacks; for counts, the one number rows − members.
+    """
+
+    settled: frozenset[str] | None = None
+    candidate: frozenset[str] = frozenset()
+    seen: int = 0
+    days: int = 0
+    last_day: date | None = None
+
+
+class WitnessFinding(NamedTuple):
+    """What one witness says of a walk. `difference` is None where the witness said nothing to learn from."""
+
+    source: WitnessSource
+    verdict: Corroboration
+    detail: str = ""
+    difference: frozenset[str] | None = None
+    is_odd: bool = False
+    """Whether the witness contradicts itself or all that is known, so that it is not believed."""
+
+
+class WalkContext(NamedTuple):
+    """What is known of a target beside the witness. `is_first`: no complete walk of it is known."""
+
+    is_first: bool
+    is_overnight: bool = False
+    """Whether the last complete walk is of an earlier day: lists change overnight, and a witness may lag."""
+
+
+class Judgement(NamedTuple):
+    """What all witnesses of a walk came to: remarks that make it suspect, and the words that name the numbers."""
+
+    corroboration: Corroboration
+    remarks: tuple[Remark, ...] = ()
+    detail: str = ""
+
+
+def count_walk(reading: WalkResult) -> WalkCounts:
+    """Count the rows of a walk. A row has traded if its volume is not 0; signs 1 and 2 advance, 4 and 5 decline."""
+    signs: list[int] = []
+    volume = 0
+    for page in reading.pages:
+        signs += [sign for sign, shares in zip(page.rows.sign, page.rows.volume, strict=True) if shares]
+        volume += sum(page.rows.volume)
+    unread = [row.symbol for page in reading.pages for row in page.bad]
+    listed = check_listings(reading).symbols
+    sizes = [page.size for page in reading.pages if page.size]
+    return WalkCounts(
+        members=frozenset((*listed, *filter(None, unread))),
+        rows=len(listed) + len(unread),
+        unread=len(unread),
+        traded=len(signs),
+        advancers=signs.count(1) + signs.count(2),
+        unchanged=signs.count(3),
+        decliners=signs.count(4) + signs.count(5),
+        volume=volume,
+        ends_full=bool(sizes) and sizes[-1] >= PAGE_ROWS,
+    )
+
+
+def judge_members(
+    walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, standing: WalkContext
+) -> WitnessFinding:
+    """Compare the members of a walk with those that ka10099 lists for it (None: it does not say)."""
+    if expected is None:
+        return _members(Corroboration.UNCHECKED, "ka10099 does not list the members")
+    lacking, strangers = expected - walk.members, walk.members - expected
+    difference = frozenset((*(f"-{code}" for code in lacking), *(f"+{code}" for code in strangers)))
+    detail = _name_codes(lacking, strangers, len(expected), walk.rows)
+    if len(walk.members & expected) * 2 < len(walk.members) or len(strangers) > tolerance(walk.rows):
+        return _odd(WitnessSource.MEMBERS, f"ka10099 is another or a broken list: {detail}")
+    if difference == (offset.settled or frozenset()):
+        return _members(Corroboration.CORROBORATED, detail, difference)
+    known = offset.settled or frozenset()
+    news = [code for code in lacking if f"-{code}" not in known]
+    if news and _may_contradict(len(news), walk, offset, standing):
+        return _members(Corroboration.CONTRADICTED, detail, difference)
+    return _members(Corroboration.UNCHECKED, detail, difference)
+
+
+def judge_counts(
+    walk: WalkCounts,
+    before: SectorCounts | None,
+    after: SectorCounts | None,
+    offset: Offset,
+    standing: WalkContext,
+    *,
+    on_krx: bool = True,
+) -> WitnessFinding:
+    """Compare a walk with what ka20003 counted before and after it.
+
+    The number of members decides. What trades is bracketed, with room for a lag of ten seconds and off-hours volume;
+    outside of the bracket the walk is unchecked. Of CONSOLIDATED (`on_krx` False) only the members are compared.
+    """
+    answers = [counts for counts in (before, after) if counts is not None]
+    if not answers:
+        return _counts(Corroboration.UNCHECKED, "ka20003 did not answer")
+    members = answers[-1].members
+    detail = f"{walk.rows} rows, ka20003 counts {members} members"
+    if any(counts.members != members for counts in answers) or (not members and walk.rows):
+        return _odd(WitnessSource.COUNTS, f"ka20003 is of two minds: {detail}")
+    surplus = walk.rows - members
+    difference = frozenset({str(surplus)} if surplus else ())
+    known = _number(offset.settled)
+    deficit = known - surplus
+    if deficit > 0 and _may_contradict(deficit, walk, offset, standing, exact=False):
+        return _counts(Corroboration.CONTRADICTED, detail, difference)
+    outside = _outside_bracket(walk, before, after) if on_krx else "only KRX is counted"
+    if deficit == 0 and (surplus == 0 or offset.settled is not None) and not outside:
+        return _counts(Corroboration.CORROBORATED, detail, difference)
+    return _counts(Corroboration.UNCHECKED, f"{detail}; {outside}" if outside else detail, difference)
+
+
+def judge_date(shown: date | None, day: date, *, is_open: bool, is_confirmed: bool) -> WitnessFinding:
+    """Compare the date of the session that ka20009 shows with the day of a slot.
+
+    `is_open`: the calendar says that KRX has opened by then. `is_confirmed`: ka20003 shows the volume of that very
+    session, and nothing traded during the sweep; without that, an old date is the witness's own fault.
+    """
+    if shown is None or not is_open:
+        return WitnessFinding(WitnessSource.DATE, Corroboration.UNCHECKED, "no date to compare")
+    detail = f"the session shown is of {shown.isoformat()}, the slot of {day.isoformat()}"
+    if shown == day:
+        return WitnessFinding(WitnessSource.DATE, Corroboration.CORROBORATED, detail)
+    if shown > day or not is_confirmed:
+        return _odd(WitnessSource.DATE, f"ka20009 is odd: {detail}")
+    return WitnessFinding(WitnessSource.DATE, Corroboration.CONTRADICTED, detail)
+
+
+def is_same_session(volume: int, before: SectorCounts | None, after: SectorCounts | None) -> bool:
+    """Whether ka20003 counts the volume of a session (within 2 %), and nothing traded between its two answers."""
+    if after is None or abs(volume - after.volume) * 100 > after.volume * VOLUME_PERCENT:
+        return False
+    return before is None or before[:6] == after[:6]
+
+
+def combine(findings: Sequence[WitnessFinding]) -> Judgement:
+    """One judgement out of what the witnesses say of a walk.
+
+    A date of another session always contradicts. Where members and counts disagree, neither is believed. A date that
+    agrees vouches for the day only, not for the members.
+    """
+    said = {finding.source: finding for finding in findings}
+    against = [finding for finding in findings if finding.verdict is Corroboration.CONTRADICTED]
+    vouching = [
+        finding
+        for finding in findings
+        if finding.verdict is Corroboration.CORROBORATED and finding.source is not WitnessSource.DATE
+    ]
+    date_against = said.get(WitnessSource.DATE) in against
+    if against and (date_against or not vouching):
+        remarks = tuple(REMARKS[finding.source] for finding in against)
+        return Judgement(Corroboration.CONTRADICTED, remarks, _join(against))
+    if against:
+        return Judgement(
+            Corroboration.UNCHECKED, (), f"the witnesses disagree: {_join([*against, *vouching])}"
+        )
+    if vouching:
+        return Judgement(Corroboration.CORROBORATED, (), _join(vouching))
+    return Judgement(Corroboration.UNCHECKED, (), _join(findings))
+
+
+def learn(offset: Offset, finding: WitnessFinding, walk: WalkCounts, day: date) -> Offset:
+    """The offset after one more sweep. No difference is known at once: equal lists do not agree by chance."""
+    difference = finding.difference
+    if difference is None:
+        return offset
+    is_repeated = bool(offset.seen) and difference == offset.candidate
+    days = offset.days + (day != offset.last_day) if is_repeated else 1
+    seen = offset.seen + 1 if is_repeated else 1
+    is_settled = not difference or _teaches(difference, walk, seen, days)
+    return Offset(difference if is_settled else offset.settled, difference, seen, days, day)
+
+
+def tolerance(rows: int) -> int:
+    """By how many members a list may differ from one day to the next: 2 %, at least three."""
+    return max(3, rows // 50)
+
+
+def _may_contradict(
+    lost: int, walk: WalkCounts, offset: Offset, standing: WalkContext, *, exact: bool = True
+) -> bool:
+    """Whether `lost` members that the walk lacks are enough to speak against it.
+
+    `exact`: the witness names the members. A mere number speaks against a first walk only if much is lost, or the
+    list ends with a full page.
+    """
+    is_much = lost > tolerance(walk.rows) or walk.ends_full
+    if standing.is_first and offset.settled is None:
+        return exact or is_much
+    if offset.settled is None:
+        return False
+    return is_much or not standing.is_overnight
+
+
+def _teaches(difference: Collection[str], walk: WalkCounts, seen: int, days: int) -> bool:
+    size = abs(_number(difference)) if not _is_named(difference) else len(difference)
+    if size > tolerance(walk.rows) or walk.ends_full:
+        return days >= DAYS_THAT_TEACH
+    return seen >= SWEEPS_THAT_TEACH
+
+
+def _is_named(difference: Collection[str]) -> bool:
+    """Whether a difference names members (`-005930`) rather than being one number (`-3`)."""
+    return len(difference) > 1 or any(len(text) == 7 for text in difference)
+
+
+def _number(difference: Collection[str] | None) -> int:
+    return sum(int(text) for text in difference or ())
+
+
+def _outside_bracket(walk: WalkCounts, before: SectorCounts | None, after: SectorCounts | None) -> str:
+    """Which figure lies outside of what was counted before and after; "" if none does."""
+    if before is None or after is None:
+        return "counted once only"
+    room = tolerance(walk.rows)
+    figures = {
+        "traded": (walk.traded, before.traded, after.traded, room + walk.unread),
+        "advancers": (walk.advancers, before.advancers, after.advancers, room + walk.unread),
+        "decliners": (walk.decliners, before.decliners, after.decliners, room + walk.unread),
+        "volume": (
+            walk.volume,
+            before.volume,
+            after.volume,
+            max(before.volume, after.volume) * VOLUME_PERCENT // 100 + 1_000 * (1 + walk.unread),
+        ),
+    }
+    for name, (figure, earlier, later, allowed) in figures.items():
+        slack = allowed + abs(later - earlier)  # the answer after may be ten seconds behind
+        if not min(earlier, later) - slack <= figure <= max(earlier, later) + slack:
+            return f"{name} {figure}, counted {earlier} to {later}"
+    return ""
+
+
+def _name_codes(lacking: Collection[str], strangers: Collection[str], expected: int, rows: int) -> str:
+    parts = [f"{rows} rows, ka10099 lists {expected}"]
+    for codes, text in ((lacking, "not in the walk"), (strangers, "not in ka10099")):
+        if codes:
+            more = f" and {len(codes) - NAMED} more" if len(codes) > NAMED else ""
+            parts.append(f"{text}: {' '.join(sorted(codes)[:NAMED])}{more}")
+    return "; ".join(parts)
+
+
+def _members(verdict: Corroboration, detail: str, difference: frozenset[str] | None = None) -> WitnessFinding:
+    return WitnessFinding(WitnessSource.MEMBERS, verdict, detail, difference)
+
+
+def _counts(verdict: Corroboration, detail: str, difference: frozenset[str] | None = None) -> WitnessFinding:
+    return WitnessFinding(WitnessSource.COUNTS, verdict, detail, difference)
+
+
+def _odd(source: WitnessSource, detail: str) -> WitnessFinding:
+    return WitnessFinding(source, Corroboration.UNCHECKED, detail, is_odd=True)
+
+
+def _join(findings: Iterable[WitnessFinding]) -> str:
+    return " · ".join(finding.detail for finding in findings if finding.detail)
