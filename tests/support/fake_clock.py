@@ -1,7 +1,7 @@
-"""The clock on the wall of another process, by a library that is preloaded: set at will while the process runs.
+"""A false clock for another process, by a preloaded library. A test sets it while the process runs.
 
-The library is our own (`fake_clock.c`), compiled once a run where there is a C compiler; else Debian's libfaketime where
-that is installed. Where there is neither, `unavailable` says so.
+The library is our own (`fake_clock.c`), compiled once a run if there is a C compiler. Otherwise Debian's libfaketime
+is used if it is installed. If there is neither, `unavailable` says so.
 """
 
 import atexit
