@@ -57,7 +57,9 @@ _DRIVER = re.compile(r"(postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?=://)", re.ASCII | re
 _BEFORE = re.compile(r"(jdbc:|psql\s|(?:export\s+)?DATABASE_URL\s*=)", re.ASCII)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 _INVISIBLE = "\ufeff\u200b\u2060"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}", re.ASCII)
+# An unknown parameter is named in a message only if it reads as a name. Other text may be a part of a password that
+# contains an ampersand.
+_NAME = re.compile(r"[a-z_]{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
