@@ -1,4 +1,4 @@
-"""Repairing missed slots: which listings of which days are lacking, and what their minute bars say."""
+"""Repairs missed slots: finds the missing listings of each day, and reconstructs them from minute bars."""
 
 import asyncio
 from collections import defaultdict

@@ -70,7 +70,7 @@ def repair(
 
 
 class _RepairCommand:
-    """What was asked for, in the context that it was asked in."""
+    """The options of the command, with its context."""
 
     def __init__(
         self, context: CliContext, first: date, last: date, universe: str | None, *, quiet: bool

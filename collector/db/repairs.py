@@ -157,7 +157,7 @@ class RepairStore:
         return [tuple(row) for row in rows]
 
     async def keep_members(self, slots: Sequence[datetime], target: Target, symbols: Sequence[str]) -> None:
-        """Note who belonged to a target at slots that are repaired."""
+        """Store the members of a target at repaired slots."""
         async with self.database.transaction("noting members of missed slots") as connection:
             await connection.execute(_KEEP_MEMBERS, slots, self.targets[target], symbols)
 

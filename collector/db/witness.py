@@ -197,7 +197,7 @@ class WitnessStore:
         rulings: Sequence[Ruling],
         offsets: Mapping[tuple[Target, str], StoredOffset],
     ) -> None:
-        """Write down, in one transaction, what the witnesses of a sweep said and what came of it."""
+        """Store the testimonies and the rulings of a sweep in one transaction."""
         target_ids = self._registry.targets
         async with self._database.transaction("corroborating a sweep") as connection:
             await connection.executemany(

@@ -1,4 +1,4 @@
-"""Kept answers read again: what today's program makes of each walk, and whether that replaces what is stored."""
+"""Judges kept answers again with the decoder of this program, and decides whether the result replaces a stored walk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
