@@ -113,7 +113,7 @@ class DaemonService:
 
     async def _sweep(self, parts: DaemonContext, agreement: Agreement) -> None:
         self._outages.end("database")
-        self._notify("STATUS=sweeping")
+        self._notify("STATUS=collecting as scheduled")
         tenure = LeaderTerm(
             parts.roster,
             parts.collector,
