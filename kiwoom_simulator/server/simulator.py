@@ -51,7 +51,10 @@ class Simulator:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._answer, self._open), self.options.host, self.options.port, backlog=1_024
+            lambda: Connection(self._answer, self._open, self.api.latency.connection()),
+            self.options.host,
+            self.options.port,
+            backlog=1_024,
         )
         return self
 
