@@ -17,6 +17,7 @@ from collector.cli import console as drawing
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.daemon import SlotAccounting
 from collector.db import clocks
 from collector.db.catalog import Registry
@@ -126,9 +127,7 @@ class _BackfillCommand:
         return BackfillRunner(
             store=store,
             sectors=table,
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes={name: self._context.targets(name, table)[1] for name in self._names},
+            timetable=build_timetable(self._context.config, self._calendar, table, self._names),
             period=self._period,
             adjusted=self._adjusted,
             judge=stale_check(store, self._calendar),

@@ -160,11 +160,8 @@ async def open_daemon(
         )
         config = order.context.config
         collector = replace(collector, witness=bootstrap.make_witness(collector, config, order.calendar))
-        universes = {schedule.universe for schedule in config.schedules}
-        roster = daemon.Timetable(
-            config.schedules,
-            order.calendar,
-            {name: configuration.universe_targets(config, name, collector.sectors) for name in universes},
+        timetable = configuration.build_timetable(config, order.calendar, collector.sectors)
+        upkeep = daemon.Upkeep(
             config.database.keep_days,
             config.database.archive_after_days,
             make_archive_job(order.context),
@@ -177,7 +174,8 @@ async def open_daemon(
                 bootstrap.make_worklist(plain, holder), partial(_open_helper, plain)
             )
             yield daemon.DaemonContext(
-                roster,
+                timetable,
+                upkeep,
                 collector,
                 daemon.SlotAccounting(database, registry),
                 lease,

@@ -15,6 +15,7 @@ from collector.cli import console as drawing
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.db import clocks
 from collector.db.catalog import Registry
 from collector.db.database import Database
@@ -110,13 +111,13 @@ class _RepairCommand:
     async def _runner(
         self, database: Database, registry: Registry, table: Mapping[str, Sector]
     ) -> RepairRunner:
-        universes = {name: self._context.targets(name, table)[1] for name in self._names}
-        await registry.register_targets({target for targets in universes.values() for target in targets})
+        timetable = build_timetable(self._context.config, self._calendar, table, self._names)
+        await registry.register_targets(
+            {target for targets in timetable.targets.values() for target in targets}
+        )
         return RepairRunner(
             store=RepairStore(database, registry.targets),
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes=universes,
+            timetable=timetable,
             period=self._period,
             now=datetime.now(UTC),
         )

@@ -9,7 +9,7 @@ from collector.config.environment import Environment, listen_place, settings
 from collector.config.load import load, parse
 from collector.config.render import describe, digest
 from collector.config.schema import ApiConfig, Config, DatabaseConfig, ScheduleSpec, TargetSpec, WebConfig
-from collector.config.universes import universe_targets
+from collector.config.universes import build_timetable, universe_targets
 
 __all__ = [
     "ApiConfig",
@@ -20,6 +20,7 @@ __all__ = [
     "ScheduleSpec",
     "TargetSpec",
     "WebConfig",
+    "build_timetable",
     "describe",
     "digest",
     "keys",

@@ -4,7 +4,7 @@ from collector.base.clock import Clock, SystemClock
 from collector.daemon.sd_notify import Notify, make_notifier, watchdog_interval
 from collector.daemon.service import DaemonContext, DaemonService
 from collector.daemon.standby import StandbyWorker
-from collector.daemon.timetable import Timetable
+from collector.daemon.upkeep import Upkeep
 from collector.db.accounting import SlotAccounting
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "SlotAccounting",
     "StandbyWorker",
     "SystemClock",
-    "Timetable",
+    "Upkeep",
     "make_notifier",
     "watchdog_interval",
 ]

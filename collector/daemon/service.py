@@ -19,12 +19,13 @@ from collector.daemon.leader import LeaderTerm
 from collector.daemon.overrun import Reason
 from collector.daemon.sd_notify import Notify
 from collector.daemon.standby import StandbyWorker
-from collector.daemon.timetable import Timetable
+from collector.daemon.upkeep import Upkeep
 from collector.db.accounting import SlotAccounting
 from collector.db.clocks import ClocksApart, Witness
 from collector.db.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.errors import StoreError
 from collector.log import logger
+from collector.market.timetable import Timetable
 from collector.sweep.sweeper import Collector
 
 LONGEST_PAUSE = 5.0
@@ -40,7 +41,8 @@ class DaemonContext:
     `helper` works while another daemon has the lease; with None this daemon only waits.
     """
 
-    roster: Timetable
+    timetable: Timetable
+    upkeep: Upkeep
     collector: Collector
     accounts: SlotAccounting
     lease: Lease
@@ -114,20 +116,21 @@ class DaemonService:
     async def _sweep(self, parts: DaemonContext, agreement: Agreement) -> None:
         self._outages.end("database")
         self._notify("STATUS=collecting as scheduled")
-        tenure = LeaderTerm(
-            parts.roster,
+        term = LeaderTerm(
+            parts.timetable,
             parts.collector,
             parts.accounts,
             parts.lease,
             clock=self._clock,
             agreement=agreement,
+            upkeep=parts.upkeep,
             outages=self._outages,
             why=self._why(),
             stop_event=self.reload,
         )
         self._has_held = True
         try:
-            await tenure.run()
+            await term.run()
         except LeaseLost as error:
             logger.warning("lease.lost", reason=str(error))
 
