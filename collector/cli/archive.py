@@ -110,7 +110,7 @@ async def _archive(
 async def _refuse_wrong_clock(database: Database, now: datetime) -> None:
     """Raise ConfigError if the current date is uncertain. The choice of days depends on it."""
     async with database.connection("comparing the clocks", timeout=60) as connection:
-        reason = clocks.why_unsure(await clocks.witnesses(connection, now))
+        reason = clocks.why_unsure(await clocks.read_clocks(connection, now))
     if reason:
         raise ConfigError(f"nothing is archived: {reason}", hint="correct the wrong clock, then try again")
 

@@ -14,7 +14,7 @@ from collector.base.days import ONE_DAY, day_start, days_between
 from collector.base.outages import Outages
 from collector.db.bars import BarStore
 from collector.db.catalog import Registry
-from collector.db.clocks import why_unsure, witnesses
+from collector.db.clocks import read_clocks, why_unsure
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.db.retention import Retention
@@ -258,7 +258,7 @@ class SlotAccounting:
         """
         ahead = now + DISCIPLINED
         async with self._database.transaction("looking for slots of the future") as connection:
-            if why_unsure(await witnesses(connection, now)):
+            if why_unsure(await read_clocks(connection, now)):
                 return Forgotten()
             walks = await connection.fetchval(_FLAG_AHEAD, ahead, Remark.AHEAD_OF_TIME, DISCIPLINED)
             lines = await connection.fetchval(_DELETE_LINES_AHEAD, ahead)

@@ -21,7 +21,7 @@ from collector.base.answers import (
     unpack,
 )
 from collector.base.days import day_bounds
-from collector.db.clocks import why_kept, witnesses
+from collector.db.clocks import read_clocks, why_kept
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
@@ -233,7 +233,7 @@ class AnswerStore:
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:
         async with self._database.connection("comparing the clocks") as connection:
-            if why_kept(await witnesses(connection, host)):
+            if why_kept(await read_clocks(connection, host)):
                 return []
         dropped: list[date] = []
         while True:
