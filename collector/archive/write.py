@@ -28,7 +28,7 @@ from collector.archive.read_rows import (
 )
 from collector.base.days import day_bounds
 from collector.base.prefetch import to_thread_uninterrupted
-from collector.db import LockNotGranted
+from collector.db import LockNotAvailableError
 from collector.db.database import Database
 from collector.db.errors import DROP_REFUSED, describe_refusal
 from collector.db.pool import Connection
@@ -201,7 +201,7 @@ async def _drop(connection: Connection, day: date) -> None:
         try:
             async with connection.transaction():
                 await connection.execute(_DROP, day)
-        except LockNotGranted:
+        except LockNotAvailableError:
             await asyncio.sleep(1)
         except DROP_REFUSED as error:
             raise ArchiveError(
