@@ -122,7 +122,7 @@ async def open_collector(
 
 def source(api: ApiConfig) -> str:
     """The source of the prices, as spelled in the ledger."""
-    return base_url.base(api.base_url, api.trusted_hosts).kind.value
+    return base_url.parse_base_url(api.base_url, api.trusted_hosts).kind.value
 
 
 def _make_client(

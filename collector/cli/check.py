@@ -90,7 +90,7 @@ async def _online(context: CliContext) -> None:
 
     async def clock() -> str:
         async with bootstrap.open_database(context.environment) as opened_database:
-            shown = await clocks.witness(opened_database)()
+            shown = await clocks.database_clock(opened_database)()
         return await _compare_clocks(context.config.api.base_url, shown)
 
     # A wrong clock makes tokens and certificates look wrong, so the clock comes first.

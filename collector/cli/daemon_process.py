@@ -29,7 +29,7 @@ from collector.cli.schedule import read_calendar
 from collector.cli.start_check import checking
 from collector.db import clocks
 from collector.db.catalog import Registry
-from collector.db.clocks import Witness
+from collector.db.clocks import ReferenceClock
 from collector.db.errors import is_refusal
 from collector.db.lease import Fence, Lease, fence
 from collector.db.process_token import new_process_token
@@ -143,11 +143,11 @@ async def open_daemon(
     holder: str,
     shown: CollectorScope = nullcontext,
     *,
-    witness: Witness | None = None,
+    reference_clock: ReferenceClock | None = None,
 ) -> AsyncIterator[daemon.DaemonContext]:
     """Open the parts of the daemon. Everything it writes is fenced by the lease.
 
-    `witness` is the clock to compare with, None for the database's.
+    `reference_clock` is the clock to compare with, None for the database's.
     """
     async with bootstrap.open_collector(order.context, order.keys, token=holder) as plain:
         lease = Lease(plain.store.database, holder)
@@ -180,7 +180,7 @@ async def open_daemon(
                 daemon.SlotAccounting(database, registry),
                 lease,
                 helper,
-                witness or clocks.witness(plain.store.database),
+                reference_clock or clocks.database_clock(plain.store.database),
             )
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from collector import backfill as filling
 from collector import log
+from collector.backfill import parse_period
 from collector.backfill.repair import RepairPlan, RepairReport, RepairRunner
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli import bootstrap, console
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
@@ -78,7 +77,7 @@ class _RepairCommand:
     ) -> None:
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
-        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
         self._names = list(context.config.universes) if universe is None else [universe]
         self._quiet = quiet
 
@@ -100,7 +99,7 @@ class _RepairCommand:
             if not self._quiet:
                 self._print_plan(plan)
             try:
-                async with drawing.progress(tally, shown=not self._quiet, title="repair"):
+                async with console.progress(tally, shown=not self._quiet, title="repair"):
                     report = await runner.run(plan, collector.keys, collector.concurrency, tally)
             except (StoreError, Denied) as error:
                 complain(error)

@@ -11,8 +11,7 @@ import click
 
 from collector import __version__, log
 from collector.base.answers import AnswerEntry, DamagedAnswers, decode_answers, inflate
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
 from collector.cli.context import config_option, run_command, take_environment
 from collector.cli.schedule import DayParam
@@ -121,7 +120,7 @@ async def _replay(environment: Environment, asked: _Asked) -> _Totals:
         answers = AnswerStore(database)
         days = await _days(answers, asked)
         tally.targets = await answers.count(days, asked.target)
-        async with drawing.progress(tally, shown=not asked.quiet, title="replay"):
+        async with console.progress(tally, shown=not asked.quiet, title="replay"):
             for day in days:
                 async for entry in answers.entries(day, asked.target):
                     finding = await work.examine(entry)

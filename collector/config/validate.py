@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from collector.base import duration
 from collector.base.yaml_text import quote
-from collector.config import base_url as hosts
-from collector.config.base_url import BaseUrl, SourceKind
+from collector.config.base_url import ALLOWED, MOCK, REAL, BaseUrl, SourceKind, parse_base_url
 from collector.config.errors import ConfigErrors, nearest
 from collector.config.schema import ApiConfig, Config, TargetSpec
 from collector.config.universes import expand
@@ -55,12 +54,12 @@ def warnings(config: Config) -> Iterator[str]:
 def _base(api: ApiConfig, errors: ConfigErrors, base_url: str | None) -> BaseUrl | None:
     url = api.base_url if base_url is None else base_url
     try:
-        return hosts.base(url, api.trusted_hosts)
+        return parse_base_url(url, api.trusted_hosts)
     except ValueError as error:
         # A user name in a URL comes with a password.
         shown = "(not shown, it holds an @)" if "@" in url else quote(url)
-        near = nearest(url, (f"https://{hosts.REAL}", f"https://{hosts.MOCK}"))
-        text = f"{shown} {error}; use one of: {hosts.ALLOWED}{near}"
+        near = nearest(url, (f"https://{REAL}", f"https://{MOCK}"))
+        text = f"{shown} {error}; use one of: {ALLOWED}{near}"
     if base_url is not None:
         raise ConfigError(f"KIWOOM_BASE_URL {text}")
     errors.at(("api", "base_url"), f"api.base_url {text}")
@@ -107,7 +106,7 @@ def _check_sectors(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
 def _check_mock(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
     for index, exchange in enumerate(spec.exchanges):
         if exchange is not Exchange.KRX:
-            errors.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; use KRX")
+            errors.at((*path, index), f"{exchange} is not served by {MOCK}; use KRX")
 
 
 def _check_repeats(

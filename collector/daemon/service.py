@@ -21,7 +21,7 @@ from collector.daemon.sd_notify import Notify
 from collector.daemon.standby import StandbyWorker
 from collector.daemon.upkeep import Upkeep
 from collector.db.accounting import SlotAccounting
-from collector.db.clocks import ClocksApart, Witness
+from collector.db.clocks import ClocksApart, ReferenceClock
 from collector.db.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.errors import StoreError
 from collector.log import logger
@@ -47,7 +47,7 @@ class DaemonContext:
     accounts: SlotAccounting
     lease: Lease
     helper: StandbyWorker | None = None
-    witness: Witness | None = None
+    reference_clock: ReferenceClock | None = None
     """The database's clock; with None this machine's clock is trusted."""
 
 
@@ -96,7 +96,7 @@ class DaemonService:
         self.reload.clear()
         async with self._assemble() as parts:
             self._notify("READY=1")
-            agreement = Agreement(self._clock, parts.witness)
+            agreement = Agreement(self._clock, parts.reference_clock)
             while not self.reload.is_set():
                 raise_if_cancelled()
                 await self._reach_agreement(agreement)

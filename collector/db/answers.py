@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 
 from collector import __version__
 from collector.base.answers import (
@@ -20,7 +20,8 @@ from collector.base.answers import (
     pack,
     unpack,
 )
-from collector.db.clocks import why_kept, witnesses
+from collector.base.days import day_bounds
+from collector.db.clocks import read_clocks, why_kept
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
@@ -31,7 +32,6 @@ _CHAIN = 24
 """Walks that are packed one against the other before one stands alone: two hours of slots; one damage costs no more."""
 _MOST_UNREADABLE = 256 << 10
 """Bytes of one unreadable answer that are kept."""
-_DAY = timedelta(days=1)
 _LONG = 120.0
 
 _KEEP = """
@@ -147,7 +147,7 @@ class AnswerStore:
         if not days:
             return 0
         target = [*wanted] if wanted else [None, None, None]
-        bounds = (_bounds(days[0])[0], _bounds(days[-1])[1])
+        bounds = (day_bounds(days[0])[0], day_bounds(days[-1])[1])
         async with self._database.connection("counting kept answers", timeout=_LONG) as connection:
             counted: int = await connection.fetchval(_COUNT, *bounds, *target)
         return counted
@@ -155,7 +155,7 @@ class AnswerStore:
     async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
         """The entries of a day, a target after the other, each in the order of time; one in memory at once."""
         async with self._database.connection("listing kept answers", timeout=_LONG) as connection:
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         base: Sequence[bytes] = ()
         before: tuple[int, datetime] | None = None
         for row in rows:
@@ -185,17 +185,17 @@ class AnswerStore:
 
     async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
         """The answers of a period of which nothing could be read, each as a mapping of its columns."""
-        begins, _ = _bounds(first)
-        _, ends = _bounds(last)
+        begins, _ = day_bounds(first)
+        _, ends = day_bounds(last)
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
     async def pack_day(self, day: date) -> int:
         """Pack what of a day lies as it came; how many entries that were. A damaged entry stays as it is."""
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
-            if not await connection.fetchval(_UNPACKED, *_bounds(day)):
+            if not await connection.fetchval(_UNPACKED, *day_bounds(day)):
                 return 0
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         packed = length = 0
         base: Sequence[bytes] = ()
         before: tuple[int, datetime] | None = None
@@ -233,7 +233,7 @@ class AnswerStore:
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:
         async with self._database.connection("comparing the clocks") as connection:
-            if why_kept(await witnesses(connection, host)):
+            if why_kept(await read_clocks(connection, host)):
                 return []
         dropped: list[date] = []
         while True:
@@ -259,11 +259,6 @@ def _read_back(
         return decode_answers(data), ""
     except DamagedAnswers as error:
         return None, str(error)
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    begins = datetime.combine(day, time(), KST)
-    return begins, begins + _DAY
 
 
 def _instant(value: object) -> datetime:

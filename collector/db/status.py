@@ -156,9 +156,9 @@ async def _read_stored(connection: Connection, configured: int | None) -> dict[s
 def _clocks(result: Outlook) -> dict[str, Any]:
     """Returns the three clocks and the announcement of retention."""
     return {
-        "host": result.witnesses.host,
-        "database": result.witnesses.database,
-        "newest_received": result.witnesses.newest,
+        "host": result.clocks.host,
+        "database": result.clocks.database,
+        "newest_received": result.clocks.newest,
         "ahead_seconds": round(result.ahead.total_seconds(), 3),
         "agree": not result.is_apart,
         "nothing_dropped_because": result.why_kept or None,

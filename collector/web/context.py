@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from collector.config import Config, build_timetable
 from collector.db.database import Database
-from collector.market import sectors as table
 from collector.market.calendar import Calendar
+from collector.market.sectors import bundled_sectors
 from collector.market.timetable import Timetable
 from collector.model import Sector, Target
 from collector.web.breadth_cache import BreadthCache
@@ -80,7 +80,7 @@ class ViewContext:
         return await self.recent("figures", 3.0, self._figures)
 
     async def _sectors(self) -> Mapping[str, Sector]:
-        return await self.queries.sectors() or table.bundled_sectors()
+        return await self.queries.sectors() or bundled_sectors()
 
     async def _build_timetable(self) -> tuple[Config, Timetable]:
         config, calendar = self.configured()

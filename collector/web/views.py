@@ -9,7 +9,7 @@ from collector.base.days import day_bounds
 from collector.market.schedule import ScheduledSlot
 from collector.market.timetable import Timetable
 from collector.model import KST, Target
-from collector.sweep.estimate import pages as requests_for
+from collector.sweep.estimate import count_pages
 from collector.web import grid
 from collector.web.context import ViewContext
 from collector.web.metrics_data import QuotaFigure
@@ -159,7 +159,7 @@ async def _from_ledger(desk: ViewContext, timetable: Timetable, sweep: SweepLine
         for line in await desk.queries.slot(sweep.slot)
         if not targets or Target.of(line.market, line.sector, line.exchange) in targets
     ]
-    done = sum(requests_for(line.rows) for line in lines)
+    done = sum(count_pages(line.rows) for line in lines)
     total = done + len(targets) - len(lines) if targets else 0
     pace = _pace(done, total, (now - sweep.started_at).total_seconds())
     return Progress(sweep.slot, sweep.universe, len(lines), len(targets) or len(lines), *pace)
