@@ -189,10 +189,10 @@ class KiwoomClient:
         page_key: str | None = None,
         counter: RequestCounter,
     ) -> tuple[MinutePage, datetime]:
-        """One page of minute bars up to the end of `day`, and when it arrived; TokenExpired as in `prices`."""
+        """The bars of `day` out of one page of minute bars, and when it arrived; TokenExpired as in `prices`."""
         return await self._call(
             protocol.ask_minutes(symbol, exchange, day, page_key),
-            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange]),
+            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange], day),
             counter,
         )
 
