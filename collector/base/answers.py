@@ -162,7 +162,7 @@ def _pair_pages(entry: AnswerEntry, base: AnswerEntry) -> list[int]:
 
 
 def _page_numbers(entry: AnswerEntry) -> list[int]:
-    """The page of each answer, from 0: the first one without a key, else the one behind the answer with that next key."""
+    """The page of each answer, from 0: the first one has no key, a later one follows the answer that named its key."""
     pages: list[int] = []
     following: dict[str, int] = {}
     for index, answer in enumerate(entry.answers):

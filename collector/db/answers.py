@@ -7,7 +7,7 @@ would cost a quarter of its CPU. `AnswerStore.pack_day` packs days that are over
 import asyncio
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -183,7 +183,7 @@ class AnswerStore:
             async for entry in self.read(target):
                 yield entry
 
-    async def read(self, answers: TargetAnswers) -> AsyncIterator[RawEntry]:
+    async def read(self, answers: TargetAnswers) -> AsyncGenerator[RawEntry, None]:
         """The entries of a target in the order of time; one in memory at once, and the bytes of the next."""
         base: Sequence[bytes] = ()
         before: object = None
