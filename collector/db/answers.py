@@ -208,8 +208,11 @@ class AnswerStore:
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
-    async def pack_day(self, day: date) -> int:
-        """Pack what of a day lies as it came; how many entries that were. A damaged entry stays as it is."""
+    async def pack_day(self, day: date, most: int | None = None) -> int:
+        """Pack what of a day lies as it came, `most` entries at most; how many entries that were.
+
+        A damaged entry stays as it is.
+        """
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
             if not await connection.fetchval(_UNPACKED, *_bounds(day)):
                 return 0
@@ -219,6 +222,8 @@ class AnswerStore:
         before: tuple[int, datetime] | None = None
         for row in rows:
             key = (row["target"], row["slot"], row["received_at"])
+            if packed == most:
+                break
             if row["state"] != 1:
                 before = None
                 continue
@@ -238,15 +243,15 @@ class AnswerStore:
             base, before = data, (row["target"], row["slot"])
         return packed
 
-    async def tend(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
-        """Pack the days that are over, and drop those that are older than `keep_days`; how many, and which.
+    async def tend(self, host: datetime, keep_days: int, most: int | None = None) -> tuple[int, list[date]]:
+        """Pack the days that are over, `most` entries at most, and drop those that are older than `keep_days`.
 
-        Nothing is dropped while the clocks disagree.
+        Returns the number of entries packed, and the days dropped. Nothing is dropped while the clocks disagree.
         """
         today = host.astimezone(KST).date()
         packed = 0
         for day in await self.days():  # oldest first
-            packed += await self.pack_day(day) if day < today else 0
+            packed += await self.pack_day(day, most and most - packed) if day < today else 0
         return packed, await self._drop(host, keep_days)
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:

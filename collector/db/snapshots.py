@@ -253,9 +253,11 @@ class SnapshotStore(Ledger):
             self.registry.note_members(reading.target.market, listings)
         return entered
 
-    async def tend_answers(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
+    async def tend_answers(
+        self, host: datetime, keep_days: int, most: int | None = None
+    ) -> tuple[int, list[date]]:
         """Packs the answers of past days, and drops those older than `keep_days`; see `AnswerStore.tend`."""
-        return await AnswerStore(self.database).tend(host, keep_days)
+        return await AnswerStore(self.database).tend(host, keep_days, most)
 
     async def digest(self, reading: WalkResult) -> bytes:
         """Computes the digest of the rows of a walk; registers new listings as `save_walk` does."""

@@ -214,6 +214,15 @@ async def test_packed_answers_read_as_before_and_take_less_room(database: Dsn, a
     assert small * 20 < large
 
 
+async def test_a_day_is_packed_in_parts(answers: AnswerStore):
+    before = await bodies(answers, LAST.date())
+    assert [await answers.pack_day(LAST.date(), 4) for _ in range(4)] == [4, 4, 2, 0]
+    assert await bodies(answers, LAST.date()) == before
+    now = datetime.now(UTC)
+    assert (await answers.tend(now, 400, 25))[0] == 25
+    assert (await answers.tend(now, 400))[0] == 5
+
+
 @pytest.mark.parametrize("is_packed", [False, True])
 async def test_a_damaged_entry_is_named_and_others_are_read(
     database: Dsn, answers: AnswerStore, is_packed: bool
