@@ -16,12 +16,15 @@ from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
 from collector.db import clocks
 from collector.errors import ConfigError, Denied, StoreError
+from collector.log import logger
 from collector.model import KST, Status, Sweep
 from collector.sweep.progress import SweepProgress
 from collector.sweep.sweeper import Collector
 
 RESUMED = timedelta(minutes=10)
 """The maximum age of a slot to complete: the API still shows its state."""
+_TENDED = 20
+"""Kept answers that are packed beyond twice the stored ones, so that a small universe catches up, too."""
 
 
 @click.command(
@@ -100,7 +103,22 @@ async def _once(context: CliContext, universe: str | None, at: datetime | None, 
         calendar = read_calendar(Path(context.config.origin))
         collector = replace(plain, witness=bootstrap.make_witness(plain, context.config, calendar))
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
-        return await sweep_now(context, collector, universe, at, quiet=quiet)
+        sweep = await sweep_now(context, collector, universe, at, quiet=quiet)
+        await _tend_answers(context, collector, len(sweep.outcomes))
+        return sweep
+
+
+async def _tend_answers(context: CliContext, collector: Collector, stored: int) -> None:
+    """Pack kept answers of earlier days and drop the oldest, for a host without a daemon.
+
+    It packs twice as many as were stored now, so that nothing piles up and no call takes long.
+    """
+    try:
+        await collector.store.tend_answers(
+            datetime.now(UTC), context.config.database.raw_days, most=2 * stored + _TENDED
+        )
+    except StoreError as error:
+        logger.warning("maintenance.failed", reason=str(error))
 
 
 async def sweep_now(
