@@ -30,7 +30,7 @@ SPELLING = [
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "use one of: api, universes, schedules, database, web, repair, witness (did you mean schedules?)"
+            "use one of: api, universes, schedules, database, web, repair, witness, notify (did you mean schedules?)"
         ),
     ),
     (
