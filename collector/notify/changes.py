@@ -37,9 +37,5 @@ def compare(
             for condition in conditions
             if wants(condition.kind) and (condition.kind, condition.subject) not in known
         ],
-        [
-            notice
-            for notice in lasting
-            if (notice.kind, notice.subject) not in seen and shows_end(notice)
-        ],
+        [notice for notice in lasting if (notice.kind, notice.subject) not in seen and shows_end(notice)],
     )

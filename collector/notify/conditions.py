@@ -62,9 +62,7 @@ def _failures(line: SlotLine) -> Iterable[str]:
     elif line.status == Status.MISSED and line.error != _DENIED:
         yield f"missed {line.error or 'unknown'}"
     elif line.status == Status.SUSPECT:
-        yield from (
-            f"suspect {remark}" for remark in line.remarks if remark not in _NOTES | _OF_WITNESSES
-        )
+        yield from (f"suspect {remark}" for remark in line.remarks if remark not in _NOTES | _OF_WITNESSES)
 
 
 def contradiction(schedule: str, at: datetime, lines: Sequence[SlotLine]) -> list[Condition]:
@@ -178,8 +176,6 @@ def days_until_full(samples: Sequence[tuple[datetime, int]]) -> float | None:
     times = [(at - samples[0][0]).total_seconds() / 86_400 for at, _ in samples]
     sizes = [size for _, size in samples]
     mean_time, mean_size = sum(times) / len(times), sum(sizes) / len(sizes)
-    above = sum(
-        (time - mean_time) * (size - mean_size) for time, size in zip(times, sizes, strict=True)
-    )
+    above = sum((time - mean_time) * (size - mean_size) for time, size in zip(times, sizes, strict=True))
     slope = above / sum((time - mean_time) ** 2 for time in times)
     return sizes[-1] / -slope if slope < 0 else None

@@ -32,11 +32,7 @@ def compose(notices: Sequence[Notice], language: Language) -> Message:
     parts = [_paragraph(notice, language) for notice in notices[:MOST]]
     if len(notices) > MOST:
         parts.append([_text("more", language, {"count": len(notices) - MOST})])
-    title = (
-        parts[0][0]
-        if len(notices) == 1
-        else _text("title_many", language, {"count": len(notices)})
-    )
+    title = parts[0][0] if len(notices) == 1 else _text("title_many", language, {"count": len(notices)})
     lines = parts[0][1:] if len(notices) == 1 else [line for part in parts for line in (*part, "")]
     return Message(f"collector: {title}", "\n".join(lines).strip(), _level(notices))
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -87,8 +87,3 @@ async def _start_child() -> asyncio.subprocess.Process:
 def label(number: int, delivery: Delivery) -> str:
     """A service as an operator sees it: its place in COLLECTOR_NOTIFY_URLS, from 1, and its name."""
     return f"{number + 1} ({delivery.name})" if delivery.name else str(number + 1)
-
-
-def rejected(deliveries: Mapping[int, Delivery]) -> Iterable[int]:
-    """The numbers of the services that did not accept the message."""
-    return [number for number, delivery in deliveries.items() if not delivery.is_accepted]
