@@ -48,7 +48,13 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
+        """Whether as many messages are under way as may be."""
         return len(self._first) >= MOST_AT_ONCE
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is under way."""
+        return bool(self._first or self._repeated)
 
     @property
     def has_results(self) -> bool:
