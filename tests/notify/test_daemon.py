@@ -1,14 +1,18 @@
 """The daemon as a process tells services what happens: against the simulator, over real HTTP."""
 
 import asyncio
+import json
 import os
 import signal
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from kiwoom_simulator import Options, Simulator
+from tests.support import secret_sentinels
 from tests.support.daemon_process import started
 from tests.support.notice_services import TOKEN, Services, services
 
@@ -76,7 +80,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
     assert count(server, "1 of 2 targets failed") == 1
     assert count(server, "sweeps are complete again") == 1
     assert "collector check --online" in str(server.messages())
-    assert TOKEN not in daemon.text
+    assert secret_sentinels.shown(daemon.text.encode()) == []
     async with held.connection("looking") as connection:
         third = await connection.fetchval(
             "SELECT committed_at FROM collector.walk WHERE target ="
@@ -127,7 +131,7 @@ async def test_services_that_hang_refuse_or_are_unknown_delay_no_sweep_and_cost_
     assert len(daemon.events("ping.failed")) == 1
     assert daemon.events("slot.missed") == []
     assert (status, seconds < 50) == (0, True)  # five are promised, on a machine that is not ten times slower
-    assert TOKEN not in daemon.text
+    assert secret_sentinels.shown(daemon.text.encode()) == []
 
 
 async def test_a_denied_key_is_told_and_so_is_its_return(database, simulator, tmp_path):
@@ -141,3 +145,38 @@ async def test_a_denied_key_is_told_and_so_is_its_return(database, simulator, tm
             await server.wait(has_title(server, "The key main works again"))
             assert (await daemon.stopped())[0] == 0
     assert count(server, "Kiwoom denies the key main") == 1
+
+
+def children(pid):
+    """The processes of a process."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def shown_by(pid):
+    """The environment and the arguments of a process, empty if it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+async def test_the_token_of_a_service_is_in_no_argument_no_environment_and_no_table(
+    held, database, broken, tmp_path
+):
+    seen = b""
+    async with services(lambda _: "hang") as server:
+        path = configure(tmp_path, broken, notify=f"ping: {server.url('ping', 'http')}")
+        file = tmp_path / "urls"
+        file.write_text(server.url("one") + "\n" + server.url("two") + "\n")
+        file.chmod(0o600)
+        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS_FILE=str(file)) as daemon:
+            await server.wait(lambda: server.calls("one") > 0)
+            for child in children(daemon.pid):
+                seen += shown_by(child)
+            await daemon.said("notice.undelivered", times=2)
+            assert (await daemon.stopped())[0] == 0
+    async with held.connection("looking") as connection:
+        rows = await connection.fetch("SELECT n::text AS row FROM collector.notice AS n")
+    assert b"collector.notify.child" in seen
+    seen += json.dumps([row["row"] for row in rows]).encode() + daemon.text.encode()
+    assert secret_sentinels.shown(seen) == []

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.byte_server import Server, Visit, answer, serving
-
-TOKEN = "qS1wE6fA9dU3gHx7Oc"
-"""Stands in the URL of each service, and must not be shown."""
+from tests.support.secret_sentinels import NOTIFY_TOKEN as TOKEN
 
 
 @dataclass
