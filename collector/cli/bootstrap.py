@@ -100,7 +100,7 @@ async def open_collector(
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        open_database(world.environment, size=api.concurrency * len(keys) + 3 + _WITNESSES) as database,
+        open_database(world.environment, size=api.concurrency * len(keys) + 4 + _WITNESSES) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),

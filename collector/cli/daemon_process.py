@@ -24,6 +24,7 @@ from collector.base.aio import task_group
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import make_archive_job, prover, refuse_without_parquet
 from collector.cli.context import CliContext, read_context
+from collector.cli.notices import make_scene, make_worker, refuse_without_apprise
 from collector.cli.repair_job import make_repair_job
 from collector.cli.schedule import read_calendar
 from collector.cli.start_check import checking
@@ -38,6 +39,7 @@ from collector.db.worklist import OpenSweep
 from collector.errors import CollectorError, ConfigError, StoreError
 from collector.log import logger
 from collector.market.calendar import Calendar
+from collector.notify.worker import NoticeWorker
 from collector.sweep.sweeper import Collector
 
 LONGEST_GOODBYE = 4.5
@@ -131,6 +133,7 @@ class ReloadableConfig:
     def _refuse(self, context: CliContext, calendar: Calendar) -> None:
         feasibility.refuse_bad_schedules(context.config, calendar, datetime.now(UTC), force=self._force)
         refuse_without_parquet(context.config)
+        refuse_without_apprise(context.environment)
 
 
 CollectorScope = Callable[[Collector], AbstractContextManager[object]]
@@ -197,6 +200,21 @@ async def _checking_keys(
 
 
 @asynccontextmanager
+async def _noticing(
+    worker: NoticeWorker | None,
+    order: ReloadableConfig,
+    assembly: AbstractAsyncContextManager[daemon.DaemonContext],
+) -> AsyncIterator[daemon.DaemonContext]:
+    """The same, and let the sender of notices see the parts."""
+    async with assembly as parts:
+        if worker is None:
+            yield parts
+            return
+        with worker.attach(make_scene(parts, order.context.config.api.requests_per_second)):
+            yield parts
+
+
+@asynccontextmanager
 async def _open_helper(plain: Collector, wanted: OpenSweep) -> AsyncIterator[Collector]:
     """A collector for a sweep under another daemon's lease, with the keys of this daemon alone."""
     database = fence(plain.store.database, Fence(wanted.epoch))
@@ -231,10 +249,16 @@ async def _run_with_page(configuration_in_force: ReloadableConfig, notify: daemo
 async def _run(order: ReloadableConfig, notify: daemon.Notify, shown: CollectorScope = nullcontext) -> None:
     await order.refuse_infeasible()
     holder = new_process_token()
+    worker = make_worker(lambda: order.context)
     running = daemon.DaemonService(
-        lambda: _checking_keys(order, open_daemon(order, holder, shown)), daemon.SystemClock(), notify
+        lambda: _noticing(worker, order, _checking_keys(order, open_daemon(order, holder, shown))),
+        daemon.SystemClock(),
+        notify,
+        worker,
     )
     async with task_group() as group:
+        if worker is not None:
+            group.create_task(worker.run())
         group.create_task(_reread_on_hup(order, running))
         group.create_task(_show_life(notify))
         await running.run()

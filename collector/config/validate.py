@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from collector.base import duration
 from collector.base.yaml_text import quote
 from collector.config.base_url import ALLOWED, MOCK, REAL, BaseUrl, SourceKind, parse_base_url
 from collector.config.errors import ConfigErrors, nearest
-from collector.config.schema import ApiConfig, Config, TargetSpec
+from collector.config.schema import ApiConfig, Config, NotifyConfig, TargetSpec
 from collector.config.universes import expand
 from collector.errors import ConfigError
 from collector.market import sectors
@@ -17,6 +18,7 @@ MOST_AT_KIWOOM = 20
 """Requests a second: four times the highest quota in any source."""
 
 _SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
+_SHORTEST_QUIET, _LONGEST_QUIET = timedelta(seconds=1), timedelta(days=30)
 
 Steps = tuple[str | int, ...]
 
@@ -31,6 +33,7 @@ def check(config: Config, errors: ConfigErrors, *, base_url: str | None) -> Base
     _check_api(config.api, base, errors)
     _check_keys(config.api, errors)
     _check_rest(config, errors)
+    _check_notify(config.notify, errors)
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
             _check_sectors(spec, ("universes", name, index, "sectors"), errors)
@@ -90,6 +93,24 @@ def _check_rest(config: Config, errors: ConfigErrors) -> None:
         errors.at(("database", "archive_after_days"), f"{text}: days would be dropped unarchived")
     if config.web.port > 65_535:
         errors.at(("web", "listen"), f"web.listen names the port {config.web.port}; use 0 to 65535")
+
+
+def _check_notify(notify: NotifyConfig, errors: ConfigErrors) -> None:
+    if notify.ping is not None and not _is_web_url(notify.ping):
+        text = "notify.ping is no URL of http or https (it is not shown); use https://HOST/PATH"
+        errors.at(("notify", "ping"), text)
+    if not _SHORTEST_QUIET <= notify.quiet <= _LONGEST_QUIET:
+        span = f"{duration.show(_SHORTEST_QUIET)} to {duration.show(_LONGEST_QUIET)}"
+        errors.at(("notify", "quiet"), f"notify.quiet is {duration.show(notify.quiet)}; use {span}")
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # ValueError if it is no port
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname) and text.isascii() and " " not in text
 
 
 def _check_sectors(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:

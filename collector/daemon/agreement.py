@@ -1,6 +1,7 @@
 """Compares the daemon's clock with the database's, before every slot and every minute."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -11,10 +12,20 @@ from collector.log import logger
 
 
 class Agreement:
-    """Compares the host's clock with a reference clock; without one the host's clock is trusted."""
+    """Compares the host's clock with a reference clock; without one the host's clock is trusted.
 
-    def __init__(self, clock: Clock, reference: ReferenceClock | None) -> None:
+    `on_comparison` hears of each comparison.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        reference: ReferenceClock | None,
+        *,
+        on_comparison: Callable[[Comparison], None] = lambda _: None,
+    ) -> None:
         self._clock = clock
+        self._on_comparison = on_comparison
         self._reference = reference
         self._was_apart = False
 
@@ -48,6 +59,7 @@ class Agreement:
             now = self._clock.now()
             return Comparison(now, now, now)
         comparison = await clocks.compare(self._reference, self._clock.now)
+        self._on_comparison(comparison)
         if comparison.is_apart != self._was_apart:
             self._was_apart = comparison.is_apart
             _log(comparison)

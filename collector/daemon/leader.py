@@ -43,7 +43,8 @@ _AFTER_MIDNIGHT = timedelta(minutes=5)
 class LeaderTerm:
     """Sweeps as long as the lease is held; `stop_event` ends the term once no sweep runs.
 
-    `why` returns the reason for missing a slot before the term began.
+    `why` returns the reason for missing a slot before the term began. `settled` hears of each slot that has all
+    its lines in the ledger, of many missed slots of the last one.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LeaderTerm:
         outages: Outages,
         why: Callable[[datetime], Reason],
         stop_event: asyncio.Event,
+        settled: Callable[[ScheduledSlot], None] = lambda _: None,
     ) -> None:
         self._timetable = timetable
         self._collector = collector
@@ -70,6 +72,7 @@ class LeaderTerm:
         self._outages = outages
         self._why = why
         self._stop_event = stop_event
+        self._settled = settled
         self._states = {schedule.name: ScheduleState() for schedule in timetable.schedules}
         self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -192,6 +195,7 @@ class LeaderTerm:
         missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
         if missed:
             logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+        self._settled(slot)
         self._end_sweep(slot)
 
     async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
@@ -283,6 +287,7 @@ class LeaderTerm:
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
             logger.warning("slot.missed", **facts, reason=reason, targets=missed)
+            self._settled(last)
 
     async def _run_maintenance(self) -> None:
         """Once a day: creates partitions, stores closing times, archives and drops old days."""
