@@ -8,13 +8,13 @@ measured at the live server.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate
 from operator import attrgetter, sub
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.kiwoom.protocol.minutes import MinuteBar
-from collector.model import KST
 
 _UNCHANGED = 3
 _LONGEST_PAUSE = timedelta(days=60)
@@ -113,10 +113,10 @@ def minute_day(bars: Sequence[MinuteBar], day: date, *, is_last_page: bool) -> M
     A day is whole if an older bar was served too, if the server has no further page, or if the cumulative volume
     begins with the first bar.
     """
-    begins = datetime.combine(day, time(), KST)
+    begins, ends = day_bounds(day)
     ordered = sorted(bars, key=_starts_at)
     labels = list(map(_starts_at, ordered))
-    start, end = bisect_left(labels, begins), bisect_left(labels, begins + timedelta(days=1))
+    start, end = bisect_left(labels, begins), bisect_left(labels, ends)
     own = ordered[start:end]
     if not own:
         return _make_untraded_day(ordered[:start], begins)

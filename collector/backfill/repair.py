@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from collector.backfill import gaps
 from collector.backfill.period import Period
 from collector.backfill.reconstruct import (
     CannotReconstruct,
@@ -20,8 +19,8 @@ from collector.errors import ApiError
 from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.kiwoom.protocol.minutes import MinuteBar, MinutePage
 from collector.log import logger
-from collector.market.calendar import Calendar, kst
-from collector.market.schedule import Schedule
+from collector.market.calendar import kst
+from collector.market.timetable import Timetable
 from collector.model import Exchange, Target
 from collector.sweep.progress import SweepProgress
 
@@ -67,24 +66,19 @@ class RepairReport:
 
 @dataclass(frozen=True)
 class RepairRunner:
-    """A period of some universes, by name with their targets."""
+    """The repair of a period for the universes of a timetable."""
 
     store: RepairStore
-    calendar: Calendar
-    schedules: Sequence[Schedule]
-    universes: Mapping[str, Sequence[Target]]
+    timetable: Timetable
     period: Period
     now: datetime
 
     async def plan(self) -> RepairPlan:
         """What is lacking; asks nobody but the database."""
-        expected = gaps.list_expected_slots(
-            self.schedules, self.calendar, self.period, self.universes, self.now
-        )
         due = {
             MissingWalk(slot.at, target): None
-            for slot in expected.slots
-            for target in self.universes[slot.universe]
+            for slot in self.timetable.overdue(self.period.first, self.period.last, self.now)
+            for target in self.timetable.targets[slot.universe]
             if kst(slot.at).date() in self.period.days
         }
         walks = await self.store.missing(list(due))

@@ -9,7 +9,7 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, not_whole, print_table, progress, sweep_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.early_signals import discard_output
 from collector.cli.main import complain
@@ -56,7 +56,7 @@ def report(sweep: Sweep, *, quiet: bool) -> None:
     """Print the table on stdout and incomplete targets on stderr, and exit with the sweep's status."""
     if not quiet:
         _show(sweep)
-    for line in drawing.not_whole(sweep):
+    for line in not_whole(sweep):
         click.echo(line, err=True)
     if not sweep.is_whole:
         raise SystemExit(1)
@@ -64,9 +64,9 @@ def report(sweep: Sweep, *, quiet: bool) -> None:
 
 def _show(sweep: Sweep) -> None:
     """Print the table. A write error does not change the exit status of the sweep."""
-    console = drawing.console()
-    with console.capture() as drawn:
-        drawing.print_table(console, drawing.sweep_table(sweep))
+    output = console()
+    with output.capture() as drawn:
+        print_table(output, sweep_table(sweep))
     try:
         sys.stdout.write(drawn.get())
         sys.stdout.flush()
@@ -133,7 +133,7 @@ async def sweep_now(
         click.echo(f"resuming the sweep of {slot:%H:%M:%S} KST", err=True)
     tally = SweepProgress()
     try:
-        async with drawing.progress(tally, shown=not quiet, title=name):
+        async with progress(tally, shown=not quiet, title=name):
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:

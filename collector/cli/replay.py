@@ -11,8 +11,7 @@ import click
 
 from collector import log
 from collector.base.aio import task_group
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
 from collector.cli.context import config_option, run_command, take_environment
 from collector.cli.replay_export import collect_samples, kept_days, write_samples
@@ -123,7 +122,7 @@ async def _replay(environment: Environment, asked: _Asked) -> _Totals:
         days = await kept_days(answers, asked.first, asked.last)
         tally = SweepProgress(targets=await answers.count(days, asked.target))
         run = _ReplayRun(work, answers, totals, tally, dry_run=asked.dry_run)
-        async with drawing.progress(tally, shown=not asked.quiet, title="replay"):
+        async with console.progress(tally, shown=not asked.quiet, title="replay"):
             for day in days:
                 await run.replay_day(day, asked.target)
     totals.seconds = tally.seconds()

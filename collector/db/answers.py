@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from collector import __version__
@@ -23,8 +23,9 @@ from collector.base.answers import (
     pack,
     unpack,
 )
+from collector.base.days import day_bounds
 from collector.base.prefetch import prefetch
-from collector.db.clocks import why_kept, witnesses
+from collector.db.clocks import read_clocks, why_kept
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
@@ -163,7 +164,7 @@ class AnswerStore:
         if not days:
             return 0
         target = [*wanted] if wanted else [None, None, None]
-        bounds = (_bounds(days[0])[0], _bounds(days[-1])[1])
+        bounds = (day_bounds(days[0])[0], day_bounds(days[-1])[1])
         async with self._database.connection("counting kept answers", timeout=_LONG) as connection:
             counted: int = await connection.fetchval(_COUNT, *bounds, *target)
         return counted
@@ -171,7 +172,7 @@ class AnswerStore:
     async def targets(self, day: date, wanted: Target | None = None) -> list[TargetAnswers]:
         """The entries of a day by target, of one target or of all; their answers are read by `read`."""
         async with self._database.connection("listing kept answers", timeout=_LONG) as connection:
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         targets: defaultdict[Target, list[Mapping[str, object]]] = defaultdict(list)
         for row in rows:
             targets[Target.of(row["market"], row["sector"], row["exchange"])].append(row)
@@ -203,8 +204,8 @@ class AnswerStore:
 
     async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
         """The answers of a period of which nothing could be read, each as a mapping of its columns."""
-        begins, _ = _bounds(first)
-        _, ends = _bounds(last)
+        begins, _ = day_bounds(first)
+        _, ends = day_bounds(last)
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
@@ -214,9 +215,9 @@ class AnswerStore:
         A damaged entry stays as it is.
         """
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
-            if not await connection.fetchval(_UNPACKED, *_bounds(day)):
+            if not await connection.fetchval(_UNPACKED, *day_bounds(day)):
                 return 0
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         packed = length = 0
         base: AnswerEntry | None = None
         before: tuple[int, datetime] | None = None
@@ -256,7 +257,7 @@ class AnswerStore:
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:
         async with self._database.connection("comparing the clocks") as connection:
-            if why_kept(await witnesses(connection, host)):
+            if why_kept(await read_clocks(connection, host)):
                 return []
         dropped: list[date] = []
         while True:
@@ -297,11 +298,6 @@ def _read_back(
         return decode_answers(data), ""
     except DamagedAnswers as error:
         return None, str(error)
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    begins = datetime.combine(day, time(), KST)
-    return begins, begins + _DAY
 
 
 def _instant(value: object) -> datetime:

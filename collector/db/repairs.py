@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.db.database import Database
-from collector.model import KST, Target
+from collector.model import Target
 
 _LONG = 120.0
 
@@ -154,9 +155,8 @@ class RepairStore:
         self, symbol: str, exchange: str, day: date
     ) -> list[tuple[datetime, datetime, int, int]]:
         """Slot, arrival, price and volume of what complete walks of a day showed of a listing."""
-        begins = datetime.combine(day, time(), KST)
         async with self.database.connection("reading observed quotes") as connection:
-            rows = await connection.fetch(_OBSERVED, symbol, exchange, begins, begins + timedelta(days=1))
+            rows = await connection.fetch(_OBSERVED, symbol, exchange, *day_bounds(day))
         return [tuple(row) for row in rows]
 
     async def keep_members(self, slots: Sequence[datetime], target: Target, symbols: Sequence[str]) -> None:
