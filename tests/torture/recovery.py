@@ -32,8 +32,8 @@ READ = (
     *(Target.of("KOSPI", code, "KRX") for code in ("008", "012")),
     Target.of("KOSDAQ", "139", "KRX"),
 )
-MENDED = Target.of("KOSPI", "010", "KRX")
-"""22 listings."""
+MENDED = Target.of("KOSPI", "006", "KRX")
+"""28 listings, all of them traded on the day."""
 SLOTS = 78
 SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=KST)
 SCHEDULE = "schedules:\n  intraday: {universe: all, every: 5m, during: KRX.regular}\n"
@@ -216,7 +216,7 @@ async def _repairing(world: World) -> AsyncIterator[_Recovery]:
     """A day of which one slot was observed, and two lines say missed and failed."""
     options = Options(quota=0, freeze=OPEN, latency=timedelta(milliseconds=4))
     line = "INSERT INTO collector.walk (slot, target, status) SELECT $1, id, $2 FROM collector.target"
-    async with world.stage(MENDED, options=options, more=SCHEDULE) as stage:
+    async with world.stage(MENDED, options=options, more=SCHEDULE, timeout="60s") as stage:
         async with collecting(stage.database, stage.simulator.url, MENDED) as collector:
             sweep = await collector.sweep(OPEN, "all", [MENDED])
         for minutes, status in ((5, "missed"), (10, "failed")):
