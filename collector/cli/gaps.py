@@ -43,7 +43,8 @@ def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
     """List the scheduled slots and targets that are not stored complete, with the reason.
 
     The slots are those of the current schedules, up to the last one whose sweep should have ended. The status
-    is that of the ledger (suspect, failed, missed), or `absent` if the ledger has no line.
+    is that of the ledger (suspect, failed, missed), or `absent` if the ledger has no line. Later changes of a
+    line stand behind the reason: judged again, replayed, repaired.
 
     Exit status 1: something is missing or suspect.
     """
@@ -118,8 +119,9 @@ class _GapTable:
 
     def write(self, gap: Gap) -> None:
         slot = f"{gap.slot.astimezone(KST):%Y-%m-%d %H:%M:%S}"
+        reason = f"{gap.reason} ({gap.history})" if gap.history else gap.reason
         self._table.add_row(
-            slot, gap.schedule, f"{gap.market}/{gap.sector}/{gap.exchange}", gap.status, gap.reason
+            slot, gap.schedule, f"{gap.market}/{gap.sector}/{gap.exchange}", gap.status, reason
         )
 
     def end(self) -> None:
