@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from collector.web.queries import Breadth, Queries
+from collector.web.queries import Queries
+from collector.web.queries.market import Breadth
 
 KEPT = 40_000
 """Walks in the cache: two days of 250 targets every five minutes, some 10 MB."""

@@ -14,7 +14,8 @@ from collector.web.breadth_cache import BreadthCache
 from collector.web.cache import TtlCache
 from collector.web.live import Live
 from collector.web.metrics_data import MetricsData, MetricsGatherer
-from collector.web.queries import Member, Queries
+from collector.web.queries import Queries
+from collector.web.queries.walk import Member
 from collector.web.timetable import ConfiguredTimetable, build_timetable
 
 T = TypeVar("T")

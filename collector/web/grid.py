@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from collector.model import KST, Target
-from collector.web.queries import Cell, StatusTotal, SweepLine
+from collector.web.queries.ledger import Cell, StatusTotal, SweepLine
 from collector.web.timetable import ConfiguredTimetable
 
 MANY = 24

@@ -12,7 +12,8 @@ from collector.web import translations
 from collector.web.access import PageRequest
 from collector.web.grid import Mark
 from collector.web.health import CHECKS, Check
-from collector.web.queries import SlotLine, WalkLine
+from collector.web.queries.ledger import SlotLine
+from collector.web.queries.walk import WalkLine
 
 _COLOURS = ("korean", "western")
 _UNITS = {

@@ -18,7 +18,7 @@ from collector.db.pool import open_pool
 from collector.db.snapshots import SnapshotStore
 from collector.model import Certificate, Status
 from collector.secret import Secret
-from collector.web import make_access_policy, routes
+from collector.web import addresses, make_access_policy
 from tests.support import web_harness
 from tests.support.harness import execute, fetch, reading
 from tests.support.postgres_server import Server
@@ -51,7 +51,9 @@ async def rows(shown: Page, path: str) -> list[dict[str, str]]:
 def test_the_docs_name_addresses_that_there_are():
     told = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-status-page.md").read_text()
     named = re.findall(r"^\| `(/[^`]*)`", told, re.MULTILINE)
-    unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in routes._ADDRESSES)]
+    unknown = [
+        path for path in named if not any(pattern.fullmatch(path) for pattern, _ in addresses.ADDRESSES)
+    ]
     assert (unknown, len(named)) == (["/metrics"], 8)
 
 

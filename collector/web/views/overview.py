@@ -1,7 +1,7 @@
-"""Views of the collected data: overview, a day's grid, a slot, a walk. A view gathers the values of its page."""
+"""The overview and the grid of a day."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -11,24 +11,10 @@ from collector.sweep.estimate import pages as requests_for
 from collector.web import grid
 from collector.web.context import ViewContext
 from collector.web.metrics_data import QuotaFigure
-from collector.web.queries import SlotLine, SweepLine
+from collector.web.queries.ledger import SweepLine
 from collector.web.tables import DataTable, table
 from collector.web.timetable import ConfiguredTimetable, span
-
-_SHOWN = 200
-
-
-class NotFound(Exception):
-    """The address names nothing known."""
-
-
-@dataclass(frozen=True)
-class View:
-    """The values of a page, and the same as a table for programs."""
-
-    template: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    data: DataTable | None = None
+from collector.web.views.base import View
 
 
 @dataclass(frozen=True)
@@ -171,108 +157,3 @@ def _pace(done: int, expected: int, seconds: float) -> tuple[float, float | None
         return 0.0, None
     share = min(1.0, done / expected)
     return share, max(0.0, seconds / share - seconds)
-
-
-async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: str) -> View:
-    """All targets of a slot, or those of a market and an exchange, including targets without a line in the
-    ledger.
-    """
-    written = await desk.queries.slot(slot)
-    lines = [
-        line
-        for line in [*written, *await _unwritten(desk, slot, written)]
-        if market in ("", line.market) and exchange in ("", line.exchange)
-    ]
-    if not lines:
-        raise NotFound
-    lines.sort(key=lambda line: (line.market, line.exchange, line.sector))
-    columns = "market sector exchange status pages rows remarks error attempts"
-    asked = {"market": market, "exchange": exchange}
-    values = {
-        "slot": slot,
-        "part": {name: value for name, value in asked.items() if value},
-        "lines": lines,
-        "sectors": await desk.sectors(),
-        "unwritten": grid.UNWRITTEN,
-    }
-    return View("slot.html", values, table(f"slot {columns}", [(slot, *line) for line in lines]))
-
-
-async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
-    """The targets of a slot that schedules and sweeps expect and the ledger lacks."""
-    wanted, names = await desk.timetable(), await desk.targets()
-    before, _ = await desk.queries.around(slot, slot)
-    sweeps = await desk.queries.sweeps(slot, slot + datetime.resolution)
-    lanes = grid.lanes(wanted, slot.astimezone(KST).date(), sweeps, list(names.values()))
-    since = None if before or written else desk.now()
-    ledger = grid.ledger((), (), sweeps, names=names, since=since, now=desk.now())
-    there = {Target.of(line.market, line.sector, line.exchange) for line in written}
-    return [
-        SlotLine(*target, mark, 0, 0, (), None, 0)
-        for target, mark in grid.lacking(lanes, slot, there, ledger).items()
-    ]
-
-
-async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
-    """The facts of one walk, and its rows."""
-    target_id = await desk.target_id(target)
-    result = await desk.queries.walk(slot, target_id) if target_id is not None else None
-    if target_id is None or result is None:
-        raise NotFound
-    line, bad = result
-    members = await desk.queries.members(slot, target_id) if line.rows else []
-    values = {
-        "slot": slot,
-        "target": target,
-        "sector": (await desk.sectors()).get(target.sector),
-        "line": line,
-        "bad": bad,
-        "members": members[:_SHOWN],
-        "count": len(members),
-        "took": _took(line.requested_at, line.received_at),
-    }
-    return View("walk.html", values, members_table(members))
-
-
-def members_table(members: Sequence[Any]) -> DataTable:
-    """A walk's rows as data."""
-    columns = "position symbol name price change change_percent volume ask bid open high low"
-    return table(columns, members)
-
-
-def _took(start: datetime | None, end: datetime | None) -> float | None:
-    return (end - start).total_seconds() if start and end else None
-
-
-def slot_of(text: str) -> datetime:
-    """A slot in the form of addresses; NotFound if it is malformed."""
-    try:
-        slot = datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
-    except ValueError:
-        raise NotFound from None
-    _within(slot)
-    return slot
-
-
-def day_of(text: str) -> date:
-    """A day in the form of addresses; NotFound if it is malformed."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise NotFound from None
-    _within(day)
-    return day
-
-
-def _within(day: date) -> None:
-    """NotFound for years outside 2000 to 2099. At the ends of the calendar date arithmetic would overflow."""
-    if not 2000 <= day.year < 2100:
-        raise NotFound
-
-
-def target_of(market: str, sector: str, exchange: str) -> Target:
-    """A target in the form of addresses."""
-    try:
-        return Target.of(market, sector, exchange)
-    except ValueError:
-        raise NotFound from None

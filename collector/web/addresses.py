@@ -1,0 +1,86 @@
+"""The addresses of the pages, and the view behind each."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from collector.model import Target
+from collector.web import health
+from collector.web.access import PageRequest
+from collector.web.context import ViewContext
+from collector.web.views import heat, listing, overview, sector, slot, walk
+from collector.web.views.base import View, day_of, slot_of, target_of
+
+Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
+
+
+async def _overview(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
+    view = await overview.overview(desk)
+    shown = await heat.heat(desk, request.query.get("market", ""), request.query.get("exchange", ""))
+    values = {"map": shown, "choices": list(await heat.choices(desk)), "checks": await _checks(desk)}
+    return replace(view, values={**view.values, **values})
+
+
+async def _day(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await overview.day_view(desk, day_of(parameters["day"]))
+
+
+async def _slot(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    query = request.query
+    return await slot.slot_view(
+        desk, slot_of(parameters["slot"]), query.get("market", ""), query.get("exchange", "")
+    )
+
+
+async def _walk(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await walk.walk_view(desk, slot_of(parameters["slot"]), _target(parameters))
+
+
+async def _heat(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await heat.heat_view(desk, parameters["market"], parameters["exchange"])
+
+
+async def _sector(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    day = request.query.get("day")
+    return await sector.sector_view(
+        desk, _target(parameters), day_of(day) if day else None, request.query.get("order", "")
+    )
+
+
+async def _course(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    day = request.query.get("day")
+    return await sector.course_view(desk, _target(parameters), day_of(day) if day else None)
+
+
+async def _listing(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    day = request.query.get("day")
+    return await listing.listing_view(desk, parameters["symbol"], day_of(day) if day else None)
+
+
+def _target(parameters: Mapping[str, str]) -> Target:
+    return target_of(parameters["market"], parameters["sector"], parameters["exchange"])
+
+
+async def _checks(desk: ViewContext) -> list[health.Check]:
+    return list(health.checks((await desk.figures()).facts))
+
+
+_TARGET = r"/(?P<market>[A-Z0-9]{3,9})/(?P<sector>[0-9]{3})/(?P<exchange>[A-Z]{3,12})"
+_FORM = r"(\.(?P<form>csv|json))?"
+_SLOT_FORM = r"/(?P<slot>[0-9]{8}T[0-9]{6})"
+ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
+    (re.compile(pattern), show)
+    for pattern, show in (
+        (r"/", _overview),
+        (r"/day/(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})" + _FORM, _day),
+        (r"/slot" + _SLOT_FORM + _FORM, _slot),
+        (r"/walk" + _SLOT_FORM + _TARGET + _FORM, _walk),
+        (r"/heat/(?P<market>[A-Z0-9]{3,9})/(?P<exchange>[A-Z]{3,12})" + _FORM, _heat),
+        (r"/sector" + _TARGET + r"/course\.(?P<form>csv|json)", _course),
+        (r"/sector" + _TARGET + _FORM, _sector),
+        (r"/listing/(?P<symbol>[0-9A-Z]{6})" + _FORM, _listing),
+    )
+]
+
+SHARED, SHARED_FOR = (_overview, _day, _heat), 1.0
+"""Popular pages, and the seconds during which one rendering serves all requests for it."""

@@ -1,0 +1,129 @@
+"""The queries of the market: sectors, their breadth, and listings."""
+
+from collections.abc import Collection
+from datetime import date, datetime
+from typing import NamedTuple
+
+from collector.model import Target
+from collector.web.queries.read_only import ReadOnlyDatabase
+
+_WHOLE = """
+SELECT t.id, w.slot
+FROM unnest($1::smallint[]) AS t (id)
+CROSS JOIN LATERAL (
+    SELECT slot
+    FROM collector.walk
+    WHERE target = t.id AND status = 'complete'
+    ORDER BY slot DESC
+    LIMIT 1
+) AS w
+"""
+_WHOLE_SLOTS = """
+SELECT slot
+FROM collector.walk
+WHERE target = $1 AND slot >= $2 AND slot < $3 AND status = 'complete'
+ORDER BY slot
+"""
+_BREADTH = """
+SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 0) AS traded,
+       count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
+       count(*) FILTER (WHERE s.volume > 0 AND s.change < 0) AS down,
+       (avg(s.rate >> 3) FILTER (WHERE s.volume > 0) * 0.01)::float8 AS mean,
+       sum(s.volume::float8 * s.price) AS turnover
+FROM collector.snapshot AS s
+WHERE s.slot >= $1 AND s.slot <= $2 AND s.target = ANY ($3::smallint[])
+GROUP BY s.slot, s.target
+"""
+_NAMES = """
+SELECT id, name, board
+FROM collector.listing
+WHERE symbol = $1
+ORDER BY last_seen DESC
+"""
+_LAST_SEEN = "SELECT max(last_seen) FROM collector.listing WHERE symbol = $1"
+_COURSE = """
+SELECT slot, exchange, price, change, change_percent, volume, bid, ask
+FROM public.listing_day($1, $2)
+ORDER BY slot, exchange
+"""
+_STANDS_IN = """
+SELECT DISTINCT t.market, t.sector, t.exchange
+FROM collector.snapshot AS s
+JOIN collector.target AS t ON t.id = s.target
+WHERE s.listing = ANY ($1::integer[]) AND s.slot >= $2 AND s.slot < $3
+ORDER BY t.market, t.sector, t.exchange
+"""
+
+
+class Breadth(NamedTuple):
+    """The breadth of a sector in one walk: traded members, rises, falls, and the equally weighted mean
+    change.
+    """
+
+    slot: datetime
+    target: int
+    members: int
+    traded: int
+    up: int
+    down: int
+    mean: float | None
+    turnover: float
+
+
+class ListingQuote(NamedTuple):
+    """A listing at a slot on an exchange."""
+
+    slot: datetime
+    exchange: str
+    price: int | None
+    change: int
+    change_percent: object
+    volume: int
+    bid: int | None
+    ask: int | None
+
+
+class Name(NamedTuple):
+    """A name of a listing, with its id."""
+
+    id: int
+    name: str
+    board: str | None
+
+
+class MarketQueries(ReadOnlyDatabase):
+    """The queries of the market."""
+
+    async def whole(self, targets: Collection[int]) -> dict[int, datetime]:
+        """The slot of each target's newest complete walk."""
+        async with self.connection("looking for complete walks") as connection:
+            rows = await connection.fetch(_WHOLE, list(targets))
+        return {row["id"]: row["slot"] for row in rows}
+
+    async def whole_slots(self, target: int, start: datetime, end: datetime) -> list[datetime]:
+        """The slots of a target's complete walks."""
+        async with self.connection("looking for complete walks") as connection:
+            return [row["slot"] for row in await connection.fetch(_WHOLE_SLOTS, target, start, end)]
+
+    async def breadth(self, first: datetime, last: datetime, targets: Collection[int]) -> list[Breadth]:
+        """The breadth of every stored walk of these targets from one slot to another, both included."""
+        async with self.connection("weighing sectors") as connection:
+            return [Breadth(*row) for row in await connection.fetch(_BREADTH, first, last, list(targets))]
+
+    async def names(self, symbol: str) -> tuple[list[Name], datetime | None]:
+        """A listing's names, the newest first, and its last appearance."""
+        async with self.connection("looking for a listing") as connection:
+            rows = await connection.fetch(_NAMES, symbol)
+            seen = await connection.fetchval(_LAST_SEEN, symbol)
+        return [Name(*row) for row in rows], seen
+
+    async def course(self, symbol: str, day: date) -> list[ListingQuote]:
+        """A listing's day on each exchange, from complete walks."""
+        async with self.connection("reading a listing's day") as connection:
+            return [ListingQuote(*row) for row in await connection.fetch(_COURSE, symbol, day)]
+
+    async def stands_in(self, ids: Collection[int], start: datetime, end: datetime) -> list[Target]:
+        """The targets with this listing in their rows."""
+        async with self.connection("looking for a listing's sectors") as connection:
+            rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
+        return [Target.of(*row) for row in rows]

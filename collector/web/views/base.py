@@ -1,0 +1,59 @@
+"""The parts that all views share: the view itself, and the values in addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from collector.model import KST, Target
+from collector.web.tables import DataTable
+
+SHOWN = 200
+"""Rows of a walk or a sector on a page; the data has all of them."""
+
+
+class NotFound(Exception):
+    """The address names nothing known."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The values of a page, and the same as a table for programs."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    data: DataTable | None = None
+
+
+def slot_of(text: str) -> datetime:
+    """A slot in the form of addresses; NotFound if it is malformed."""
+    try:
+        slot = datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=KST)
+    except ValueError:
+        raise NotFound from None
+    _within(slot)
+    return slot
+
+
+def day_of(text: str) -> date:
+    """A day in the form of addresses; NotFound if it is malformed."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise NotFound from None
+    _within(day)
+    return day
+
+
+def _within(day: date) -> None:
+    """NotFound for years outside 2000 to 2099. At the ends of the calendar date arithmetic would overflow."""
+    if not 2000 <= day.year < 2100:
+        raise NotFound
+
+
+def target_of(market: str, sector: str, exchange: str) -> Target:
+    """A target in the form of addresses."""
+    try:
+        return Target.of(market, sector, exchange)
+    except ValueError:
+        raise NotFound from None

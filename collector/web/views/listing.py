@@ -1,0 +1,62 @@
+"""The view of a listing: a day on each exchange."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from collector.model import KST, Exchange
+from collector.web.chart import Point, chart
+from collector.web.context import ViewContext
+from collector.web.queries.market import ListingQuote
+from collector.web.tables import table
+from collector.web.timetable import span
+from collector.web.views.base import NotFound, View
+
+
+async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View:
+    """A listing's day on each exchange, side by side."""
+    names, seen = await desk.queries.names(symbol)
+    if not names or seen is None:
+        raise NotFound
+    day = day or seen.astimezone(KST).date()
+    start, end = span(day)
+    ids = [name.id for name in names]
+    quotes = await desk.queries.course(symbol, day)
+    by_exchange = _by_exchange(quotes)
+    values = {
+        "symbol": symbol,
+        "names": names,
+        "day": day,
+        "exchanges": list(by_exchange),
+        "newest": {exchange: course[-1] for exchange, course in by_exchange.items()},
+        "chart": chart(
+            [(name, _prices(course)) for name, course in by_exchange.items()],
+            least=max((quote.price or 0 for quote in quotes), default=0) / 100 + 1,
+        ),
+        "beside": _beside(by_exchange),
+        "sectors": await desk.sectors(),
+        "stands_in": await desk.queries.stands_in(ids, start, end),
+    }
+    columns = "slot exchange price change change_percent volume bid ask"
+    return View("listing.html", values, table(columns, quotes))
+
+
+def _by_exchange(quotes: Iterable[ListingQuote]) -> dict[str, list[ListingQuote]]:
+    quotes_by_exchange: dict[str, list[ListingQuote]] = {str(exchange): [] for exchange in Exchange}
+    for quote in quotes:
+        quotes_by_exchange[quote.exchange].append(quote)
+    return {exchange: course for exchange, course in quotes_by_exchange.items() if course}
+
+
+def _prices(course: Iterable[ListingQuote]) -> list[Point]:
+    return [Point(quote.slot, quote.price) for quote in course]
+
+
+def _beside(
+    by_exchange: Mapping[str, Sequence[ListingQuote]],
+) -> list[tuple[datetime, list[ListingQuote | None]]]:
+    """One line per slot with one quote per exchange, the newest first."""
+    quotes_by_slot = {
+        exchange: {quote.slot: quote for quote in course} for exchange, course in by_exchange.items()
+    }
+    slots = sorted({slot for course in quotes_by_slot.values() for slot in course}, reverse=True)
+    return [(slot, [course.get(slot) for course in quotes_by_slot.values()]) for slot in slots]

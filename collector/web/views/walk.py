@@ -1,0 +1,41 @@
+"""The view of a walk."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from collector.model import Target
+from collector.web.context import ViewContext
+from collector.web.tables import DataTable, table
+from collector.web.views.base import SHOWN, NotFound, View
+
+
+async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
+    """The facts of one walk, and its rows."""
+    target_id = await desk.target_id(target)
+    result = await desk.queries.walk(slot, target_id) if target_id is not None else None
+    if target_id is None or result is None:
+        raise NotFound
+    line, bad = result
+    members = await desk.queries.members(slot, target_id) if line.rows else []
+    values = {
+        "slot": slot,
+        "target": target,
+        "sector": (await desk.sectors()).get(target.sector),
+        "line": line,
+        "bad": bad,
+        "members": members[:SHOWN],
+        "count": len(members),
+        "took": _took(line.requested_at, line.received_at),
+    }
+    return View("walk.html", values, members_table(members))
+
+
+def members_table(members: Sequence[Any]) -> DataTable:
+    """A walk's rows as data."""
+    columns = "position symbol name price change change_percent volume ask bid open high low"
+    return table(columns, members)
+
+
+def _took(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end else None
