@@ -3,12 +3,14 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import date
+from types import MappingProxyType
 
 from collector.model import Target
 from collector.web import health
 from collector.web.access import PageRequest
 from collector.web.context import ViewContext
-from collector.web.views import heat, listing, overview, sector, slot, walk
+from collector.web.views import failures, heat, listing, overview, search, sector, slot, walk
 from collector.web.views.base import View, day_of, slot_of, target_of
 
 Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
@@ -22,14 +24,26 @@ async def _overview(desk: ViewContext, request: PageRequest, _: Mapping[str, str
 
 
 async def _day(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await overview.day_view(desk, day_of(parameters["day"]))
+    return await overview.day_view(desk, _day_in(request, parameters))
 
 
 async def _slot(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    query = request.query
-    return await slot.slot_view(
-        desk, slot_of(parameters["slot"]), query.get("market", ""), query.get("exchange", "")
+    chosen = [request.query.get(name, "") for name in ("market", "exchange", "status")]
+    return await slot.slot_view(desk, slot_of(parameters["slot"]), *chosen)
+
+
+async def _failures(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
+    return await failures.failures_view(
+        desk, _day_in(request), request.query.get("status", ""), is_data=bool(parameters.get("form"))
     )
+
+
+async def _search(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
+    return await search.search_view(desk, request.query.get("q", ""))
+
+
+async def _sectors(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
+    return await search.sectors_view(desk, request.query.get("market", ""))
 
 
 async def _walk(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
@@ -41,20 +55,28 @@ async def _heat(desk: ViewContext, request: PageRequest, parameters: Mapping[str
 
 
 async def _sector(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
+    at = request.query.get("slot")
     return await sector.sector_view(
-        desk, _target(parameters), day_of(day) if day else None, request.query.get("order", "")
+        desk,
+        _target(parameters),
+        _day_in(request),
+        slot_of(at) if at else None,
+        request.query.get("order", ""),
     )
 
 
 async def _course(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
-    return await sector.course_view(desk, _target(parameters), day_of(day) if day else None)
+    return await sector.course_view(desk, _target(parameters), _day_in(request))
 
 
 async def _listing(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
-    return await listing.listing_view(desk, parameters["symbol"], day_of(day) if day else None)
+    return await listing.listing_view(desk, parameters["symbol"], _day_in(request))
+
+
+def _day_in(request: PageRequest, parameters: Mapping[str, str] = MappingProxyType({})) -> date | None:
+    """The day in the path or in the query; None without one."""
+    text = parameters.get("day") or request.query.get("day")
+    return day_of(text) if text else None
 
 
 def _target(parameters: Mapping[str, str]) -> Target:
@@ -72,6 +94,10 @@ ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
     (re.compile(pattern), show)
     for pattern, show in (
         (r"/", _overview),
+        (r"/day", _day),
+        (r"/failures" + _FORM, _failures),
+        (r"/search" + _FORM, _search),
+        (r"/sectors" + _FORM, _sectors),
         (r"/day/(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})" + _FORM, _day),
         (r"/slot" + _SLOT_FORM + _FORM, _slot),
         (r"/walk" + _SLOT_FORM + _TARGET + _FORM, _walk),

@@ -64,6 +64,10 @@ class ViewContext:
             None,
         )
 
+    async def source(self) -> str | None:
+        """The source of the data; None in an empty database."""
+        return await self.recent("source", 5.0, self.queries.source)
+
     async def sectors(self) -> Mapping[str, Sector]:
         """The sectors as last refreshed, else the shipped ones."""
         return await self.recent("sectors", 60.0, self._sectors)

@@ -69,8 +69,8 @@ class Routes:
                 key = ("page", request.path, reader.language, *sorted(request.query.items()))
                 return await desk.recent(key, SHARED_FOR, draw)
             return await draw()
-        except NotFound:
-            return _not_found(reader)
+        except NotFound as error:
+            return _not_found(reader, error.message)
         except CollectorError as error:
             return _away(reader, str(error))
 
@@ -83,14 +83,14 @@ class Routes:
         parameters: Mapping[str, str],
         /,
     ) -> PageResponse:
-        view = await show(desk, request, parameters)
+        view, source = await show(desk, request, parameters), await desk.source()
         async with self._drawing:
             # Rendering blocks the event loop. Between two renderings other tasks get their turn.
             await asyncio.sleep(0)
             if form := parameters.get("form"):
                 assert view.data is not None
                 return PageResponse(encode(view.data, form), KINDS[form])
-            values = {**view.values, "now": desk.now(), "base": request.path}
+            values = {**view.values, "now": desk.now(), "base": request.path, "source": source}
             return PageResponse(page(view.template, reader, values), HTML)
 
     async def _gather_checks(self) -> tuple[list[health.Check], MetricsData | None]:
@@ -125,12 +125,11 @@ class Routes:
         )
 
 
-def _not_found(reader: ViewerPreferences) -> PageResponse:
-    return PageResponse(
-        page("message.html", reader, {"message": reader.text("not_found"), "detail": ""}), HTML, 404
-    )
+def _not_found(reader: ViewerPreferences, message: str = "not_found") -> PageResponse:
+    values = {"message": reader.text(message), "detail": "", "source": None}
+    return PageResponse(page("message.html", reader, values), HTML, 404)
 
 
 def _away(reader: ViewerPreferences, why: str | None) -> PageResponse:
-    values = {"message": reader.text("database_away"), "detail": why or ""}
+    values = {"message": reader.text("database_away"), "detail": why or "", "source": None}
     return PageResponse(page("message.html", reader, values), HTML, 503)

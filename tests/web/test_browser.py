@@ -25,6 +25,7 @@ QUIET = [
 PATHS = [
     *("/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/KRX", "/listing/000002"),
     *("/slot/20261120T091500", "/walk/20261120T091500/KOSPI/008/KRX", "/walk/20261120T091000/KOSPI/001/KRX"),
+    *("/failures", "/search?q=1", "/sectors?market=KOSPI", "/sector/KOSPI/013/KRX?day=2026-11-22"),
 ]
 LOST = "/nothing"
 LEFT = "net::ERR_ABORTED"

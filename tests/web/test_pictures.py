@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model import KST, Status, Target
+from collector.model import KST, Exchange, Status, Target
 from collector.web import health, translations
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
 from collector.web.grid import DayLedger, Mark, UniverseSection, section
@@ -163,13 +163,15 @@ def test_every_text_is_there_in_both_languages():
 
 def test_every_text_is_said_somewhere():
     here = Path(translations.__file__).parent
-    sources = [*(here / "templates").glob("*.html"), here / "routes.py", here / "viewer.py"]
+    sources = [*(here / "templates").glob("*.html"), *here.rglob("*.py")]
     said = {
         key
         for path in sources
         for key in re.findall(r"""\b(?:t|reader\.text|self\.text)\("(\w+)"\)""", path.read_text())
     }
     by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *sector.ORDERS}
+    by_value |= {*Exchange, "source_ours", "source_mock", "source_ours_is", "source_mock_is", "not_found"}
+    by_value |= set(re.findall(r'NotFound\("(\w+)"\)', "".join(path.read_text() for path in sources)))
     by_value |= {f"name_{name}" for name in health.CHECKS}
     by_value |= set(re.findall(r'"(check_\w+)"', (here / "health.py").read_text()))
     assert {key for key in translations._TEXTS if not key.startswith("is_")} == said | by_value

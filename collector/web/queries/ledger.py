@@ -1,7 +1,7 @@
 """The queries of the ledger: days, slots, sweeps and their outcomes."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from collector.db.catalog import Registry
@@ -38,6 +38,32 @@ JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot = $1
 """
 
+_SOURCE = "SELECT kind FROM collector.origin"
+_ARCHIVED = """
+SELECT exchange, rows
+FROM collector.archive
+WHERE day = $1 AND restored_at IS NULL
+ORDER BY exchange
+"""
+_NEIGHBOURS = """
+SELECT (SELECT max(slot) FROM collector.walk WHERE target = $1 AND slot < $2) AS before,
+       (SELECT min(slot) FROM collector.walk WHERE target = $1 AND slot >= $3) AS after
+"""
+_FAILURES = """
+SELECT w.slot, t.market, t.sector, t.exchange, w.status, w.remarks, w.error, w.attempts
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+WHERE w.slot >= $1 AND w.slot < $2 AND w.status = ANY ($3::text[])
+ORDER BY w.slot DESC, t.market, t.sector, t.exchange
+LIMIT $4
+"""
+_FAILURE_COUNTS = """
+SELECT status, count(*)
+FROM collector.walk
+WHERE slot >= $1 AND slot < $2 AND status <> 'complete'
+GROUP BY status
+"""
+
 
 class StatusTotal(NamedTuple):
     """Number of targets of a market on an exchange with one status at a slot."""
@@ -64,6 +90,26 @@ class SweepLine(NamedTuple):
     universe: str
     started_at: datetime
     ended_at: datetime | None
+
+
+class ArchivedRows(NamedTuple):
+    """The rows of a day and an exchange that are in a file."""
+
+    exchange: str
+    rows: int
+
+
+class Failure(NamedTuple):
+    """A line of the ledger that is not complete."""
+
+    slot: datetime
+    market: str
+    sector: str
+    exchange: str
+    status: str
+    remarks: Sequence[str]
+    error: str | None
+    attempts: int
 
 
 class SlotLine(NamedTuple):
@@ -116,3 +162,31 @@ class LedgerQueries(ReadOnlyDatabase):
     async def slot(self, slot: datetime) -> list[SlotLine]:
         async with self.connection("reading a slot") as connection:
             return [SlotLine(*row) for row in await connection.fetch(_SLOT, slot)]
+
+    async def source(self) -> str | None:
+        """The source of the data: `real`, `mock` or `ours` (the simulator); None in an empty database."""
+        async with self.connection("reading the source of the data") as connection:
+            kind: str | None = await connection.fetchval(_SOURCE)
+        return kind
+
+    async def archived(self, day: date) -> list[ArchivedRows]:
+        """The exchanges of which the rows of a day are in files."""
+        async with self.connection("looking for archived rows") as connection:
+            return [ArchivedRows(*row) for row in await connection.fetch(_ARCHIVED, day)]
+
+    async def neighbours(
+        self, target: int, start: datetime, end: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """The newest slot of a target before `start`, and its oldest slot from `end` on."""
+        async with self.connection("looking for the next slots") as connection:
+            row = await connection.fetchrow(_NEIGHBOURS, target, start, end)
+        return row["before"], row["after"]
+
+    async def failures(
+        self, start: datetime, end: datetime, statuses: Collection[str], limit: int
+    ) -> tuple[list[Failure], dict[str, int]]:
+        """The newest lines with these statuses, and the counts of every status but `complete`."""
+        async with self.connection("reading the failures") as connection:
+            rows = await connection.fetch(_FAILURES, start, end, list(statuses), limit)
+            counts = await connection.fetch(_FAILURE_COUNTS, start, end)
+        return [Failure(*row) for row in rows], {row["status"]: row["count"] for row in counts}

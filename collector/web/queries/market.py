@@ -24,6 +24,10 @@ FROM collector.walk
 WHERE target = $1 AND slot >= $2 AND slot < $3 AND status = 'complete'
 ORDER BY slot
 """
+_WHOLE_AROUND = """
+SELECT (SELECT max(slot) FROM collector.walk WHERE target = $1 AND slot < $2 AND status = 'complete') AS before,
+       (SELECT min(slot) FROM collector.walk WHERE target = $1 AND slot >= $3 AND status = 'complete') AS after
+"""
 _BREADTH = """
 SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 0) AS traded,
        count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
@@ -52,6 +56,12 @@ FROM collector.snapshot AS s
 JOIN collector.target AS t ON t.id = s.target
 WHERE s.listing = ANY ($1::integer[]) AND s.slot >= $2 AND s.slot < $3
 ORDER BY t.market, t.sector, t.exchange
+"""
+
+_LISTED = """
+SELECT symbol, array_agg(name ORDER BY last_seen DESC, id DESC) AS names
+FROM collector.listing
+GROUP BY symbol
 """
 
 
@@ -105,6 +115,14 @@ class MarketQueries(ReadOnlyDatabase):
         async with self.connection("looking for complete walks") as connection:
             return [row["slot"] for row in await connection.fetch(_WHOLE_SLOTS, target, start, end)]
 
+    async def whole_around(
+        self, target: int, start: datetime, end: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """The slot of a target's newest complete walk before `start`, and of its oldest one from `end` on."""
+        async with self.connection("looking for complete walks") as connection:
+            row = await connection.fetchrow(_WHOLE_AROUND, target, start, end)
+        return row["before"], row["after"]
+
     async def breadth(self, first: datetime, last: datetime, targets: Collection[int]) -> list[Breadth]:
         """The breadth of every stored walk of these targets from one slot to another, both included."""
         async with self.connection("weighing sectors") as connection:
@@ -127,3 +145,8 @@ class MarketQueries(ReadOnlyDatabase):
         async with self.connection("looking for a listing's sectors") as connection:
             rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
         return [Target.of(*row) for row in rows]
+
+    async def listed(self) -> list[tuple[str, list[str]]]:
+        """Every symbol with its names, the newest name first."""
+        async with self.connection("reading the names") as connection:
+            return [(row["symbol"], row["names"]) for row in await connection.fetch(_LISTED)]

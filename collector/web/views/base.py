@@ -12,8 +12,16 @@ SHOWN = 200
 """Rows of a walk or a sector on a page; the data has all of them."""
 
 
+AGAIN = frozenset({"failed", "missed", "suspect", "absent"})
+"""Outcomes with a command that walks the target once more."""
+
+
 class NotFound(Exception):
-    """The address names nothing known."""
+    """The address names nothing known. `message` is the key of the text that says what."""
+
+    def __init__(self, message: str = "not_found") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,11 @@ class View:
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     data: DataTable | None = None
+
+
+def day_at(slot: datetime | None) -> date | None:
+    """The Korean day of an instant."""
+    return slot.astimezone(KST).date() if slot else None
 
 
 def slot_of(text: str) -> datetime:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from collector.model import KST, Exchange
 from collector.web.chart import Point, chart
 from collector.web.context import ViewContext
+from collector.web.day_note import describe_day
 from collector.web.queries.market import ListingQuote
 from collector.web.tables import table
 from collector.web.timetable import span
@@ -16,7 +17,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
     """A listing's day on each exchange, side by side."""
     names, seen = await desk.queries.names(symbol)
     if not names or seen is None:
-        raise NotFound
+        raise NotFound("no_listing")
     day = day or seen.astimezone(KST).date()
     start, end = span(day)
     ids = [name.id for name in names]
@@ -26,6 +27,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
         "symbol": symbol,
         "names": names,
         "day": day,
+        "note": await describe_day(desk, day),
         "exchanges": list(by_exchange),
         "newest": {exchange: course[-1] for exchange, course in by_exchange.items()},
         "chart": chart(

@@ -10,11 +10,12 @@ from collector.model import KST, Target
 from collector.sweep.estimate import pages as requests_for
 from collector.web import grid
 from collector.web.context import ViewContext
+from collector.web.day_note import describe_day
 from collector.web.metrics_data import QuotaFigure
 from collector.web.queries.ledger import SweepLine
 from collector.web.tables import DataTable, table
 from collector.web.timetable import ConfiguredTimetable, span
-from collector.web.views.base import View
+from collector.web.views.base import View, day_at
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class DayFound:
+class DayGrid:
     """A day's sections and its neighbours."""
 
     day: date
@@ -40,14 +41,14 @@ class DayFound:
     after: date | None
 
 
-async def day_found(desk: ViewContext, day: date | None, now: datetime) -> DayFound | None:
+async def read_day(desk: ViewContext, day: date | None, now: datetime) -> DayGrid | None:
     """A day's grid. Without `day` it is today, or the newest day with data. None if there is no data at all."""
     wanted, questions = await desk.timetable(), desk.queries
     today = now.astimezone(KST).date()
     start, end = span(day or today)
     before, after = await questions.around(start, end)
     if day is None and not wanted.slots(today) and before and not await questions.counts(start, end):
-        return await day_found(desk, before.astimezone(KST).date(), now)
+        return await read_day(desk, before.astimezone(KST).date(), now)
     sweeps, counts = await questions.sweeps(start, end), await questions.counts(start, end)
     names = await desk.targets()
     lanes = grid.lanes(wanted, day or today, sweeps, list(names.values()))
@@ -58,23 +59,20 @@ async def day_found(desk: ViewContext, day: date | None, now: datetime) -> DayFo
     since = min((count.slot for count in counts), default=now) if before is None else None
     ledger = grid.ledger(counts, cells, sweeps, names=names, since=since, now=now)
     sections = [grid.section(lane, ledger) for lane in lanes]
-    return DayFound(day or today, sections, sweeps, _date(before), _date(after))
+    return DayGrid(day or today, sections, sweeps, day_at(before), day_at(after))
 
 
-def _date(at: datetime | None) -> date | None:
-    return at.astimezone(KST).date() if at else None
-
-
-async def day_view(desk: ViewContext, day: date) -> View:
-    """The grid of one day."""
-    day_data = await desk.recent(("day", day), 2.0, lambda: day_found(desk, day, desk.now()))
+async def day_view(desk: ViewContext, day: date | None) -> View:
+    """The grid of one day; by default the newest one."""
+    day_data = await desk.recent(("day", day), 2.0, lambda: read_day(desk, day, desk.now()))
     sections = day_data.sections if day_data else []
-    return View("day.html", _day_values(day_data), _grid_table(sections))
+    return View("day.html", await _day_values(desk, day_data), _grid_table(sections))
 
 
-def _day_values(day_data: DayFound | None) -> dict[str, Any]:
+async def _day_values(desk: ViewContext, day_data: DayGrid | None) -> dict[str, Any]:
     sections = day_data.sections if day_data else []
-    return {"found": day_data, "totals": grid.totals(sections)}
+    note = await describe_day(desk, day_data.day) if day_data else None
+    return {"day_grid": day_data, "totals": grid.totals(sections), "note": note}
 
 
 def _grid_table(sections: Sequence[grid.Section]) -> DataTable:
@@ -92,11 +90,11 @@ def _grid_table(sections: Sequence[grid.Section]) -> DataTable:
 async def overview(desk: ViewContext) -> View:
     """The overview. The caller adds the sector map."""
     now = desk.now()
-    day_data = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
+    day_data = await desk.recent(("day", None), 2.0, lambda: read_day(desk, None, now))
     wanted = await desk.timetable()
     slot = await desk.recent("next", 1.0, lambda: _next(wanted, now))
     values = {
-        **_day_values(day_data),
+        **await _day_values(desk, day_data),
         "underway": await underway(desk, wanted, day_data.sweeps if day_data else [], now),
         "next": slot,
         "slower": _slower((await desk.figures()).quotas, wanted.config.api.requests_per_second),

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from collector.model import Target
+from collector.model import KST, Target
 from collector.web.context import ViewContext
+from collector.web.day_note import describe_day
 from collector.web.tables import DataTable, table
-from collector.web.views.base import SHOWN, NotFound, View
+from collector.web.views.base import AGAIN, SHOWN, NotFound, View
 
 
 async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
@@ -15,11 +16,16 @@ async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
     target_id = await desk.target_id(target)
     result = await desk.queries.walk(slot, target_id) if target_id is not None else None
     if target_id is None or result is None:
-        raise NotFound
+        raise NotFound("no_walk")
     line, bad = result
     members = await desk.queries.members(slot, target_id) if line.rows else []
+    before, after = await desk.queries.neighbours(target_id, slot, slot + datetime.resolution)
     values = {
         "slot": slot,
+        "previous_slot": before,
+        "next_slot": after,
+        "note": await describe_day(desk, slot.astimezone(KST).date()),
+        "again": AGAIN,
         "target": target,
         "sector": (await desk.sectors()).get(target.sector),
         "line": line,
