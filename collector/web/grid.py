@@ -143,9 +143,19 @@ def lanes(
     for sweep in sweeps:
         due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
     return [
-        UniverseSection(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
+        UniverseSection(
+            universe,
+            list(schedules[universe]),
+            slots,
+            wanted.universe(universe) or _one_target(universe, known) or tuple(known),
+        )
         for universe, slots in due.items()
     ]
+
+
+def _one_target(universe: str, known: Collection[Target]) -> tuple[Target, ...]:
+    """The target of a sweep of `once --target`, which has the target's name."""
+    return tuple(target for target in known if str(target) == universe)
 
 
 def plan_cells(
