@@ -10,7 +10,7 @@ from collector.model import Target
 from collector.web import health
 from collector.web.access import PageRequest
 from collector.web.context import ViewContext
-from collector.web.views import failures, heat, listing, overview, search, sector, slot, walk
+from collector.web.views import compare, failures, heat, listing, overview, search, sector, slot, walk
 from collector.web.views.base import View, day_of, slot_of, target_of
 
 Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
@@ -18,7 +18,8 @@ Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
 
 async def _overview(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
     view = await overview.overview(desk)
-    shown = await heat.heat(desk, request.query.get("market", ""), request.query.get("exchange", ""))
+    market, exchange, weight = (request.query.get(name, "") for name in ("market", "exchange", "weight"))
+    shown = await heat.heat(desk, heat.MapChoice(market, exchange, weight))
     values = {"map": shown, "choices": list(await heat.choices(desk)), "checks": await _checks(desk)}
     return replace(view, values={**view.values, **values})
 
@@ -51,17 +52,23 @@ async def _walk(desk: ViewContext, request: PageRequest, parameters: Mapping[str
 
 
 async def _heat(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await heat.heat_view(desk, parameters["market"], parameters["exchange"])
+    query = request.query
+    slot = slot_of(query["slot"]) if query.get("slot") else None
+    pair = parameters["market"], parameters["exchange"]
+    return await heat.heat_view(desk, heat.MapChoice(*pair, query.get("weight", ""), _day_in(request), slot))
+
+
+async def _compare(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
+    chosen, added, weight = (request.query.get(name, "") for name in ("targets", "add", "weight"))
+    return await compare.compare_view(desk, chosen, added, _day_in(request), weight)
 
 
 async def _sector(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    at = request.query.get("slot")
+    query = request.query
+    slot = slot_of(query["slot"]) if query.get("slot") else None
+    more = [query.get(name, "") for name in ("order", "weight", "days")]
     return await sector.sector_view(
-        desk,
-        _target(parameters),
-        _day_in(request),
-        slot_of(at) if at else None,
-        request.query.get("order", ""),
+        desk, _target(parameters), sector.SectorChoice(_day_in(request), slot, *more)
     )
 
 
@@ -95,6 +102,7 @@ ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
     for pattern, show in (
         (r"/", _overview),
         (r"/day", _day),
+        (r"/compare" + _FORM, _compare),
         (r"/failures" + _FORM, _failures),
         (r"/search" + _FORM, _search),
         (r"/sectors" + _FORM, _sectors),

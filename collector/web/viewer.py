@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from collector.base.remark_texts import Numbers, explain_remark
-from collector.model import KST, Sector
+from collector.model import KST, Sector, Target
 from collector.web import translations
 from collector.web.access import PageRequest
 from collector.web.day_note import DayNote
@@ -63,6 +63,12 @@ class ViewerPreferences:
     def big(self, value: float | None) -> str:
         return amount(value, self.language)
 
+    def value(self, series: str, value: float, digits: int) -> str:
+        """A value of a chart: an amount, a change with two decimals, or a price."""
+        if series in ("volume", "turnover"):
+            return self.big(value)
+        return f"{value:,.{digits}f}".replace("-", "−")
+
     def check_name(self, check: Check) -> str:
         """The name of a check; schedules keep their own."""
         return translations.text(f"name_{check.name}", self.language) if check.name in CHECKS else check.name
@@ -88,6 +94,13 @@ class ViewerPreferences:
     def again(self, **choice: str) -> str:
         """The address of the current page, including day and order, in another language or other colours."""
         return _address(self.path, {**self.query, **choice})
+
+    def sector_labels(self, targets: Mapping[str, Target], sectors: Mapping[str, Sector]) -> dict[str, str]:
+        """The labels of some targets by key, for a chart."""
+        return {
+            key: f"{self.sector_name(sectors.get(target.sector), target.sector)} {self.text(target.exchange)}"
+            for key, target in targets.items()
+        }
 
     def sector_name(self, sector: Sector | None, code: str) -> str:
         """A sector's name in the visitor's language."""

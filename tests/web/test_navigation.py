@@ -48,7 +48,7 @@ async def test_a_sector_leads_to_its_complete_slots_and_other_exchanges(shown: P
     links = steps(found)
     assert links["slot-back"].startswith(f"{SECTOR}?slot=20261120T090000")
     assert links["slot-on"].startswith(f"{SECTOR}?slot=20261120T091000")
-    assert f'href="/sector/{NXT}?day=2026-11-20&order=up"' in found
+    assert f'href="/sector/{NXT}?day=2026-11-20"' in found
 
 
 async def test_a_sector_at_a_slot_shows_the_rows_of_that_slot(shown: Page) -> None:
@@ -61,9 +61,9 @@ async def test_a_sector_at_a_slot_shows_the_rows_of_that_slot(shown: Page) -> No
 async def test_a_day_without_walks_leads_to_the_days_with_some(shown: Page) -> None:
     found = await text(shown, f"{SECTOR}?day=2026-11-22&lang=en")
     assert ("Closed" in found, "Sunday" in found) == (True, True)
-    assert steps(found) == {"day-back": f"{SECTOR}?lang=en&day=2026-11-20&order=up"}
+    assert steps(found) == {"day-back": f"{SECTOR}?lang=en&day=2026-11-20"}
     later = await text(shown, f"{SECTOR}?day=2026-11-19")
-    assert steps(later) == {"day-on": f"{SECTOR}?day=2026-11-20&order=up"}
+    assert steps(later) == {"day-on": f"{SECTOR}?day=2026-11-20"}
 
 
 @pytest.mark.parametrize(

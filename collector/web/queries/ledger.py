@@ -14,14 +14,17 @@ SELECT (SELECT max(slot) FROM collector.walk WHERE slot < $1) AS before,
        (SELECT min(slot) FROM collector.walk WHERE slot >= $2) AS after
 """
 _COUNTS = """
-SELECT w.slot, t.market, t.exchange, w.status, count(*) AS targets
+SELECT w.slot, t.market, t.exchange, w.status, count(*) AS targets,
+       count(*) FILTER (WHERE w.corroboration = 'corroborated') AS corroborated,
+       count(*) FILTER (WHERE w.corroboration = 'contradicted') AS contradicted,
+       count(w.repaired_at) AS repaired
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot >= $1 AND w.slot < $2
 GROUP BY w.slot, t.market, t.exchange, w.status
 """
 _CELLS = """
-SELECT slot, target, status
+SELECT slot, target, status, corroboration, repaired_at IS NOT NULL AS is_repaired
 FROM collector.walk
 WHERE slot >= $1 AND slot < $2 AND (target = ANY ($3::smallint[]) OR slot = ANY ($4::timestamptz[]))
 """
@@ -32,7 +35,8 @@ WHERE slot >= $1 AND slot < $2
 ORDER BY slot, universe
 """
 _SLOT = """
-SELECT t.market, t.sector, t.exchange, w.status, w.pages, w.rows, w.remarks, w.error, w.attempts
+SELECT t.market, t.sector, t.exchange, w.status, w.pages, w.rows, w.remarks, w.error, w.attempts,
+       w.corroboration, w.repaired_at
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target
 WHERE w.slot = $1
@@ -73,6 +77,9 @@ class StatusTotal(NamedTuple):
     exchange: str
     status: str
     targets: int
+    corroborated: int = 0
+    contradicted: int = 0
+    repaired: int = 0
 
 
 class Cell(NamedTuple):
@@ -81,6 +88,8 @@ class Cell(NamedTuple):
     slot: datetime
     target: int
     status: str
+    corroboration: str = "unchecked"
+    is_repaired: bool = False
 
 
 class SweepLine(NamedTuple):
@@ -124,6 +133,8 @@ class SlotLine(NamedTuple):
     remarks: Sequence[str]
     error: str | None
     attempts: int
+    corroboration: str = "unchecked"
+    repaired_at: datetime | None = None
 
 
 class LedgerQueries(ReadOnlyDatabase):

@@ -1,6 +1,6 @@
 """The parts that all views share: the view itself, and the values in addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -70,3 +70,9 @@ def target_of(market: str, sector: str, exchange: str) -> Target:
         return Target.of(market, sector, exchange)
     except ValueError:
         raise NotFound from None
+
+
+def spread(slots: Sequence[datetime], most: int) -> list[datetime]:
+    """At most so many of the slots, evenly spread, with the last one."""
+    step = -(-len(slots) // most)
+    return [slot for index, slot in enumerate(slots) if (len(slots) - 1 - index) % step == 0]

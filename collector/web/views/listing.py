@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import pairwise
 
 from collector.model import KST, Exchange
 from collector.web.chart import Point, chart
@@ -22,7 +23,10 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
     start, end = span(day)
     ids = [name.id for name in names]
     quotes = await desk.queries.course(symbol, day)
+    repaired = await _repaired(desk, symbol, day, quotes)
     by_exchange = _by_exchange(quotes)
+    series = [(name, _prices(course)) for name, course in by_exchange.items()]
+    series += [("reconstructed", _prices(repaired))] if repaired else []
     values = {
         "symbol": symbol,
         "names": names,
@@ -31,15 +35,43 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
         "exchanges": list(by_exchange),
         "newest": {exchange: course[-1] for exchange, course in by_exchange.items()},
         "chart": chart(
-            [(name, _prices(course)) for name, course in by_exchange.items()],
+            series,
             least=max((quote.price or 0 for quote in quotes), default=0) / 100 + 1,
+            reference=_previous_close(quotes),
+            bars=_volumes(next(iter(by_exchange.values()), [])),
         ),
+        "previous_close": _previous_close(quotes),
         "beside": _beside(by_exchange),
+        "repaired": repaired,
         "sectors": await desk.sectors(),
         "stands_in": await desk.queries.stands_in(ids, start, end),
     }
-    columns = "slot exchange price change change_percent volume bid ask"
-    return View("listing.html", values, table(columns, quotes))
+    columns = "slot exchange price change change_percent volume bid ask origin"
+    merged = [(quote, "observed") for quote in quotes] + [(quote, "reconstructed") for quote in repaired]
+    merged.sort(key=lambda pair: (pair[0].slot, pair[0].exchange))
+    return View("listing.html", values, table(columns, [(*quote, origin) for quote, origin in merged]))
+
+
+async def _repaired(
+    desk: ViewContext, symbol: str, day: date, observed: Iterable[ListingQuote]
+) -> list[ListingQuote]:
+    """Reconstructed quotes of slots without an observed one."""
+    seen = {(quote.slot, quote.exchange) for quote in observed}
+    return [
+        quote
+        for quote in await desk.queries.repaired_quotes(symbol, day)
+        if (quote.slot, quote.exchange) not in seen
+    ]
+
+
+def _previous_close(quotes: Sequence[ListingQuote]) -> int | None:
+    """The price less the change, which the API gives against the previous close."""
+    return next((quote.price - quote.change for quote in quotes if quote.price), None)
+
+
+def _volumes(course: Sequence[ListingQuote]) -> list[Point]:
+    """The volume between two slots of one exchange."""
+    return [Point(after.slot, max(0, after.volume - before.volume)) for before, after in pairwise(course)]
 
 
 def _by_exchange(quotes: Iterable[ListingQuote]) -> dict[str, list[ListingQuote]]:

@@ -3,18 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from collector.model import KST, Exchange, Target
-from collector.web.chart import Point, chart
+from collector.web.chart import Chart, Point, chart
 from collector.web.context import ViewContext
 from collector.web.day_note import describe_day
+from collector.web.queries.market import Breadth, IndexLevel
 from collector.web.queries.walk import Member
 from collector.web.tables import table
 from collector.web.timetable import span
-from collector.web.views.base import SHOWN, NotFound, View, day_at
+from collector.web.views.base import SHOWN, NotFound, View, day_at, spread
 from collector.web.views.walk import members_table
 
+WEIGHTS = ("equal", "turnover")
+"""The weight of a member in the mean change."""
+DAYS = ("1", "5", "20")
+"""Trading days in a chart."""
+DRAWN = 80
+"""Walks in a chart of several days. A walk of a whole board has 1,000 rows, and each is read once."""
 ORDERS = ("up", "down", "turnover", "code")
+
+
+class SectorChoice(NamedTuple):
+    """The part of a sector to show: a day, a slot of it, the order and weight of the members, days in the chart."""
+
+    day: date | None = None
+    slot: datetime | None = None
+    order: str = ""
+    weight: str = ""
+    days: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,17 +45,26 @@ class SectorDay:
     slots: Sequence[datetime]
     before: date | None
     after: date | None
+    repaired: Sequence[Breadth]
+    """The breadth of the slots with reconstructed rows alone."""
 
 
-async def sector_view(
-    desk: ViewContext, target: Target, day: date | None, slot: datetime | None, order: str
-) -> View:
+async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -> View:
     """A sector's members at a slot (by default the newest complete walk of the day), and the day's course."""
-    sector_day = await _read_day(desk, target, slot.astimezone(KST).date() if slot else day)
+    slot = choice.slot
+    sector_day = await _read_day(desk, target, slot.astimezone(KST).date() if slot else choice.day)
     slots = sector_day.slots
     if slot and slot not in slots:
         raise NotFound("no_walk")
-    order = order if order in ORDERS else "up"
+    choice = SectorChoice(
+        sector_day.day,
+        slot or (slots[-1] if slots else None),
+        choice.order if choice.order in ORDERS else ORDERS[0],
+        choice.weight if choice.weight in WEIGHTS else WEIGHTS[0],
+        choice.days if choice.days in DAYS else DAYS[0],
+    )
+    course = await desk.breadths.course(desk.queries, sector_day.target_id, slots)
+    levels = await desk.queries.levels(target.sector, *span(sector_day.day))
     targets = (await desk.targets()).values()
     values: dict[str, object] = {
         "target": target,
@@ -47,29 +75,54 @@ async def sector_view(
         "day": sector_day.day,
         "days": sector_day,
         "note": await describe_day(desk, sector_day.day),
-        "orders": ORDERS,
-        "order": order,
-        "slot": None,
+        "choice": choice,
+        "kept": _changed(choice),
+        "slot": choice.slot,
+        "course": merge_courses(course, sector_day.repaired),
+        "chart": draw_course(course, sector_day.repaired, levels, choice.weight)
+        if choice.days == DAYS[0]
+        else await _draw_days(desk, target, sector_day, choice),
+        "level": next((level for level in reversed(levels) if level.slot <= choice.slot), None)
+        if choice.slot
+        else None,
+        "members": [],
+        "count": 0,
     }
-    if not slots:
-        return View("sector.html", values, members_table([]))
-    slot = slot or slots[-1]
-    at = slots.index(slot)
-    members = await desk.members(slot, sector_day.target_id)
-    course = await desk.breadths.course(desk.queries, sector_day.target_id, slots)
-    values |= {
-        "slot": slot,
-        "previous_slot": slots[at - 1] if at else None,
-        "next_slot": slots[at + 1] if at + 1 < len(slots) else None,
-        "breadth": course[at],
-        "course": course,
-        "chart": chart(
-            [("mean", [Point(breadth.slot, breadth.mean) for breadth in course])], least=0.4, digits=2
-        ),
-        "members": _sort_members(members, order)[:SHOWN],
-        "count": len(members),
-    }
+    members: Sequence[Member] = []
+    if choice.slot:
+        at = slots.index(choice.slot)
+        members = await desk.members(choice.slot, sector_day.target_id)
+        values |= {
+            "previous_slot": slots[at - 1] if at else None,
+            "next_slot": slots[at + 1] if at + 1 < len(slots) else None,
+            "breadth": course[at],
+            "members": _sort_members(members, choice.order)[:SHOWN],
+            "count": len(members),
+        }
     return View("sector.html", values, members_table(members))
+
+
+def _changed(choice: SectorChoice) -> dict[str, str]:
+    """The choices that links carry on: those that are not the usual ones."""
+    pairs = (("order", ORDERS[0]), ("weight", WEIGHTS[0]), ("days", DAYS[0]))
+    return {name: getattr(choice, name) for name, usual in pairs if getattr(choice, name) != usual}
+
+
+async def _draw_days(
+    desk: ViewContext, target: Target, sector_day: SectorDay, choice: SectorChoice
+) -> Chart | None:
+    """The chart of several trading days, with some slots of each."""
+    calendar = (await desk.timetable()).calendar
+    first = sector_day.day
+    for _ in range(int(choice.days) - 1):
+        first = calendar.previous_trading_day(first)
+    start, end = span(first)[0], span(sector_day.day)[1]
+    slots = await desk.queries.whole_slots(sector_day.target_id, start, end)
+    by_day = groupby(slots, lambda slot: slot.astimezone(KST).date())
+    chosen = [slot for _, group in by_day for slot in spread(list(group), DRAWN // int(choice.days))]
+    course = await desk.breadths.at(desk.queries, sector_day.target_id, chosen)
+    points = [Point(each.slot, mean_of(each, choice.weight)) for each in course]
+    return chart([("mean", points)], least=0.4, digits=2)
 
 
 async def _read_day(desk: ViewContext, target: Target, day: date | None) -> SectorDay:
@@ -83,15 +136,46 @@ async def _read_day(desk: ViewContext, target: Target, day: date | None) -> Sect
     start, end = span(day)
     before, after = await desk.queries.whole_around(target_id, start, end)
     slots = await desk.queries.whole_slots(target_id, start, end)
-    return SectorDay(target_id, day, slots, day_at(before), day_at(after))
+    repaired = await desk.queries.repaired_breadth(target_id, start, end)
+    return SectorDay(target_id, day, slots, day_at(before), day_at(after), repaired)
+
+
+def merge_courses(observed: Sequence[Breadth], repaired: Sequence[Breadth]) -> list[tuple[Breadth, bool]]:
+    """Observed and reconstructed breadth in time order; True for a reconstructed one."""
+    merged = [(each, False) for each in observed] + [(each, True) for each in repaired]
+    return sorted(merged, key=lambda pair: pair[0].slot)
+
+
+def draw_course(
+    observed: Sequence[Breadth], repaired: Sequence[Breadth], levels: Sequence[IndexLevel], weight: str
+) -> Chart | None:
+    """The chart of a day: the mean change of the members, the index, reconstructed slots, and the turnover."""
+    series = [("mean", [Point(each.slot, mean_of(each, weight)) for each in observed])]
+    if levels:
+        series.append(("index", [Point(level.slot, level.change_percent) for level in levels]))
+    if repaired:
+        series.append(("reconstructed", [Point(each.slot, mean_of(each, weight)) for each in repaired]))
+    bars = [
+        Point(after.slot, max(0.0, after.turnover - before.turnover)) for before, after in pairwise(observed)
+    ]
+    return chart(series, least=0.4, digits=2, bars=bars, bars_name="turnover")
+
+
+def mean_of(breadth: Breadth, weight: str) -> float | None:
+    """The mean change, each member alike or weighted by turnover."""
+    return breadth.weighted if weight == "turnover" else breadth.mean
 
 
 async def course_view(desk: ViewContext, target: Target, day: date | None) -> View:
     """A sector's course as data."""
     sector_day = await _read_day(desk, target, day)
     course = await desk.breadths.course(desk.queries, sector_day.target_id, sector_day.slots)
-    rows = [(breadth.slot, *breadth[2:]) for breadth in course]
-    return View("", {}, table("slot members traded up down mean_percent turnover", rows))
+    rows = [
+        (breadth.slot, *breadth[2:], "reconstructed" if is_repaired else "observed")
+        for breadth, is_repaired in merge_courses(course, sector_day.repaired)
+    ]
+    columns = "slot members traded up down mean_percent turnover weighted_percent origin"
+    return View("", {}, table(columns, rows))
 
 
 def _sort_members(members: Sequence[Member], order: str) -> list[Member]:

@@ -42,10 +42,11 @@ async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: st
         "sectors": await desk.sectors(),
         "unwritten": grid.UNWRITTEN,
         "again": AGAIN,
+        "has_witness": any(line.corroboration != "unchecked" for line in part),
         "previous_slot": before,
         "next_slot": after,
     }
-    columns = "market sector exchange status pages rows remarks error attempts"
+    columns = "market sector exchange status pages rows remarks error attempts corroboration repaired_at"
     return View("slot.html", values, table(f"slot {columns}", [(slot, *line) for line in lines]))
 
 

@@ -10,14 +10,16 @@ from collector.web.day_note import describe_day
 from collector.web.tables import DataTable, table
 from collector.web.views.base import AGAIN, SHOWN, NotFound, View
 
+_RECONSTRUCTED = "symbol name price change change_percent volume open high low source reconstructed_at"
+
 
 async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
     """The facts of one walk, and its rows."""
     target_id = await desk.target_id(target)
-    result = await desk.queries.walk(slot, target_id) if target_id is not None else None
-    if target_id is None or result is None:
+    record = await desk.queries.walk(slot, target_id) if target_id is not None else None
+    if target_id is None or record is None:
         raise NotFound("no_walk")
-    line, bad = result
+    line = record.line
     members = await desk.queries.members(slot, target_id) if line.rows else []
     before, after = await desk.queries.neighbours(target_id, slot, slot + datetime.resolution)
     values = {
@@ -29,11 +31,14 @@ async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
         "target": target,
         "sector": (await desk.sectors()).get(target.sector),
         "line": line,
-        "bad": bad,
+        "record": record,
+        "reconstructed": record.reconstructed[:SHOWN],
         "members": members[:SHOWN],
         "count": len(members),
         "took": _took(line.requested_at, line.received_at),
     }
+    if record.reconstructed and not members:
+        return View("walk.html", values, table(_RECONSTRUCTED, record.reconstructed))
     return View("walk.html", values, members_table(members))
 
 
