@@ -10,6 +10,7 @@ from collector.model import Target
 from collector.web import health
 from collector.web.access import PageRequest
 from collector.web.context import ViewContext
+from collector.web.tables import HAS_PARQUET, KINDS
 from collector.web.views import compare, failures, heat, listing, overview, search, sector, slot, walk
 from collector.web.views.base import View, day_of, slot_of, target_of
 
@@ -77,7 +78,9 @@ async def _course(desk: ViewContext, request: PageRequest, parameters: Mapping[s
 
 
 async def _listing(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await listing.listing_view(desk, parameters["symbol"], _day_in(request))
+    return await listing.listing_view(
+        desk, parameters["symbol"], _day_in(request), request.query.get("days", "")
+    )
 
 
 def _day_in(request: PageRequest, parameters: Mapping[str, str] = MappingProxyType({})) -> date | None:
@@ -95,7 +98,7 @@ async def _checks(desk: ViewContext) -> list[health.Check]:
 
 
 _TARGET = r"/(?P<market>[A-Z0-9]{3,9})/(?P<sector>[0-9]{3})/(?P<exchange>[A-Z]{3,12})"
-_FORM = r"(\.(?P<form>csv|json))?"
+_FORM = rf"(\.(?P<form>{'|'.join(form for form in KINDS if form != 'parquet' or HAS_PARQUET)}))?"
 _SLOT_FORM = r"/(?P<slot>[0-9]{8}T[0-9]{6})"
 ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
     (re.compile(pattern), show)
@@ -110,7 +113,7 @@ ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
         (r"/slot" + _SLOT_FORM + _FORM, _slot),
         (r"/walk" + _SLOT_FORM + _TARGET + _FORM, _walk),
         (r"/heat/(?P<market>[A-Z0-9]{3,9})/(?P<exchange>[A-Z]{3,12})" + _FORM, _heat),
-        (r"/sector" + _TARGET + r"/course\.(?P<form>csv|json)", _course),
+        (r"/sector" + _TARGET + r"/course" + _FORM.removesuffix("?"), _course),
         (r"/sector" + _TARGET + _FORM, _sector),
         (r"/listing/(?P<symbol>[0-9A-Z]{6})" + _FORM, _listing),
     )

@@ -116,11 +116,12 @@ def chart(
     reference: float | None = None,
     bars: Sequence[Point] = (),
     bars_name: str = "volume",
+    has_shades: bool = True,
 ) -> Chart | None:
     """The chart of several series by name, with a value range of at least `least`; None without any value.
 
-    `reference` is a value with a line of its own, such as the previous close. The gaps are those of the first
-    series. `bars` have their own scale, from zero.
+    `reference` is a value with a line of its own, such as the previous close. Every line breaks at its gaps;
+    the shades are the gaps of the first series. `bars` have their own scale, from zero.
     """
     points = [point for _, course in series for point in course if point.value is not None]
     if not points:
@@ -138,7 +139,7 @@ def chart(
         [Tick(up(value), f"{value:,.{digits}f}".replace("-", "−")) for value in ticks],
         up(0) if low <= 0 <= high else None,
         None if reference is None else up(reference),
-        _gaps(next(iter(runs.values())), across),
+        _gaps(next(iter(runs.values())), across) if has_shades else [],
         _bars(bars, across),
         bars_name,
         _columns([*series, (bars_name, bars)], across),

@@ -22,22 +22,23 @@ class DayNote:
     archived: Sequence[ArchivedRows]
     is_future: bool
     previous: date
-    next: date
-    """The trading days on both sides."""
+    next: date | None
+    """The trading days on both sides; None for a day that is yet to come."""
 
 
 async def describe_day(desk: ViewContext, day: date) -> DayNote:
     """The facts of a day, from the calendar and from the ledger of archived days."""
     calendar: Calendar = (await desk.timetable()).calendar
-    reason = calendar.closed_reason(day)
+    reason, today = calendar.closed_reason(day), desk.now().astimezone(KST).date()
+    after = calendar.next_trading_day(day)
     return DayNote(
         day,
         reason,
         _in_korean(reason, day) if reason else "",
         await desk.recent(("archived", day), 5.0, lambda: desk.queries.archived(day)),
-        day > desk.now().astimezone(KST).date(),
+        day > today,
         calendar.previous_trading_day(day),
-        calendar.next_trading_day(day),
+        after if after <= today else None,
     )
 
 

@@ -89,7 +89,9 @@ class Routes:
             await asyncio.sleep(0)
             if form := parameters.get("form"):
                 assert view.data is not None
-                return PageResponse(encode(view.data, form), KINDS[form])
+                name = request.path.strip("/").replace("/", "-")
+                headers = {} if form == "json" else {"Content-Disposition": f'attachment; filename="{name}"'}
+                return PageResponse(encode(view.data, form), KINDS[form], headers=headers)
             values = {**view.values, "now": desk.now(), "base": request.path, "source": source}
             return PageResponse(page(view.template, reader, values), HTML)
 

@@ -64,8 +64,8 @@ class ViewerPreferences:
         return amount(value, self.language)
 
     def value(self, series: str, value: float, digits: int) -> str:
-        """A value of a chart: an amount, a change with two decimals, or a price."""
-        if series in ("volume", "turnover"):
+        """A value of a chart: an amount of money shortened, everything else with its decimals."""
+        if series == "turnover":
             return self.big(value)
         return f"{value:,.{digits}f}".replace("-", "−")
 

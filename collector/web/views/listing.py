@@ -11,11 +11,14 @@ from collector.web.day_note import describe_day
 from collector.web.queries.market import ListingQuote
 from collector.web.tables import table
 from collector.web.timetable import span
-from collector.web.views.base import NotFound, View
+from collector.web.views.base import NotFound, View, day_at
+
+DAYS = ("1", "5")
+"""Trading days in a chart."""
 
 
-async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View:
-    """A listing's day on each exchange, side by side."""
+async def listing_view(desk: ViewContext, symbol: str, day: date | None, days: str) -> View:
+    """A listing's day on each exchange, side by side. The chart may have several days."""
     names, seen = await desk.queries.names(symbol)
     if not names or seen is None:
         raise NotFound("no_listing")
@@ -25,7 +28,9 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
     quotes = await desk.queries.course(symbol, day)
     repaired = await _repaired(desk, symbol, day, quotes)
     by_exchange = _by_exchange(quotes)
-    series = [(name, _prices(course)) for name, course in by_exchange.items()]
+    days = days if days in DAYS else DAYS[0]
+    drawn = [*await _earlier(desk, symbol, day, int(days) - 1), *quotes]
+    series = [(name, _prices(course)) for name, course in _by_exchange(drawn).items()]
     series += [("reconstructed", _prices(repaired))] if repaired else []
     values = {
         "symbol": symbol,
@@ -36,11 +41,12 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
         "newest": {exchange: course[-1] for exchange, course in by_exchange.items()},
         "chart": chart(
             series,
-            least=max((quote.price or 0 for quote in quotes), default=0) / 100 + 1,
-            reference=_previous_close(quotes),
-            bars=_volumes(next(iter(by_exchange.values()), [])),
+            least=max((quote.price or 0 for quote in drawn), default=0) / 100 + 1,
+            reference=_previous_close(drawn),
+            bars=_volumes(next(iter(_by_exchange(drawn).values()), [])),
         ),
-        "previous_close": _previous_close(quotes),
+        "previous_close": _previous_close(drawn),
+        "days": days,
         "beside": _beside(by_exchange),
         "repaired": repaired,
         "sectors": await desk.sectors(),
@@ -50,6 +56,16 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
     merged = [(quote, "observed") for quote in quotes] + [(quote, "reconstructed") for quote in repaired]
     merged.sort(key=lambda pair: (pair[0].slot, pair[0].exchange))
     return View("listing.html", values, table(columns, [(*quote, origin) for quote, origin in merged]))
+
+
+async def _earlier(desk: ViewContext, symbol: str, day: date, count: int) -> list[ListingQuote]:
+    """The quotes of the trading days before a day, in time order."""
+    calendar = (await desk.timetable()).calendar
+    quotes: list[ListingQuote] = []
+    for _ in range(count):
+        day = calendar.previous_trading_day(day)
+        quotes = [*await desk.queries.course(symbol, day), *quotes]
+    return quotes
 
 
 async def _repaired(
@@ -71,7 +87,11 @@ def _previous_close(quotes: Sequence[ListingQuote]) -> int | None:
 
 def _volumes(course: Sequence[ListingQuote]) -> list[Point]:
     """The volume between two slots of one exchange."""
-    return [Point(after.slot, max(0, after.volume - before.volume)) for before, after in pairwise(course)]
+    return [
+        Point(after.slot, max(0, after.volume - before.volume))
+        for before, after in pairwise(course)
+        if day_at(before.slot) == day_at(after.slot)
+    ]
 
 
 def _by_exchange(quotes: Iterable[ListingQuote]) -> dict[str, list[ListingQuote]]:

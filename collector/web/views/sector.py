@@ -1,6 +1,6 @@
 """The view of a sector: its members at a slot, and its course over the day."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby, pairwise
@@ -23,7 +23,7 @@ DAYS = ("1", "5", "20")
 """Trading days in a chart."""
 DRAWN = 80
 """Walks in a chart of several days. A walk of a whole board has 1,000 rows, and each is read once."""
-ORDERS = ("up", "down", "turnover", "code")
+ORDERS = ("up", "down", "turnover", "volume", "price", "name", "code")
 
 
 class SectorChoice(NamedTuple):
@@ -77,6 +77,7 @@ async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -
         "note": await describe_day(desk, sector_day.day),
         "choice": choice,
         "kept": _changed(choice),
+        "orders": ORDERS,
         "slot": choice.slot,
         "course": merge_courses(course, sector_day.repaired),
         "chart": draw_course(course, sector_day.repaired, levels, choice.weight)
@@ -99,7 +100,7 @@ async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -
             "members": _sort_members(members, choice.order)[:SHOWN],
             "count": len(members),
         }
-    return View("sector.html", values, members_table(members))
+    return View("sector.html", values, members_table(_sort_members(members, choice.order)))
 
 
 def _changed(choice: SectorChoice) -> dict[str, str]:
@@ -178,11 +179,18 @@ async def course_view(desk: ViewContext, target: Target, day: date | None) -> Vi
     return View("", {}, table(columns, rows))
 
 
+_SORT_KEYS: Mapping[str, Callable[[Member], int | str]] = {
+    "turnover": lambda member: -(member.price or 0) * member.volume,
+    "volume": lambda member: -member.volume,
+    "price": lambda member: -(member.price or 0),
+    "name": lambda member: member.name,
+    "code": lambda member: member.symbol,
+}
+
+
 def _sort_members(members: Sequence[Member], order: str) -> list[Member]:
-    if order == "turnover":
-        return sorted(members, key=lambda member: -(member.price or 0) * member.volume)
-    if order == "code":
-        return sorted(members, key=lambda member: member.symbol)
+    if order in _SORT_KEYS:
+        return sorted(members, key=lambda member: (_SORT_KEYS[order](member), member.symbol))
     sign = -1 if order == "up" else 1
     return sorted(
         members,
