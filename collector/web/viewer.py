@@ -84,7 +84,7 @@ class ViewerPreferences:
         if line.status == Mark.ABSENT:
             return self.text("absent_is")
         error = line.error or ""
-        return " ".join((", ".join(line.remarks), " ".join(self.explain_error(error)) or error)).strip()
+        return " ".join(self.explain_error(error)) or error
 
     def link(self, path: str, **query: str) -> str:
         """An address within the site, with the visitor's choices. Empty values are left out."""

@@ -136,7 +136,7 @@ async def test_a_banner_says_that_prices_are_not_real(
         async with page(address) as other:
             for language, words in (("ko", korean), ("en", english)):
                 _, _, body = await get(other.url, f"/?lang={language}")
-                banner = re.findall(r'<p class="banner".*?</b>', body.decode())
+                banner = re.findall(r'<aside class="banner".*?</b>', body.decode())
                 assert [words in each for each in banner] == ([True] if words else [])
 
 
