@@ -30,7 +30,10 @@ class Options:
     count_refused: bool = False
     """True if refused requests count in the window, too."""
     throttle_status: Literal[200, 429] = 429
-    latency: timedelta = timedelta()
+    count: Literal["before", "middle", "after"] = "middle"
+    """The moment at which the quota counts a request: before the round trip's work, half way, or after it."""
+    latency: timedelta | Literal["real"] = timedelta()
+    """The round trip; `real`: the durations of the real host, new connections included."""
     jitter: timedelta = timedelta()
     token_life: timedelta = timedelta(hours=24)
     token_rule: Literal["replace", "reuse"] = "replace"  # noqa: S105 - a rule, not a token

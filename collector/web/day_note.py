@@ -28,7 +28,7 @@ class DayNote:
 
 async def describe_day(desk: ViewContext, day: date) -> DayNote:
     """The facts of a day, from the calendar and from the ledger of archived days."""
-    calendar: Calendar = (await desk.timetable()).calendar
+    calendar: Calendar = desk.configured()[1]
     reason, today = calendar.closed_reason(day), desk.now().astimezone(KST).date()
     after = calendar.next_trading_day(day)
     return DayNote(

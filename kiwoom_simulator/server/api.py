@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from random import Random
+from datetime import datetime
 
 from collector.model import KST, Exchange, Sector
 from kiwoom_simulator.faults import FaultContext, FaultSet, Stage
@@ -15,6 +14,7 @@ from kiwoom_simulator.server.calls import Call
 from kiwoom_simulator.server.clock import SimulatedClock
 from kiwoom_simulator.server.endpoints import Endpoints
 from kiwoom_simulator.server.http import HttpRequest, HttpResponse
+from kiwoom_simulator.server.latency import Latency
 from kiwoom_simulator.server.protocol import (
     FLOOD_OF_WRONG_KEYS,
     TOKEN_DEAD,
@@ -50,10 +50,11 @@ class SimulatedApi:
         self.faults = FaultSet(options.faults, options.seed)
         self._endpoints = Endpoints(market, sectors, clock)
         self._walks = 0
-        self._random = Random(options.seed)  # noqa: S311 - jitter, not a secret
+        self.latency = Latency(options)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        await self._travel()
+        before, after = self.latency.split_round_trip()
+        await _pass_time(before)
         arrived = time.monotonic()
         call = calls.read(request, self._walks + 1, bound_to_token=self.options.keys_die_with_token)
         token = self.tokens.holder(call.token, datetime.now(KST))
@@ -61,15 +62,8 @@ class SimulatedApi:
         reply, result = self._answer(call, token, arrived)
         arrival.rows = reply.count
         self.book.answer(arrival, reply.outcome, len(result.body))
-        await self._travel()
+        await _pass_time(after)
         return result
-
-    async def _travel(self) -> None:
-        """Wait for half of the round trip between client and server."""
-        latency = self.options.latency / timedelta(seconds=1)
-        jitter = self.options.jitter / timedelta(seconds=1)
-        if latency or jitter:
-            await asyncio.sleep((latency + jitter * self._random.random()) / 2)
 
     def _enter(self, call: Call, token: IssuedToken | None, arrived: float) -> Arrival:
         """Enter a request into the request log."""
@@ -172,3 +166,8 @@ class SimulatedApi:
         return SimulatedReply(
             call.api_id, fields={"expires_dt": expires, "token_type": "bearer", "token": token.text}
         )
+
+
+async def _pass_time(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)

@@ -101,9 +101,14 @@ App = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. Parses requests and sends their answers in order."""
+    """One client connection. Parses requests and sends their answers in order.
 
-    def __init__(self, app: App, open_connections: "set[Connection]") -> None:
+    The first request is read no earlier than `setup` seconds after the connection was opened: the time of a handshake.
+    """
+
+    def __init__(self, app: App, open_connections: "set[Connection]", setup: float = 0.0) -> None:
+        self._setup = setup
+        self._ready_at = 0.0
         self._app = app
         self._open = open_connections
         self._buffer = bytearray()
@@ -117,6 +122,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._open.add(self)
+        self._ready_at = asyncio.get_running_loop().time() + self._setup
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.discard(self)
@@ -149,6 +155,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer_all(self) -> None:
         try:
+            await self._wait_for_setup()
             while self._requests and not self._transport.is_closing():
                 request = self._requests.popleft()
                 await self._deliver(request, await self._app(request))
@@ -158,6 +165,11 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._worker = None
+
+    async def _wait_for_setup(self) -> None:
+        seconds = self._ready_at - asyncio.get_running_loop().time()
+        if self._setup and seconds > 0:
+            await asyncio.sleep(seconds)
 
     async def _deliver(self, request: HttpRequest, answer: HttpResponse) -> None:
         how = answer.delivery

@@ -2,13 +2,13 @@
 
 from datetime import date
 
+from collector.base.days import day_bounds
 from collector.model import KST, Target
 from collector.web.chart import Point, chart
 from collector.web.context import ViewContext
 from collector.web.day_note import describe_day
 from collector.web.queries.market import Breadth
 from collector.web.tables import table
-from collector.web.timetable import span
 from collector.web.views.base import NotFound, View, target_of
 from collector.web.views.sector import WEIGHTS, mean_of
 
@@ -68,5 +68,5 @@ async def _newest_day(desk: ViewContext, target_ids: list[int]) -> date:
 
 
 async def _course(desk: ViewContext, target_id: int, day: date) -> list[Breadth]:
-    slots = await desk.queries.whole_slots(target_id, *span(day))
+    slots = await desk.queries.whole_slots(target_id, *day_bounds(day))
     return await desk.breadths.course(desk.queries, target_id, slots)

@@ -2,11 +2,10 @@
 
 from datetime import date
 
-from collector.base.days import ONE_DAY
+from collector.base.days import ONE_DAY, day_bounds
 from collector.model import KST
 from collector.web.context import ViewContext
 from collector.web.tables import table
-from collector.web.timetable import span
 from collector.web.views.base import AGAIN, SHOWN, View
 
 STATUSES = ("failed", "missed", "suspect")
@@ -18,8 +17,8 @@ _IN_DATA = 10_000
 async def failures_view(desk: ViewContext, day: date | None, status: str, *, is_data: bool) -> View:
     """The failures of the last days, or of one day."""
     last = day or desk.now().astimezone(KST).date()
-    start, _ = span(day or last - (DAYS - 1) * ONE_DAY)
-    _, end = span(last)
+    start, _ = day_bounds(day or last - (DAYS - 1) * ONE_DAY)
+    _, end = day_bounds(last)
     statuses = [status] if status in STATUSES else list(STATUSES)
     lines, counts = await desk.recent(
         ("failures", start, end, *statuses, is_data),

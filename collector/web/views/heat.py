@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.model import KST, Exchange, Market, Sector, Target
 from collector.web.context import ViewContext
 from collector.web.day_note import describe_day
 from collector.web.queries.market import Breadth
 from collector.web.tables import DataTable, table
-from collector.web.timetable import span
 from collector.web.treemap import Tile, tiles
 from collector.web.views.base import NotFound, View, day_at, spread
 
@@ -167,7 +167,7 @@ async def _complete_map(desk: ViewContext, newest: Map, choice: MapChoice) -> Ma
 
 async def _slots_of(desk: ViewContext, shown: Map, day: date) -> list[datetime]:
     """The slots of a day with a complete walk of this market and exchange."""
-    start, end = span(day)
+    start, end = day_bounds(day)
     counts = await desk.recent(("counts", day), 2.0, lambda: desk.queries.counts(start, end))
     pair = (shown.market, shown.exchange)
     return sorted(
@@ -190,7 +190,7 @@ async def _go_back(
         raise NotFound("no_slot")
     ids = {target: target_id for target_id, target in (await desk.targets()).items()}
     sectors = {ids[each.target]: each for each in group}
-    start, _ = span(slot.astimezone(KST).date())
+    start, _ = day_bounds(slot.astimezone(KST).date())
     slots = await desk.queries.whole_at(sectors, start, slot)
     breadths = await desk.breadths.newest(desk.queries, slots)
     past = [

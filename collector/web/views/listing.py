@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 
+from collector.base.days import day_bounds
 from collector.model import KST, Exchange
 from collector.web.chart import Point, chart
 from collector.web.context import ViewContext
 from collector.web.day_note import describe_day
 from collector.web.queries.market import ListingQuote
 from collector.web.tables import table
-from collector.web.timetable import span
 from collector.web.views.base import NotFound, View, day_at
 
 DAYS = ("1", "5")
@@ -23,7 +23,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None, days: s
     if not names or seen is None:
         raise NotFound("no_listing")
     day = day or seen.astimezone(KST).date()
-    start, end = span(day)
+    start, end = day_bounds(day)
     ids = [name.id for name in names]
     quotes = await desk.queries.course(symbol, day)
     repaired = await _repaired(desk, symbol, day, quotes)
@@ -60,7 +60,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None, days: s
 
 async def _earlier(desk: ViewContext, symbol: str, day: date, count: int) -> list[ListingQuote]:
     """The quotes of the trading days before a day, in time order."""
-    calendar = (await desk.timetable()).calendar
+    calendar = desk.configured()[1]
     quotes: list[ListingQuote] = []
     for _ in range(count):
         day = calendar.previous_trading_day(day)

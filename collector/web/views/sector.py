@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.model import KST, Exchange, Target
 from collector.web.chart import Chart, Point, chart
 from collector.web.context import ViewContext
@@ -13,7 +14,6 @@ from collector.web.day_note import describe_day
 from collector.web.queries.market import Breadth, IndexLevel
 from collector.web.queries.walk import Member
 from collector.web.tables import table
-from collector.web.timetable import span
 from collector.web.views.base import SHOWN, NotFound, View, day_at, spread
 from collector.web.views.walk import members_table
 
@@ -64,7 +64,7 @@ async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -
         choice.days if choice.days in DAYS else DAYS[0],
     )
     course = await desk.breadths.course(desk.queries, sector_day.target_id, slots)
-    levels = await desk.queries.levels(target.sector, *span(sector_day.day))
+    levels = await desk.queries.levels(target.sector, *day_bounds(sector_day.day))
     targets = (await desk.targets()).values()
     values: dict[str, object] = {
         "target": target,
@@ -113,11 +113,11 @@ async def _draw_days(
     desk: ViewContext, target: Target, sector_day: SectorDay, choice: SectorChoice
 ) -> Chart | None:
     """The chart of several trading days, with some slots of each."""
-    calendar = (await desk.timetable()).calendar
+    calendar = desk.configured()[1]
     first = sector_day.day
     for _ in range(int(choice.days) - 1):
         first = calendar.previous_trading_day(first)
-    start, end = span(first)[0], span(sector_day.day)[1]
+    start, end = day_bounds(first)[0], day_bounds(sector_day.day)[1]
     slots = await desk.queries.whole_slots(sector_day.target_id, start, end)
     by_day = groupby(slots, lambda slot: slot.astimezone(KST).date())
     chosen = [slot for _, group in by_day for slot in spread(list(group), DRAWN // int(choice.days))]
@@ -134,7 +134,7 @@ async def _read_day(desk: ViewContext, target: Target, day: date | None) -> Sect
     if day is None:
         newest = (await desk.queries.whole([target_id])).get(target_id)
         day = (newest or desk.now()).astimezone(KST).date()
-    start, end = span(day)
+    start, end = day_bounds(day)
     before, after = await desk.queries.whole_around(target_id, start, end)
     slots = await desk.queries.whole_slots(target_id, start, end)
     repaired = await desk.queries.repaired_breadth(target_id, start, end)

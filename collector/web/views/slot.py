@@ -52,10 +52,10 @@ async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: st
 
 async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
     """The targets of a slot that schedules and sweeps expect and the ledger lacks."""
-    wanted, names = await desk.timetable(), await desk.targets()
+    timetable, names = await desk.timetable(), await desk.targets()
     before, _ = await desk.queries.around(slot, slot)
     sweeps = await desk.queries.sweeps(slot, slot + datetime.resolution)
-    lanes = grid.lanes(wanted, slot.astimezone(KST).date(), sweeps, list(names.values()))
+    lanes = grid.lanes(timetable, slot.astimezone(KST).date(), sweeps, list(names.values()))
     since = None if before or written else desk.now()
     ledger = grid.ledger((), (), sweeps, names=names, since=since, now=desk.now())
     there = {Target.of(line.market, line.sector, line.exchange) for line in written}
