@@ -6,14 +6,15 @@ grouped by market and exchange. If a large universe has few slots, each slot is 
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from collector.market.timetable import Timetable
 from collector.model import KST, Target
-from collector.web.queries import Cell, StatusTotal, SweepLine
+from collector.web.queries.ledger import Cell, StatusTotal, SweepLine
 
 MANY = 24
 """From this number of targets on, the targets of a universe are grouped."""
@@ -35,6 +36,14 @@ class Mark(StrEnum):
     NONE = "none"
 
 
+class Note(StrEnum):
+    """A fact beside the state: the word of a second source, or rows that were reconstructed later."""
+
+    CONTRADICTED = "contradicted"
+    REPAIRED = "repaired"
+    CORROBORATED = "corroborated"
+
+
 UNWRITTEN = frozenset({Mark.ABSENT, Mark.RUNNING, Mark.DUE, Mark.NONE})
 """States without a line in the ledger."""
 
@@ -47,6 +56,16 @@ class Square(NamedTuple):
     sector: str | None
     exchange: str
     marks: Mapping[Mark, int]
+    notes: Mapping[Note, int] = MappingProxyType({})
+
+    @property
+    def note(self) -> Note | None:
+        """The note of the square. `corroborated` must hold for all its targets, the others for one of them."""
+        total = sum(self.marks.values())
+        return next(
+            (note for note in Note if self.notes.get(note, 0) >= (total if note is Note.CORROBORATED else 1)),
+            None,
+        )
 
     @property
     def mark(self) -> Mark:
@@ -119,6 +138,8 @@ class DayLedger:
     since: datetime | None
     """The first slot of the whole ledger; None if it lies before this day."""
     now: datetime
+    group_notes: Mapping[tuple[datetime, str, str], Mapping[Note, int]] = field(default_factory=dict)
+    cell_notes: Mapping[tuple[datetime, Target], Mapping[Note, int]] = field(default_factory=dict)
 
     def unwritten(self, slot: datetime, deadline: datetime) -> Mark:
         """The state of a slot without a line in the ledger."""
@@ -144,10 +165,18 @@ def lanes(
         due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
     return [
         UniverseSection(
-            universe, list(schedules[universe]), slots, timetable.universe(universe) or tuple(known)
+            universe,
+            list(schedules[universe]),
+            slots,
+            timetable.universe(universe) or _one_target(universe, known) or tuple(known),
         )
         for universe, slots in due.items()
     ]
+
+
+def _one_target(universe: str, known: Collection[Target]) -> tuple[Target, ...]:
+    """The target of a sweep of `once --target`, which has the target's name."""
+    return tuple(target for target in known if str(target) == universe)
 
 
 def plan_cells(
@@ -166,7 +195,7 @@ def plan_cells(
 
 def ledger(
     counts: Iterable[StatusTotal],
-    cells: Iterable[Cell],
+    cells: Sequence[Cell],
     sweeps: Iterable[SweepLine],
     *,
     names: Mapping[int, Target],
@@ -175,11 +204,20 @@ def ledger(
 ) -> DayLedger:
     """Convert the database's answers to the input of the grid."""
     by_group: defaultdict[tuple[datetime, str, str], dict[Mark, int]] = defaultdict(dict)
+    group_notes: defaultdict[tuple[datetime, str, str], Counter[Note]] = defaultdict(Counter)
     for count in counts:
-        by_group[count.slot, count.market, count.exchange][Mark(count.status)] = count.targets
+        group = (count.slot, count.market, count.exchange)
+        by_group[group][Mark(count.status)] = count.targets
+        group_notes[group].update({note: getattr(count, note) for note in Note})
     by_target = {(cell.slot, names[cell.target]): Mark(cell.status) for cell in cells if cell.target in names}
     running = {sweep.slot for sweep in sweeps if sweep.ended_at is None and now - sweep.slot < _LONGEST}
-    return DayLedger(by_group, by_target, running, since, now)
+    cell_notes = {(cell.slot, names[cell.target]): _notes(cell) for cell in cells if cell.target in names}
+    return DayLedger(by_group, by_target, running, since, now, group_notes, cell_notes)
+
+
+def _notes(cell: Cell) -> Mapping[Note, int]:
+    notes = {Note(cell.corroboration): 1} if cell.corroboration in set(Note) else {}
+    return notes | {Note.REPAIRED: 1} if cell.is_repaired else notes
 
 
 def lacking(
@@ -204,13 +242,14 @@ def section(lane: UniverseSection, ledger: DayLedger) -> Section:
     return Section(lane, [_course(lane, target, ledger) for target in lane.targets])
 
 
-def totals(sections: Iterable[Section]) -> Counter[Mark]:
-    """Number of slots × targets by state."""
-    counts: Counter[Mark] = Counter()
+def totals(sections: Iterable[Section]) -> Counter[Mark | Note]:
+    """Number of slots × targets by state and by note."""
+    counts: Counter[Mark | Note] = Counter()
     for section in sections:
         for row in section.rows:
             for square in row.squares:
                 counts.update(square.marks)
+                counts.update(square.notes)
     del counts[Mark.NONE]
     return counts
 
@@ -221,7 +260,8 @@ def _course(lane: UniverseSection, target: Target, ledger: DayLedger) -> GridRow
 
 def _single(lane: UniverseSection, slot: datetime, target: Target, ledger: DayLedger) -> Square:
     mark = ledger.cells.get((slot, target)) or ledger.unwritten(slot, lane.deadlines[slot])
-    return Square(slot, target.market, target.sector, target.exchange, {mark: 1})
+    notes = ledger.cell_notes.get((slot, target), {})
+    return Square(slot, target.market, target.sector, target.exchange, {mark: 1}, notes)
 
 
 def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
@@ -237,7 +277,8 @@ def _groups(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
         squares = []
         for slot in lane.slots:
             marks = _shares(ledger, len(targets), unwritten[slot], (slot, market, exchange))
-            squares.append(Square(slot, market, None, exchange, marks))
+            notes = ledger.group_notes.get((slot, market, exchange), {})
+            squares.append(Square(slot, market, None, exchange, marks, notes))
         yield GridRow(f"{market}/{exchange}", squares)
 
 
