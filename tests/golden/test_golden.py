@@ -104,9 +104,7 @@ async def test_metric_names_and_labels_stay(database: Dsn) -> None:
     kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
     # The metrics of the process are the client library's, and not the same on every system.
     histograms = [name for name, kind in kinds.items() if kind == "histogram"]
-    series = {
-        shape(line, histograms) for line in lines if line and not line.startswith(("#", "process_"))
-    }
+    series = {shape(line, histograms) for line in lines if line and not line.startswith(("#", "process_"))}
     agree(
         "metrics.txt", "".join(f"{name} {kinds.get(name.partition('{')[0], '')}\n" for name in sorted(series))
     )
