@@ -166,6 +166,8 @@ async def sweep_now(
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:
+            if isinstance(error, Denied):
+                await collector.store.forget_sweep(slot, name)
             raise
         complain(error)
         failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)
