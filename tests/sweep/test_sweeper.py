@@ -201,6 +201,7 @@ ENDS = {
     "shifted_rows": "suspect membership",
     "duplicated_rows": "suspect duplicate_symbol",
     "dropped_rows": "suspect short_page membership",
+    "rows_by_name": "complete",
     "wrong_market": "suspect foreign membership",
     "stale": "complete",
     "blank_rows": LACKING,
