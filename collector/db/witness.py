@@ -93,11 +93,6 @@ SET members = EXCLUDED.members, traded = EXCLUDED.traded, advancers = EXCLUDED.a
     asked_at = EXCLUDED.asked_at, verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
 """
 _CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
-_KEEP_FLOWS = """
-INSERT INTO collector.investor_flow AS f (trading_date, market, sector, exchange, investor, net_amount)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (trading_date, sector, exchange, investor) DO UPDATE SET net_amount = EXCLUDED.net_amount
-"""
 
 
 class StoredOffset(NamedTuple):
@@ -211,11 +206,6 @@ class WitnessStore:
                     list(ruling.remarks),
                     ruling.by,
                 )
-
-    async def keep_flows(self, rows: Sequence[tuple[date, Market, str, str, str, int]]) -> None:
-        """Store net purchases: day, board, sector, exchange, investor, won."""
-        async with self._database.transaction("keeping flows of investors") as connection:
-            await connection.executemany(_KEEP_FLOWS, rows)
 
 
 def _fact(row: Mapping[str, Any]) -> ListingFact:

@@ -25,12 +25,13 @@ from collector.errors import (
 )
 from collector.kiwoom import protocol
 from collector.kiwoom.auth import TokenStore, key_digest
-from collector.kiwoom.protocol import ApiRequest, ApiResponse
+from collector.kiwoom.protocol import ApiRequest, ApiResponse, IndexBarPage
 from collector.kiwoom.protocol.error_codes import EXPIRED
+from collector.kiwoom.protocol.flows import SectorFlow
 from collector.kiwoom.protocol.minutes import MinutePage
 from collector.kiwoom.protocol.requests import SUFFIX
 from collector.kiwoom.retry import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
-from collector.model import BarPage, Exchange, Market, Page, Sector, Target
+from collector.model import BadRow, BarPage, Exchange, Market, Page, Sector, Target
 from collector.ratelimit.limiter import RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
@@ -213,6 +214,24 @@ class KiwoomClient:
             lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange]),
             counter,
         )
+
+    async def index_bars(
+        self, sector: str, newest: date, *, page_key: str | None = None, counter: RequestCounter
+    ) -> tuple[IndexBarPage, datetime]:
+        """One page of the daily bars of an index up to `newest`, and when it arrived; TokenExpired as in `prices`."""
+        return await self._call(
+            protocol.ask_index_bars(sector, newest, page_key), protocol.read_index_bars, counter
+        )
+
+    async def flows(
+        self, board: Market, exchange: Exchange, day: date
+    ) -> tuple[list[SectorFlow], list[BadRow]]:
+        """The net purchases of one day by sector, and the rows that do not decode."""
+        with RequestCounter() as counter:
+            answer, _ = await self._call(
+                protocol.ask_flows(board, exchange, day), protocol.read_flows, counter
+            )
+        return answer
 
     async def ask_beside(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
         """One request beside a sweep: asked once, in the lane of its api-id, and when its answer arrived.
