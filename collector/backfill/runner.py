@@ -17,8 +17,7 @@ from collector.db.bars import BarStore, Members, MissingRange
 from collector.db.index_history import IndexHistoryStore
 from collector.db.snapshots import SnapshotStore
 from collector.log import logger
-from collector.market.calendar import Calendar
-from collector.market.schedule import Schedule
+from collector.market.timetable import Timetable
 from collector.market.visibility import closings, trading_days, visible_day
 from collector.model import KST, Sector, Target
 from collector.sweep.progress import SweepProgress
@@ -42,16 +41,14 @@ def no_progress(title: str, progress: SweepProgress) -> AbstractAsyncContextMana
 
 @dataclass(frozen=True)
 class BackfillRunner:
-    """The backfill of a period for some universes (targets by name).
+    """The backfill of a period for the universes of a timetable.
 
     `now` returns the time. `order` shuffles the listings, see `Fetch`. `judge` checks each late sweep.
     """
 
     store: SnapshotStore
     sectors: Mapping[str, Sector]
-    calendar: Calendar
-    schedules: Sequence[Schedule]
-    universes: Mapping[str, Sequence[Target]]
+    timetable: Timetable
     period: Period
     adjusted: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -67,8 +64,8 @@ class BackfillRunner:
         await store.registry.register_targets(targets)
         members = await self._members()
         known = await store.baselines(now, targets)
-        wanted = gaps.list_expected_slots(self.schedules, self.calendar, self.period, self.universes, now)
-        late = await gaps.find_late_slots(store, wanted, self.calendar, now)
+        overdue = self.timetable.overdue(self.period.first, self.period.last, now)
+        late = await gaps.find_late_slots(store, self.timetable, overdue, now)
         missing_ranges = await self._missing_ranges(members)
         unknown = [target for target in targets if target not in members]
         guessed = estimate.guess_listings(unknown, sectors)
@@ -87,7 +84,9 @@ class BackfillRunner:
             bars=self._cost(missing_ranges, guessed),
             indices=history.index_cost,
             flows=history.flow_cost,
-            lost=await gaps.find_unrecoverable_gaps(store.database, wanted, store.registry.targets, late),
+            lost=await gaps.find_unrecoverable_gaps(
+                store.database, self.timetable, overdue, store.registry.targets, late
+            ),
         )
 
     async def run(
@@ -105,7 +104,7 @@ class BackfillRunner:
         for late, _ in planned.late:
             await self._walk_late(late, collector, report, show_progress)
         members = await self._known_members(collector, report, show_progress)
-        await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
+        await self._bars.keep_days(list(closings(self.timetable.calendar, self.period.days)))
         missing_ranges = await self._missing_ranges(members)
         if missing_ranges:
             await self._fetch(missing_ranges, collector, report, show_progress)
@@ -133,7 +132,7 @@ class BackfillRunner:
         progress.expected_pages = requests
         async with show_progress("indices and flows", progress):
             await IndexHistory(
-                kiwoom, self._history, self.calendar, collector.concurrency, report, progress
+                kiwoom, self._history, self.timetable.calendar, collector.concurrency, report, progress
             ).fetch(lacking)
         report.requests += kiwoom.requests
         seconds = round(progress.seconds(), 3)
@@ -167,11 +166,7 @@ class BackfillRunner:
         return BarStore(self.store.database)
 
     def _targets(self) -> tuple[Target, ...]:
-        return tuple(
-            dict.fromkeys(
-                target for universe_targets in self.universes.values() for target in universe_targets
-            )
-        )
+        return self.timetable.universe("+".join(self.timetable.targets))
 
     def _numbers(self) -> dict[Target, int]:
         numbers = self.store.registry.targets
@@ -190,7 +185,7 @@ class BackfillRunner:
             report.members.append(progress := SweepProgress())
             slot = self.now().replace(microsecond=0)
             async with show_progress("members", progress):
-                sweep = await collector.sweep(slot, "+".join(self.universes), unknown, progress)
+                sweep = await collector.sweep(slot, "+".join(self.timetable.targets), unknown, progress)
             report.requests += sweep.requests
             report.note("members of ", sweep.outcomes)
             members = await self._members()
@@ -237,7 +232,9 @@ class BackfillRunner:
     async def _listing_facts(self) -> dict[str, ListingFacts]:
         rows = await self._bars.sightings(self._numbers().values())
         return {
-            symbol: ListingFacts(since.astimezone(KST).date(), visible_day(self.calendar, slot), base, traded)
+            symbol: ListingFacts(
+                since.astimezone(KST).date(), visible_day(self.timetable.calendar, slot), base, traded
+            )
             for symbol, slot, base, traded, since in rows
         }
 
@@ -254,5 +251,5 @@ class BackfillRunner:
     def _trading(self, oldest: date) -> list[date]:
         """Returns the trading days histories are read over and judged by."""
         return trading_days(
-            self.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
+            self.timetable.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
         )

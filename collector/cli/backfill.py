@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from collector import backfill as filling
 from collector import log
-from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report
+from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report, parse_period
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, print_table, progress
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.daemon import SlotAccounting
 from collector.db import clocks
 from collector.db.catalog import Registry
@@ -107,7 +107,7 @@ class _BackfillCommand:
         self._indices, self._flows = indices, flows
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
-        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
         self._names = list(context.config.universes) if universe is None else [universe]
         self._adjusted = adjusted
         self._quiet = quiet
@@ -140,9 +140,7 @@ class _BackfillCommand:
         return BackfillRunner(
             store=store,
             sectors=table,
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes={name: self._context.targets(name, table)[1] for name in self._names},
+            timetable=build_timetable(self._context.config, self._calendar, table, self._names),
             period=self._period,
             adjusted=self._adjusted,
             judge=stale_check(store, self._calendar),
@@ -151,7 +149,7 @@ class _BackfillCommand:
         )
 
     def _progress(self, title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
-        return drawing.progress(tally, shown=not self._quiet, title=title)
+        return progress(tally, shown=not self._quiet, title=title)
 
 
 def stale_check(store: SnapshotStore, calendar: Calendar) -> Judge:
@@ -203,13 +201,13 @@ def _summarize_stored(report: Report) -> str:
 
 def _print(plan: Plan, per_second: int) -> None:
     """Print the plan: the source of each part, and the parts that stay missing."""
-    console = drawing.console()
+    output = console()
     if plan.total.requests:
-        drawing.print_table(console, _table(plan, per_second))
+        print_table(output, _table(plan, per_second))
     else:
-        console.print("nothing fillable is missing")
+        output.print("nothing fillable is missing")
     for line in _staying(plan):
-        console.print(f"stays missing: {line}")
+        output.print(f"stays missing: {line}")
 
 
 def _table(plan: Plan, per_second: int) -> Table:

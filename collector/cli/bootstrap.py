@@ -105,7 +105,7 @@ async def open_collector(
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        open_database(world.environment, size=api.concurrency * len(keys) + 3 + _WITNESSES) as database,
+        open_database(world.environment, size=api.concurrency * len(keys) + 4 + _WITNESSES) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
@@ -130,7 +130,7 @@ async def open_collector(
 
 def source(api: ApiConfig) -> str:
     """The source of the prices, as spelled in the ledger."""
-    return base_url.base(api.base_url, api.trusted_hosts).kind.value
+    return base_url.parse_base_url(api.base_url, api.trusted_hosts).kind.value
 
 
 def host_of(api: ApiConfig) -> str:

@@ -14,6 +14,7 @@ from collector.cli.archive_job import refuse_without_parquet
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.learn import REPORT, learn
 from collector.cli.main import complain
+from collector.cli.notify import describe_settings
 from collector.cli.schedule import read_calendar
 from collector.db import clocks, outlook
 from collector.errors import CollectorError, ConfigError
@@ -79,6 +80,8 @@ def check(online: bool, example: str | None, learns: bool, report: Path, config_
         feasibility.refuse_bad_schedules(context.config, calendar, datetime.now(KST), force=False)
     refuse_without_parquet(context.config)
     click.echo(f"# {outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days)}")
+    for line in describe_settings(context.environment, context.config.notify):
+        click.echo(f"# {line}")
     if online:
         run_command(_online(context))
     if learns:
@@ -110,7 +113,7 @@ async def _online(context: CliContext) -> None:
 
     async def clock() -> str:
         async with bootstrap.open_database(context.environment) as opened_database:
-            shown = await clocks.witness(opened_database)()
+            shown = await clocks.database_clock(opened_database)()
         return await _compare_clocks(context.config.api.base_url, shown)
 
     # A wrong clock makes tokens and certificates look wrong, so the clock comes first.

@@ -18,7 +18,7 @@ from collector import config as configuration
 from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, print_table, sweep_table
 from collector.cli.context import CliContext, run_command, unused_config_option
 from collector.cli.once import report, sweep_now
 from collector.cli.schedule import read_calendar
@@ -65,10 +65,10 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     """
     log.configure(level="warning")
     sweep, breadth = run_command(_demo(seed, quiet=quiet))
-    console = drawing.console()
-    drawing.print_table(console, drawing.sweep_table(sweep))
+    output = console()
+    print_table(output, sweep_table(sweep))
     for table in breadth:
-        drawing.print_table(console, table)
+        print_table(output, table)
     click.echo(next_steps(_command(), with_page=with_page))
     if with_page:
         with suppress(SystemExit):  # a signal is the normal end

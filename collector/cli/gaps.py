@@ -16,9 +16,9 @@ from collector.cli import bootstrap
 from collector.cli.console import console, print_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.schedule import DayParam, read_calendar
-from collector.config import universe_targets
+from collector.config import build_timetable
 from collector.db.catalog import Registry
-from collector.db.gaps import Gap, GapFinder
+from collector.db.gaps import Gap, find_gaps
 from collector.errors import ConfigError
 from collector.market import sectors
 from collector.model import KST
@@ -72,10 +72,9 @@ async def _find_gaps(context: CliContext, first: date, last: date) -> AsyncItera
     calendar = read_calendar(Path(context.config.origin))
     async with bootstrap.open_database(context.environment) as database:
         table = await Registry(database).sectors() or sectors.bundled_sectors()
-        targets = {name: universe_targets(context.config, name, table) for name in context.config.universes}
-        expected = GapFinder(context.config.schedules, calendar, targets)
+        timetable = build_timetable(context.config, calendar, table)
         async with database.connection("looking for gaps", timeout=_LONG) as connection:
-            async for gap in expected.gaps(connection, first, last, datetime.now(UTC)):
+            async for gap in find_gaps(connection, timetable, first, last, datetime.now(UTC)):
                 yield gap
 
 

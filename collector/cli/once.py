@@ -9,19 +9,22 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, not_whole, print_table, progress, sweep_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.early_signals import discard_output
 from collector.cli.main import complain
 from collector.cli.schedule import read_calendar
 from collector.db import clocks
 from collector.errors import ConfigError, Denied, StoreError
+from collector.log import logger
 from collector.model import KST, Status, Sweep
 from collector.sweep.progress import SweepProgress
 from collector.sweep.sweeper import Collector
 
 RESUMED = timedelta(minutes=10)
 """The maximum age of a slot to complete: the API still shows its state."""
+_TENDED = 20
+"""Kept answers that are packed beyond twice the stored ones, so that a small universe catches up, too."""
 
 
 @click.command(
@@ -53,7 +56,7 @@ def report(sweep: Sweep, *, quiet: bool) -> None:
     """Print the table on stdout and incomplete targets on stderr, and exit with the sweep's status."""
     if not quiet:
         _show(sweep)
-    for line in drawing.not_whole(sweep):
+    for line in not_whole(sweep):
         click.echo(line, err=True)
     if not sweep.is_whole:
         raise SystemExit(1)
@@ -61,9 +64,9 @@ def report(sweep: Sweep, *, quiet: bool) -> None:
 
 def _show(sweep: Sweep) -> None:
     """Print the table. A write error does not change the exit status of the sweep."""
-    console = drawing.console()
-    with console.capture() as drawn:
-        drawing.print_table(console, drawing.sweep_table(sweep))
+    output = console()
+    with output.capture() as drawn:
+        print_table(output, sweep_table(sweep))
     try:
         sys.stdout.write(drawn.get())
         sys.stdout.flush()
@@ -100,7 +103,22 @@ async def _once(context: CliContext, universe: str | None, at: datetime | None, 
         calendar = read_calendar(Path(context.config.origin))
         collector = replace(plain, witness=bootstrap.make_witness(plain, context.config, calendar))
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
-        return await sweep_now(context, collector, universe, at, quiet=quiet)
+        sweep = await sweep_now(context, collector, universe, at, quiet=quiet)
+        await _tend_answers(context, collector, len(sweep.outcomes))
+        return sweep
+
+
+async def _tend_answers(context: CliContext, collector: Collector, stored: int) -> None:
+    """Pack kept answers of earlier days and drop the oldest, for a host without a daemon.
+
+    It packs twice as many as were stored now, so that nothing piles up and no call takes long.
+    """
+    try:
+        await collector.store.tend_answers(
+            datetime.now(UTC), context.config.database.raw_days, most=2 * stored + _TENDED
+        )
+    except StoreError as error:
+        logger.warning("maintenance.failed", reason=str(error))
 
 
 async def sweep_now(
@@ -115,7 +133,7 @@ async def sweep_now(
         click.echo(f"resuming the sweep of {slot:%H:%M:%S} KST", err=True)
     tally = SweepProgress()
     try:
-        async with drawing.progress(tally, shown=not quiet, title=name):
+        async with progress(tally, shown=not quiet, title=name):
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from collector import backfill as filling
 from collector import log
+from collector.backfill import parse_period
 from collector.backfill.repair import RepairPlan, RepairReport, RepairRunner
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli import bootstrap, console
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.db import clocks
 from collector.db.catalog import Registry
 from collector.db.database import Database
@@ -77,7 +77,7 @@ class _RepairCommand:
     ) -> None:
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
-        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
         self._names = list(context.config.universes) if universe is None else [universe]
         self._quiet = quiet
 
@@ -99,7 +99,7 @@ class _RepairCommand:
             if not self._quiet:
                 self._print_plan(plan)
             try:
-                async with drawing.progress(tally, shown=not self._quiet, title="repair"):
+                async with console.progress(tally, shown=not self._quiet, title="repair"):
                     report = await runner.run(plan, collector.keys, collector.concurrency, tally)
             except (StoreError, Denied) as error:
                 complain(error)
@@ -110,13 +110,13 @@ class _RepairCommand:
     async def _runner(
         self, database: Database, registry: Registry, table: Mapping[str, Sector]
     ) -> RepairRunner:
-        universes = {name: self._context.targets(name, table)[1] for name in self._names}
-        await registry.register_targets({target for targets in universes.values() for target in targets})
+        timetable = build_timetable(self._context.config, self._calendar, table, self._names)
+        await registry.register_targets(
+            {target for targets in timetable.targets.values() for target in targets}
+        )
         return RepairRunner(
             store=RepairStore(database, registry.targets),
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes=universes,
+            timetable=timetable,
             period=self._period,
             now=datetime.now(UTC),
         )

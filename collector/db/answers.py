@@ -6,9 +6,12 @@ would cost a quarter of its CPU. `AnswerStore.pack_day` packs days that are over
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 
 from collector import __version__
 from collector.base.answers import (
@@ -20,7 +23,9 @@ from collector.base.answers import (
     pack,
     unpack,
 )
-from collector.db.clocks import why_kept, witnesses
+from collector.base.days import day_bounds
+from collector.base.prefetch import prefetch
+from collector.db.clocks import read_clocks, why_kept
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
@@ -87,6 +92,18 @@ class RawEntry:
     damage: str = ""
 
 
+@dataclass(frozen=True)
+class TargetAnswers:
+    """The entries of one target on one day, in the order of time: their keys, without the answers."""
+
+    target: Target
+    keys: Sequence[Mapping[str, object]]
+
+    @property
+    def slots(self) -> list[datetime]:
+        return [_instant(row["slot"]) for row in self.keys]
+
+
 async def make_days(connection: Connection, day: date) -> None:
     """Make the tables for the answers of a day and the next."""
     await connection.fetchval(_MAKE_DAYS, day)
@@ -147,60 +164,67 @@ class AnswerStore:
         if not days:
             return 0
         target = [*wanted] if wanted else [None, None, None]
-        bounds = (_bounds(days[0])[0], _bounds(days[-1])[1])
+        bounds = (day_bounds(days[0])[0], day_bounds(days[-1])[1])
         async with self._database.connection("counting kept answers", timeout=_LONG) as connection:
             counted: int = await connection.fetchval(_COUNT, *bounds, *target)
         return counted
 
-    async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
-        """The entries of a day, a target after the other, each in the order of time; one in memory at once."""
+    async def targets(self, day: date, wanted: Target | None = None) -> list[TargetAnswers]:
+        """The entries of a day by target, of one target or of all; their answers are read by `read`."""
         async with self._database.connection("listing kept answers", timeout=_LONG) as connection:
-            rows = await connection.fetch(_KEYS, *_bounds(day))
-        base: Sequence[bytes] = ()
-        before: tuple[int, datetime] | None = None
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
+        targets: defaultdict[Target, list[Mapping[str, object]]] = defaultdict(list)
         for row in rows:
-            target = Target.of(row["market"], row["sector"], row["exchange"])
-            if wanted not in (None, target):
-                continue
-            usable = base if row["base"] and before == (row["target"], row["base"]) else ()
-            entry = await self._entry(row, target, usable)
-            base = entry.data.bodies if entry.data else ()
-            before = (row["target"], row["slot"]) if entry.data else None
-            yield entry
+            targets[Target.of(row["market"], row["sector"], row["exchange"])].append(row)
+        return [TargetAnswers(target, keys) for target, keys in targets.items() if wanted in (None, target)]
 
-    async def _entry(self, row: Mapping[str, object], target: Target, base: Sequence[bytes]) -> RawEntry:
+    async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
+        """The entries of a day, a target after the other, each in the order of time."""
+        for target in await self.targets(day, wanted):
+            async for entry in self.read(target):
+                yield entry
+
+    async def read(self, answers: TargetAnswers) -> AsyncGenerator[RawEntry, None]:
+        """The entries of a target in the order of time; one in memory at once, and the bytes of the next."""
+        base: Sequence[bytes] = ()
+        before: object = None
+        coming = prefetch([partial(self._fetch, row) for row in answers.keys])
+        async with aclosing(coming):
+            async for row, data in coming:
+                usable = base if row["base"] and before == row["base"] else ()
+                entry = await asyncio.to_thread(_make_entry, row, answers.target, data, usable)
+                base = entry.data.bodies if entry.data else ()
+                before = row["slot"] if entry.data else None
+                yield entry
+
+    async def _fetch(self, row: Mapping[str, object]) -> tuple[Mapping[str, object], bytes | None]:
         key = (row["target"], row["slot"], row["received_at"])
         async with self._database.connection("reading kept answers", timeout=_LONG) as connection:
-            answers = await connection.fetchval(_ANSWERS, *key)
-        data, damage = _read_back(row, answers, base)
-        return RawEntry(
-            target_id=int(str(row["target"])),
-            target=target,
-            slot=_instant(row["slot"]),
-            received_at=_instant(row["received_at"]),
-            program=str(row["program"]),
-            data=data,
-            damage=damage,
-        )
+            return row, await connection.fetchval(_ANSWERS, *key)
 
     async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
         """The answers of a period of which nothing could be read, each as a mapping of its columns."""
-        begins, _ = _bounds(first)
-        _, ends = _bounds(last)
+        begins, _ = day_bounds(first)
+        _, ends = day_bounds(last)
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
-    async def pack_day(self, day: date) -> int:
-        """Pack what of a day lies as it came; how many entries that were. A damaged entry stays as it is."""
+    async def pack_day(self, day: date, most: int | None = None) -> int:
+        """Pack what of a day lies as it came, `most` entries at most; how many entries that were.
+
+        A damaged entry stays as it is.
+        """
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
-            if not await connection.fetchval(_UNPACKED, *_bounds(day)):
+            if not await connection.fetchval(_UNPACKED, *day_bounds(day)):
                 return 0
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         packed = length = 0
-        base: Sequence[bytes] = ()
+        base: AnswerEntry | None = None
         before: tuple[int, datetime] | None = None
         for row in rows:
             key = (row["target"], row["slot"], row["received_at"])
+            if packed == most:
+                break
             if row["state"] != 1:
                 before = None
                 continue
@@ -212,28 +236,28 @@ class AnswerStore:
             if data is None or damage:
                 before = None
                 continue
-            small = await asyncio.to_thread(pack, answers, base if is_linked else ())
+            small = await asyncio.to_thread(pack, answers, base if is_linked else None)
             async with self._database.transaction("packing answers") as connection:
                 linked_to = before[1] if is_linked and before else None
                 await connection.execute(_PACK, *key, small, linked_to)
             packed, length = packed + 1, length + 1 if is_linked else 1
-            base, before = data.bodies, (row["target"], row["slot"])
+            base, before = data, (row["target"], row["slot"])
         return packed
 
-    async def tend(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
-        """Pack the days that are over, and drop those that are older than `keep_days`; how many, and which.
+    async def tend(self, host: datetime, keep_days: int, most: int | None = None) -> tuple[int, list[date]]:
+        """Pack the days that are over, `most` entries at most, and drop those that are older than `keep_days`.
 
-        Nothing is dropped while the clocks disagree.
+        Returns the number of entries packed, and the days dropped. Nothing is dropped while the clocks disagree.
         """
         today = host.astimezone(KST).date()
         packed = 0
         for day in await self.days():  # oldest first
-            packed += await self.pack_day(day) if day < today else 0
+            packed += await self.pack_day(day, most and most - packed) if day < today else 0
         return packed, await self._drop(host, keep_days)
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:
         async with self._database.connection("comparing the clocks") as connection:
-            if why_kept(await witnesses(connection, host)):
+            if why_kept(await read_clocks(connection, host)):
                 return []
         dropped: list[date] = []
         while True:
@@ -242,6 +266,21 @@ class AnswerStore:
             if day is None:
                 return dropped
             dropped.append(day)
+
+
+def _make_entry(
+    row: Mapping[str, object], target: Target, answers: bytes | None, base: Sequence[bytes]
+) -> RawEntry:
+    data, damage = _read_back(row, answers, base)
+    return RawEntry(
+        target_id=int(str(row["target"])),
+        target=target,
+        slot=_instant(row["slot"]),
+        received_at=_instant(row["received_at"]),
+        program=str(row["program"]),
+        data=data,
+        damage=damage,
+    )
 
 
 def _read_back(
@@ -259,11 +298,6 @@ def _read_back(
         return decode_answers(data), ""
     except DamagedAnswers as error:
         return None, str(error)
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    begins = datetime.combine(day, time(), KST)
-    return begins, begins + _DAY
 
 
 def _instant(value: object) -> datetime:

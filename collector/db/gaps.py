@@ -4,19 +4,14 @@ The database computes one day at a time.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from collector.base.days import days_through
 from collector.base.remark_texts import Numbers, explain
 from collector.db.pool import Connection
-from collector.market.calendar import Calendar, kst
-from collector.market.schedule import Schedule, ScheduledSlot, merge_slots
-from collector.model import KST, Target
-
-# Days to look back for the newest day with slots.
-_DAY = timedelta(days=1)
-_LONG_AGO = 60
+from collector.market.schedule import ScheduledSlot
+from collector.market.timetable import Timetable
 
 # Every expected slot × target without a complete walk, `absent` without a line. An `absent` target is left
 # out while a sweep of its slot runs; after 30 minutes a sweep counts as broken off. Expected slots come as
@@ -87,44 +82,29 @@ class StatusCount(NamedTuple):
     targets: int
 
 
-@dataclass(frozen=True)
-class GapFinder:
-    """Compares the ledger with the schedules as they are written now."""
+async def find_gaps(
+    connection: Connection, timetable: Timetable, first: date, last: date, now: datetime
+) -> AsyncIterator[Gap]:
+    """Yields the gaps from `first` to `last`, both days included, in time order.
 
-    schedules: Sequence[Schedule]
-    calendar: Calendar
-    targets: Mapping[str, Sequence[Target]]
-    """By universe."""
+    Only slots past their deadline count; the others are still allowed to begin.
+    """
+    for day in days_through(first, last):
+        if slots := timetable.overdue(day, day, now):
+            for row in await connection.fetch(_GAPS, *_columns(timetable, slots)):
+                yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
-    def slots(self, day: date, now: datetime) -> list[ScheduledSlot]:
-        """Returns the day's slots due to have ended by now, without slots still allowed to begin."""
-        midnight = datetime.combine(day, time(), KST)
-        slots = merge_slots(self.schedules, self.calendar, midnight, midnight + _DAY)
-        return [slot for slot in slots if slot.deadline <= now]
 
-    def last_day(self, now: datetime) -> tuple[date, list[ScheduledSlot]] | None:
-        """Returns the newest day with ended slots, and those slots; None without any in the last 60 days."""
-        today = kst(now).date()
-        for day in (today - days_ago * _DAY for days_ago in range(_LONG_AGO)):
-            if slots := self.slots(day, now):
-                return day, slots
-        return None
+async def count_statuses(
+    connection: Connection, timetable: Timetable, slots: Sequence[ScheduledSlot]
+) -> list[StatusCount]:
+    """Counts the targets of these slots by status."""
+    return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *_columns(timetable, slots))]
 
-    async def gaps(
-        self, connection: Connection, first: date, last: date, now: datetime
-    ) -> AsyncIterator[Gap]:
-        """Yields the gaps from `first` to `last`, both days included, in time order."""
-        for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
-            if slots := self.slots(day, now):
-                for row in await connection.fetch(_GAPS, *self._columns(slots)):
-                    yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
-    async def counts(self, connection: Connection, slots: Sequence[ScheduledSlot]) -> list[StatusCount]:
-        """Counts the targets of these slots by status."""
-        return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
-
-    def _columns(self, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:
-        universes = {slot.universe for slot in slots}
-        targets = [(name, *target) for name in universes for target in self.targets[name]]
-        asked = [(slot.at, slot.schedule, slot.universe) for slot in slots]
-        return tuple(map(list, (*zip(*asked, strict=True), *zip(*targets, strict=True))))
+def _columns(timetable: Timetable, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:
+    """The parameters of both statements: the slots, and the targets of their universes."""
+    universes = {slot.universe for slot in slots}
+    targets = [(name, *target) for name in universes for target in timetable.targets[name]]
+    due = [(slot.at, slot.schedule, slot.universe) for slot in slots]
+    return tuple(map(list, (*zip(*due, strict=True), *zip(*targets, strict=True))))

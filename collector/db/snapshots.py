@@ -14,7 +14,7 @@ from uuid import UUID
 
 from collector.base.answers import AnswerLog
 from collector.db.answers import AnswerStore, keep_answers, make_days
-from collector.db.copy_format import COLUMNS, encode_copy
+from collector.db.copy_format import COLUMNS, digest_rows, encode_copy
 from collector.db.ledger import Ledger, midnight
 from collector.db.pool import Connection
 from collector.db.retry import with_retries
@@ -253,9 +253,17 @@ class SnapshotStore(Ledger):
             self.registry.note_members(reading.target.market, listings)
         return entered
 
-    async def tend_answers(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
+    async def tend_answers(
+        self, host: datetime, keep_days: int, most: int | None = None
+    ) -> tuple[int, list[date]]:
         """Packs the answers of past days, and drops those older than `keep_days`; see `AnswerStore.tend`."""
-        return await AnswerStore(self.database).tend(host, keep_days)
+        return await AnswerStore(self.database).tend(host, keep_days, most)
+
+    async def digest(self, reading: WalkResult) -> bytes:
+        """Computes the digest of the rows of a walk; registers new listings as `save_walk` does."""
+        pages = [page.rows for page in reading.pages]
+        numbers = [await self.registry.listing_ids(page.listings, reading.slot) for page in pages]
+        return digest_rows(pages, numbers)
 
     async def _pack(self, reading: WalkResult) -> "_Packed":
         """Encodes the rows with current ids. Registers new listings first: this changes the generation."""

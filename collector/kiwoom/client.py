@@ -6,8 +6,8 @@ The client combines the rate limiter, the token, the retries and the circuit bre
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -150,6 +150,10 @@ class KiwoomClient:
         self._clock = asyncio.get_running_loop().time
         self.answers: Counter[str] = Counter()
         """Requests by result: `ok`, or the name of the error."""
+        self.denial: Denied | None = None
+        """The refusal of this key, until a request is accepted."""
+        self.was_accepted = False
+        """Whether a request with this key was accepted since the start of the process."""
 
     @property
     def requests(self) -> int:
@@ -208,10 +212,10 @@ class KiwoomClient:
         page_key: str | None = None,
         counter: RequestCounter,
     ) -> tuple[MinutePage, datetime]:
-        """One page of minute bars up to the end of `day`, and when it arrived; TokenExpired as in `prices`."""
+        """The bars of `day` out of one page of minute bars, and when it arrived; TokenExpired as in `prices`."""
         return await self._call(
             protocol.ask_minutes(symbol, exchange, day, page_key),
-            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange]),
+            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange], day),
             counter,
         )
 
@@ -300,7 +304,18 @@ class KiwoomClient:
 
     async def token(self, *, ignore_pause: bool = False) -> Secret:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
-        return await self._tokens.current(ignore_pause=ignore_pause)
+        with self._track_denial():
+            return await self._tokens.current(ignore_pause=ignore_pause)
+
+    @contextmanager
+    def _track_denial(self) -> Iterator[None]:
+        """Keep the refusal of the key that the block raises; forget an earlier one if the block succeeds."""
+        try:
+            yield
+        except Denied as error:
+            self.denial = error
+            raise
+        self.denial, self.was_accepted = None, True
 
     @property
     def lacks_token(self) -> bool:
@@ -323,6 +338,12 @@ class KiwoomClient:
         token is normal: another program issued it, and it died before its use here.) If a walk is refused
         between two pages repeatedly although page 1 is answered, the token is no longer renewed.
         """
+        with self._track_denial():
+            return await self._call_with_token(request, read, counter)
+
+    async def _call_with_token(
+        self, request: ApiRequest, read: Callable[[ApiResponse], T], counter: RequestCounter
+    ) -> tuple[T, datetime]:
         token = await self._tokens.current()
         renewals = 0
         while True:

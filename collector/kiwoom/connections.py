@@ -59,6 +59,11 @@ class SilentHandler(ResponseHandler):
         return self.is_connected() and not self.should_close
 
     @property
+    def is_new(self) -> bool:
+        """Whether no request was sent on the connection yet."""
+        return self._frame is None
+
+    @property
     def should_close(self) -> bool:
         """Whether aiohttp must close the connection instead of keeping it."""
         is_under_way = self._frame is not None and not self._frame.is_over

@@ -18,7 +18,9 @@ from datetime import timedelta
 from typing import Literal, Protocol
 
 from collector.db.database import Database
+from collector.db.pool import Connection
 from collector.errors import StoreError
+from collector.ratelimit.caution import INITIAL, is_trial, time_after_count
 from collector.ratelimit.permits import RENEWED_EVERY, Permit, PermitStore, now
 from collector.ratelimit.rtt import MinRttEstimator
 from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW, PermitExpired, free_after
@@ -37,6 +39,8 @@ _LONGEST_WAIT = 0.25
 """Longest sleep in seconds of a waiter between two queries, at any estimate."""
 _RELEASE_TIMEOUT = 2.0
 """Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
+_REPORTED_TRIALS = 4
+"""Trials of the caution that a program collects before it reports them: each report is one more statement."""
 
 
 class PermitInUse:
@@ -45,8 +49,10 @@ class PermitInUse:
     def __init__(self, rtt: MinRttEstimator, permits: Sequence[Permit] = ()) -> None:
         self._rtt = rtt
         self._permits = permits
+        self._caution = max((permit.caution for permit in permits), default=INITIAL)
         self._sent_at: float | None = None
         self._answered_at: float | None = None
+        self._is_complete = self._is_delayed = False
 
     def before_send(self) -> None:
         """Mark the request as sent; PermitExpired if it must not be sent any more.
@@ -58,10 +64,20 @@ class PermitInUse:
             raise PermitExpired
         self._sent_at = now()
 
-    def on_response(self) -> None:
-        """Mark the arrival of the answer; without this call the request counts until its end."""
-        self._answered_at = now()
-        if self._sent_at is not None:
+    def on_response(self, *, delayed: bool = False) -> None:
+        """Mark the arrival of the answer; without this call the request counts until its end.
+
+        `delayed`: the request may have reached the server later than its sending suggests. Then all that varies in
+        its round trip is taken for its way there.
+        """
+        self._answered_at, self._is_delayed = now(), delayed
+        if delayed:
+            self._caution = max(self._caution, INITIAL)
+
+    def complete(self) -> None:
+        """Mark the request as answered without an error: only such a round trip is a sample, if nothing delayed it."""
+        self._is_complete = True
+        if self._sent_at is not None and self._answered_at is not None and not self._is_delayed:
             self._rtt.add_sample(self._answered_at - self._sent_at)
 
     def release_delay(self) -> timedelta | None:
@@ -70,7 +86,15 @@ class PermitInUse:
             return None
         if self._answered_at is None:
             return WINDOW + UNANSWERED_MARGIN
-        return free_after(now() - self._answered_at, self._rtt.lower_bound())
+        round_trip, shortest = self._answered_at - self._sent_at, self._rtt.lower_bound(self._caution)
+        return free_after(now() - self._answered_at, time_after_count(round_trip, shortest, self._caution))
+
+    def is_trial(self) -> bool:
+        """Return whether the request was not refused and says something about the caution."""
+        if not self._is_complete or self._sent_at is None or self._answered_at is None:
+            return False
+        round_trip, shortest = self._answered_at - self._sent_at, self._rtt.lower_bound(self._caution)
+        return is_trial(round_trip, shortest, self._caution)
 
 
 class RateLimiter(Protocol):
@@ -161,6 +185,7 @@ class SharedRateLimiter:
         try:
             async with background(self._keep_renewing(permits)):
                 yield permit_in_use
+            permit_in_use.complete()
         finally:
             await self.release(permits, permit_in_use)
 
@@ -178,12 +203,20 @@ class SharedRateLimiter:
                     after = permit_in_use.release_delay() if permit_in_use else None
                     free_at = None if after is None else now() + after.total_seconds()
                     await self._permits.release(connection, permit, free_at)
-                if permit_in_use and (
-                    estimate := self._api_states[permits[0].api_id].rtt.shareable_estimate()
-                ):
-                    await self._permits.save_rtt(connection, permits[0].api_id, estimate)
+                if permit_in_use is not None:
+                    await self._share_findings(connection, permits[0].api_id, permit_in_use)
         for permit in permits:
             self._api_states[permit.api_id].permit_released.set()
+
+    async def _share_findings(self, connection: Connection, api_id: str, permit_in_use: PermitInUse) -> None:
+        """Tell the other programs the shortest round trip, and that a caution was tested."""
+        state = self._api_states[api_id]
+        if estimate := state.rtt.shareable_estimate():
+            await self._permits.save_rtt(connection, api_id, estimate)
+        state.trials += permit_in_use.is_trial()
+        if state.trials >= _REPORTED_TRIALS:
+            trials, state.trials = state.trials, 0
+            await self._permits.count_trials(connection, api_id, trials)
 
     async def _keep_renewing(self, permits: Sequence[Permit]) -> None:
         """Renew the permits during a long request."""
@@ -272,6 +305,7 @@ class _ApiState:
         self.first_in_line = asyncio.Lock()
         self.permit_released = asyncio.Event()
         self.rtt = MinRttEstimator()
+        self.trials = 0
 
     async def wait_for_release(self) -> None:
         """Wait until a permit of this program is released, or for a short time, since another program may

@@ -75,9 +75,8 @@ class Replay:
     sectors: Mapping[str, Sector]
     force: bool = False
 
-    async def examine(self, entry: RawEntry) -> Finding:
-        """What would change; nothing is written."""
-        line = await self.store.line(entry.slot, entry.target)
+    async def examine(self, entry: RawEntry, line: LedgerLine | None) -> Finding:
+        """What would change in the ledger's line and its rows; nothing is written."""
         plain = Finding(entry.slot, entry.target, ReplayStep.OTHER, line=line)
         step, reason = refuse_entry(entry, line)
         if step is not None or line is None or entry.data is None:

@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from collector.market.timetable import Timetable
 from collector.model import KST, Target
 from collector.web.queries import Cell, StatusTotal, SweepLine
-from collector.web.timetable import ConfiguredTimetable
 
 MANY = 24
 """From this number of targets on, the targets of a universe are grouped."""
@@ -130,20 +130,22 @@ class DayLedger:
 
 
 def lanes(
-    wanted: ConfiguredTimetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
+    timetable: Timetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
 ) -> list[UniverseSection]:
     """The sections of a day: everything scheduled, and sweeps beside the schedules. `known` are all known
     targets.
     """
     due: defaultdict[str, dict[datetime, datetime]] = defaultdict(dict)
     schedules: defaultdict[str, dict[str, None]] = defaultdict(dict)
-    for slot in wanted.slots(day):
+    for slot in timetable.on(day):
         due[slot.universe][slot.at] = slot.deadline
         schedules[slot.universe][slot.schedule] = None
     for sweep in sweeps:
         due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
     return [
-        UniverseSection(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
+        UniverseSection(
+            universe, list(schedules[universe]), slots, timetable.universe(universe) or tuple(known)
+        )
         for universe, slots in due.items()
     ]
 

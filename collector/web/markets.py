@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.model import KST, Exchange, Market, Sector, Target
 from collector.web.chart import Point, chart
 from collector.web.context import ViewContext
 from collector.web.queries import Breadth, ListingQuote, Member
 from collector.web.tables import DataTable, table
-from collector.web.timetable import span
 from collector.web.treemap import Tile, tiles
 from collector.web.views import NotFound, View, members_table
 
@@ -170,7 +170,7 @@ async def _slots(desk: ViewContext, target_id: int | None, day: date | None) -> 
         if newest is None:
             return []
         day = newest.astimezone(KST).date()
-    start, end = span(day)
+    start, end = day_bounds(day)
     return await desk.queries.whole_slots(target_id, start, end)
 
 
@@ -192,7 +192,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None) -> View
     if not names or seen is None:
         raise NotFound
     day = day or seen.astimezone(KST).date()
-    start, end = span(day)
+    start, end = day_bounds(day)
     ids = [name.id for name in names]
     quotes = await desk.queries.course(symbol, day)
     by_exchange = _by_exchange(quotes)

@@ -17,11 +17,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector as Source
 
 from collector import __version__
+from collector.config import Config
 from collector.db.outlook import Outlook
+from collector.market.calendar import Calendar
 from collector.model import Status
 from collector.web.health import Check
 from collector.web.metrics_data import MetricsData, ScheduleFigures
-from collector.web.timetable import ConfiguredTimetable
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30
@@ -38,7 +39,8 @@ class Values:
     now: datetime
     checks: Iterable[Check]
     answers: Mapping[str, int]
-    wanted: ConfiguredTimetable | None
+    configured: tuple[Config, Calendar] | None
+    """The configuration in force; None if the database is unavailable."""
     figures: MetricsData | None
     home: Path
     by_key: Mapping[str, int] = field(default_factory=dict)
@@ -98,12 +100,14 @@ def _process(values: Values) -> Iterator[Metric]:
     yield keys
     free = shutil.disk_usage(_there(values.home)).free
     yield _gauge("disk_free_bytes", "Free space where COLLECTOR_HOME lies.", free)
-    if values.wanted is not None:
-        left = (values.wanted.calendar.coverage_end - values.now.date()).days
+    if values.configured is not None:
+        config, calendar = values.configured
+        left = (calendar.coverage_end - values.now.date()).days
         yield _gauge("calendar_left_seconds", "Time until the calendar's knowledge ends.", left * 86_400)
-        quota = values.wanted.config.api.requests_per_second
         yield _gauge(
-            "quota_configured_requests_per_second", "The quota that is kept to at most; 0 is none.", quota
+            "quota_configured_requests_per_second",
+            "The quota that is kept to at most; 0 is none.",
+            config.api.requests_per_second,
         )
 
 

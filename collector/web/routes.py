@@ -188,11 +188,10 @@ class Routes:
     async def _metrics(self) -> bytes:
         checks, figures = await self._gather_checks()
         desk = self.source.desk
-        wanted = await desk.timetable() if desk and figures else None
+        configured = desk.configured() if desk and figures else None
+        answers, by_key = self.live.answers(), self.live.by_key()
         return metrics.exposition(
-            metrics.Values(
-                self.source.now(), checks, self.live.answers(), wanted, figures, self.home, self.live.by_key()
-            )
+            metrics.Values(self.source.now(), checks, answers, configured, figures, self.home, by_key)
         )
 
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from collector.market.schedule import ScheduledSlot, next_slot
+from collector.base.days import day_bounds
+from collector.market.schedule import ScheduledSlot
+from collector.market.timetable import Timetable
 from collector.model import KST, Target
-from collector.sweep.estimate import pages as requests_for
+from collector.sweep.estimate import count_pages
 from collector.web import grid
 from collector.web.context import ViewContext
 from collector.web.metrics_data import QuotaFigure
 from collector.web.queries import SlotLine, SweepLine
 from collector.web.tables import DataTable, table
-from collector.web.timetable import ConfiguredTimetable, span
 
 _SHOWN = 200
 
@@ -56,15 +57,15 @@ class DayFound:
 
 async def day_found(desk: ViewContext, day: date | None, now: datetime) -> DayFound | None:
     """A day's grid. Without `day` it is today, or the newest day with data. None if there is no data at all."""
-    wanted, questions = await desk.timetable(), desk.queries
+    timetable, questions = await desk.timetable(), desk.queries
     today = now.astimezone(KST).date()
-    start, end = span(day or today)
+    start, end = day_bounds(day or today)
     before, after = await questions.around(start, end)
-    if day is None and not wanted.slots(today) and before and not await questions.counts(start, end):
+    if day is None and not timetable.on(today) and before and not await questions.counts(start, end):
         return await day_found(desk, before.astimezone(KST).date(), now)
     sweeps, counts = await questions.sweeps(start, end), await questions.counts(start, end)
     names = await desk.targets()
-    lanes = grid.lanes(wanted, day or today, sweeps, list(names.values()))
+    lanes = grid.lanes(timetable, day or today, sweeps, list(names.values()))
     if not lanes and before is None and after is None:
         return None
     targets, slots = grid.plan_cells(lanes, {target: target_id for target_id, target in names.items()})
@@ -107,14 +108,15 @@ async def overview(desk: ViewContext) -> View:
     """The overview. The caller adds the sector map."""
     now = desk.now()
     day_data = await desk.recent(("day", None), 2.0, lambda: day_found(desk, None, now))
-    wanted = await desk.timetable()
-    slot = await desk.recent("next", 1.0, lambda: _next(wanted, now))
+    timetable = await desk.timetable()
+    slot = await desk.recent("next", 1.0, lambda: _next(timetable, now))
+    config, _ = desk.configured()
     values = {
         **_day_values(day_data),
-        "underway": await underway(desk, wanted, day_data.sweeps if day_data else [], now),
+        "underway": await underway(desk, timetable, day_data.sweeps if day_data else [], now),
         "next": slot,
-        "slower": _slower((await desk.figures()).quotas, wanted.config.api.requests_per_second),
-        "configured_rate": wanted.config.api.requests_per_second,
+        "slower": _slower((await desk.figures()).quotas, config.api.requests_per_second),
+        "configured_rate": config.api.requests_per_second,
     }
     return View("overview.html", values)
 
@@ -124,12 +126,12 @@ def _slower(quotas: Sequence[QuotaFigure], configured: int) -> list[QuotaFigure]
     return [quota for quota in quotas if quota.granted is not None and quota.granted < configured]
 
 
-async def _next(wanted: ConfiguredTimetable, now: datetime) -> ScheduledSlot | None:
-    return next_slot(wanted.config.schedules, wanted.calendar, now)
+async def _next(timetable: Timetable, now: datetime) -> ScheduledSlot | None:
+    return timetable.next(now)
 
 
 async def underway(
-    desk: ViewContext, wanted: ConfiguredTimetable, sweeps: Sequence[SweepLine], now: datetime
+    desk: ViewContext, timetable: Timetable, sweeps: Sequence[SweepLine], now: datetime
 ) -> list[Progress]:
     """The running sweeps: by page if they run in this process, else by walk."""
     live = [
@@ -147,19 +149,17 @@ async def underway(
     running = [
         sweep for sweep in sweeps if not sweep.ended_at and now - sweep.started_at < timedelta(hours=1)
     ]
-    return [await _from_ledger(desk, wanted, sweep, now) for sweep in running]
+    return [await _from_ledger(desk, timetable, sweep, now) for sweep in running]
 
 
-async def _from_ledger(
-    desk: ViewContext, wanted: ConfiguredTimetable, sweep: SweepLine, now: datetime
-) -> Progress:
-    targets = set(wanted.universe(sweep.universe))
+async def _from_ledger(desk: ViewContext, timetable: Timetable, sweep: SweepLine, now: datetime) -> Progress:
+    targets = set(timetable.universe(sweep.universe))
     lines = [
         line
         for line in await desk.queries.slot(sweep.slot)
         if not targets or Target.of(line.market, line.sector, line.exchange) in targets
     ]
-    done = sum(requests_for(line.rows) for line in lines)
+    done = sum(count_pages(line.rows) for line in lines)
     total = done + len(targets) - len(lines) if targets else 0
     pace = _pace(done, total, (now - sweep.started_at).total_seconds())
     return Progress(sweep.slot, sweep.universe, len(lines), len(targets) or len(lines), *pace)
@@ -200,10 +200,10 @@ async def slot_view(desk: ViewContext, slot: datetime, market: str, exchange: st
 
 async def _unwritten(desk: ViewContext, slot: datetime, written: Sequence[SlotLine]) -> list[SlotLine]:
     """The targets of a slot that schedules and sweeps expect and the ledger lacks."""
-    wanted, names = await desk.timetable(), await desk.targets()
+    timetable, names = await desk.timetable(), await desk.targets()
     before, _ = await desk.queries.around(slot, slot)
     sweeps = await desk.queries.sweeps(slot, slot + datetime.resolution)
-    lanes = grid.lanes(wanted, slot.astimezone(KST).date(), sweeps, list(names.values()))
+    lanes = grid.lanes(timetable, slot.astimezone(KST).date(), sweeps, list(names.values()))
     since = None if before or written else desk.now()
     ledger = grid.ledger((), (), sweeps, names=names, since=since, now=desk.now())
     there = {Target.of(line.market, line.sector, line.exchange) for line in written}

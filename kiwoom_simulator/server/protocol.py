@@ -1,7 +1,6 @@
 """Kiwoom's texts and headers: refusals, answer headers and continuation keys."""
 
 from base64 import b32decode, b32encode
-from binascii import Error as NotBase32
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
@@ -99,7 +98,7 @@ def place_of(key: str, asked: str) -> PagePosition | None:
         key = key[:-5]
     try:
         data = b32decode(key[1:])
-    except (NotBase32, ValueError):
+    except ValueError:
         return None
     head = data[:10]
     if key[:1] != "N" or data[10:] != _seal(head, asked):

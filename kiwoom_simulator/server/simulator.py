@@ -10,8 +10,8 @@ from collector.model import Target
 from kiwoom_simulator.market.market import SimulatedMarket
 from kiwoom_simulator.market.sessions import Sessions
 from kiwoom_simulator.options import Options
-from kiwoom_simulator.server import clock as clocks
 from kiwoom_simulator.server.api import SimulatedApi
+from kiwoom_simulator.server.clock import start_clock
 from kiwoom_simulator.server.control import PREFIX, Control
 from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse, gzip_response
 
@@ -26,7 +26,7 @@ class Simulator:
             after_market_moves=self.options.after_market_moves,
         )
         self.market = SimulatedMarket(self.options.seed, sessions)
-        self.clock = clocks.start(self.options, sessions)
+        self.clock = start_clock(self.options, sessions)
         self.api = SimulatedApi(self.options, self.market, self.clock, sectors.bundled_sectors())
         self.control = Control(self.api)
         self._open: set[Connection] = set()

@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from collector.db.gaps import find_gaps
 from collector.db.status import read_status
 from collector.model import KST
-from tests.support.daemon_parts import CALENDAR, expected, order, url
+from tests.support.daemon_parts import CALENDAR, order, timetable, url
 from tests.support.daemon_process import write
 
 FRIDAY = date(2026, 11, 20)
@@ -53,7 +54,7 @@ async def morning(held):
 
 async def gaps(held, ordered, now, first=FRIDAY, last=FRIDAY):
     async with held.connection("looking") as connection:
-        return [gap async for gap in expected(ordered).gaps(connection, first, last, now)]
+        return [gap async for gap in find_gaps(connection, timetable(ordered), first, last, now)]
 
 
 async def test_what_is_not_complete_is_listed_with_the_reason(held, ordered, morning):

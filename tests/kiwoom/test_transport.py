@@ -240,7 +240,7 @@ class Stopped:
     def before_send(self) -> None:
         raise PermitExpired
 
-    def on_response(self) -> None:
+    def on_response(self, *, delayed: bool = False) -> None:
         raise AssertionError
 
 

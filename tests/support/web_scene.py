@@ -12,7 +12,6 @@ from collector.db.snapshots import SnapshotStore
 from collector.market import sectors
 from collector.market.schedule import ScheduledSlot
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
-from collector.web.timetable import build_timetable
 from kiwoom_simulator import Simulator
 from tests.support import web_harness
 from tests.support.harness import as_stored, execute, reading
@@ -58,7 +57,7 @@ _STORED = "UPDATE collector.walk SET committed_at = COALESCE(received_at, slot) 
 async def play(address: Dsn) -> None:
     """Put the day until NOW into a database."""
     table = sectors.bundled_sectors()
-    due = build_timetable(config.parse(YAML, "scene.yaml"), web_harness.days_of(), table)
+    due = config.build_timetable(config.parse(YAML, "scene.yaml"), web_harness.days_of(), table)
     market = Simulator()
     async with open_pool(address, size=3) as pool:
         database = Database(pool, address)
@@ -66,7 +65,7 @@ async def play(address: Dsn) -> None:
         await registry.ensure_source("ours")
         await registry.open()
         store = SnapshotStore(database, registry)
-        for slot in due.slots(NOW.date()):
+        for slot in due.on(NOW.date()):
             if slot.at < NOW and slot.at != GAP:
                 await _swept(store, market, slot, list(due.universe(slot.universe)))
     await execute(address, _LEASE)
