@@ -50,6 +50,8 @@ class Collector:
     """Running sweeps by slot and universe, for display."""
     counts: Counter[str] = field(default_factory=Counter)
     """Ended walks by status, and `rows`: those that were stored; since the start of the process."""
+    sorted_exchanges: frozenset[str] = frozenset()
+    """Exchanges of which it was learned that each page is in the order of codes."""
     witness: WitnessDesk | None = None
     """The requests to second sources beside each sweep; None: no walk is checked by them."""
 
@@ -339,7 +341,13 @@ class _SweepRun:
 
     async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
-        certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        certificate = certify(
+            reading,
+            known,
+            sector=sector,
+            boards=self._store.registry.boards,
+            is_sorted=reading.target.exchange in self._collector.sorted_exchanges,
+        )
         verdict = await self._judge_doubt(reading, certificate)
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))
