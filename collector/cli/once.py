@@ -163,6 +163,7 @@ async def sweep_now(
     tally = SweepProgress()
     try:
         async with progress(tally, shown=not quiet, title=name):
+            await collector.warm(len(targets))
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:

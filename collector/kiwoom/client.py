@@ -240,6 +240,10 @@ class KiwoomClient:
             )
         return answer
 
+    async def warm(self, connections: int) -> None:
+        """Have so many connections open before requests come; the clients of one program share them."""
+        await self._transport.warm(connections)
+
     async def ask_beside(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
         """One request beside a sweep: asked once, in the lane of its api-id, and when its answer arrived.
 

@@ -90,6 +90,14 @@ class Collector:
         finally:
             del self.underway[slot, universe]
 
+    async def warm(self, targets: int) -> None:
+        """Open connections for a sweep of so many targets.
+
+        Each connection rests after a walk, so twice as many are needed as walks are under way.
+        """
+        walks = min(targets, self.concurrency * len(self.keys))
+        await self.kiwoom.warm(min(targets, 2 * walks))
+
     async def _sweep(
         self,
         slot: datetime,
