@@ -1,10 +1,12 @@
 """How much of a quota is used, and how often the server refuses: one and three processes, near and far.
 
-    python -m bench quota [--seconds N] [--latency MS ...] [--processes N ...]
+    python -m bench quota [--seconds N] [--form NAME ...] [--processes N ...] [--at-once N]
 
-The server keeps a strict sliding window of 5 requests a second over arrivals; half of the latency and of the
-jitter lies before the arrival. Every process asks as fast as it may, with four requests in flight. A key's first
-answers are spent carefully, until its round trip is known: what is used from then on stands in a column of its own.
+The server keeps a strict sliding window of 5 requests a second. A form says how long its answers take and when it
+counts a request: before the work, half way, or after it. Every process asks as fast as it may, with four walks of
+three requests in flight, from a new database on: the time in which the limiter learns is part of the figures, and
+what is used after it stands in a column of its own. The runs wait most of the time, so several of them fit on a
+machine at once.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -34,43 +38,57 @@ from collector.secret import Secret
 
 QUOTA = 5
 IN_FLIGHT = 4
-UNKNOWN = 15.0
-"""Seconds from the first request after which a round trip is certainly known, however far the server is."""
+PAGES = 3
+"""Requests of a walk, as of a sweep over all sectors: 180 of 65 walks."""
+LEARNED = 30.0
+"""Seconds from the first request after which the limiter knows the server."""
+FORMS = {
+    "20": ("20 ms", "--latency=20ms --jitter=10ms"),
+    "100": ("100 ms", "--latency=100ms --jitter=50ms"),
+    "300": ("300 ms", "--latency=300ms --jitter=150ms"),
+    "460": ("460 ± 120 ms, counts after the work", "--latency=340ms --jitter=240ms --count=after"),
+    "real-before": ("real, counts at the gate", "--latency=real --count=before"),
+    "real-after": ("real, counts after the work", "--latency=real --count=after"),
+}
+"""By name: the label, and the options of the simulator."""
 _KEY = Secret("bench")
 
 
 def main(arguments: list[str]) -> None:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(prog="bench quota", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=40)
-    parser.add_argument("--latency", type=int, nargs="+", default=[20, 100, 300])
+    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--form", choices=FORMS, nargs="+", default=list(FORMS))
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--at-once", type=int, default=3)
     chosen = parser.parse_args(arguments)
-    title = f"a strict window of {QUOTA}/s, {chosen.seconds} s each, jitter as large as half the latency"
+    title = f"a strict window of {QUOTA}/s, {chosen.seconds} s each; 20, 100, 300 ms: jitter of half, counts half way"
     table = Table(
-        *("latency", "processes", "requests", "quota used", "once known", "refused"),
+        *("answers take", "processes", "requests", "quota used", "once learned", "refused"),
         title=title,
         title_justify="left",
     )
-    for latency in chosen.latency:
-        for processes in chosen.processes:
-            table.add_row(f"{latency} ms", str(processes), *_measure(latency, processes, chosen.seconds))
+    runs = list(product(chosen.form, chosen.processes))
+    with ThreadPoolExecutor(chosen.at_once) as workers:
+        figures = workers.map(lambda run: _measure(*run, chosen.seconds), runs)
+        for (form, processes), found in zip(runs, figures, strict=True):
+            table.add_row(FORMS[form][0], str(processes), *found)
     Console().print(table)
 
 
-def _measure(latency: int, processes: int, seconds: int) -> tuple[str, ...]:
+def _measure(form: str, processes: int, seconds: int) -> tuple[str, ...]:
     with (
         tempfile.TemporaryDirectory() as home,
-        simulator("--quota", str(QUOTA), "--latency", f"{latency}ms", "--jitter", f"{latency // 2}ms") as url,
+        simulator("--quota", str(QUOTA), *FORMS[form][1].split()) as url,
     ):
         command = (sys.executable, "-m", "bench.quota", url, home, str(seconds))
         running = [subprocess.Popen(command) for _ in range(processes)]
-        if any(process.wait() for process in running):
+        if max(process.wait() for process in running):
             raise SystemExit("bench quota: a process failed")
         lines = arrivals(url)
     served = [line["arrived"] for line in lines if line["answer"] == "ok"]
     refused = sum(line["answer"] == "throttled" for line in lines)
-    shares = (_used(served, served[0] + later) for later in (0.0, UNKNOWN))
+    shares = (_used(served, served[0] + later) for later in (0.0, LEARNED))
     return f"{len(lines)}", *shares, f"{refused} of {len(lines)}"
 
 
@@ -94,15 +112,17 @@ async def _ask(url: str, home: str, seconds: int) -> None:
             quota = SharedRateLimiter(database, key_digest(_KEY), per_second=QUOTA)
             kiwoom = KiwoomClient(api, quota, database, app_key=_KEY, secret_key=_KEY)
 
-            async def ask() -> None:
+            async def walk() -> None:
                 while True:
-                    with suppress(ApiError):
-                        await kiwoom.prices(Target.of("KOSPI", "016", "KRX"), counter=RequestCounter())
+                    with RequestCounter() as counter:
+                        for _ in range(PAGES):
+                            with suppress(ApiError):
+                                await kiwoom.prices(Target.of("KOSPI", "016", "KRX"), counter=counter)
 
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                     for _ in range(IN_FLIGHT):
-                        group.create_task(ask())
+                        group.create_task(walk())
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from collector.base.yaml_text import quote
 from collector.config.errors import nearest
 from collector.config.schema import Config, TargetSpec
 from collector.errors import ConfigError
-from collector.market import sectors as table
 from collector.market.calendar import Calendar
+from collector.market.sectors import of_market
 from collector.market.timetable import Timetable
 from collector.model import Exchange, Sector, Target
 
@@ -32,7 +32,7 @@ def expand(spec: TargetSpec, sectors: Mapping[str, Sector]) -> Iterator[Target]:
 
 
 def _all(spec: TargetSpec, exchange: Exchange, sectors: Mapping[str, Sector]) -> list[str]:
-    return [sector.code for sector in table.of_market(sectors, spec.market, exchange)]
+    return [sector.code for sector in of_market(sectors, spec.market, exchange)]
 
 
 def build_timetable(

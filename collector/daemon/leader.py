@@ -28,6 +28,9 @@ from collector.market.timetable import Timetable
 from collector.model import Status, Sweep, Target
 from collector.sweep.sweeper import Collector
 
+WARMING = timedelta(seconds=5)
+"""Time before a slot at which connections are opened. The slowest TLS handshake with Kiwoom took 3.1 seconds, and a
+server keeps an idle connection longer than five."""
 FARTHEST = timedelta(days=400)
 """How far back slots are accounted for, after any outage."""
 # Slots recorded as missed in one transaction.
@@ -43,7 +46,8 @@ _AFTER_MIDNIGHT = timedelta(minutes=5)
 class LeaderTerm:
     """Sweeps as long as the lease is held; `stop_event` ends the term once no sweep runs.
 
-    `why` returns the reason for missing a slot before the term began.
+    `why` returns the reason for missing a slot before the term began. `settled` hears of each slot that has all
+    its lines in the ledger, of many missed slots of the last one.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class LeaderTerm:
         outages: Outages,
         why: Callable[[datetime], Reason],
         stop_event: asyncio.Event,
+        settled: Callable[[ScheduledSlot], None] = lambda _: None,
     ) -> None:
         self._timetable = timetable
         self._collector = collector
@@ -70,6 +75,7 @@ class LeaderTerm:
         self._outages = outages
         self._why = why
         self._stop_event = stop_event
+        self._settled = settled
         self._states = {schedule.name: ScheduleState() for schedule in timetable.schedules}
         self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -89,14 +95,23 @@ class LeaderTerm:
             while not self._stop_event.is_set():
                 await self._look()
                 upcoming = self._timetable.next(self._seen)
-                await self._clock.sleep_until(
-                    upcoming.at if upcoming else self._seen + ONE_DAY, self._stop_event
-                )
+                if upcoming is None:
+                    await self._clock.sleep_until(self._seen + ONE_DAY, self._stop_event)
+                elif await self._has_reached(upcoming.at - WARMING):
+                    self._group.create_task(
+                        self._collector.warm(len(self._timetable.targets[upcoming.universe]))
+                    )
+                    await self._clock.sleep_until(upcoming.at, self._stop_event)
             while self._sweeps:
                 await asyncio.wait(self._sweeps)
             maintenance.cancel()
             comparing.cancel()
             renewing.cancel()
+
+    async def _has_reached(self, at: datetime) -> bool:
+        """Waits for a moment; False if the clock was stepped back, or the term ends before."""
+        await self._clock.sleep_until(at, self._stop_event)
+        return self._clock.now() >= at and not self._stop_event.is_set()
 
     async def _catch_up(self) -> None:
         """Accounts for slots due since the stored accounts end, and starts the slots still in time."""
@@ -192,6 +207,7 @@ class LeaderTerm:
         missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
         if missed:
             logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+        self._settled(slot)
         self._end_sweep(slot)
 
     async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
@@ -283,6 +299,7 @@ class LeaderTerm:
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
             logger.warning("slot.missed", **facts, reason=reason, targets=missed)
+            self._settled(last)
 
     async def _run_maintenance(self) -> None:
         """Once a day: creates partitions, stores closing times, archives and drops old days."""

@@ -25,6 +25,7 @@ from collector.kiwoom.connections import (
 )
 from collector.kiwoom.protocol import API_IDS, ApiRequest, ApiResponse
 from collector.kiwoom.redact import RUN, Redactor
+from collector.kiwoom.tcp import count_retransmissions
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 
@@ -49,8 +50,9 @@ class SendHooks(Protocol):
     def before_send(self) -> None:
         """Called right before the request is sent; PermitExpired stops it."""
 
-    def on_response(self) -> None:
-        """Called after the headers of the answer have arrived."""
+    def on_response(self, *, delayed: bool = False) -> None:
+        """Called after the headers of the answer have arrived. `delayed`: the request may have reached the server
+        later than it was sent, because its connection was new or the network lost a part of it."""
 
 
 class HttpTransport:
@@ -111,6 +113,10 @@ class HttpTransport:
     def lease(self) -> ConnectionLease:
         """Return a connection for the requests of one walk."""
         return ConnectionLease(self._pool)
+
+    async def warm(self, count: int) -> None:
+        """Have `count` connections open, so that the next requests need not wait for a handshake."""
+        await self._pool.warm(count, self._base)
 
     async def post(
         self,
@@ -207,16 +213,26 @@ class _HookedPayload(aiohttp.BytesPayload):
         """The connection of the request; None as long as nothing was sent."""
         self.stopped_by: Exception | None = None
         """The reason nothing was sent."""
+        self._is_first = True
+        self._resent: int | None = None
 
     def note_answer(self) -> None:
         """Report the arrival of the answer's headers."""
         if self._hooks is not None:
-            self._hooks.on_response()
+            self._hooks.on_response(delayed=self._was_delayed())
+
+    def _was_delayed(self) -> bool:
+        """Whether bytes were sent again since the request, or this is unknown, or the connection was new."""
+        if self._resent is None or self.handler is None or self._is_first:
+            return True
+        return count_retransmissions(self.handler.transport) != self._resent
 
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
         try:
             handler = handler_of(writer.protocol)
+            self._is_first = handler.is_new
             handler.expect_answer()
+            self._resent = count_retransmissions(handler.transport)
             if self._hooks is not None:
                 self._hooks.before_send()
         except (NotSilent, PermitExpired, RuntimeError) as error:

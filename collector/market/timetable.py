@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from collector.base.days import ONE_DAY, day_bounds, day_start
-from collector.market import schedule as slots
 from collector.market.calendar import Calendar, kst
-from collector.market.schedule import Schedule, ScheduledSlot
+from collector.market.schedule import Schedule, ScheduledSlot, due_slots, instants, merge_slots, next_slot
 from collector.model import Target
 
 _LONG_AGO = 60
@@ -35,7 +34,7 @@ class Timetable:
 
     def between(self, start: datetime, end: datetime) -> Iterator[ScheduledSlot]:
         """Yields the slots from `start` on and before `end`."""
-        return slots.merge_slots(self.schedules, self.calendar, start, end)
+        return merge_slots(self.schedules, self.calendar, start, end)
 
     def on(self, day: date) -> list[ScheduledSlot]:
         """Returns the slots of a Korean day."""
@@ -43,15 +42,15 @@ class Timetable:
 
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """Yields the slots later than `after` and not later than `until`."""
-        return slots.due_slots(self.schedules, self.calendar, after, until)
+        return due_slots(self.schedules, self.calendar, after, until)
 
     def next(self, after: datetime) -> ScheduledSlot | None:
         """Returns the first slot later than `after`, None without one for years."""
-        return slots.next_slot(self.schedules, self.calendar, after)
+        return next_slot(self.schedules, self.calendar, after)
 
     def instants(self, schedule: Schedule, start: datetime, end: datetime) -> Iterator[datetime]:
         """Yields the instants of one schedule from `start` on and before `end`."""
-        return slots.instants(schedule, self.calendar, start, end)
+        return instants(schedule, self.calendar, start, end)
 
     def is_slot(self, schedule: Schedule, at: datetime) -> bool:
         """Returns True if the schedule falls due at exactly this instant."""

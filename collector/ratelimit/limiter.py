@@ -15,13 +15,18 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from collector.db.database import Database
+from collector.db.pool import Connection
 from collector.errors import StoreError
+from collector.ratelimit.caution import INITIAL, is_trial, time_after_count
 from collector.ratelimit.permits import RENEWED_EVERY, Permit, PermitStore, now
 from collector.ratelimit.rtt import MinRttEstimator
 from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW, PermitExpired, free_after
+
+QuotaScope = Literal["call", "key"]
+"""Whether the server counts each call of the API by itself, or all calls of a key together."""
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _POLL = 0.05
@@ -34,6 +39,8 @@ _LONGEST_WAIT = 0.25
 """Longest sleep in seconds of a waiter between two queries, at any estimate."""
 _RELEASE_TIMEOUT = 2.0
 """Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
+_REPORTED_TRIALS = 4
+"""Trials of the caution that a program collects before it reports them: each report is one more statement."""
 
 
 class PermitInUse:
@@ -42,8 +49,10 @@ class PermitInUse:
     def __init__(self, rtt: MinRttEstimator, permits: Sequence[Permit] = ()) -> None:
         self._rtt = rtt
         self._permits = permits
+        self._caution = max((permit.caution for permit in permits), default=INITIAL)
         self._sent_at: float | None = None
         self._answered_at: float | None = None
+        self._is_complete = self._is_delayed = False
 
     def before_send(self) -> None:
         """Mark the request as sent; PermitExpired if it must not be sent any more.
@@ -55,10 +64,20 @@ class PermitInUse:
             raise PermitExpired
         self._sent_at = now()
 
-    def on_response(self) -> None:
-        """Mark the arrival of the answer; without this call the request counts until its end."""
-        self._answered_at = now()
-        if self._sent_at is not None:
+    def on_response(self, *, delayed: bool = False) -> None:
+        """Mark the arrival of the answer; without this call the request counts until its end.
+
+        `delayed`: the request may have reached the server later than its sending suggests. Then all that varies in
+        its round trip is taken for its way there.
+        """
+        self._answered_at, self._is_delayed = now(), delayed
+        if delayed:
+            self._caution = max(self._caution, INITIAL)
+
+    def complete(self) -> None:
+        """Mark the request as answered without an error: only such a round trip is a sample, if nothing delayed it."""
+        self._is_complete = True
+        if self._sent_at is not None and self._answered_at is not None and not self._is_delayed:
             self._rtt.add_sample(self._answered_at - self._sent_at)
 
     def release_delay(self) -> timedelta | None:
@@ -67,7 +86,15 @@ class PermitInUse:
             return None
         if self._answered_at is None:
             return WINDOW + UNANSWERED_MARGIN
-        return free_after(now() - self._answered_at, self._rtt.lower_bound())
+        round_trip, shortest = self._answered_at - self._sent_at, self._rtt.lower_bound(self._caution)
+        return free_after(now() - self._answered_at, time_after_count(round_trip, shortest, self._caution))
+
+    def is_trial(self) -> bool:
+        """Return whether the request was not refused and says something about the caution."""
+        if not self._is_complete or self._sent_at is None or self._answered_at is None:
+            return False
+        round_trip, shortest = self._answered_at - self._sent_at, self._rtt.lower_bound(self._caution)
+        return is_trial(round_trip, shortest, self._caution)
 
 
 class RateLimiter(Protocol):
@@ -80,6 +107,12 @@ class RateLimiter(Protocol):
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         """Pause all callers after a refusal for quota, and keep to the rate granted by the server."""
 
+    async def granted_quotas(self) -> dict[str, int]:
+        """Return the rates granted by the server, by api-id; empty if it never refused."""
+
+    def share_lanes(self) -> None:
+        """Count all data calls in one lane from now on."""
+
 
 class Unlimited:
     """Grants every request at once: for a private server without a quota."""
@@ -91,27 +124,47 @@ class Unlimited:
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         await asyncio.sleep(COOLDOWN.total_seconds())
 
+    async def granted_quotas(self) -> dict[str, int]:
+        return {}
+
+    def share_lanes(self) -> None:
+        pass
+
 
 class SharedRateLimiter:
     """The rate limiter of one app key, shared with every other program through the database.
 
     `key` is a digest of the app key; `per_second` is the ceiling. A lower rate named by the server (유량=N) is
-    obeyed and stored, and a higher one is tried again after a while.
+    obeyed and stored, and a higher one is tried again after a while. `scope` says whether the server counts each
+    call by itself or the key as a whole; None: not known, and each call is counted by itself.
     """
 
-    def __init__(self, database: Database, key: str, *, per_second: int) -> None:
+    def __init__(
+        self, database: Database, key: str, *, per_second: int, scope: QuotaScope | None = None
+    ) -> None:
+        self.scope = scope
         self._database = database
         self._permits = PermitStore(key, per_second)
         self._api_states: defaultdict[str, _ApiState] = defaultdict(_ApiState)
 
     @asynccontextmanager
     async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
-        async with self.use([await self._acquire(api_id)]) as permit_in_use:
+        async with self.use([await self._acquire(self._lane(api_id))]) as permit_in_use:
             yield permit_in_use
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         async with self._database.connection("holding the pace") as connection:
-            await self._permits.pause(connection, api_id, granted)
+            await self._permits.pause(connection, self._lane(api_id), granted)
+
+    def share_lanes(self) -> None:
+        self.scope = "key"
+
+    def lanes(self, api_id: str) -> list[str]:
+        """The lanes in which a background request counts: its own and that of the sweeps, unless more is known."""
+        return list(dict.fromkeys((self._lane(api_id), *(() if self.scope == "call" else (_SWEEPS,)))))
+
+    def _lane(self, api_id: str) -> str:
+        return _SWEEPS if self.scope == "key" and api_id.startswith(_DATA_CALLS) else api_id
 
     async def granted_quotas(self) -> dict[str, int]:
         """Return the rates granted by the server, by api-id; empty if it never refused."""
@@ -132,6 +185,7 @@ class SharedRateLimiter:
         try:
             async with background(self._keep_renewing(permits)):
                 yield permit_in_use
+            permit_in_use.complete()
         finally:
             await self.release(permits, permit_in_use)
 
@@ -149,12 +203,20 @@ class SharedRateLimiter:
                     after = permit_in_use.release_delay() if permit_in_use else None
                     free_at = None if after is None else now() + after.total_seconds()
                     await self._permits.release(connection, permit, free_at)
-                if permit_in_use and (
-                    estimate := self._api_states[permits[0].api_id].rtt.shareable_estimate()
-                ):
-                    await self._permits.save_rtt(connection, permits[0].api_id, estimate)
+                if permit_in_use is not None:
+                    await self._share_findings(connection, permits[0].api_id, permit_in_use)
         for permit in permits:
             self._api_states[permit.api_id].permit_released.set()
+
+    async def _share_findings(self, connection: Connection, api_id: str, permit_in_use: PermitInUse) -> None:
+        """Tell the other programs the shortest round trip, and that a caution was tested."""
+        state = self._api_states[api_id]
+        if estimate := state.rtt.shareable_estimate():
+            await self._permits.save_rtt(connection, api_id, estimate)
+        state.trials += permit_in_use.is_trial()
+        if state.trials >= _REPORTED_TRIALS:
+            trials, state.trials = state.trials, 0
+            await self._permits.count_trials(connection, api_id, trials)
 
     async def _keep_renewing(self, permits: Sequence[Permit]) -> None:
         """Renew the permits during a long request."""
@@ -198,8 +260,8 @@ class SharedRateLimiter:
 class LowPriorityRateLimiter:
     """The same quota at low priority: a backfill beside a daemon.
 
-    Sources disagree whether the server counts each api-id separately or the key as a whole. A request
-    therefore takes a permit of its own api-id and one of the sweeps' api-id, which obeys both rules. Token
+    Sources disagree whether the server counts each api-id separately or the key as a whole. As long as that is not
+    known, a request takes a permit of its own api-id and one of the sweeps' api-id, which obeys both rules. Token
     calls have normal priority: a sweep may be waiting for the token.
     """
 
@@ -213,12 +275,18 @@ class LowPriorityRateLimiter:
             async with self._shared.acquire(api_id) as permit_in_use:
                 yield permit_in_use
             return
-        permits = await self._acquire_all(list(dict.fromkeys((api_id, _SWEEPS))))
+        permits = await self._acquire_all(self._shared.lanes(api_id))
         async with self._shared.use(permits) as permit_in_use:
             yield permit_in_use
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         await self._shared.on_throttled(api_id, granted)
+
+    async def granted_quotas(self) -> dict[str, int]:
+        return await self._shared.granted_quotas()
+
+    def share_lanes(self) -> None:
+        self._shared.share_lanes()
 
     async def _acquire_all(self, api_ids: Sequence[str]) -> list[Permit]:
         """Take a permit of each api-id, as soon as all have one without a waiting normal caller."""
@@ -237,6 +305,7 @@ class _ApiState:
         self.first_in_line = asyncio.Lock()
         self.permit_released = asyncio.Event()
         self.rtt = MinRttEstimator()
+        self.trials = 0
 
     async def wait_for_release(self) -> None:
         """Wait until a permit of this program is released, or for a short time, since another program may

@@ -17,6 +17,7 @@ from typing import Any
 
 from collector.db.pool import Connection
 from collector.log import logger
+from collector.ratelimit import caution
 from collector.ratelimit.clock_offset import ClockOffset
 from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW
 
@@ -93,7 +94,7 @@ RETURNING key, api_id
 # at the latest possible start.
 _RESERVE = """
 WITH free AS (
-    SELECT p.number, q.round_trip,
+    SELECT p.number, q.round_trip, q.caution,
            GREATEST(LEAST(p.free_at, clock_timestamp() + $4),
                     LEAST(q.hold_until, clock_timestamp() + $5), clock_timestamp()) AS starts,
            p.free_at > clock_timestamp() + $4 OR q.hold_until > clock_timestamp() + $5 AS is_absurd
@@ -112,7 +113,8 @@ WITH free AS (
       AND (free.starts <= clock_timestamp() + $8 OR free.is_absurd)
     RETURNING p.number, p.free_at
 )
-SELECT taken.number, extract(epoch FROM free.starts)::float8 AS starts, taken.free_at AS ends, free.round_trip,
+SELECT taken.number, extract(epoch FROM free.starts)::float8 AS starts, taken.free_at AS ends,
+       free.round_trip, free.caution,
        extract(epoch FROM clock_timestamp())::float8 AS now
 FROM free
 LEFT JOIN taken ON true
@@ -132,7 +134,7 @@ WHERE key = $1 AND api_id = $2
 # pause to believable times, $9 does so for reservations, and $8 is the wait if no row is free.
 _TRY_ACQUIRE_ALL = """
 WITH state AS (
-    SELECT q.api_id, q.round_trip, spare.number, spare.free_at,
+    SELECT q.api_id, q.round_trip, q.caution, spare.number, spare.free_at,
            GREATEST(LEAST(q.hold_until, clock_timestamp() + $6),
                     LEAST(q.urgent_until, clock_timestamp() + $7)) AS shut_until
     FROM collector.quota AS q
@@ -154,10 +156,10 @@ WITH state AS (
     FROM state
     WHERE p.key = $1 AND p.api_id = state.api_id AND p.number = state.number
       AND (SELECT at <= clock_timestamp() FROM opening)
-    RETURNING p.api_id, p.number, p.free_at, state.round_trip
+    RETURNING p.api_id, p.number, p.free_at, state.round_trip, state.caution
 )
 SELECT extract(epoch FROM opening.at)::float8 AS opens, extract(epoch FROM clock_timestamp())::float8 AS now,
-       taken.api_id, taken.number, taken.free_at AS ends, taken.round_trip
+       taken.api_id, taken.number, taken.free_at AS ends, taken.round_trip, taken.caution
 FROM opening
 LEFT JOIN taken ON true
 """
@@ -178,18 +180,50 @@ WHERE key = $1 AND api_id = $2 AND number = $3 AND booked AND free_at = $4
 RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 """
 
-# The pause is overwritten, not extended: the newest refusal counts.
+# The pause is overwritten, not extended: the newest refusal counts. The caution grows with the first refusal of a
+# pause: the others are of requests that were already under way. A refusal that names a rate below the one in use ($4
+# is below granted and $5) has another cause.
 _PAUSE = """
 UPDATE collector.quota
-SET hold_until = clock_timestamp() + $3
+SET hold_until = clock_timestamp() + $3,
+    caution = CASE WHEN is_first THEN LEAST(caution * $6::float8, $7::float8) ELSE caution END,
+    refused_at = CASE WHEN is_first THEN clock_timestamp() ELSE refused_at END,
+    trials = 0
+FROM (
+    SELECT COALESCE($4::integer >= LEAST(granted, $5::integer), true)
+           AND (hold_until <= clock_timestamp() OR hold_until > clock_timestamp() + $3) AS is_first
+    FROM collector.quota
+    WHERE key = $1 AND api_id = $2
+    FOR UPDATE
+) AS refusal
 WHERE key = $1 AND api_id = $2
 """
 
-# A smaller round trip counts at once, a larger one raises the value by at most 1 % per call: rare quick
-# answers are remembered for long.
+# Counts requests that tested the caution without a refusal. Enough of them shrink it: $4 of them by $5 if there was
+# no refusal within the time $8, otherwise $6 by $7. A refusal ahead of the clock is a clock error.
+_COUNT_TRIALS = """
+UPDATE collector.quota
+SET trials = CASE WHEN is_enough THEN 0 ELSE trials + $3 END,
+    caution = CASE WHEN is_enough THEN GREATEST(caution / step, $9::float8) ELSE caution END
+FROM (
+    SELECT trials + $3 >= CASE WHEN is_calm THEN $4::integer ELSE $6::integer END AS is_enough,
+           CASE WHEN is_calm THEN $5::float8 ELSE $7::float8 END AS step
+    FROM (
+        SELECT q.trials, refused_at IS NULL OR refused_at <= clock_timestamp() - $8::interval
+               OR refused_at > clock_timestamp() + $8::interval AS is_calm
+        FROM collector.quota AS q
+        WHERE key = $1 AND api_id = $2
+        FOR UPDATE
+    ) AS history
+) AS judgement
+WHERE key = $1 AND api_id = $2
+"""
+
+# A smaller round trip counts at once, a larger one raises the value by at most 5 % per call: rare quick
+# answers are remembered for a while.
 _SAVE_RTT = """
 UPDATE collector.quota
-SET round_trip = LEAST($3::float8, round_trip * 1.01)
+SET round_trip = LEAST($3::float8, round_trip * 1.05)
 WHERE key = $1 AND api_id = $2
 """
 
@@ -224,6 +258,8 @@ class Permit:
     """Its expiry by the database's clock, which identifies the reservation."""
     round_trip: float | None = None
     """The smallest round trip of all programs, in seconds."""
+    caution: float = caution.INITIAL
+    """The share of the rest of a round trip that is taken for the time before the count."""
 
     def is_expired(self) -> bool:
         """Whether its send time has passed, so another program may have it by now."""
@@ -308,13 +344,22 @@ class PermitStore:
 
     async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Pause all callers for `COOLDOWN`; store `granted`, the rate named by the server, if there is one."""
-        await connection.execute(_PAUSE, self._key, api_id, COOLDOWN)
+        await connection.execute(
+            _PAUSE, self._key, api_id, COOLDOWN, granted, self._per_second, caution.GROWTH, caution.MOST
+        )
         if granted is not None and granted > 0:
             await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)
 
     async def save_rtt(self, connection: Connection, api_id: str, round_trip: float) -> None:
         """Store the smallest round trip in seconds, for all programs."""
         await connection.execute(_SAVE_RTT, self._key, api_id, round_trip)
+
+    async def count_trials(self, connection: Connection, api_id: str, trials: int) -> None:
+        """Count requests that tested the caution without a refusal; enough of them shrink it."""
+        rules = (caution.TRIALS_AT_FIRST, caution.STEP_AT_FIRST, caution.TRIALS, caution.STEP)
+        await connection.execute(
+            _COUNT_TRIALS, self._key, api_id, trials, *rules, caution.CALM_AFTER, caution.LEAST
+        )
 
     async def granted_quotas(self, connection: Connection) -> dict[str, int]:
         """Return the rates granted by the server, by api-id, if below the configured rate."""
@@ -355,4 +400,5 @@ class PermitStore:
             until,
             row["ends"],
             row["round_trip"],
+            row["caution"],
         )

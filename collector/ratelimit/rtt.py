@@ -4,32 +4,32 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-TRUSTED_AFTER = 36
-"""Number of answers before the estimate is used. Decision 0004 compares 12, 32 and 36: after 36, with a
-distance of four gaps, no window held one request too many, for one percent of the quota."""
+TRUSTED_AFTER = 8
+"""Number of answers before the estimate is used. Until there are `_FIRM`, it is the more careful the fewer there
+are."""
+_FIRM = 36
+"""Answers after which their number no longer makes the estimate more careful (decision 0004)."""
 _SHARE_EVERY = 12
 """Answers between two writes of the estimate to the database: each write is one more statement."""
-_MAX_SHARE = 0.9
-"""Largest share of the smallest sample that counts: servers and machines have faster hours (decision 0004)."""
+_MAX_SHARE = 0.98
+"""Largest share of the smallest sample that counts: clocks and machines have a grain."""
 _RANK = 8
 """The sample compared with the smallest is the eighth smallest (decision 0004)."""
-_GAPS = 4
-"""Gaps subtracted from the smallest sample: with one gap after 12 answers, nine of 3,000 requests would have come too
-early; with four after 36, none did (decision 0004)."""
+_GAPS = 0.5
+"""Gaps subtracted from the smallest sample. Of a round trip that varies within sharp limits this reaches the limit;
+the caution multiplies it after refusals (decision 0004)."""
 _SAMPLES = 512
-"""Answers kept; a program with fewer does not lower the shared estimate (decision 0004)."""
+"""Answers kept (decision 0004)."""
 
 
 @dataclass
 class MinRttEstimator:
     """The smallest round trip in seconds, by the last 512 answers; a change of route is forgotten in time.
 
-    The minimum seen overestimates the true minimum. Subtract four times the gap between the smallest and the
-    eighth smallest sample, and never trust more than 90 % of the smallest, since servers and machines have
-    faster hours.
+    The minimum seen overestimates the true minimum. Subtract half the gap between the smallest and the eighth
+    smallest sample, more after few answers or refusals, and never trust more than 98 % of the smallest.
 
-    `prior` is the estimate shared through the database. It is discarded if a faster answer is seen, and
-    overridden only after 512 own samples.
+    `prior` is the estimate shared through the database. It is discarded if a faster answer is seen.
     """
 
     prior: float | None = None
@@ -41,30 +41,29 @@ class MinRttEstimator:
         self._samples.append(seconds)
         self._count += 1
 
-    def lower_bound(self) -> float:
-        """Return the seconds of a round trip that certainly passed after the arrival; 0 until known."""
-        own = self._estimate()
-        if self.prior is None or not self._is_consistent(self.prior):
-            return own
-        return min(own, self.prior) if self._has_full_history() else self.prior
+    def lower_bound(self, caution: float = 1.0) -> float:
+        """Return the seconds of a round trip below which hardly any is; 0 until known.
+
+        A `caution` above 1 subtracts so many times the gap.
+        """
+        bound = self._estimate()
+        if self.prior is not None and min(self._samples, default=self.prior) >= self.prior:
+            bound = max(bound, self.prior)
+        return max(0.0, bound - (max(caution, 1.0) - 1) * _GAPS * self._gap())
 
     def shareable_estimate(self) -> float | None:
-        """Return the estimate for other programs' `prior`, after every twelfth answer and if not worse than
-        theirs; else None."""
-        own = self._estimate()
-        if self._count % _SHARE_EVERY or not own:
-            return None
-        is_worse = self.prior is not None and own < self.prior and self._is_consistent(self.prior)
-        return None if is_worse and not self._has_full_history() else own
-
-    def _has_full_history(self) -> bool:
-        return len(self._samples) == _SAMPLES
-
-    def _is_consistent(self, prior: float) -> bool:
-        return min(self._samples, default=prior) >= prior
+        """Return the estimate for other programs' `prior`, after every twelfth answer if there are enough; else
+        None."""
+        is_due = self._count >= _FIRM and not self._count % _SHARE_EVERY
+        return (self._estimate() or None) if is_due else None
 
     def _estimate(self) -> float:
         if len(self._samples) < TRUSTED_AFTER:
             return 0.0
+        least = min(self._samples)
+        doubt = _GAPS * max(1.0, _FIRM / len(self._samples))
+        return max(0.0, min(_MAX_SHARE * least, least - doubt * self._gap()))
+
+    def _gap(self) -> float:
         least = nsmallest(_RANK, self._samples)
-        return max(0.0, min(_MAX_SHARE * least[0], least[0] - _GAPS * (least[-1] - least[0])))
+        return least[-1] - least[0] if least else 0.0

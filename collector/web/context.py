@@ -7,15 +7,16 @@ from typing import TypeVar
 
 from collector.config import Config, build_timetable
 from collector.db.database import Database
-from collector.market import sectors as table
 from collector.market.calendar import Calendar
+from collector.market.sectors import bundled_sectors
 from collector.market.timetable import Timetable
 from collector.model import Sector, Target
 from collector.web.breadth_cache import BreadthCache
 from collector.web.cache import TtlCache
 from collector.web.live import Live
 from collector.web.metrics_data import MetricsData, MetricsGatherer
-from collector.web.queries import Member, Queries
+from collector.web.queries import Queries
+from collector.web.queries.walk import Member
 
 T = TypeVar("T")
 
@@ -63,6 +64,10 @@ class ViewContext:
             None,
         )
 
+    async def source(self) -> str | None:
+        """The source of the data; None in an empty database."""
+        return await self.recent("source", 5.0, self.queries.source)
+
     async def sectors(self) -> Mapping[str, Sector]:
         """The sectors as last refreshed, else the shipped ones."""
         return await self.recent("sectors", 60.0, self._sectors)
@@ -80,7 +85,7 @@ class ViewContext:
         return await self.recent("figures", 3.0, self._figures)
 
     async def _sectors(self) -> Mapping[str, Sector]:
-        return await self.queries.sectors() or table.bundled_sectors()
+        return await self.queries.sectors() or bundled_sectors()
 
     async def _build_timetable(self) -> tuple[Config, Timetable]:
         config, calendar = self.configured()

@@ -1,10 +1,10 @@
 """Input of the metrics and of readiness: a few cheap queries, run every few seconds."""
 
-import time as clock
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import NamedTuple
 
 from collector.base.days import day_bounds
@@ -155,9 +155,9 @@ class MetricsGatherer:
 
     async def _size(self, connection: Connection) -> int:
         at, size = self._bytes
-        if clock.monotonic() - at > _LONG:
+        if monotonic() - at > _LONG:
             size = await connection.fetchval(_BYTES)
-            self._bytes = (clock.monotonic(), size)
+            self._bytes = (monotonic(), size)
         return size
 
 

@@ -11,8 +11,8 @@ from collector.model import Target
 from kiwoom_simulator.market.market import SimulatedMarket
 from kiwoom_simulator.market.sessions import Sessions
 from kiwoom_simulator.options import Options
-from kiwoom_simulator.server import clock as clocks
 from kiwoom_simulator.server.api import SimulatedApi
+from kiwoom_simulator.server.clock import start_clock
 from kiwoom_simulator.server.control import PREFIX, Control
 from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse, gzip_response
 
@@ -33,7 +33,7 @@ class Simulator:
         self.options = options or Options()
         step = max(1, round(self.options.step.total_seconds()))
         self.market = _market(self.options.seed, step, self.options.after_market_moves)
-        self.clock = clocks.start(self.options, self.market.sessions)
+        self.clock = start_clock(self.options, self.market.sessions)
         self.api = SimulatedApi(self.options, self.market, self.clock, sectors.bundled_sectors())
         self.control = Control(self.api)
         self._open: set[Connection] = set()

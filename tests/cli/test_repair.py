@@ -109,7 +109,7 @@ async def test_twice_is_nothing_and_asks_nobody(observed: Dsn, tmp_path: Path) -
         ("cut_day", 1, 0, "the first bars of the day are missing"),
         ("empty_day", 0, 0, "5 without minute bars"),
         ("rejected_15xx:api=ka10080", 1, 0, "Rejected"),
-        ("garbage_number:api=ka10080,field=high_pric", 1, 0, "a minute bar does not decode"),
+        ("garbage_number:api=ka10080,field=high_pric,rows=600", 1, 0, "a minute bar does not decode"),
     ],
 )
 async def test_bad_bars_have_a_clear_outcome(

@@ -69,7 +69,7 @@ def daemon(ordered: SimpleNamespace, clock: FastClock, name: str = "one") -> Dae
     async def shown() -> datetime:
         return clock.now()
 
-    return DaemonService(lambda: open_daemon(ordered, name, witness=shown), clock, lambda _: None)
+    return DaemonService(lambda: open_daemon(ordered, name, reference_clock=shown), clock, lambda _: None)
 
 
 def timetable(ordered: SimpleNamespace) -> Timetable:

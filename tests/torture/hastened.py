@@ -101,7 +101,7 @@ async def _live(config: Path, start: datetime, speed: float) -> None:
         """The database's clock runs fast, too: this daemon is not to see two clocks apart."""
         return clock.now()
 
-    daemon = DaemonService(lambda: open_daemon(order, "hastened", witness=now), clock, lambda _: None)
+    daemon = DaemonService(lambda: open_daemon(order, "hastened", reference_clock=now), clock, lambda _: None)
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell_size())
         await daemon.run()
