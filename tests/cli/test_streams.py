@@ -119,6 +119,6 @@ async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, 
         async with started(streams, "daemon", env=env, cwd=tmp_path) as process, asyncio.timeout(60):
             while await fetch(database, STATUS) != [("complete", 2)]:
                 assert process.returncode is None
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # looks again: another process
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
