@@ -15,7 +15,7 @@ from collector.market.timetable import Timetable
 
 # Every expected slot × target without a complete walk, `absent` without a line. An `absent` target is left
 # out while a sweep of its slot runs; after 30 minutes a sweep counts as broken off. Expected slots come as
-# arrays, since schedules and calendar are not in the database.
+# arrays, since schedules and calendar are not in the database. Before the ledger's first slot nothing is absent.
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
        COALESCE(w.status, 'absent') AS status,
@@ -33,6 +33,7 @@ JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
 LEFT JOIN collector.target AS known USING (market, sector, exchange)
 LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
 WHERE w.status IS DISTINCT FROM 'complete'
+  AND (w.status IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk))
   AND NOT (w.status IS NULL AND EXISTS (
     SELECT FROM collector.sweep AS r
     WHERE r.slot = s.slot AND r.universe = s.universe
@@ -56,6 +57,7 @@ FROM (
     LEFT JOIN collector.sweep AS r
          ON r.slot = s.slot AND r.universe = s.universe
         AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
+    WHERE w.status IS NOT NULL OR r.slot IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk)
 ) AS expected
 GROUP BY expected.slot, expected.schedule, expected.status
 ORDER BY expected.slot, expected.schedule, expected.status
