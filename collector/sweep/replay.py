@@ -96,12 +96,13 @@ class Replay:
         )
 
     async def _judge(self, plain: Finding, reading: WalkResult, line: LedgerLine) -> Finding:
-        known = (await self.store.baselines(plain.slot, [plain.target]))[plain.target]
-        certificate = await self._certify(reading, known)
+        certificate = await self._certify(reading, line.baseline)
         is_same = await self.store.has_same_rows(reading, line)
         certificate = merge(certificate, line, reading, is_same=is_same)
         step = decide(certificate, line, is_same=is_same, force=self.force)
-        return replace(plain, step=step, reading=reading, certificate=certificate, expected=known.rows)
+        return replace(
+            plain, step=step, reading=reading, certificate=certificate, expected=line.baseline.rows
+        )
 
     async def _certify(self, reading: WalkResult, known: Baseline) -> Certificate:
         if not reading.row_count and reading.target.exchange is Exchange.NXT and known.rows != 0:
