@@ -222,6 +222,6 @@ HTTP = """\
 
 The page listens on `web.listen` (`127.0.0.1:8020`). It answers GET and HEAD only. Beyond loopback it needs the
 token of `COLLECTOR_WEB_TOKEN`, as `Authorization: Bearer …` or as the password of any user in a browser. With
-`.csv`, `.json` or `.parquet` behind its path each page but `/` gives its data. `lang=ko` or `lang=en` chooses the language,
-`colours=` the colours.
+`.csv`, `.json` or `.parquet` behind its path each page but `/` gives its data. `lang=ko` or `lang=en` chooses the
+language, `colours=` the colours.
 """

@@ -1,7 +1,7 @@
 """The search and the list of sectors."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ from collector.model import Exchange, Market, Sector, Target
 from collector.web.context import ViewContext
 from collector.web.search import LONGEST, Matches, SearchEntry, make_entry, search
 from collector.web.tables import table
-from collector.web.views.base import View
-from collector.web.views.heat import WeighedSector, choices
+from collector.web.views.base import View, day_at
+from collector.web.views.heat import Sparkline, choices, count_walks, draw_sparklines
 
 SHOWN = 50
 """Results of each kind on the page; a longer query selects."""
@@ -105,10 +105,21 @@ async def match_sectors(desk: ViewContext) -> list[SectorMatch]:
 async def sectors_view(desk: ViewContext, market: str) -> View:
     """The list of sectors of one market, or of all."""
     sectors = [each for each in await match_sectors(desk) if market in ("", each.sector.market)]
-    weighed: Mapping[Target, WeighedSector] = {
-        each.target: each for group in (await choices(desk)).values() for each in group
+    groups = await choices(desk)
+    weighed = {each.target: each for group in groups.values() for each in group}
+    shown = {each.targets[0] for each in sectors if each.targets}
+    lines: dict[Target, Sparkline] = {}
+    for pair, group in groups.items():
+        listed = [each for each in group if each.target in shown]
+        if day := day_at(max((each.breadth.slot for each in listed), default=None)):
+            lines |= await draw_sparklines(desk, listed, await count_walks(desk, pair, day))
+    values = {
+        "sectors": sectors,
+        "markets": list(Market),
+        "market": market,
+        "weighed": weighed,
+        "sparklines": lines,
     }
-    values = {"sectors": sectors, "markets": list(Market), "market": market, "weighed": weighed}
     rows = [
         (each.sector.market, each.sector.code, each.sector.name_ko, each.sector.name_en, list(each.targets))
         for each in sectors
