@@ -1,4 +1,4 @@
-"""Plans a backfill and runs it: slots still on display first, then members, then daily bars."""
+"""Plans a backfill and runs it: slots still on display, then members, daily bars, index levels and flows."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,9 +10,11 @@ from collector.backfill import estimate, gaps
 from collector.backfill.certify_bars import ListingFacts
 from collector.backfill.estimate import Cost, Plan
 from collector.backfill.fetch import Fetch
+from collector.backfill.index_history import HistoryGaps, IndexHistory, find_gaps
 from collector.backfill.period import Period
 from collector.backfill.report import Report
 from collector.db.bars import BarStore, Members, MissingRange
+from collector.db.index_history import IndexHistoryStore
 from collector.db.snapshots import SnapshotStore
 from collector.log import logger
 from collector.market.timetable import Timetable
@@ -52,6 +54,8 @@ class BackfillRunner:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     order: Random = field(default_factory=Random)
     judge: Judge = no_stale_check
+    with_indices: bool = False
+    with_flows: bool = False
 
     async def plan(self) -> Plan:
         """Returns the gaps of the period and the cost of filling them; asks only the database."""
@@ -65,6 +69,7 @@ class BackfillRunner:
         missing_ranges = await self._missing_ranges(members)
         unknown = [target for target in targets if target not in members]
         guessed = estimate.guess_listings(unknown, sectors)
+        history = await self._history_gaps()
         unwalked = tuple(set(unknown) - {target for late_slot in late for target in late_slot.targets})
         return Plan(
             period=self.period,
@@ -77,6 +82,8 @@ class BackfillRunner:
             missing_ranges=missing_ranges,
             guessed=guessed,
             bars=self._cost(missing_ranges, guessed),
+            indices=history.index_cost,
+            flows=history.flow_cost,
             lost=await gaps.find_unrecoverable_gaps(
                 store.database, self.timetable, overdue, store.registry.targets, late
             ),
@@ -101,6 +108,44 @@ class BackfillRunner:
         missing_ranges = await self._missing_ranges(members)
         if missing_ranges:
             await self._fetch(missing_ranges, collector, report, show_progress)
+        await self._fetch_history(collector, report, show_progress)
+
+    async def _history_gaps(self) -> HistoryGaps:
+        if not (self.with_indices or self.with_flows):
+            return HistoryGaps()
+        lacking = await find_gaps(self._history, self._targets(), self.period.days)
+        return HistoryGaps(
+            lacking.indices if self.with_indices else {}, lacking.flows if self.with_flows else {}
+        )
+
+    async def _fetch_history(
+        self, collector: Collector, report: Report, show_progress: ProgressFactory
+    ) -> None:
+        lacking = await self._history_gaps()
+        requests = lacking.index_cost.requests + lacking.flow_cost.requests
+        if not requests:
+            return
+        kiwoom = collector.kiwoom
+        kiwoom.reset_retry_budget()
+        parts = len(lacking.indices) + lacking.flow_cost.requests
+        report.histories.append(progress := SweepProgress(units="parts", targets=parts))
+        progress.expected_pages = requests
+        async with show_progress("indices and flows", progress):
+            await IndexHistory(
+                kiwoom, self._history, self.timetable.calendar, collector.concurrency, report, progress
+            ).fetch(lacking)
+        report.requests += kiwoom.requests
+        seconds = round(progress.seconds(), 3)
+        logger.info(
+            "backfill.indices_ended",
+            index_days=report.index_days,
+            flow_days=report.flow_days,
+            seconds=seconds,
+        )
+
+    @property
+    def _history(self) -> IndexHistoryStore:
+        return IndexHistoryStore(self.store.database)
 
     async def _walk_late(
         self, late: gaps.LateSlot, collector: Collector, report: Report, show_progress: ProgressFactory

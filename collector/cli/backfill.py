@@ -47,6 +47,12 @@ Examples:
 @click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
 @click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
+@click.option(
+    "--indices/--no-indices", default=True, help="Closing levels of the sectors' indices.  [default: yes]"
+)
+@click.option(
+    "--flows/--no-flows", default=True, help="Net purchases of investors by sector.  [default: yes]"
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, and fetch nothing.")
 @click.option("--quiet", is_flag=True, help="No plan and no progress; only errors.")
 @config_option
@@ -56,6 +62,8 @@ def backfill(
     last: date,
     universe: str | None,
     adjusted: bool,
+    indices: bool,
+    flows: bool,
     dry_run: bool,
     quiet: bool,
     config_path: Path | None,
@@ -63,7 +71,8 @@ def backfill(
     """Fill the gaps of a past period, as far as the API still has the data.
 
     A closing slot is walked late while the API still shows its final state. Past days come from ka10081, as
-    daily bars. Slots inside a past session stay missing. Stored data is never fetched again, and the next
+    daily bars; index levels from ka20006 (view index_level) and flows of investors from ka10051 (view
+    investor_flow). Slots inside a past session stay missing. Stored data is never fetched again, and the next
     call continues a stopped one. Beside a daemon it uses only the quota left over by the daemon.
 
     Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
@@ -71,7 +80,9 @@ def backfill(
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     context = read_context(config_path, universe)
-    asked = _BackfillCommand(context, first, last, universe, adjusted=adjusted, quiet=quiet)
+    asked = _BackfillCommand(
+        context, first, last, universe, adjusted=adjusted, indices=indices, flows=flows, quiet=quiet
+    )
     if dry_run:
         run_command(asked.show_plan())
     else:
@@ -89,8 +100,11 @@ class _BackfillCommand:
         universe: str | None,
         *,
         adjusted: bool,
+        indices: bool,
+        flows: bool,
         quiet: bool,
     ) -> None:
+        self._indices, self._flows = indices, flows
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
         self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
@@ -130,6 +144,8 @@ class _BackfillCommand:
             period=self._period,
             adjusted=self._adjusted,
             judge=stale_check(store, self._calendar),
+            with_indices=self._indices,
+            with_flows=self._flows,
         )
 
     def _progress(self, title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
@@ -170,6 +186,10 @@ def _report(report: Report, *, quiet: bool) -> None:
 
 def _summarize_stored(report: Report) -> str:
     parts = [f"{report.listings:,} listings with {report.bars:,} bars"]
+    if report.index_days:
+        parts.append(f"{report.index_days:,} index levels")
+    if report.flow_days:
+        parts.append(f"{report.flow_days:,} days of flows")
     if report.late_walks:
         parts.append(f"{report.late_walks:,} late walks")
     if report.member_walks:
@@ -213,6 +233,10 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str, str, Cost]]:
         listings = f"{len(plan.missing_ranges) + plan.guessed:,} listings"
         guessed = f", about {plan.guessed:,} of them unknown yet" if plan.guessed else ""
         yield "daily bars", f"{listings}{guessed}", "ka10081", plan.bars
+    if plan.indices.requests:
+        yield "index levels", f"{plan.indices.rows:,} closing levels", "ka20006", plan.indices
+    if plan.flows.requests:
+        yield "flows", f"{plan.flows.requests:,} days of a board on an exchange", "ka10051", plan.flows
 
 
 def _figures(cost: Cost, per_second: int) -> tuple[str, ...]:

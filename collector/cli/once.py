@@ -163,9 +163,12 @@ async def sweep_now(
     tally = SweepProgress()
     try:
         async with progress(tally, shown=not quiet, title=name):
+            await collector.warm(len(targets))
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:
+            if isinstance(error, Denied):
+                await collector.store.forget_sweep(slot, name)
             raise
         complain(error)
         failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)

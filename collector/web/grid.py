@@ -149,6 +149,11 @@ class DayLedger:
             return Mark.DUE
         return Mark.NONE if self.since and slot < self.since else Mark.ABSENT
 
+    def unwritten_of(self, lane: "UniverseSection", slot: datetime) -> Mark:
+        """As `unwritten`. Nothing is absent where no schedule asks for the universe: it was never due."""
+        mark = self.unwritten(slot, lane.deadlines[slot])
+        return Mark.NONE if mark is Mark.ABSENT and not lane.schedules else mark
+
 
 def lanes(
     timetable: Timetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
@@ -225,7 +230,7 @@ def lacking(
 ) -> dict[Target, Mark]:
     """The expected targets of a slot without a line in the ledger, with their state. `there` are the others."""
     return {
-        target: ledger.unwritten(slot, lane.deadlines[slot])
+        target: ledger.unwritten_of(lane, slot)
         for lane in lanes
         if slot in lane.deadlines
         for target in lane.targets
@@ -259,7 +264,7 @@ def _course(lane: UniverseSection, target: Target, ledger: DayLedger) -> GridRow
 
 
 def _single(lane: UniverseSection, slot: datetime, target: Target, ledger: DayLedger) -> Square:
-    mark = ledger.cells.get((slot, target)) or ledger.unwritten(slot, lane.deadlines[slot])
+    mark = ledger.cells.get((slot, target)) or ledger.unwritten_of(lane, slot)
     notes = ledger.cell_notes.get((slot, target), {})
     return Square(slot, target.market, target.sector, target.exchange, {mark: 1}, notes)
 
@@ -272,7 +277,7 @@ def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
 
 
 def _groups(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
-    unwritten = {slot: ledger.unwritten(slot, lane.deadlines[slot]) for slot in lane.slots}
+    unwritten = {slot: ledger.unwritten_of(lane, slot) for slot in lane.slots}
     for (market, exchange), targets in _group_by_market(lane.targets).items():
         squares = []
         for slot in lane.slots:

@@ -122,7 +122,17 @@ class Routes:
         configured = desk.configured() if desk and figures else None
         answers, by_key = self.live.answers(), self.live.by_key()
         return metrics.exposition(
-            metrics.Values(self.source.now(), checks, answers, configured, figures, self.home, by_key)
+            metrics.Values(
+                self.source.now(),
+                checks,
+                answers,
+                configured,
+                figures,
+                self.home,
+                by_key,
+                self.live.counts(),
+                self.live.durations(),
+            )
         )
 
 

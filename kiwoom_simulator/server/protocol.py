@@ -66,6 +66,10 @@ def refuse_malformed(field: str) -> ApiRefusal:
     return ApiRefusal(2, f"입력 값 오류입니다[1517:입력 값 형식이 올바르지 않습니다. 파라미터={field}]")
 
 
+_COUNTING_LENGTH = 38
+"""Characters of a key that ends with a number of rows."""
+
+
 class PagePosition(NamedTuple):
     """The content of a continuation key: a walk and its next page."""
 
@@ -83,8 +87,15 @@ def next_key(position: PagePosition, asked: str) -> str:
     return "N" + b32encode(head + _seal(head, asked)).decode()
 
 
+def add_count(key: str, rows: int) -> str:
+    """The key with the number of rows still to come at its end, in five digits."""
+    return f"{key}{rows:05}"
+
+
 def place_of(key: str, asked: str) -> PagePosition | None:
     """The position in a key; None if the key was not issued for this request."""
+    if len(key) == _COUNTING_LENGTH and key[-5:].isdigit():
+        key = key[:-5]
     try:
         data = b32decode(key[1:])
     except ValueError:

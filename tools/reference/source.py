@@ -17,7 +17,7 @@ from tools.reference.markdown import code, table
 
 PACKAGE = Path(addresses.__file__).parents[1]
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
-_READERS = ("_plain", "_secret", "_key", "_web_token", "_listen")
+_READERS = ("_plain", "_secret", "_key", "_web_token", "_listen", "_notify_urls")
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 
 
