@@ -187,7 +187,7 @@ async def _go_back(
     if slot not in shown.slots:
         raise NotFound("no_slot")
     ids = {target: target_id for target_id, target in (await desk.targets()).items()}
-    sectors = {ids[each.target]: each for each in group}
+    sectors = {ids[weighed_sector.target]: weighed_sector for weighed_sector in group}
     start, _ = day_bounds(slot.astimezone(KST).date())
     slots = await desk.queries.whole_at(sectors, start, slot)
     breadths = await desk.breadths.newest(desk.queries, slots)
@@ -214,7 +214,7 @@ async def draw_sparklines(
 ) -> dict[Target, Sparkline]:
     """The course of each sector over a day in a few points, from slots with at least half of the sectors."""
     ids = {target: target_id for target_id, target in (await desk.targets()).items()}
-    targets = [each.target for each in group]
+    targets = [weighed_sector.target for weighed_sector in group]
     most = max(walks.values(), default=0)
     slots = spread([slot for slot, count in walks.items() if 2 * count >= most], SPARKS)
     courses = await desk.breadths.sample(desk.queries, [ids[target] for target in targets], slots, FRESH)
@@ -224,7 +224,7 @@ async def draw_sparklines(
 
 def draw_sparkline(course: Sequence[Breadth]) -> Sparkline | None:
     """A line of the mean changes, on a scale with zero in it; None for less than two values."""
-    values = [each.mean for each in course if each.mean is not None]
+    values = [breadth.mean for breadth in course if breadth.mean is not None]
     if len(values) < 2:
         return None
     low, high = min(0.0, *values), max(0.0, *values)

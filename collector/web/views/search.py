@@ -54,15 +54,16 @@ async def search_view(desk: ViewContext, query: str) -> View:
         "listings": listings,
     }
     rows = [
-        ("sector", str(each.sector.market), each.sector.code, each.sector.name_ko) for each in sectors.best
+        ("sector", str(match.sector.market), match.sector.code, match.sector.name_ko)
+        for match in sectors.best
     ]
-    rows += [("listing", "", each.symbol, each.name) for each in listings.best]
+    rows += [("listing", "", match.symbol, match.name) for match in listings.best]
     return View("search.html", values, table("kind market code name", rows))
 
 
 async def build_index(desk: ViewContext) -> SearchIndex:
     """Read the names. The work on 10,000 of them takes some 30 ms, so a thread does it."""
-    sectors, listed = await match_sectors(desk), await desk.queries.listed()
+    sectors, listed = await match_sectors(desk), await desk.queries.read_names()
     return await asyncio.to_thread(_build, sectors, listed)
 
 
@@ -71,11 +72,15 @@ def _build(sectors: Sequence[SectorMatch], listed: Sequence[tuple[str, Sequence[
     return SearchIndex(
         [
             make_entry(
-                each, each.sector.code, each.sector.name_ko, each.sector.name_en, *_addresses(each.sector)
+                match,
+                match.sector.code,
+                match.sector.name_ko,
+                match.sector.name_en,
+                *_addresses(match.sector),
             )
-            for each in sectors
+            for match in sectors
         ],
-        [make_entry(each, each.symbol, each.name, *each.former) for each in listings],
+        [make_entry(match, match.symbol, match.name, *match.former) for match in listings],
     )
 
 
@@ -91,27 +96,27 @@ async def match_sectors(desk: ViewContext) -> list[SectorMatch]:
     )
     markets = list(Market)
     sectors = sorted(
-        (await desk.sectors()).values(), key=lambda each: (markets.index(each.market), each.code)
+        (await desk.sectors()).values(), key=lambda sector: (markets.index(sector.market), sector.code)
     )
     return [
         SectorMatch(
-            each,
-            [target for target in targets if (target.market, target.sector) == (each.market, each.code)],
+            sector,
+            [target for target in targets if (target.market, target.sector) == (sector.market, sector.code)],
         )
-        for each in sectors
+        for sector in sectors
     ]
 
 
 async def sectors_view(desk: ViewContext, market: str) -> View:
     """The list of sectors of one market, or of all."""
-    sectors = [each for each in await match_sectors(desk) if market in ("", each.sector.market)]
+    sectors = [match for match in await match_sectors(desk) if market in ("", match.sector.market)]
     groups = await choices(desk)
-    weighed = {each.target: each for group in groups.values() for each in group}
-    shown = {each.targets[0] for each in sectors if each.targets}
+    weighed = {weighed_sector.target: weighed_sector for group in groups.values() for weighed_sector in group}
+    shown = {match.targets[0] for match in sectors if match.targets}
     lines: dict[Target, Sparkline] = {}
     for pair, group in groups.items():
-        listed = [each for each in group if each.target in shown]
-        if day := day_at(max((each.breadth.slot for each in listed), default=None)):
+        listed = [weighed_sector for weighed_sector in group if weighed_sector.target in shown]
+        if day := day_at(max((weighed_sector.breadth.slot for weighed_sector in listed), default=None)):
             lines |= await draw_sparklines(desk, listed, await count_walks(desk, pair, day))
     values = {
         "sectors": sectors,
@@ -121,7 +126,13 @@ async def sectors_view(desk: ViewContext, market: str) -> View:
         "sparklines": lines,
     }
     rows = [
-        (each.sector.market, each.sector.code, each.sector.name_ko, each.sector.name_en, list(each.targets))
-        for each in sectors
+        (
+            match.sector.market,
+            match.sector.code,
+            match.sector.name_ko,
+            match.sector.name_en,
+            list(match.targets),
+        )
+        for match in sectors
     ]
     return View("sectors.html", values, table("market code name_ko name_en targets", rows))
