@@ -79,18 +79,34 @@ INSERT INTO collector.index_level (
     slot, market, sector, level, change, change_bp, sign, volume, turnover, members, traded, advancers, unchanged,
     decliners, limit_up, limit_down, received_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+SELECT $1, n.*
+FROM unnest(
+    $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::smallint[], $8::bigint[], $9::bigint[],
+    $10::integer[], $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::integer[], $16::integer[],
+    $17::timestamptz[]
+) AS n
 ON CONFLICT DO NOTHING
 """
 _KEEP_TESTIMONY = """
 INSERT INTO collector.witness (
     slot, target, source, members, traded, advancers, unchanged, decliners, volume, asked_at, verdict, detail
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+SELECT $1, n.*
+FROM unnest(
+    $2::smallint[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
+    $9::bigint[], $10::timestamptz[], $11::text[], $12::text[]
+) AS n
 ON CONFLICT (slot, target, source) DO UPDATE
 SET members = EXCLUDED.members, traded = EXCLUDED.traded, advancers = EXCLUDED.advancers,
     unchanged = EXCLUDED.unchanged, decliners = EXCLUDED.decliners, volume = EXCLUDED.volume,
     asked_at = EXCLUDED.asked_at, verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
+"""
+# One statement for all walks that nothing speaks against, which is nearly every sweep.
+_SET_CORROBORATION = """
+UPDATE collector.walk AS w
+SET corroboration = n.verdict
+FROM unnest($2::smallint[], $3::text[]) AS n (target, verdict)
+WHERE w.slot = $1 AND w.target = n.target
 """
 _CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
 
@@ -175,9 +191,9 @@ class WitnessStore:
         self, slot: datetime, levels: Iterable[tuple[IndexLevel, Market, datetime]]
     ) -> None:
         """Store index levels, each with its board and the instant at which it arrived."""
-        rows = [_level_values(slot, *level) for level in levels]
+        rows = [_level_values(*level) for level in levels]
         async with self._database.transaction("keeping index levels") as connection:
-            await connection.executemany(_KEEP_LEVEL, rows)
+            await connection.execute(_KEEP_LEVEL, slot, *_columns(rows))
 
     async def conclude(
         self,
@@ -189,15 +205,21 @@ class WitnessStore:
         """Store the testimonies and the rulings of a sweep in one transaction."""
         target_ids = self._registry.targets
         async with self._database.transaction("corroborating a sweep") as connection:
-            await connection.executemany(
-                _KEEP_TESTIMONY,
-                [_testimony_values(slot, target_ids[line.target], line) for line in testimonies],
-            )
+            if testimonies:
+                lines = [_testimony_values(target_ids[line.target], line) for line in testimonies]
+                await connection.execute(_KEEP_TESTIMONY, slot, *_columns(lines))
             await connection.executemany(
                 _KEEP_OFFSETS,
                 [(target_ids[target], source, *offset) for (target, source), offset in offsets.items()],
             )
-            for ruling in rulings:
+            plain = [ruling for ruling in rulings if not ruling.remarks]
+            await connection.execute(
+                _SET_CORROBORATION,
+                slot,
+                [target_ids[ruling.target] for ruling in plain],
+                [str(ruling.corroboration) for ruling in plain],
+            )
+            for ruling in (ruling for ruling in rulings if ruling.remarks):
                 await connection.execute(
                     _CORROBORATE,
                     slot,
@@ -231,17 +253,21 @@ def _fact_values(fact: ListingFact) -> tuple[Any, ...]:
     )
 
 
-def _level_values(slot: datetime, level: IndexLevel, board: Market, received_at: datetime) -> tuple[Any, ...]:
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _level_values(level: IndexLevel, board: Market, received_at: datetime) -> tuple[Any, ...]:
     return (
-        *(slot, board, level.sector, level.level, level.change, level.change_bp, level.sign),
+        *(board, level.sector, level.level, level.change, level.change_bp, level.sign),
         *(level.volume, level.turnover, level.members, level.traded_count),
         *(level.advancers, level.unchanged, level.decliners, level.limit_up, level.limit_down),
         received_at,
     )
 
 
-def _testimony_values(slot: datetime, target: int, line: Testimony) -> tuple[Any, ...]:
+def _testimony_values(target: int, line: Testimony) -> tuple[Any, ...]:
     return (
-        *(slot, target, line.source, line.members, line.traded, line.advancers, line.unchanged),
+        *(target, line.source, line.members, line.traded, line.advancers, line.unchanged),
         *(line.decliners, line.volume, line.asked_at, line.verdict, line.detail),
     )
