@@ -26,7 +26,7 @@ _NEWEST_LIST = """
 WITH newest AS (
     SELECT asked_at, symbols, is_whole
     FROM collector.board_list
-    WHERE board = $1 AND asked_at >= $2
+    WHERE board = $1 AND asked_at >= $2 AND ($3::timestamptz IS NULL OR asked_at <= $3)
     ORDER BY asked_at DESC
     LIMIT 1
 )
@@ -111,6 +111,28 @@ WHERE w.slot = $1 AND w.target = n.target
 _CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
 
 
+_TESTIMONIES = """
+SELECT slot, source, asked_at, verdict, detail
+FROM collector.witness
+WHERE slot = ANY ($1::timestamptz[]) AND target = $2
+"""
+_LEVELS = """
+SELECT market, received_at, sector, level, COALESCE(change, 0) AS change, COALESCE(change_bp, 0) AS change_bp,
+       COALESCE(sign, 3) AS sign, volume, turnover, limit_up, advancers, unchanged, decliners, limit_down, members
+FROM collector.index_level
+WHERE slot = $1 AND source = 'ka20003'
+ORDER BY market, received_at, sector
+"""
+
+
+class StoredTestimony(NamedTuple):
+    """What the database holds of one witness of one walk."""
+
+    asked_at: datetime
+    verdict: str
+    detail: str
+
+
 class StoredOffset(NamedTuple):
     """A line of `collector.witness_offset`, the texts sorted."""
 
@@ -170,13 +192,43 @@ class WitnessStore:
             rows = await connection.fetch(_OFFSETS, list(ids))
         return {(ids[row["target"]], row["source"]): StoredOffset(*list(row)[2:]) for row in rows}
 
-    async def newest_list(self, board: Market, since: datetime) -> StoredList | None:
-        """The newest list of a board that was asked for at or after `since`."""
+    async def newest_list(
+        self, board: Market, since: datetime, *, until: datetime | None = None
+    ) -> StoredList | None:
+        """The newest list of a board that was asked for at or after `since`, and not after `until`."""
         async with self._database.connection("reading the listings of a board") as connection:
-            rows = await connection.fetch(_NEWEST_LIST, board, since)
+            rows = await connection.fetch(_NEWEST_LIST, board, since, until)
         if not rows:
             return None
         return StoredList(rows[0]["asked_at"], [_fact(row) for row in rows], rows[0]["is_whole"])
+
+    async def list_at(self, board: Market, asked_at: datetime) -> StoredList | None:
+        """The list of a board that arrived at this very instant."""
+        stored = await self.newest_list(board, asked_at, until=asked_at)
+        return stored if stored is not None and stored.asked_at == asked_at else None
+
+    async def testimonies(
+        self, slots: Sequence[datetime], target: Target
+    ) -> dict[datetime, dict[str, StoredTestimony]]:
+        """What the witnesses said of the walks of a target, by slot and source."""
+        async with self._database.connection("reading what witnesses said", timeout=60) as connection:
+            rows = await connection.fetch(_TESTIMONIES, slots, self._registry.targets[target])
+        said: dict[datetime, dict[str, StoredTestimony]] = {}
+        for row in rows:
+            testimony = StoredTestimony(row["asked_at"], row["verdict"], row["detail"])
+            said.setdefault(row["slot"], {})[row["source"]] = testimony
+        return said
+
+    async def levels_of(self, slot: datetime) -> dict[Market, dict[datetime, list[IndexLevel]]]:
+        """The answers of ka20003 for a sweep, by board and arrival."""
+        async with self._database.connection("reading index levels", timeout=60) as connection:
+            rows = await connection.fetch(_LEVELS, slot)
+        levels: dict[Market, dict[datetime, list[IndexLevel]]] = {}
+        for row in rows:
+            facts = {name: value for name, value in row.items() if name not in ("market", "received_at")}
+            answers = levels.setdefault(Market(row["market"]), {})
+            answers.setdefault(row["received_at"], []).append(IndexLevel(name="", **facts))
+        return levels
 
     async def keep_list(
         self, board: Market, day: date, asked_at: datetime, facts: Sequence[ListingFact], *, is_whole: bool

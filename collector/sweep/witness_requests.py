@@ -69,7 +69,7 @@ class WitnessAnswers:
     levels: dict[tuple[Market, bool], tuple[Sequence[IndexLevel], datetime]] = field(default_factory=dict)
     """Levels of the sectors of a board with their arrival, before (False) and after (True) the walks."""
     days: IndexDays | None = None
-    _by_sector: dict[tuple[Market, bool], Mapping[str, SectorCounts]] = field(default_factory=dict)
+    by_sector: dict[tuple[Market, bool], Mapping[str, SectorCounts]] = field(default_factory=dict)
 
     def list_of(self, target: Target) -> BoardList | None:
         """The listings of the one board of a target; None if there are two, or no answer."""
@@ -80,12 +80,12 @@ class WitnessAnswers:
         self, board: Market, levels: Sequence[IndexLevel], arrived: datetime, *, is_after: bool
     ) -> None:
         self.levels[board, is_after] = levels, arrived
-        self._by_sector[board, is_after] = {level.sector: _counts(level, arrived) for level in levels}
+        self.by_sector[board, is_after] = {level.sector: _counts(level, arrived) for level in levels}
 
     def counts_of(self, target: Target, *, is_after: bool) -> SectorCounts | None:
         """The counts of a target's sector; None if ka20003 did not give them."""
         for board in boards_of([target]):
-            counts = self._by_sector.get((board, is_after), {}).get(target.sector)
+            counts = self.by_sector.get((board, is_after), {}).get(target.sector)
             if counts is not None:
                 return counts
         return None
