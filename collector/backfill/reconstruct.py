@@ -1,8 +1,8 @@
-"""What a listing's quotes were at past slots, from the minute bars of that day. Pure.
+"""Reconstructs a listing's quotes at past slots from the minute bars of that day. Pure.
 
-A bar is labelled with the start of its minute, so that a slot takes the last bar labelled before it. Minutes
-without a trade have no bar. Bid and ask are in no bar. Source of the rule: what is known of ka10080, to be
-measured at the live server.
+The label of a bar is the start of its minute, so a slot takes the last bar labelled before it. Minutes
+without a trade have no bar. Bid and ask are in no bar. Source of the rule: public descriptions of ka10080;
+it was not measured at the live server yet.
 """
 
 from bisect import bisect_left, bisect_right
@@ -47,7 +47,7 @@ class SlotQuote(NamedTuple):
 
 
 class ObservedQuote(NamedTuple):
-    """What ka20002 showed of the listing at a slot: won, shares, and when the page arrived."""
+    """An answer of ka20002 about the listing at a slot: won, shares, and the arrival of the page."""
 
     slot: datetime
     received_at: datetime
@@ -57,7 +57,7 @@ class ObservedQuote(NamedTuple):
 
 @dataclass(frozen=True)
 class BarAgreement:
-    """Of `compared` observed quotes, how many have a price and a volume that the bars bear out."""
+    """The numbers of `compared` observed quotes with a price and with a volume confirmed by the bars."""
 
     compared: int = 0
     prices: int = 0

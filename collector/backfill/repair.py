@@ -41,7 +41,7 @@ class ListingDay:
 
 @dataclass(frozen=True)
 class RepairPlan:
-    """What a period lacks and minute bars can give. `unknown`: targets whose members no walk tells."""
+    """The missing walks of a period, and the listings to ask for. `unknown`: targets without known members."""
 
     walks: Sequence[MissingWalk]
     listings: Sequence[ListingDay]
@@ -55,7 +55,7 @@ class RepairPlan:
 
 @dataclass
 class RepairReport:
-    """What came of it. `failed` names listings whose bars could not be had or do not tell the day."""
+    """Counts of the outcome. `failed` names listings without usable bars."""
 
     repaired: int = 0
     rows: int = 0
@@ -74,7 +74,7 @@ class RepairRunner:
     now: datetime
 
     async def plan(self) -> RepairPlan:
-        """What is lacking; asks nobody but the database."""
+        """Returns the missing walks; asks only the database."""
         due = {
             MissingWalk(slot.at, target): None
             for slot in self.timetable.overdue(self.period.first, self.period.last, self.now)
@@ -105,7 +105,7 @@ class RepairRunner:
     async def run(
         self, plan: RepairPlan, clients: Sequence[KiwoomClient], concurrency: int, tally: SweepProgress
     ) -> RepairReport:
-        """Fetch and store. Denied and StoreError end it, and what was stored stays; the next run goes on from there."""
+        """Fetches and stores. Denied and StoreError end it; stored parts stay, and the next run continues there."""
         report = RepairReport()
         tally.targets = len(plan.listings)
         await self._keep_members(plan)

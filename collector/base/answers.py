@@ -1,8 +1,8 @@
-"""Answers as they came, kept so that a later program can read them again: as values, as bytes, and packed.
+"""Unchanged answers for a later program to read again: as values, as bytes, and packed.
 
 An entry holds all answers of one walk, refused ones and repeats included, in the order of their arrival. As
-bytes it is a head in JSON behind its length, then the bodies one after the other. Packed, the head and each
-body are compressed; a body is compressed against the same page of an earlier walk, which says nearly the same.
+bytes it is a length, a head of this length in JSON, then the bodies one after the other. Packed, the head and
+each body are compressed; a body is compressed against the nearly equal page of an earlier walk.
 """
 
 import zlib
@@ -15,7 +15,7 @@ from struct import Struct
 import msgspec
 
 HEADERS = ("api-id", "cont-yn", "next-key", "resp-cnt", "content-type", "date")
-"""Headers that are kept: the decoder reads the first four, the others help to explain an answer."""
+"""Headers to keep: the decoder reads the first four, the others help to explain an answer."""
 LEVEL = 6
 """zlib's. Measured on simulated pages: 16.6 bytes a row against 19.8 at level 3, at twice the time."""
 MOST_BYTES = 16 << 20
@@ -24,13 +24,13 @@ MOST_BYTES = 16 << 20
 _LENGTH = Struct(">I")
 _PAIR = Struct(">H")
 _ALONE = 0xFFFF
-"""In the place of an index: the body is packed by itself."""
+"""Stands for an index: the body is packed by itself."""
 _WINDOW = 32_768
-"""Bytes that deflate looks back; a page has 25,000."""
+"""The window of deflate in bytes; a page has 25,000."""
 
 
 class DamagedAnswers(ValueError):
-    """Kept answers cannot be read back; the text says why."""
+    """Kept answers are unreadable; the text gives the reason."""
 
 
 class KeptAnswer(msgspec.Struct, frozen=True):
@@ -84,12 +84,12 @@ class AnswerEntry:
 
 
 def kept_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers worth keeping, in the order and the number in which they came."""
+    """Returns the headers worth keeping, with repeats, in the order of the answer."""
     return tuple((name.lower(), value) for name, value in headers if name.lower() in HEADERS)
 
 
 def encode_answers(log: AnswerLog) -> bytes:
-    """An entry as bytes; b"" where no answer came."""
+    """Returns an entry as bytes; b"" without an answer."""
     if log.requested_at is None:
         return b""
     head = msgspec.json.encode(_Head(log.requested_at, tuple(log.answers), log.dropped))
@@ -97,7 +97,7 @@ def encode_answers(log: AnswerLog) -> bytes:
 
 
 def decode_answers(data: bytes) -> AnswerEntry:
-    """The entry; DamagedAnswers where the bytes are not one."""
+    """Returns the entry; DamagedAnswers if the bytes are none."""
     end = _LENGTH.size + _length_at(data, 0)
     head = _decode_head(data[_LENGTH.size : end])
     bodies = []
@@ -129,7 +129,7 @@ def pack(data: bytes, base: AnswerEntry | None) -> bytes:
 
 
 def unpack(packed: bytes, base: Sequence[bytes]) -> bytes:
-    """The entry as bytes; DamagedAnswers where they are not what `pack` has made with these bodies."""
+    """Returns the entry as bytes; DamagedAnswers if `pack` did not make the data with this base."""
     first, *rest = _split(packed)
     try:
         head = zlib.decompress(first)
@@ -149,9 +149,9 @@ def unpack(packed: bytes, base: Sequence[bytes]) -> bytes:
 
 
 def _pair_pages(entry: AnswerEntry, base: AnswerEntry) -> list[int]:
-    """For each body of an entry the index of the same page in `base`, `_ALONE` where there is none.
+    """Returns the index of the same page in `base` for each body of an entry, `_ALONE` without such a page.
 
-    A refused or repeated request shifts the answers behind it, so the place among the answers is no page number. Of
+    A refused or repeated request shifts the answers behind it, so the index of an answer is no page number. Of
     several answers for one page the largest counts: the others are refusals.
     """
     indexes: dict[int, int] = {}
@@ -162,7 +162,7 @@ def _pair_pages(entry: AnswerEntry, base: AnswerEntry) -> list[int]:
 
 
 def _page_numbers(entry: AnswerEntry) -> list[int]:
-    """The page of each answer, from 0: the first one has no key, a later one follows the answer that named its key."""
+    """Returns the page of each answer, from 0: the first has no key, a later one follows the answer with its key."""
     pages: list[int] = []
     following: dict[str, int] = {}
     for index, answer in enumerate(entry.answers):
@@ -190,7 +190,7 @@ def _dictionary(bodies: Sequence[bytes], pair: int) -> bytes:
 
 
 def inflate(packed: bytes) -> bytes:
-    """A text that zlib has compressed; DamagedAnswers where it is none."""
+    """Decompresses a text; DamagedAnswers if zlib did not make it."""
     try:
         return zlib.decompressobj().decompress(packed, MOST_BYTES)
     except zlib.error:

@@ -11,7 +11,7 @@ from collector import config as configuration
 from collector.base import resources
 from collector.cli.context import CliContext
 from collector.config import ApiConfig, Config, Credentials, Environment, base_url
-from collector.db import embedded, migrations
+from collector.db import embedded, migrations, setup
 from collector.db.api_facts import read_api_facts
 from collector.db.catalog import Registry
 from collector.db.database import Database
@@ -70,7 +70,7 @@ async def _check(database: Database, *, private: bool) -> None:
         for warning in await check_server(connection, database.address):
             logger.warning("database.durability_warning", reason=warning)
         if private:
-            await migrations.migrate(connection, database.address, folder)
+            await setup.prepare_database(connection, database.address, folder)
         standing = await migrations.check(connection, database.address, folder)
     if standing.is_newer:
         raise ConfigError(

@@ -38,6 +38,10 @@ VERBS = {
     "schedule": "collector.cli.schedule:schedule",
     "sectors": "collector.cli.sectors:sectors",
     "sql": "collector.cli.sql:sql",
+    "url": "collector.cli.find_database:url",
+    "psql": "collector.cli.find_database:psql",
+    "serve": "collector.cli.find_database:serve",
+    "mcp": "collector.cli.mcp:mcp",
     "simulate": "collector.cli.simulate:simulate",
 }
 ONE_LINE = {
@@ -63,6 +67,10 @@ ONE_LINE = {
     "schedule": "List the coming slots of the schedules, and the skipped days.",
     "sectors": "List the sectors, or fetch their list from the API.",
     "sql": "Query the database in SQL, read-only.",
+    "url": "Print the address of the database, for psql, SQLAlchemy and others.",
+    "psql": "Start psql against the database.",
+    "serve": "Keep the private PostgreSQL up until Ctrl+C.",
+    "mcp": "Serve the stored data to an assistant (Model Context Protocol), read-only.",
     "simulate": "Serve a simulated Kiwoom REST API.",
 }
 

@@ -59,8 +59,8 @@ async def _list(context: CliContext) -> None:
 
 def _line(notice: Notice, settings: NotifyConfig) -> str:
     ended = f"until {_clock(notice.ended_at)}" if notice.ended_at else "lasts"
-    told = "told" if notice.told_at else "not told"
-    return f"{_clock(notice.began_at)}  {ended:22}  {told:8}  {headline(notice, settings.language)}"
+    state = "told" if notice.told_at else "not told"
+    return f"{_clock(notice.began_at)}  {ended:22}  {state:8}  {headline(notice, settings.language)}"
 
 
 def _clock(at: datetime) -> str:
@@ -92,9 +92,9 @@ async def _test_services(urls: Mapping[int, Secret], settings: NotifyConfig) -> 
         [Notice(0, "test", "", now, {"host": os.uname().nodename}, ended_at=now)], settings.language
     )
     deliveries = await send(urls, message)
-    for number, delivery in sorted(deliveries.items()):
+    for index, delivery in sorted(deliveries.items()):
         outcome = delivery.reason or "accepted"
-        click.echo(f"service {label(number, delivery)}: {outcome}", err=not delivery.is_accepted)
+        click.echo(f"service {label(index, delivery)}: {outcome}", err=not delivery.is_accepted)
     return all(delivery.is_accepted for delivery in deliveries.values())
 
 
@@ -105,10 +105,10 @@ def describe_settings(environment: Environment, settings: NotifyConfig) -> Seque
         return ["no notices are sent: COLLECTOR_NOTIFY_URLS is not set", *ping_line]
     refuse_without_apprise(environment)
     deliveries = run_command(check(dict(enumerate(environment.notify_urls))))
-    for number, delivery in deliveries.items():
+    for index, delivery in deliveries.items():
         if not delivery.is_accepted:
             raise ConfigError(
-                f"COLLECTOR_NOTIFY_URLS: entry {number + 1}: {delivery.reason} (it is not shown)",
+                f"COLLECTOR_NOTIFY_URLS: entry {index + 1}: {delivery.reason} (it is not shown)",
                 hint="https://github.com/caronc/apprise lists the services and the form of their URLs",
             )
     names = ", ".join(_name(delivery) for delivery in deliveries.values())

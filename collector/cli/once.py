@@ -1,5 +1,6 @@
 """`collector once`: one snapshot of the configured targets, now."""
 
+import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
+from collector.cli.accept import read_target
 from collector.cli.console import console, not_whole, print_table, progress, sweep_table
 from collector.cli.context import CliContext, config_option, read_context, run_command
 from collector.cli.early_signals import discard_output
@@ -17,7 +19,8 @@ from collector.cli.schedule import read_calendar
 from collector.db import clocks
 from collector.errors import ConfigError, Denied, StoreError
 from collector.log import logger
-from collector.model import KST, Status, Sweep
+from collector.market.sectors import first_digits, market_of
+from collector.model import KST, Status, Sweep, Target
 from collector.sweep.progress import SweepProgress
 from collector.sweep.sweeper import Collector
 
@@ -32,14 +35,18 @@ _TENDED = 20
 Examples:
   collector once                                  every universe of the configuration
   collector once --universe boards                one of them
+  collector once --target KOSPI/013/KRX           one target, in a universe or not
   collector once --slot 2026-11-20T15:30          complete this slot (at most 10 minutes ago, KST)
 """
 )
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
+@click.option("--target", metavar="M/S/X", help="One target, as market/sector/exchange.")
 @click.option("--slot", metavar="INSTANT", help="The instant of the snapshot (default: now).")
 @click.option("--quiet", is_flag=True, help="No progress and no table; only errors.")
 @config_option
-def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path | None) -> None:
+def once(
+    universe: str | None, target: str | None, slot: str | None, quiet: bool, config_path: Path | None
+) -> None:
     """Take one snapshot of the configured targets, now.
 
     A sweep stopped in the last 10 minutes is continued: only missing targets are fetched.
@@ -48,7 +55,8 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     at = None if slot is None else parse_slot(slot, datetime.now(UTC))
-    sweep = run_command(_once(read_context(config_path, universe), universe, at, quiet=quiet))
+    chosen = _read_walkable_target(target, universe)
+    sweep = run_command(_once(read_context(config_path, universe), universe, at, chosen, quiet=quiet))
     report(sweep, quiet=quiet)
 
 
@@ -98,12 +106,27 @@ def parse_slot(text: str, now: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-async def _once(context: CliContext, universe: str | None, at: datetime | None, *, quiet: bool) -> Sweep:
+def _read_walkable_target(text: str | None, universe: str | None) -> Target | None:
+    """The target of --target. The server answers a sector with another market's listings, so the pair is checked."""
+    target = read_target(text)
+    if target is None:
+        return None
+    if universe is not None:
+        raise ConfigError("--target and --universe select both; use one of them")
+    if not re.fullmatch(r"[0-9]{3}", target.sector) or market_of(target.sector) is not target.market:
+        digits = " or ".join(f"{digit}xx" for digit in first_digits(target.market))
+        raise ConfigError(f"--target: {target.sector!r} is no sector of {target.market}; use {digits}")
+    return target
+
+
+async def _once(
+    context: CliContext, universe: str | None, at: datetime | None, target: Target | None, *, quiet: bool
+) -> Sweep:
     async with bootstrap.open_collector(context) as plain:
         calendar = read_calendar(Path(context.config.origin))
         collector = replace(plain, witness=bootstrap.make_witness(plain, context.config, calendar))
         await clocks.refuse_apart(collector.store.database, lambda: datetime.now(UTC))
-        sweep = await sweep_now(context, collector, universe, at, quiet=quiet)
+        sweep = await sweep_now(context, collector, universe, at, target=target, quiet=quiet)
         await _tend_answers(context, collector, len(sweep.outcomes))
         return sweep
 
@@ -122,10 +145,16 @@ async def _tend_answers(context: CliContext, collector: Collector, stored: int) 
 
 
 async def sweep_now(
-    context: CliContext, collector: Collector, universe: str | None, at: datetime | None, *, quiet: bool
+    context: CliContext,
+    collector: Collector,
+    universe: str | None,
+    at: datetime | None,
+    *,
+    target: Target | None = None,
+    quiet: bool,
 ) -> Sweep:
-    """Sweep a universe at the given slot, at the newest unfinished one, or now."""
-    name, targets = context.targets(universe, collector.sectors)
+    """Sweep a universe or a target at the given slot, at the newest unfinished one, or now."""
+    name, targets = (str(target), (target,)) if target else context.targets(universe, collector.sectors)
     now = datetime.now(UTC).replace(microsecond=0)
     slot = at or await collector.store.find_unfinished_sweep(name, now - RESUMED) or now
     slot = slot.astimezone(KST)  # the log shows the slot, and people read Korean time
@@ -134,9 +163,12 @@ async def sweep_now(
     tally = SweepProgress()
     try:
         async with progress(tally, shown=not quiet, title=name):
+            await collector.warm(len(targets))
             return await collector.sweep(slot, name, targets, tally)
     except (StoreError, Denied) as error:
         if not tally.pages:
+            if isinstance(error, Denied):
+                await collector.store.forget_sweep(slot, name)
             raise
         complain(error)
         failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)

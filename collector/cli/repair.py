@@ -1,4 +1,4 @@
-"""`collector repair`: missed slots, reconstructed from minute bars and labelled so."""
+"""`collector repair`: reconstructs missed slots from minute bars, under a label of their own."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from collector.model import Sector
 from collector.sweep.progress import SweepProgress
 
 _LISTED = 20
-"""Lines on stderr for what could not be repaired; the table has them all."""
+"""Lines on stderr about unrepaired listings; the table has them all."""
 
 
 @click.command(
@@ -90,7 +90,7 @@ class _RepairCommand:
             self._print_plan(await (await self._runner(database, registry, table)).plan())
 
     async def carry_out(self) -> bool:
-        """Whether all that can be repaired is repaired."""
+        """Repairs; returns True if nothing repairable is left and no day is doubtful."""
         async with bootstrap.open_collector(self._context, patient=True) as collector:
             database = collector.store.database
             await clocks.refuse_apart(database, lambda: datetime.now(UTC))
@@ -148,7 +148,7 @@ class _RepairCommand:
 
 
 def _agreement(day: date, line: Mapping[str, object]) -> str:
-    """How a day's reconstruction agrees with what was observed on it."""
+    """Compares a day's reconstruction with the observed rows of that day."""
     if not line["compared"]:
         return f"{day} {line['exchange']}: nothing was observed on that day to compare with"
     shares = f"{line['equal_prices_percent']} % of prices, {line['equal_volumes_percent']} % of volumes"

@@ -1,4 +1,4 @@
-"""`collector replay`: kept answers through today's decoder and judge."""
+"""`collector replay`: reads kept answers with today's decoder, and judges them again."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ the next in memory, a megabyte if they lie as they came."""
 
 @dataclass
 class _Totals:
-    """What came of the entries, and how many rows were read."""
+    """Counts of the entries by step, and of the rows read."""
 
     steps: Counter[ReplayStep] = field(default_factory=Counter)
     rows: int = 0
@@ -134,7 +134,7 @@ async def _replay(environment: Environment, asked: _Asked) -> _Totals:
 
 @dataclass(frozen=True)
 class _ReplayRun:
-    """The work of one call: a day after the other, some targets at once, each target in the order of time."""
+    """The work of one call: day by day, some targets at once, each target in time order."""
 
     work: Replay
     answers: AnswerStore
@@ -166,7 +166,7 @@ class _ReplayRun:
                     self.tally.done += 1
 
     async def _carry_out(self, finding: Finding) -> None:
-        """Say what one entry came to, and change what is to be changed."""
+        """Report the outcome of one entry, and carry out a change."""
         self.totals.rows += finding.reading.row_count if finding.reading else 0
         step = finding.step
         if step is ReplayStep.CHANGED and not self.dry_run:
@@ -193,7 +193,7 @@ def _report(finding: Finding, step: ReplayStep, *, dry_run: bool) -> None:
 
 
 def describe(finding: Finding) -> str:
-    """What differs, in words: rows, status, remarks, or values alone."""
+    """Describes the difference: rows, status, remarks, or values alone."""
     line, reading, certificate = finding.line, finding.reading, finding.certificate
     assert line is not None
     assert reading is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from collector.base import resources
+from collector.base.day_text import parse_day
 from collector.base.days import ONE_DAY, day_start
 from collector.cli.context import config_option, read_context
 from collector.errors import ConfigError
@@ -32,7 +33,7 @@ _ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
 
 
 class DayParam(click.ParamType[date]):
-    """A Korean date."""
+    """A Korean date: 2026-11-20, 20261120, today, yesterday or -5d."""
 
     name = "date"
 
@@ -40,9 +41,9 @@ class DayParam(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a date has no zone
-        except ValueError:
-            self.fail(f"{value!r} is not a date; use YYYY-MM-DD", param, ctx)
+            day = parse_day(value, datetime.now(KST).date())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         if not _ANSWERED[0] <= day <= _ANSWERED[1]:
             self.fail(f"{value} is out of range; use {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
         return day

@@ -88,7 +88,16 @@ def _print(report: dict[str, Any]) -> None:
         output.print(f"archived   of {days}: {size}")
     if report["quarantined"]:
         output.print(f"quarantine {report['quarantined']:,} rows that did not decode")
+    for change in report["changes"]:
+        output.print(_change(change))
     print_table(output, _table(report["sweeps"]))
+
+
+def _change(change: dict[str, Any]) -> str:
+    """A later change of a ledger line, on one line."""
+    walk = f"{_kst(change['slot'])} {change['market']}/{change['sector']}/{change['exchange']}"
+    status = f"{change['status_before']} -> {change['status'] or 'gone'}"
+    return f"changed    {walk}: {change['event']} by {change['changed_by']}, {status}"
 
 
 def _about_daemon(report: dict[str, Any]) -> list[str]:

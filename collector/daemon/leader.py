@@ -28,6 +28,9 @@ from collector.market.timetable import Timetable
 from collector.model import Status, Sweep, Target
 from collector.sweep.sweeper import Collector
 
+WARMING = timedelta(seconds=5)
+"""Time before a slot at which connections are opened. The slowest TLS handshake with Kiwoom took 3.1 seconds, and a
+server keeps an idle connection longer than five."""
 FARTHEST = timedelta(days=400)
 """How far back slots are accounted for, after any outage."""
 # Slots recorded as missed in one transaction.
@@ -92,14 +95,23 @@ class LeaderTerm:
             while not self._stop_event.is_set():
                 await self._look()
                 upcoming = self._timetable.next(self._seen)
-                await self._clock.sleep_until(
-                    upcoming.at if upcoming else self._seen + ONE_DAY, self._stop_event
-                )
+                if upcoming is None:
+                    await self._clock.sleep_until(self._seen + ONE_DAY, self._stop_event)
+                elif await self._has_reached(upcoming.at - WARMING):
+                    self._group.create_task(
+                        self._collector.warm(len(self._timetable.targets[upcoming.universe]))
+                    )
+                    await self._clock.sleep_until(upcoming.at, self._stop_event)
             while self._sweeps:
                 await asyncio.wait(self._sweeps)
             maintenance.cancel()
             comparing.cancel()
             renewing.cancel()
+
+    async def _has_reached(self, at: datetime) -> bool:
+        """Waits for a moment; False if the clock was stepped back, or the term ends before."""
+        await self._clock.sleep_until(at, self._stop_event)
+        return self._clock.now() >= at and not self._stop_event.is_set()
 
     async def _catch_up(self) -> None:
         """Accounts for slots due since the stored accounts end, and starts the slots still in time."""

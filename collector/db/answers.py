@@ -1,7 +1,7 @@
-"""Answers as they came, in the database: kept with their walk, packed when their day is over, dropped by age.
+"""Keeps answers in the database: unchanged with their walk, packed after their day, dropped by age.
 
-While its day lasts an entry lies as it came, so that a sweep pays for a copy only; compression in the sweep
-would cost a quarter of its CPU. `AnswerStore.pack_day` packs days that are over.
+An entry stays unpacked during its day, so a sweep only pays for a copy; compression in the sweep would cost a
+quarter of its CPU. `AnswerStore.pack_day` packs past days.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from collector.db.pool import Connection
 from collector.model import KST, Target
 
 UNREADABLE_DAYS = 60
-"""Days that answers are kept of which nothing could be read: a corrected decoder may take weeks."""
+"""Days to keep unreadable answers: a corrected decoder may take weeks."""
 _CHAIN = 24
-"""Walks that are packed one against the other before one stands alone: two hours of slots; one damage costs no more."""
+"""Walks packed against each other before one is packed by itself: two hours of slots, so damage costs no more."""
 _MOST_UNREADABLE = 256 << 10
-"""Bytes of one unreadable answer that are kept."""
+"""Most bytes kept of one unreadable answer."""
 _DAY = timedelta(days=1)
 _LONG = 120.0
 
@@ -81,7 +81,7 @@ _DROP = "SELECT collector.drop_old_answers($1, $2, $3)"
 
 @dataclass(frozen=True)
 class RawEntry:
-    """The answers of one walk. `data` None: they cannot be read back, and `damage` says why."""
+    """The answers of one walk. `data` None: they are damaged, and `damage` gives the reason."""
 
     target_id: int
     target: Target
@@ -94,7 +94,7 @@ class RawEntry:
 
 @dataclass(frozen=True)
 class TargetAnswers:
-    """The entries of one target on one day, in the order of time: their keys, without the answers."""
+    """The entries of one target on one day in time order: their keys, without the answers."""
 
     target: Target
     keys: Sequence[Mapping[str, object]]
@@ -112,7 +112,7 @@ async def make_days(connection: Connection, day: date) -> None:
 async def keep_answers(
     connection: Connection, slot: datetime, target: int, log: AnswerLog, *, failure: str = ""
 ) -> None:
-    """Store the answers of a walk as they came, in the transaction of the walk."""
+    """Store the answers of a walk unchanged, in the transaction of the walk."""
     data = encode_answers(log)
     if not log.answers:
         return
@@ -125,7 +125,7 @@ async def keep_answers(
 
 
 def _last_alone(log: AnswerLog) -> AnswerLog:
-    """The last answer, the one that could not be read, cut to what is kept of such an answer."""
+    """The last, unreadable answer, cut to `_MOST_UNREADABLE` bytes."""
     body = log.bodies[-1][:_MOST_UNREADABLE]
     answer = log.answers[-1]
     if len(body) < answer.size:
@@ -149,18 +149,18 @@ class AnswerStore:
         self._database = database
 
     async def days(self) -> list[date]:
-        """The days that have a table for answers, oldest first."""
+        """Returns the days with a table for answers, oldest first."""
         async with self._database.connection("looking for kept answers") as connection:
             return [row["day"] for row in await connection.fetch(_DAYS)]
 
     async def span(self) -> tuple[date, date] | None:
-        """The first and the last day of which answers are kept, None if none are."""
+        """Returns the first and the last day with kept answers, None without any."""
         async with self._database.connection("looking for kept answers") as connection:
             first, last = await connection.fetchrow(_SPAN)
         return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
 
     async def count(self, days: Sequence[date], wanted: Target | None) -> int:
-        """How many entries these days have, of one target or of all."""
+        """Counts the entries of these days, of one target or of all."""
         if not days:
             return 0
         target = [*wanted] if wanted else [None, None, None]
@@ -179,13 +179,13 @@ class AnswerStore:
         return [TargetAnswers(target, keys) for target, keys in targets.items() if wanted in (None, target)]
 
     async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
-        """The entries of a day, a target after the other, each in the order of time."""
+        """Yields the entries of a day, target by target, each in time order."""
         for target in await self.targets(day, wanted):
             async for entry in self.read(target):
                 yield entry
 
     async def read(self, answers: TargetAnswers) -> AsyncGenerator[RawEntry, None]:
-        """The entries of a target in the order of time; one in memory at once, and the bytes of the next."""
+        """Yields the entries of a target in time order; one is in memory at once, and the bytes of the next."""
         base: Sequence[bytes] = ()
         before: object = None
         coming = prefetch([partial(self._fetch, row) for row in answers.keys])
@@ -203,16 +203,16 @@ class AnswerStore:
             return row, await connection.fetchval(_ANSWERS, *key)
 
     async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
-        """The answers of a period of which nothing could be read, each as a mapping of its columns."""
+        """Returns the unreadable answers of a period, each as a mapping of its columns."""
         begins, _ = day_bounds(first)
         _, ends = day_bounds(last)
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
     async def pack_day(self, day: date, most: int | None = None) -> int:
-        """Pack what of a day lies as it came, `most` entries at most; how many entries that were.
+        """Packs unpacked entries of a day, `most` entries at most, and returns their count.
 
-        A damaged entry stays as it is.
+        A damaged entry stays unchanged.
         """
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
             if not await connection.fetchval(_UNPACKED, *day_bounds(day)):
@@ -245,7 +245,7 @@ class AnswerStore:
         return packed
 
     async def tend(self, host: datetime, keep_days: int, most: int | None = None) -> tuple[int, list[date]]:
-        """Pack the days that are over, `most` entries at most, and drop those that are older than `keep_days`.
+        """Packs past days, `most` entries at most, and drops the days beyond `keep_days`.
 
         Returns the number of entries packed, and the days dropped. Nothing is dropped while the clocks disagree.
         """
@@ -286,7 +286,7 @@ def _make_entry(
 def _read_back(
     row: Mapping[str, object], answers: bytes | None, base: Sequence[bytes]
 ) -> tuple[AnswerEntry | None, str]:
-    """The entry, or why it cannot be read back."""
+    """Returns the entry and "", or None and the reason for its damage."""
     if answers is None:
         return None, "it is not there any more"
     if row["base"] is not None and not base:

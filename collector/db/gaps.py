@@ -15,17 +15,25 @@ from collector.market.timetable import Timetable
 
 # Every expected slot × target without a complete walk, `absent` without a line. An `absent` target is left
 # out while a sweep of its slot runs; after 30 minutes a sweep counts as broken off. Expected slots come as
-# arrays, since schedules and calendar are not in the database.
+# arrays, since schedules and calendar are not in the database. Before the ledger's first slot nothing is absent.
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
        COALESCE(w.status, 'absent') AS status,
-       w.error, w.remarks, w.pages, w.rows, w.bad, w.expected
+       w.error, w.remarks, w.pages, w.rows, w.bad, w.expected,
+       (SELECT string_agg(
+                   to_char(h.changed_at AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI') || ' ' || h.event
+                   || CASE WHEN h.status <> w.status THEN ', was ' || h.status ELSE '' END,
+                   '; ' ORDER BY h.changed_at
+               )
+        FROM walk_history AS h
+        WHERE h.slot = s.slot AND (h.market, h.sector, h.exchange) = (t.market, t.sector, t.exchange)) AS history
 FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
 JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
      AS t (universe, market, sector, exchange, place) USING (universe)
 LEFT JOIN collector.target AS known USING (market, sector, exchange)
 LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
 WHERE w.status IS DISTINCT FROM 'complete'
+  AND (w.status IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk))
   AND NOT (w.status IS NULL AND EXISTS (
     SELECT FROM collector.sweep AS r
     WHERE r.slot = s.slot AND r.universe = s.universe
@@ -49,6 +57,7 @@ FROM (
     LEFT JOIN collector.sweep AS r
          ON r.slot = s.slot AND r.universe = s.universe
         AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
+    WHERE w.status IS NOT NULL OR r.slot IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk)
 ) AS expected
 GROUP BY expected.slot, expected.schedule, expected.status
 ORDER BY expected.slot, expected.schedule, expected.status
@@ -56,7 +65,10 @@ ORDER BY expected.slot, expected.schedule, expected.status
 
 
 class Gap(NamedTuple):
-    """A slot × target not stored complete; `status` is `absent` without a line in the ledger."""
+    """A slot × target not stored complete; `status` is `absent` without a line in the ledger.
+
+    `history`: the changes of the line since its first judgement, with their times in Korea; "" if there are none.
+    """
 
     slot: datetime
     schedule: str
@@ -65,12 +77,18 @@ class Gap(NamedTuple):
     exchange: str
     status: str
     reason: str
+    history: str = ""
 
 
 def _reason(row: Mapping[str, Any]) -> str:
     if row["error"] or not row["remarks"]:
         return row["error"] or "nothing is known of it"
     return explain(row["remarks"], Numbers(row["pages"], row["rows"], row["bad"], row["expected"]))
+
+
+def _gap(row: Mapping[str, Any]) -> Gap:
+    facts = {name: row[name] for name in ("slot", "schedule", "market", "sector", "exchange", "status")}
+    return Gap(**facts, reason=_reason(row), history=row["history"] or "")
 
 
 class StatusCount(NamedTuple):
@@ -92,7 +110,7 @@ async def find_gaps(
     for day in days_through(first, last):
         if slots := timetable.overdue(day, day, now):
             for row in await connection.fetch(_GAPS, *_columns(timetable, slots)):
-                yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
+                yield _gap(row)
 
 
 async def count_statuses(

@@ -152,7 +152,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class SlotLine:
+class NoticedWalk:
     """The ledger's line of one slot × target."""
 
     status: str
@@ -228,11 +228,11 @@ class NoticeStore:
         async with self._database.connection("reading notices") as connection:
             return [_notice(row) for row in await connection.fetch(_RECENT, limit)]
 
-    async def slot_lines(self, slot: datetime, targets: Sequence[Target]) -> list[SlotLine]:
+    async def slot_lines(self, slot: datetime, targets: Sequence[Target]) -> list[NoticedWalk]:
         """The ledger's lines of a slot for these targets."""
         async with self._database.connection("reading a slot") as connection:
             return [
-                SlotLine(
+                NoticedWalk(
                     row["status"],
                     row["error"],
                     tuple(row["remarks"]),

@@ -1,4 +1,4 @@
-"""What a repair reads and writes: missing walks, who was listed, observed quotes, reconstructed rows."""
+"""Reads and writes for a repair: missing walks, members of targets, observed quotes, reconstructed rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,14 +99,14 @@ ORDER BY exchange
 
 
 class MissingWalk(NamedTuple):
-    """A slot and a target of which nothing is stored."""
+    """A slot and a target without stored rows."""
 
     slot: datetime
     target: Target
 
 
 class RepairLine(NamedTuple):
-    """What came of one listing on one exchange and day; `slots` are those that it settles."""
+    """The outcome for one listing on one exchange and day; `slots` are the settled ones."""
 
     trading_date: date
     symbol: str
@@ -139,7 +139,7 @@ class RepairStore:
         return [MissingWalk(row["slot"], names[row["target"]]) for row in rows]
 
     async def members(self, targets: Sequence[Target], day: date) -> dict[Target, Sequence[str]]:
-        """Who belonged to each target on a day; a target of which no complete walk tells is left out."""
+        """Returns the members of each target on a day, without targets that had no complete walk."""
         names = {self.targets[target]: target for target in targets}
         async with self.database.connection("reading memberships") as connection:
             rows = await connection.fetch(_MEMBERS, list(names), day)
@@ -179,6 +179,6 @@ class RepairStore:
         return int(status.rpartition(" ")[2])
 
     async def summary(self, day: date) -> list[Mapping[str, object]]:
-        """What the view `repair` says of a day, a line an exchange."""
+        """Returns the lines of the view `repair` for a day, one for each exchange."""
         async with self.database.connection("reading the outcome of a repair") as connection:
             return [dict(row) for row in await connection.fetch(_SUMMARY, day)]

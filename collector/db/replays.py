@@ -1,4 +1,4 @@
-"""Stored walks replaced by what a corrected program reads from their kept answers, one transaction a walk."""
+"""Replaces stored walks by new readings of their kept answers, one transaction a walk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ _LONG = 120.0
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """What the ledger says of a walk. `program`: the version that replayed it last, "" if none did."""
+    """A walk's line in the ledger. `program`: the version of the last replay, "" without one."""
 
     status: Status
     rows: int
@@ -85,16 +85,16 @@ class LedgerLine:
 
 
 class ReplayStore(SnapshotStore):
-    """The store of a replay: it compares with the ledger, and replaces."""
+    """The database of a replay: compares readings with the ledger, and replaces walks."""
 
     async def lines(self, slots: Sequence[datetime], target: Target) -> dict[datetime, LedgerLine]:
-        """The ledger's lines of a target at these slots; slots without a line are left out."""
+        """Returns the ledger's lines of a target at these slots, by slot; slots without a line are left out."""
         async with self.database.connection("reading lines of the ledger", timeout=_LONG) as connection:
             rows = await connection.fetch(_LINES, slots, self.registry.targets[target])
         return {row["slot"]: _line(row) for row in rows}
 
     async def has_same_rows(self, reading: WalkResult, line: LedgerLine) -> bool:
-        """Whether a reading has the very rows of a stored walk. Nothing is registered for it."""
+        """Returns True if a reading has exactly the rows of a stored walk; registers no listing."""
         same_count = (line.rows, line.bad) == (reading.row_count, reading.bad_count)
         if line.digest is None or not same_count or members_digest(reading) != line.members:
             return False
@@ -112,10 +112,10 @@ class ReplayStore(SnapshotStore):
         corroboration: str | None = None,
         verdicts: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     ) -> bool:
-        """Put a reading in the place of what is stored, and remember what that was. False: it has changed meanwhile.
+        """Replaces a stored walk by a reading, and records the earlier state. False: the walk changed meanwhile.
 
-        `corroboration` is what witnesses come to now, None if they were not heard again; `verdicts` has the verdict and
-        the detail of each source.
+        `corroboration` is the new judgement of the witnesses (None: the stored one stays), `verdicts` the verdict and
+        the detail by source.
         """
 
         async def write(_again: bool) -> bool:

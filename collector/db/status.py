@@ -77,6 +77,16 @@ FROM (
 ) AS q
 ORDER BY q.api_id, q.key
 """
+# The newest changes of ledger lines by later judgements and replays. Repairs are left out: they are many, and to find
+# them takes the whole ledger.
+_CHANGES = """
+SELECT h.slot, h.market, h.sector, h.exchange, h.changed_at, h.event, h.changed_by, h.status AS status_before, w.status
+FROM walk_history AS h
+LEFT JOIN walk AS w USING (slot, market, sector, exchange)
+WHERE h.event <> 'repaired' AND h.changed_at > clock_timestamp() - INTERVAL '7 days'
+ORDER BY h.changed_at DESC, h.slot DESC
+LIMIT 5
+"""
 # The newest token and its age by the database's clock.
 _ISSUED = """
 SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
@@ -150,6 +160,7 @@ async def _read_stored(connection: Connection, configured: int | None) -> dict[s
         "walking": [dict(row) for row in await connection.fetch(_RUNNING_CLAIMS)],
         "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
         "sweeps": sweeps,
+        "changes": [dict(row) for row in await connection.fetch(_CHANGES)],
     }
 
 

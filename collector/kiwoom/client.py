@@ -5,7 +5,7 @@ The client combines the rate limiter, the token, the retries and the circuit bre
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from collector.base.answers import AnswerLog, KeptAnswer, kept_headers
+from collector.base.histogram import Histogram
 from collector.db.database import Database
 from collector.errors import (
     CollectorError,
@@ -150,6 +151,8 @@ class KiwoomClient:
         self._clock = asyncio.get_running_loop().time
         self.answers: Counter[str] = Counter()
         """Requests by result: `ok`, or the name of the error."""
+        self.durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        """From sending a request to its whole answer or its failure, by api-id."""
         self.denial: Denied | None = None
         """The refusal of this key, until a request is accepted."""
         self.was_accepted = False
@@ -237,6 +240,10 @@ class KiwoomClient:
             )
         return answer
 
+    async def warm(self, connections: int) -> None:
+        """Have so many connections open before requests come; the clients of one program share them."""
+        await self._transport.warm(connections)
+
     async def ask_beside(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
         """One request beside a sweep: asked once, in the lane of its api-id, and when its answer arrived.
 
@@ -277,7 +284,8 @@ class KiwoomClient:
             counter.lease = counter.lease or self._transport.lease()
             sent = datetime.now(UTC)
             try:
-                reply = await self._transport.post(request, token, permit, counter.lease)
+                with self._measure(request.api_id):
+                    reply = await self._transport.post(request, token, permit, counter.lease)
                 answer = ProbeAnswer(read(reply), reply.headers, sent, datetime.now(UTC))
             except CollectorError as error:
                 counter.judge(error)
@@ -306,6 +314,19 @@ class KiwoomClient:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
         with self._track_denial():
             return await self._tokens.current(ignore_pause=ignore_pause)
+
+    @contextmanager
+    def _measure(self, api_id: str) -> Iterator[None]:
+        """Count the duration of the block, unless the request was not sent."""
+        began = self._clock()
+        try:
+            yield
+        except (PermitExpired, asyncio.CancelledError):
+            raise
+        except BaseException:
+            self.durations[api_id].observe(self._clock() - began)
+            raise
+        self.durations[api_id].observe(self._clock() - began)
 
     @contextmanager
     def _track_denial(self) -> Iterator[None]:
@@ -410,7 +431,8 @@ class KiwoomClient:
             counter.lease = counter.lease or self._transport.lease()
             asked_at = datetime.now(UTC)
             try:
-                reply = await self._transport.post(request, token, permit, counter.lease)
+                with self._measure(request.api_id):
+                    reply = await self._transport.post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
                 if counter.log is not None:
                     self._keep(counter.log, request, reply, asked_at, arrived)

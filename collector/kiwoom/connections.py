@@ -12,12 +12,14 @@ If a server is out of step, each request gets a new connection until the server 
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from collector.kiwoom.framing import AnswerFrame
 from collector.log import logger
@@ -130,11 +132,20 @@ class ApiConnection:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
         self.handler: SilentHandler | None = None
-        self.idle_since = 0.0
+        self.idle_since = float("-inf")
 
     @property
     def is_open(self) -> bool:
         return self.handler is not None and self.handler.is_reusable
+
+    async def open(self, url: URL) -> None:
+        """Connect to the host without a request; aiohttp's errors or TimeoutError if that fails."""
+        connector = self.session.connector
+        assert connector is not None
+        request = aiohttp.ClientRequest("POST", url, loop=asyncio.get_running_loop())
+        connection = await connector.connect(request, [], self.session.timeout)
+        self.handler = handler_of(connection.protocol)
+        connection.release()
 
     def drop(self) -> None:
         """Close the connection; the next request makes a new one."""
@@ -148,9 +159,11 @@ def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
 
     `idle` is in the order of their return. None: all of them are open and still rest.
     """
-    rested = [item for item in idle if item.is_open and now - item.idle_since >= REST]
-    closed = [item for item in idle if not item.is_open]
-    return next(iter([*reversed(rested), *closed]), None)
+    count = bisect_right(idle, now - REST, key=lambda item: item.idle_since)
+    for item in reversed(idle[:count]):
+        if item.is_open:
+            return item
+    return next((item for item in idle if not item.is_open), None)
 
 
 class ConnectionPool:
@@ -206,6 +219,26 @@ class ConnectionPool:
         """Take a connection back; its rest begins."""
         connection.idle_since = self._now()
         self._idle.append(connection)
+
+    async def warm(self, count: int, url: URL) -> None:
+        """Have `count` open connections beside those in use, or as many as the limit allows.
+
+        A failure is not reported: the next request connects again and says why it cannot.
+        """
+        opening: list[ApiConnection] = []
+        closed = [item for item in self._idle if not item.is_open]
+        lacking = 0 if self.is_distrustful else count - (len(self._idle) - len(closed))
+        while len(opening) < lacking and (closed or len(self._all) < self._limit):
+            if closed:
+                opening.append(closed.pop())
+                self._idle.remove(opening[-1])
+            else:
+                opening.append(ApiConnection(self._make_session()))
+                self._all.append(opening[-1])
+        try:
+            await asyncio.gather(*(item.open(url) for item in opening), return_exceptions=True)
+        finally:
+            self._idle += opening  # `idle_since` stays: what carried no request needs no rest
 
     async def close(self) -> None:
         """Close every connection, those in use as well."""

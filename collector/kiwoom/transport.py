@@ -114,6 +114,10 @@ class HttpTransport:
         """Return a connection for the requests of one walk."""
         return ConnectionLease(self._pool)
 
+    async def warm(self, count: int) -> None:
+        """Have `count` connections open, so that the next requests need not wait for a handshake."""
+        await self._pool.warm(count, self._base)
+
     async def post(
         self,
         request: ApiRequest,

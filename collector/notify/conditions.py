@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from collector.db.notices import LoweredQuota, Notice, SlotLine
+from collector.db.notices import LoweredQuota, Notice, NoticedWalk
 from collector.model import Remark, Status
 
 _REMARKS = tuple(Remark)
@@ -32,9 +32,9 @@ class Condition:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def slot_failures(schedule: str, at: datetime, lines: Sequence[SlotLine]) -> list[Condition]:
+def slot_failures(schedule: str, at: datetime, lines: Sequence[NoticedWalk]) -> list[Condition]:
     """The kinds of failure in a slot, one condition each, in the order of their names."""
-    groups: defaultdict[str, list[SlotLine]] = defaultdict(list)
+    groups: defaultdict[str, list[NoticedWalk]] = defaultdict(list)
     for line in lines:
         for name in _failures(line):
             groups[name].append(line)
@@ -56,7 +56,7 @@ def slot_failures(schedule: str, at: datetime, lines: Sequence[SlotLine]) -> lis
     ]
 
 
-def _failures(line: SlotLine) -> Iterable[str]:
+def _failures(line: NoticedWalk) -> Iterable[str]:
     if line.status == Status.FAILED:
         yield f"failed {line.error.partition(':')[0] or 'unknown'}"
     elif line.status == Status.MISSED and line.error != _DENIED:
@@ -65,7 +65,7 @@ def _failures(line: SlotLine) -> Iterable[str]:
         yield from (f"suspect {remark}" for remark in line.remarks if remark not in _NOTES | _OF_WITNESSES)
 
 
-def contradiction(schedule: str, at: datetime, lines: Sequence[SlotLine]) -> list[Condition]:
+def contradiction(schedule: str, at: datetime, lines: Sequence[NoticedWalk]) -> list[Condition]:
     """The walks of a slot that their witnesses contradict, as one condition."""
     contradicted = [line for line in lines if line.corroboration == "contradicted"]
     if not contradicted:
@@ -79,14 +79,14 @@ def contradiction(schedule: str, at: datetime, lines: Sequence[SlotLine]) -> lis
     return [Condition("contradicted", schedule, at, facts)]
 
 
-def shows_end(notice: Notice, lines: Sequence[SlotLine]) -> bool:
+def shows_end(notice: Notice, lines: Sequence[NoticedWalk]) -> bool:
     """Whether the lines of a slot can show that an event of its schedule is over: a slot without walks cannot."""
     if notice.kind == "contradicted":
         return any(line.corroboration == "corroborated" for line in lines)
     return any(line.status == Status.COMPLETE for line in lines)
 
 
-def is_whole(lines: Sequence[SlotLine], expected: int) -> bool:
+def is_whole(lines: Sequence[NoticedWalk], expected: int) -> bool:
     """Whether every target of a slot is complete."""
     return len(lines) == expected > 0 and all(line.status == Status.COMPLETE for line in lines)
 

@@ -105,14 +105,12 @@ class Outbox:
 
     async def _send_first(self, parcel: _Parcel) -> None:
         """Send a message once to the services that work; leave the others to a repetition."""
-        working = [number for number in self.urls if number not in self._failing]
+        working = [index for index in self.urls if index not in self._failing]
         deliveries = await self._try(parcel, working) if working else {}
         is_told = any(delivery.is_accepted for delivery in deliveries.values())
         if is_told:
             self._keep_result(parcel, is_told=True)
-        left = [
-            number for number in self.urls if number not in deliveries or not deliveries[number].is_accepted
-        ]
+        left = [index for index in self.urls if index not in deliveries or not deliveries[index].is_accepted]
         if left and len(self._repeated) < MOST_AT_ONCE:
             pauses = self.pauses if working else (0.0, *self.pauses)
             self._run(self._send_again(parcel, left, pauses, is_told=is_told), self._repeated)
@@ -126,7 +124,7 @@ class Outbox:
         for pause in pauses:
             await asyncio.sleep(pause)
             deliveries = await self._try(parcel, left)
-            left = [number for number, delivery in deliveries.items() if not delivery.is_accepted]
+            left = [index for index, delivery in deliveries.items() if not delivery.is_accepted]
             if not is_told and len(left) < len(deliveries):
                 is_told = True
                 self._keep_result(parcel, is_told=True)
@@ -136,7 +134,7 @@ class Outbox:
             self._keep_result(parcel, is_told=False)
 
     async def _try(self, parcel: _Parcel, numbers: Sequence[int]) -> Mapping[int, Delivery]:
-        deliveries = await self.send({number: self.urls[number] for number in numbers}, parcel.message)
+        deliveries = await self.send({index: self.urls[index] for index in numbers}, parcel.message)
         self._note(deliveries)
         return deliveries
 
@@ -151,15 +149,15 @@ class Outbox:
 
     def _note(self, deliveries: Mapping[int, Delivery]) -> None:
         """Log the first message that a service does not accept, and the first that it accepts again."""
-        for number, delivery in deliveries.items():
-            if delivery.is_accepted and number in self._failing:
-                self._failing.discard(number)
-                logger.info("notice.accepted_again", service=label(number, delivery))
-            elif not delivery.is_accepted and number not in self._failing:
-                self._failing.add(number)
+        for index, delivery in deliveries.items():
+            if delivery.is_accepted and index in self._failing:
+                self._failing.discard(index)
+                logger.info("notice.accepted_again", service=label(index, delivery))
+            elif not delivery.is_accepted and index not in self._failing:
+                self._failing.add(index)
                 logger.warning(
                     "notice.undelivered",
-                    service=label(number, delivery),
+                    service=label(index, delivery),
                     reason=delivery.reason,
                     hint="try it with `collector notify --test`",
                 )

@@ -51,8 +51,8 @@ async def _run_child(
     urls: Mapping[int, Secret], content: Mapping[str, str], limit: float
 ) -> Mapping[int, Delivery]:
     numbers = list(urls)
-    deliveries = {number: Delivery("", SILENT) for number in numbers}
-    order = json.dumps({"urls": [urls[number].reveal() for number in numbers], **content})
+    deliveries = {index: Delivery("", SILENT) for index in numbers}
+    order = json.dumps({"urls": [urls[index].reveal() for index in numbers], **content})
     try:
         process = await _start_child()
     except OSError as error:  # short of memory or of processes
@@ -84,6 +84,6 @@ async def _start_child() -> asyncio.subprocess.Process:
     )
 
 
-def label(number: int, delivery: Delivery) -> str:
+def label(index: int, delivery: Delivery) -> str:
     """A service as an operator sees it: its place in COLLECTOR_NOTIFY_URLS, from 1, and its name."""
-    return f"{number + 1} ({delivery.name})" if delivery.name else str(number + 1)
+    return f"{index + 1} ({delivery.name})" if delivery.name else str(index + 1)

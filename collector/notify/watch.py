@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.base.days import ONE_DAY, day_bounds
 from collector.config import NotifyConfig
 from collector.db.clocks import Comparison
-from collector.db.notices import Notice, NoticeStore, SlotLine
+from collector.db.notices import Notice, NoticedWalk, NoticeStore
 from collector.errors import Denied
 from collector.market.calendar import kst
 from collector.market.schedule import ScheduledSlot
@@ -203,7 +203,7 @@ class Watch:
         subject: str,
         seen: Sequence[Condition],
         *,
-        lines: Sequence[SlotLine] | None = None,
+        lines: Sequence[NoticedWalk] | None = None,
     ) -> bool:
         """Compare the stored events of a scope with all its conditions, and store what begins and ends."""
         changes = compare(

@@ -6,6 +6,7 @@ comes from a worklist shared with other programs, see `collector.db.worklist`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -47,6 +48,8 @@ class Collector:
     """Whether the answers of each walk are stored as they came, for `collector replay`."""
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """Running sweeps by slot and universe, for display."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Ended walks by status, and `rows`: those that were stored; since the start of the process."""
     sorted_exchanges: frozenset[str] = frozenset()
     """Exchanges of which it was learned that each page is in the order of codes."""
     witness: WitnessDesk | None = None
@@ -86,6 +89,14 @@ class Collector:
             )
         finally:
             del self.underway[slot, universe]
+
+    async def warm(self, targets: int) -> None:
+        """Open connections for a sweep of so many targets.
+
+        Each connection rests after a walk, so twice as many are needed as walks are under way.
+        """
+        walks = min(targets, self.concurrency * len(self.keys))
+        await self.kiwoom.warm(min(targets, 2 * walks))
 
     async def _sweep(
         self,
@@ -333,6 +344,7 @@ class _SweepRun:
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
         self._progress.done += 1
         self._progress.outcomes.append(outcome)
+        self._collector.counts.update({str(outcome.status): 1, "rows": outcome.rows})
         _log_walk(outcome)
 
     async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:

@@ -15,7 +15,8 @@ from collector.web.breadth_cache import BreadthCache
 from collector.web.cache import TtlCache
 from collector.web.live import Live
 from collector.web.metrics_data import MetricsData, MetricsGatherer
-from collector.web.queries import Member, Queries
+from collector.web.queries import Queries
+from collector.web.queries.walk import Member
 
 T = TypeVar("T")
 
@@ -62,6 +63,10 @@ class ViewContext:
             ),
             None,
         )
+
+    async def source(self) -> str | None:
+        """The source of the data; None in an empty database."""
+        return await self.recent("source", 5.0, self.queries.source)
 
     async def sectors(self) -> Mapping[str, Sector]:
         """The sectors as last refreshed, else the shipped ones."""

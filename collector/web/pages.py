@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.web import viewer
 from collector.web.squares import square
+from collector.web.tables import HAS_PARQUET
 from collector.web.treemap import fit_text
 from collector.web.viewer import ViewerPreferences
 
@@ -28,7 +29,7 @@ _PAGES.filters |= {
     "level": viewer.level,
     "whole": viewer.whole,
 }
-_PAGES.globals |= {"square": square, "fitted": fit_text}
+_PAGES.globals |= {"square": square, "fitted": fit_text, "has_parquet": HAS_PARQUET}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
 """Compiled at import: compilation is slow, and the first visitor should not wait for it."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

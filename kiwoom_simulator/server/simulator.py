@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -16,17 +17,23 @@ from kiwoom_simulator.server.control import PREFIX, Control
 from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse, gzip_response
 
 
+@lru_cache(4)
+def _market(seed: int, step: int, after_market_moves: bool) -> SimulatedMarket:
+    """The market of these options, the same object for all simulators of a process.
+
+    A market is a pure function of its options, and its drawn quotes are cached by moment.
+    """
+    return SimulatedMarket(seed, Sessions(step=step, after_market_moves=after_market_moves))
+
+
 class Simulator:
     """Serves while its context is open. `market` has the true rows, for comparison with a client's data."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
-        sessions = Sessions(
-            step=max(1, round(self.options.step.total_seconds())),
-            after_market_moves=self.options.after_market_moves,
-        )
-        self.market = SimulatedMarket(self.options.seed, sessions)
-        self.clock = start_clock(self.options, sessions)
+        step = max(1, round(self.options.step.total_seconds()))
+        self.market = _market(self.options.seed, step, self.options.after_market_moves)
+        self.clock = start_clock(self.options, self.market.sessions)
         self.api = SimulatedApi(self.options, self.market, self.clock, sectors.bundled_sectors())
         self.control = Control(self.api)
         self._open: set[Connection] = set()

@@ -189,8 +189,8 @@ MEANING = [
     (
         SMALL + "notify: {events: [behind, deny]}\n",
         (
-            "c.yaml:2: notify.events[1] is 'deny'; use one of behind, failure, denied, quota, clocks, database, calendar,"
-            " disk, contradicted, recovery (did you mean denied?)"
+            "c.yaml:2: notify.events[1] is 'deny'; use one of behind, failure, denied, quota, clocks, database,"
+            " calendar, disk, contradicted, recovery (did you mean denied?)"
         ),
     ),
     (SMALL + "notify: {slots: 0}\n", "c.yaml:2: notify.slots is '0'; use a whole number from 1 to 1000"),

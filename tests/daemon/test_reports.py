@@ -143,7 +143,15 @@ async def command(database, tmp_path, *arguments):
     return process.returncode, out.decode()
 
 
-async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_status(database, tmp_path):
+async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_status(
+    held, database, tmp_path
+):
+    async with held.connection("beginning the ledger") as connection:
+        await connection.execute(
+            "INSERT INTO collector.target (market, sector, exchange) VALUES ('KOSDAQ', '101', 'NXT');"
+            " INSERT INTO collector.walk (slot, target, status)"
+            " SELECT '2026-11-19 09:00+09', id, 'complete' FROM collector.target"
+        )
     asked = ("gaps", "--from", "2026-11-20", "--to", "2026-11-20", "--format")
     status, out = await command(database, tmp_path, *asked, "json")
     assert (status, len(json.loads(out))) == (1, 2)

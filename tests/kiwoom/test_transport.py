@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 import traceback
@@ -395,3 +396,44 @@ async def test_a_plain_server_where_tls_is_due_gets_nothing() -> None:
         with pytest.raises((Unavailable, Unreadable)):
             await api.post(ASK_TOKEN)
     assert SECRET.encode() not in server.received
+
+
+async def test_a_connection_that_was_opened_ahead_carries_the_next_request_and_needs_no_rest() -> None:
+    async with serving(partial(saying, WHOLE)) as server, client(server.url) as api:
+        await api.warm(2)
+        await api.warm(2)
+        while len(server.visits) < 2:  # noqa: ASYNC110 - a server accepts without an event
+            await asyncio.sleep(0.01)
+        with api.lease() as one, api.lease() as other:
+            await asyncio.gather(api.post(ASK, lease=one), api.post(ASK, lease=other))
+        assert len(server.visits) == 2
+
+
+async def test_a_host_that_takes_no_connection_is_reported_by_the_request_and_not_before() -> None:
+    async with refused_port() as url, client(url) as api:
+        await api.warm(2)
+        with pytest.raises(Unavailable, match="cannot connect"):
+            await api.post(ASK)
+
+
+class Arrivals:
+    """Notes of each answer whether its request may have been delayed."""
+
+    def __init__(self) -> None:
+        self.delayed: list[bool] = []
+
+    def before_send(self) -> None:
+        return
+
+    def on_response(self, *, delayed: bool = False) -> None:
+        self.delayed.append(delayed)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux says what was sent again")
+async def test_the_first_request_of_a_connection_may_have_been_delayed_and_the_next_was_not() -> None:
+    hooks = Arrivals()
+    async with serving(partial(saying, WHOLE)) as server, client(server.url) as api:
+        with api.lease() as lease:
+            for _ in range(3):
+                await api.post(ASK, hooks=hooks, lease=lease)
+    assert hooks.delayed == [True, False, False]

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from collector.db.notices import LoweredQuota, Notice, SlotLine
+from collector.db.notices import LoweredQuota, Notice, NoticedWalk
 from collector.notify.changes import compare
 from collector.notify.conditions import (
     Condition,
@@ -24,7 +24,7 @@ GB = 1_000_000_000
 
 
 def line(status="complete", *, error="", remarks=(), corroboration="unchecked", target="KOSPI/001/KRX"):
-    return SlotLine(status, error, remarks, corroboration, 10, target)
+    return NoticedWalk(status, error, remarks, corroboration, 10, target)
 
 
 def notice(kind, subject):

@@ -109,6 +109,22 @@ async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     assert count(server, "1 of 2 targets failed") == 1
 
 
+async def test_of_two_daemons_one_tells(database, broken, tmp_path):
+    async with services() as server:
+        path = configure(tmp_path, broken)
+        urls = {"COLLECTOR_NOTIFY_URLS": server.url("one")}
+        async with started(path, database, "--force", **urls) as leader:
+            await leader.said("lease.taken")
+            async with started(path, database, "--force", **urls) as other:
+                await other.said("standby.started")
+                await server.wait(has_title(server, "slots in a row without a complete sweep"))
+                began = len(leader.events("sweep.ended"))
+                await leader.said("sweep.ended", times=began + 5)
+                assert [(await daemon.stopped())[0] for daemon in (other, leader)] == [0, 0]
+    assert count(server, "slots in a row without a complete sweep") == 1
+    assert count(server, "1 of 2 targets failed") == 1
+
+
 async def test_services_that_hang_refuse_or_are_unknown_delay_no_sweep_and_cost_one_warning(
     database, broken, tmp_path
 ):

@@ -15,6 +15,7 @@ from collector.errors import Throttled
 from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.kiwoom.transport import HttpTransport
 from collector.model import Target
+from collector.ratelimit.caution import GROWTH, INITIAL, MOST, STEP_AT_FIRST, TRIALS_AT_FIRST
 from collector.ratelimit.limiter import PermitInUse, SharedRateLimiter, Unlimited
 from collector.ratelimit.permits import RESERVATION_TTL, SEND_DEADLINE, Permit, PermitStore, forget, now
 from collector.ratelimit.rtt import MinRttEstimator
@@ -22,6 +23,7 @@ from collector.ratelimit.window import COOLDOWN, PermitExpired
 from collector.secret import Secret
 from kiwoom_simulator import Options, Simulator
 from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, collecting, execute, fetch
+from tests.support.quota_model import CautionModel
 
 API = "ka20002"
 BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
@@ -367,6 +369,91 @@ async def test_a_request_without_an_answer_counts_a_second_from_its_end(database
                 ended = now()
                 raise ConnectionError
         assert await ask(quota) - ended > 1.1
+
+
+CAUTION = "SELECT caution FROM collector.quota WHERE api_id = $1"
+
+
+async def test_the_caution_shrinks_with_trials_and_grows_with_a_refusal_as_in_the_model(
+    database: Dsn,
+) -> None:
+    model = CautionModel()
+    async with sharing(database) as quota, connect(database) as connection:
+        permits = PermitStore("key", 2)
+        await ask(quota)
+
+        async def same() -> None:
+            assert await fetch(database, CAUTION, API) == [(pytest.approx(model.value),)]
+
+        for _ in range(40):
+            await permits.count_trials(connection, API, 4)
+            model.count_trials(4, 0)
+            await same()
+        for moment in (1.0, 1.1, 5.0, 9.0):  # the second one within the pause after the first
+            await permits.pause(connection, API, None)
+            model.refuse(moment)
+            await same()
+            if moment != 1.0:
+                await later(database, 4)
+        for trials in (1400, 99, 1):
+            await permits.count_trials(connection, API, trials)
+            model.count_trials(trials, 20)
+            await same()
+        for _ in range(6):
+            await later(database, 2)
+            await permits.pause(connection, API, 2)
+        assert await fetch(database, CAUTION, API) == [(MOST,)]
+
+
+async def test_a_refusal_that_names_a_lower_rate_leaves_the_caution_alone(database: Dsn) -> None:
+    async with sharing(database, per_second=5) as quota:
+        await ask(quota)
+        await quota.on_throttled(API, 4)
+        assert await fetch(database, CAUTION, API) == [(INITIAL,)]
+        await later(database, 2)
+        await quota.on_throttled(API, 4)
+        assert await fetch(database, CAUTION, API) == [(INITIAL * GROWTH,)]
+
+
+@pytest.mark.parametrize("hours", [25, -25], ids=["long ago", "in a future that a clock invented"])
+async def test_after_a_day_the_caution_shrinks_as_at_first(database: Dsn, hours: int) -> None:
+    async with sharing(database) as quota, connect(database) as connection:
+        await ask(quota)
+        await quota.on_throttled(API, None)
+        back = timedelta(hours=hours)
+        await execute(database, "UPDATE collector.quota SET refused_at = refused_at - $1::interval", back)
+        await PermitStore("key", 2).count_trials(connection, API, TRIALS_AT_FIRST)
+        assert await fetch(database, CAUTION, API) == [(pytest.approx(GROWTH / STEP_AT_FIRST),)]
+
+
+async def exchange(quota: SharedRateLimiter, seconds: float, *, delayed: bool = False) -> float:
+    """One request with an answer after that time; the seconds from sending until its permit is free."""
+    async with quota.acquire(API) as turn:
+        turn.before_send()
+        turn._sent_at = now() - seconds  # it was sent so long ago
+        turn.on_response(delayed=delayed)
+    [[free_at]] = await fetch(
+        database_of(quota), "SELECT extract(epoch FROM max(free_at))::float8 FROM collector.place"
+    )
+    return float(free_at) - (time.time() - seconds)
+
+
+def database_of(quota: SharedRateLimiter) -> Dsn:
+    return quota._database.address
+
+
+async def test_a_small_caution_frees_a_permit_earlier_but_not_that_of_a_delayed_request(
+    database: Dsn,
+) -> None:
+    async with sharing(database, per_second=1) as quota:
+        for _ in range(8):
+            await exchange(quota, 0.2)
+            await later(database, 5)
+        await execute(database, "UPDATE collector.quota SET caution = 0.0625")
+        early = await exchange(quota, 0.9)
+        await later(database, 5)
+        late = await exchange(quota, 0.9, delayed=True)
+    assert late - early > 0.4  # the rest of 0.7 seconds, less a share of 0.0625 of it
 
 
 async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:

@@ -32,7 +32,7 @@ BENT = Target.of("KOSDAQ", "139", "KRX")
 """Three pages: 100, 100 and 99 rows."""
 SOUND = Target.of("KOSPI", "013", "KRX")
 EARLIER = OPEN - timedelta(minutes=5)
-AT_ONCE = 16
+AT_ONCE = 8
 """Sweeps side by side: enough for the waiting of some to be the work of others."""
 
 Rows = Mapping[Target, list[tuple[Any, ...]]]
