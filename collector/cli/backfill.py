@@ -14,8 +14,9 @@ from collector import log
 from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report
 from collector.cli import bootstrap
 from collector.cli import console as drawing
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.main import complain
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
 from collector.daemon import SlotAccounting
 from collector.db import clocks

@@ -12,8 +12,9 @@ from collector import log
 from collector.backfill.repair import RepairPlan, RepairReport, RepairRunner
 from collector.cli import bootstrap
 from collector.cli import console as drawing
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.main import complain
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
 from collector.db import clocks
 from collector.db.catalog import Registry

@@ -14,7 +14,8 @@ from collector.base.answers import AnswerEntry, DamagedAnswers, decode_answers, 
 from collector.cli import bootstrap
 from collector.cli import console as drawing
 from collector.cli.accept import read_target
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 from collector.db.answers import AnswerStore

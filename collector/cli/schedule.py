@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from collector.base import resources
-from collector.cli.context import config_option, read_context
+from collector.cli.context import read_context
+from collector.cli.options import config_option
 from collector.errors import ConfigError
 from collector.market import calendar
 from collector.market.calendar import Calendar
