@@ -14,6 +14,12 @@ RUN if [ -n "$ARCHIVE" ]; then \
       && built=/opt/collector/lib/python3.11/site-packages/pyarrow \
       && rm -r "$built"/include "$built"/tests "$built"/libarrow_flight* "$built"/_flight*; \
     fi
+# What sends notices is asked for, too (`--build-arg NOTIFY=yes`).
+ARG NOTIFY=
+COPY deploy/notify.lock deploy/
+RUN if [ -n "$NOTIFY" ]; then \
+      /opt/build/bin/pip --python /opt/collector install -q --no-cache-dir --require-hashes --only-binary :all: -r deploy/notify.lock; \
+    fi
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 COPY kiwoom_simulator kiwoom_simulator

@@ -81,7 +81,7 @@ def _token() -> bytes:
     ).encode()
 
 
-def _http(body: bytes, api_id: str, key: str = "") -> bytes:
+def http(body: bytes, api_id: str, key: str = "") -> bytes:
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\napi-id: {api_id}\r\n"
         f"cont-yn: {'Y' if key else 'N'}\r\nnext-key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -89,7 +89,7 @@ def _http(body: bytes, api_id: str, key: str = "") -> bytes:
     return head.encode() + body
 
 
-class _Connection(asyncio.Protocol):
+class BoardConnection(asyncio.Protocol):
     def __init__(self, histories: list[bytes]) -> None:
         self._histories = histories
         self._buffer = b""
@@ -105,18 +105,18 @@ class _Connection(asyncio.Protocol):
         }
         if end and len(body) >= int(fields[b"content-length"]):
             self._buffer = b""
-            self._transport.write(self._answer(fields, json.loads(body)))  # type: ignore[attr-defined]
+            self._transport.write(self.answer(fields, json.loads(body)))  # type: ignore[attr-defined]
 
-    def _answer(self, fields: dict[bytes, bytes], asked: dict[str, str]) -> bytes:
+    def answer(self, fields: dict[bytes, bytes], asked: dict[str, str]) -> bytes:
         api_id = fields[b"api-id"].decode()
         if api_id == "ka10081":
             symbol = asked["stk_cd"].encode()
             history = self._histories[hash(symbol) % VARIANTS]
-            return _http(history.replace(_SYMBOL.encode(), symbol, 1), api_id, "more")
+            return http(history.replace(_SYMBOL.encode(), symbol, 1), api_id, "more")
         if api_id == "ka20002":
             page = int(fields.get(b"next-key", b"1") or b"1")
-            return _http(_members(page), api_id, f"{page + 1}" if page * PAGE < LISTINGS else "")
-        return _http(_token(), api_id)
+            return http(_members(page), api_id, f"{page + 1}" if page * PAGE < LISTINGS else "")
+        return http(_token(), api_id)
 
 
 def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
@@ -126,7 +126,7 @@ def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
 async def _serve() -> None:
     histories = [_history(number) for number in range(VARIANTS)]
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(histories), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: BoardConnection(histories), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 

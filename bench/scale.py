@@ -21,16 +21,16 @@ from pathlib import Path
 from collector import config as configuration
 from collector import log
 from collector.base import resources
+from collector.base.days import day_bounds, day_start
 from collector.cli import bootstrap
 from collector.cli.context import CliContext
 from collector.cli.schedule import read_calendar
-from collector.config import Config, Environment, universe_targets
+from collector.config import Config, Environment, build_timetable
 from collector.db import embedded, migrations
 from collector.db.dsn import Dsn
 from collector.db.pool import Connection, connect, transaction
 from collector.market.calendar import Calendar
-from collector.market.schedule import merge_slots
-from collector.model import KST, Target
+from collector.model import KST
 from collector.secret import Secret
 from collector.sweep.sweeper import Collector
 from kiwoom_simulator import Options, Simulator
@@ -148,8 +148,7 @@ async def fill(address: Dsn, rows: int) -> int:
         for number, day in enumerate(days, 1):
             if not await connection.fetchval(
                 "SELECT EXISTS (SELECT FROM collector.sweep WHERE slot >= $1 AND slot < $2)",
-                _midnight(day),
-                _midnight(day + timedelta(days=1)),
+                *day_bounds(day),
             ):
                 await _lay(connection, day, number)
         await _furnish(connection, days)
@@ -168,12 +167,11 @@ async def _sweep(connection: Connection, address: Dsn, calendar: Calendar) -> No
     """The newest day, sweep after sweep, as the program sweeps."""
     opening = datetime(DAY.year, DAY.month, DAY.day, 9, tzinfo=KST)
     async with _collecting(address, opening) as (simulator, collector, config):
-        slots = merge_slots(config.schedules, calendar, _midnight(DAY), _midnight(DAY + timedelta(days=1)))
-        for slot in slots:
+        timetable = build_timetable(config, calendar, collector.sectors)
+        for slot in timetable.on(DAY):
             simulator.clock.turn(at=slot.at + timedelta(seconds=2), speed=0.0)
-            targets: list[Target] = list(universe_targets(config, slot.universe, collector.sectors))
             began = time.perf_counter()
-            sweep = await collector.sweep(slot.at, slot.universe, targets)
+            sweep = await collector.sweep(slot.at, slot.universe, timetable.targets[slot.universe])
             await connection.execute("VACUUM collector.listing")  # autovacuum has five minutes for it
             rows = sum(outcome.rows for outcome in sweep.outcomes)
             print(f"{slot.at:%H:%M} {rows:,} rows, {time.perf_counter() - began:.1f} s", flush=True)
@@ -199,8 +197,8 @@ async def _lay(connection: Connection, day: date, number: int) -> None:
     began = time.perf_counter()
     async with transaction(connection):
         await connection.execute("SELECT collector.make_days($1, 1)", day)
-        await connection.execute(_WALKS, shift, _midnight(DAY))
-        await connection.execute(_SWEEPS, shift, _midnight(DAY))
+        await connection.execute(_WALKS, shift, day_start(DAY))
+        await connection.execute(_SWEEPS, shift, day_start(DAY))
         rows = _ROWS.format(day=f"collector.snapshot_{day:%Y%m%d}", model=_TABLE)
         await connection.execute(rows, shift, number % 40 * 5)
     await _tend(connection, day)
@@ -224,7 +222,3 @@ async def _tend(connection: Connection, day: date) -> None:
     """As the daemon's tending and autovacuum would have done by now."""
     await connection.execute("SELECT collector.tend_day($1)", day)
     await connection.execute(f"ANALYZE collector.snapshot_{day:%Y%m%d}")
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=KST)

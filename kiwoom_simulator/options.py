@@ -36,12 +36,16 @@ class Options:
     """The round trip; `real`: the durations of the real host, new connections included."""
     jitter: timedelta = timedelta()
     token_life: timedelta = timedelta(hours=24)
-    token_rule: Literal["replace", "reuse"] = "replace"  # noqa: S105 - a rule, not a token
-    """`replace`: a new token kills the previous one. `reuse`: the live token is handed out again."""
+    token_rule: Literal["replace", "reuse", "keep"] = "replace"  # noqa: S105 - a rule, not a token
+    """`replace`: a new token kills the previous one. `reuse`: the live token is handed out again. `keep`: both live."""
     tokens: tuple[str, ...] = ()
     """The first tokens to hand out, in this order; later tokens are generated."""
     keys_die_with_token: bool = False
     """True if a next-key is valid only with the token of its page."""
+    key_life: timedelta | None = None
+    """The age at which a next-key is refused; None: never."""
+    counting_keys: bool = False
+    """True if a next-key ends with the number of rows still to come, as those of ka10079 do."""
     now: datetime | None = None
     freeze: datetime | None = None
     speed: float = 1.0

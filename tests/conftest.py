@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from collector.db.dsn import Dsn
 from tests.support import postgres_server as databases
@@ -16,7 +17,7 @@ settings.register_profile("same", derandomize=True, database=None, deadline=None
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
 
-TOGETHER = ("tests/sweep/test_sweeper.py",)
+TOGETHER = ("tests/sweep/test_sweeper.py", "tests/web/test_browser.py")
 """Files whose tests share a costly fixture, which every worker that has one of them would make again."""
 
 
@@ -29,6 +30,13 @@ class Scheduler(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return file if file in TOGETHER else nodeid
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget a group whose tests are done: the base class counts all groups of a worker after each test."""
+        group = self._split_scope(self.registered_collections[node][item_index])
+        super().mark_test_complete(node, item_index, duration)
+        if all(self.assigned_work[node][group].values()):
+            del self.assigned_work[node][group]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:

@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.archive.day_walks import bounds
 from collector.archive.file import ArchiveFile
+from collector.base.days import day_bounds
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 from collector.market.calendar import Calendar, kst
@@ -104,7 +104,7 @@ async def why_open(
     """
     if on_show := _why_on_show(day, schedules, calendar, now):
         return on_show
-    unended = await connection.fetch(_OPEN, *bounds(day))
+    unended = await connection.fetch(_OPEN, *day_bounds(day))
     for row in unended:
         if not (forgive and row["slot"] < now - ABANDONED):
             return f"its sweep of {_kst(row['slot'])} KST ({row['universe']}) has not ended"
@@ -112,7 +112,7 @@ async def why_open(
         return ""
     until = {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)}
     for slot in merge_slots(
-        [schedule for schedule in schedules if schedule.name in until], calendar, *bounds(day)
+        [schedule for schedule in schedules if schedule.name in until], calendar, *day_bounds(day)
     ):
         if slot.at > until[slot.schedule]:
             return f"its slot {_kst(slot.at)} KST ({slot.schedule}) is not accounted for"
@@ -121,7 +121,7 @@ async def why_open(
 
 def _why_on_show(day: date, schedules: Sequence[Schedule], calendar: Calendar, now: datetime) -> str:
     """Names a slot of the day `backfill` may still walk late, until the next session opens; "" without one."""
-    for slot in merge_slots(schedules, calendar, *bounds(day)):
+    for slot in merge_slots(schedules, calendar, *day_bounds(day)):
         ends = [end for exchange in Exchange if (end := visible_until(calendar, exchange, slot.at))]
         until = max(ends, default=now)
         if until > now:

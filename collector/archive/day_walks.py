@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from collector.archive.columns import WalkRow
+from collector.base.days import day_bounds
 from collector.db.pool import Connection
-from collector.model import KST
 
 # The walks of a day with rows.
 _WALKS = """
@@ -42,15 +42,9 @@ class StoredDay:
         return rows.most_common(1)[0]
 
 
-def bounds(day: date) -> tuple[datetime, datetime]:
-    """Returns the first instant of a Korean day, and of the next day."""
-    start = datetime.combine(day, time(), KST)
-    return start, start + timedelta(days=1)
-
-
 async def list_stored(connection: Connection, day: date) -> list[StoredDay]:
     """Returns the stored walks of a day, by exchange; an exchange without rows is left out."""
-    lines = await connection.fetch(_WALKS, *bounds(day))
+    lines = await connection.fetch(_WALKS, *day_bounds(day))
     return [
         _of(day, exchange, [line for line in lines if line["exchange"] == exchange])
         for exchange in sorted({line["exchange"] for line in lines})

@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from datetime import date, timedelta
+from datetime import date
 
 from collector.archive import columns
 from collector.archive.columns import ArchiveReader, Names, Table, Walks
 from collector.archive.day_state import ArchiveRecord, list_archived, refuse_another
-from collector.archive.day_walks import bounds, list_stored
+from collector.archive.day_walks import list_stored
 from collector.archive.digest import Digest
 from collector.archive.file import ArchiveFile
 from collector.archive.read_rows import Listing, copy_batches, in_order, plan_batches, refuse_unless_all
 from collector.archive.write import LONGEST, PATIENT
+from collector.base.days import day_bounds, days_through
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
@@ -26,13 +27,13 @@ async def export_rows(database: Database, first: date, last: date) -> AsyncItera
 
     ArchiveError if rows of a walk in the ledger are neither in the database nor in readable files.
     """
-    for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
+    for day in days_through(first, last):
         async with (
             database.connection(f"reading {day}", timeout=LONGEST) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(PATIENT)
-            if await connection.fetchval(_IS_KEPT, *bounds(day)):
+            if await connection.fetchval(_IS_KEPT, *day_bounds(day)):
                 async for shown in _from_database(connection, day):
                     yield shown
             elif await list_stored(connection, day):

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from collector.archive.columns import Array, Table, Walks, replace_column, rows_of
 from collector.archive.copy_stream import Splitter
-from collector.archive.day_walks import StoredDay, bounds
+from collector.archive.day_walks import StoredDay
 from collector.archive.file import GROUP
+from collector.base.days import day_bounds
 from collector.base.prefetch import prefetch, split_evenly
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
@@ -144,7 +145,7 @@ async def _copy(connection: Connection, batch: ListingBatch) -> Table:
         splitter.feed(piece)
 
     query, arguments = (_ROWS, ()) if wanted is None else (_SOME_ROWS, (list(wanted),))
-    values: tuple[Any, ...] = (*bounds(stored.day), stored.numbers, *arguments)
+    values: tuple[Any, ...] = (*day_bounds(stored.day), stored.numbers, *arguments)
     await connection.copy_from_query(query, *values, output=take, format="binary")
     splitter.end()
     return rows_of(splitter.columns, splitter.rows)

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 from collector.archive.columns import ArchiveReader, Array, Names, Table, columns_of, replace_column, ticks
 from collector.archive.copy_stream import interleave_columns
 from collector.archive.day_state import list_archived, refuse_another
-from collector.archive.day_walks import StoredDay, bounds, list_stored
+from collector.archive.day_walks import StoredDay, list_stored
 from collector.archive.file import ArchiveFile
 from collector.archive.write import COUNT, LONGEST, PATIENT, TURN
+from collector.base.days import day_bounds
 from collector.base.prefetch import prefetch, split_evenly, to_thread_uninterrupted
 from collector.db.copy_layout import WIDTHS
 from collector.db.database import Database
@@ -102,7 +103,7 @@ async def restore(
 
 async def _is_there(connection: Connection, day: date, stored: Iterable[StoredDay]) -> bool:
     """Returns True if the database has the day; ArchiveError if it has a part of it, or more."""
-    row_count = await connection.fetchval(COUNT, *bounds(day))
+    row_count = await connection.fetchval(COUNT, *day_bounds(day))
     known = sum(stored_day.rows for stored_day in stored)
     if row_count not in (0, known):
         raise ArchiveError(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collector.archive import columns
 from collector.archive.columns import ArchiveReader, Names, Table, Walks
-from collector.archive.day_walks import StoredDay, bounds, list_stored
+from collector.archive.day_walks import StoredDay, list_stored
 from collector.archive.digest import Digest
 from collector.archive.file import ArchiveFile, AtomicParquetWriter, FileMetadata, place, writing
 from collector.archive.read_rows import (
@@ -26,8 +26,9 @@ from collector.archive.read_rows import (
     plan_batches,
     refuse_unless_all,
 )
+from collector.base.days import day_bounds
 from collector.base.prefetch import to_thread_uninterrupted
-from collector.db import LockNotGranted
+from collector.db import LockNotAvailableError
 from collector.db.database import Database
 from collector.db.errors import DROP_REFUSED, describe_refusal
 from collector.db.pool import Connection
@@ -101,7 +102,7 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
 
 async def _refuse_others(connection: Connection, day: date, stored: Sequence[StoredDay]) -> None:
     """Raises ArchiveError if the day has another number of rows than the ledger."""
-    row_count = await connection.fetchval(COUNT, *bounds(day))
+    row_count = await connection.fetchval(COUNT, *day_bounds(day))
     known = sum(stored_day.rows for stored_day in stored)
     if row_count != known:
         raise ArchiveError(
@@ -200,7 +201,7 @@ async def _drop(connection: Connection, day: date) -> None:
         try:
             async with connection.transaction():
                 await connection.execute(_DROP, day)
-        except LockNotGranted:
+        except LockNotAvailableError:
             await asyncio.sleep(1)
         except DROP_REFUSED as error:
             raise ArchiveError(

@@ -44,10 +44,12 @@ class Plan:
     """Rough count of listings named only by walks still to come; `bars` includes them."""
     bars: Cost = Cost()
     lost: Sequence[UnrecoverableGap] = ()
+    indices: Cost = Cost()
+    flows: Cost = Cost()
 
     @property
     def total(self) -> Cost:
-        parts = (self.sweep, self.bars, *(cost for _, cost in self.late))
+        parts = (self.sweep, self.bars, self.indices, self.flows, *(cost for _, cost in self.late))
         return Cost(
             sum(part.requests for part in parts),
             sum(part.rows for part in parts),

@@ -3,17 +3,16 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime
 
-from collector.backfill.period import Period
 from collector.db.database import Database
 from collector.db.snapshots import SnapshotStore
 from collector.market.calendar import Calendar
-from collector.market.schedule import Schedule, ScheduledSlot, merge_slots
+from collector.market.schedule import ScheduledSlot
+from collector.market.timetable import Timetable
 from collector.market.visibility import is_disturbed, visible_until
-from collector.model import KST, Exchange, Outcome, Remark, Status, Target
+from collector.model import Exchange, Outcome, Remark, Status, Target
 
-_DAY = timedelta(days=1)
 # Counts expected slots × targets without a complete walk, by schedule and status. Late slots ($5, $6) are
 # left out, since they will be walked. The expected slots come as arrays: schedules are not in the database.
 _LACKING = """
@@ -55,42 +54,27 @@ class UnrecoverableGap:
     last: datetime
 
 
-@dataclass(frozen=True)
-class ExpectedSlots:
-    """The slots of the schedules in a period, and the targets of each universe."""
-
-    slots: Sequence[ScheduledSlot]
-    targets: Mapping[str, Sequence[Target]]
-
-
-def list_expected_slots(
-    schedules: Sequence[Schedule],
-    calendar: Calendar,
-    period: Period,
-    targets: Mapping[str, Sequence[Target]],
-    now: datetime,
-) -> ExpectedSlots:
-    """Returns the slots of a period too late to begin in time, for the schedules of these universes."""
-    wanted = [schedule for schedule in schedules if schedule.universe in targets]
-    start = datetime.combine(period.first, time(), KST)
-    end = min(datetime.combine(period.last + _DAY, time(), KST), now)
-    slots = [slot for slot in merge_slots(wanted, calendar, start, end) if slot.deadline <= now]
-    return ExpectedSlots(slots, targets)
-
-
 async def find_unrecoverable_gaps(
-    database: Database, wanted: ExpectedSlots, numbers: Mapping[Target, int], shown: Sequence[LateSlot]
+    database: Database,
+    timetable: Timetable,
+    overdue: Sequence[ScheduledSlot],
+    numbers: Mapping[Target, int],
+    shown: Sequence[LateSlot],
 ) -> list[UnrecoverableGap]:
     """Returns the gaps not shown by the API any more: absent, failed, missed or suspect, by schedule."""
-    universes = {slot.schedule: slot.universe for slot in wanted.slots}
-    pairs = [(name, numbers[target]) for name, key in universes.items() for target in wanted.targets[key]]
+    universes = {slot.schedule: slot.universe for slot in overdue}
+    pairs = [
+        (schedule, numbers[target])
+        for schedule, universe in universes.items()
+        for target in timetable.targets[universe]
+    ]
     if not pairs:
         return []
     async with database.connection("comparing the ledger with the schedules", timeout=120) as connection:
         rows = await connection.fetch(
             _LACKING,
-            [slot.schedule for slot in wanted.slots],
-            [slot.at for slot in wanted.slots],
+            [slot.schedule for slot in overdue],
+            [slot.at for slot in overdue],
             *map(list, zip(*pairs, strict=True)),
             [late_slot.slot for late_slot in shown for _ in late_slot.targets],
             [numbers[target] for late_slot in shown for target in late_slot.targets],
@@ -99,7 +83,7 @@ async def find_unrecoverable_gaps(
 
 
 async def find_late_slots(
-    store: SnapshotStore, wanted: ExpectedSlots, calendar: Calendar, now: datetime
+    store: SnapshotStore, timetable: Timetable, overdue: Sequence[ScheduledSlot], now: datetime
 ) -> list[LateSlot]:
     """Returns slots still shown by the API, with the targets lacking them, grouped by the end of display.
 
@@ -107,8 +91,8 @@ async def find_late_slots(
     same.
     """
     late_slots = []
-    for slot in wanted.slots:
-        groups = _on_show(calendar, slot.at, wanted.targets[slot.universe], now)
+    for slot in overdue:
+        groups = _on_show(timetable.calendar, slot.at, timetable.targets[slot.universe], now)
         if groups:
             ledger = await store.ledger(slot.at)
             settled = {target for target, outcome in ledger.items() if _is_settled(outcome)}

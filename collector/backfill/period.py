@@ -1,14 +1,11 @@
 """The period of a backfill: its finished trading days, and the pending ones."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 
+from collector.base.days import ONE_DAY, day_start, days_through
 from collector.errors import ConfigError
 from collector.market.calendar import Calendar, kst
-from collector.model import KST
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ def parse_period(first: date, last: date, calendar: Calendar, now: datetime) -> 
             f"{last} is in the future: it is {today} in Korea; nothing was fetched",
             hint=f"the last possible day is {today}",
         )
-    trading = [day for day in _days(first, last) if calendar.is_trading(day)]
+    trading = [day for day in days_through(first, last) if calendar.is_trading(day)]
     if not trading:
         raise ConfigError(
             f"from {first} to {last} there is no trading day: {_reasons(first, last, calendar)}",
@@ -56,7 +53,7 @@ def over_at(calendar: Calendar, day: date) -> datetime:
     It is midnight if the calendar knows no hours, as before May 2000.
     """
     closes = (session.closes for session in calendar.sessions(day) if session.name.startswith("KRX."))
-    return max(closes, default=datetime.combine(day + _DAY, time(), KST))
+    return max(closes, default=day_start(day + ONE_DAY))
 
 
 def newest_over(calendar: Calendar, now: datetime) -> date:
@@ -67,10 +64,6 @@ def newest_over(calendar: Calendar, now: datetime) -> date:
     return calendar.previous_trading_day(day)
 
 
-def _days(first: date, last: date) -> Iterator[date]:
-    return (first + offset * _DAY for offset in range((last - first).days + 1))
-
-
 def _reasons(first: date, last: date, calendar: Calendar) -> str:
-    reasons = [f"{day} {calendar.closed_reason(day)}" for day in _days(first, last)]
+    reasons = [f"{day} {calendar.closed_reason(day)}" for day in days_through(first, last)]
     return ", ".join(reasons[:7]) + (", ..." if len(reasons) > 7 else "")

@@ -1,23 +1,29 @@
-"""What a listing's quotes were at past slots, from the minute bars of that day. Pure.
+"""Reconstructs a listing's quotes at past slots from the minute bars of that day. Pure.
 
-A bar is labelled with the start of its minute, so that a slot takes the last bar labelled before it. Minutes
-without a trade have no bar. Bid and ask are in no bar. Source of the rule: what is known of ka10080, to be
-measured at the live server.
+The label of a bar is the start of its minute, so a slot takes the last bar labelled before it. Minutes
+without a trade have no bar. Bid and ask are in no bar. Source of the rule: public descriptions of ka10080;
+it was not measured at the live server yet.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate
+from operator import attrgetter, sub
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.kiwoom.protocol.minutes import MinuteBar
-from collector.model import KST
 
 _UNCHANGED = 3
 _LONGEST_PAUSE = timedelta(days=60)
 """How old the close may be that an untraded day is measured against: beyond that, shares may have been split."""
+
+
+_starts_at, _high, _low, _close, _volume, _change, _total_volume = map(
+    attrgetter, ("starts_at", "high", "low", "close", "volume", "change", "total_volume")
+)
 
 
 class CannotReconstruct(ValueError):
@@ -41,7 +47,7 @@ class SlotQuote(NamedTuple):
 
 
 class ObservedQuote(NamedTuple):
-    """What ka20002 showed of the listing at a slot: won, shares, and when the page arrived."""
+    """An answer of ka20002 about the listing at a slot: won, shares, and the arrival of the page."""
 
     slot: datetime
     received_at: datetime
@@ -51,7 +57,7 @@ class ObservedQuote(NamedTuple):
 
 @dataclass(frozen=True)
 class BarAgreement:
-    """Of `compared` observed quotes, how many have a price and a volume that the bars bear out."""
+    """The numbers of `compared` observed quotes with a price and with a volume confirmed by the bars."""
 
     compared: int = 0
     prices: int = 0
@@ -107,42 +113,36 @@ def minute_day(bars: Sequence[MinuteBar], day: date, *, is_last_page: bool) -> M
     A day is whole if an older bar was served too, if the server has no further page, or if the cumulative volume
     begins with the first bar.
     """
-    begins = datetime.combine(day, time(), KST)
-    ordered = sorted(bars, key=lambda bar: bar.starts_at)
-    labels = [bar.starts_at for bar in ordered]
-    start, end = bisect_left(labels, begins), bisect_left(labels, begins + timedelta(days=1))
+    begins, ends = day_bounds(day)
+    ordered = sorted(bars, key=_starts_at)
+    labels = list(map(_starts_at, ordered))
+    start, end = bisect_left(labels, begins), bisect_left(labels, ends)
     own = ordered[start:end]
     if not own:
         return _make_untraded_day(ordered[:start], begins)
-    if len({bar.starts_at for bar in own}) < len(own):
+    if len(set(labels[start:end])) < len(own):
         raise CannotReconstruct("two bars have the same label")
     first = own[0]
     if first.total_volume not in (None, first.volume):
         raise CannotReconstruct("the first bars of the day are missing")
     if first.total_volume is None and not start and not is_last_page:
         raise CannotReconstruct("nothing shows that the first bars of the day are there")
-    bases = {bar.close - bar.change for bar in own}
+    bases = set(map(sub, map(_close, own), map(_change, own)))
     if len(bases) > 1 or min(bases) <= 0:
         raise CannotReconstruct("its bars do not agree on the previous close")
-    return _day(own, bases.pop())
+    return _day(own, labels[start:end], bases.pop())
 
 
-def _day(own: Sequence[MinuteBar], base: int) -> MinuteDay:
-    return MinuteDay(
-        own,
-        base,
-        [bar.starts_at for bar in own],
-        _volumes(own),
-        list(accumulate((bar.high for bar in own), max)),
-        list(accumulate((bar.low for bar in own), min)),
-    )
+def _day(own: Sequence[MinuteBar], labels: Sequence[datetime], base: int) -> MinuteDay:
+    highs, lows = accumulate(map(_high, own), max), accumulate(map(_low, own), min)
+    return MinuteDay(own, base, labels, _volumes(own), list(highs), list(lows))
 
 
 def _volumes(own: Sequence[MinuteBar]) -> list[int]:
     """Shares until the end of each bar: as the API says them, else added up."""
-    added = list(accumulate(bar.volume for bar in own))
-    said = [bar.total_volume for bar in own]
-    if all(volume is None for volume in said):
+    added = list(accumulate(map(_volume, own)))
+    said = list(map(_total_volume, own))
+    if said.count(None) == len(said):
         return added
     if said != added:
         raise CannotReconstruct("its bars do not add up to the cumulative volume, so some are missing")

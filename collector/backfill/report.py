@@ -33,10 +33,15 @@ class Report:
     bars: int = 0
     by_others: int = 0
     requests: int = 0
+    index_days: int = 0
+    """Closing levels of indices stored, one for each sector and day."""
+    flow_days: int = 0
+    """Days of investor flows stored, one for each board and exchange."""
     unfilled: list[Unfilled] = field(default_factory=list)
     late: list[SweepProgress] = field(default_factory=list)
     members: list[SweepProgress] = field(default_factory=list)
     histories: list[SweepProgress] = field(default_factory=list)
+    """Progress of bars, index levels and flows."""
 
     @property
     def has_fetched(self) -> bool:

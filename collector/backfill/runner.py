@@ -1,4 +1,4 @@
-"""Plans a backfill and runs it: slots still on display first, then members, then daily bars."""
+"""Plans a backfill and runs it: slots still on display, then members, daily bars, index levels and flows."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,13 +10,14 @@ from collector.backfill import estimate, gaps
 from collector.backfill.certify_bars import ListingFacts
 from collector.backfill.estimate import Cost, Plan
 from collector.backfill.fetch import Fetch
+from collector.backfill.index_history import HistoryGaps, IndexHistory, find_gaps
 from collector.backfill.period import Period
 from collector.backfill.report import Report
 from collector.db.bars import BarStore, Members, MissingRange
+from collector.db.index_history import IndexHistoryStore
 from collector.db.snapshots import SnapshotStore
 from collector.log import logger
-from collector.market.calendar import Calendar
-from collector.market.schedule import Schedule
+from collector.market.timetable import Timetable
 from collector.market.visibility import closings, trading_days, visible_day
 from collector.model import KST, Sector, Target
 from collector.sweep.progress import SweepProgress
@@ -40,21 +41,21 @@ def no_progress(title: str, progress: SweepProgress) -> AbstractAsyncContextMana
 
 @dataclass(frozen=True)
 class BackfillRunner:
-    """The backfill of a period for some universes (targets by name).
+    """The backfill of a period for the universes of a timetable.
 
     `now` returns the time. `order` shuffles the listings, see `Fetch`. `judge` checks each late sweep.
     """
 
     store: SnapshotStore
     sectors: Mapping[str, Sector]
-    calendar: Calendar
-    schedules: Sequence[Schedule]
-    universes: Mapping[str, Sequence[Target]]
+    timetable: Timetable
     period: Period
     adjusted: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     order: Random = field(default_factory=Random)
     judge: Judge = no_stale_check
+    with_indices: bool = False
+    with_flows: bool = False
 
     async def plan(self) -> Plan:
         """Returns the gaps of the period and the cost of filling them; asks only the database."""
@@ -63,11 +64,12 @@ class BackfillRunner:
         await store.registry.register_targets(targets)
         members = await self._members()
         known = await store.baselines(now, targets)
-        wanted = gaps.list_expected_slots(self.schedules, self.calendar, self.period, self.universes, now)
-        late = await gaps.find_late_slots(store, wanted, self.calendar, now)
+        overdue = self.timetable.overdue(self.period.first, self.period.last, now)
+        late = await gaps.find_late_slots(store, self.timetable, overdue, now)
         missing_ranges = await self._missing_ranges(members)
         unknown = [target for target in targets if target not in members]
         guessed = estimate.guess_listings(unknown, sectors)
+        history = await self._history_gaps()
         unwalked = tuple(set(unknown) - {target for late_slot in late for target in late_slot.targets})
         return Plan(
             period=self.period,
@@ -80,7 +82,11 @@ class BackfillRunner:
             missing_ranges=missing_ranges,
             guessed=guessed,
             bars=self._cost(missing_ranges, guessed),
-            lost=await gaps.find_unrecoverable_gaps(store.database, wanted, store.registry.targets, late),
+            indices=history.index_cost,
+            flows=history.flow_cost,
+            lost=await gaps.find_unrecoverable_gaps(
+                store.database, self.timetable, overdue, store.registry.targets, late
+            ),
         )
 
     async def run(
@@ -98,10 +104,48 @@ class BackfillRunner:
         for late, _ in planned.late:
             await self._walk_late(late, collector, report, show_progress)
         members = await self._known_members(collector, report, show_progress)
-        await self._bars.keep_days(list(closings(self.calendar, self.period.days)))
+        await self._bars.keep_days(list(closings(self.timetable.calendar, self.period.days)))
         missing_ranges = await self._missing_ranges(members)
         if missing_ranges:
             await self._fetch(missing_ranges, collector, report, show_progress)
+        await self._fetch_history(collector, report, show_progress)
+
+    async def _history_gaps(self) -> HistoryGaps:
+        if not (self.with_indices or self.with_flows):
+            return HistoryGaps()
+        lacking = await find_gaps(self._history, self._targets(), self.period.days)
+        return HistoryGaps(
+            lacking.indices if self.with_indices else {}, lacking.flows if self.with_flows else {}
+        )
+
+    async def _fetch_history(
+        self, collector: Collector, report: Report, show_progress: ProgressFactory
+    ) -> None:
+        lacking = await self._history_gaps()
+        requests = lacking.index_cost.requests + lacking.flow_cost.requests
+        if not requests:
+            return
+        kiwoom = collector.kiwoom
+        kiwoom.reset_retry_budget()
+        parts = len(lacking.indices) + lacking.flow_cost.requests
+        report.histories.append(progress := SweepProgress(units="parts", targets=parts))
+        progress.expected_pages = requests
+        async with show_progress("indices and flows", progress):
+            await IndexHistory(
+                kiwoom, self._history, self.timetable.calendar, collector.concurrency, report, progress
+            ).fetch(lacking)
+        report.requests += kiwoom.requests
+        seconds = round(progress.seconds(), 3)
+        logger.info(
+            "backfill.indices_ended",
+            index_days=report.index_days,
+            flow_days=report.flow_days,
+            seconds=seconds,
+        )
+
+    @property
+    def _history(self) -> IndexHistoryStore:
+        return IndexHistoryStore(self.store.database)
 
     async def _walk_late(
         self, late: gaps.LateSlot, collector: Collector, report: Report, show_progress: ProgressFactory
@@ -122,11 +166,7 @@ class BackfillRunner:
         return BarStore(self.store.database)
 
     def _targets(self) -> tuple[Target, ...]:
-        return tuple(
-            dict.fromkeys(
-                target for universe_targets in self.universes.values() for target in universe_targets
-            )
-        )
+        return self.timetable.universe("+".join(self.timetable.targets))
 
     def _numbers(self) -> dict[Target, int]:
         numbers = self.store.registry.targets
@@ -145,7 +185,7 @@ class BackfillRunner:
             report.members.append(progress := SweepProgress())
             slot = self.now().replace(microsecond=0)
             async with show_progress("members", progress):
-                sweep = await collector.sweep(slot, "+".join(self.universes), unknown, progress)
+                sweep = await collector.sweep(slot, "+".join(self.timetable.targets), unknown, progress)
             report.requests += sweep.requests
             report.note("members of ", sweep.outcomes)
             members = await self._members()
@@ -192,7 +232,9 @@ class BackfillRunner:
     async def _listing_facts(self) -> dict[str, ListingFacts]:
         rows = await self._bars.sightings(self._numbers().values())
         return {
-            symbol: ListingFacts(since.astimezone(KST).date(), visible_day(self.calendar, slot), base, traded)
+            symbol: ListingFacts(
+                since.astimezone(KST).date(), visible_day(self.timetable.calendar, slot), base, traded
+            )
             for symbol, slot, base, traded, since in rows
         }
 
@@ -209,5 +251,5 @@ class BackfillRunner:
     def _trading(self, oldest: date) -> list[date]:
         """Returns the trading days histories are read over and judged by."""
         return trading_days(
-            self.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
+            self.timetable.calendar, oldest, self.period.newest if self.adjusted else self.period.days[-1]
         )

@@ -1,33 +1,36 @@
-"""Answers as they came, kept so that a later program can read them again: as values, as bytes, and packed.
+"""Unchanged answers for a later program to read again: as values, as bytes, and packed.
 
 An entry holds all answers of one walk, refused ones and repeats included, in the order of their arrival. As
-bytes it is a head in JSON behind its length, then the bodies one after the other. Packed, the head and each
-body are compressed; a body is compressed against the same page of an earlier walk, which says nearly the same.
+bytes it is a length, a head of this length in JSON, then the bodies one after the other. Packed, the head and
+each body are compressed; a body is compressed against the nearly equal page of an earlier walk.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from struct import Struct
 
 import msgspec
 
 HEADERS = ("api-id", "cont-yn", "next-key", "resp-cnt", "content-type", "date")
-"""Headers that are kept: the decoder reads the first four, the others help to explain an answer."""
+"""Headers to keep: the decoder reads the first four, the others help to explain an answer."""
 LEVEL = 6
 """zlib's. Measured on simulated pages: 16.6 bytes a row against 19.8 at level 3, at twice the time."""
 MOST_BYTES = 16 << 20
 """Bytes of one entry. A walk of 25 pages has 0.6 MB; an endless list must not fill memory and disk."""
 
 _LENGTH = Struct(">I")
+_PAIR = Struct(">H")
+_ALONE = 0xFFFF
+"""Stands for an index: the body is packed by itself."""
 _WINDOW = 32_768
-"""Bytes that deflate looks back; a page has 25,000."""
+"""The window of deflate in bytes; a page has 25,000."""
 
 
 class DamagedAnswers(ValueError):
-    """Kept answers cannot be read back; the text says why."""
+    """Kept answers are unreadable; the text gives the reason."""
 
 
 class KeptAnswer(msgspec.Struct, frozen=True):
@@ -81,12 +84,12 @@ class AnswerEntry:
 
 
 def kept_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers worth keeping, in the order and the number in which they came."""
+    """Returns the headers worth keeping, with repeats, in the order of the answer."""
     return tuple((name.lower(), value) for name, value in headers if name.lower() in HEADERS)
 
 
 def encode_answers(log: AnswerLog) -> bytes:
-    """An entry as bytes; b"" where no answer came."""
+    """Returns an entry as bytes; b"" without an answer."""
     if log.requested_at is None:
         return b""
     head = msgspec.json.encode(_Head(log.requested_at, tuple(log.answers), log.dropped))
@@ -94,7 +97,7 @@ def encode_answers(log: AnswerLog) -> bytes:
 
 
 def decode_answers(data: bytes) -> AnswerEntry:
-    """The entry; DamagedAnswers where the bytes are not one."""
+    """Returns the entry; DamagedAnswers if the bytes are none."""
     end = _LENGTH.size + _length_at(data, 0)
     head = _decode_head(data[_LENGTH.size : end])
     bodies = []
@@ -106,36 +109,88 @@ def decode_answers(data: bytes) -> AnswerEntry:
     return AnswerEntry(head.requested_at, head.answers, bodies, head.dropped)
 
 
-def pack(data: bytes, base: Sequence[bytes]) -> bytes:
-    """Compress an entry, each body against the body of the same index in `base`, an earlier entry's."""
+def pack(data: bytes, base: AnswerEntry | None) -> bytes:
+    """Compress an entry, each body against the same page of `base`, an earlier entry's (None: by itself).
+
+    A part with the pairs follows the head if the pages do not lie at the same index in both.
+    """
     entry = decode_answers(data)
     head = data[_LENGTH.size : _LENGTH.size + _length_at(data, 0)]
+    bodies = base.bodies if base else ()
+    plain = _pair_by_index(len(entry.bodies), len(bodies))
+    pairs = _pair_pages(entry, base) if base else plain
     parts = [zlib.compress(head, LEVEL)]
-    for body, before in zip_longest(entry.bodies, base[: len(entry.bodies)], fillvalue=b""):
-        packer = zlib.compressobj(LEVEL, zdict=before[-_WINDOW:])
+    if pairs != plain:
+        parts.append(b"".join(map(_PAIR.pack, (len(pairs), *pairs))))
+    for body, pair in zip(entry.bodies, pairs, strict=True):
+        packer = zlib.compressobj(LEVEL, zdict=_dictionary(bodies, pair))
         parts.append(packer.compress(body) + packer.flush())
     return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
 
 
 def unpack(packed: bytes, base: Sequence[bytes]) -> bytes:
-    """The entry as bytes; DamagedAnswers where they are not what `pack` has made with this base."""
+    """Returns the entry as bytes; DamagedAnswers if `pack` did not make the data with this base."""
     first, *rest = _split(packed)
     try:
         head = zlib.decompress(first)
-        answers = _decode_head(head).answers
-        if len(answers) != len(rest):
-            raise DamagedAnswers(f"it holds {len(rest)} answers, and its head speaks of {len(answers)}")
+        count = len(_decode_head(head).answers)
+        has_pairs = len(rest) == count + 1
+        pairs = _read_pairs(rest[0]) if has_pairs else _pair_by_index(count, len(base))
+        parts = rest[has_pairs:]
+        if not len(parts) == len(pairs) == count:
+            raise DamagedAnswers(f"it holds {len(rest)} parts, and its head speaks of {count} answers")
         bodies = [
-            zlib.decompressobj(zdict=before[-_WINDOW:]).decompress(part, MOST_BYTES)
-            for part, before in zip_longest(rest, base[: len(rest)], fillvalue=b"")
+            zlib.decompressobj(zdict=_dictionary(base, pair)).decompress(part, MOST_BYTES)
+            for part, pair in zip(parts, pairs, strict=True)
         ]
     except zlib.error:
         raise DamagedAnswers("it does not unpack") from None
     return b"".join((_LENGTH.pack(len(head)), head, *bodies))
 
 
+def _pair_pages(entry: AnswerEntry, base: AnswerEntry) -> list[int]:
+    """Returns the index of the same page in `base` for each body of an entry, `_ALONE` without such a page.
+
+    A refused or repeated request shifts the answers behind it, so the index of an answer is no page number. Of
+    several answers for one page the largest counts: the others are refusals.
+    """
+    indexes: dict[int, int] = {}
+    for index, page in enumerate(_page_numbers(base)):
+        if page not in indexes or len(base.bodies[index]) > len(base.bodies[indexes[page]]):
+            indexes[page] = index
+    return [indexes.get(page, _ALONE) for page in _page_numbers(entry)]
+
+
+def _page_numbers(entry: AnswerEntry) -> list[int]:
+    """Returns the page of each answer, from 0: the first has no key, a later one follows the answer with its key."""
+    pages: list[int] = []
+    following: dict[str, int] = {}
+    for index, answer in enumerate(entry.answers):
+        page = 0 if answer.page_key is None else following.get(answer.page_key, index)
+        pages.append(page)
+        following.update((value, page + 1) for name, value in answer.headers if name == "next-key" and value)
+    return pages
+
+
+def _pair_by_index(count: int, bodies: int) -> list[int]:
+    return [index if index < bodies else _ALONE for index in range(count)]
+
+
+def _read_pairs(part: bytes) -> list[int]:
+    if len(part) % _PAIR.size:
+        raise DamagedAnswers("its pairs of pages are cut")
+    count, *pairs = [index for (index,) in _PAIR.iter_unpack(part)] or [0]
+    if count != len(pairs):
+        raise DamagedAnswers("its pairs of pages are cut")
+    return pairs
+
+
+def _dictionary(bodies: Sequence[bytes], pair: int) -> bytes:
+    return bodies[pair][-_WINDOW:] if pair < len(bodies) else b""
+
+
 def inflate(packed: bytes) -> bytes:
-    """A text that zlib has compressed; DamagedAnswers where it is none."""
+    """Decompresses a text; DamagedAnswers if zlib did not make it."""
     try:
         return zlib.decompressobj().decompress(packed, MOST_BYTES)
     except zlib.error:

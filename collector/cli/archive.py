@@ -89,7 +89,7 @@ async def _archive(
     environment: Environment, options: ArchiveOptions, schedules: Sequence[Schedule], calendar: Calendar
 ) -> int:
     """Archive the days; returns the number of days that stay."""
-    from collector.archive import write as cold  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive import write  # noqa: PLC0415 - pyarrow may not be there
 
     _try_writing(options.folder)
     left = 0
@@ -98,7 +98,7 @@ async def _archive(
         for day in await _select_days(database, options):
             try:
                 await _refuse_open(database, day, options, schedules, calendar)
-                for file in await cold.archive(database, day, options.folder):
+                for file in await write.archive(database, day, options.folder):
                     _say(file.day, file.exchange, file.rows, file.size, file.path)
             except ArchiveError as error:
                 left += 1
@@ -111,7 +111,7 @@ async def _archive(
 async def _refuse_wrong_clock(database: Database, now: datetime) -> None:
     """Raise ConfigError if the current date is uncertain. The choice of days depends on it."""
     async with database.connection("comparing the clocks", timeout=60) as connection:
-        reason = clocks.why_unsure(await clocks.witnesses(connection, now))
+        reason = clocks.why_unsure(await clocks.read_clocks(connection, now))
     if reason:
         raise ConfigError(f"nothing is archived: {reason}", hint="correct the wrong clock, then try again")
 
@@ -198,14 +198,14 @@ def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None
 
 async def _restore(environment: Environment, what: Sequence[str], folder: Path | None) -> int:
     """Restore the requested days; returns the number of failures."""
-    from collector.archive import restore as cold  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive import restore  # noqa: PLC0415 - pyarrow may not be there
 
     failed = 0
     async with bootstrap.open_database(environment) as database:
         for text in what:
             try:
                 day, paths = await _files(database, text, folder, environment.home / FOLDER)
-                for file in await cold.restore(database, day, paths):
+                for file in await restore.restore(database, day, paths):
                     was = "unchanged, in the database already" if file.was_there else "restored"
                     click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
             except ArchiveError as error:

@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from collector import backfill as filling
 from collector import log
-from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report
+from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report, parse_period
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, print_table, progress
 from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.daemon import SlotAccounting
 from collector.db import clocks
 from collector.db.catalog import Registry
@@ -48,6 +48,12 @@ Examples:
 @click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
 @click.option("--adjusted", is_flag=True, help="Bars in adjusted prices, as of the newest day.")
+@click.option(
+    "--indices/--no-indices", default=True, help="Closing levels of the sectors' indices.  [default: yes]"
+)
+@click.option(
+    "--flows/--no-flows", default=True, help="Net purchases of investors by sector.  [default: yes]"
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, and fetch nothing.")
 @click.option("--quiet", is_flag=True, help="No plan and no progress; only errors.")
 @config_option
@@ -57,6 +63,8 @@ def backfill(
     last: date,
     universe: str | None,
     adjusted: bool,
+    indices: bool,
+    flows: bool,
     dry_run: bool,
     quiet: bool,
     config_path: Path | None,
@@ -64,7 +72,8 @@ def backfill(
     """Fill the gaps of a past period, as far as the API still has the data.
 
     A closing slot is walked late while the API still shows its final state. Past days come from ka10081, as
-    daily bars. Slots inside a past session stay missing. Stored data is never fetched again, and the next
+    daily bars; index levels from ka20006 (view index_level) and flows of investors from ka10051 (view
+    investor_flow). Slots inside a past session stay missing. Stored data is never fetched again, and the next
     call continues a stopped one. Beside a daemon it uses only the quota left over by the daemon.
 
     Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
@@ -72,7 +81,9 @@ def backfill(
     """
     log.configure(level="warning" if quiet or sys.stderr.isatty() else "info")
     context = read_context(config_path, universe)
-    asked = _BackfillCommand(context, first, last, universe, adjusted=adjusted, quiet=quiet)
+    asked = _BackfillCommand(
+        context, first, last, universe, adjusted=adjusted, indices=indices, flows=flows, quiet=quiet
+    )
     if dry_run:
         run_command(asked.show_plan())
     else:
@@ -90,11 +101,14 @@ class _BackfillCommand:
         universe: str | None,
         *,
         adjusted: bool,
+        indices: bool,
+        flows: bool,
         quiet: bool,
     ) -> None:
+        self._indices, self._flows = indices, flows
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
-        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
         self._names = list(context.config.universes) if universe is None else [universe]
         self._adjusted = adjusted
         self._quiet = quiet
@@ -127,16 +141,16 @@ class _BackfillCommand:
         return BackfillRunner(
             store=store,
             sectors=table,
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes={name: self._context.targets(name, table)[1] for name in self._names},
+            timetable=build_timetable(self._context.config, self._calendar, table, self._names),
             period=self._period,
             adjusted=self._adjusted,
             judge=stale_check(store, self._calendar),
+            with_indices=self._indices,
+            with_flows=self._flows,
         )
 
     def _progress(self, title: str, tally: SweepProgress) -> AbstractAsyncContextManager[None]:
-        return drawing.progress(tally, shown=not self._quiet, title=title)
+        return progress(tally, shown=not self._quiet, title=title)
 
 
 def stale_check(store: SnapshotStore, calendar: Calendar) -> Judge:
@@ -173,6 +187,10 @@ def _report(report: Report, *, quiet: bool) -> None:
 
 def _summarize_stored(report: Report) -> str:
     parts = [f"{report.listings:,} listings with {report.bars:,} bars"]
+    if report.index_days:
+        parts.append(f"{report.index_days:,} index levels")
+    if report.flow_days:
+        parts.append(f"{report.flow_days:,} days of flows")
     if report.late_walks:
         parts.append(f"{report.late_walks:,} late walks")
     if report.member_walks:
@@ -184,13 +202,13 @@ def _summarize_stored(report: Report) -> str:
 
 def _print(plan: Plan, per_second: int) -> None:
     """Print the plan: the source of each part, and the parts that stay missing."""
-    console = drawing.console()
+    output = console()
     if plan.total.requests:
-        drawing.print_table(console, _table(plan, per_second))
+        print_table(output, _table(plan, per_second))
     else:
-        console.print("nothing fillable is missing")
+        output.print("nothing fillable is missing")
     for line in _staying(plan):
-        console.print(f"stays missing: {line}")
+        output.print(f"stays missing: {line}")
 
 
 def _table(plan: Plan, per_second: int) -> Table:
@@ -216,6 +234,10 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str, str, Cost]]:
         listings = f"{len(plan.missing_ranges) + plan.guessed:,} listings"
         guessed = f", about {plan.guessed:,} of them unknown yet" if plan.guessed else ""
         yield "daily bars", f"{listings}{guessed}", "ka10081", plan.bars
+    if plan.indices.requests:
+        yield "index levels", f"{plan.indices.rows:,} closing levels", "ka20006", plan.indices
+    if plan.flows.requests:
+        yield "flows", f"{plan.flows.requests:,} days of a board on an exchange", "ka10051", plan.flows
 
 
 def _figures(cost: Cost, per_second: int) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from collector import config as configuration
 from collector.base import resources
 from collector.cli.context import CliContext
 from collector.config import ApiConfig, Config, Credentials, Environment, base_url
-from collector.db import embedded, migrations
+from collector.db import embedded, migrations, setup
+from collector.db.api_facts import read_api_facts
 from collector.db.catalog import Registry
 from collector.db.database import Database
 from collector.db.dsn import parse_dsn
@@ -20,6 +22,7 @@ from collector.db.snapshots import SnapshotStore
 from collector.db.witness import WitnessStore
 from collector.db.worklist import SharedWorklist
 from collector.errors import ConfigError
+from collector.kiwoom.api_facts import ApiFacts
 from collector.kiwoom.auth import key_digest
 from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
@@ -67,7 +70,7 @@ async def _check(database: Database, *, private: bool) -> None:
         for warning in await check_server(connection, database.address):
             logger.warning("database.durability_warning", reason=warning)
         if private:
-            await migrations.migrate(connection, database.address, folder)
+            await setup.prepare_database(connection, database.address, folder)
         standing = await migrations.check(connection, database.address, folder)
     if standing.is_newer:
         raise ConfigError(
@@ -88,11 +91,13 @@ async def open_collector(
     *,
     patient: bool = False,
     token: str | None = None,
+    facts: ApiFacts | None = None,
 ) -> AsyncIterator[Collector]:
     """Open everything needed for a sweep, in order: keys, database, HTTP session.
 
     `keys` are read now unless given. With `patient`, other users of the key have priority.
-    `token` is the identity of the process; a new one is made without it.
+    `token` is the identity of the process; a new one is made without it. `facts` replace what was learned about the
+    host.
     """
 
     from collector.kiwoom.transport import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
@@ -100,7 +105,7 @@ async def open_collector(
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        open_database(world.environment, size=api.concurrency * len(keys) + 3 + _WITNESSES) as database,
+        open_database(world.environment, size=api.concurrency * len(keys) + 4 + _WITNESSES) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
@@ -112,9 +117,12 @@ async def open_collector(
         registry = Registry(database)
         await registry.ensure_source(source(api))
         await registry.open()
-        kiwoom, *others = (_make_client(session, database, key, api, patient=patient) for key in keys)
+        if facts is None:
+            facts = ApiFacts.from_texts(await read_api_facts(database, host_of(api)))
+        kiwoom, *others = (_make_client(session, database, key, api, facts, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.bundled_sectors()
         plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)
+        plain = replace(plain, sorted_exchanges=facts.sorted_exchanges)
         keeps = world.config.database.raw_days > 0
         worklist = make_worklist(plain, token or new_process_token())
         yield replace(plain, worklist=worklist, keeps_answers=keeps)
@@ -122,18 +130,32 @@ async def open_collector(
 
 def source(api: ApiConfig) -> str:
     """The source of the prices, as spelled in the ledger."""
-    return base_url.base(api.base_url, api.trusted_hosts).kind.value
+    return base_url.parse_base_url(api.base_url, api.trusted_hosts).kind.value
+
+
+def host_of(api: ApiConfig) -> str:
+    """The host of the API, with a port if it is not the usual one; facts are stored under it."""
+    return urlsplit(api.base_url).netloc
 
 
 def _make_client(
-    session: "HttpTransport", database: Database, key: Credentials, api: ApiConfig, *, patient: bool
+    session: "HttpTransport",
+    database: Database,
+    key: Credentials,
+    api: ApiConfig,
+    facts: ApiFacts,
+    *,
+    patient: bool,
 ) -> KiwoomClient:
     """An API client for one key, with the quota of this key."""
     quota: SharedRateLimiter | LowPriorityRateLimiter | Unlimited = Unlimited()
     if api.requests_per_second:
-        quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=api.requests_per_second)
+        rate = facts.limit_rate(api.requests_per_second)
+        quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=rate, scope=facts.scope)
         quota = LowPriorityRateLimiter(quota) if patient else quota
-    return KiwoomClient(session, quota, database, **key._asdict())
+    return KiwoomClient(
+        session, quota, database, **key._asdict(), keys_outlive_token=facts.keys_outlive_token
+    )
 
 
 def make_witness(collector: Collector, config: Config, calendar: Calendar) -> WitnessDesk | None:

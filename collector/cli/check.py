@@ -12,7 +12,9 @@ from collector.base import resources
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import refuse_without_parquet
 from collector.cli.context import CliContext, read_context, run_command
+from collector.cli.learn import REPORT, learn
 from collector.cli.main import complain
+from collector.cli.notify import describe_settings
 from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.db import clocks, outlook
@@ -29,6 +31,7 @@ _EXAMPLES = {"config": "collector.yaml", "calendar": "calendar.example.yaml"}
 Examples:
   collector check                                 read, check and show the configuration
   collector check --online                        also try the database, the key and one page
+  collector check --online --learn                also ask the API what no document says; it takes a minute or two
   collector check --example > config/collector.yaml
   collector check --example calendar > config/calendar.yaml     your own closures, in addition to the shipped ones
 """
@@ -41,9 +44,25 @@ Examples:
     flag_value="config",
     help="Print an example (default: config) and do nothing else.",
 )
+@click.option(
+    "--learn",
+    "learns",
+    is_flag=True,
+    help="With --online: ask the API what no document says, within the quota and in under two minutes, and store it. "
+    "A second token is issued; a daemon with the same key renews its own.",
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=REPORT,
+    show_default=True,
+    help="With --learn: the file for questions and answers, without secrets.",
+)
 @config_option
-def check(online: bool, example: str | None, config_path: Path | None) -> None:
+def check(online: bool, example: str | None, learns: bool, report: Path, config_path: Path | None) -> None:
     """Check the configuration, and show the values in force (secrets as ***)."""
+    if learns and not online:
+        raise click.UsageError("--learn asks the API; use --online --learn")
     if example:
         click.echo(resources.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
@@ -62,8 +81,12 @@ def check(online: bool, example: str | None, config_path: Path | None) -> None:
         feasibility.refuse_bad_schedules(context.config, calendar, datetime.now(KST), force=False)
     refuse_without_parquet(context.config)
     click.echo(f"# {outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days)}")
+    for line in describe_settings(context.environment, context.config.notify):
+        click.echo(f"# {line}")
     if online:
         run_command(_online(context))
+    if learns:
+        run_command(learn(context, report))
 
 
 async def _online(context: CliContext) -> None:
@@ -91,7 +114,7 @@ async def _online(context: CliContext) -> None:
 
     async def clock() -> str:
         async with bootstrap.open_database(context.environment) as opened_database:
-            shown = await clocks.witness(opened_database)()
+            shown = await clocks.database_clock(opened_database)()
         return await _compare_clocks(context.config.api.base_url, shown)
 
     # A wrong clock makes tokens and certificates look wrong, so the clock comes first.

@@ -23,7 +23,13 @@ _LONGEST_GOODBYE = 4.5
 """Seconds from a signal to the end of the process. A look-up of a host name cannot be cancelled, so the
 process is ended by force.
 """
-_SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
+_SECRETS = (
+    "KIWOOM_APP_KEY",
+    "KIWOOM_SECRET_KEY",
+    "DATABASE_URL",
+    "COLLECTOR_WEB_TOKEN",
+    "COLLECTOR_NOTIFY_URLS",
+)
 
 
 @dataclass(frozen=True)

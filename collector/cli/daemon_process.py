@@ -24,12 +24,13 @@ from collector.base.aio import task_group
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import make_archive_job, prover, refuse_without_parquet
 from collector.cli.context import CliContext, read_context
+from collector.cli.notices import make_scene, make_worker, refuse_without_apprise
 from collector.cli.repair_job import make_repair_job
 from collector.cli.schedule import read_calendar
 from collector.cli.start_check import checking
 from collector.db import clocks
 from collector.db.catalog import Registry
-from collector.db.clocks import Witness
+from collector.db.clocks import ReferenceClock
 from collector.db.errors import is_refusal
 from collector.db.lease import Fence, Lease, fence
 from collector.db.process_token import new_process_token
@@ -38,6 +39,7 @@ from collector.db.worklist import OpenSweep
 from collector.errors import CollectorError, ConfigError, StoreError
 from collector.log import logger
 from collector.market.calendar import Calendar
+from collector.notify.worker import NoticeWorker
 from collector.sweep.sweeper import Collector
 
 LONGEST_GOODBYE = 4.5
@@ -131,6 +133,7 @@ class ReloadableConfig:
     def _refuse(self, context: CliContext, calendar: Calendar) -> None:
         feasibility.refuse_bad_schedules(context.config, calendar, datetime.now(UTC), force=self._force)
         refuse_without_parquet(context.config)
+        refuse_without_apprise(context.environment)
 
 
 CollectorScope = Callable[[Collector], AbstractContextManager[object]]
@@ -143,11 +146,11 @@ async def open_daemon(
     holder: str,
     shown: CollectorScope = nullcontext,
     *,
-    witness: Witness | None = None,
+    reference_clock: ReferenceClock | None = None,
 ) -> AsyncIterator[daemon.DaemonContext]:
     """Open the parts of the daemon. Everything it writes is fenced by the lease.
 
-    `witness` is the clock to compare with, None for the database's.
+    `reference_clock` is the clock to compare with, None for the database's.
     """
     async with bootstrap.open_collector(order.context, order.keys, token=holder) as plain:
         lease = Lease(plain.store.database, holder)
@@ -160,11 +163,8 @@ async def open_daemon(
         )
         config = order.context.config
         collector = replace(collector, witness=bootstrap.make_witness(collector, config, order.calendar))
-        universes = {schedule.universe for schedule in config.schedules}
-        roster = daemon.Timetable(
-            config.schedules,
-            order.calendar,
-            {name: configuration.universe_targets(config, name, collector.sectors) for name in universes},
+        timetable = configuration.build_timetable(config, order.calendar, collector.sectors)
+        upkeep = daemon.Upkeep(
             config.database.keep_days,
             config.database.archive_after_days,
             make_archive_job(order.context),
@@ -177,12 +177,13 @@ async def open_daemon(
                 bootstrap.make_worklist(plain, holder), partial(_open_helper, plain)
             )
             yield daemon.DaemonContext(
-                roster,
+                timetable,
+                upkeep,
                 collector,
                 daemon.SlotAccounting(database, registry),
                 lease,
                 helper,
-                witness or clocks.witness(plain.store.database),
+                reference_clock or clocks.database_clock(plain.store.database),
             )
 
 
@@ -195,6 +196,21 @@ async def _checking_keys(
         keys = () if order.is_checked else parts.collector.keys
         order.is_checked = True
         async with checking(keys, order.context.config.api.base_url):
+            yield parts
+
+
+@asynccontextmanager
+async def _noticing(
+    worker: NoticeWorker | None,
+    order: ReloadableConfig,
+    assembly: AbstractAsyncContextManager[daemon.DaemonContext],
+) -> AsyncIterator[daemon.DaemonContext]:
+    """The same, and let the sender of notices see the parts."""
+    async with assembly as parts:
+        if worker is None:
+            yield parts
+            return
+        with worker.attach(make_scene(parts, order.context.config.api.requests_per_second)):
             yield parts
 
 
@@ -233,10 +249,16 @@ async def _run_with_page(configuration_in_force: ReloadableConfig, notify: daemo
 async def _run(order: ReloadableConfig, notify: daemon.Notify, shown: CollectorScope = nullcontext) -> None:
     await order.refuse_infeasible()
     holder = new_process_token()
+    worker = make_worker(lambda: order.context)
     running = daemon.DaemonService(
-        lambda: _checking_keys(order, open_daemon(order, holder, shown)), daemon.SystemClock(), notify
+        lambda: _noticing(worker, order, _checking_keys(order, open_daemon(order, holder, shown))),
+        daemon.SystemClock(),
+        notify,
+        worker,
     )
     async with task_group() as group:
+        if worker is not None:
+            group.create_task(worker.run())
         group.create_task(_reread_on_hup(order, running))
         group.create_task(_show_life(notify))
         await running.run()

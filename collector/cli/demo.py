@@ -18,7 +18,7 @@ from collector import config as configuration
 from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli.console import console, print_table, sweep_table
 from collector.cli.context import CliContext, run_command
 from collector.cli.once_job import report, sweep_now
 from collector.cli.options import unused_config_option
@@ -31,6 +31,8 @@ from collector.secret import Secret
 from collector.sweep.sweeper import Collector
 
 _QUOTA = 20
+_SEED = 1
+"""The default market."""
 _OURS = ("COLLECTOR_HOME", "COLLECTOR_WEB_LISTEN")
 _NOWHERE = "http://127.0.0.1:9"
 """An address without an API. The page sends no requests."""
@@ -54,7 +56,9 @@ Examples:
   collector demo --web                            with the status page
 """
 )
-@click.option("--seed", default=1, show_default=True, help="Seed of the simulated market.")
+@click.option(
+    "--seed", default=_SEED, show_default=True, help="Seed of the simulated market; each has its own home."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--web", "with_page", is_flag=True, help="Then serve the status page, until Ctrl+C.")
 @unused_config_option
@@ -66,43 +70,51 @@ def demo(seed: int, quiet: bool, with_page: bool, config_path: object) -> None:
     """
     log.configure(level="warning")
     sweep, breadth = run_command(_demo(seed, quiet=quiet))
-    console = drawing.console()
-    drawing.print_table(console, drawing.sweep_table(sweep))
+    output = console()
+    print_table(output, sweep_table(sweep))
     for table in breadth:
-        drawing.print_table(console, table)
-    click.echo(next_steps(_command(), with_page=with_page))
+        print_table(output, table)
+    click.echo(next_steps(_command(seed), with_page=with_page))
     if with_page:
         with suppress(SystemExit):  # a signal is the normal end
-            run_command(_page())
+            run_command(_page(seed))
     report(sweep, quiet=True)
 
 
 async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
     click.echo("starting the simulated API and a private PostgreSQL ...", err=True)
     async with _simulator(seed) as url:
-        context = CliContext(_environment(url), _config(url))
+        context = CliContext(_environment(url, seed), _config(url))
         async with bootstrap.open_collector(context) as collector:
             sweep = await sweep_now(context, collector, "demo", None, quiet=quiet)
             return sweep, await _best_and_worst(collector, sweep.slot)
 
 
-async def _page() -> None:
+async def _page(seed: int) -> None:
     """Serve the page over the stored data until a signal."""
     from collector.cli import web  # noqa: PLC0415 - most demos serve no page
     from collector.web import Live  # noqa: PLC0415
 
-    context = CliContext(_environment(_NOWHERE), _config(_NOWHERE))
+    context = CliContext(_environment(_NOWHERE, seed), _config(_NOWHERE))
     calendar = read_calendar(Path(context.config.origin))
     async with web.serving(context, lambda: (context.config, calendar), Live()) as address:
         click.echo(f"open {address} in a browser; Ctrl+C ends it")
         await asyncio.Event().wait()
 
 
-def _environment(url: str) -> Environment:
+def _environment(url: str, seed: int) -> Environment:
     """The operator's home with invalid keys. The real keys stay out of a demo."""
     home = {name: os.environ[name] for name in _OURS if name in os.environ}
     keys = Secret("demo-app-key"), Secret("demo-secret-key")
-    return replace(configuration.settings(home), base_url=url, app_key=keys[0], secret_key=keys[1])
+    settings = configuration.settings(home)
+    return replace(
+        settings, home=_home(settings.home, seed), base_url=url, app_key=keys[0], secret_key=keys[1]
+    )
+
+
+def _home(home: Path, seed: int) -> Path:
+    """One folder for each seed. Two markets in one database would contradict each other."""
+    return home if seed == _SEED else home / f"demo-{seed}"
 
 
 def _config(url: str) -> configuration.Config:
@@ -161,5 +173,7 @@ def next_steps(command: str, *, with_page: bool) -> str:
     return _NEXT.format(command=command, page=page)
 
 
-def _command() -> str:
-    return "./dev run" if resources.is_checkout() else "collector"
+def _command(seed: int) -> str:
+    command = "./dev run" if resources.is_checkout() else "collector"
+    home = configuration.settings({name: os.environ[name] for name in _OURS if name in os.environ}).home
+    return command if seed == _SEED else f"COLLECTOR_HOME={_home(home, seed)} {command}"

@@ -1,8 +1,10 @@
 """`collector export`: a period in one file, for notebooks."""
 
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from collector.config import Environment
     epilog="""\b
 Examples:
   collector export --from 2026-11-02 --to 2026-11-20
+  collector export --from -5d --to today
   collector export --from 2026-11-20 --to 2026-11-20 --format csv --output - | head
 """
 )
@@ -45,8 +48,25 @@ def export(first: date, last: date, form: str, output: Path | None, config_path:
     if last < first:
         raise click.UsageError("--to lies before --from; use the same day or a later one")
     path = output or Path(f"snapshot-{first}-{last}.{form}")
-    rows = run_command(_export(take_environment(), first, last, form, path))
+    rows = run_command(_choose_export(form)(take_environment(), first, last, form, path))
     click.echo(f"{rows:,} rows" + ("" if str(path) == "-" else f": {path}"), err=True)
+    if not rows:
+        click.echo(
+            f"nothing is stored of {first} to {last}; `collector status` shows the newest sweeps", err=True
+        )
+
+
+def _choose_export(form: str) -> Callable[..., Coroutine[Any, Any, int]]:
+    """The exporter with pyarrow: quick, with archived files. CSV also works without pyarrow."""
+    if form == "csv" and find_spec("pyarrow") is None:
+        return _export_plain
+    return _export
+
+
+async def _export_plain(environment: Environment, first: date, last: date, form: str, path: Path) -> int:
+    from collector.cli.plain_csv import export_csv  # noqa: PLC0415
+
+    return await export_csv(environment, first, last, path)
 
 
 async def _export(environment: Environment, first: date, last: date, form: str, path: Path) -> int:

@@ -1,12 +1,12 @@
 """Forecasts the load of the schedules, and refuses schedules that are senseless or exceed the quota."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from collector.base import duration
-from collector.config import Config, universe_targets
+from collector.config import Config, build_timetable
 from collector.db.catalog import Registry
 from collector.db.database import Database
 from collector.db.granted_rate import read_lowest_grant
@@ -15,8 +15,9 @@ from collector.errors import ConfigError
 from collector.log import logger
 from collector.market import schedule_lint
 from collector.market.calendar import Calendar
-from collector.market.schedule import Every, Schedule, instants, merge_slots
+from collector.market.schedule import Every, Schedule
 from collector.market.sectors import bundled_sectors
+from collector.market.timetable import Timetable
 from collector.model import Baseline, Target
 from collector.sweep.estimate import Due, Estimate, Overrun, estimate, find_overrun, list_completions
 
@@ -94,18 +95,15 @@ async def forecast(config: Config, calendar: Calendar, database: Database, now: 
         async with database.connection("reading the quota") as connection:
             learned = min(await read_lowest_grant(connection) or configured, configured)
     keys = max(1, len(config.api.keys))
-    targets = {name: universe_targets(config, name, sectors) for name in config.universes}
-    known = await _read_baselines(
-        SnapshotStore(database, registry),
-        {target for selection in targets.values() for target in selection},
-        now,
-    )
-    costs = {name: estimate(selection, sectors, known) for name, selection in targets.items()}
-    result = _forecast(config, _Load(calendar, costs, learned * keys, now))
+    timetable = build_timetable(config, calendar, sectors)
+    targets = {target for selection in timetable.targets.values() for target in selection}
+    baselines = await _read_baselines(SnapshotStore(database, registry), targets, now)
+    costs = {name: estimate(selection, sectors, baselines) for name, selection in timetable.targets.items()}
+    load = _Load(timetable, costs, learned * keys, now)
+    result = _forecast(config, load)
     if result.complaint is None or learned == configured:
         return replace(result, fits_configured=result.complaint is None)
-    clash = _Load(calendar, costs, configured * keys, now).clash(config.schedules)
-    return replace(result, fits_configured=clash is None)
+    return replace(result, fits_configured=replace(load, per_second=configured * keys).clash() is None)
 
 
 async def _read_baselines(
@@ -120,38 +118,44 @@ async def _read_baselines(
 class _Load:
     """The work by universe, and the available rate."""
 
-    calendar: Calendar
+    timetable: Timetable
     costs: Mapping[str, Estimate]
     per_second: int
     now: datetime
 
-    def due(self, schedules: Sequence[Schedule]) -> list[Due]:
+    def due(self) -> list[Due]:
         """The sweeps of the coming week."""
-        slots = merge_slots(schedules, self.calendar, self.now, self.now + _WEEK)
-        return [Due(slot.at, slot.schedule) for slot in slots]
+        return [Due(slot.at, slot.schedule) for slot in self.timetable.between(self.now, self.now + _WEEK)]
 
-    def requests(self, schedules: Sequence[Schedule]) -> dict[str, int]:
-        return {schedule.name: self.costs[schedule.universe].requests for schedule in schedules}
+    def requests(self) -> dict[str, int]:
+        return {
+            schedule.name: self.costs[schedule.universe].requests for schedule in self.timetable.schedules
+        }
 
-    def clash(self, schedules: Sequence[Schedule]) -> Overrun | None:
-        return find_overrun(self.due(schedules), self.requests(schedules), self.per_second)
+    def clash(self) -> Overrun | None:
+        return find_overrun(self.due(), self.requests(), self.per_second)
 
-    def longest(self, schedules: Sequence[Schedule]) -> dict[str, timedelta]:
+    def with_schedule(self, old: Schedule, new: Schedule) -> "_Load":
+        """The load with `new` in place of `old`."""
+        schedules = [new if schedule is old else schedule for schedule in self.timetable.schedules]
+        return replace(self, timetable=replace(self.timetable, schedules=schedules))
+
+    def longest(self) -> dict[str, timedelta]:
         """The duration of the longest sweep of each schedule."""
         durations: dict[str, timedelta] = {}
-        for end in list_completions(self.due(schedules), self.requests(schedules), self.per_second):
+        for end in list_completions(self.due(), self.requests(), self.per_second):
             name, took = end.due.schedule, end.at - end.due.at
             durations[name] = max(took, durations.get(name, took))
         return durations
 
 
 def _forecast(config: Config, load: _Load) -> Forecast:
-    schedules = config.schedules
+    timetable = load.timetable
     year = {
-        schedule.name: list(instants(schedule, load.calendar, load.now, load.now + _YEAR))
-        for schedule in schedules
+        schedule.name: list(timetable.instants(schedule, load.now, load.now + _YEAR))
+        for schedule in timetable.schedules
     }
-    clash = load.clash(schedules)
+    clash = load.clash()
     return Forecast(
         per_second=load.per_second,
         costs=load.costs,
@@ -159,7 +163,7 @@ def _forecast(config: Config, load: _Load) -> Forecast:
             name: max(Counter(at.date() for at in slots).values(), default=0) for name, slots in year.items()
         },
         sweeps_a_year={name: len(slots) for name, slots in year.items()},
-        ends={} if clash else load.longest(schedules),
+        ends={} if clash else load.longest(),
         complaint=_complaint(config, load, clash) if clash else None,
     )
 
@@ -178,16 +182,16 @@ def _complaint(config: Config, load: _Load, clash: Overrun) -> str:
         others = ", ".join(schedule.name for schedule in config.schedules if schedule is not slow)
         text += f", beside {others} {(clash.ends - clash.due.at).total_seconds():.0f} s"
     key = "every" if isinstance(slow.when, Every) else "at"
-    fits = f"its next slot comes after {gap:.0f} s; {_nearest(config.schedules, slow, load)}"
+    fits = f"its next slot comes after {gap:.0f} s; {_nearest(slow, load)}"
     return config.format_error(("schedules", slow.name, key), f"{text}; {fits}")
 
 
-def _nearest(schedules: Sequence[Schedule], slow: Schedule, load: _Load) -> str:
+def _nearest(slow: Schedule, load: _Load) -> str:
     if isinstance(slow.when, Every):
         for interval in _CADENCES:
             if interval <= slow.when.interval:
                 continue
             slower = replace(slow, when=slow.when._replace(interval=interval))
-            if load.clash([slower if schedule is slow else schedule for schedule in schedules]) is None:
+            if load.with_schedule(slow, slower).clash() is None:
                 return f"the nearest cadence that fits is `every: {duration.show(interval)}`"
     return "no cadence fits; name fewer targets"

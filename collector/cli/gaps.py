@@ -17,9 +17,9 @@ from collector.cli.console import console, print_table
 from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
-from collector.config import universe_targets
+from collector.config import build_timetable
 from collector.db.catalog import Registry
-from collector.db.gaps import Gap, GapFinder
+from collector.db.gaps import Gap, find_gaps
 from collector.errors import ConfigError
 from collector.market import sectors
 from collector.model import KST
@@ -30,27 +30,31 @@ _LONG = 300.0
 @click.command(
     epilog="""\b
 Examples:
+  collector gaps                                  today
+  collector gaps --from -5d --to yesterday
   collector gaps --from 2026-11-16 --to 2026-11-20
   collector gaps --from 2026-11-01 --to 2026-11-30 --format csv > gaps.csv
 """
 )
-@click.option("--from", "first", type=DayParam(), required=True, help="From this day, KST ...")
-@click.option("--to", "last", type=DayParam(), required=True, help="... to this one, both included.")
+@click.option(
+    "--from", "first", type=DayParam(), help="From this day, KST (default: the other one, or today) ..."
+)
+@click.option("--to", "last", type=DayParam(), help="... to this one, both included (default: --from).")
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 @config_option
-def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
+def gaps(first: date | None, last: date | None, form: str, config_path: Path | None) -> None:
     """List the scheduled slots and targets that are not stored complete, with the reason.
 
     The slots are those of the current schedules, up to the last one whose sweep should have ended. The status
-    is that of the ledger (suspect, failed, missed), or `absent` if the ledger has no line.
+    is that of the ledger (suspect, failed, missed), or `absent` if the ledger has no line. Later changes of a
+    line stand behind the reason: judged again, replayed, repaired.
 
     Exit status 1: something is missing or suspect.
     """
     log.configure(level="warning")
-    if last < first:
-        raise click.UsageError("--to lies before --from; use the same day or a later one")
+    first, last = _period(first, last, datetime.now(KST).date())
     context = read_context(config_path)
     if not context.config.schedules:
         raise ConfigError(
@@ -60,23 +64,35 @@ def gaps(first: date, last: date, form: str, config_path: Path | None) -> None:
         raise SystemExit(1)
 
 
+def _period(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    """The first and the last day to list; UsageError for days in the future or in the wrong order."""
+    first, last = first or last or today, last or first or today
+    if last < first:
+        raise click.UsageError("--to lies before --from; use the same day or a later one")
+    if first > today:
+        raise click.UsageError(
+            f"{first} is in the future: it is {today} in Korea, and nothing can be missing yet"
+        )
+    return first, last
+
+
 async def _gaps(context: CliContext, first: date, last: date, writer: "_Writer") -> int:
     count = 0
-    async for gap in _find_gaps(context, first, last):
+    async for gap in list_gaps(context, first, last):
         writer.write(gap)
         count += 1
     writer.end()
     return count
 
 
-async def _find_gaps(context: CliContext, first: date, last: date) -> AsyncIterator[Gap]:
+async def list_gaps(context: CliContext, first: date, last: date) -> AsyncIterator[Gap]:
+    """Yields the gaps of a period from the database of the context, by its configuration and calendar."""
     calendar = read_calendar(Path(context.config.origin))
     async with bootstrap.open_database(context.environment) as database:
         table = await Registry(database).sectors() or sectors.bundled_sectors()
-        targets = {name: universe_targets(context.config, name, table) for name in context.config.universes}
-        expected = GapFinder(context.config.schedules, calendar, targets)
+        timetable = build_timetable(context.config, calendar, table)
         async with database.connection("looking for gaps", timeout=_LONG) as connection:
-            async for gap in expected.gaps(connection, first, last, datetime.now(UTC)):
+            async for gap in find_gaps(connection, timetable, first, last, datetime.now(UTC)):
                 yield gap
 
 
@@ -120,8 +136,9 @@ class _GapTable:
 
     def write(self, gap: Gap) -> None:
         slot = f"{gap.slot.astimezone(KST):%Y-%m-%d %H:%M:%S}"
+        reason = f"{gap.reason} ({gap.history})" if gap.history else gap.reason
         self._table.add_row(
-            slot, gap.schedule, f"{gap.market}/{gap.sector}/{gap.exchange}", gap.status, gap.reason
+            slot, gap.schedule, f"{gap.market}/{gap.sector}/{gap.exchange}", gap.status, reason
         )
 
     def end(self) -> None:

@@ -28,6 +28,7 @@ VERBS = {
     "status": "collector.cli.status:status",
     "gaps": "collector.cli.gaps:gaps",
     "quota": "collector.cli.quota:quota",
+    "notify": "collector.cli.notify:notify",
     "accept": "collector.cli.accept:accept",
     "replay": "collector.cli.replay:replay",
     "verify": "collector.cli.verify:verify",
@@ -37,6 +38,10 @@ VERBS = {
     "schedule": "collector.cli.schedule:schedule",
     "sectors": "collector.cli.sectors:sectors",
     "sql": "collector.cli.sql:sql",
+    "url": "collector.cli.find_database:url",
+    "psql": "collector.cli.find_database:psql",
+    "serve": "collector.cli.find_database:serve",
+    "mcp": "collector.cli.mcp:mcp",
     "simulate": "collector.cli.simulate:simulate",
 }
 ONE_LINE = {
@@ -52,6 +57,7 @@ ONE_LINE = {
     "gaps": "List scheduled slots and targets that are not stored complete, with the reason.",
     "repair": "Reconstruct missed slots from minute bars, and label them so.",
     "quota": "Show the request rate of each key; forget a rate learned from the server.",
+    "notify": "List the events that people are told of, or send a test message.",
     "accept": "Certify suspect walks of a slot by your decision; your name and the time are kept.",
     "replay": "Read kept answers again with this program, and correct the stored walks.",
     "verify": "Compare the stored rows with their digests, to find later changes.",
@@ -61,6 +67,10 @@ ONE_LINE = {
     "schedule": "List the coming slots of the schedules, and the skipped days.",
     "sectors": "List the sectors, or fetch their list from the API.",
     "sql": "Query the database in SQL, read-only.",
+    "url": "Print the address of the database, for psql, SQLAlchemy and others.",
+    "psql": "Start psql against the database.",
+    "serve": "Keep the private PostgreSQL up until Ctrl+C.",
+    "mcp": "Serve the stored data to an assistant (Model Context Protocol), read-only.",
     "simulate": "Serve a simulated Kiwoom REST API.",
 }
 

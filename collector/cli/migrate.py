@@ -9,7 +9,7 @@ from collector.base import resources
 from collector.cli import bootstrap
 from collector.cli.context import run_command, take_environment
 from collector.cli.options import config_option
-from collector.db import migrations
+from collector.db import migrations, setup
 from collector.db.pool import check_server
 
 
@@ -28,7 +28,8 @@ def migrate(dry_run: bool, config_path: object) -> None:
     """Update the schema of the database.
 
     Several processes may run it at the same time, and it can be repeated. An older program refuses a newer
-    schema.
+    schema. It also fills the table of sectors and makes the role collector_reader for reading alone; without
+    the right to make roles, it prints the statements for an administrator.
     """
     log.configure()
     applied = run_command(_migrate(dry_run=dry_run))
@@ -48,4 +49,8 @@ async def _migrate(*, dry_run: bool) -> Sequence[int]:
             click.echo(f"warning: {warning}", err=True)
         if dry_run:
             return (await migrations.check(connection, database.address, folder)).pending
-        return await migrations.migrate(connection, database.address, folder)
+        applied = await setup.prepare_database(connection, database.address, folder)
+        if statements := await setup.grant_reading(connection):
+            click.echo("for a role that only reads, an administrator runs:", err=True)
+            click.echo("".join(f"  {statement};\n" for statement in statements), nl=False, err=True)
+        return applied

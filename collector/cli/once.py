@@ -12,14 +12,18 @@ from collector.cli.options import config_option
 Examples:
   collector once                                  every universe of the configuration
   collector once --universe boards                one of them
+  collector once --target KOSPI/013/KRX           one target, in a universe or not
   collector once --slot 2026-11-20T15:30          complete this slot (at most 10 minutes ago, KST)
 """
 )
 @click.option("--universe", metavar="U", help="One universe of the configuration (default: all of them).")
+@click.option("--target", metavar="M/S/X", help="One target, as market/sector/exchange.")
 @click.option("--slot", metavar="INSTANT", help="The instant of the snapshot (default: now).")
 @click.option("--quiet", is_flag=True, help="No progress and no table; only errors.")
 @config_option
-def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path | None) -> None:
+def once(
+    universe: str | None, target: str | None, slot: str | None, quiet: bool, config_path: Path | None
+) -> None:
     """Take one snapshot of the configured targets, now.
 
     A sweep stopped in the last 10 minutes is continued: only missing targets are fetched.
@@ -28,4 +32,4 @@ def once(universe: str | None, slot: str | None, quiet: bool, config_path: Path 
     """
     from collector.cli.once_job import run  # noqa: PLC0415 - 0.1 s that `--help` does not need
 
-    run(universe, slot, config_path, quiet=quiet)
+    run(universe, target, slot, config_path, quiet=quiet)

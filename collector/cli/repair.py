@@ -1,4 +1,4 @@
-"""`collector repair`: missed slots, reconstructed from minute bars and labelled so."""
+"""`collector repair`: reconstructs missed slots from minute bars, under a label of their own."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from collector import backfill as filling
 from collector import log
+from collector.backfill import parse_period
 from collector.backfill.repair import RepairPlan, RepairReport, RepairRunner
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector.cli import bootstrap, console
 from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.main import complain
 from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
+from collector.config import build_timetable
 from collector.db import clocks
 from collector.db.catalog import Registry
 from collector.db.database import Database
@@ -26,7 +26,7 @@ from collector.model import Sector
 from collector.sweep.progress import SweepProgress
 
 _LISTED = 20
-"""Lines on stderr for what could not be repaired; the table has them all."""
+"""Lines on stderr about unrepaired listings; the table has them all."""
 
 
 @click.command(
@@ -78,7 +78,7 @@ class _RepairCommand:
     ) -> None:
         self._context = context
         self._calendar = read_calendar(Path(context.config.origin))
-        self._period = filling.parse_period(first, last, self._calendar, datetime.now(UTC))
+        self._period = parse_period(first, last, self._calendar, datetime.now(UTC))
         self._names = list(context.config.universes) if universe is None else [universe]
         self._quiet = quiet
 
@@ -91,7 +91,7 @@ class _RepairCommand:
             self._print_plan(await (await self._runner(database, registry, table)).plan())
 
     async def carry_out(self) -> bool:
-        """Whether all that can be repaired is repaired."""
+        """Repairs; returns True if nothing repairable is left and no day is doubtful."""
         async with bootstrap.open_collector(self._context, patient=True) as collector:
             database = collector.store.database
             await clocks.refuse_apart(database, lambda: datetime.now(UTC))
@@ -100,7 +100,7 @@ class _RepairCommand:
             if not self._quiet:
                 self._print_plan(plan)
             try:
-                async with drawing.progress(tally, shown=not self._quiet, title="repair"):
+                async with console.progress(tally, shown=not self._quiet, title="repair"):
                     report = await runner.run(plan, collector.keys, collector.concurrency, tally)
             except (StoreError, Denied) as error:
                 complain(error)
@@ -111,13 +111,13 @@ class _RepairCommand:
     async def _runner(
         self, database: Database, registry: Registry, table: Mapping[str, Sector]
     ) -> RepairRunner:
-        universes = {name: self._context.targets(name, table)[1] for name in self._names}
-        await registry.register_targets({target for targets in universes.values() for target in targets})
+        timetable = build_timetable(self._context.config, self._calendar, table, self._names)
+        await registry.register_targets(
+            {target for targets in timetable.targets.values() for target in targets}
+        )
         return RepairRunner(
             store=RepairStore(database, registry.targets),
-            calendar=self._calendar,
-            schedules=self._context.config.schedules,
-            universes=universes,
+            timetable=timetable,
             period=self._period,
             now=datetime.now(UTC),
         )
@@ -149,7 +149,7 @@ class _RepairCommand:
 
 
 def _agreement(day: date, line: Mapping[str, object]) -> str:
-    """How a day's reconstruction agrees with what was observed on it."""
+    """Compares a day's reconstruction with the observed rows of that day."""
     if not line["compared"]:
         return f"{day} {line['exchange']}: nothing was observed on that day to compare with"
     shares = f"{line['equal_prices_percent']} % of prices, {line['equal_volumes_percent']} % of volumes"

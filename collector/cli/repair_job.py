@@ -10,11 +10,12 @@ from collector.cli.context import CliContext
 from collector.log import logger
 
 LONGEST = 5 * 3600.0
-"""Seconds: begun after midnight, it is over before sweeps need the machine. What is left is done the next night."""
+"""Seconds: a repair begins after midnight and must end before sweeps need the machine; the next night continues."""
 
 
 def make_repair_job(context: CliContext, *, longest: float = LONGEST) -> Callable[[date], Awaitable[None]]:
-    """Repairs one day, and logs what became of it. Cancelled or out of time, it stops; the next run goes on."""
+    """Returns a function to repair one day and log the outcome. It stops if cancelled or out of time; the next
+    run continues."""
 
     async def repair(day: date) -> None:
         command = ("-P", "-m", "collector", "repair", "--from", day.isoformat(), "--to", day.isoformat())
@@ -43,7 +44,7 @@ def make_repair_job(context: CliContext, *, longest: float = LONGEST) -> Callabl
 
 
 def _keys(context: CliContext) -> dict[str, str]:
-    """The key of the environment, which this process has taken out of it; keys in files are found by the child."""
+    """The key for the child's environment: this process removed it from its own. The child finds keys in files."""
     pairs = {
         "KIWOOM_APP_KEY": context.environment.app_key,
         "KIWOOM_SECRET_KEY": context.environment.secret_key,

@@ -1,43 +1,43 @@
-"""`collector replay`: kept answers through today's decoder and judge."""
+"""`collector replay`: reads kept answers with today's decoder, and judges them again."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import click
 
-from collector import __version__, log
-from collector.base.answers import AnswerEntry, DamagedAnswers, decode_answers, inflate
-from collector.cli import bootstrap
-from collector.cli import console as drawing
+from collector import log
+from collector.base.aio import task_group
+from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
 from collector.cli.context import run_command, take_environment
 from collector.cli.options import config_option
+from collector.cli.replay_export import collect_samples, kept_days, write_samples
 from collector.cli.schedule import DayParam
 from collector.config import Environment
-from collector.db.answers import AnswerStore
+from collector.db.answers import AnswerStore, TargetAnswers
 from collector.db.catalog import Registry
 from collector.db.replays import ReplayStore
-from collector.errors import ConfigError, StoreError
+from collector.errors import StoreError
 from collector.market import sectors
-from collector.model import KST, Target
+from collector.model import KST, Exchange, Target
 from collector.sweep.progress import SweepProgress
 from collector.sweep.replay import PROBLEMS, Finding, Replay, ReplayStep
 
-_EXPORTED = 100
-"""Answers of an export at most: a bug report needs a few."""
+_TARGETS_AT_ONCE = 4
+"""Targets under way at once, so that the program decodes while the database writes. Each has an entry and the bytes of
+the next in memory, a megabyte if they lie as they came."""
 
 
 @dataclass
 class _Totals:
-    """What came of the entries, and how many rows were read."""
+    """Counts of the entries by step, and of the rows read."""
 
     steps: Counter[ReplayStep] = field(default_factory=Counter)
     rows: int = 0
-    replaced: int = 0
     seconds: float = 0.0
 
 
@@ -103,8 +103,8 @@ def replay(
         raise click.UsageError("--to lies before --from; allowed is the same day or a later one")
     asked = _Asked(first, last, read_target(target), dry_run, force, quiet)
     if export is not None:
-        samples = run_command(_export(take_environment(), asked))
-        _write(samples[:_EXPORTED], export)
+        samples = run_command(collect_samples(take_environment(), first, last, asked.target))
+        write_samples(samples, export)
         return
     totals = run_command(_replay(take_environment(), asked))
     click.echo(_summary(totals, dry_run=dry_run))
@@ -113,49 +113,69 @@ def replay(
 
 
 async def _replay(environment: Environment, asked: _Asked) -> _Totals:
-    totals, tally = _Totals(), SweepProgress()
-    async with bootstrap.open_database(environment) as database:
+    totals = _Totals()
+    async with bootstrap.open_database(environment, size=_TARGETS_AT_ONCE + 2) as database:
         registry = Registry(database)
         await registry.open()
         table = await registry.sectors() or sectors.bundled_sectors()
         work = Replay(ReplayStore(database, registry), table, asked.force)
         answers = AnswerStore(database)
-        days = await _days(answers, asked)
-        tally.targets = await answers.count(days, asked.target)
-        async with drawing.progress(tally, shown=not asked.quiet, title="replay"):
+        days = await kept_days(answers, asked.first, asked.last)
+        tally = SweepProgress(targets=await answers.count(days, asked.target))
+        run = _ReplayRun(work, answers, totals, tally, dry_run=asked.dry_run)
+        async with console.progress(tally, shown=not asked.quiet, title="replay"):
             for day in days:
-                async for entry in answers.entries(day, asked.target):
-                    finding = await work.examine(entry)
-                    await _carry_out(work, finding, totals, dry_run=asked.dry_run)
-                    tally.done += 1
+                await run.replay_day(day, asked.target)
     totals.seconds = tally.seconds()
     return totals
 
 
-async def _days(answers: AnswerStore, asked: _Asked) -> list[date]:
-    """The days with answers in the period; ConfigError where there are none."""
-    kept = await answers.days()
-    days = [day for day in kept if (asked.first or day) <= day <= (asked.last or day)]
-    if not days:
-        span = f"answers are kept from {kept[0]} to {kept[-1]}" if kept else "no answers are kept yet"
-        raise ConfigError("there are no kept answers in that period", hint=f"{span} (database.raw_days)")
-    return days
+@dataclass(frozen=True)
+class _ReplayRun:
+    """The work of one call: day by day, some targets at once, each target in time order."""
+
+    work: Replay
+    answers: AnswerStore
+    totals: _Totals
+    tally: SweepProgress
+    dry_run: bool
+
+    async def replay_day(self, day: date, wanted: Target | None) -> None:
+        """Read a day again. Targets on KRX come first: walks on the other venues are judged by them."""
+        targets = await self.answers.targets(day, wanted)
+        on_krx = [answers for answers in targets if answers.target.exchange is Exchange.KRX]
+        elsewhere = [answers for answers in targets if answers.target.exchange is not Exchange.KRX]
+        for group in (on_krx, elsewhere):
+            waiting = iter(group)
+            async with task_group() as tasks:
+                for _ in range(min(_TARGETS_AT_ONCE, len(group))):
+                    tasks.create_task(self._replay_targets(waiting))
+
+    async def _replay_targets(self, waiting: Iterator[TargetAnswers]) -> None:
+        for answers in waiting:
+            lines = await self.work.store.lines(answers.slots, answers.target)
+            async with aclosing(self.answers.read(answers)) as entries:
+                async for entry in entries:
+                    await self._carry_out(await self.work.examine(entry, lines.get(entry.slot)))
+                    self.tally.done += 1
+
+    async def _carry_out(self, finding: Finding) -> None:
+        """Report the outcome of one entry, and carry out a change."""
+        self.totals.rows += finding.reading.row_count if finding.reading else 0
+        step = finding.step
+        if step is ReplayStep.CHANGED and not self.dry_run:
+            try:
+                is_replaced = await self.work.apply(finding)
+            except StoreError as error:
+                click.echo(f"{_name(finding)} cannot be replaced: {error}", err=True)
+                self.totals.steps[ReplayStep.DAMAGED] += 1
+                return
+            step = step if is_replaced else ReplayStep.OTHER
+        self.totals.steps[step] += 1
+        _report(finding, step, dry_run=self.dry_run)
 
 
-async def _carry_out(work: Replay, finding: Finding, totals: _Totals, *, dry_run: bool) -> None:
-    """Say what one entry came to, and change what is to be changed."""
-    totals.rows += finding.reading.row_count if finding.reading else 0
-    step = finding.step
-    if step is ReplayStep.CHANGED and not dry_run:
-        try:
-            is_replaced = await work.apply(finding)
-        except StoreError as error:
-            click.echo(f"{_name(finding)} cannot be replaced: {error}", err=True)
-            totals.steps[ReplayStep.DAMAGED] += 1
-            return
-        totals.replaced += is_replaced
-        step = step if is_replaced else ReplayStep.OTHER
-    totals.steps[step] += 1
+def _report(finding: Finding, step: ReplayStep, *, dry_run: bool) -> None:
     if step is ReplayStep.CHANGED:
         click.echo(f"{_name(finding)} {'would change' if dry_run else 'changed'}: {describe(finding)}")
     elif step is ReplayStep.WORSE:
@@ -167,7 +187,7 @@ async def _carry_out(work: Replay, finding: Finding, totals: _Totals, *, dry_run
 
 
 def describe(finding: Finding) -> str:
-    """What differs, in words: rows, status, remarks, or values alone."""
+    """Describes the difference: rows, status, remarks, or values alone."""
     line, reading, certificate = finding.line, finding.reading, finding.certificate
     assert line is not None
     assert reading is not None
@@ -204,76 +224,3 @@ def _summary(totals: _Totals, *, dry_run: bool) -> str:
         if step not in (ReplayStep.SAME, ReplayStep.CHANGED) and steps[step]
     ]
     return "; ".join([*parts, *(f"{count:,} {step}" for step, count in rest)])
-
-
-async def _export(environment: Environment, asked: _Asked) -> list[dict[str, object]]:
-    """Unreadable answers first, then answers of walks that failed or have remarks; all are redacted already."""
-    today = datetime.now(UTC).astimezone(KST).date()
-    async with bootstrap.open_database(environment) as database:
-        answers = AnswerStore(database)
-        rows = await answers.unreadable(
-            asked.first or today - timedelta(days=400), asked.last or today + timedelta(days=1)
-        )
-        samples = [
-            _sample(row["slot"], _target_of(row), row["error"], _read_unreadable(row["answer"]))
-            for row in rows
-        ]
-        if not samples:
-            samples = await _from_walks(answers, asked)
-    wanted = [line for line in samples if asked.target is None or line["target"] == str(asked.target)]
-    if not wanted:
-        raise ConfigError("there are no kept answers to export", hint="see database.raw_days")
-    return wanted
-
-
-def _write(samples: Sequence[dict[str, object]], path: Path) -> None:
-    document = {"program": __version__, "answers": samples}
-    try:
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--export: {path} cannot be written: {error.strerror}") from error
-    click.echo(f"{len(samples)} answers written to {path}")
-
-
-async def _from_walks(answers: AnswerStore, asked: _Asked) -> list[dict[str, object]]:
-    """The newest entries, one answer of each."""
-    samples: list[dict[str, object]] = []
-    for day in reversed(await _days(answers, asked)):
-        async for entry in answers.entries(day, asked.target):
-            if entry.data is not None:
-                samples.append(_sample(entry.slot, str(entry.target), "", entry.data))
-            if len(samples) >= _EXPORTED:
-                return samples
-    return samples
-
-
-def _target_of(row: object) -> str:
-    assert isinstance(row, dict)
-    return f"{row['market']}/{row['sector']}/{row['exchange']}"
-
-
-def _read_unreadable(packed: object) -> AnswerEntry | None:
-    """An unreadable answer as it was kept, None if it is damaged."""
-    assert isinstance(packed, bytes)
-    try:
-        return decode_answers(inflate(packed))
-    except DamagedAnswers:
-        return None
-
-
-def _sample(slot: object, target: str, error: object, entry: AnswerEntry | None) -> dict[str, object]:
-    """One answer with its request, as JSON."""
-    assert isinstance(slot, datetime)
-    facts: dict[str, object] = {"slot": slot.astimezone(KST).isoformat(), "target": target, "error": error}
-    if entry is None or not entry.answers:
-        return facts | {"damaged": True}
-    answer, body = entry.answers[-1], entry.bodies[-1]
-    return facts | {
-        "api_id": answer.api_id,
-        "asked": answer.asked,
-        "page_key": answer.page_key,
-        "status": answer.status,
-        "headers": answer.headers,
-        "arrived": answer.arrived.isoformat(),
-        "body": body.decode("utf-8", "backslashreplace"),
-    }

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from heapq import merge
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from collector.base import resources
+from collector.base.day_text import parse_day
+from collector.base.days import ONE_DAY, day_start
 from collector.cli.context import read_context
 from collector.cli.options import config_option
 from collector.errors import ConfigError
@@ -27,13 +29,12 @@ from collector.market.schedule import (
 )
 from collector.model import KST
 
-_DAY = timedelta(days=1)
 # The package `holidays` covers KRX from 2000 to 2100. The margin leaves room for the next days.
 _ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
 
 
 class DayParam(click.ParamType[date]):
-    """A Korean date."""
+    """A Korean date: 2026-11-20, 20261120, today, yesterday or -5d."""
 
     name = "date"
 
@@ -41,9 +42,9 @@ class DayParam(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a date has no zone
-        except ValueError:
-            self.fail(f"{value!r} is not a date; use YYYY-MM-DD", param, ctx)
+            day = parse_day(value, datetime.now(KST).date())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         if not _ANSWERED[0] <= day <= _ANSWERED[1]:
             self.fail(f"{value} is out of range; use {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
         return day
@@ -107,9 +108,8 @@ def between(
     schedules: Sequence[Schedule], known: Calendar, first: date, last: date
 ) -> list[ScheduledSlot | Skip]:
     """The slots and the skipped days from one day to another, both included, in time order."""
-    start, end = _midnight(first), _midnight(last + _DAY)
-    slots = merge_slots(schedules, known, start, end)
-    return _together(slots, list_skips(schedules, known, first, last + _DAY))
+    slots = merge_slots(schedules, known, day_start(first), day_start(last + ONE_DAY))
+    return _together(slots, list_skips(schedules, known, first, last + ONE_DAY))
 
 
 def upcoming(
@@ -118,7 +118,7 @@ def upcoming(
     """The next `count` slots, and the skipped days up to the last of them, in time order."""
     slots = list(islice(due_slots(schedules, known, now, now + HORIZON), count))
     end = slots[-1].at.date() if slots else now.date()
-    return _together(slots, list_skips(schedules, known, now.date(), end + _DAY))
+    return _together(slots, list_skips(schedules, known, now.date(), end + ONE_DAY))
 
 
 def _refuse_contradictions(count: int | None, first: date | None, last: date | None) -> None:
@@ -137,11 +137,7 @@ def _together(slots: Iterable[ScheduledSlot], skips: Iterable[Skip]) -> list[Sch
 
 def _moment(entry: ScheduledSlot | Skip) -> datetime:
     """The sort key of an entry. A skipped day sorts before its slots."""
-    return entry.at if isinstance(entry, ScheduledSlot) else _midnight(entry.day)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), KST)
+    return entry.at if isinstance(entry, ScheduledSlot) else day_start(entry.day)
 
 
 def _day(entry: ScheduledSlot | Skip) -> date:

@@ -15,7 +15,7 @@ from collector.cli.context import CliContext, read_context, run_command, take_en
 from collector.cli.options import config_option
 from collector.config import Environment
 from collector.db.catalog import Registry
-from collector.market import sectors as shipped
+from collector.market.sectors import bundled_sectors, filter_served
 from collector.model import KST, Market, Sector
 
 
@@ -40,7 +40,7 @@ def sectors(refresh: bool, config_path: Path | None) -> None:
 async def _load_sectors(environment: Environment) -> Mapping[str, Sector]:
 
     async with bootstrap.open_database(environment) as database:
-        return await Registry(database).sectors() or shipped.bundled_sectors()
+        return await Registry(database).sectors() or bundled_sectors()
 
 
 async def _fetch_sectors(context: CliContext) -> Mapping[str, Sector]:
@@ -49,9 +49,9 @@ async def _fetch_sectors(context: CliContext) -> Mapping[str, Sector]:
     """
     async with bootstrap.open_collector(context) as collector:
         listed = {market: await collector.kiwoom.sectors(market) for market in Market}
-        fetched = [sector for market in Market for sector in shipped.filter_served(listed[market], market)]
+        fetched = [sector for market in Market for sector in filter_served(listed[market], market)]
         registry = collector.store.registry
-        known = [_merge_sector(sector, shipped.bundled_sectors().get(sector.code)) for sector in fetched]
+        known = [_merge_sector(sector, bundled_sectors().get(sector.code)) for sector in fetched]
         new, gone = await registry.refresh_sectors(known, datetime.now(KST).date())
         if strays := [
             listed_sector

@@ -128,11 +128,13 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
               "2.5 s, and 0.8 to 1.4 s more for a new connection.")  # fmt: skip
 @click.option("--jitter", type=Span(), default="0ms", help="Largest random addition to the latency.")
 @click.option("--token-life", type=Span(), default="24h", show_default=True, help="Validity of a token.")
-@click.option("--token-rule", type=click.Choice(["replace", "reuse"]), default="replace", show_default=True,
-              help="Second issuance: a new token replaces the first, or the first is reused.")  # fmt: skip
+@click.option("--token-rule", type=click.Choice(["replace", "reuse", "keep"]), default="replace", show_default=True,
+              help="Second issuance: the new token replaces the first, the first is reused, or both live.")  # fmt: skip
 @click.option(
     "--keys-die-with-token", is_flag=True, help="A next-key is valid only with the token of its page."
 )
+@click.option("--key-life", type=Span(), help="Age at which a next-key is refused.  [default: never]")
+@click.option("--counting-keys", is_flag=True, help="A next-key ends with the number of rows to come.")
 @click.option("--now", type=Instant(), help="Start of the market's clock.")
 @click.option("--freeze", type=Instant(), help="Stop the market's clock here: prices do not move.")
 @click.option(

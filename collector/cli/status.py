@@ -11,7 +11,7 @@ from rich.table import Table
 from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap, words
-from collector.cli import console as drawing
+from collector.cli.console import console, print_table
 from collector.cli.context import find_configuration, run_command, take_environment
 from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
@@ -70,26 +70,35 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    console = drawing.console()
+    output = console()
     source = words.source(report["source"])
-    console.print(f"database   {report['address']}, {report['bytes'] / 1e6:,.0f} MB, source: {source}")
+    output.print(f"database   {report['address']}, {report['bytes'] / 1e6:,.0f} MB, source: {source}")
     for line in (*_about_daemon(report), *_about_key(report)):
-        console.print(line)
+        output.print(line)
     for notice in report["clocks"]["notices"]:
-        console.print(f"warning    {notice}")
+        output.print(f"warning    {notice}")
     if not report["newest"]:
-        console.print("nothing is stored yet; `collector once` takes a first snapshot")
+        output.print("nothing is stored yet; `collector once` takes a first snapshot")
         return
-    console.print(f"slots      {_kst(report['oldest'])} to {_kst(report['newest'])} KST")
+    output.print(f"slots      {_kst(report['oldest'])} to {_kst(report['newest'])} KST")
     if report["newest_day"]:
-        console.print(f"rows       of {report['oldest_day']} to {report['newest_day']}")
+        output.print(f"rows       of {report['oldest_day']} to {report['newest_day']}")
     if report["oldest_archived"]:
         days = f"{report['oldest_archived']} to {report['newest_archived']}"
         size = f"{report['archived_rows']:,} rows, {report['archived_bytes'] / 1e6:,.0f} MB in files"
-        console.print(f"archived   of {days}: {size}")
+        output.print(f"archived   of {days}: {size}")
     if report["quarantined"]:
-        console.print(f"quarantine {report['quarantined']:,} rows that did not decode")
-    drawing.print_table(console, _table(report["sweeps"]))
+        output.print(f"quarantine {report['quarantined']:,} rows that did not decode")
+    for change in report["changes"]:
+        output.print(_change(change))
+    print_table(output, _table(report["sweeps"]))
+
+
+def _change(change: dict[str, Any]) -> str:
+    """A later change of a ledger line, on one line."""
+    walk = f"{_kst(change['slot'])} {change['market']}/{change['sector']}/{change['exchange']}"
+    status = f"{change['status_before']} -> {change['status'] or 'gone'}"
+    return f"changed    {walk}: {change['event']} by {change['changed_by']}, {status}"
 
 
 def _about_daemon(report: dict[str, Any]) -> list[str]:

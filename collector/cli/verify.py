@@ -11,7 +11,7 @@ from collector.cli.context import run_command, take_environment
 from collector.cli.options import config_option
 from collector.cli.schedule import DayParam
 from collector.config import Environment
-from collector.db import audit as verifying
+from collector.db import audit
 from collector.db.audit import Findings
 from collector.model import KST
 
@@ -46,8 +46,8 @@ def verify(first: date | None, last: date | None, config_path: Path | None) -> N
 async def _verify(environment: Environment, first: date | None, last: date | None) -> Findings:
     findings = Findings()
     async with bootstrap.open_database(environment) as database:
-        if span := await verifying.span(database):
-            async for slot, target, what in verifying.verify(
+        if span := await audit.span(database):
+            async for slot, target, what in audit.verify(
                 database, first or span[0], last or span[1], findings
             ):
                 click.echo(f"{slot.astimezone(KST):%Y-%m-%d %H:%M:%S} {target}: {what}")

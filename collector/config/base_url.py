@@ -37,7 +37,7 @@ class BaseUrl:
     kind: SourceKind
 
 
-def base(url: str, trusted: Iterable[str]) -> BaseUrl:
+def parse_base_url(url: str, trusted: Iterable[str]) -> BaseUrl:
     """Parse an allowed base URL; ValueError with the reason if it is not allowed."""
     match = _FORM.fullmatch(url)
     if match is None:

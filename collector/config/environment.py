@@ -23,6 +23,9 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """The characters of a key or a token in HTTP (RFC 9110, token68); Kiwoom's keys have letters, digits, - and
 _."""
 _ASSIGNMENT = re.compile(r"(export\s+)?\w+\s*[=:]\s*[^=\s]")
+_BETWEEN_URLS = re.compile(r"\s+|,(?=\s*[A-Za-z][A-Za-z0-9+.-]{1,30}://)")
+_SERVICE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://.")
+_MOST_URLS = 20
 _WEB_TOKEN = re.compile(r"[!-~]+")
 _WEB_TOKEN_LENGTH = 16
 _WEB_TOKEN_VARIETY = 5
@@ -43,6 +46,8 @@ class Environment:
     web_listen: str | None = None
     keys: Path | None = None
     """The folder with the keys named by the configuration."""
+    notify_urls: tuple[Secret, ...] = ()
+    """The services that get messages, one URL each; a URL holds a token."""
 
 
 def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> Environment:
@@ -64,6 +69,7 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
         web_token=_web_token("COLLECTOR_WEB_TOKEN", environ, mounts),
         web_listen=_listen("COLLECTOR_WEB_LISTEN", environ),
         keys=Path(folder) if (folder := _plain("KIWOOM_KEYS", environ)) else None,
+        notify_urls=_notify_urls("COLLECTOR_NOTIFY_URLS", environ, mounts),
     )
 
 
@@ -92,6 +98,32 @@ def _secret(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> Se
         plain = _plain(name, environ)
         return None if plain is None else Secret(plain)
     return secret_of(Path(_clean(environ[file], file)), file, mounts)
+
+
+def _notify_urls(name: str, environ: Mapping[str, str], mounts: Iterable[Path]) -> tuple[Secret, ...]:
+    """Read the URLs of services: between them a blank, a line end or a comma. The text is never shown."""
+    file = f"{name}_FILE"
+    if name in environ and file in environ:
+        raise ConfigError(f"both {name} and {file} are set; unset one of them")
+    if file in environ:
+        text = _read(Path(_clean(environ[file], file)), file, mounts)
+    else:
+        text = environ.get(name, "")
+        if name in environ:
+            _clean(" ".join(text.split()), name)
+    urls = [part for part in _BETWEEN_URLS.split(text) if part]
+    where = _origin(name, environ)
+    if file in environ and not urls:
+        raise ConfigError(f"{where} is empty; give it a value, or unset it")
+    if len(urls) > _MOST_URLS:
+        raise ConfigError(f"{where} has {len(urls)} URLs; use {_MOST_URLS} at most")
+    for number, url in enumerate(urls, 1):
+        if not (_SERVICE_URL.match(url) and url.isprintable()):
+            raise ConfigError(
+                f"{where}: entry {number} is no URL of a service (it is not shown)",
+                hint="use for example tgram://TOKEN/CHAT or slack://A/B/C, with a blank between two of them",
+            )
+    return tuple(map(Secret, urls))
 
 
 def secret_of(path: Path, variable: str, mounts: Iterable[Path] = MOUNTS) -> Secret:

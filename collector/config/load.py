@@ -17,6 +17,7 @@ from collector.config.schema import (
     Config,
     DatabaseConfig,
     Name,
+    NotifyConfig,
     RepairMode,
     ScheduleSpec,
     TargetSpec,
@@ -28,7 +29,7 @@ from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair", "witness")
+_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair", "witness", "notify")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -71,6 +72,7 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
         web=section("web", WebConfig),
         repair=_repair(top, errors),
         witness=_witness(top, errors),
+        notify=section("notify", NotifyConfig),
         origin=origin,
         source=source,
     )

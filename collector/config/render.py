@@ -1,10 +1,11 @@
 """Renders the active configuration: as YAML for people, as a short hash for the ledger."""
 
 import hashlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -40,12 +41,24 @@ def describe(config: Config, environment: Environment) -> str:
         "KIWOOM_APP_KEY": environment.app_key,
         "KIWOOM_SECRET_KEY": environment.secret_key,
         "DATABASE_URL": environment.database_url,
+        "COLLECTOR_NOTIFY_URLS": environment.notify_urls[0] if environment.notify_urls else None,
     }
     heads = [f"{printable(config.origin)}, digest {digest(config)}"]
     heads += [f"{name}: {_presence(secret)}" for name, secret in secrets.items()]
     if environment.keys is not None:
         heads.append(f"KIWOOM_KEYS: {printable(str(environment.keys))}")
-    return "".join(f"# {head}\n" for head in heads) + _body(config, _QuotingDumper)
+    shown = replace(config, notify=replace(config.notify, ping=mask_path(config.notify.ping)))
+    return "".join(f"# {head}\n" for head in heads) + _body(shown, _QuotingDumper)
+
+
+def mask_path(url: str | None) -> str | None:
+    """Return a URL with its host alone: user, path and query may hold a token."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{port}/***"
 
 
 def digest(config: Config) -> str:
@@ -66,6 +79,7 @@ def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> st
         "web": config.web,
         "repair": config.repair,
         "witness": config.witness,
+        "notify": config.notify,
     }
     plain = {name: _plain(section) for name, section in sections.items()}
     return yaml.dump(

@@ -31,6 +31,18 @@ HostName = Annotated[
 
 
 Witnessing = Literal["on", "off"]
+NoticeKind = Literal[
+    "behind",
+    "failure",
+    "denied",
+    "quota",
+    "clocks",
+    "database",
+    "calendar",
+    "disk",
+    "contradicted",
+    "recovery",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,36 @@ class WebConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """The events that are told to people, how often and in which language.
+
+    The services that get the messages are in COLLECTOR_NOTIFY_URLS, because their URLs hold tokens.
+    """
+
+    language: Literal["ko", "en"] = "ko"
+    events: Literal["all"] | tuple[NoticeKind, ...] = "all"
+    slots: Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")] = 3
+    """Slots in a row without a complete sweep, from which on a schedule is behind."""
+    quiet: timedelta = timedelta(hours=1)
+    """The shortest time between two messages about the same event."""
+    calendar_days: Annotated[int, Meta(ge=0, le=365, description="a whole number from 0 to 365")] = 30
+    disk_days: Annotated[int, Meta(ge=0, le=365, description="a whole number from 0 to 365")] = 7
+    summary: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(off|([01][0-9]|2[0-3]):[0-5][0-9])\Z",
+            description="off, or HH:MM in Korean time such as 18:10",
+        ),
+    ] = "off"
+    ping: str | None = field(default=None, repr=False)
+    """The URL that is called after each complete sweep. Its path may hold a token, so only its host is shown."""
+
+    def wants(self, kind: str) -> bool:
+        """Whether an event of this kind is told."""
+        return self.events == "all" or kind in self.events
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One complete, checked configuration; two are equal if their settings are equal, even from different files."""
 
@@ -128,6 +170,7 @@ class Config:
     """Whether the daemon reconstructs missed slots at night."""
     witness: Witnessing = "off"
     """Whether second sources are asked beside each sweep."""
+    notify: NotifyConfig = NotifyConfig()
     origin: str = field(default="", compare=False)
     """The file of the configuration."""
     source: yaml_text.Mapping = field(default=yaml_text.Mapping(1), compare=False, repr=False)

@@ -3,13 +3,15 @@
 The expansion happens late, because the sector table may come from the database, newer than the shipped one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from collector.base.yaml_text import quote
 from collector.config.errors import nearest
 from collector.config.schema import Config, TargetSpec
 from collector.errors import ConfigError
-from collector.market import sectors as table
+from collector.market.calendar import Calendar
+from collector.market.sectors import of_market
+from collector.market.timetable import Timetable
 from collector.model import Exchange, Sector, Target
 
 
@@ -30,4 +32,16 @@ def expand(spec: TargetSpec, sectors: Mapping[str, Sector]) -> Iterator[Target]:
 
 
 def _all(spec: TargetSpec, exchange: Exchange, sectors: Mapping[str, Sector]) -> list[str]:
-    return [sector.code for sector in table.of_market(sectors, spec.market, exchange)]
+    return [sector.code for sector in of_market(sectors, spec.market, exchange)]
+
+
+def build_timetable(
+    config: Config, calendar: Calendar, sectors: Mapping[str, Sector], universes: Iterable[str] | None = None
+) -> Timetable:
+    """Return the timetable of a configuration, or of some of its universes; their schedules alone are in it."""
+    names = list(config.universes if universes is None else universes)
+    return Timetable(
+        [schedule for schedule in config.schedules if schedule.universe in names],
+        calendar,
+        {name: universe_targets(config, name, sectors) for name in names},
+    )

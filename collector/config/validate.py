@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from collector.base import duration
 from collector.base.yaml_text import quote
-from collector.config import base_url as hosts
-from collector.config.base_url import BaseUrl, SourceKind
+from collector.config.base_url import ALLOWED, MOCK, REAL, BaseUrl, SourceKind, parse_base_url
 from collector.config.errors import ConfigErrors, nearest
-from collector.config.schema import ApiConfig, Config, TargetSpec
+from collector.config.schema import ApiConfig, Config, NotifyConfig, TargetSpec
 from collector.config.universes import expand
 from collector.errors import ConfigError
 from collector.market import sectors
@@ -18,6 +18,7 @@ MOST_AT_KIWOOM = 20
 """Requests a second: four times the highest quota in any source."""
 
 _SHORTEST, _LONGEST = timedelta(milliseconds=100), timedelta(minutes=5)
+_SHORTEST_QUIET, _LONGEST_QUIET = timedelta(seconds=1), timedelta(days=30)
 
 Steps = tuple[str | int, ...]
 
@@ -32,6 +33,7 @@ def check(config: Config, errors: ConfigErrors, *, base_url: str | None) -> Base
     _check_api(config.api, base, errors)
     _check_keys(config.api, errors)
     _check_rest(config, errors)
+    _check_notify(config.notify, errors)
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
             _check_sectors(spec, ("universes", name, index, "sectors"), errors)
@@ -55,12 +57,12 @@ def warnings(config: Config) -> Iterator[str]:
 def _base(api: ApiConfig, errors: ConfigErrors, base_url: str | None) -> BaseUrl | None:
     url = api.base_url if base_url is None else base_url
     try:
-        return hosts.base(url, api.trusted_hosts)
+        return parse_base_url(url, api.trusted_hosts)
     except ValueError as error:
         # A user name in a URL comes with a password.
         shown = "(not shown, it holds an @)" if "@" in url else quote(url)
-        near = nearest(url, (f"https://{hosts.REAL}", f"https://{hosts.MOCK}"))
-        text = f"{shown} {error}; use one of: {hosts.ALLOWED}{near}"
+        near = nearest(url, (f"https://{REAL}", f"https://{MOCK}"))
+        text = f"{shown} {error}; use one of: {ALLOWED}{near}"
     if base_url is not None:
         raise ConfigError(f"KIWOOM_BASE_URL {text}")
     errors.at(("api", "base_url"), f"api.base_url {text}")
@@ -93,6 +95,24 @@ def _check_rest(config: Config, errors: ConfigErrors) -> None:
         errors.at(("web", "listen"), f"web.listen names the port {config.web.port}; use 0 to 65535")
 
 
+def _check_notify(notify: NotifyConfig, errors: ConfigErrors) -> None:
+    if notify.ping is not None and not _is_web_url(notify.ping):
+        text = "notify.ping is no URL of http or https (it is not shown); use https://HOST/PATH"
+        errors.at(("notify", "ping"), text)
+    if not _SHORTEST_QUIET <= notify.quiet <= _LONGEST_QUIET:
+        span = f"{duration.show(_SHORTEST_QUIET)} to {duration.show(_LONGEST_QUIET)}"
+        errors.at(("notify", "quiet"), f"notify.quiet is {duration.show(notify.quiet)}; use {span}")
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # ValueError if it is no port
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname) and text.isascii() and " " not in text
+
+
 def _check_sectors(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
     for position, code in _codes(spec):
         market = sectors.market_of(code)
@@ -107,7 +127,7 @@ def _check_sectors(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
 def _check_mock(spec: TargetSpec, path: Steps, errors: ConfigErrors) -> None:
     for index, exchange in enumerate(spec.exchanges):
         if exchange is not Exchange.KRX:
-            errors.at((*path, index), f"{exchange} is not served by {hosts.MOCK}; use KRX")
+            errors.at((*path, index), f"{exchange} is not served by {MOCK}; use KRX")
 
 
 def _check_repeats(

@@ -1,25 +1,36 @@
 """Compares the daemon's clock with the database's, before every slot and every minute."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
 from collector.base.clock import GLANCE, Clock
 from collector.db import clocks
-from collector.db.clocks import COMPARED_EVERY, ClocksApart, Comparison, Witness
+from collector.db.clocks import COMPARED_EVERY, ClocksApart, Comparison, ReferenceClock
 from collector.log import logger
 
 
 class Agreement:
-    """Compares the host's clock with a witness; without a witness the host's clock is trusted."""
+    """Compares the host's clock with a reference clock; without one the host's clock is trusted.
 
-    def __init__(self, clock: Clock, witness: Witness | None) -> None:
+    `on_comparison` hears of each comparison.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        reference: ReferenceClock | None,
+        *,
+        on_comparison: Callable[[Comparison], None] = lambda _: None,
+    ) -> None:
         self._clock = clock
-        self._witness = witness
+        self._on_comparison = on_comparison
+        self._reference = reference
         self._was_apart = False
 
     async def now(self) -> datetime:
-        """Returns the host's time, confirmed by the witness; ClocksApart if they differ."""
+        """Returns the host's time, confirmed by the reference clock; ClocksApart if they differ."""
         comparison = await self._compare()
         if comparison.is_apart:
             raise ClocksApart(comparison.in_words())
@@ -31,7 +42,7 @@ class Agreement:
 
     async def keep(self) -> None:
         """Compares the clocks every minute until they differ, then raises ClocksApart."""
-        while self._witness is not None:
+        while self._reference is not None:
             await asyncio.sleep(COMPARED_EVERY)
             await self.now()
 
@@ -44,10 +55,11 @@ class Agreement:
 
     async def _compare(self) -> Comparison:
         """Compares the clocks once, and logs a change since the last comparison."""
-        if self._witness is None:
+        if self._reference is None:
             now = self._clock.now()
             return Comparison(now, now, now)
-        comparison = await clocks.compare(self._witness, self._clock.now)
+        comparison = await clocks.compare(self._reference, self._clock.now)
+        self._on_comparison(comparison)
         if comparison.is_apart != self._was_apart:
             self._was_apart = comparison.is_apart
             _log(comparison)

@@ -7,15 +7,16 @@ accounts.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 
 from collector.base.aio import Group, task_group
 from collector.base.clock import DISCIPLINED, Clock
+from collector.base.days import ONE_DAY, day_start
 from collector.base.outages import Outages
 from collector.daemon.agreement import Agreement
 from collector.daemon.overrun import Action, Miss, Reason, ScheduleState, Start, end_sweep, fall_due, in_time
-from collector.daemon.timetable import Timetable
+from collector.daemon.upkeep import Upkeep
 from collector.db.accounting import SlotAccounting
 from collector.db.lease import Lease, LeaseLost
 from collector.errors import Denied, StoreError
@@ -23,10 +24,10 @@ from collector.log import logger
 from collector.market.calendar import kst
 from collector.market.schedule import Schedule, ScheduledSlot
 from collector.market.stale import open_exchanges
-from collector.model import KST, Status, Sweep, Target
+from collector.market.timetable import Timetable
+from collector.model import Status, Sweep, Target
 from collector.sweep.sweeper import Collector
 
-DAY = timedelta(days=1)
 WARMING = timedelta(seconds=5)
 """Time before a slot at which connections are opened. The slowest TLS handshake with Kiwoom took 3.1 seconds, and a
 server keeps an idle connection longer than five."""
@@ -45,7 +46,8 @@ _AFTER_MIDNIGHT = timedelta(minutes=5)
 class LeaderTerm:
     """Sweeps as long as the lease is held; `stop_event` ends the term once no sweep runs.
 
-    `why` returns the reason for missing a slot before the term began.
+    `why` returns the reason for missing a slot before the term began. `settled` hears of each slot that has all
+    its lines in the ledger, of many missed slots of the last one.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class LeaderTerm:
         *,
         clock: Clock,
         agreement: Agreement,
+        upkeep: Upkeep,
         outages: Outages,
         why: Callable[[datetime], Reason],
         stop_event: asyncio.Event,
+        settled: Callable[[ScheduledSlot], None] = lambda _: None,
     ) -> None:
         self._timetable = timetable
         self._collector = collector
@@ -67,9 +71,11 @@ class LeaderTerm:
         self._lease = lease
         self._clock = clock
         self._agreement = agreement
+        self._upkeep = upkeep
         self._outages = outages
         self._why = why
         self._stop_event = stop_event
+        self._settled = settled
         self._states = {schedule.name: ScheduleState() for schedule in timetable.schedules}
         self._walking: dict[ScheduledSlot, Sequence[Target]] = {}
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -90,7 +96,7 @@ class LeaderTerm:
                 await self._look()
                 upcoming = self._timetable.next(self._seen)
                 if upcoming is None:
-                    await self._clock.sleep_until(self._seen + DAY, self._stop_event)
+                    await self._clock.sleep_until(self._seen + ONE_DAY, self._stop_event)
                 elif await self._has_reached(upcoming.at - WARMING):
                     self._group.create_task(
                         self._collector.warm(len(self._timetable.targets[upcoming.universe]))
@@ -120,7 +126,7 @@ class LeaderTerm:
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now
         due = self._timetable.due(min(since.values(), default=now), now)
-        late = self._timetable.due(max(min(since.values(), default=now), now - DAY), now)
+        late = self._timetable.due(max(min(since.values(), default=now), now - ONE_DAY), now)
         runnable = in_time((slot for slot in late if slot.at > since[slot.schedule]), now)
         passed = (slot for slot in due if slot.at > since[slot.schedule] and slot not in runnable.values())
         await self._pass_over(passed, self._why)
@@ -137,7 +143,7 @@ class LeaderTerm:
         for at in await self._accounts.newest(self._timetable.targets[schedule.universe], now):
             if self._timetable.is_slot(schedule, at):
                 return at
-        runnable = in_time(self._timetable.due(now - DAY, now), now).get(schedule.name)
+        runnable = in_time(self._timetable.due(now - ONE_DAY, now), now).get(schedule.name)
         return runnable.at - datetime.resolution if runnable else now
 
     async def _look(self) -> None:
@@ -150,7 +156,7 @@ class LeaderTerm:
         if now <= self._seen:
             return
         before, self._seen = self._seen, now
-        runnable = in_time(self._timetable.due(max(before, now - DAY), now), now)
+        runnable = in_time(self._timetable.due(max(before, now - ONE_DAY), now), now)
         passed = (slot for slot in self._timetable.due(before, now) if slot not in runnable.values())
         await self._begin(runnable.values())
         await self._pass_over(passed, lambda _: Reason.LATE)
@@ -201,6 +207,7 @@ class LeaderTerm:
         missed = await self._accounts.settle(slot.schedule, slot.at, slot.universe, targets, reason)
         if missed:
             logger.warning("slot.missed", **_facts(slot), reason=reason, targets=missed)
+        self._settled(slot)
         self._end_sweep(slot)
 
     async def _sweep_with_retry(self, slot: ScheduledSlot, targets: Sequence[Target]) -> Reason:
@@ -292,6 +299,7 @@ class LeaderTerm:
         if missed:
             facts = _facts(first) | ({"until": last.at.isoformat()} if len(slots) > 1 else {})
             logger.warning("slot.missed", **facts, reason=reason, targets=missed)
+            self._settled(last)
 
     async def _run_maintenance(self) -> None:
         """Once a day: creates partitions, stores closing times, archives and drops old days."""
@@ -299,7 +307,7 @@ class LeaderTerm:
         while True:
             now = await self._agreement.now()
             today = kst(now).date()
-            again = datetime.combine(today + DAY, time(), KST) + _AFTER_MIDNIGHT
+            again = day_start(today + ONE_DAY) + _AFTER_MIDNIGHT
             self._say_if_unsure(today)
             try:
                 await self._accounts.make_days(today)
@@ -319,22 +327,22 @@ class LeaderTerm:
 
         If days are archived, a day without whole files is never dropped.
         """
-        timetable, retention = self._timetable, self._accounts.retention(self._outages)
-        first = timetable.archivable(now)
+        upkeep, retention = self._upkeep, self._accounts.retention(self._outages)
+        first = upkeep.archivable(self._timetable.calendar, now)
         if first and not await retention.why_kept(now, first):
-            await timetable.archive(first)
+            await upkeep.archive(first)
         await retention.enforce(
-            now, timetable.keep_days, timetable.prove if timetable.archive_after_days > 0 else None
+            now, upkeep.keep_days, upkeep.prove if upkeep.archive_after_days > 0 else None
         )
 
     async def _repair(self, now: datetime) -> None:
-        day = self._timetable.repairable(now)
-        if day is not None and self._timetable.repair is not None:
-            await self._timetable.repair(day)
+        day = self._upkeep.repairable(self._timetable.calendar, now)
+        if day is not None and self._upkeep.repair is not None:
+            await self._upkeep.repair(day)
 
     async def _tend_answers(self, now: datetime) -> None:
         """Pack the kept answers of days that are over, and drop those that are older than they are to be kept."""
-        packed, dropped = await self._collector.store.tend_answers(now, self._timetable.raw_days)
+        packed, dropped = await self._collector.store.tend_answers(now, self._upkeep.raw_days)
         if packed or dropped:
             logger.info("answers.tended", packed=packed, dropped=[day.isoformat() for day in dropped])
 

@@ -16,15 +16,17 @@ from collector.base.clock import Clock
 from collector.base.outages import Outages
 from collector.daemon.agreement import Agreement
 from collector.daemon.leader import LeaderTerm
+from collector.daemon.observer import DaemonObserver, NoObserver
 from collector.daemon.overrun import Reason
 from collector.daemon.sd_notify import Notify
 from collector.daemon.standby import StandbyWorker
-from collector.daemon.timetable import Timetable
+from collector.daemon.upkeep import Upkeep
 from collector.db.accounting import SlotAccounting
-from collector.db.clocks import ClocksApart, Witness
+from collector.db.clocks import ClocksApart, ReferenceClock
 from collector.db.lease import ASKED_EVERY, Lease, LeaseLost
 from collector.errors import StoreError
 from collector.log import logger
+from collector.market.timetable import Timetable
 from collector.sweep.sweeper import Collector
 
 LONGEST_PAUSE = 5.0
@@ -40,12 +42,13 @@ class DaemonContext:
     `helper` works while another daemon has the lease; with None this daemon only waits.
     """
 
-    roster: Timetable
+    timetable: Timetable
+    upkeep: Upkeep
     collector: Collector
     accounts: SlotAccounting
     lease: Lease
     helper: StandbyWorker | None = None
-    witness: Witness | None = None
+    reference_clock: ReferenceClock | None = None
     """The database's clock; with None this machine's clock is trusted."""
 
 
@@ -53,14 +56,21 @@ class DaemonService:
     """Runs the daemon. `assemble` opens the parts: at the start, after every trouble, and after `reload` is set."""
 
     def __init__(
-        self, assemble: Callable[[], AbstractAsyncContextManager[DaemonContext]], clock: Clock, notify: Notify
+        self,
+        assemble: Callable[[], AbstractAsyncContextManager[DaemonContext]],
+        clock: Clock,
+        notify: Notify,
+        observer: DaemonObserver | None = None,
     ) -> None:
         self.reload = asyncio.Event()
         self._assemble = assemble
         self._clock = clock
         self._notify = notify
         self._seconds = asyncio.get_running_loop().time
-        self._outages = Outages(self._seconds)
+        self._observer = observer or NoObserver()
+        self._outages = Outages(
+            self._seconds, on_begin=self._observer.begin_outage, on_end=self._observer.end_outage
+        )
         self._up_since = clock.now()
         self._away_since: datetime | None = None
         self._has_held = False
@@ -94,7 +104,9 @@ class DaemonService:
         self.reload.clear()
         async with self._assemble() as parts:
             self._notify("READY=1")
-            agreement = Agreement(self._clock, parts.witness)
+            agreement = Agreement(
+                self._clock, parts.reference_clock, on_comparison=self._observer.compare_clocks
+            )
             while not self.reload.is_set():
                 raise_if_cancelled()
                 await self._reach_agreement(agreement)
@@ -113,23 +125,28 @@ class DaemonService:
 
     async def _sweep(self, parts: DaemonContext, agreement: Agreement) -> None:
         self._outages.end("database")
-        self._notify("STATUS=sweeping")
-        tenure = LeaderTerm(
-            parts.roster,
+        self._notify("STATUS=collecting as scheduled")
+        term = LeaderTerm(
+            parts.timetable,
             parts.collector,
             parts.accounts,
             parts.lease,
             clock=self._clock,
             agreement=agreement,
+            upkeep=parts.upkeep,
             outages=self._outages,
             why=self._why(),
             stop_event=self.reload,
+            settled=self._observer.settle_slot,
         )
         self._has_held = True
+        self._observer.lead(True)
         try:
-            await tenure.run()
+            await term.run()
         except LeaseLost as error:
             logger.warning("lease.lost", reason=str(error))
+        finally:
+            self._observer.lead(False)
 
     def _why(self) -> Callable[[datetime], Reason]:
         """Returns a function giving the reason for slots missed while this daemon had no lease."""

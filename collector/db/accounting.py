@@ -6,21 +6,22 @@ remaining lines as `missed`, in bulk, and never overwrites an existing line.
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from collector.base.clock import DISCIPLINED
+from collector.base.days import ONE_DAY, day_start, days_between
 from collector.base.outages import Outages
 from collector.db.bars import BarStore
 from collector.db.catalog import Registry
-from collector.db.clocks import why_unsure, witnesses
+from collector.db.clocks import read_clocks, why_unsure
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.db.retention import Retention
 from collector.market.calendar import Calendar, kst
 from collector.market.stale import Seen, is_stale
 from collector.market.visibility import closings
-from collector.model import KST, Exchange, Remark, Target
+from collector.model import Exchange, Remark, Target
 
 AHEAD = 9
 """Number of days to create partitions for, today included: still a week ahead if the last run was a day ago."""
@@ -216,7 +217,7 @@ class SlotAccounting:
 
         Returns True the first time on a day, False if nothing was flagged or the day was flagged already.
         """
-        midnight = datetime.combine(kst(slot).date(), time(), KST)
+        midnight = day_start(kst(slot).date())
         numbers = self._numbers(targets)
         async with self._database.transaction("comparing with the session before") as connection:
             walks = await self._read_walks(connection, slot, numbers, midnight)
@@ -236,7 +237,7 @@ class SlotAccounting:
         async with self._database.connection("looking for the oldest walk") as connection:
             oldest: datetime | None = await connection.fetchval(_OLDEST_WALK)
         first = max(kst(oldest).date() if oldest else today, today - _CLOSINGS_FOR)
-        days = [first + timedelta(days=offset) for offset in range((today - first).days + AHEAD)]
+        days = list(days_between(first, today + AHEAD * ONE_DAY))
         # A year of sessions takes a quarter of a second, so a thread computes it: sweeps share the loop.
         closing_rows = await asyncio.to_thread(lambda: list(closings(calendar, days)))
         await BarStore(self._database).keep_days(closing_rows)
@@ -257,7 +258,7 @@ class SlotAccounting:
         """
         ahead = now + DISCIPLINED
         async with self._database.transaction("looking for slots of the future") as connection:
-            if why_unsure(await witnesses(connection, now)):
+            if why_unsure(await read_clocks(connection, now)):
                 return Forgotten()
             walks = await connection.fetchval(_FLAG_AHEAD, ahead, Remark.AHEAD_OF_TIME, DISCIPLINED)
             lines = await connection.fetchval(_DELETE_LINES_AHEAD, ahead)

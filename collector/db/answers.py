@@ -1,14 +1,17 @@
-"""Answers as they came, in the database: kept with their walk, packed when their day is over, dropped by age.
+"""Keeps answers in the database: unchanged with their walk, packed after their day, dropped by age.
 
-While its day lasts an entry lies as it came, so that a sweep pays for a copy only; compression in the sweep
-would cost a quarter of its CPU. `AnswerStore.pack_day` packs days that are over.
+An entry stays unpacked during its day, so a sweep only pays for a copy; compression in the sweep would cost a
+quarter of its CPU. `AnswerStore.pack_day` packs past days.
 """
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 
 from collector import __version__
 from collector.base.answers import (
@@ -20,17 +23,19 @@ from collector.base.answers import (
     pack,
     unpack,
 )
-from collector.db.clocks import why_kept, witnesses
+from collector.base.days import day_bounds
+from collector.base.prefetch import prefetch
+from collector.db.clocks import read_clocks, why_kept
 from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.model import KST, Target
 
 UNREADABLE_DAYS = 60
-"""Days that answers are kept of which nothing could be read: a corrected decoder may take weeks."""
+"""Days to keep unreadable answers: a corrected decoder may take weeks."""
 _CHAIN = 24
-"""Walks that are packed one against the other before one stands alone: two hours of slots; one damage costs no more."""
+"""Walks packed against each other before one is packed by itself: two hours of slots, so damage costs no more."""
 _MOST_UNREADABLE = 256 << 10
-"""Bytes of one unreadable answer that are kept."""
+"""Most bytes kept of one unreadable answer."""
 _DAY = timedelta(days=1)
 _LONG = 120.0
 
@@ -76,7 +81,7 @@ _DROP = "SELECT collector.drop_old_answers($1, $2, $3)"
 
 @dataclass(frozen=True)
 class RawEntry:
-    """The answers of one walk. `data` None: they cannot be read back, and `damage` says why."""
+    """The answers of one walk. `data` None: they are damaged, and `damage` gives the reason."""
 
     target_id: int
     target: Target
@@ -87,6 +92,18 @@ class RawEntry:
     damage: str = ""
 
 
+@dataclass(frozen=True)
+class TargetAnswers:
+    """The entries of one target on one day in time order: their keys, without the answers."""
+
+    target: Target
+    keys: Sequence[Mapping[str, object]]
+
+    @property
+    def slots(self) -> list[datetime]:
+        return [_instant(row["slot"]) for row in self.keys]
+
+
 async def make_days(connection: Connection, day: date) -> None:
     """Make the tables for the answers of a day and the next."""
     await connection.fetchval(_MAKE_DAYS, day)
@@ -95,7 +112,7 @@ async def make_days(connection: Connection, day: date) -> None:
 async def keep_answers(
     connection: Connection, slot: datetime, target: int, log: AnswerLog, *, failure: str = ""
 ) -> None:
-    """Store the answers of a walk as they came, in the transaction of the walk."""
+    """Store the answers of a walk unchanged, in the transaction of the walk."""
     data = encode_answers(log)
     if not log.answers:
         return
@@ -108,7 +125,7 @@ async def keep_answers(
 
 
 def _last_alone(log: AnswerLog) -> AnswerLog:
-    """The last answer, the one that could not be read, cut to what is kept of such an answer."""
+    """The last, unreadable answer, cut to `_MOST_UNREADABLE` bytes."""
     body = log.bodies[-1][:_MOST_UNREADABLE]
     answer = log.answers[-1]
     if len(body) < answer.size:
@@ -132,75 +149,82 @@ class AnswerStore:
         self._database = database
 
     async def days(self) -> list[date]:
-        """The days that have a table for answers, oldest first."""
+        """Returns the days with a table for answers, oldest first."""
         async with self._database.connection("looking for kept answers") as connection:
             return [row["day"] for row in await connection.fetch(_DAYS)]
 
     async def span(self) -> tuple[date, date] | None:
-        """The first and the last day of which answers are kept, None if none are."""
+        """Returns the first and the last day with kept answers, None without any."""
         async with self._database.connection("looking for kept answers") as connection:
             first, last = await connection.fetchrow(_SPAN)
         return (first.astimezone(KST).date(), last.astimezone(KST).date()) if first else None
 
     async def count(self, days: Sequence[date], wanted: Target | None) -> int:
-        """How many entries these days have, of one target or of all."""
+        """Counts the entries of these days, of one target or of all."""
         if not days:
             return 0
         target = [*wanted] if wanted else [None, None, None]
-        bounds = (_bounds(days[0])[0], _bounds(days[-1])[1])
+        bounds = (day_bounds(days[0])[0], day_bounds(days[-1])[1])
         async with self._database.connection("counting kept answers", timeout=_LONG) as connection:
             counted: int = await connection.fetchval(_COUNT, *bounds, *target)
         return counted
 
-    async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
-        """The entries of a day, a target after the other, each in the order of time; one in memory at once."""
+    async def targets(self, day: date, wanted: Target | None = None) -> list[TargetAnswers]:
+        """The entries of a day by target, of one target or of all; their answers are read by `read`."""
         async with self._database.connection("listing kept answers", timeout=_LONG) as connection:
-            rows = await connection.fetch(_KEYS, *_bounds(day))
-        base: Sequence[bytes] = ()
-        before: tuple[int, datetime] | None = None
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
+        targets: defaultdict[Target, list[Mapping[str, object]]] = defaultdict(list)
         for row in rows:
-            target = Target.of(row["market"], row["sector"], row["exchange"])
-            if wanted not in (None, target):
-                continue
-            usable = base if row["base"] and before == (row["target"], row["base"]) else ()
-            entry = await self._entry(row, target, usable)
-            base = entry.data.bodies if entry.data else ()
-            before = (row["target"], row["slot"]) if entry.data else None
-            yield entry
+            targets[Target.of(row["market"], row["sector"], row["exchange"])].append(row)
+        return [TargetAnswers(target, keys) for target, keys in targets.items() if wanted in (None, target)]
 
-    async def _entry(self, row: Mapping[str, object], target: Target, base: Sequence[bytes]) -> RawEntry:
+    async def entries(self, day: date, wanted: Target | None = None) -> AsyncIterator[RawEntry]:
+        """Yields the entries of a day, target by target, each in time order."""
+        for target in await self.targets(day, wanted):
+            async for entry in self.read(target):
+                yield entry
+
+    async def read(self, answers: TargetAnswers) -> AsyncGenerator[RawEntry, None]:
+        """Yields the entries of a target in time order; one is in memory at once, and the bytes of the next."""
+        base: Sequence[bytes] = ()
+        before: object = None
+        coming = prefetch([partial(self._fetch, row) for row in answers.keys])
+        async with aclosing(coming):
+            async for row, data in coming:
+                usable = base if row["base"] and before == row["base"] else ()
+                entry = await asyncio.to_thread(_make_entry, row, answers.target, data, usable)
+                base = entry.data.bodies if entry.data else ()
+                before = row["slot"] if entry.data else None
+                yield entry
+
+    async def _fetch(self, row: Mapping[str, object]) -> tuple[Mapping[str, object], bytes | None]:
         key = (row["target"], row["slot"], row["received_at"])
         async with self._database.connection("reading kept answers", timeout=_LONG) as connection:
-            answers = await connection.fetchval(_ANSWERS, *key)
-        data, damage = _read_back(row, answers, base)
-        return RawEntry(
-            target_id=int(str(row["target"])),
-            target=target,
-            slot=_instant(row["slot"]),
-            received_at=_instant(row["received_at"]),
-            program=str(row["program"]),
-            data=data,
-            damage=damage,
-        )
+            return row, await connection.fetchval(_ANSWERS, *key)
 
     async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
-        """The answers of a period of which nothing could be read, each as a mapping of its columns."""
-        begins, _ = _bounds(first)
-        _, ends = _bounds(last)
+        """Returns the unreadable answers of a period, each as a mapping of its columns."""
+        begins, _ = day_bounds(first)
+        _, ends = day_bounds(last)
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 
-    async def pack_day(self, day: date) -> int:
-        """Pack what of a day lies as it came; how many entries that were. A damaged entry stays as it is."""
+    async def pack_day(self, day: date, most: int | None = None) -> int:
+        """Packs unpacked entries of a day, `most` entries at most, and returns their count.
+
+        A damaged entry stays unchanged.
+        """
         async with self._database.connection("looking for answers to pack", timeout=_LONG) as connection:
-            if not await connection.fetchval(_UNPACKED, *_bounds(day)):
+            if not await connection.fetchval(_UNPACKED, *day_bounds(day)):
                 return 0
-            rows = await connection.fetch(_KEYS, *_bounds(day))
+            rows = await connection.fetch(_KEYS, *day_bounds(day))
         packed = length = 0
-        base: Sequence[bytes] = ()
+        base: AnswerEntry | None = None
         before: tuple[int, datetime] | None = None
         for row in rows:
             key = (row["target"], row["slot"], row["received_at"])
+            if packed == most:
+                break
             if row["state"] != 1:
                 before = None
                 continue
@@ -212,28 +236,28 @@ class AnswerStore:
             if data is None or damage:
                 before = None
                 continue
-            small = await asyncio.to_thread(pack, answers, base if is_linked else ())
+            small = await asyncio.to_thread(pack, answers, base if is_linked else None)
             async with self._database.transaction("packing answers") as connection:
                 linked_to = before[1] if is_linked and before else None
                 await connection.execute(_PACK, *key, small, linked_to)
             packed, length = packed + 1, length + 1 if is_linked else 1
-            base, before = data.bodies, (row["target"], row["slot"])
+            base, before = data, (row["target"], row["slot"])
         return packed
 
-    async def tend(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
-        """Pack the days that are over, and drop those that are older than `keep_days`; how many, and which.
+    async def tend(self, host: datetime, keep_days: int, most: int | None = None) -> tuple[int, list[date]]:
+        """Packs past days, `most` entries at most, and drops the days beyond `keep_days`.
 
-        Nothing is dropped while the clocks disagree.
+        Returns the number of entries packed, and the days dropped. Nothing is dropped while the clocks disagree.
         """
         today = host.astimezone(KST).date()
         packed = 0
         for day in await self.days():  # oldest first
-            packed += await self.pack_day(day) if day < today else 0
+            packed += await self.pack_day(day, most and most - packed) if day < today else 0
         return packed, await self._drop(host, keep_days)
 
     async def _drop(self, host: datetime, keep_days: int) -> list[date]:
         async with self._database.connection("comparing the clocks") as connection:
-            if why_kept(await witnesses(connection, host)):
+            if why_kept(await read_clocks(connection, host)):
                 return []
         dropped: list[date] = []
         while True:
@@ -244,10 +268,25 @@ class AnswerStore:
             dropped.append(day)
 
 
+def _make_entry(
+    row: Mapping[str, object], target: Target, answers: bytes | None, base: Sequence[bytes]
+) -> RawEntry:
+    data, damage = _read_back(row, answers, base)
+    return RawEntry(
+        target_id=int(str(row["target"])),
+        target=target,
+        slot=_instant(row["slot"]),
+        received_at=_instant(row["received_at"]),
+        program=str(row["program"]),
+        data=data,
+        damage=damage,
+    )
+
+
 def _read_back(
     row: Mapping[str, object], answers: bytes | None, base: Sequence[bytes]
 ) -> tuple[AnswerEntry | None, str]:
-    """The entry, or why it cannot be read back."""
+    """Returns the entry and "", or None and the reason for its damage."""
     if answers is None:
         return None, "it is not there any more"
     if row["base"] is not None and not base:
@@ -259,11 +298,6 @@ def _read_back(
         return decode_answers(data), ""
     except DamagedAnswers as error:
         return None, str(error)
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    begins = datetime.combine(day, time(), KST)
-    return begins, begins + _DAY
 
 
 def _instant(value: object) -> datetime:

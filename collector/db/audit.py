@@ -6,11 +6,12 @@ different digest.
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from hashlib import blake2b
 from struct import Struct, pack
 from typing import Any, NamedTuple
 
+from collector.base.days import day_bounds, days_through
 from collector.db.copy_layout import CODES, WIDTHS
 from collector.db.database import Database
 from collector.db.pool import Connection
@@ -18,7 +19,7 @@ from collector.model import KST, Target
 
 LONGEST = 600.0
 """Seconds to read the rows of one day."""
-_DAY = timedelta(days=1)
+
 _DIGESTED = tuple(WIDTHS)[2:-1]
 """The columns of a digest: all but slot, target and position."""
 _ROW = Struct(">" + "".join(f"i{CODES[WIDTHS[name]]}" for name in (*_DIGESTED, "position")))
@@ -112,7 +113,7 @@ async def verify(database: Database, first: date, last: date, findings: Findings
 
     Each day is read in one snapshot of the database, so a sweep running meanwhile is not reported as damage.
     """
-    for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
+    for day in days_through(first, last):
         async with (
             database.connection(f"verifying {day}", timeout=LONGEST) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -124,19 +125,19 @@ async def verify(database: Database, first: date, last: date, findings: Findings
 
 
 async def _of_day(connection: Connection, day: date, findings: Findings) -> AsyncIterator[Mismatch]:
-    begins = datetime.combine(day, time(), KST)
-    walks = await connection.fetch(_WALKS, begins, begins + _DAY)
+    bounds = day_bounds(day)
+    walks = await connection.fetch(_WALKS, *bounds)
     if not await connection.fetchval(_IS_KEPT, day):
         findings.not_kept += len(walks)
         return
-    findings.odd += await connection.fetchval(_COUNT_ODD, begins, begins + _DAY)
+    findings.odd += await connection.fetchval(_COUNT_ODD, *bounds)
     for walk in walks:
         stored = await connection.fetchrow(_STORED_ROWS, walk["slot"], walk["target"])
         findings.walks += 1
         findings.rows += stored["rows"]
         if what := _wrong(walk, stored):
             yield Mismatch(walk["slot"], _name(walk), what)
-    for stray in await connection.fetch(_STRAY_ROWS, begins, begins + _DAY):
+    for stray in await connection.fetch(_STRAY_ROWS, *bounds):
         yield Mismatch(stray["slot"], _name(stray), f"{stray['rows']} rows without a walk in the ledger")
 
 

@@ -99,6 +99,8 @@ ON CONFLICT (code, valid_from) DO UPDATE
 SET market = EXCLUDED.market, name_ko = EXCLUDED.name_ko, name_en = EXCLUDED.name_en, kind = EXCLUDED.kind,
     members = EXCLUDED.members, index_only = EXCLUDED.index_only, valid_to = NULL
 """
+# From then on the shipped list does not overwrite the table any more.
+_MARK_FETCHED = "UPDATE collector.sector SET source = 'ka10101' WHERE source <> 'ka10101'"
 
 _SOURCES = {"real": "Kiwoom's real host", "mock": "Kiwoom's mock host", "ours": "a simulator"}
 
@@ -252,6 +254,7 @@ class Registry:
         async with self._database.transaction("refreshing the sectors") as connection:
             await connection.execute(_END_SECTORS, gone + [sector.code for sector in new], today)
             await connection.executemany(_NEW_SECTOR, [_sector_row(sector, today) for sector in new])
+            await connection.execute(_MARK_FETCHED)
         return len(new), len(gone)
 
 

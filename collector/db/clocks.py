@@ -22,8 +22,8 @@ IRREVOCABLE = timedelta(days=1)
 COMPARED_EVERY = 60.0
 """Seconds between two comparisons, in addition to the comparison before each slot."""
 
-Witness = Callable[[], Awaitable[datetime]]
-"""Reads another clock."""
+ReferenceClock = Callable[[], Awaitable[datetime]]
+"""Reads another clock than the one of this machine."""
 
 # A Date header has whole seconds and comes over the network, so a difference counts only beyond this.
 _DATE_COUNTS = timedelta(minutes=1)
@@ -31,7 +31,7 @@ _DATE_COUNTS = timedelta(minutes=1)
 # The database's clock, not the start of its transaction.
 _NOW = "SELECT clock_timestamp()"
 # The database's clock and the receipt time of the newest walk, in one round trip.
-_WITNESSES = "SELECT clock_timestamp() AS shown, (SELECT max(received_at) FROM collector.walk) AS newest"
+_READ_CLOCKS = "SELECT clock_timestamp() AS shown, (SELECT max(received_at) FROM collector.walk) AS newest"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -63,7 +63,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Witnesses:
+class ClockReadings:
     """The three clocks; `newest` is the receipt time of the newest stored walk, None without walks."""
 
     host: datetime
@@ -71,12 +71,12 @@ class Witnesses:
     newest: datetime | None
 
 
-def why_unsure(witnesses: Witnesses) -> str:
+def why_unsure(clocks: ClockReadings) -> str:
     """Explains why the time is not certain enough to move a day for good, "" if it is certain.
 
     The age of the newest walk does not matter here.
     """
-    host, database, newest = witnesses.host, witnesses.database, witnesses.newest
+    host, database, newest = clocks.host, clocks.database, clocks.newest
     if abs(host - database) > IRREVOCABLE:
         return f"this machine's clock is {apart(host - database)} the database's"
     if newest is not None and newest - min(host, database) > IRREVOCABLE:
@@ -84,7 +84,7 @@ def why_unsure(witnesses: Witnesses) -> str:
     return ""
 
 
-def why_kept(witnesses: Witnesses) -> str:
+def why_kept(clocks: ClockReadings) -> str:
     """Explains why no day may be dropped or archived automatically, "" if the three clocks agree to within a
     day.
 
@@ -92,11 +92,11 @@ def why_kept(witnesses: Witnesses) -> str:
     slow and safe: a host and a database on one machine share a clock, and only the receipt of new data
     confirms it.
     """
-    if reason := why_unsure(witnesses):
+    if reason := why_unsure(clocks):
         return reason
-    if witnesses.newest is None:
+    if clocks.newest is None:
         return ""
-    age = max(witnesses.host, witnesses.database) - witnesses.newest
+    age = max(clocks.host, clocks.database) - clocks.newest
     if age > IRREVOCABLE:
         return f"the newest stored walk is {length(age)} old; no day is dropped or archived until a newer one is stored"
     return ""
@@ -141,33 +141,33 @@ def length(span: timedelta) -> str:
     raise AssertionError("unreachable")
 
 
-def witness(database: Database) -> Witness:
+def database_clock(database: Database) -> ReferenceClock:
     """Returns a function to read the database's clock."""
 
-    async def ask() -> datetime:
+    async def read() -> datetime:
         async with database.connection("reading the database's clock") as connection:
             shown: datetime = await connection.fetchval(_NOW)
             return shown
 
-    return ask
+    return read
 
 
-async def compare(ask: Witness, now: Callable[[], datetime]) -> Comparison:
+async def compare(clock: ReferenceClock, now: Callable[[], datetime]) -> Comparison:
     """Compares the host's clock with another clock once."""
     asked = now()
-    shown = await ask()
+    shown = await clock()
     return Comparison(asked, shown, now())
 
 
-async def witnesses(connection: Connection, host: datetime) -> Witnesses:
+async def read_clocks(connection: Connection, host: datetime) -> ClockReadings:
     """Reads the three clocks."""
-    row = await connection.fetchrow(_WITNESSES)
-    return Witnesses(host, row["shown"], row["newest"])
+    row = await connection.fetchrow(_READ_CLOCKS)
+    return ClockReadings(host, row["shown"], row["newest"])
 
 
 async def refuse_apart(database: Database, now: Callable[[], datetime]) -> None:
     """Raises ClocksApart if the clocks of this machine and of the database differ by more than `APART`."""
-    comparison = await compare(witness(database), now)
+    comparison = await compare(database_clock(database), now)
     if comparison.is_apart:
         raise ClocksApart(
             comparison.in_words(),

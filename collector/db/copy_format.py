@@ -44,7 +44,7 @@ def encode_copy(
 ) -> EncodedCopy:
     """Encodes the rows of one walk, with positions from 1; `listings` has the listing ids of each page."""
     values = _columns(pages, listings)
-    digest = blake2b(b"".join(values), digest_size=8).digest()
+    digest = _digest(values)
     count = sum(map(len, pages))
     positions = _big_endian([array("h", range(1, count + 1))])
     body = bytearray(_row_template(slot, target) * count)
@@ -53,6 +53,15 @@ def encode_copy(
         for byte in range(width):
             body[offset + byte :: ROW_BYTES] = column[byte::width]
     return EncodedCopy(b"".join((HEADER, body, TRAILER)), digest)
+
+
+def digest_rows(pages: Sequence[QuoteColumns], listings: Sequence[Column]) -> bytes:
+    """Computes the digest of `encode_copy` without the bytes for COPY, in a third of the time."""
+    return _digest(_columns(pages, listings))
+
+
+def _digest(values: Sequence[bytes]) -> bytes:
+    return blake2b(b"".join(values), digest_size=8).digest()
 
 
 def _row_template(slot: datetime, target: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
-from asyncpg import LockNotAvailableError as LockNotGranted
+from asyncpg import LockNotAvailableError
 
 from collector.db.dsn import Dsn
 from collector.errors import StoreError, StoreFailure
@@ -21,7 +21,7 @@ __all__ = [
     "DROP_REFUSED",
     "OWN_DATABASE",
     "POOLER_HINT",
-    "LockNotGranted",
+    "LockNotAvailableError",
     "describe_refusal",
     "is_refusal",
     "translate_errors",

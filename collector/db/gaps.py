@@ -4,33 +4,36 @@ The database computes one day at a time.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from collector.base.days import days_through
 from collector.base.remark_texts import Numbers, explain
 from collector.db.pool import Connection
-from collector.market.calendar import Calendar, kst
-from collector.market.schedule import Schedule, ScheduledSlot, merge_slots
-from collector.model import KST, Target
-
-# Days to look back for the newest day with slots.
-_DAY = timedelta(days=1)
-_LONG_AGO = 60
+from collector.market.schedule import ScheduledSlot
+from collector.market.timetable import Timetable
 
 # Every expected slot × target without a complete walk, `absent` without a line. An `absent` target is left
 # out while a sweep of its slot runs; after 30 minutes a sweep counts as broken off. Expected slots come as
-# arrays, since schedules and calendar are not in the database.
+# arrays, since schedules and calendar are not in the database. Before the ledger's first slot nothing is absent.
 _GAPS = """
 SELECT s.slot, s.schedule, t.market, t.sector, t.exchange,
        COALESCE(w.status, 'absent') AS status,
-       w.error, w.remarks, w.pages, w.rows, w.bad, w.expected
+       w.error, w.remarks, w.pages, w.rows, w.bad, w.expected,
+       (SELECT string_agg(
+                   to_char(h.changed_at AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI') || ' ' || h.event
+                   || CASE WHEN h.status <> w.status THEN ', was ' || h.status ELSE '' END,
+                   '; ' ORDER BY h.changed_at
+               )
+        FROM walk_history AS h
+        WHERE h.slot = s.slot AND (h.market, h.sector, h.exchange) = (t.market, t.sector, t.exchange)) AS history
 FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS s (slot, schedule, universe)
 JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
      AS t (universe, market, sector, exchange, place) USING (universe)
 LEFT JOIN collector.target AS known USING (market, sector, exchange)
 LEFT JOIN collector.walk AS w ON w.slot = s.slot AND w.target = known.id
 WHERE w.status IS DISTINCT FROM 'complete'
+  AND (w.status IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk))
   AND NOT (w.status IS NULL AND EXISTS (
     SELECT FROM collector.sweep AS r
     WHERE r.slot = s.slot AND r.universe = s.universe
@@ -54,6 +57,7 @@ FROM (
     LEFT JOIN collector.sweep AS r
          ON r.slot = s.slot AND r.universe = s.universe
         AND r.ended_at IS NULL AND r.started_at > now() - INTERVAL '30 minutes'
+    WHERE w.status IS NOT NULL OR r.slot IS NOT NULL OR s.slot >= (SELECT min(slot) FROM collector.walk)
 ) AS expected
 GROUP BY expected.slot, expected.schedule, expected.status
 ORDER BY expected.slot, expected.schedule, expected.status
@@ -61,7 +65,10 @@ ORDER BY expected.slot, expected.schedule, expected.status
 
 
 class Gap(NamedTuple):
-    """A slot × target not stored complete; `status` is `absent` without a line in the ledger."""
+    """A slot × target not stored complete; `status` is `absent` without a line in the ledger.
+
+    `history`: the changes of the line since its first judgement, with their times in Korea; "" if there are none.
+    """
 
     slot: datetime
     schedule: str
@@ -70,12 +77,18 @@ class Gap(NamedTuple):
     exchange: str
     status: str
     reason: str
+    history: str = ""
 
 
 def _reason(row: Mapping[str, Any]) -> str:
     if row["error"] or not row["remarks"]:
         return row["error"] or "nothing is known of it"
     return explain(row["remarks"], Numbers(row["pages"], row["rows"], row["bad"], row["expected"]))
+
+
+def _gap(row: Mapping[str, Any]) -> Gap:
+    facts = {name: row[name] for name in ("slot", "schedule", "market", "sector", "exchange", "status")}
+    return Gap(**facts, reason=_reason(row), history=row["history"] or "")
 
 
 class StatusCount(NamedTuple):
@@ -87,44 +100,29 @@ class StatusCount(NamedTuple):
     targets: int
 
 
-@dataclass(frozen=True)
-class GapFinder:
-    """Compares the ledger with the schedules as they are written now."""
+async def find_gaps(
+    connection: Connection, timetable: Timetable, first: date, last: date, now: datetime
+) -> AsyncIterator[Gap]:
+    """Yields the gaps from `first` to `last`, both days included, in time order.
 
-    schedules: Sequence[Schedule]
-    calendar: Calendar
-    targets: Mapping[str, Sequence[Target]]
-    """By universe."""
+    Only slots past their deadline count; the others are still allowed to begin.
+    """
+    for day in days_through(first, last):
+        if slots := timetable.overdue(day, day, now):
+            for row in await connection.fetch(_GAPS, *_columns(timetable, slots)):
+                yield _gap(row)
 
-    def slots(self, day: date, now: datetime) -> list[ScheduledSlot]:
-        """Returns the day's slots due to have ended by now, without slots still allowed to begin."""
-        midnight = datetime.combine(day, time(), KST)
-        slots = merge_slots(self.schedules, self.calendar, midnight, midnight + _DAY)
-        return [slot for slot in slots if slot.deadline <= now]
 
-    def last_day(self, now: datetime) -> tuple[date, list[ScheduledSlot]] | None:
-        """Returns the newest day with ended slots, and those slots; None without any in the last 60 days."""
-        today = kst(now).date()
-        for day in (today - days_ago * _DAY for days_ago in range(_LONG_AGO)):
-            if slots := self.slots(day, now):
-                return day, slots
-        return None
+async def count_statuses(
+    connection: Connection, timetable: Timetable, slots: Sequence[ScheduledSlot]
+) -> list[StatusCount]:
+    """Counts the targets of these slots by status."""
+    return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *_columns(timetable, slots))]
 
-    async def gaps(
-        self, connection: Connection, first: date, last: date, now: datetime
-    ) -> AsyncIterator[Gap]:
-        """Yields the gaps from `first` to `last`, both days included, in time order."""
-        for day in (first + offset * _DAY for offset in range((last - first).days + 1)):
-            if slots := self.slots(day, now):
-                for row in await connection.fetch(_GAPS, *self._columns(slots)):
-                    yield Gap(**{name: row[name] for name in Gap._fields[:-1]}, reason=_reason(row))
 
-    async def counts(self, connection: Connection, slots: Sequence[ScheduledSlot]) -> list[StatusCount]:
-        """Counts the targets of these slots by status."""
-        return [StatusCount(*row) for row in await connection.fetch(_COUNTS, *self._columns(slots))]
-
-    def _columns(self, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:
-        universes = {slot.universe for slot in slots}
-        targets = [(name, *target) for name in universes for target in self.targets[name]]
-        asked = [(slot.at, slot.schedule, slot.universe) for slot in slots]
-        return tuple(map(list, (*zip(*asked, strict=True), *zip(*targets, strict=True))))
+def _columns(timetable: Timetable, slots: Sequence[ScheduledSlot]) -> tuple[list[object], ...]:
+    """The parameters of both statements: the slots, and the targets of their universes."""
+    universes = {slot.universe for slot in slots}
+    targets = [(name, *target) for name in universes for target in timetable.targets[name]]
+    due = [(slot.at, slot.schedule, slot.universe) for slot in slots]
+    return tuple(map(list, (*zip(*due, strict=True), *zip(*targets, strict=True))))

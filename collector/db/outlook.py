@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from collector.db.clocks import APART, Witnesses, length, why_kept, witnesses
+from collector.db.clocks import APART, ClockReadings, length, read_clocks, why_kept
 from collector.db.pool import Connection
 from collector.model import KST
 
@@ -27,7 +27,7 @@ CROSS JOIN LATERAL (
 class Outlook:
     """The clocks and the announcement. `keep_days` is None without one, `oldest` without a day to drop."""
 
-    witnesses: Witnesses
+    clocks: ClockReadings
     keep_days: int | None = None
     announced_at: datetime | None = None
     days: int = 0
@@ -36,7 +36,7 @@ class Outlook:
     @property
     def ahead(self) -> timedelta:
         """The lead of this machine's clock over the database's, a round trip included."""
-        return self.witnesses.host - self.witnesses.database
+        return self.clocks.host - self.clocks.database
 
     @property
     def is_apart(self) -> bool:
@@ -45,7 +45,7 @@ class Outlook:
     @property
     def why_kept(self) -> str:
         """Explains why nothing is dropped or archived now, "" if it may be."""
-        return why_kept(self.witnesses)
+        return why_kept(self.clocks)
 
     @property
     def drops_from(self) -> datetime | None:
@@ -69,7 +69,7 @@ class Outlook:
 async def look(connection: Connection, host: datetime) -> Outlook:
     """Reads the clocks and the announcement."""
     row = await connection.fetchrow(_ANNOUNCED)
-    return Outlook(await witnesses(connection, host), *(row or ()))
+    return Outlook(await read_clocks(connection, host), *(row or ()))
 
 
 def first_kept(today: date, keep_days: int) -> date:

@@ -1,12 +1,13 @@
-"""What a repair reads and writes: missing walks, who was listed, observed quotes, reconstructed rows."""
+"""Reads and writes for a repair: missing walks, members of targets, observed quotes, reconstructed rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.db.database import Database
-from collector.model import KST, Target
+from collector.model import Target
 
 _LONG = 120.0
 
@@ -51,16 +52,18 @@ FROM unnest($1::timestamptz[]) AS e (slot)
 CROSS JOIN unnest($3::text[]) AS m (symbol)
 ON CONFLICT DO NOTHING
 """
-_KEEP_ROWS = """
-INSERT INTO collector.reconstructed
-    (slot, symbol, exchange, price, change, rate, volume, open, high, low, source)
-SELECT r.slot, $1, $2, r.price, r.change, r.rate, r.volume, r.open, r.high, r.low, $3
-FROM unnest($4::timestamptz[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[], $9::integer[],
-            $10::integer[], $11::integer[])
-     AS r (slot, price, change, rate, volume, open, high, low)
-ON CONFLICT DO NOTHING
-"""
-_KEEP_LINE = """
+# One statement for the rows and the line, so that a listing costs three round trips and not four. Slots that are there
+# stay as they are.
+_KEEP_LISTING = """
+WITH kept AS (
+    INSERT INTO collector.reconstructed
+        (slot, symbol, exchange, price, change, rate, volume, open, high, low, source)
+    SELECT r.slot, $2, $3, r.price, r.change, r.rate, r.volume, r.open, r.high, r.low, $12
+    FROM unnest($13::timestamptz[], $14::integer[], $15::integer[], $16::integer[], $17::bigint[], $18::integer[],
+                $19::integer[], $20::integer[])
+         AS r (slot, price, change, rate, volume, open, high, low)
+    ON CONFLICT DO NOTHING
+)
 INSERT INTO collector.repair AS r
     (trading_date, symbol, exchange, outcome, reason, bars, rows, compared, equal_prices, equal_volumes, slots)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -72,6 +75,7 @@ SET outcome = EXCLUDED.outcome, reason = EXCLUDED.reason, bars = EXCLUDED.bars, 
     repaired_at = clock_timestamp()
 WHERE r.outcome = 'failed' OR EXCLUDED.outcome <> 'failed'
 """
+_NO_ROWS: tuple[list[object], ...] = ([],) * 8
 _MARK = """
 UPDATE collector.walk AS w
 SET repaired_at = clock_timestamp()
@@ -95,14 +99,14 @@ ORDER BY exchange
 
 
 class MissingWalk(NamedTuple):
-    """A slot and a target of which nothing is stored."""
+    """A slot and a target without stored rows."""
 
     slot: datetime
     target: Target
 
 
 class RepairLine(NamedTuple):
-    """What came of one listing on one exchange and day; `slots` are those that it settles."""
+    """The outcome for one listing on one exchange and day; `slots` are the settled ones."""
 
     trading_date: date
     symbol: str
@@ -135,7 +139,7 @@ class RepairStore:
         return [MissingWalk(row["slot"], names[row["target"]]) for row in rows]
 
     async def members(self, targets: Sequence[Target], day: date) -> dict[Target, Sequence[str]]:
-        """Who belonged to each target on a day; a target of which no complete walk tells is left out."""
+        """Returns the members of each target on a day, without targets that had no complete walk."""
         names = {self.targets[target]: target for target in targets}
         async with self.database.connection("reading memberships") as connection:
             rows = await connection.fetch(_MEMBERS, list(names), day)
@@ -151,9 +155,8 @@ class RepairStore:
         self, symbol: str, exchange: str, day: date
     ) -> list[tuple[datetime, datetime, int, int]]:
         """Slot, arrival, price and volume of what complete walks of a day showed of a listing."""
-        begins = datetime.combine(day, time(), KST)
         async with self.database.connection("reading observed quotes") as connection:
-            rows = await connection.fetch(_OBSERVED, symbol, exchange, begins, begins + timedelta(days=1))
+            rows = await connection.fetch(_OBSERVED, symbol, exchange, *day_bounds(day))
         return [tuple(row) for row in rows]
 
     async def keep_members(self, slots: Sequence[datetime], target: Target, symbols: Sequence[str]) -> None:
@@ -163,11 +166,9 @@ class RepairStore:
 
     async def save(self, line: RepairLine, quotes: Sequence[Sequence[object]], source: str) -> None:
         """Store a listing's rows of one day and exchange with its line, in one transaction."""
-        columns = [list(column) for column in zip(*quotes, strict=True)] if quotes else []
+        columns = map(list, zip(*quotes, strict=True)) if quotes else _NO_ROWS
         async with self.database.transaction(f"storing the repair of {line.symbol}") as connection:
-            if columns:
-                await connection.execute(_KEEP_ROWS, line.symbol, line.exchange, source, *columns)
-            await connection.execute(_KEEP_LINE, *line)
+            await connection.execute(_KEEP_LISTING, *line, source, *columns)
 
     async def mark(self, walks: Sequence[MissingWalk]) -> int:
         """Give the ledger's lines of repaired walks their `repaired_at`; how many got it."""
@@ -178,6 +179,6 @@ class RepairStore:
         return int(status.rpartition(" ")[2])
 
     async def summary(self, day: date) -> list[Mapping[str, object]]:
-        """What the view `repair` says of a day, a line an exchange."""
+        """Returns the lines of the view `repair` for a day, one for each exchange."""
         async with self.database.connection("reading the outcome of a repair") as connection:
             return [dict(row) for row in await connection.fetch(_SUMMARY, day)]

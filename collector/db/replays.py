@@ -1,6 +1,6 @@
-"""Stored walks replaced by what a corrected program reads from their kept answers, one transaction a walk."""
+"""Replaces stored walks by new readings of their kept answers, one transaction a walk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,15 +19,15 @@ from collector.errors import StoreError, StoreFailure
 from collector.market.membership import members_digest, names_digest
 from collector.model import Certificate, Status, Target, WalkResult
 
-_LINE = """
-SELECT w.status, w.rows, w.bad, w.remarks, w.error, w.digest, w.members, w.names, w.requested_at, w.received_at,
+_LINES = """
+SELECT w.slot, w.status, w.rows, w.bad, w.remarks, w.error, w.digest, w.members, w.names, w.requested_at, w.received_at,
        (SELECT max(r.program) FROM collector.replay AS r WHERE r.slot = w.slot AND r.target = w.target) AS program,
        EXISTS (
            SELECT FROM collector.archive AS a
            WHERE a.day = (w.slot AT TIME ZONE INTERVAL '9 hours')::date AND a.restored_at IS NULL
        ) AS is_archived
 FROM collector.walk AS w
-WHERE w.slot = $1 AND w.target = $2
+WHERE w.slot = ANY ($1::timestamptz[]) AND w.target = $2
 """
 _LOCK = """
 SELECT w.status, w.digest, r.generation, collector.partition_trouble($1) AS trouble
@@ -48,11 +48,12 @@ SET status = $3, pages = $4, rows = $5, remarks = $6, error = $7, attempts = $8,
     page_starts = $11, page_times = $12, bad = $13, expected = $14, members = $15, digest = $16, names = $17
 WHERE slot = $1 AND target = $2
 """
+_LONG = 120.0
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """What the ledger says of a walk. `program`: the version that replayed it last, "" if none did."""
+    """A walk's line in the ledger. `program`: the version of the last replay, "" without one."""
 
     status: Status
     rows: int
@@ -69,27 +70,27 @@ class LedgerLine:
 
 
 class ReplayStore(SnapshotStore):
-    """The store of a replay: it compares with the ledger, and replaces."""
+    """The database of a replay: compares readings with the ledger, and replaces walks."""
 
-    async def line(self, slot: datetime, target: Target) -> LedgerLine | None:
-        """The ledger's line, None where there is none."""
-        async with self.database.connection("reading a line of the ledger") as connection:
-            row = await connection.fetchrow(_LINE, slot, self.registry.targets[target])
-        return _line(row) if row else None
+    async def lines(self, slots: Sequence[datetime], target: Target) -> dict[datetime, LedgerLine]:
+        """Returns the ledger's lines of a target at these slots, by slot; slots without a line are left out."""
+        async with self.database.connection("reading lines of the ledger", timeout=_LONG) as connection:
+            rows = await connection.fetch(_LINES, slots, self.registry.targets[target])
+        return {row["slot"]: _line(row) for row in rows}
 
     async def has_same_rows(self, reading: WalkResult, line: LedgerLine) -> bool:
-        """Whether a reading has the very rows of a stored walk. Nothing is registered for it."""
+        """Returns True if a reading has exactly the rows of a stored walk; registers no listing."""
         same_count = (line.rows, line.bad) == (reading.row_count, reading.bad_count)
         if line.digest is None or not same_count or members_digest(reading) != line.members:
             return False
         if line.names is not None and names_digest(reading) != line.names:
             return False
-        return (await self._pack(reading)).digest == line.digest
+        return await self.digest(reading) == line.digest
 
     async def replace_walk(
         self, reading: WalkResult, certificate: Certificate, line: LedgerLine, expected: int | None
     ) -> bool:
-        """Put a reading in the place of what is stored, and remember what that was. False: it has changed meanwhile."""
+        """Replaces a stored walk by a reading, and records the earlier state. False: the walk changed meanwhile."""
 
         async def write(_again: bool) -> bool:
             packed = await self._pack(reading)
@@ -128,7 +129,7 @@ def _refuse(row: Mapping[str, Any], generation: object, rows: int) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> LedgerLine:
-    facts = dict(row)
+    facts = {name: value for name, value in row.items() if name != "slot"}
     facts |= {
         "status": Status(row["status"]),
         "remarks": tuple(row["remarks"]),

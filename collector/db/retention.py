@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.db.clocks import Witnesses, why_kept, why_unsure, witnesses
+from collector.db.clocks import ClockReadings, read_clocks, why_kept, why_unsure
 from collector.db.database import Database
 from collector.db.outlook import ANNOUNCED_FOR, MOST, first_kept
 from collector.db.pool import Connection
@@ -80,7 +80,7 @@ class Day(NamedTuple):
 class RetentionFacts:
     """All facts for the decision. `dropped` counts the days dropped in this night."""
 
-    witnesses: Witnesses
+    clocks: ClockReadings
     due: Sequence[Day]
     keep_days: int
     announced_for: int | None
@@ -93,13 +93,13 @@ def decide(facts: RetentionFacts) -> tuple[Step, str]:
     """Decides the next step, with a reason. An announcement is harmless, so it does not wait for a new walk."""
     if not facts.due or facts.dropped >= MOST:
         return Step.NOTHING, ""
-    if reason := why_unsure(facts.witnesses):
+    if reason := why_unsure(facts.clocks):
         return Step.KEEP, reason
     if facts.announced_at is None or facts.announced_for != facts.keep_days:
         return Step.ANNOUNCE, ""
-    if facts.witnesses.database - facts.announced_at < ANNOUNCED_FOR:
+    if facts.clocks.database - facts.announced_at < ANNOUNCED_FOR:
         return Step.WAIT, ""
-    reason = why_kept(facts.witnesses)
+    reason = why_kept(facts.clocks)
     return (Step.KEEP, reason) if reason else (Step.DROP, "")
 
 
@@ -114,7 +114,7 @@ class Retention:
         """Explains why days before a date must stay, "" if they may go or there are none."""
         async with self._database.connection("comparing the clocks", timeout=_LONG) as connection:
             due = [row for row in await connection.fetch(_DUE, before) if row["has_rows"]]
-            reason = why_kept(await witnesses(connection, host)) if due else ""
+            reason = why_kept(await read_clocks(connection, host)) if due else ""
         self._warn_once(reason, len(due))
         return reason
 
@@ -209,7 +209,7 @@ async def _read_facts(connection: Connection, host: datetime, keep_days: int, fi
     due = [Day(*row) for row in await connection.fetch(_DUE, first)]
     row = await connection.fetchrow(_READ_FACTS)
     return RetentionFacts(
-        await witnesses(connection, host),
+        await read_clocks(connection, host),
         due,
         keep_days,
         row["keep_days"],

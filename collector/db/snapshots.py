@@ -14,7 +14,7 @@ from uuid import UUID
 
 from collector.base.answers import AnswerLog
 from collector.db.answers import AnswerStore, keep_answers, make_days
-from collector.db.copy_format import COLUMNS, encode_copy
+from collector.db.copy_format import COLUMNS, digest_rows, encode_copy
 from collector.db.ledger import Ledger, midnight
 from collector.db.pool import Connection
 from collector.db.retry import with_retries
@@ -122,6 +122,13 @@ ON CONFLICT (slot, universe) DO UPDATE SET ended_at = NULL
 """
 # Marks a sweep as ended.
 _END_SWEEP = "UPDATE collector.sweep SET ended_at = clock_timestamp() WHERE slot = $1 AND universe = $2"
+# Takes back a sweep without any walk and without a living claim.
+_FORGET_SWEEP = """
+DELETE FROM collector.sweep AS s
+WHERE s.slot = $1 AND s.universe = $2 AND s.ended_at IS NULL
+  AND NOT EXISTS (SELECT FROM collector.walk AS w WHERE w.slot = s.slot)
+  AND NOT EXISTS (SELECT FROM collector.claim AS c WHERE c.slot = s.slot AND c.expires_at > clock_timestamp())
+"""
 # Records sightings and boards from stored rows, for walks of other programs. Only listings with news are
 # locked, in the order of their ids, so two programs ending the same sweep cannot deadlock.
 _RECORD_SIGHTINGS = """
@@ -164,6 +171,11 @@ class SnapshotStore(Ledger):
             await connection.fetchval(_MAKE_DAYS, slot.astimezone(KST).date(), AHEAD)
             await make_days(connection, slot.astimezone(KST).date())
             await connection.execute(_BEGIN_SWEEP, slot, universe)
+
+    async def forget_sweep(self, slot: datetime, universe: str) -> None:
+        """Take back the begin of a sweep without a walk, unless another program works on it."""
+        async with self.database.connection("taking a sweep back") as connection:
+            await connection.execute(_FORGET_SWEEP, slot, universe)
 
     async def end_sweep(self, slot: datetime, universe: str, others: Collection[Target] = ()) -> None:
         """Records the end of a sweep, and the listings and boards seen in its complete walks.
@@ -253,9 +265,17 @@ class SnapshotStore(Ledger):
             self.registry.note_members(reading.target.market, listings)
         return entered
 
-    async def tend_answers(self, host: datetime, keep_days: int) -> tuple[int, list[date]]:
+    async def tend_answers(
+        self, host: datetime, keep_days: int, most: int | None = None
+    ) -> tuple[int, list[date]]:
         """Packs the answers of past days, and drops those older than `keep_days`; see `AnswerStore.tend`."""
-        return await AnswerStore(self.database).tend(host, keep_days)
+        return await AnswerStore(self.database).tend(host, keep_days, most)
+
+    async def digest(self, reading: WalkResult) -> bytes:
+        """Computes the digest of the rows of a walk; registers new listings as `save_walk` does."""
+        pages = [page.rows for page in reading.pages]
+        numbers = [await self.registry.listing_ids(page.listings, reading.slot) for page in pages]
+        return digest_rows(pages, numbers)
 
     async def _pack(self, reading: WalkResult) -> "_Packed":
         """Encodes the rows with current ids. Registers new listings first: this changes the generation."""

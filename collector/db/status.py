@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.config import Config, universe_targets
+from collector.config import Config, build_timetable
 from collector.db import outlook
 from collector.db.catalog import Registry
 from collector.db.database import Database
-from collector.db.gaps import GapFinder, StatusCount
+from collector.db.gaps import StatusCount, count_statuses
 from collector.db.outlook import Outlook
 from collector.db.pool import Connection
 from collector.market import sectors
 from collector.market.calendar import Calendar, kst
-from collector.market.schedule import ScheduledSlot, next_slot
+from collector.market.schedule import ScheduledSlot
+from collector.market.timetable import Timetable
 from collector.ratelimit.permits import RETESTED_EVERY
 
 # The ten newest slots with the counts of their targets by status. The limit comes before the join, so only
@@ -76,6 +77,16 @@ FROM (
 ) AS q
 ORDER BY q.api_id, q.key
 """
+# The newest changes of ledger lines by later judgements and replays. Repairs are left out: they are many, and to find
+# them takes the whole ledger.
+_CHANGES = """
+SELECT h.slot, h.market, h.sector, h.exchange, h.changed_at, h.event, h.changed_by, h.status AS status_before, w.status
+FROM walk_history AS h
+LEFT JOIN walk AS w USING (slot, market, sector, exchange)
+WHERE h.event <> 'repaired' AND h.changed_at > clock_timestamp() - INTERVAL '7 days'
+ORDER BY h.changed_at DESC, h.slot DESC
+LIMIT 5
+"""
 # The newest token and its age by the database's clock.
 _ISSUED = """
 SELECT issued_at, expires_at, floor(extract(epoch FROM clock_timestamp() - issued_at))::bigint AS age_seconds
@@ -118,11 +129,10 @@ async def read_status(
             "day": None,
         }
         if config and config.schedules:
-            targets = {name: universe_targets(config, name, table) for name in config.universes}
-            expected = GapFinder(config.schedules, calendar, targets)
+            timetable = build_timetable(config, calendar, table)
             report["schedules"] = [schedule.name for schedule in config.schedules]
-            report["next_slot"] = _slot(next_slot(config.schedules, calendar, now))
-            report |= await _last_day(expected, connection, now, since=report["oldest"])
+            report["next_slot"] = _slot(timetable.next(now))
+            report |= await _last_day(timetable, connection, now, since=report["oldest"])
     return {"address": str(database.address), **report}
 
 
@@ -150,15 +160,16 @@ async def _read_stored(connection: Connection, configured: int | None) -> dict[s
         "walking": [dict(row) for row in await connection.fetch(_RUNNING_CLAIMS)],
         "accounted": {row["schedule"]: row["until"] for row in await connection.fetch(_ACCOUNTED)},
         "sweeps": sweeps,
+        "changes": [dict(row) for row in await connection.fetch(_CHANGES)],
     }
 
 
 def _clocks(result: Outlook) -> dict[str, Any]:
     """Returns the three clocks and the announcement of retention."""
     return {
-        "host": result.witnesses.host,
-        "database": result.witnesses.database,
-        "newest_received": result.witnesses.newest,
+        "host": result.clocks.host,
+        "database": result.clocks.database,
+        "newest_received": result.clocks.newest,
         "ahead_seconds": round(result.ahead.total_seconds(), 3),
         "agree": not result.is_apart,
         "nothing_dropped_because": result.why_kept or None,
@@ -185,15 +196,15 @@ def _knowledge(calendar: Calendar, now: datetime) -> dict[str, Any]:
 
 
 async def _last_day(
-    expected: GapFinder, connection: Connection, now: datetime, *, since: datetime | None
+    timetable: Timetable, connection: Connection, now: datetime, *, since: datetime | None
 ) -> dict[str, Any]:
     """Returns counts of the newest day with ended slots, from the ledger's first slot on."""
-    last = expected.last_day(now)
+    last = timetable.last_overdue_day(now)
     if last is None or since is None:
         return {}
     day, slots = last
     slots = [slot for slot in slots if slot.at >= since]
-    counts = await expected.counts(connection, slots) if slots else []
+    counts = await count_statuses(connection, timetable, slots) if slots else []
     return {
         "day": {"date": day, "slots": len(slots), **_totals(counts)},
         "last_slot": _slot(slots[-1]) if slots else None,

@@ -93,17 +93,6 @@ SET members = EXCLUDED.members, traded = EXCLUDED.traded, advancers = EXCLUDED.a
     asked_at = EXCLUDED.asked_at, verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
 """
 _CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
-_KEEP_FACT = """
-INSERT INTO collector.api_fact AS f (host, fact, value)
-VALUES ($1, $2, $3)
-ON CONFLICT (host, fact) DO UPDATE SET value = EXCLUDED.value, learnt_at = clock_timestamp()
-"""
-_FACTS_OF_HOST = "SELECT fact, value FROM collector.api_fact WHERE host = $1"
-_KEEP_FLOWS = """
-INSERT INTO collector.investor_flow AS f (trading_date, market, sector, exchange, investor, net_amount)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (trading_date, sector, exchange, investor) DO UPDATE SET net_amount = EXCLUDED.net_amount
-"""
 
 
 class StoredOffset(NamedTuple):
@@ -217,22 +206,6 @@ class WitnessStore:
                     list(ruling.remarks),
                     ruling.by,
                 )
-
-    async def keep_flows(self, rows: Sequence[tuple[date, Market, str, str, str, int]]) -> None:
-        """Store net purchases: day, board, sector, exchange, investor, won."""
-        async with self._database.transaction("keeping flows of investors") as connection:
-            await connection.executemany(_KEEP_FLOWS, rows)
-
-    async def keep_api_facts(self, host: str, facts: Mapping[str, str]) -> None:
-        """Store what was learnt about a host."""
-        async with self._database.transaction("keeping facts of the API") as connection:
-            await connection.executemany(_KEEP_FACT, [(host, fact, value) for fact, value in facts.items()])
-
-    async def api_facts(self, host: str) -> dict[str, str]:
-        """What is known about a host."""
-        async with self._database.connection("reading facts of the API") as connection:
-            rows = await connection.fetch(_FACTS_OF_HOST, host)
-        return {row["fact"]: row["value"] for row in rows}
 
 
 def _fact(row: Mapping[str, Any]) -> ListingFact:

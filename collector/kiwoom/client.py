@@ -5,14 +5,15 @@ The client combines the rate limiter, the token, the retries and the circuit bre
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from collector.base.answers import AnswerLog, KeptAnswer, kept_headers
+from collector.base.histogram import Histogram
 from collector.db.database import Database
 from collector.errors import (
     CollectorError,
@@ -25,12 +26,13 @@ from collector.errors import (
 )
 from collector.kiwoom import protocol
 from collector.kiwoom.auth import TokenStore, key_digest
-from collector.kiwoom.protocol import ApiRequest, ApiResponse
+from collector.kiwoom.protocol import ApiRequest, ApiResponse, IndexBarPage
 from collector.kiwoom.protocol.error_codes import EXPIRED
+from collector.kiwoom.protocol.flows import SectorFlow
 from collector.kiwoom.protocol.minutes import MinutePage
 from collector.kiwoom.protocol.requests import SUFFIX
 from collector.kiwoom.retry import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
-from collector.model import BarPage, Exchange, Market, Page, Sector, Target
+from collector.model import BadRow, BarPage, Exchange, Market, Page, Sector, Target
 from collector.ratelimit.limiter import RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
@@ -53,6 +55,21 @@ _RIVAL = (
     "another program may use the same key: each new token seems to kill the one before it, so give each its own"
     " / 같은 앱키를 쓰는 다른 프로그램이 있으면 토큰이 서로 무효화됩니다. 앱키를 따로 쓰세요"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer(Generic[T]):
+    """A read answer with its headers, and the moments of its request and its arrival."""
+
+    value: T
+    headers: Sequence[tuple[str, str]]
+    sent: datetime
+    arrived: datetime
+
+    @property
+    def seconds(self) -> float:
+        """The time from request to answer."""
+        return (self.arrived - self.sent).total_seconds()
 
 
 @dataclass
@@ -107,7 +124,8 @@ def _may_be_unasked(error: CollectorError) -> bool:
 class KiwoomClient:
     """The API with one key. It raises ApiError (for one request), Denied or StoreError (for all).
 
-    `name` is the operator's name of the key; `key_digest` stands for it in the database.
+    `name` is the operator's name of the key; `key_digest` stands for it in the database. `keys_outlive_token`: a
+    next-key stays valid when a new token is issued, so a walk goes on with its page.
     """
 
     def __init__(
@@ -119,8 +137,10 @@ class KiwoomClient:
         app_key: Secret,
         secret_key: Secret,
         name: str = "main",
+        keys_outlive_token: bool = False,
     ) -> None:
         self.name = name
+        self._keys_outlive_token = keys_outlive_token
         self.key_digest = key_digest(app_key)
         self._transport = transport
         self._rate_limiter = rate_limiter
@@ -131,6 +151,12 @@ class KiwoomClient:
         self._clock = asyncio.get_running_loop().time
         self.answers: Counter[str] = Counter()
         """Requests by result: `ok`, or the name of the error."""
+        self.durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        """From sending a request to its whole answer or its failure, by api-id."""
+        self.denial: Denied | None = None
+        """The refusal of this key, until a request is accepted."""
+        self.was_accepted = False
+        """Whether a request with this key was accepted since the start of the process."""
 
     @property
     def requests(self) -> int:
@@ -189,12 +215,30 @@ class KiwoomClient:
         page_key: str | None = None,
         counter: RequestCounter,
     ) -> tuple[MinutePage, datetime]:
-        """One page of minute bars up to the end of `day`, and when it arrived; TokenExpired as in `prices`."""
+        """The bars of `day` out of one page of minute bars, and when it arrived; TokenExpired as in `prices`."""
         return await self._call(
             protocol.ask_minutes(symbol, exchange, day, page_key),
-            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange]),
+            lambda reply: protocol.read_minutes(reply, symbol + SUFFIX[exchange], day),
             counter,
         )
+
+    async def index_bars(
+        self, sector: str, newest: date, *, page_key: str | None = None, counter: RequestCounter
+    ) -> tuple[IndexBarPage, datetime]:
+        """One page of the daily bars of an index up to `newest`, and when it arrived; TokenExpired as in `prices`."""
+        return await self._call(
+            protocol.ask_index_bars(sector, newest, page_key), protocol.read_index_bars, counter
+        )
+
+    async def flows(
+        self, board: Market, exchange: Exchange, day: date
+    ) -> tuple[list[SectorFlow], list[BadRow]]:
+        """The net purchases of one day by sector, and the rows that do not decode."""
+        with RequestCounter() as counter:
+            answer, _ = await self._call(
+                protocol.ask_flows(board, exchange, day), protocol.read_flows, counter
+            )
+        return answer
 
     async def warm(self, connections: int) -> None:
         """Have so many connections open before requests come; the clients of one program share them."""
@@ -207,25 +251,92 @@ class KiwoomClient:
         sweep gets, so its failure costs the sweep nothing. A refusal for quota pauses its own lane. CollectorError
         if it fails.
         """
-        token = await self._tokens.wait_for_live()
-        async with self._rate_limiter.acquire(request.api_id) as turn:
-            with RequestCounter() as counter:
-                counter.lease = self._transport.lease()
-                try:
-                    reply = await self._transport.post(request, token, turn, counter.lease)
-                    answer = read(reply), datetime.now(UTC)
-                except CollectorError as error:
-                    counter.judge(error)
-                    self.answers[type(error).__name__] += 1
-                    if isinstance(error, Throttled):
-                        await self._rate_limiter.on_throttled(request.api_id, error.quota)
-                    raise
+        answer = await self.probe(request, read, await self._tokens.wait_for_live())
+        return answer.value, answer.arrived
+
+    async def probe(
+        self,
+        request: ApiRequest,
+        read: Callable[[ApiResponse], T],
+        token: Secret,
+        counter: RequestCounter | None = None,
+    ) -> ProbeAnswer[T]:
+        """One request with this token, and its answer with headers and times; CollectorError if it fails.
+
+        There is no second request and no renewed token. A refusal for quota pauses the lane of the call. Requests
+        with the same `counter` use one connection.
+        """
+        if counter is None:
+            with RequestCounter() as own:
+                return await self.probe(request, read, token, own)
+        while True:
+            with suppress(PermitExpired):
+                return await self._probe_once(request, read, token, counter)
+
+    async def _probe_once(
+        self,
+        request: ApiRequest,
+        read: Callable[[ApiResponse], T],
+        token: Secret,
+        counter: RequestCounter,
+    ) -> ProbeAnswer[T]:
+        async with self._rate_limiter.acquire(request.api_id) as permit:
+            counter.lease = counter.lease or self._transport.lease()
+            sent = datetime.now(UTC)
+            try:
+                with self._measure(request.api_id):
+                    reply = await self._transport.post(request, token, permit, counter.lease)
+                answer = ProbeAnswer(read(reply), reply.headers, sent, datetime.now(UTC))
+            except CollectorError as error:
+                counter.judge(error)
+                self.answers[type(error).__name__] += 1
+                if isinstance(error, Throttled):
+                    await self._rate_limiter.on_throttled(request.api_id, error.quota)
+                raise
         self.answers["ok"] += 1
         return answer
 
+    async def reissue_token(self, token: Secret) -> Secret:
+        """A token issued after `token`, for all programs with this key; `token` again if the API repeats it."""
+        return await self._tokens.renew(token)
+
+    async def share_lanes(self, granted: int | None) -> None:
+        """From now on all data calls take their permits from one lane; `granted`: its rate, if the server named one."""
+        self._rate_limiter.share_lanes()
+        if granted is not None:
+            await self._rate_limiter.on_throttled(protocol.requests.PRICES, granted)
+
+    async def granted_quotas(self) -> dict[str, int]:
+        """The rates that the server named in refusals, by api-id."""
+        return await self._rate_limiter.granted_quotas()
+
     async def token(self, *, ignore_pause: bool = False) -> Secret:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
-        return await self._tokens.current(ignore_pause=ignore_pause)
+        with self._track_denial():
+            return await self._tokens.current(ignore_pause=ignore_pause)
+
+    @contextmanager
+    def _measure(self, api_id: str) -> Iterator[None]:
+        """Count the duration of the block, unless the request was not sent."""
+        began = self._clock()
+        try:
+            yield
+        except (PermitExpired, asyncio.CancelledError):
+            raise
+        except BaseException:
+            self.durations[api_id].observe(self._clock() - began)
+            raise
+        self.durations[api_id].observe(self._clock() - began)
+
+    @contextmanager
+    def _track_denial(self) -> Iterator[None]:
+        """Keep the refusal of the key that the block raises; forget an earlier one if the block succeeds."""
+        try:
+            yield
+        except Denied as error:
+            self.denial = error
+            raise
+        self.denial, self.was_accepted = None, True
 
     @property
     def lacks_token(self) -> bool:
@@ -248,6 +359,12 @@ class KiwoomClient:
         token is normal: another program issued it, and it died before its use here.) If a walk is refused
         between two pages repeatedly although page 1 is answered, the token is no longer renewed.
         """
+        with self._track_denial():
+            return await self._call_with_token(request, read, counter)
+
+    async def _call_with_token(
+        self, request: ApiRequest, read: Callable[[ApiResponse], T], counter: RequestCounter
+    ) -> tuple[T, datetime]:
         token = await self._tokens.current()
         renewals = 0
         while True:
@@ -262,7 +379,8 @@ class KiwoomClient:
                 renewals += 1
                 if request.page_key is not None:
                     counter.renewals += 1
-                    raise
+                    if not self._keys_outlive_token:
+                        raise
 
     async def _request_with_retries(
         self,
@@ -313,7 +431,8 @@ class KiwoomClient:
             counter.lease = counter.lease or self._transport.lease()
             asked_at = datetime.now(UTC)
             try:
-                reply = await self._transport.post(request, token, permit, counter.lease)
+                with self._measure(request.api_id):
+                    reply = await self._transport.post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
                 if counter.log is not None:
                     self._keep(counter.log, request, reply, asked_at, arrived)

@@ -12,6 +12,7 @@ If a server is out of step, each request gets a new connection until the server 
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self
@@ -160,9 +161,11 @@ def choose(idle: Sequence[ApiConnection], now: float) -> ApiConnection | None:
 
     `idle` is in the order of their return. None: all of them are open and still rest.
     """
-    rested = [item for item in idle if item.is_open and now - item.idle_since >= REST]
-    closed = [item for item in idle if not item.is_open]
-    return next(iter([*reversed(rested), *closed]), None)
+    count = bisect_right(idle, now - REST, key=lambda item: item.idle_since)
+    for item in reversed(idle[:count]):
+        if item.is_open:
+            return item
+    return next((item for item in idle if not item.is_open), None)
 
 
 class ConnectionPool:

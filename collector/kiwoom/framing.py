@@ -47,9 +47,9 @@ def parse_head(head: bytes) -> Head:
 
 
 def _parse_length(lines: list[bytes]) -> Head:
-    headers = [line.partition(b":") for line in lines]
-    lengths = [value.strip() for name, _, value in headers if name.lower() == b"content-length"]
-    codings = [value.strip().lower() for name, _, value in headers if name.lower() == b"transfer-encoding"]
+    headers = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
+    lengths = [value.strip() for name, value in headers if name == b"content-length"]
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings == [b"chunked"] and not lengths:
         return Head(Ending.CHUNKS)
     if len(lengths) == 1 and not codings and lengths[0].isdigit() and len(lengths[0]) < 16:

@@ -34,12 +34,12 @@ class Session(NamedTuple):
 
 
 @cache
-def exchange_holidays(year: int) -> Mapping[date, str]:
-    """Return KRX's closures of a year with their names, from the package `holidays`."""
+def exchange_holidays(year: int, language: str = "en_US") -> Mapping[date, str]:
+    """Return KRX's closures of a year with their names in English or Korean (`ko`), from the package `holidays`."""
     from holidays import financial_holidays  # noqa: PLC0415  # costs 0.1 s, and most commands do not need it
 
     # The language is explicit because its default follows the host's LANG.
-    return dict(financial_holidays("XKRX", years=year, language="en_US"))
+    return dict(financial_holidays("XKRX", years=year, language=language))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def _name_lines(pages: Sequence[PageListings]) -> Iterator[str]:
         yield from (f"{symbol}\t{name}" for symbol, name in zip(page.symbol, page.name, strict=True))
 
 
+def has_unsorted_page(reading: WalkResult) -> bool:
+    """Whether a page is not in the order of codes."""
+    return any(list(page.rows.symbol) != sorted(page.rows.symbol) for page in reading.pages)
+
+
 def _out_of_order(pages: Sequence[Sequence[str]]) -> bool:
     """Whether a page begins before its predecessor ended, although each page is in stock-code order by itself.
 

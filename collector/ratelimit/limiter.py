@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from collector.db.database import Database
 from collector.db.pool import Connection
@@ -24,6 +24,9 @@ from collector.ratelimit.caution import INITIAL, is_trial, time_after_count
 from collector.ratelimit.permits import RENEWED_EVERY, Permit, PermitStore, now
 from collector.ratelimit.rtt import MinRttEstimator
 from collector.ratelimit.window import COOLDOWN, UNANSWERED_MARGIN, WINDOW, PermitExpired, free_after
+
+QuotaScope = Literal["call", "key"]
+"""Whether the server counts each call of the API by itself, or all calls of a key together."""
 
 _DATA_CALLS, _SWEEPS = "ka", "ka20002"
 _POLL = 0.05
@@ -104,6 +107,12 @@ class RateLimiter(Protocol):
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         """Pause all callers after a refusal for quota, and keep to the rate granted by the server."""
 
+    async def granted_quotas(self) -> dict[str, int]:
+        """Return the rates granted by the server, by api-id; empty if it never refused."""
+
+    def share_lanes(self) -> None:
+        """Count all data calls in one lane from now on."""
+
 
 class Unlimited:
     """Grants every request at once: for a private server without a quota."""
@@ -115,27 +124,47 @@ class Unlimited:
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         await asyncio.sleep(COOLDOWN.total_seconds())
 
+    async def granted_quotas(self) -> dict[str, int]:
+        return {}
+
+    def share_lanes(self) -> None:
+        pass
+
 
 class SharedRateLimiter:
     """The rate limiter of one app key, shared with every other program through the database.
 
     `key` is a digest of the app key; `per_second` is the ceiling. A lower rate named by the server (유량=N) is
-    obeyed and stored, and a higher one is tried again after a while.
+    obeyed and stored, and a higher one is tried again after a while. `scope` says whether the server counts each
+    call by itself or the key as a whole; None: not known, and each call is counted by itself.
     """
 
-    def __init__(self, database: Database, key: str, *, per_second: int) -> None:
+    def __init__(
+        self, database: Database, key: str, *, per_second: int, scope: QuotaScope | None = None
+    ) -> None:
+        self.scope = scope
         self._database = database
         self._permits = PermitStore(key, per_second)
         self._api_states: defaultdict[str, _ApiState] = defaultdict(_ApiState)
 
     @asynccontextmanager
     async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
-        async with self.use([await self._acquire(api_id)]) as permit_in_use:
+        async with self.use([await self._acquire(self._lane(api_id))]) as permit_in_use:
             yield permit_in_use
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         async with self._database.connection("holding the pace") as connection:
-            await self._permits.pause(connection, api_id, granted)
+            await self._permits.pause(connection, self._lane(api_id), granted)
+
+    def share_lanes(self) -> None:
+        self.scope = "key"
+
+    def lanes(self, api_id: str) -> list[str]:
+        """The lanes in which a background request counts: its own and that of the sweeps, unless more is known."""
+        return list(dict.fromkeys((self._lane(api_id), *(() if self.scope == "call" else (_SWEEPS,)))))
+
+    def _lane(self, api_id: str) -> str:
+        return _SWEEPS if self.scope == "key" and api_id.startswith(_DATA_CALLS) else api_id
 
     async def granted_quotas(self) -> dict[str, int]:
         """Return the rates granted by the server, by api-id; empty if it never refused."""
@@ -231,8 +260,8 @@ class SharedRateLimiter:
 class LowPriorityRateLimiter:
     """The same quota at low priority: a backfill beside a daemon.
 
-    Sources disagree whether the server counts each api-id separately or the key as a whole. A request
-    therefore takes a permit of its own api-id and one of the sweeps' api-id, which obeys both rules. Token
+    Sources disagree whether the server counts each api-id separately or the key as a whole. As long as that is not
+    known, a request takes a permit of its own api-id and one of the sweeps' api-id, which obeys both rules. Token
     calls have normal priority: a sweep may be waiting for the token.
     """
 
@@ -246,12 +275,18 @@ class LowPriorityRateLimiter:
             async with self._shared.acquire(api_id) as permit_in_use:
                 yield permit_in_use
             return
-        permits = await self._acquire_all(list(dict.fromkeys((api_id, _SWEEPS))))
+        permits = await self._acquire_all(self._shared.lanes(api_id))
         async with self._shared.use(permits) as permit_in_use:
             yield permit_in_use
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         await self._shared.on_throttled(api_id, granted)
+
+    async def granted_quotas(self) -> dict[str, int]:
+        return await self._shared.granted_quotas()
+
+    def share_lanes(self) -> None:
+        self._shared.share_lanes()
 
     async def _acquire_all(self, api_ids: Sequence[str]) -> list[Permit]:
         """Take a permit of each api-id, as soon as all have one without a waiting normal caller."""

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from collector.market.membership import Boards, board, check_listings, members_digest
+from collector.market.membership import Boards, board, check_listings, has_unsorted_page, members_digest
 from collector.model import (
     KST,
     Baseline,
@@ -51,14 +51,24 @@ _DOUBTS = frozenset({Remark.ROW_COUNT, Remark.MEMBERSHIP, Remark.EMPTY_PAGE})
 """Objections later walks can lift: a list different from the earlier one, or an empty last page."""
 
 
-def certify(reading: WalkResult, known: Baseline, *, sector: Sector | None, boards: Boards) -> Certificate:
+def certify(
+    reading: WalkResult,
+    known: Baseline,
+    *,
+    sector: Sector | None,
+    boards: Boards,
+    is_sorted: bool = False,
+) -> Certificate:
     """Judges a walk read to some end.
 
     `known` is the baseline from the ledger, `sector` the sector's line in the sector table (None: not
-    listed), `boards` the known board of each symbol. Remarks come in the order of the checks, each once.
+    listed), `boards` the known board of each symbol. `is_sorted`: this host sends each page in the order of codes.
+    Remarks come in the order of the checks, each once.
     """
-    remarks = tuple(dict.fromkeys(_remarks(reading, known, sector, boards)))
-    return _certificate(remarks, reading)
+    remarks = list(_remarks(reading, known, sector, boards))
+    if is_sorted and has_unsorted_page(reading):
+        remarks.append(Remark.PAGE_ORDER)
+    return _certificate(tuple(dict.fromkeys(remarks)), reading)
 
 
 def _certificate(remarks: tuple[Remark, ...], reading: WalkResult) -> Certificate:

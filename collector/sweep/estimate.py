@@ -43,7 +43,7 @@ def expected_rows(target: Target, sector: Sector | None, known: Baseline | None)
     return round(members * _ON_NXT) if target.exchange is Exchange.NXT else members
 
 
-def pages(rows: int) -> int:
+def count_pages(rows: int) -> int:
     """Returns the requests needed for a number of rows; an empty list takes one too."""
     return max(1, ceil(rows / PAGE_ROWS))
 
@@ -53,7 +53,7 @@ def estimate(
 ) -> Estimate:
     """Estimates one sweep over the targets."""
     rows = [expected_rows(target, sectors.get(target.sector), known.get(target)) for target in targets]
-    return Estimate(len(rows), sum(rows), sum(map(pages, rows)))
+    return Estimate(len(rows), sum(rows), sum(map(count_pages, rows)))
 
 
 class Due(NamedTuple):

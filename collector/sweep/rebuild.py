@@ -1,8 +1,8 @@
-"""A walk from kept answers: what a reader would have made of them with today's decoder.
+"""Reads a walk again from its kept answers, with today's decoder. Pure.
 
-Pure. The answers of a walk are taken in the order of their arrival. An answer counts for the page whose key it
-was asked with; a later answer to the same key replaces it, as a reader that asks again does; an answer to no
-key begins anew. The last complete reading counts, or the last one at all.
+Answers are taken in the order of their arrival. An answer counts for the page of its request's key; a later
+answer to the same key replaces it, as in a reader after a repeated request. An answer to a request without a
+key begins a new reading. The last complete reading counts, or the last one if none is complete.
 """
 
 from dataclasses import dataclass, field

@@ -30,14 +30,14 @@ CERTIFIED = frozenset(
         Remark.EMPTY,
     }
 )
-"""Remarks that `certify` gives; a replay replaces these, and keeps all others, which come from elsewhere."""
+"""Remarks of `certify`; a replay replaces these and keeps all others."""
 _RANK = {Status.MISSED: 0, Status.FAILED: 0, Status.SUSPECT: 1, Status.COMPLETE: 2}
 LATE_SESSION = "the next session had begun"
-"""A part of the error of a walk that is whole and yet must not be stored: it may show another session."""
+"""A part of the error of a whole walk that must not be stored, since it may show another session."""
 
 
 class ReplayStep(StrEnum):
-    """What comes of one entry."""
+    """The outcome of one entry."""
 
     SAME = "same"
     CHANGED = "changed"
@@ -50,7 +50,7 @@ class ReplayStep(StrEnum):
 
 
 PROBLEMS = frozenset({ReplayStep.WORSE, ReplayStep.DAMAGED, ReplayStep.NEWER, ReplayStep.ARCHIVED})
-"""What makes a replay end with exit status 1. An entry of a failed walk that is still incomplete does not."""
+"""Outcomes with exit status 1. A failed walk that stays incomplete is no problem of the replay."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Replay:
-    """Reads entries again and puts right what is stored. `force`: also where the status becomes worse."""
+    """Reads entries again and corrects the stored walks. `force`: also if the status becomes worse."""
 
     store: ReplayStore
     sectors: Mapping[str, Sector]
     force: bool = False
 
-    async def examine(self, entry: RawEntry) -> Finding:
-        """What would change; nothing is written."""
-        line = await self.store.line(entry.slot, entry.target)
+    async def examine(self, entry: RawEntry, line: LedgerLine | None) -> Finding:
+        """Compares an entry with the ledger's line and its rows; writes nothing."""
         plain = Finding(entry.slot, entry.target, ReplayStep.OTHER, line=line)
         step, reason = refuse_entry(entry, line)
         if step is not None or line is None or entry.data is None:
@@ -88,7 +87,7 @@ class Replay:
         return await self._judge(plain, rebuilt.reading, line)
 
     async def apply(self, finding: Finding) -> bool:
-        """Carry a change out, in one transaction. False: the stored walk has changed meanwhile."""
+        """Carries out a change in one transaction. False: the stored walk has changed meanwhile."""
         assert finding.reading is not None
         assert finding.certificate is not None
         assert finding.line is not None
@@ -117,7 +116,7 @@ class Replay:
 
 
 def refuse_entry(entry: RawEntry, line: LedgerLine | None) -> tuple[ReplayStep | None, str]:
-    """Why an entry is not read again; (None, "") if it is."""
+    """Returns the step and the reason for an entry not to be read again; (None, "") if it is to be read."""
     if entry.data is None or line is None:
         return (
             (ReplayStep.OTHER, "the ledger has no line of it")
@@ -135,15 +134,15 @@ def refuse_entry(entry: RawEntry, line: LedgerLine | None) -> tuple[ReplayStep |
 
 
 def _belongs(entry: RawEntry, line: LedgerLine) -> bool:
-    """Whether the stored walk was read from these answers: its last page came among them."""
+    """Returns True if the stored walk was read from these answers: its last page arrived among them."""
     assert entry.data is not None
     return line.received_at is not None and entry.data.requested_at <= line.received_at <= entry.received_at
 
 
 def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is_same: bool) -> Certificate:
-    """The new certificate with what later walks, witnesses and operators have said of the stored one.
+    """Adds later judgements of the stored walk (by walks, witnesses and operators) to the new certificate.
 
-    Of rows that are the same their word holds, for better or worse. Of other rows only what speaks against the walk.
+    For the same rows all of them hold. For other rows only those against the walk hold.
     """
     others = tuple(Remark(remark) for remark in line.remarks if remark not in CERTIFIED)
     few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
@@ -157,7 +156,7 @@ def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is
 
 
 def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: bool) -> ReplayStep:
-    """Whether what was read now replaces what is stored."""
+    """Returns True if the new reading replaces the stored walk."""
     if _RANK[certificate.status] < _RANK[line.status] and not force:
         return ReplayStep.WORSE
     is_alike = certificate.status is line.status and set(certificate.remarks) == set(line.remarks)
@@ -165,5 +164,5 @@ def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: 
 
 
 def version(text: str) -> tuple[int, ...]:
-    """A version as numbers that can be compared: 1.10.0 is more than 1.9.0."""
+    """Returns the numbers of a version for comparison: 1.10.0 is more than 1.9.0."""
     return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in text.partition("+")[0].split("."))

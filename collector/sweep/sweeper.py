@@ -6,6 +6,7 @@ comes from a worklist shared with other programs, see `collector.db.worklist`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -47,6 +48,10 @@ class Collector:
     """Whether the answers of each walk are stored as they came, for `collector replay`."""
     underway: dict[tuple[datetime, str], SweepProgress] = field(default_factory=dict)
     """Running sweeps by slot and universe, for display."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Ended walks by status, and `rows`: those that were stored; since the start of the process."""
+    sorted_exchanges: frozenset[str] = frozenset()
+    """Exchanges of which it was learned that each page is in the order of codes."""
     witness: WitnessDesk | None = None
     """The requests to second sources beside each sweep; None: no walk is checked by them."""
 
@@ -339,11 +344,18 @@ class _SweepRun:
         outcome = replace(outcome, began=walk.began, ended=walk.ended)
         self._progress.done += 1
         self._progress.outcomes.append(outcome)
+        self._collector.counts.update({str(outcome.status): 1, "rows": outcome.rows})
         _log_walk(outcome)
 
     async def _save_walk(self, reading: WalkResult, known: Baseline, walk: TargetReader) -> Outcome:
         sector = self._collector.sectors.get(reading.target.sector)
-        certificate = certify(reading, known, sector=sector, boards=self._store.registry.boards)
+        certificate = certify(
+            reading,
+            known,
+            sector=sector,
+            boards=self._store.registry.boards,
+            is_sorted=reading.target.exchange in self._collector.sorted_exchanges,
+        )
         verdict = await self._judge_doubt(reading, certificate)
         certificate = verdict.certificate
         certificate = replace(certificate, remarks=(*certificate.remarks, *walk.late.remarks))

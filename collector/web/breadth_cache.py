@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from collector.web.queries import Breadth, Queries
+from collector.web.queries import Queries
+from collector.web.queries.market import Breadth
 
 KEPT = 40_000
 """Walks in the cache: two days of 250 targets every five minutes, some 10 MB."""
@@ -41,6 +42,36 @@ class BreadthCache:
             first, last = lacking[0][0], lacking[-1][0]
             breadths |= self._remember(await questions.breadth(first, last, [target]), lacking)
         return [breadths[walk] for walk in walks]
+
+    async def at(self, questions: Queries, target: int, slots: Sequence[datetime]) -> list[Breadth]:
+        """The breadth of one target's walks at single slots of many days, in the order of the slots."""
+        walks = [(slot, target) for slot in slots]
+        breadths, lacking = self._split_cached(walks)
+        if lacking:
+            answer = await questions.breadth_at([slot for slot, _ in lacking], target)
+            breadths |= self._remember(answer, lacking)
+        return [breadths[walk] for walk in walks]
+
+    async def sample(
+        self, questions: Queries, targets: Sequence[int], slots: Sequence[datetime], fresh: int
+    ) -> dict[int, list[Breadth]]:
+        """The breadth of many targets at some slots, by target. At most `fresh` slots are read, the newest first.
+
+        A slot of a whole market has 20,000 rows. Later calls read the slots that this call leaves out.
+        """
+        lacking = (
+            [slot for slot in reversed(slots) if (slot, targets[0]) not in self._kept] if targets else []
+        )
+        for slot in lacking[:fresh]:
+            await self.newest(questions, dict.fromkeys(targets, slot))
+        return {
+            target: [
+                self._kept[slot, target]
+                for slot in slots
+                if (slot, target) in self._kept and self._kept[slot, target].members
+            ]
+            for target in targets
+        }
 
     def _split_cached(self, walks: Sequence[WalkKey]) -> tuple[dict[WalkKey, Breadth], list[WalkKey]]:
         """The cached entries of these walks, copied so that later evictions do not matter, and the missing

@@ -1,17 +1,27 @@
-"""The geometry of a small line chart for SVG: lines, ticks and a line at zero. Pure."""
+"""The geometry of a small line chart for SVG: lines, gaps, bars, ticks, and a column for each instant. Pure.
 
+Several days lie side by side, each with the same hours and the same width; nights and weekends take no room.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from math import ceil, floor, log10
+from statistics import median
 from typing import NamedTuple
 
 from collector.model import KST
 
-WIDTH, HEIGHT = 720, 240
+WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 76, 28, 14, 30
 _STEPS = [timedelta(minutes=n) for n in (1, 2, 5, 10, 30, 60, 120, 240)]
+_TICKS = 7
+_GAP = 1.5
+"""A line breaks where two points are further apart than this many of its usual distances."""
+_BARS = 0.22
+"""The share of the height for bars."""
 
 
 class Point(NamedTuple):
@@ -29,19 +39,48 @@ class Tick(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A single point without a neighbour to connect to."""
+    """A point of a line."""
 
     x: float
     y: float
 
 
+class Gap(NamedTuple):
+    """An interval without values: its start, its width, and its ends in time."""
+
+    x: float
+    width: float
+    start: datetime
+    end: datetime
+
+
+class ChartBar(NamedTuple):
+    """A bar from the bottom of the chart."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Column(NamedTuple):
+    """Everything at one instant: the middle of the column, its room, and the values by series."""
+
+    at: datetime
+    middle: float
+    x: float
+    width: float
+    values: Sequence[tuple[str, float]]
+
+
 class Line(NamedTuple):
-    """One series: an SVG path, its isolated points, and the position of its last point."""
+    """One series: an SVG path, its isolated points, its last point, and the sign of its last value."""
 
     name: str
     path: str
     dots: Sequence[Dot]
     end: Dot | None
+    direction: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +91,12 @@ class Chart:
     across: Sequence[Tick]
     up: Sequence[Tick]
     zero: float | None
+    reference: float | None
+    gaps: Sequence[Gap]
+    bars: Sequence[ChartBar]
+    bars_name: str
+    columns: Sequence[Column]
+    digits: int
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -60,22 +105,45 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def chart(series: Sequence[tuple[str, Sequence[Point]]], *, least: float, digits: int = 0) -> Chart | None:
-    """The chart of several series by name, with a value range of at least `least`; None without any value."""
+Series = Sequence[tuple[str, Sequence[Point]]]
+
+
+def chart(
+    series: Series,
+    *,
+    least: float,
+    digits: int = 0,
+    reference: float | None = None,
+    bars: Sequence[Point] = (),
+    bars_name: str = "volume",
+    has_shades: bool = True,
+) -> Chart | None:
+    """The chart of several series by name, with a value range of at least `least`; None without any value.
+
+    `reference` is a value with a line of its own, such as the previous close. Every line breaks at its gaps;
+    the shades are the gaps of the first series. `bars` have their own scale, from zero.
+    """
     points = [point for _, course in series for point in course if point.value is not None]
     if not points:
         return None
-    first, last = min(point.at for point in points), max(point.at for point in points)
     values = [point.value for point in points if point.value is not None]
+    values += [] if reference is None else [reference]
     ticks = _ticks(min(values), max(values), least)
     low, high = min(ticks[0], *values), max(ticks[-1], *values)
-    across = _Scale(first.timestamp(), last.timestamp(), LEFT, WIDTH - RIGHT)
+    across = _TimeScale([point.at for point in (*points, *bars)])
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP)
+    runs = {name: _runs(course) for name, course in series}
     return Chart(
-        [_line(name, course, across, up) for name, course in series],
-        [Tick(across(at.timestamp()), f"{at.astimezone(KST):%H:%M}") for at in _hours(first, last)],
+        [_line(name, runs[name], across, up) for name, _ in series],
+        across.ticks(),
         [Tick(up(value), f"{value:,.{digits}f}".replace("-", "−")) for value in ticks],
         up(0) if low <= 0 <= high else None,
+        None if reference is None else up(reference),
+        _gaps(next(iter(runs.values())), across) if has_shades else [],
+        _bars(bars, across),
+        bars_name,
+        _columns([*series, (bars_name, bars)], across),
+        digits,
     )
 
 
@@ -92,17 +160,141 @@ class _Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def _line(name: str, course: Sequence[Point], across: _Scale, up: _Scale) -> Line:
-    runs: list[list[Dot]] = []
-    for is_there, group in groupby(course, lambda point: point.value is not None):
-        if is_there:
-            runs.append([Dot(across(at.timestamp()), up(value or 0.0)) for at, value in group])
-    path = " ".join(_path(run) for run in runs if len(run) > 1)
-    return Line(name, path, [run[0] for run in runs if len(run) == 1], runs[-1][-1] if runs else None)
+class _TimeScale:
+    """The position of an instant: its day's room, then its time of day within the hours of all days."""
+
+    def __init__(self, instants: Sequence[datetime]) -> None:
+        self._days = sorted({_day(at) for at in instants})
+        times = [_time(at) for at in instants]
+        self._first, self._last = min(times), max(times)
+        self._room = (WIDTH - LEFT - RIGHT) / len(self._days)
+        self._within = _Scale(
+            self._first.total_seconds(), self._last.total_seconds(), 0, self._room * self._share
+        )
+
+    @property
+    def _share(self) -> float:
+        """A day leaves a little of its room to the night."""
+        return 1.0 if len(self._days) == 1 else 0.94
+
+    def __call__(self, at: datetime) -> float:
+        start = LEFT + self._days.index(_day(at)) * self._room
+        return round(start + self._within(_time(at).total_seconds()), 1)
+
+    def ticks(self) -> list[Tick]:
+        """Round times of one day, or the beginnings of several days."""
+        if len(self._days) > 1:
+            every = ceil(len(self._days) / _TICKS)
+            return [
+                Tick(round(LEFT + index * self._room, 1), f"{day:%m-%d}")
+                for index, day in enumerate(self._days)
+                if index % every == 0
+            ]
+        step = next(
+            (step for step in _STEPS if (self._last - self._first) / step <= _TICKS), timedelta(days=1)
+        )
+        first = ceil(self._first / step)
+        times = [
+            n * step for n in range(first, first + _TICKS + 1) if self._first <= n * step <= self._last
+        ] or [self._first]
+        return [Tick(round(LEFT + self._within(time.total_seconds()), 1), _clock(time)) for time in times]
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(KST).date()
+
+
+def _time(at: datetime) -> timedelta:
+    """The time of day in Korea."""
+    local = at.astimezone(KST)
+    return timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
+
+
+def _clock(time: timedelta) -> str:
+    minutes = int(time.total_seconds()) // 60
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _runs(course: Sequence[Point]) -> list[list[Point]]:
+    """The parts of a course without a gap: a missing value, a missing slot, or a night ends a part."""
+    distances = [(b.at - a.at).total_seconds() for a, b in pairwise(course) if _day(a.at) == _day(b.at)]
+    usual = timedelta(seconds=median(distances)) if distances else timedelta(days=1)
+    runs: list[list[Point]] = []
+    previous: Point | None = None
+    for point in course:
+        if point.value is not None:
+            is_joined = (
+                previous is not None
+                and previous.value is not None
+                and _day(previous.at) == _day(point.at)
+                and point.at - previous.at <= _GAP * usual
+            )
+            if is_joined:
+                runs[-1].append(point)
+            else:
+                runs.append([point])
+        previous = point
+    return runs
+
+
+def _line(name: str, runs: Sequence[Sequence[Point]], across: _TimeScale, up: _Scale) -> Line:
+    drawn = [[Dot(across(point.at), up(point.value or 0.0)) for point in run] for run in runs]
+    path = " ".join(_path(run) for run in drawn if len(run) > 1)
+    last = (runs[-1][-1].value or 0.0) if runs else 0.0
+    return Line(
+        name,
+        path,
+        [run[0] for run in drawn if len(run) == 1],
+        drawn[-1][-1] if drawn else None,
+        (last > 0) - (last < 0),
+    )
 
 
 def _path(run: Iterable[Dot]) -> str:
     return "M" + " L".join(f"{dot.x:g} {dot.y:g}" for dot in run)
+
+
+def _gaps(runs: Sequence[Sequence[Point]], across: _TimeScale) -> list[Gap]:
+    ends = [(before[-1].at, after[0].at) for before, after in pairwise(runs)]
+    return [
+        Gap(across(start), round(across(end) - across(start), 1), start, end)
+        for start, end in ends
+        if _day(start) == _day(end)
+    ]
+
+
+def _bars(bars: Sequence[Point], across: _TimeScale) -> list[ChartBar]:
+    present = [point for point in bars if point.value]
+    if not present:
+        return []
+    highest = max(point.value or 0.0 for point in present)
+    heights = _Scale(0, highest, 0, _BARS * (HEIGHT - TOP - BOTTOM))
+    width = round(max(1.0, min(12.0, 0.7 * (WIDTH - LEFT - RIGHT) / len(present))), 1)
+    return [
+        ChartBar(
+            round(across(point.at) - width / 2, 1),
+            round(HEIGHT - BOTTOM - heights(point.value or 0.0), 1),
+            width,
+            heights(point.value or 0.0),
+        )
+        for point in present
+    ]
+
+
+def _columns(series: Series, across: _TimeScale) -> list[Column]:
+    """One column for each instant with a value; the columns share the width without overlaps."""
+    values: defaultdict[datetime, list[tuple[str, float]]] = defaultdict(list)
+    for name, course in series:
+        for point in course:
+            if point.value is not None:
+                values[point.at].append((name, point.value))
+    instants = sorted(values)
+    middles = [across(at) for at in instants]
+    borders = [LEFT, *((a + b) / 2 for a, b in pairwise(middles)), WIDTH - RIGHT]
+    return [
+        Column(at, middle, round(left, 1), round(max(0.0, right - left), 1), values[at])
+        for at, middle, (left, right) in zip(instants, middles, pairwise(borders), strict=True)
+    ]
 
 
 def _ticks(low: float, high: float, least: float) -> list[float]:
@@ -113,15 +305,3 @@ def _ticks(low: float, high: float, least: float) -> list[float]:
     size = 10 ** floor(log10(raw))
     step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= raw)
     return [index * step for index in range(floor(low / step), ceil(high / step) + 1)]
-
-
-def _hours(first: datetime, last: datetime) -> list[datetime]:
-    """At most seven round times between two instants."""
-    step = next((step for step in _STEPS if (last - first) / step <= 7), timedelta(days=1))
-    midnight = first.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
-    at = midnight + ceil((first - midnight) / step) * step
-    ticks = []
-    while at <= last:
-        ticks.append(at)
-        at += step
-    return ticks or [first]

@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from collector.config import Config
+from collector.config import Config, build_timetable
 from collector.db.database import Database
-from collector.market import sectors as table
 from collector.market.calendar import Calendar
+from collector.market.sectors import bundled_sectors
+from collector.market.timetable import Timetable
 from collector.model import Sector, Target
 from collector.web.breadth_cache import BreadthCache
 from collector.web.cache import TtlCache
 from collector.web.live import Live
 from collector.web.metrics_data import MetricsData, MetricsGatherer
-from collector.web.queries import Member, Queries
-from collector.web.timetable import ConfiguredTimetable, build_timetable
+from collector.web.queries import Queries
+from collector.web.queries.walk import Member
 
 T = TypeVar("T")
 
@@ -63,29 +64,32 @@ class ViewContext:
             None,
         )
 
+    async def source(self) -> str | None:
+        """The source of the data; None in an empty database."""
+        return await self.recent("source", 5.0, self.queries.source)
+
     async def sectors(self) -> Mapping[str, Sector]:
         """The sectors as last refreshed, else the shipped ones."""
         return await self.recent("sectors", 60.0, self._sectors)
 
-    async def timetable(self) -> ConfiguredTimetable:
+    async def timetable(self) -> Timetable:
         """The timetable of the configuration in force."""
         config, calendar = self.configured()
-        timetable = await self.recent("wanted", 60.0, self._build_timetable)
-        return (
-            timetable
-            if timetable.config is config and timetable.calendar is calendar
-            else await self._build_timetable()
-        )
+        built_from, timetable = await self.recent("timetable", 60.0, self._build_timetable)
+        if built_from is not config or timetable.calendar is not calendar:
+            _, timetable = await self._build_timetable()
+        return timetable
 
     async def figures(self) -> MetricsData:
         """The figures of the metrics, at most three seconds old."""
         return await self.recent("figures", 3.0, self._figures)
 
     async def _sectors(self) -> Mapping[str, Sector]:
-        return await self.queries.sectors() or table.bundled_sectors()
+        return await self.queries.sectors() or bundled_sectors()
 
-    async def _build_timetable(self) -> ConfiguredTimetable:
-        return build_timetable(*self.configured(), await self.sectors())
+    async def _build_timetable(self) -> tuple[Config, Timetable]:
+        config, calendar = self.configured()
+        return config, build_timetable(config, calendar, await self.sectors())
 
     async def _figures(self) -> MetricsData:
         numbers = {target: target_id for target_id, target in (await self.targets()).items()}

@@ -6,14 +6,15 @@ grouped by market and exchange. If a large universe has few slots, each slot is 
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
+from collector.market.timetable import Timetable
 from collector.model import KST, Target
-from collector.web.queries import Cell, StatusTotal, SweepLine
-from collector.web.timetable import ConfiguredTimetable
+from collector.web.queries.ledger import Cell, StatusTotal, SweepLine
 
 MANY = 24
 """From this number of targets on, the targets of a universe are grouped."""
@@ -35,6 +36,14 @@ class Mark(StrEnum):
     NONE = "none"
 
 
+class Note(StrEnum):
+    """A fact beside the state: the word of a second source, or rows that were reconstructed later."""
+
+    CONTRADICTED = "contradicted"
+    REPAIRED = "repaired"
+    CORROBORATED = "corroborated"
+
+
 UNWRITTEN = frozenset({Mark.ABSENT, Mark.RUNNING, Mark.DUE, Mark.NONE})
 """States without a line in the ledger."""
 
@@ -47,6 +56,16 @@ class Square(NamedTuple):
     sector: str | None
     exchange: str
     marks: Mapping[Mark, int]
+    notes: Mapping[Note, int] = MappingProxyType({})
+
+    @property
+    def note(self) -> Note | None:
+        """The note of the square. `corroborated` must hold for all its targets, the others for one of them."""
+        total = sum(self.marks.values())
+        return next(
+            (note for note in Note if self.notes.get(note, 0) >= (total if note is Note.CORROBORATED else 1)),
+            None,
+        )
 
     @property
     def mark(self) -> Mark:
@@ -119,6 +138,8 @@ class DayLedger:
     since: datetime | None
     """The first slot of the whole ledger; None if it lies before this day."""
     now: datetime
+    group_notes: Mapping[tuple[datetime, str, str], Mapping[Note, int]] = field(default_factory=dict)
+    cell_notes: Mapping[tuple[datetime, Target], Mapping[Note, int]] = field(default_factory=dict)
 
     def unwritten(self, slot: datetime, deadline: datetime) -> Mark:
         """The state of a slot without a line in the ledger."""
@@ -128,24 +149,39 @@ class DayLedger:
             return Mark.DUE
         return Mark.NONE if self.since and slot < self.since else Mark.ABSENT
 
+    def unwritten_of(self, lane: "UniverseSection", slot: datetime) -> Mark:
+        """As `unwritten`. Nothing is absent where no schedule asks for the universe: it was never due."""
+        mark = self.unwritten(slot, lane.deadlines[slot])
+        return Mark.NONE if mark is Mark.ABSENT and not lane.schedules else mark
+
 
 def lanes(
-    wanted: ConfiguredTimetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
+    timetable: Timetable, day: date, sweeps: Iterable[SweepLine], known: Collection[Target]
 ) -> list[UniverseSection]:
     """The sections of a day: everything scheduled, and sweeps beside the schedules. `known` are all known
     targets.
     """
     due: defaultdict[str, dict[datetime, datetime]] = defaultdict(dict)
     schedules: defaultdict[str, dict[str, None]] = defaultdict(dict)
-    for slot in wanted.slots(day):
+    for slot in timetable.on(day):
         due[slot.universe][slot.at] = slot.deadline
         schedules[slot.universe][slot.schedule] = None
     for sweep in sweeps:
         due[sweep.universe].setdefault(sweep.slot.astimezone(KST), sweep.slot)
     return [
-        UniverseSection(universe, list(schedules[universe]), slots, wanted.universe(universe) or tuple(known))
+        UniverseSection(
+            universe,
+            list(schedules[universe]),
+            slots,
+            timetable.universe(universe) or _one_target(universe, known) or tuple(known),
+        )
         for universe, slots in due.items()
     ]
+
+
+def _one_target(universe: str, known: Collection[Target]) -> tuple[Target, ...]:
+    """The target of a sweep of `once --target`, which has the target's name."""
+    return tuple(target for target in known if str(target) == universe)
 
 
 def plan_cells(
@@ -164,7 +200,7 @@ def plan_cells(
 
 def ledger(
     counts: Iterable[StatusTotal],
-    cells: Iterable[Cell],
+    cells: Sequence[Cell],
     sweeps: Iterable[SweepLine],
     *,
     names: Mapping[int, Target],
@@ -173,11 +209,20 @@ def ledger(
 ) -> DayLedger:
     """Convert the database's answers to the input of the grid."""
     by_group: defaultdict[tuple[datetime, str, str], dict[Mark, int]] = defaultdict(dict)
+    group_notes: defaultdict[tuple[datetime, str, str], Counter[Note]] = defaultdict(Counter)
     for count in counts:
-        by_group[count.slot, count.market, count.exchange][Mark(count.status)] = count.targets
+        group = (count.slot, count.market, count.exchange)
+        by_group[group][Mark(count.status)] = count.targets
+        group_notes[group].update({note: getattr(count, note) for note in Note})
     by_target = {(cell.slot, names[cell.target]): Mark(cell.status) for cell in cells if cell.target in names}
     running = {sweep.slot for sweep in sweeps if sweep.ended_at is None and now - sweep.slot < _LONGEST}
-    return DayLedger(by_group, by_target, running, since, now)
+    cell_notes = {(cell.slot, names[cell.target]): _notes(cell) for cell in cells if cell.target in names}
+    return DayLedger(by_group, by_target, running, since, now, group_notes, cell_notes)
+
+
+def _notes(cell: Cell) -> Mapping[Note, int]:
+    notes = {Note(cell.corroboration): 1} if cell.corroboration in set(Note) else {}
+    return notes | {Note.REPAIRED: 1} if cell.is_repaired else notes
 
 
 def lacking(
@@ -185,7 +230,7 @@ def lacking(
 ) -> dict[Target, Mark]:
     """The expected targets of a slot without a line in the ledger, with their state. `there` are the others."""
     return {
-        target: ledger.unwritten(slot, lane.deadlines[slot])
+        target: ledger.unwritten_of(lane, slot)
         for lane in lanes
         if slot in lane.deadlines
         for target in lane.targets
@@ -202,13 +247,14 @@ def section(lane: UniverseSection, ledger: DayLedger) -> Section:
     return Section(lane, [_course(lane, target, ledger) for target in lane.targets])
 
 
-def totals(sections: Iterable[Section]) -> Counter[Mark]:
-    """Number of slots × targets by state."""
-    counts: Counter[Mark] = Counter()
+def totals(sections: Iterable[Section]) -> Counter[Mark | Note]:
+    """Number of slots × targets by state and by note."""
+    counts: Counter[Mark | Note] = Counter()
     for section in sections:
         for row in section.rows:
             for square in row.squares:
                 counts.update(square.marks)
+                counts.update(square.notes)
     del counts[Mark.NONE]
     return counts
 
@@ -218,8 +264,9 @@ def _course(lane: UniverseSection, target: Target, ledger: DayLedger) -> GridRow
 
 
 def _single(lane: UniverseSection, slot: datetime, target: Target, ledger: DayLedger) -> Square:
-    mark = ledger.cells.get((slot, target)) or ledger.unwritten(slot, lane.deadlines[slot])
-    return Square(slot, target.market, target.sector, target.exchange, {mark: 1})
+    mark = ledger.cells.get((slot, target)) or ledger.unwritten_of(lane, slot)
+    notes = ledger.cell_notes.get((slot, target), {})
+    return Square(slot, target.market, target.sector, target.exchange, {mark: 1}, notes)
 
 
 def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
@@ -230,12 +277,13 @@ def _tiles(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
 
 
 def _groups(lane: UniverseSection, ledger: DayLedger) -> Iterable[GridRow]:
-    unwritten = {slot: ledger.unwritten(slot, lane.deadlines[slot]) for slot in lane.slots}
+    unwritten = {slot: ledger.unwritten_of(lane, slot) for slot in lane.slots}
     for (market, exchange), targets in _group_by_market(lane.targets).items():
         squares = []
         for slot in lane.slots:
             marks = _shares(ledger, len(targets), unwritten[slot], (slot, market, exchange))
-            squares.append(Square(slot, market, None, exchange, marks))
+            notes = ledger.group_notes.get((slot, market, exchange), {})
+            squares.append(Square(slot, market, None, exchange, marks, notes))
         yield GridRow(f"{market}/{exchange}", squares)
 
 

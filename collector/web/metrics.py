@@ -2,7 +2,8 @@
 few.
 
 Facts of the database are gauges read from it. They are right after a restart, in a second daemon, and in
-`collector web` beside a stopped daemon. Only requests are counted in the sending process.
+`collector web` beside a stopped daemon. Only requests, their durations, walks and rows
+are counted in the process that sends and stores.
 """
 
 import re
@@ -13,21 +14,25 @@ from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
 
 from collector import __version__
+from collector.base.histogram import Histogram
+from collector.config import Config
 from collector.db.outlook import Outlook
+from collector.market.calendar import Calendar
 from collector.model import Status
 from collector.web.health import Check
 from collector.web.metrics_data import MetricsData, ScheduleFigures
-from collector.web.timetable import ConfiguredTimetable
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SCHEDULES = 30
 """Schedules with series of their own. Together with all other series there are at most 500."""
 KEYS = 20
 """Keys with series of their own."""
+_SWEEPS = "ka20002"
+_MOST_API_IDS = 12
 API_IDS = frozenset({"au10001", "au10002", "ka20002", "ka10101", "ka10081", "ka10080"})
 
 
@@ -38,11 +43,16 @@ class Values:
     now: datetime
     checks: Iterable[Check]
     answers: Mapping[str, int]
-    wanted: ConfiguredTimetable | None
+    configured: tuple[Config, Calendar] | None
+    """The configuration in force; None if the database is unavailable."""
     figures: MetricsData | None
     home: Path
     by_key: Mapping[str, int] = field(default_factory=dict)
     """Requests by the operator's names for the keys."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Walks by status, and `rows`."""
+    durations: Mapping[str, Histogram] = field(default_factory=dict)
+    """Durations of requests by api-id."""
 
 
 def exposition(values: Values) -> bytes:
@@ -96,15 +106,38 @@ def _process(values: Values) -> Iterator[Metric]:
     for name, count in list(values.by_key.items())[:KEYS]:
         keys.add_metric([name], count)
     yield keys
+    yield from _work(values)
     free = shutil.disk_usage(_there(values.home)).free
     yield _gauge("disk_free_bytes", "Free space where COLLECTOR_HOME lies.", free)
-    if values.wanted is not None:
-        left = (values.wanted.calendar.coverage_end - values.now.date()).days
+    if values.configured is not None:
+        config, calendar = values.configured
+        left = (calendar.coverage_end - values.now.date()).days
         yield _gauge("calendar_left_seconds", "Time until the calendar's knowledge ends.", left * 86_400)
-        quota = values.wanted.config.api.requests_per_second
         yield _gauge(
-            "quota_configured_requests_per_second", "The quota that is kept to at most; 0 is none.", quota
+            "quota_configured_requests_per_second",
+            "The quota that is kept to at most; 0 is none.",
+            config.api.requests_per_second,
         )
+
+
+def _work(values: Values) -> Iterator[Metric]:
+    """What this process has done. Counters start with the process, and midnight does not change them."""
+    walks = CounterMetricFamily(
+        "collector_walks", "Walks that this process has ended, by how they ended.", labels=["status"]
+    )
+    for status in (Status.COMPLETE, Status.SUSPECT, Status.FAILED):
+        walks.add_metric([status], values.counts.get(status, 0))
+    yield walks
+    rows = values.counts.get("rows", 0)
+    yield CounterMetricFamily("collector_rows", "Rows that this process has stored.", value=rows)
+    durations = HistogramMetricFamily(
+        "collector_request_seconds",
+        "From sending a request to its whole answer or its failure, by api-id.",
+        labels=["api_id"],
+    )
+    for api_id, histogram in sorted({_SWEEPS: Histogram(), **values.durations}.items())[:_MOST_API_IDS]:
+        durations.add_metric([api_id], buckets=histogram.buckets(), sum_value=histogram.total)
+    yield durations
 
 
 def _database(figures: MetricsData) -> Iterator[Metric]:

@@ -1,20 +1,21 @@
 """Input of the metrics and of readiness: a few cheap queries, run every few seconds."""
 
-import time as clock
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import NamedTuple
 
+from collector.base.days import day_bounds
 from collector.db import outlook
 from collector.db.pool import Connection
 from collector.market.calendar import kst
-from collector.market.schedule import Schedule, ScheduledSlot, slots
+from collector.market.schedule import Schedule, ScheduledSlot
+from collector.market.timetable import Timetable
 from collector.model import Status, Target
 from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse
 from collector.web.queries import Queries
-from collector.web.timetable import ConfiguredTimetable, span
 
 SEEN_BACK = timedelta(days=5)
 """How far back the last complete sweep of a schedule is searched."""
@@ -104,20 +105,20 @@ class MetricsGatherer:
         self._complete: dict[str, datetime] = {}
 
     async def gather(
-        self, questions: Queries, wanted: ConfiguredTimetable, numbers: Mapping[Target, int], now: datetime
+        self, questions: Queries, timetable: Timetable, numbers: Mapping[Target, int], now: datetime
     ) -> MetricsData:
         """The figures of the current day in Korea. `numbers` has the ids of all targets with a walk."""
         today = kst(now).date()
-        start, end = span(today)
-        due = wanted.slots(today)
+        start, end = day_bounds(today)
+        due = timetable.on(today)
         async with questions.connection("gathering figures") as connection:
             state = await connection.fetchrow(_STATE, start, end)
             lease = await connection.fetchrow(_LEASE)
             quotas = [QuotaFigure(*row) for row in await connection.fetch(_QUOTA)]
             schedule_figures = []
-            for schedule in wanted.config.schedules:
+            for schedule in timetable.schedules:
                 mine = [slot for slot in due if slot.schedule == schedule.name]
-                ledger = _LedgerReader(connection, wanted, numbers, schedule)
+                ledger = _LedgerReader(connection, timetable, numbers, schedule)
                 schedule_figures.append(await self._schedule(ledger, mine, now, state["since"]))
             size = await self._size(connection)
             clocks = await outlook.look(connection, datetime.now(UTC))
@@ -154,9 +155,9 @@ class MetricsGatherer:
 
     async def _size(self, connection: Connection) -> int:
         at, size = self._bytes
-        if clock.monotonic() - at > _LONG:
+        if monotonic() - at > _LONG:
             size = await connection.fetchval(_BYTES)
-            self._bytes = (clock.monotonic(), size)
+            self._bytes = (monotonic(), size)
         return size
 
 
@@ -166,16 +167,16 @@ class _LedgerReader:
     def __init__(
         self,
         connection: Connection,
-        wanted: ConfiguredTimetable,
+        timetable: Timetable,
         numbers: Mapping[Target, int],
         schedule: Schedule,
     ) -> None:
-        targets = wanted.universe(schedule.universe)
+        targets = timetable.universe(schedule.universe)
         self.schedule = schedule
         self.expected = len(targets)
         self._numbers = [numbers[target] for target in targets if target in numbers]
         self._connection = connection
-        self._calendar = wanted.calendar
+        self._timetable = timetable
 
     async def statuses(self, at: Sequence[datetime]) -> dict[datetime, Counter[str]]:
         """Counts by status of the targets at these slots."""
@@ -197,9 +198,9 @@ class _LedgerReader:
 
     async def newest(self, now: datetime) -> datetime | None:
         """The slot of the last complete sweep of earlier days, searched from the newest."""
-        past = list(slots(self.schedule, self._calendar, now - SEEN_BACK, now))[::-1]
+        past = list(self._timetable.instants(self.schedule, now - SEEN_BACK, now))[::-1]
         for size in _BATCHES:
-            part, past = [slot.at for slot in past[:size]], past[size:]
+            part, past = past[:size], past[size:]
             if whole := self.whole(await self.statuses(part)):
                 return max(whole)
         return None

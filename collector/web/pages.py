@@ -6,8 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from collector.web import viewer as readers
+from collector.web import viewer
 from collector.web.squares import square
+from collector.web.tables import HAS_PARQUET
 from collector.web.treemap import fit_text
 from collector.web.viewer import ViewerPreferences
 
@@ -20,15 +21,15 @@ _PAGES = Environment(
     lstrip_blocks=True,
 )
 _PAGES.filters |= {
-    "clock": readers.clock,
-    "moment": readers.moment,
-    "tenths": readers.tenths,
-    "compact": readers.compact,
-    "percent": readers.percent,
-    "level": readers.level,
-    "whole": readers.whole,
+    "clock": viewer.clock,
+    "moment": viewer.moment,
+    "tenths": viewer.tenths,
+    "compact": viewer.compact,
+    "percent": viewer.percent,
+    "level": viewer.level,
+    "whole": viewer.whole,
 }
-_PAGES.globals |= {"square": square, "fitted": fit_text}
+_PAGES.globals |= {"square": square, "fitted": fit_text, "has_parquet": HAS_PARQUET}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}
 """Compiled at import: compilation is slow, and the first visitor should not wait for it."""
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

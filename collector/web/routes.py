@@ -1,16 +1,16 @@
-"""The addresses of the page and their views."""
+"""Answers requests: pages and their data, static files, health checks and metrics."""
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from collector.errors import CollectorError
-from collector.web import health, markets, metrics, views
+from collector.web import health, metrics
 from collector.web.access import PageRequest
+from collector.web.addresses import ADDRESSES, SHARED, SHARED_FOR, Show
 from collector.web.connection import DatabaseConnection
 from collector.web.context import ViewContext
 from collector.web.live import Live
@@ -19,80 +19,9 @@ from collector.web.pages import STATIC, page
 from collector.web.server import PageResponse
 from collector.web.tables import KINDS, encode
 from collector.web.viewer import ViewerPreferences, reader_of
-from collector.web.views import NotFound, View
+from collector.web.views.base import NotFound
 
 HTML = "text/html; charset=utf-8"
-Show = Callable[[ViewContext, PageRequest, Mapping[str, str]], Awaitable[View]]
-
-
-async def _overview(desk: ViewContext, request: PageRequest, _: Mapping[str, str]) -> View:
-    view = await views.overview(desk)
-    shown = await markets.heat(desk, request.query.get("market", ""), request.query.get("exchange", ""))
-    values = {"map": shown, "choices": list(await markets.choices(desk)), "checks": await _checks(desk)}
-    return replace(view, values={**view.values, **values})
-
-
-async def _day(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await views.day_view(desk, views.day_of(parameters["day"]))
-
-
-async def _slot(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    slot, query = views.slot_of(parameters["slot"]), request.query
-    return await views.slot_view(desk, slot, query.get("market", ""), query.get("exchange", ""))
-
-
-async def _walk(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await views.walk_view(desk, views.slot_of(parameters["slot"]), _target(parameters))
-
-
-async def _heat(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    return await markets.heat_view(desk, parameters["market"], parameters["exchange"])
-
-
-async def _sector(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
-    return await markets.sector_view(
-        desk, _target(parameters), views.day_of(day) if day else None, request.query.get("order", "")
-    )
-
-
-async def _course(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
-    return await markets.course_view(desk, _target(parameters), views.day_of(day) if day else None)
-
-
-async def _listing(desk: ViewContext, request: PageRequest, parameters: Mapping[str, str]) -> View:
-    day = request.query.get("day")
-    return await markets.listing_view(desk, parameters["symbol"], views.day_of(day) if day else None)
-
-
-def _target(parameters: Mapping[str, str]) -> Any:
-    return views.target_of(parameters["market"], parameters["sector"], parameters["exchange"])
-
-
-async def _checks(desk: ViewContext) -> list[health.Check]:
-    return list(health.checks((await desk.figures()).facts))
-
-
-_TARGET = r"/(?P<market>[A-Z0-9]{3,9})/(?P<sector>[0-9]{3})/(?P<exchange>[A-Z]{3,12})"
-_FORM = r"(\.(?P<form>csv|json))?"
-_SLOT_FORM = r"/(?P<slot>[0-9]{8}T[0-9]{6})"
-_ADDRESSES: list[tuple[re.Pattern[str], Show]] = [
-    (re.compile(pattern), show)
-    for pattern, show in (
-        (r"/", _overview),
-        (r"/day/(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})" + _FORM, _day),
-        (r"/slot" + _SLOT_FORM + _FORM, _slot),
-        (r"/walk" + _SLOT_FORM + _TARGET + _FORM, _walk),
-        (r"/heat/(?P<market>[A-Z0-9]{3,9})/(?P<exchange>[A-Z]{3,12})" + _FORM, _heat),
-        (r"/sector" + _TARGET + r"/course\.(?P<form>csv|json)", _course),
-        (r"/sector" + _TARGET + _FORM, _sector),
-        (r"/listing/(?P<symbol>[0-9A-Z]{6})" + _FORM, _listing),
-    )
-]
-
-_SHARED, _SHARED_FOR = (_overview, _day, _heat), 1.0
-"""Popular pages, and the seconds during which one rendering serves all requests for it."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +49,7 @@ class Routes:
 
     async def _page(self, request: PageRequest) -> PageResponse:
         reader = reader_of(request)
-        for pattern, show in _ADDRESSES:
+        for pattern, show in ADDRESSES:
             if match := pattern.fullmatch(request.path):
                 return await self._show(request, reader, show, match.groupdict(""))
         return _not_found(reader)
@@ -136,12 +65,12 @@ class Routes:
             return await self._draw(desk, request, reader, show, parameters)
 
         try:
-            if show in _SHARED and not parameters.get("form"):
+            if show in SHARED and not parameters.get("form"):
                 key = ("page", request.path, reader.language, *sorted(request.query.items()))
-                return await desk.recent(key, _SHARED_FOR, draw)
+                return await desk.recent(key, SHARED_FOR, draw)
             return await draw()
-        except NotFound:
-            return _not_found(reader)
+        except NotFound as error:
+            return _not_found(reader, error.message)
         except CollectorError as error:
             return _away(reader, str(error))
 
@@ -154,14 +83,16 @@ class Routes:
         parameters: Mapping[str, str],
         /,
     ) -> PageResponse:
-        view = await show(desk, request, parameters)
+        view, source = await show(desk, request, parameters), await desk.source()
         async with self._drawing:
             # Rendering blocks the event loop. Between two renderings other tasks get their turn.
             await asyncio.sleep(0)
             if form := parameters.get("form"):
                 assert view.data is not None
-                return PageResponse(encode(view.data, form), KINDS[form])
-            values = {**view.values, "now": desk.now(), "base": request.path}
+                name = request.path.strip("/").replace("/", "-")
+                headers = {} if form == "json" else {"Content-Disposition": f'attachment; filename="{name}"'}
+                return PageResponse(encode(view.data, form), KINDS[form], headers=headers)
+            values = {**view.values, "now": desk.now(), "base": request.path, "source": source}
             return PageResponse(page(view.template, reader, values), HTML)
 
     async def _gather_checks(self) -> tuple[list[health.Check], MetricsData | None]:
@@ -188,20 +119,28 @@ class Routes:
     async def _metrics(self) -> bytes:
         checks, figures = await self._gather_checks()
         desk = self.source.desk
-        wanted = await desk.timetable() if desk and figures else None
+        configured = desk.configured() if desk and figures else None
+        answers, by_key = self.live.answers(), self.live.by_key()
         return metrics.exposition(
             metrics.Values(
-                self.source.now(), checks, self.live.answers(), wanted, figures, self.home, self.live.by_key()
+                self.source.now(),
+                checks,
+                answers,
+                configured,
+                figures,
+                self.home,
+                by_key,
+                self.live.counts(),
+                self.live.durations(),
             )
         )
 
 
-def _not_found(reader: ViewerPreferences) -> PageResponse:
-    return PageResponse(
-        page("message.html", reader, {"message": reader.text("not_found"), "detail": ""}), HTML, 404
-    )
+def _not_found(reader: ViewerPreferences, message: str = "not_found") -> PageResponse:
+    values = {"message": reader.text(message), "detail": "", "source": None}
+    return PageResponse(page("message.html", reader, values), HTML, 404)
 
 
 def _away(reader: ViewerPreferences, why: str | None) -> PageResponse:
-    values = {"message": reader.text("database_away"), "detail": why or ""}
+    values = {"message": reader.text("database_away"), "detail": why or "", "source": None}
     return PageResponse(page("message.html", reader, values), HTML, 503)

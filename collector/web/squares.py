@@ -20,16 +20,18 @@ def square(reader: ViewerPreferences, square: Square) -> Markup:
     mark = square.mark
     if mark is Mark.NONE:
         return _NOTHING
+    kind = f"{mark} {square.note}" if square.note else str(mark)
     label = escape(f"{clock(square.slot)} {square.label}: {_describe_marks(reader, square)}")
     if square.sector is None or mark is Mark.ABSENT:
         href = reader.link(f"/slot/{compact(square.slot)}", market=square.market, exchange=square.exchange)
-        return _LINK.format(mark, href, label, label)
+        return _LINK.format(kind, href, label, label)
     if mark in UNWRITTEN:
         return _SIGN.format(mark, label, label)
-    return _LINK.format(mark, reader.link(f"/walk/{compact(square.slot)}/{square.label}"), label, label)
+    return _LINK.format(kind, reader.link(f"/walk/{compact(square.slot)}/{square.label}"), label, label)
 
 
 def _describe_marks(reader: ViewerPreferences, square: Square) -> str:
     if square.sector is not None:
-        return reader.text(square.mark)
-    return ", ".join(f"{reader.text(mark)} {count}" for mark, count in square.marks.items())
+        return ", ".join(reader.text(each) for each in (square.mark, *square.notes))
+    counts = [*square.marks.items(), *square.notes.items()]
+    return ", ".join(f"{reader.text(each)} {count}" for each, count in counts if count)

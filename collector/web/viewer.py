@@ -6,13 +6,17 @@ from datetime import datetime
 from itertools import pairwise
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup
+
 from collector.base.remark_texts import Numbers, explain_remark
-from collector.model import KST, Sector
+from collector.model import KST, Sector, Target
 from collector.web import translations
 from collector.web.access import PageRequest
+from collector.web.day_note import DayNote
 from collector.web.grid import Mark
 from collector.web.health import CHECKS, Check
-from collector.web.queries import SlotLine, WalkLine
+from collector.web.queries.ledger import Failure, SlotLine
+from collector.web.queries.walk import WalkLine
 
 _COLOURS = ("korean", "western")
 _UNITS = {
@@ -41,6 +45,15 @@ class ViewerPreferences:
         numbers = Numbers(line.pages, line.rows, line.bad, line.expected)
         return explain_remark(remark, numbers, self.language)
 
+    def closure(self, note: DayNote) -> str:
+        """The reason for a closed day, in the visitor's language where it has a translation."""
+        return note.closure_ko if self.language == "ko" else note.closure or ""
+
+    def hidden_inputs(self, **values: str) -> Markup:
+        """The visitor's choices as fields of a form, with further values."""
+        field = Markup('<input type="hidden" name="{}" value="{}">')
+        return Markup("").join(field.format(*pair) for pair in {**self.chosen, **values}.items())
+
     def meaning(self, code: str) -> str:
         return translations.meaning(code, self.language)
 
@@ -49,6 +62,12 @@ class ViewerPreferences:
 
     def big(self, value: float | None) -> str:
         return amount(value, self.language)
+
+    def value(self, series: str, value: float, digits: int) -> str:
+        """A value of a chart: an amount of money shortened, everything else with its decimals."""
+        if series == "turnover":
+            return self.big(value)
+        return f"{value:,.{digits}f}".replace("-", "−")
 
     def check_name(self, check: Check) -> str:
         """The name of a check; schedules keep their own."""
@@ -60,20 +79,28 @@ class ViewerPreferences:
             return check.reason
         return translations.text(check.message, self.language).format_map(check.values)
 
-    def reason(self, line: SlotLine) -> str:
+    def reason(self, line: SlotLine | Failure) -> str:
         """The reason beside a line of a slot: the meaning of its error, or the error itself."""
         if line.status == Mark.ABSENT:
             return self.text("absent_is")
         error = line.error or ""
-        return " ".join((", ".join(line.remarks), " ".join(self.explain_error(error)) or error)).strip()
+        return " ".join(self.explain_error(error)) or error
 
     def link(self, path: str, **query: str) -> str:
-        """An address within the site, with the visitor's choices."""
-        return _address(path, {**self.chosen, **query})
+        """An address within the site, with the visitor's choices. Empty values are left out."""
+        given = {name: value for name, value in query.items() if value}
+        return _address(path, {**self.chosen, **given})
 
     def again(self, **choice: str) -> str:
         """The address of the current page, including day and order, in another language or other colours."""
         return _address(self.path, {**self.query, **choice})
+
+    def sector_labels(self, targets: Mapping[str, Target], sectors: Mapping[str, Sector]) -> dict[str, str]:
+        """The labels of some targets by key, for a chart."""
+        return {
+            key: f"{self.sector_name(sectors.get(target.sector), target.sector)} {self.text(target.exchange)}"
+            for key, target in targets.items()
+        }
 
     def sector_name(self, sector: Sector | None, code: str) -> str:
         """A sector's name in the visitor's language."""

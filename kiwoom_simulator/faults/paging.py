@@ -129,6 +129,11 @@ def dropped_rows(case: FaultContext, args: Args) -> None:
     put_rows(case, rows_of(case)[args.number("rows") :])
 
 
+@fault(Stage.REPLY, "each page is in the order of names, not of codes", apis="ka20002")
+def rows_by_name(case: FaultContext, args: Args) -> None:
+    put_rows(case, sorted(rows_of(case), key=lambda row: str(row["stk_nm"])))
+
+
 @fault(
     Stage.REPLY,
     "another market's listings, as for a sector outside the market",

@@ -82,7 +82,12 @@ def _is_ahead(moments: Moments, now: Moments, exchange: Exchange) -> bool:
 
 
 def _is_alike(quote: SimulatedQuote, before: SimulatedQuote | None) -> bool:
-    return before is not None and (quote.price, quote.volume) == (before.price, before.volume)
+    return before is not None and _seen(quote) == _seen(before)
+
+
+def _seen(quote: SimulatedQuote) -> tuple[int | None, ...]:
+    """The values that a trade changes; a minute may end where it began and have a new high."""
+    return (quote.price, quote.volume, quote.high, quote.low)
 
 
 def _bar(label: datetime, quote: SimulatedQuote, before: SimulatedQuote | None) -> str:

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from collector.model import KST, Exchange, Sector
 from kiwoom_simulator.faults import FaultContext, FaultSet, Stage
-from kiwoom_simulator.market.market import SimulatedMarket
+from kiwoom_simulator.market.market import PAGE, SimulatedMarket
 from kiwoom_simulator.options import Options
 from kiwoom_simulator.server import calls
 from kiwoom_simulator.server.calls import Call
 from kiwoom_simulator.server.clock import SimulatedClock
 from kiwoom_simulator.server.endpoints import Endpoints
 from kiwoom_simulator.server.http import HttpRequest, HttpResponse
+from kiwoom_simulator.server.key_ages import KeyAges
 from kiwoom_simulator.server.latency import Latency
 from kiwoom_simulator.server.protocol import (
     FLOOD_OF_WRONG_KEYS,
@@ -22,6 +23,7 @@ from kiwoom_simulator.server.protocol import (
     WRONG_KEYS,
     KeyOf,
     PagePosition,
+    add_count,
     missing,
     next_key,
     refuse_malformed,
@@ -51,6 +53,7 @@ class SimulatedApi:
         self._endpoints = Endpoints(market, sectors, clock)
         self._walks = 0
         self.latency = Latency(options)
+        self._key_ages = KeyAges(options.key_life)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         before, after = self.latency.split_round_trip()
@@ -108,7 +111,7 @@ class SimulatedApi:
         field = calls.missing_field(call)
         if field is not None:
             return refuse(call.api_id, missing(field), "missing")
-        if call.position is None:
+        if call.position is None or self._key_ages.is_expired(call.key):
             return refuse(call.api_id, refuse_malformed("next-key"), "malformed")
         if self.options.mock and not self._is_served_by_mock(call):
             return refuse(call.api_id, refuse_malformed("stex_tp"), "malformed")
@@ -140,7 +143,12 @@ class SimulatedApi:
         asked = calls.request_fingerprint(call, self.options.keys_die_with_token)
 
         def key_of(position: PagePosition) -> str:
-            return next_key(position, asked)
+            key = next_key(position, asked)
+            if self.options.counting_keys and call.exchange is not None:
+                listed = len(self.market.members(call.sector, call.exchange))
+                key = add_count(key, max(0, listed - (position.page - 1) * PAGE))
+            self._key_ages.note(key)
+            return key
 
         return key_of
 

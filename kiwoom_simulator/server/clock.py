@@ -45,7 +45,7 @@ class SimulatedClock:
         self.is_closed = self.is_closed if is_closed is None else is_closed
 
 
-def start(options: Options, sessions: Sessions) -> SimulatedClock:
+def start_clock(options: Options, sessions: Sessions) -> SimulatedClock:
     """The clock according to the options."""
     if options.freeze is not None:
         return SimulatedClock(sessions, options.freeze, speed=0.0, is_closed=options.closed)

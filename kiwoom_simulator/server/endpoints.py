@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from json import dumps
 
-from collector.model import Exchange, Sector
-from collector.model import Market as Board
+from collector.model import Exchange, Market, Sector
 from kiwoom_simulator.market import history, indices, minutes
 from kiwoom_simulator.market.market import PAGE, SimulatedMarket
 from kiwoom_simulator.market.sessions import Moments
@@ -17,11 +16,11 @@ from kiwoom_simulator.server.protocol import EXCHANGES, UNKNOWN_SYMBOL, KeyOf, P
 from kiwoom_simulator.server.reply import SimulatedReply, refuse
 
 _BOARDS = {
-    "0": Board.KOSPI,
-    "1": Board.KOSDAQ,
-    "2": Board.KOSPI200,
-    "4": Board.KOSPI100,
-    "7": Board.KRX100,
+    "0": Market.KOSPI,
+    "1": Market.KOSDAQ,
+    "2": Market.KOSPI200,
+    "4": Market.KOSPI100,
+    "7": Market.KRX100,
 }
 _EXCHANGE_OF = {"": Exchange.KRX, "NX": Exchange.NXT, "AL": Exchange.CONSOLIDATED}
 
@@ -132,7 +131,7 @@ class Endpoints:
         moments = self.clock.moments()
         cached = self._indices.get(call.sector)
         if cached is None or cached[0] != moments:
-            board = {"001": Board.KOSPI, "101": Board.KOSDAQ}.get(call.sector)
+            board = {"001": Market.KOSPI, "101": Market.KOSDAQ}.get(call.sector)
             lines = [
                 indices.line(sector, indices.state(self.market, sector.code, moments))
                 for sector in self.sectors.values()

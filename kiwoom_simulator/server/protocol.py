@@ -1,7 +1,6 @@
 """Kiwoom's texts and headers: refusals, answer headers and continuation keys."""
 
 from base64 import b32decode, b32encode
-from binascii import Error as NotBase32
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
@@ -67,6 +66,10 @@ def refuse_malformed(field: str) -> ApiRefusal:
     return ApiRefusal(2, f"입력 값 오류입니다[1517:입력 값 형식이 올바르지 않습니다. 파라미터={field}]")
 
 
+_COUNTING_LENGTH = 38
+"""Characters of a key that ends with a number of rows."""
+
+
 class PagePosition(NamedTuple):
     """The content of a continuation key: a walk and its next page."""
 
@@ -84,11 +87,18 @@ def next_key(position: PagePosition, asked: str) -> str:
     return "N" + b32encode(head + _seal(head, asked)).decode()
 
 
+def add_count(key: str, rows: int) -> str:
+    """The key with the number of rows still to come at its end, in five digits."""
+    return f"{key}{rows:05}"
+
+
 def place_of(key: str, asked: str) -> PagePosition | None:
     """The position in a key; None if the key was not issued for this request."""
+    if len(key) == _COUNTING_LENGTH and key[-5:].isdigit():
+        key = key[:-5]
     try:
         data = b32decode(key[1:])
-    except (NotBase32, ValueError):
+    except ValueError:
         return None
     head = data[:10]
     if key[:1] != "N" or data[10:] != _seal(head, asked):

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -10,10 +11,19 @@ from collector.model import Target
 from kiwoom_simulator.market.market import SimulatedMarket
 from kiwoom_simulator.market.sessions import Sessions
 from kiwoom_simulator.options import Options
-from kiwoom_simulator.server import clock as clocks
 from kiwoom_simulator.server.api import SimulatedApi
+from kiwoom_simulator.server.clock import start_clock
 from kiwoom_simulator.server.control import PREFIX, Control
 from kiwoom_simulator.server.http import Connection, HttpRequest, HttpResponse, gzip_response
+
+
+@lru_cache(4)
+def _market(seed: int, step: int, after_market_moves: bool) -> SimulatedMarket:
+    """The market of these options, the same object for all simulators of a process.
+
+    A market is a pure function of its options, and its drawn quotes are cached by moment.
+    """
+    return SimulatedMarket(seed, Sessions(step=step, after_market_moves=after_market_moves))
 
 
 class Simulator:
@@ -21,12 +31,9 @@ class Simulator:
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
-        sessions = Sessions(
-            step=max(1, round(self.options.step.total_seconds())),
-            after_market_moves=self.options.after_market_moves,
-        )
-        self.market = SimulatedMarket(self.options.seed, sessions)
-        self.clock = clocks.start(self.options, sessions)
+        step = max(1, round(self.options.step.total_seconds()))
+        self.market = _market(self.options.seed, step, self.options.after_market_moves)
+        self.clock = start_clock(self.options, self.market.sessions)
         self.api = SimulatedApi(self.options, self.market, self.clock, sectors.bundled_sectors())
         self.control = Control(self.api)
         self._open: set[Connection] = set()

@@ -24,7 +24,7 @@ class IssuedTokens:
 
     keys: Mapping[str, str] | None
     life: timedelta
-    rule: Literal["replace", "reuse"]
+    rule: Literal["replace", "reuse", "keep"]
     seed: int
     given: Sequence[str] = ()
     issued: int = 0
@@ -49,7 +49,7 @@ class IssuedTokens:
         current = self._current.get(app_key)
         if current is not None and self.rule == "reuse" and self.holder(current.text, now) is not None:
             return current
-        if current is not None:
+        if current is not None and self.rule != "keep":
             self._live.pop(current.text, None)
         token = IssuedToken(self._text(app_key), app_key, now + self.life)
         self._live[token.text] = self._current[app_key] = token

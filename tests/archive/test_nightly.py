@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +14,7 @@ from collector.archive.write import archive
 from collector.cli.archive_job import make_archive_job, prover
 from collector.cli.context import CliContext
 from collector.config import Environment
-from collector.daemon import Timetable
+from collector.daemon import Upkeep
 from collector.db.dsn import Dsn
 from collector.model import KST
 from collector.secret import Secret
@@ -24,7 +23,6 @@ from tests.support.bar_histories import CALENDAR
 from tests.support.harness import execute, fetch, url
 
 CONFIG = "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\ndatabase:\n  archive_after_days: 30\n"
-NOTHING: dict[str, Any] = {"schedules": (), "calendar": CALENDAR, "targets": {}}
 
 
 def found(address: Dsn, folder: Path) -> CliContext:
@@ -49,7 +47,7 @@ def found(address: Dsn, folder: Path) -> CliContext:
     ],
 )
 def test_old_days_are_archived_at_night(days: int, now: datetime, before: date | None) -> None:
-    assert Timetable(**NOTHING, archive_after_days=days).archivable(now) == before
+    assert Upkeep(archive_after_days=days).archivable(CALENDAR, now) == before
 
 
 async def test_a_night_moves_the_days_that_are_old_enough(

@@ -14,6 +14,7 @@ from collector.cli.backfill import stale_check
 from collector.db.dsn import Dsn
 from collector.kiwoom.protocol import bars as wire
 from collector.market.schedule import Schedule, parse
+from collector.market.timetable import Timetable
 from collector.model import KST, Exchange, Target
 from collector.sweep.sweeper import Collector
 from kiwoom_simulator import Options, Simulator
@@ -57,9 +58,7 @@ def work(
     return BackfillRunner(
         store=collector.store,
         sectors=collector.sectors,
-        calendar=CALENDAR,
-        schedules=schedules,
-        universes={"all": targets},
+        timetable=Timetable(schedules, CALENDAR, {"all": targets}),
         period=parse_period(first, last, CALENDAR, now),
         now=lambda: now,
         **options,

@@ -17,7 +17,7 @@ from collector.db.dsn import Dsn
 from collector.db.pool import open_pool
 from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.model import KST, Target
-from collector.ratelimit.limiter import LowPriorityRateLimiter, SharedRateLimiter
+from collector.ratelimit.limiter import LowPriorityRateLimiter, QuotaScope, SharedRateLimiter
 from collector.ratelimit.window import WINDOW
 from collector.secret import Secret
 from collector.sweep.sweeper import Collector
@@ -32,12 +32,12 @@ SECTOR = Target.of("KOSPI", "027", "KRX")
 
 @asynccontextmanager
 async def quotas(
-    address: Dsn, per_second: int
+    address: Dsn, per_second: int, scope: QuotaScope | None = None
 ) -> AsyncIterator[tuple[SharedRateLimiter, LowPriorityRateLimiter]]:
     """The quota of one key as an urgent program and a patient one have it."""
     async with open_pool(address, size=8) as pool, open_pool(address, size=8) as other:
         urgent = SharedRateLimiter(Database(pool, address), "key", per_second=per_second)
-        patient = SharedRateLimiter(Database(other, address), "key", per_second=per_second)
+        patient = SharedRateLimiter(Database(other, address), "key", per_second=per_second, scope=scope)
         yield urgent, LowPriorityRateLimiter(patient)
 
 
@@ -67,6 +67,15 @@ async def test_what_is_free_is_taken_at_once(database: Dsn) -> None:
         for name in "bc":
             await ask(patient, BARS, name, order)
         assert await ask(patient, BARS, "d", order) - first > 0.9 * WINDOW.total_seconds()
+
+
+@pytest.mark.parametrize(("scope", "lanes"), [("call", {BARS}), ("key", {PRICES}), (None, {BARS, PRICES})])
+async def test_a_patient_request_counts_in_the_lanes_that_the_server_counts(
+    database: Dsn, scope: QuotaScope | None, lanes: set[str]
+) -> None:
+    async with quotas(database, 3, scope) as (_, patient), patient.acquire(BARS):
+        booked = await fetch(database, "SELECT api_id FROM collector.place WHERE booked")
+    assert {api_id for (api_id,) in booked} == lanes
 
 
 async def test_a_patient_request_takes_a_place_of_the_sweeps_as_well(database: Dsn) -> None:

@@ -1,13 +1,13 @@
 """Slots out of minute bars: against what the simulator showed at each slot, and for days that do not tell."""
 
-import json
 from collections import Counter
 from datetime import date, datetime, timedelta
 
 import pytest
 
 from collector.backfill.reconstruct import CannotReconstruct, ObservedQuote, minute_day, reconstruct
-from collector.kiwoom.protocol.minutes import MinuteBar, minute_bars
+from collector.kiwoom.protocol import ApiResponse, read_minutes
+from collector.kiwoom.protocol.minutes import MinuteBar
 from collector.model import KST, Exchange
 from kiwoom_simulator.market.market import SimulatedMarket
 from kiwoom_simulator.market.minutes import page
@@ -26,9 +26,11 @@ def served(market: SimulatedMarket, symbol: str, exchange: Exchange = Exchange.K
     """The first page of a listing's bars, a day later."""
     now = market.sessions.moments(OPENS + timedelta(days=3))
     rows, _ = page(market, market.listings[symbol], exchange, newest=DAY.toordinal(), page_number=1, now=now)
-    good, bad = minute_bars(json.loads(f"[{','.join(rows)}]"))
-    assert not bad
-    return good
+    body = (
+        f'{{"stk_cd":"{symbol}","stk_min_pole_chart_qry":[{",".join(rows)}],"return_code":0,"return_msg":""}}'
+    )
+    answer = ApiResponse(200, (("api-id", "ka10080"),), body.encode())
+    return list(read_minutes(answer, symbol, DAY).bars)
 
 
 @pytest.mark.parametrize("exchange", list(Exchange))

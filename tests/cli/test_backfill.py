@@ -46,7 +46,10 @@ async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Dsn, tmp_p
         again = await run(*WEEK, env=env, cwd=tmp_path)
     assert (first.code, again.code) == (0, 0)
     assert re.search(r"members .* 1 targets never walked .* ka20002, now", first.out)
-    assert "stored 5 listings with 25 bars, 1 walks for their members, 7 requests" in first.out
+    assert (
+        "stored 5 listings with 25 bars, 5 index levels, 5 days of flows, 1 walks for their members, 13 requests"
+        in first.out
+    )
     assert "the members of a sector on a past day" in first.out
     assert "nothing fillable is missing" in again.out
     assert "stored 0 listings with 0 bars, 0 requests" in again.out

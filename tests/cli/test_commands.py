@@ -121,6 +121,12 @@ async def test_check_online_tries_everything(kept: Kept) -> None:
     )
 
 
+async def test_check_learn_needs_online(kept: Kept) -> None:
+    found = await kept.run("check", "--learn")
+    assert found.code == 2
+    assert "use --online --learn" in found.err
+
+
 async def test_check_online_says_what_does_not_work_and_tries_the_rest(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(replace(STILL, keys={APP_KEY: "other"})) as simulator:

@@ -333,3 +333,33 @@ async def test_log_lines_stand_above_the_progress_bar_each_on_its_own_line(
     assert all(re.match(r"\d{4}-\d\d-\d\dT\S+ \[warning +\] walk.failed +", line) for line in logged)
     assert all("target=KOSPI/" in line and "1517" in line for line in logged)
     assert not any("walk.stored" in line for line in lines)
+
+
+async def test_one_target_is_walked_alone_and_again(database: Dsn, tmp_path: Path) -> None:
+    config(tmp_path, BENT)
+    async with Simulator(STILL) as simulator:
+        known = environment(simulator.url, database)
+        found = [await run("once", "--target", str(SOUND), env=known, cwd=tmp_path) for _ in range(2)]
+    assert [each.code for each in found] == [0, 0]
+    assert await complete(database) == {SOUND}
+    assert {name for (name,) in await fetch(database, "SELECT universe FROM collector.sweep")} == {str(SOUND)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["KOSPI/101/KRX"], "'101' is no sector of KOSPI; use 0xx or 6xx"),
+        (["KOSPI/13/KRX"], "'13' is no sector of KOSPI"),
+        (["KOSPI/013"], "'KOSPI/013' is not a target; use market/sector/exchange"),
+        (["NASDAQ/013/KRX"], "is not a target"),
+        ([str(SOUND), "--universe", "all"], "--target and --universe select both; use one of them"),
+    ],
+)
+async def test_a_target_that_cannot_be_walked_is_refused(
+    database: Dsn, tmp_path: Path, arguments: Sequence[str], words: str
+) -> None:
+    config(tmp_path, BENT)
+    found = await run(
+        "once", "--target", *arguments, env=environment("http://127.0.0.1:9", database), cwd=tmp_path
+    )
+    assert (found.code, words in found.err) == (2, True), found.err

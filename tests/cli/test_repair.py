@@ -11,7 +11,7 @@ from collector import config as configuration
 from collector.cli.context import CliContext
 from collector.cli.repair_job import make_repair_job
 from collector.config import Environment
-from collector.daemon import Timetable
+from collector.daemon import Upkeep
 from collector.db.dsn import Dsn
 from collector.errors import ConfigError
 from collector.model import KST, Target
@@ -109,7 +109,7 @@ async def test_twice_is_nothing_and_asks_nobody(observed: Dsn, tmp_path: Path) -
         ("cut_day", 1, 0, "the first bars of the day are missing"),
         ("empty_day", 0, 0, "5 without minute bars"),
         ("rejected_15xx:api=ka10080", 1, 0, "Rejected"),
-        ("garbage_number:api=ka10080,field=high_pric", 1, 0, "a minute bar does not decode"),
+        ("garbage_number:api=ka10080,field=high_pric,rows=600", 1, 0, "a minute bar does not decode"),
     ],
 )
 async def test_bad_bars_have_a_clear_outcome(
@@ -174,8 +174,7 @@ async def _unused(_day: date) -> None:
     ],
 )
 def test_the_day_before_is_repaired_at_night_and_only_if_that_is_wanted(now, repair, day):
-    timetable = Timetable(schedules=(), calendar=CALENDAR, targets={}, repair=repair)
-    assert timetable.repairable(now) == day
+    assert Upkeep(repair=repair).repairable(CALENDAR, now) == day
 
 
 async def test_the_daemon_repairs_a_day_in_a_process_of_its_own(

@@ -13,7 +13,7 @@ from collector.db.dsn import Dsn
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.command_process import environment, run, started
-from tests.support.harness import OPEN, STILL, TORN, as_stored, collecting, execute, fetch, stored
+from tests.support.harness import OPEN, STILL, TORN, as_stored, collecting, execute, fetch, stored, yaml
 
 TARGETS = [
     Target.of("KOSDAQ", "139", "KRX"),
@@ -214,3 +214,32 @@ async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becom
     for slot in slots:
         for target in TARGETS:
             assert await stored(database, slot, target) == served[target]
+
+
+EARLIER = """
+INSERT INTO collector.raw_walk (slot, target, received_at, checksum, size, state, program, answers)
+SELECT slot - $1::interval, target, received_at - $1::interval, checksum, size, state, program, answers
+FROM collector.raw_walk
+"""
+
+
+async def test_a_host_without_a_daemon_packs_and_drops_kept_answers(database: Dsn, tmp_path: Path) -> None:
+    """`collector once` tends them: yesterday's are packed, those of nine days ago are dropped."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "collector.yaml").write_text(yaml(TARGETS), encoding="utf-8")
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, database)
+        assert (await run("once", "--quiet", env=env, cwd=tmp_path)).code == 0
+        [[today]] = await fetch(database, "SELECT (clock_timestamp() AT TIME ZONE 'Asia/Seoul')::date")
+        for days in (1, 9):
+            await execute(database, "SELECT collector.make_raw_days($1, 1)", today - timedelta(days=days))
+            await execute(
+                database, EARLIER + " WHERE slot > now() - INTERVAL '12 hours'", timedelta(days=days)
+            )
+        assert (await run("once", "--quiet", env=env, cwd=tmp_path)).code == 0
+    packed = "SELECT count(*) FROM collector.raw_walk WHERE state = 2"
+    assert await fetch(database, packed) == [(3,)]
+    assert [day for [day] in await fetch(database, "SELECT day FROM collector.raw_days()")] == [
+        today - timedelta(days=1), today, today + timedelta(days=1),
+    ]  # fmt: skip

@@ -111,7 +111,10 @@ async def test_no_schedules_show_an_empty_list(path):
             "--next and --from/--to exclude each other",
         ),
         (["--from", "2026-11-20", "--to", "2026-11-19"], "--to lies before --from"),
-        (["--from", "2026-02-30", "--to", "2026-03-01"], "'2026-02-30' is not a date; use YYYY-MM-DD"),
+        (
+            ["--from", "2026-02-30", "--to", "2026-03-01"],
+            "'2026-02-30' is not a date; use YYYY-MM-DD, YYYYMMDD, today, yesterday or -5d",
+        ),
         (
             ["--from", "0001-01-01", "--to", "9999-12-31"],
             "0001-01-01 is out of range; use 2000-01-01 to",

@@ -189,3 +189,16 @@ def test_a_complaint_of_others_finds_its_line():
         parse(WHOLE).format_error(("schedules", "s", "every"), "never falls due")
         == "c.yaml:14: never falls due"
     )
+
+
+def test_the_path_of_the_ping_is_masked_and_what_is_shown_reads_back():
+    loaded = parse(SMALL + "notify: {ping: 'https://u:S3NT1NEL@hc-ping.com:8443/S3NT1NEL?x=S3NT1NEL'}\n")
+    described = config.describe(loaded, Environment())
+    assert "S3NT1NEL" not in described + repr(loaded.notify)
+    assert parse(described).notify.ping == "https://hc-ping.com:8443/***"
+
+
+def test_events_are_all_or_those_of_a_list():
+    assert parse(SMALL).notify.wants("disk")
+    few = parse(SMALL + "notify: {events: [denied]}\n").notify
+    assert (few.wants("denied"), few.wants("disk"), few.wants("recovery")) == (True, False, False)

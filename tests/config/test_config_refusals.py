@@ -30,7 +30,7 @@ SPELLING = [
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "use one of: api, universes, schedules, database, web, repair, witness (did you mean schedules?)"
+            "use one of: api, universes, schedules, database, web, repair, witness, notify (did you mean schedules?)"
         ),
     ),
     (
@@ -181,6 +181,24 @@ MEANING = [
         SMALL + "schedules:\n  s: {universe: v, at: 09:00}\n",
         "c.yaml:3: schedules.s: unknown universe 'v'; use one of: u",
     ),
+    (
+        SMALL + "notify:\n  ping: hc-ping.com/s3ntinel\n",
+        "c.yaml:3: notify.ping is no URL of http or https (it is not shown); use https://HOST/PATH",
+    ),
+    (SMALL + "notify: {quiet: 0s}\n", "c.yaml:2: notify.quiet is 0ms; use 1s to 30d"),
+    (
+        SMALL + "notify: {events: [behind, deny]}\n",
+        (
+            "c.yaml:2: notify.events[1] is 'deny'; use one of behind, failure, denied, quota, clocks, database,"
+            " calendar, disk, contradicted, recovery (did you mean denied?)"
+        ),
+    ),
+    (SMALL + "notify: {slots: 0}\n", "c.yaml:2: notify.slots is '0'; use a whole number from 1 to 1000"),
+    (
+        SMALL + "notify: {summary: 24:00}\n",
+        "c.yaml:2: notify.summary is '24:00'; use off, or HH:MM in Korean time such as 18:10",
+    ),
+    (SMALL + "notify: {language: de}\n", "c.yaml:2: notify.language is 'de'; use one of ko, en"),
     (SMALL + "schedules:\n  s:\n    universe: u\n    at: noon\n", "c.yaml:5: schedules.s.at: "),
     (
         SMALL + "schedules:\n  s:\n    universe: u\n    every: 5\n    during: KRX.regular\n",
@@ -293,3 +311,19 @@ def test_a_password_in_a_url_is_not_repeated():
 def test_targets_are_judged_against_the_host_that_is_really_asked():
     text = universe("{market: KOSPI, sectors: [001], exchanges: [NXT]}")
     assert refusal(text, base_url="https://mockapi.kiwoom.com").startswith("c.yaml:3: NXT is not served")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hc-ping.com/s3ntinel",
+        "ftp://h/s3ntinel",
+        "https://:s3ntinel@",
+        "https://h:s3ntinel/",
+        "http:///s3ntinel",
+    ],
+)
+def test_a_wrong_ping_is_never_shown(url):
+    complaint = refusal(SMALL + f"notify:\n  ping: {url}\n")
+    assert "notify.ping" in complaint
+    assert "s3ntinel" not in complaint

@@ -216,3 +216,16 @@ def test_no_environment_makes_anything_but_a_config_error(environ):
     except ConfigError as error:
         complaint = str(error)
         assert complaint
+
+
+def test_the_urls_of_services_are_separated_by_blanks_commas_and_line_ends(tmp_path):
+    urls = ["tgram://TOKEN/CHAT", "mailto://u:p@h?to=a,b", "json://h/x"]
+    for text in (" ".join(urls), ", ".join(urls), ",".join(urls)):
+        assert config.settings({"COLLECTOR_NOTIFY_URLS": text}).notify_urls == tuple(map(Secret, urls))
+    file = write(tmp_path / "urls", "\n".join(urls) + "\n")
+    assert config.settings({"COLLECTOR_NOTIFY_URLS_FILE": file}).notify_urls == tuple(map(Secret, urls))
+
+
+def test_a_file_of_urls_that_others_can_read_is_refused(tmp_path):
+    file = write(tmp_path / "urls", "json://h/x", 0o644)
+    assert "can be read by others" in complaint_about({"COLLECTOR_NOTIFY_URLS_FILE": file})

@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from collector.db.gaps import find_gaps
 from collector.db.status import read_status
 from collector.model import KST
-from tests.support.daemon_parts import CALENDAR, expected, order, url
+from tests.support.daemon_parts import CALENDAR, order, timetable, url
 from tests.support.daemon_process import write
 
 FRIDAY = date(2026, 11, 20)
@@ -53,7 +54,7 @@ async def morning(held):
 
 async def gaps(held, ordered, now, first=FRIDAY, last=FRIDAY):
     async with held.connection("looking") as connection:
-        return [gap async for gap in expected(ordered).gaps(connection, first, last, now)]
+        return [gap async for gap in find_gaps(connection, timetable(ordered), first, last, now)]
 
 
 async def test_what_is_not_complete_is_listed_with_the_reason(held, ordered, morning):
@@ -142,7 +143,15 @@ async def command(database, tmp_path, *arguments):
     return process.returncode, out.decode()
 
 
-async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_status(database, tmp_path):
+async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_status(
+    held, database, tmp_path
+):
+    async with held.connection("beginning the ledger") as connection:
+        await connection.execute(
+            "INSERT INTO collector.target (market, sector, exchange) VALUES ('KOSDAQ', '101', 'NXT');"
+            " INSERT INTO collector.walk (slot, target, status)"
+            " SELECT '2026-11-19 09:00+09', id, 'complete' FROM collector.target"
+        )
     asked = ("gaps", "--from", "2026-11-20", "--to", "2026-11-20", "--format")
     status, out = await command(database, tmp_path, *asked, "json")
     assert (status, len(json.loads(out))) == (1, 2)

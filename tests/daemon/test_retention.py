@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from collector.base.outages import Outages
 from collector.db.catalog import Registry
-from collector.db.clocks import Witnesses
+from collector.db.clocks import ClockReadings
 from collector.db.outlook import first_kept
 from collector.db.retention import Day, Retention, RetentionFacts, Step, decide
 from collector.errors import StoreError
@@ -20,7 +20,7 @@ H, D = timedelta(hours=1), timedelta(days=1)
 
 
 def standing(host=NOW, database=NOW, newest=NOW, *, due=DUE, announced=NOW - D, of=30, dropped=0):
-    return RetentionFacts(Witnesses(host, database, newest), due, 30, of, announced, dropped)
+    return RetentionFacts(ClockReadings(host, database, newest), due, 30, of, announced, dropped)
 
 
 @pytest.mark.parametrize(

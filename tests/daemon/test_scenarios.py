@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from collector.db.gaps import find_gaps
 from collector.model import KST
 from kiwoom_simulator import Options, Simulator
-from tests.support.daemon_parts import CONFIG, FastClock, daemon, expected, order
+from tests.support.daemon_parts import CONFIG, FastClock, daemon, order, timetable
 
 TEN = datetime(2026, 11, 23, 10, 0, tzinfo=KST)
 SPEED = 600.0
@@ -55,7 +56,7 @@ async def absent(held, ordered, until):
     lines = await states(held)
     first = lines[0][0] if lines else TEN
     async with held.connection("looking") as connection:
-        found = expected(ordered).gaps(connection, TEN.date(), TEN.date(), until)
+        found = find_gaps(connection, timetable(ordered), TEN.date(), TEN.date(), until)
         return [gap async for gap in found if gap.slot >= first and gap.status == "absent"]
 
 

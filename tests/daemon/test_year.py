@@ -11,10 +11,11 @@ import pytest
 import structlog
 
 from collector.base import resources
-from collector.daemon import DaemonService, Timetable
+from collector.daemon import DaemonService, Upkeep
 from collector.db.lease import LeaseLost
 from collector.errors import Denied, Rejected, Unavailable, Unreadable
 from collector.market import calendar, schedule
+from collector.market.timetable import Timetable
 from collector.model import KST, Target
 from tests.support.daemon_models import Books, ModelKiwoom, assembling, away
 from tests.support.virtual_time import VirtualClock, run
@@ -30,7 +31,8 @@ SCHEDULES = [
     schedule.parse("intraday", universe="boards", every="5m", during="KRX.regular"),
     schedule.parse("close", universe="close", at="KRX.regular.close + 10m"),
 ]
-ROSTER = Timetable(SCHEDULES, CALENDAR, {"boards": BOARDS, "close": BOARDS[:2]}, keep_days=400)
+TIMETABLE = Timetable(SCHEDULES, CALENDAR, {"boards": BOARDS, "close": BOARDS[:2]})
+UPKEEP = Upkeep(keep_days=400)
 START = datetime(2026, 1, 2, 8, tzinfo=KST)
 
 
@@ -95,14 +97,18 @@ async def live(weather: Weather, days: int) -> tuple[Books, VirtualClock]:
         if crash <= loop.time():
             continue
         kiwoom = ModelKiwoom(books, clock.now, weather.api, weather.latency)
-        daemon = DaemonService(assembling(ROSTER, books, kiwoom, weather.database), clock, lambda _: None)
+        daemon = DaemonService(
+            assembling(TIMETABLE, UPKEEP, books, kiwoom, weather.database), clock, lambda _: None
+        )
         with suppress(TimeoutError):
             async with asyncio.timeout(crash - loop.time()):
                 await daemon.run()
         await asyncio.sleep(weather.random.choice((1, 30, 600, 20_000)))
     weather.outages, weather.slow = [], []
     await asyncio.sleep(86_400)
-    daemon = DaemonService(assembling(ROSTER, books, ModelKiwoom(books, clock.now)), clock, lambda _: None)
+    daemon = DaemonService(
+        assembling(TIMETABLE, UPKEEP, books, ModelKiwoom(books, clock.now)), clock, lambda _: None
+    )
     with suppress(TimeoutError):
         async with asyncio.timeout(7200):
             await daemon.run()
@@ -111,12 +117,12 @@ async def live(weather: Weather, days: int) -> tuple[Books, VirtualClock]:
 
 def judge(books: Books, first: datetime, last: datetime) -> Counter[str]:
     """Nothing due is without a line, no line is of a slot that was not due, none was written over."""
-    due = [slot for slot in ROSTER.due(first, last) if slot.at < last - timedelta(hours=2)]
-    expected = {(slot.at, target) for slot in due for target in ROSTER.targets[slot.universe]}
+    due = [slot for slot in TIMETABLE.due(first, last) if slot.at < last - timedelta(hours=2)]
+    expected = {(slot.at, target) for slot in due for target in TIMETABLE.targets[slot.universe]}
     assert not books.wrong
     assert expected - books.lines.keys() == set()
     surplus = {slot for slot, _ in books.lines.keys() - expected}
-    assert all(any(ROSTER.is_slot(one, slot) for one in SCHEDULES) for slot in surplus)
+    assert all(any(TIMETABLE.is_slot(one, slot) for one in SCHEDULES) for slot in surplus)
     return Counter(f"{line.status} {line.error}".strip() for line in books.lines.values())
 
 

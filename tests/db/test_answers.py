@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from collector.base.answers import (
     MOST_BYTES,
+    AnswerEntry,
     AnswerLog,
     DamagedAnswers,
     KeptAnswer,
@@ -42,6 +44,23 @@ def log_of(*bodies: bytes) -> AnswerLog:
     return log
 
 
+def entry_of(*bodies: bytes) -> AnswerEntry:
+    return decode_answers(encode_answers(log_of(*bodies))) if bodies else AnswerEntry(AT, (), ())
+
+
+def walk_of(pages: Sequence[bytes], *, refused: Sequence[int] = ()) -> AnswerLog:
+    """The answers of a walk of these pages; before the pages of the indexes `refused` a request was refused."""
+    log, instant = AnswerLog(), AT
+    for index, page in enumerate(pages):
+        for body in (*[b'{"return_code":5}'] * (index in refused), page):
+            instant += timedelta(seconds=1)
+            key = f"{random.Random(page).random()}" if index else None
+            more = f"{random.Random(pages[index + 1]).random()}" if index + 1 < len(pages) else ""
+            head = (("next-key", more if body is page else ""),)
+            log.add(KeptAnswer("ka20002", "/api", "{}", key, 200, head, instant, len(body)), body, AT)
+    return log
+
+
 @pytest.mark.parametrize("bodies", [(b"",), (b"abc",), (b"abc", b"", b"\x00\xff" * 40_000), ()])
 def test_an_entry_comes_back_as_it_was_packed_or_not(bodies):
     data = encode_answers(log_of(*bodies))
@@ -52,22 +71,41 @@ def test_an_entry_comes_back_as_it_was_packed_or_not(bodies):
     assert entry.bodies == list(bodies)
     assert entry.requested_at == AT
     earlier = [body + b"x" for body in bodies[:-1]]
-    for base in ([], earlier, [*bodies, b"more"]):
-        assert unpack(pack(data, base), base) == data
+    assert unpack(pack(data, None), []) == data
+    for others in (earlier, [*bodies, b"more"]):
+        assert unpack(pack(data, entry_of(*others)), others) == data
 
 
 def test_what_is_packed_against_another_entry_does_not_unpack_without_it():
     data = encode_answers(log_of(b"a page " * 500))
-    packed = pack(data, [b"a page " * 499])
+    packed = pack(data, entry_of(b"a page " * 499))
     with pytest.raises(DamagedAnswers):
         unpack(packed, [])
 
 
+@pytest.mark.parametrize(("before", "now"), [((), (1,)), ((1,), ()), ((0, 2), (1,)), ((3,), (3,))])
+def test_a_page_is_packed_against_the_same_page_wherever_it_lies(before: Sequence[int], now: Sequence[int]):
+    """A refused request shifts the answers behind it."""
+    chance = random.Random(7)
+    pages = [chance.randbytes(5_000) for _ in range(6)]
+    earlier = decode_answers(encode_answers(walk_of(pages, refused=before)))
+    later = encode_answers(walk_of([page + b"!" for page in pages], refused=now))
+    packed = pack(later, earlier)
+    assert unpack(packed, earlier.bodies) == later
+    assert len(packed) < 3_000
+
+
 def test_damaged_bytes_are_named_and_nothing_else_is_raised():
     whole = encode_answers(log_of(b"a page " * 50, b"another"))
-    packed = pack(whole, [])
+    packed = pack(whole, None)
+    earlier = decode_answers(encode_answers(walk_of([b"a page " * 50, b"another"], refused=(0,))))
+    paired = pack(encode_answers(walk_of([b"a page " * 50, b"another"], refused=(1,))), earlier)
     chance = random.Random(5)
-    for read, data in ((decode_answers, whole), (lambda bytes_: unpack(bytes_, []), packed)):
+    for read, data in (
+        (decode_answers, whole),
+        (lambda bytes_: unpack(bytes_, []), packed),
+        (lambda bytes_: unpack(bytes_, earlier.bodies), paired),
+    ):
         for _ in range(300):
             broken = bytearray(data)
             broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
@@ -174,6 +212,15 @@ async def test_packed_answers_read_as_before_and_take_less_room(database: Dsn, a
     assert await bodies(answers, LAST.date()) == before
     [[small]] = await fetch(database, size)
     assert small * 20 < large
+
+
+async def test_a_day_is_packed_in_parts(answers: AnswerStore):
+    before = await bodies(answers, LAST.date())
+    assert [await answers.pack_day(LAST.date(), 4) for _ in range(4)] == [4, 4, 2, 0]
+    assert await bodies(answers, LAST.date()) == before
+    now = datetime.now(UTC)
+    assert (await answers.tend(now, 400, 25))[0] == 25
+    assert (await answers.tend(now, 400))[0] == 5
 
 
 @pytest.mark.parametrize("is_packed", [False, True])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.db.clocks import Comparison, Witnesses, length, why_kept, why_unsure, why_wrong
+from collector.db.clocks import ClockReadings, Comparison, length, why_kept, why_unsure, why_wrong
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 S, M, H, D = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
@@ -71,7 +71,9 @@ def test_the_clock_that_stands_alone_is_the_wrong_one(host, database, api, words
 
 
 def test_an_old_walk_stops_what_runs_by_itself_and_not_what_an_operator_asks_for():
-    paused = Witnesses(NOW, NOW, NOW - 30 * D)
+    paused = ClockReadings(NOW, NOW, NOW - 30 * D)
     assert why_kept(paused) != ""
     assert why_unsure(paused) == ""
-    assert why_unsure(Witnesses(NOW, NOW, NOW + 2 * D)) == "the newest stored walk lies 2 days in the future"
+    assert (
+        why_unsure(ClockReadings(NOW, NOW, NOW + 2 * D)) == "the newest stored walk lies 2 days in the future"
+    )

@@ -208,7 +208,9 @@ async def test_between_two_days_movers_have_no_volume(store: SnapshotStore, morn
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5], ids=["as_of", "breadth", "krx_nxt", "check", "movers"])
-async def test_a_target_of_which_nothing_is_known_is_an_error(morning: Dsn, number: int) -> None:
+async def test_a_target_of_which_nothing_is_known_gives_no_rows_and_a_warning(
+    morning: Dsn, number: int
+) -> None:
     query = [
         "as_of('KOSPI', '999', 'KRX', now())",
         "breadth('KOSPI', '999')",
@@ -216,8 +218,21 @@ async def test_a_target_of_which_nothing_is_known_is_an_error(morning: Dsn, numb
         "consolidated_check('KOSPI', '999')",
         "movers('KOSPI', '001', 'krx', now())",
     ][number - 1]
-    with pytest.raises(Exception, match="nothing was ever collected of"):
-        await fetch(morning, f"SELECT * FROM {query}")
+    async with connect(morning) as connection:
+        said: list[str] = []
+        connection.add_log_listener(lambda _, message: said.append(str(message)))
+        assert await connection.fetch(f"SELECT * FROM {query}") == []
+    assert "nothing was ever collected of" in said[0]
+
+
+async def test_a_question_over_many_targets_outlives_one_that_is_not_known(morning: Dsn) -> None:
+    found = await fetch(
+        morning,
+        "SELECT t.sector, b.members FROM unnest('{999,001,998}'::text[]) AS t (sector)"
+        " CROSS JOIN LATERAL breadth('KOSPI', t.sector, 'KRX', $1) AS b",
+        DAY,
+    )
+    assert found == [("001", 6)] * 3
 
 
 async def members(address: Dsn) -> list[tuple[Any, ...]]:
@@ -402,4 +417,4 @@ async def test_the_examples_of_the_comments_are_answered(morning: Dsn) -> None:
     examples = [str(text).partition("Example: ")[2] for (text,) in await fetch(morning, described)]
     for example in filter(None, examples):
         await fetch(morning, example.replace("'013'", "'001'"))
-    assert len(list(filter(None, examples))) == 8
+    assert len(list(filter(None, examples))) == 10

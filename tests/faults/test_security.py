@@ -21,14 +21,18 @@ from collector.model import Exchange
 from collector.web.access import AccessPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRETS = ("KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY", "DATABASE_URL", "COLLECTOR_WEB_TOKEN")
+SECRETS = {
+    "KIWOOM_APP_KEY": "s3ntinel-of-a-key",
+    "KIWOOM_SECRET_KEY": "s3ntinel-of-a-key",
+    "DATABASE_URL": "postgresql://s3ntinel@here/x",
+    "COLLECTOR_WEB_TOKEN": "s3ntinel-of-a-key",
+    "COLLECTOR_NOTIFY_URLS": "json://s3ntinel@here/x",
+}
 
 
 def test_what_was_read_from_the_environment_no_child_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SECRETS:
-        monkeypatch.setenv(
-            name, "postgresql://s3ntinel@here/x" if name == "DATABASE_URL" else "s3ntinel-of-a-key"
-        )
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     assert take_environment().app_key is not None
     child = "import os; print(open('/proc/self/environ').read() + str(dict(os.environ)))"
     told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)

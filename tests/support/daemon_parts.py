@@ -9,12 +9,12 @@ from collector import config as configuration
 from collector.base import resources
 from collector.cli.context import CliContext
 from collector.cli.daemon_process import open_daemon
-from collector.config import Environment, universe_targets
+from collector.config import Environment
 from collector.daemon import DaemonService, SystemClock
 from collector.db.dsn import Dsn
-from collector.db.gaps import GapFinder
 from collector.market import calendar
-from collector.market.sectors import bundled_sectors as shipped_sectors
+from collector.market.sectors import bundled_sectors
+from collector.market.timetable import Timetable
 from collector.secret import Secret
 
 CALENDAR = calendar.load(resources.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
@@ -69,11 +69,9 @@ def daemon(ordered: SimpleNamespace, clock: FastClock, name: str = "one") -> Dae
     async def shown() -> datetime:
         return clock.now()
 
-    return DaemonService(lambda: open_daemon(ordered, name, witness=shown), clock, lambda _: None)
+    return DaemonService(lambda: open_daemon(ordered, name, reference_clock=shown), clock, lambda _: None)
 
 
-def expected(ordered: SimpleNamespace) -> GapFinder:
-    """What there should be."""
-    config = ordered.context.config
-    targets = {name: universe_targets(config, name, shipped_sectors()) for name in config.universes}
-    return GapFinder(config.schedules, ordered.calendar, targets)
+def timetable(ordered: SimpleNamespace) -> Timetable:
+    """The timetable of the daemon's configuration."""
+    return configuration.build_timetable(ordered.context.config, ordered.calendar, bundled_sectors())

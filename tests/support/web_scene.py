@@ -12,7 +12,6 @@ from collector.db.snapshots import SnapshotStore
 from collector.market import sectors
 from collector.market.schedule import ScheduledSlot
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
-from collector.web.timetable import build_timetable
 from kiwoom_simulator import Simulator
 from tests.support import web_harness
 from tests.support.harness import as_stored, execute, reading
@@ -55,10 +54,53 @@ _UNDER_WAY = (
 _STORED = "UPDATE collector.walk SET committed_at = COALESCE(received_at, slot) + INTERVAL '2.3 seconds'"
 
 
+_CORROBORATED = """
+UPDATE collector.walk AS w SET corroboration = 'corroborated'
+FROM collector.target AS t
+WHERE t.id = w.target AND t.exchange = 'KRX' AND w.status = 'complete'
+"""
+_LEVELS = """
+INSERT INTO collector.index_level (slot, market, sector, level, change, change_bp, sign, volume, turnover, members,
+    traded, advancers, unchanged, decliners, limit_up, limit_down, received_at)
+SELECT s.slot, t.market, t.sector, 312400 + 30 * avg(s.rate >> 3)::integer, 30 * avg(s.rate >> 3)::integer,
+       avg(s.rate >> 3)::integer, 5, sum(s.volume), sum(s.volume * s.price), count(*),
+       count(*) FILTER (WHERE s.volume > 0), count(*) FILTER (WHERE s.volume > 0 AND s.change > 0),
+       count(*) FILTER (WHERE s.volume > 0 AND s.change = 0), count(*) FILTER (WHERE s.volume > 0 AND s.change < 0),
+       0, 0, s.slot + INTERVAL '4 seconds'
+FROM collector.snapshot AS s
+JOIN collector.target AS t ON t.id = s.target
+WHERE t.exchange = 'KRX'
+GROUP BY s.slot, t.market, t.sector
+"""
+_MEMBERS = """
+INSERT INTO collector.repaired_member (slot, target, symbol)
+SELECT w.slot, w.target, l.symbol
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+JOIN collector.snapshot AS s ON s.slot = $1 AND s.target = w.target
+JOIN collector.listing AS l ON l.id = s.listing
+WHERE w.status = 'missed' AND t.exchange = 'KRX'
+"""
+_RECONSTRUCTED = """
+INSERT INTO collector.reconstructed (slot, symbol, exchange, price, change, rate, volume, source)
+SELECT DISTINCT ON (w.slot, l.symbol) w.slot, l.symbol, 'KRX', s.price, s.change, s.rate, s.volume, 'ka10080'
+FROM collector.walk AS w
+JOIN collector.target AS t ON t.id = w.target
+JOIN collector.snapshot AS s ON s.slot = $1 AND s.target = w.target
+JOIN collector.listing AS l ON l.id = s.listing
+WHERE w.status = 'missed' AND t.exchange = 'KRX' AND s.price > 0
+"""
+_REPAIRED = """
+UPDATE collector.walk AS w SET repaired_at = w.slot + INTERVAL '10 hours'
+FROM collector.target AS t
+WHERE t.id = w.target AND t.exchange = 'KRX' AND w.status = 'missed'
+"""
+
+
 async def play(address: Dsn) -> None:
     """Put the day until NOW into a database."""
     table = sectors.bundled_sectors()
-    due = build_timetable(config.parse(YAML, "scene.yaml"), web_harness.days_of(), table)
+    due = config.build_timetable(config.parse(YAML, "scene.yaml"), web_harness.days_of(), table)
     market = Simulator()
     async with open_pool(address, size=3) as pool:
         database = Database(pool, address)
@@ -66,12 +108,16 @@ async def play(address: Dsn) -> None:
         await registry.ensure_source("ours")
         await registry.open()
         store = SnapshotStore(database, registry)
-        for slot in due.slots(NOW.date()):
+        for slot in due.on(NOW.date()):
             if slot.at < NOW and slot.at != GAP:
                 await _swept(store, market, slot, list(due.universe(slot.universe)))
     await execute(address, _LEASE)
     await execute(address, _UNDER_WAY, UNDER_WAY)
     await execute(address, _STORED)
+    for statement in (_CORROBORATED, _LEVELS, _REPAIRED):
+        await execute(address, statement)
+    for statement in (_MEMBERS, _RECONSTRUCTED):
+        await execute(address, statement, MISSED[0] - timedelta(minutes=5))
 
 
 async def _swept(store: SnapshotStore, market: Simulator, slot: ScheduledSlot, targets: list[Target]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from collector.model import Baseline, Market, Sector, Target
-from collector.sweep.estimate import Estimate, estimate, expected_rows, pages
+from collector.sweep.estimate import Estimate, count_pages, estimate, expected_rows
 
 KRX, NXT = Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "013", "NXT")
 COUNTED = Sector("013", Market.KOSPI, "전기/전자", members=81)
@@ -33,7 +33,7 @@ def test_rows_are_expected(target: Target, sector: Sector | None, known: Baselin
 
 @pytest.mark.parametrize(("rows", "requests"), [(0, 1), (1, 1), (100, 1), (101, 2), (2477, 25)])
 def test_a_page_holds_a_hundred_rows_and_one_is_always_asked_for(rows: int, requests: int) -> None:
-    assert pages(rows) == requests
+    assert count_pages(rows) == requests
 
 
 def test_a_sweep_is_the_sum_of_its_targets() -> None:

@@ -32,7 +32,7 @@ BENT = Target.of("KOSDAQ", "139", "KRX")
 """Three pages: 100, 100 and 99 rows."""
 SOUND = Target.of("KOSPI", "013", "KRX")
 EARLIER = OPEN - timedelta(minutes=5)
-AT_ONCE = 16
+AT_ONCE = 8
 """Sweeps side by side: enough for the waiting of some to be the work of others."""
 
 Rows = Mapping[Target, list[tuple[Any, ...]]]
@@ -201,6 +201,7 @@ ENDS = {
     "shifted_rows": "suspect membership",
     "duplicated_rows": "suspect duplicate_symbol",
     "dropped_rows": "suspect short_page membership",
+    "rows_by_name": "complete",
     "wrong_market": "suspect foreign membership",
     "stale": "complete",
     "blank_rows": LACKING,
@@ -280,7 +281,7 @@ ENDS = {
 }
 """How the target that a fault strikes ends: status and remarks, the class of its error, or what ends the sweep."""
 
-ALTERS = {"stale", "empty_number", "minus_zero", "script_name", "price_absurd"}
+ALTERS = {"stale", "rows_by_name", "empty_number", "minus_zero", "script_name", "price_absurd"}
 """What they change is stored as it came: nothing in the answer tells."""
 SIZES = {"gzip_bomb": "bytes=20000000", "huge_body": "bytes=20000000", "latency_spike": "seconds=60"}
 """Over the limit of 8 MiB, and yet quick to make; later than any timeout."""

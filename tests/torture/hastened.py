@@ -95,7 +95,13 @@ async def hastened(
 
 async def _live(config: Path, start: datetime, speed: float) -> None:
     order = ReloadableConfig(config, force=True)
-    daemon = DaemonService(lambda: open_daemon(order, "hastened"), FastClock(start, speed), lambda _: None)
+    clock = FastClock(start, speed)
+
+    async def now() -> datetime:
+        """The database's clock runs fast, too: this daemon is not to see two clocks apart."""
+        return clock.now()
+
+    daemon = DaemonService(lambda: open_daemon(order, "hastened", reference_clock=now), clock, lambda _: None)
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell_size())
         await daemon.run()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _ORDER = (
     *("kills", "points", "commits", "postgres", "sigterm"),
-    *("quota", "tokens", "soak", "clocks", "outage", "fallback"),
+    *("quota", "tokens", "soak", "clocks", "outage", "fallback", "recovery"),
     *("surplus", "secrecy", "fuzz", "mutants"),
 )
 SCENARIOS = tuple(name for name in _ORDER if (Path(__file__).parent / f"{name}.py").exists())

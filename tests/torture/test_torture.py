@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from collector.db.pool import connect
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.harness import STILL, collecting, execute
-from tests.torture import judge
+from tests.torture import judge, recovery
 from tests.torture.figures import Figures
 from tests.torture.messages import Asked, Told, gist
 from tests.torture.world import World, now
@@ -38,6 +39,32 @@ async def test_the_judge_notices(database: Dsn, sabotage: str, kinds: set[str]) 
         if sabotage:
             await execute(database, sabotage)
         found = await judge.torn(connection) + await judge.altered(connection, simulator)
+    assert {line.partition(":")[0] for line in found} == kinds
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "kinds"),
+    [
+        ("", set()),
+        ("DELETE FROM collector.snapshot WHERE position = 7", {"torn"}),
+        ("UPDATE collector.snapshot SET price = price / 10 WHERE position = 7", {"torn"}),
+        ("UPDATE collector.walk SET digest = '\\x01'", {"torn", "doubled"}),
+        (
+            "INSERT INTO collector.replay SELECT slot, target, now(), '', '', 1, '{}' FROM collector.walk",
+            {"doubled"},
+        ),
+    ],
+    ids=["nothing", "a row gone", "a price of before", "no history", "history without a replay"],
+)
+async def test_the_judge_of_a_replay_notices(database: Dsn, sabotage: str, kinds: set[str]) -> None:
+    async with Simulator(STILL) as simulator, connect(database) as connection:
+        async with collecting(database, simulator.url, TARGET) as collector:
+            await collector.sweep(now(), "all", [TARGET])
+        await connection.execute(recovery.SPOIL)
+        if sabotage:
+            await execute(database, sabotage)
+        stage = SimpleNamespace(connection=connection)
+        found = await recovery.ReplayRecovery(stage).losses()  # type: ignore[arg-type]  # it reads no more of a stage
     assert {line.partition(":")[0] for line in found} == kinds
 
 

@@ -25,6 +25,7 @@ QUIET = [
 PATHS = [
     *("/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/KRX", "/listing/000002"),
     *("/slot/20261120T091500", "/walk/20261120T091500/KOSPI/008/KRX", "/walk/20261120T091000/KOSPI/001/KRX"),
+    *("/failures", "/search?q=1", "/sectors?market=KOSPI", "/sector/KOSPI/013/KRX?day=2026-11-22"),
 ]
 LOST = "/nothing"
 LEFT = "net::ERR_ABORTED"
@@ -232,9 +233,15 @@ async def test_it_renews_itself(server, template, browser):
 PICTURES = {
     "overview": ("/", {"locale": "ko-KR", "width": 1100, "height": 1180}),
     "map": ("/heat/KOSPI/KRX", {"locale": "en-US", "width": 1000, "height": 840, "color_scheme": "dark"}),
-    "sector": ("/sector/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 860}),
-    "listing": ("/listing/005930", {"locale": "ko-KR", "width": 1000, "height": 860}),
-    "failure": ("/walk/20261120T110000/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 500}),
+    "sector": ("/sector/KOSPI/001/KRX", {"locale": "en-US", "width": 1000, "height": 1000}),
+    "compare": (
+        "/compare?targets=KOSPI/001/KRX,KOSPI/013/KRX,KOSPI/008/KRX",
+        {"locale": "ko-KR", "width": 1000, "height": 760},
+    ),
+    "search": ("/search?q=%E3%85%85%E3%85%85", {"locale": "ko-KR", "width": 1000, "height": 560}),
+    "failures": ("/failures", {"locale": "en-US", "width": 1000, "height": 760}),
+    "listing": ("/listing/005930", {"locale": "ko-KR", "width": 1000, "height": 960}),
+    "failure": ("/walk/20261120T110000/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 620}),
     "phone": ("/", {"locale": "ko-KR", "width": 390, "height": 844}),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -65,6 +66,11 @@ async def test_a_daemon_shows_what_it_sweeps(tmp_path, database):
     assert (ready, status, seconds < 50) == (200, 0, True)
     assert b'collector_requests_total{answer="ok"} 3.0' in metrics
     assert b"collector_lease_held 1.0" in metrics
+    assert b'collector_walks_total{status="complete"} 2.0' in metrics
+    assert b'collector_request_seconds_count{api_id="ka20002"} 2.0' in metrics
+    rows = re.search(rb"collector_rows_total ([0-9.]+)", metrics)
+    assert rows
+    assert float(rows[1]) > 0
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from collector.db.pool import open_pool
 from collector.db.snapshots import SnapshotStore
 from collector.model import Certificate, Status
 from collector.secret import Secret
-from collector.web import make_access_policy, routes
+from collector.web import addresses, make_access_policy
 from tests.support import web_harness
 from tests.support.harness import execute, fetch, reading
 from tests.support.postgres_server import Server
@@ -35,6 +35,18 @@ PAGES = [
     "/sector/KOSPI/013/KRX",
     "/sector/KOSPI/001/KRX?order=turnover",
     "/listing/000002",
+    "/listing/000002?day=2026-11-22",
+    "/sector/KOSPI/013/KRX?day=2026-11-22",
+    "/sector/KOSPI/013/KRX?slot=20261120T090500",
+    "/slot/20261120T091500?status=failed",
+    "/day",
+    "/day?day=2026-11-22",
+    "/failures",
+    "/failures?status=missed&day=2026-11-20",
+    "/search",
+    "/search?q=%EC%A2%85%EB%AA%A9",
+    "/sectors",
+    "/sectors?market=KOSDAQ",
 ]
 
 
@@ -51,8 +63,9 @@ async def rows(shown: Page, path: str) -> list[dict[str, str]]:
 def test_the_docs_name_addresses_that_there_are():
     told = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-status-page.md").read_text()
     named = re.findall(r"^\| `(/[^`]*)`", told, re.MULTILINE)
-    unknown = [path for path in named if not any(pattern.fullmatch(path) for pattern, _ in routes._ADDRESSES)]
-    assert (unknown, len(named)) == (["/metrics"], 8)
+    patterns = [pattern for pattern, _ in addresses.ADDRESSES]
+    unknown = [path for path in named if not any(each.fullmatch(path.partition("?")[0]) for each in patterns)]
+    assert (unknown, len(named)) == (["/metrics"], 13)
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
@@ -76,7 +89,9 @@ async def test_every_page_is_there_in_both_languages(shown, path, language):
         "/walk/20261120T090000/KOSPI/999/KRX",
         "/walk/20261120T090000/NASDAQ/001/KRX",
         "/sector/KOSPI/013/NXT",
-        "/sector/KOSPI/013/KRX?day=2025-01-01",
+        "/sector/KOSPI/013/KRX?day=2025-13-01",
+        "/sector/KOSPI/013/KRX?slot=20261120T100000",
+        "/failures?day=yesterday",
         "/listing/999999",
         "/heat/KRX100/KRX",
         "/static/../pages.py",

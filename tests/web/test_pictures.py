@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model import KST, Status, Target
-from collector.web import health, markets, translations
+from collector.model import KST, Exchange, Status, Target
+from collector.web import health, translations
 from collector.web.chart import HEIGHT, WIDTH, Point, chart
-from collector.web.grid import DayLedger, Mark, UniverseSection, section
+from collector.web.grid import DayLedger, Mark, Note, UniverseSection, section
 from collector.web.treemap import fit_text, tiles
 from collector.web.viewer import ViewerPreferences, amount, moment, percent
+from collector.web.views import sector
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=40).map(
@@ -162,13 +163,22 @@ def test_every_text_is_there_in_both_languages():
 
 def test_every_text_is_said_somewhere():
     here = Path(translations.__file__).parent
-    sources = [*(here / "templates").glob("*.html"), here / "routes.py", here / "viewer.py"]
+    sources = [*(here / "templates").glob("*.html"), *here.rglob("*.py")]
     said = {
         key
         for path in sources
         for key in re.findall(r"""\b(?:t|reader\.text|self\.text)\("(\w+)"\)""", path.read_text())
     }
-    by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *markets._ORDERS}
+    by_value = {*Mark, *(f"{status}_is" for status in (*Status, Mark.ABSENT)), *sector.ORDERS}
+    by_value |= {*Exchange, "source_ours", "source_mock", "source_ours_is", "source_mock_is", "not_found"}
+    by_value |= {
+        *Note,
+        "unchecked",
+        *(f"{name}_is" for name in ("corroborated", "contradicted", "unchecked")),
+    }
+    by_value |= {f"weight_{name}{end}" for name in sector.WEIGHTS for end in ("", "_is")}
+    by_value |= {f"series_{name}" for name in ("mean", "index", "reconstructed")}
+    by_value |= set(re.findall(r'NotFound\("(\w+)"\)', "".join(path.read_text() for path in sources)))
     by_value |= {f"name_{name}" for name in health.CHECKS}
     by_value |= set(re.findall(r'"(check_\w+)"', (here / "health.py").read_text()))
     assert {key for key in translations._TEXTS if not key.startswith("is_")} == said | by_value

@@ -19,6 +19,7 @@ from collector.db.pool import open_pool
 from tests.support import web_harness
 from tests.support.postgres_server import Server
 from tests.support.web_harness import KRX, YAML, Page, Stand, get, page
+from tools.reference import source
 
 PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -71,6 +72,7 @@ async def test_the_metrics_follow_the_conventions(shown):
         ("check", "config", "--syntax-only", "prometheus.yml"),
         ("check", "rules", "alerts.yml"),
         ("test", "rules", "alerts_test.yml"),
+        ("test", "rules", "alerts_days_test.yml"),
     ],
     ids=" ".join,
 )
@@ -142,7 +144,7 @@ async def test_there_are_never_more_than_500_series(server: Server, template: st
 async def test_labels_hold_nothing_that_a_server_said(shown):
     found = series(await metrics(shown))
     labels = {label for name in found for label in re.findall(r'(\w+)="', name)}
-    assert labels <= {"answer", "schedule", "status", "api_id", "version"}
+    assert labels <= {"answer", "schedule", "status", "api_id", "version", "le"}
 
 
 def expressions() -> Iterable[str]:
@@ -152,9 +154,12 @@ def expressions() -> Iterable[str]:
 
 
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
-    here = Path(__file__).parents[2] / "collector" / "web" / "metrics.py"
-    named = set(re.findall(r'"([a-z_]+)",\s+"[A-Z]', here.read_text())) | {"requests_total"}
-    asked = {name for text in expressions() for name in re.findall(r"collector_([a-z_]+)", text)}
+    named = {metric.name for metric in source.metrics()}
+    asked = {
+        name.removesuffix("_bucket")
+        for text in expressions()
+        for name in re.findall(r"collector_[a-z_]+", text)
+    }
     assert asked - named == set()
 
 

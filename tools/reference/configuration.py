@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, type] = {
     "universes.NAME[]": schema.TargetSpec,
     "schedules.NAME": schema.ScheduleSpec,
     "database": schema.DatabaseConfig,
+    "notify": schema.NotifyConfig,
     "web": schema.WebConfig,
 }
 INTRODUCTION = """\

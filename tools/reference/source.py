@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from collector.web import routes
+from collector.web import addresses
 from tools.reference.markdown import code, table
 
-PACKAGE = Path(routes.__file__).parents[1]
+PACKAGE = Path(addresses.__file__).parents[1]
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
-_READERS = ("_plain", "_secret", "_key", "_web_token", "_listen")
+_READERS = ("_plain", "_secret", "_key", "_web_token", "_listen", "_notify_urls")
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 
 
@@ -204,7 +204,7 @@ def _parameters(entry: Any) -> tuple[str, str]:
 
 def _addresses() -> list[str]:
     """The patterns in a readable form, then the addresses for programs."""
-    shown = [_readable(pattern.pattern) for pattern, *_ in routes._ADDRESSES]
+    shown = [_readable(pattern.pattern) for pattern, *_ in addresses.ADDRESSES]
     tree = ast.parse((PACKAGE / "web" / "routes.py").read_text(encoding="utf-8"))
     cases = [node.pattern for node in ast.walk(tree) if isinstance(node, ast.match_case)]
     fixed = [text for case in cases if isinstance(case, ast.MatchValue) and (text := _text(case.value))]
@@ -213,7 +213,7 @@ def _addresses() -> list[str]:
 
 def _readable(pattern: str) -> str:
     pattern = re.sub(r"\(\\\.\(\?P<form>[^)]*\)\)\?", "", pattern)
-    pattern = re.sub(r"\(\?P<form>csv\|json\)", "csv", pattern)
+    pattern = re.sub(r"\(\\\.\(\?P<form>[^)]*\)\)", ".csv", pattern)
     return re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern).replace("\\.", ".")
 
 
@@ -222,6 +222,6 @@ HTTP = """\
 
 The page listens on `web.listen` (`127.0.0.1:8020`). It answers GET and HEAD only. Beyond loopback it needs the
 token of `COLLECTOR_WEB_TOKEN`, as `Authorization: Bearer …` or as the password of any user in a browser. With
-`.csv` or `.json` behind its path each page but `/` gives its data. `lang=ko` or `lang=en` chooses the language,
-`colours=` the colours.
+`.csv`, `.json` or `.parquet` behind its path each page but `/` gives its data. `lang=ko` or `lang=en` chooses the
+language, `colours=` the colours.
 """

@@ -41,9 +41,18 @@ async def running(
     command = [sys.executable, "-I", "-S", keeper.__file__, folder, run / "line", programs, *settings]
     reader, writer = await _line(run / "line", command, folder)
     try:
-        yield Dsn(host=str(run), database="postgres", user="postgres", is_private=True)
+        yield _dsn(run)
     finally:
         await _leave(reader, writer)
+
+
+def private_address(home: Path) -> Dsn:
+    """Where the server of `home` is reached while it runs; ConfigError if that folder cannot be written."""
+    return _dsn(_run_folder(_folder(home)))
+
+
+def _dsn(run: Path) -> Dsn:
+    return Dsn(host=str(run), database="postgres", user="postgres", is_private=True)
 
 
 def _folder(home: Path) -> Path:

@@ -41,12 +41,15 @@ class ApiRequest:
     body: bytes = field(repr=False)
     page_key: str | None = None
     secrets: tuple[Secret, ...] = ()
+    accepts_gzip: bool = False
 
     def headers(self, token: Secret | None) -> dict[str, str]:
         """Return the headers as documented; the continuation pair only for a continued page."""
         headers = {"Content-Type": "application/json;charset=UTF-8", "api-id": self.api_id}
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
+        if self.accepts_gzip:
+            headers["Accept-Encoding"] = "gzip"
         if self.page_key is not None:
             headers |= {"cont-yn": "Y", "next-key": self.page_key}
         return headers

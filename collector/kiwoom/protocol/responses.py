@@ -6,7 +6,7 @@ no other exception for any bytes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,6 +41,7 @@ class _Sector(msgspec.Struct):
 
 _prices_decoder = msgspec.json.Decoder(quotes.PriceResponse)
 _bars_decoder = msgspec.json.Decoder(bars.BarResponse)
+_minutes_decoder = msgspec.json.Decoder(minutes.MinuteResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,19 +242,38 @@ def _bar_rows(reply: ApiResponse, symbol: str) -> tuple[list[bars.BarRow], list[
     return _convert_rows(_list(document, "stk_dt_pole_chart_qry"), bars.BarRow)
 
 
-def read_minutes(reply: ApiResponse, symbol: str) -> MinutePage:
-    """One page of minute bars; `symbol` as it was asked for, with its suffix. Unreadable if a row does not decode.
+def read_minutes(reply: ApiResponse, symbol: str, day: date) -> MinutePage:
+    """Read the bars of one day out of a page of minute bars; `symbol` as it was asked for, with its suffix.
 
-    A day with a bar missing would be reconstructed wrongly from there on, so no page is taken in part.
+    Unreadable if a bar of the day does not decode: the day would be reconstructed wrongly from there on.
     """
+    rows = _minute_rows(reply, symbol)
+    if _announced_rows(reply) not in (None, len(rows)):
+        raise Unreadable("the answer has another number of minute bars than its header says")
+    try:
+        selected = minutes.select_day(rows, day)
+        good = minutes.minute_bars(selected)
+    except numbers.FieldError as error:
+        wrong = next(filter(None, map(minutes.first_wrong, rows)), str(error))
+        raise Unreadable(f"a minute bar does not decode: {wrong}") from error
+    return MinutePage(good, reply.next_key(), len(rows))
+
+
+def _minute_rows(reply: ApiResponse, symbol: str) -> list[minutes.MinuteRow]:
+    """Return the rows as sent; Unreadable if an item is no row."""
+    answer = _decode_fast(reply, _minutes_decoder, minutes.count_quotes)
+    if answer is not None and _is_success(
+        answer.return_code, answer.return_msg, answer.stk_min_pole_chart_qry
+    ):
+        _same_call(reply, MINUTES)
+        _same_symbol(answer.stk_cd, symbol)
+        return _limit_rows(answer.stk_min_pole_chart_qry)
     document = _document(reply, MINUTES)
     _same_symbol(document.get("stk_cd"), symbol)
-    good, bad = minutes.minute_bars(_list(document, "stk_min_pole_chart_qry"))
+    rows, bad = _convert_rows(_list(document, "stk_min_pole_chart_qry"), minutes.MinuteRow)
     if bad:
         raise Unreadable(f"a minute bar does not decode: {bad[0].reason}")
-    if _announced_rows(reply) not in (None, len(good)):
-        raise Unreadable("the answer has another number of minute bars than its header says")
-    return MinutePage(good, reply.next_key())
+    return rows
 
 
 def _same_symbol(echoed: object, symbol: str) -> None:

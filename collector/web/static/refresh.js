@@ -3,6 +3,11 @@
 
 const every = () => (document.querySelector('[data-busy="1"]') ? 2000 : 10000);
 
+const main = document.querySelector("main");
+let shown = main.innerHTML; // as the server sent it, before other scripts add to it
+
+const isBusy = () => String(getSelection()) || document.activeElement?.closest?.("main input, main select");
+
 function kept() {
   const boxes = [...document.querySelectorAll("main .scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   const open = [...document.querySelectorAll("main details")].map((one) => one.open);
@@ -18,14 +23,16 @@ function putBack({ boxes, open, link }) {
 }
 
 async function refresh() {
-  if (document.visibilityState === "visible" && !String(getSelection())) {
+  if (document.visibilityState === "visible" && !isBusy()) {
     try {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const [now, then] = [page.querySelector("main"), document.querySelector("main")];
-      if (answer.ok && now && now.innerHTML !== then.innerHTML) {
+      const now = page.querySelector("main");
+      if (answer.ok && now && now.innerHTML !== shown) {
         const state = kept();
-        then.replaceChildren(...now.childNodes);
+        shown = now.innerHTML;
+        main.replaceChildren(...now.childNodes);
+        document.dispatchEvent(new Event("renewed"));
         putBack(state);
       }
     } catch {

@@ -1,15 +1,13 @@
 """The calls of the witnesses, in the shapes of Kiwoom's own captures of 2026-07-01, with values of our own."""
 
-from datetime import date, datetime
+from datetime import date
 
 import pytest
 
 from collector.kiwoom.protocol.flows import INVESTORS, flows
 from collector.kiwoom.protocol.indices import IndexBar, days, index_bars, levels
 from collector.kiwoom.protocol.listings import kind, listing_facts
-from collector.kiwoom.protocol.minutes import minute_bars
 from collector.market.witness_values import IndexLevel
-from collector.model import KST
 
 LEVEL = {
     "stk_cd": "013",
@@ -44,17 +42,6 @@ FACT = {
     "orderWarning": "0",
     "nxtEnable": "N",
     "kind": "A",
-}
-MINUTE = {
-    "cur_prc": "-51800",
-    "trde_qty": "17",
-    "cntr_tm": "20260626123830",
-    "open_pric": "-51700",
-    "high_pric": "+52500",
-    "low_pric": "-51700",
-    "acc_trde_qty": "12612",
-    "pred_pre": "-400",
-    "pred_pre_sig": "5",
 }
 
 
@@ -182,28 +169,6 @@ def test_a_listing_row_with_a_wrong_value_is_a_bad_row(changed):
     good, bad = listing_facts([FACT | changed])
     assert good == []
     assert len(bad) == 1
-
-
-def test_minute_bar_is_an_instant_in_korea():
-    (bar,), _ = minute_bars([MINUTE])
-    assert bar.starts_at == datetime(2026, 6, 26, 12, 38, 30, tzinfo=KST)
-    assert (bar.open, bar.high, bar.low, bar.close, bar.volume) == (51_700, 52_500, 51_700, 51_800, 17)
-    assert (bar.change, bar.sign, bar.total_volume) == (-400, 5, 12_612)
-
-
-def test_minute_bar_without_the_cumulative_volume():
-    row = {name: value for name, value in MINUTE.items() if name != "acc_trde_qty"}
-    (bar,), _ = minute_bars([row])
-    assert bar.total_volume is None
-
-
-@pytest.mark.parametrize(
-    "label", ["2026062612383", "20260631123830", "20260626126030", "２０２６０６２６１２３８３０"]
-)
-def test_a_minute_bar_with_a_wrong_label_is_a_bad_row(label):
-    good, bad = minute_bars([MINUTE | {"cntr_tm": label}])
-    assert good == []
-    assert "cntr_tm" in bad[0].raw
 
 
 def test_flows_are_won_with_their_sign():

@@ -61,7 +61,6 @@ def test_a_symbol_that_comes_twice_counts_once():
         (protocol.read_listings, "list"),
         (protocol.read_indices, "all_inds_idex"),
         (protocol.read_index_days, "inds_cur_prc_daly_rept"),
-        (protocol.read_flows, "inds_netprps"),
     ],
 )
 @pytest.mark.parametrize("rows", [[], [{}], [None, 5]], ids=str)
@@ -76,5 +75,7 @@ def test_the_other_rows_of_an_index_page_are_kept():
     assert len(page.bad) == 1
 
 
-def test_a_page_of_index_bars_may_be_empty():
+def test_a_page_of_index_bars_and_a_day_of_flows_may_be_empty():
     assert protocol.read_index_bars(answered("inds_dt_pole_qry", [])).bars == []
+    assert protocol.read_flows(answered("inds_netprps", [])) == ([], [])
+    assert len(protocol.read_flows(answered("inds_netprps", [{}]))[1]) == 1

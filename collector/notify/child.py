@@ -1,0 +1,69 @@
+"""Sends one message to services, as a process of its own: `python -m collector.notify.child`.
+
+A service that hangs costs this process alone, and the daemon ends it. The URLs come in on stdin, as JSON
+`{"urls": [...], "title": ..., "body": ..., "level": ...}`; without a title they are only checked. For each URL a line
+`[index, name of the service, reason]` goes to stdout as soon as it is known; the reason is "" if the service accepted
+the message. Neither holds a part of a URL.
+"""
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+LONGEST = 60
+"""Seconds until this process ends in any case, also if the daemon is gone."""
+UNKNOWN = "no service of apprise has such a URL"
+_STATUS = re.compile(r"error=([1-5][0-9]{2})\b")
+
+
+def main() -> None:
+    """Read the order from stdin and carry it out."""
+    signal.alarm(LONGEST)
+    answers, sys.stdout = sys.stdout, sys.stderr  # a library that prints disturbs no answer
+    order = json.load(sys.stdin)
+    urls: list[str] = order["urls"]
+    with ThreadPoolExecutor(max_workers=len(urls)) as threads:
+        work = {threads.submit(send, url, order): index for index, url in enumerate(urls)}
+        for done in as_completed(work):
+            error = done.exception()
+            name, reason = done.result() if error is None else ("", type(error).__name__)
+            print(json.dumps([work[done], name, reason]), file=answers, flush=True)
+
+
+def send(url: str, order: dict[str, Any]) -> tuple[str, str]:
+    """The name of the service, and the reason if it did not accept the message."""
+    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - the extra [notify]
+
+    service = Apprise(asset=AppriseAsset(app_id="collector", app_desc="collector", app_url=""))
+    if not service.add(url):
+        return "", UNKNOWN
+    name = str(service[0].service_name)
+    if "title" not in order:
+        return name, ""
+    result = service.notify(
+        title=order["title"], body=order["body"], notify_type=order["level"], body_format="text"
+    )
+    return name, "" if result else _reason(" ".join(_log(result)))
+
+
+def _log(result: Any) -> Iterator[str]:
+    for of_service in result.results:
+        for attempt in of_service.attempts:
+            yield from (str(entry.message) for entry in attempt.logs)
+
+
+def _reason(log: str) -> str:
+    """The reason in words of this program: the library's own words may quote an answer."""
+    if match := _STATUS.search(log):
+        return f"it answered HTTP {match[1]}"
+    if "onnection error" in log:
+        return "it cannot be reached, or it does not answer"
+    return "it did not accept the message"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""`check --learn` against the simulator: every switch for what nobody knows of the real host is recognized."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from collector.db.api_facts import read_api_facts, save_api_facts
+from collector.db.dsn import Dsn
+from collector.kiwoom.api_facts import ApiFacts
+from collector.kiwoom.learn.findings import describe_keys, find_all, find_lag
+from collector.kiwoom.learn.observations import LagTrial, Observations
+from collector.kiwoom.learn.observe import observe
+from collector.kiwoom.learn.report import write_report
+from collector.model import Target
+from collector.sweep.sweeper import Collector
+from kiwoom_simulator import Options, Simulator
+from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, fetch
+
+PLAIN: dict[str, Any] = {"quota": 0, "freeze": OPEN}
+BUSY: dict[str, Any] = {"quota": 20, "freeze": OPEN}
+"""A quota that makes a run short, yet can be exceeded."""
+
+
+async def learn(
+    database: Dsn, *, rate: int = 0, key_age: float = 0.2, longest: float = 600, **options: Any
+) -> dict[str, str]:
+    """The facts of one run against a simulator with these options."""
+    async with (
+        Simulator(Options(**options)) as simulator,
+        collecting(database, simulator.url, requests_per_second=rate, timeout="20s") as collector,
+    ):
+        seen = await observe(collector.kiwoom, rate, key_age=key_age, lag_watched=0.5, longest=longest)
+        return {name: value for finding in find_all(seen) for name, value in finding.facts.items()}
+
+
+async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database: Dsn) -> None:
+    facts = await learn(database, **PLAIN)
+    assert facts | {"latency.warm": "", "latency.connection": "", "header.names": "", "page_key.age": ""} == {
+        "quota.ka20002": "5",
+        "quota.scope": "call",
+        "token.reissue": "replaces",
+        "page_key.outlives_token": "yes",
+        "page_key.age": "",
+        "page_key.shape": "33 characters of A-Z, 0-9",
+        "page_key.counts": "none",
+        "order.KRX": "code",
+        "order.NXT": "code",
+        "order.CONSOLIDATED": "code",
+        "exchange.KRX": "yes",
+        "exchange.NXT": "yes",
+        "exchange.CONSOLIDATED": "yes",
+        "page.rows": "100",
+        "members.001": "equal (2477)",
+        "members.101": "equal (1821)",
+        "members.NXT": "equal (350)",
+        "members.013": "81 rows, ka20003 counts 81",
+        "members.016": "62 rows, ka20003 counts 62",
+        "header.names": "",
+        "header.date": "right",
+        "header.gzip": "no",
+        "latency.warm": "",
+        "latency.connection": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"token_rule": "reuse"}, {"token.reissue": "repeats"}, id="token reuse"),
+        pytest.param({"token_rule": "keep"}, {"token.reissue": "keeps"}, id="token keep"),
+        pytest.param({"keys_die_with_token": True}, {"page_key.outlives_token": "no"}, id="keys die"),
+        pytest.param({"counting_keys": True}, {"page_key.counts": "rows_left"}, id="counting keys"),
+        pytest.param({"gzip": True}, {"header.gzip": "yes"}, id="gzip"),
+        pytest.param({"faults": ("rows_by_name",)}, {"order.KRX": "other", "order.NXT": "other"}, id="order"),
+        pytest.param(
+            {"mock": True, "quota": 0},
+            {"exchange.KRX": "yes", "exchange.NXT": "no", "exchange.CONSOLIDATED": "no"},
+            id="mock host",
+        ),
+        pytest.param(
+            {"mock": True, "quota": 0, "mock_consolidated": True},
+            {"exchange.NXT": "no", "exchange.CONSOLIDATED": "yes"},
+            id="mock host with CONSOLIDATED",
+        ),
+        pytest.param({"faults": ("wrong_date",)}, {"header.date": "off"}, id="date"),
+        pytest.param(
+            {"faults": ("listings_truncated:rows=3",)},
+            {"members.101": "1821 rows, 1818 listed: 0 and 3 differ"},
+            id="members",
+        ),
+    ],
+)
+async def test_a_switch_is_recognized(
+    database: Dsn, options: dict[str, Any], expected: dict[str, str]
+) -> None:
+    facts = await learn(database, **{**PLAIN, **options})
+    for name, value in expected.items():
+        assert value in facts[name], name
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({}, {"quota.ka20002": "20", "quota.scope": "call"}, id="lanes of their own"),
+        pytest.param({"quota": 10}, {"quota.ka20002": "10", "quota.scope": "call"}, id="a lower rate"),
+        pytest.param(
+            {"quota": 10, "throttle_status": 200},
+            {"quota.ka20002": "10", "quota.scope": "call"},
+            id="as HTTP 200",
+        ),
+        pytest.param(
+            {"total": 25},
+            {"quota.ka20002": "20", "quota.scope": "key", "quota.total": "25"},
+            id="one quota for all calls",
+        ),
+        pytest.param(
+            {"total": 12},
+            {"quota.ka20002": "12", "quota.scope": "key", "quota.total": "12"},
+            id="a low total",
+        ),
+    ],
+)
+async def test_the_quota_and_its_scope_are_learned_at_the_configured_rate(
+    database: Dsn, options: dict[str, Any], expected: dict[str, str]
+) -> None:
+    facts = await learn(database, rate=20, **{**BUSY, **options})
+    assert {name: facts.get(name) for name in expected} == expected
+    assert ("quota.total" in facts) == ("quota.total" in expected)
+
+
+@pytest.mark.parametrize(("life", "bound"), [(0.05, "less than"), (3_600, "more than")])
+async def test_the_life_of_a_next_key_is_bounded(database: Dsn, life: float, bound: str) -> None:
+    # The keys of the walks are used at once, and those walks may fail on a slow machine: only the old key is judged.
+    facts = await learn(database, **PLAIN, key_life=timedelta(seconds=life))
+    assert facts["page_key.age"].startswith(bound)
+
+
+async def test_lagging_counts_are_seen_while_the_market_moves(database: Dsn) -> None:
+    options = {"quota": 0, "now": OPEN, "speed": 20.0, "faults": ("lagging_counts:seconds=3600",)}
+    facts = await learn(database, **options)
+    assert facts["counts.lag"] == "not seen"
+
+
+@pytest.mark.parametrize(
+    ("trial", "facts"),
+    [
+        (LagTrial(4.0, has_moved=True), {"counts.lag": "4.0"}),
+        (LagTrial(0.1, has_moved=False), {}),
+        (LagTrial(None, has_moved=True), {"counts.lag": "not seen"}),
+    ],
+)
+def test_a_lag_counts_only_if_something_traded(trial: LagTrial, facts: dict[str, str]) -> None:
+    assert find_lag(Observations(5, lag=trial)).facts == facts
+
+
+async def test_the_durations_of_the_real_host_are_recognized(database: Dsn) -> None:
+    facts = await learn(database, **PLAIN, latency=timedelta(milliseconds=50))
+    assert float(facts["latency.warm"]) >= 0.05
+
+
+async def test_an_opened_connection_is_told_from_a_warm_one(database: Dsn) -> None:
+    facts = await learn(database, **PLAIN, latency="real", longest=10)
+    assert float(facts["latency.warm"]) >= 0.37
+    assert float(facts["latency.connection"]) > 0.3
+
+
+async def test_a_run_ends_in_time_with_what_it_has(database: Dsn) -> None:
+    async with (
+        Simulator(Options(**PLAIN, faults=("stall_body:api=ka10099",))) as simulator,
+        collecting(database, simulator.url) as collector,
+    ):
+        async with asyncio.timeout(120):
+            seen = await observe(collector.kiwoom, 0, key_age=3_600, lag_watched=0.1, longest=5)
+    answers = {finding.question: finding.facts for finding in find_all(seen)}
+    assert answers["Does each call have a quota of its own?"] == {"quota.scope": "call"}
+    assert answers["Does a new token kill the one before it?"] == {}
+
+
+def test_the_shape_of_keys_shows_no_value() -> None:
+    assert describe_keys(["NABC12", "NABD13"]) == "6 characters of A-Z, 0-9"
+    assert describe_keys(["a=", "bcd="]) == "2 to 4 characters of a-z, other characters"
+
+
+async def test_the_report_holds_no_secret_and_no_next_key(database: Dsn) -> None:
+    async with (
+        Simulator(Options(**PLAIN, tokens=("t0ken-first", "t0ken-second"))) as simulator,
+        collecting(database, simulator.url) as collector,
+    ):
+        seen = await observe(collector.kiwoom, 0, key_age=0.1, lag_watched=0.1)
+        keys = [page.next_key for pages in seen.walks.values() for page in pages if page.next_key]
+        report = write_report("host", OPEN, 1, find_all(seen))
+    assert len(keys) > 40
+    for secret in (APP_KEY, SECRET_KEY, "t0ken-first", "t0ken-second", collector.kiwoom.key_digest, *keys):
+        assert secret not in report
+
+
+BOOKED = "SELECT api_id, count(*) FROM collector.place WHERE booked GROUP BY api_id ORDER BY api_id"
+SECTOR = Target.of("KOSPI", "027", "KRX")
+"""Six pages."""
+
+
+@asynccontextmanager
+async def knowing(
+    database: Dsn, facts: Mapping[str, str], *, rate: int = 0, **options: Any
+) -> AsyncIterator[tuple[Simulator, Collector]]:
+    """A collector that has learned these facts about its host."""
+    async with Simulator(replace(STILL, **options)) as simulator:
+        async with collecting(database, simulator.url, SECTOR) as collector:
+            await save_api_facts(collector.store.database, urlsplit(simulator.url).netloc, facts)
+        async with collecting(database, simulator.url, SECTOR, requests_per_second=rate) as collector:
+            yield simulator, collector
+
+
+@pytest.mark.parametrize(
+    ("facts", "lanes"),
+    [
+        ({"quota.scope": "key"}, [("ka20002", 1)]),
+        ({"quota.scope": "call"}, [("ka20003", 1)]),
+        ({}, [("ka20003", 1)]),
+    ],
+)
+async def test_a_learned_scope_decides_in_which_lane_a_call_counts(
+    database: Dsn, facts: dict[str, str], lanes: list[tuple[str, int]]
+) -> None:
+    async with (
+        knowing(database, facts, rate=5) as (_, collector),
+        collector.kiwoom._rate_limiter.acquire("ka20003"),
+    ):
+        assert await fetch(database, BOOKED) == lanes
+
+
+async def test_a_learned_rate_lowers_the_configured_one(database: Dsn) -> None:
+    async with (
+        knowing(database, {"quota.ka20002": "2"}, rate=5) as (_, collector),
+        collector.kiwoom._rate_limiter.acquire("ka20002"),
+    ):
+        assert await fetch(database, "SELECT count(*) FROM collector.place") == [(2,)]
+
+
+@pytest.mark.parametrize(("answer", "pages"), [("yes", 7), ("no", 8)])
+async def test_a_walk_goes_on_with_its_page_if_a_next_key_outlives_a_token(
+    database: Dsn, answer: str, pages: int
+) -> None:
+    facts = {"page_key.outlives_token": answer}
+    async with knowing(database, facts, faults=("token_8005:page=2,times=1",)) as (_, collector):
+        sweep = await collector.sweep(OPEN, "all", [SECTOR])
+    [outcome] = sweep.outcomes
+    # Six pages and the refused request; from the first page again without the fact.
+    assert (outcome.status, outcome.attempts) == ("complete", pages)
+
+
+@pytest.mark.parametrize(
+    ("facts", "remarks"), [({"order.KRX": "code"}, ("page_order",)), ({"order.KRX": "other"}, ()), ({}, ())]
+)
+async def test_an_unsorted_page_is_suspect_only_on_a_host_that_sorts(
+    database: Dsn, facts: dict[str, str], remarks: tuple[str, ...]
+) -> None:
+    async with knowing(database, facts, faults=("rows_by_name",)) as (_, collector):
+        sweep = await collector.sweep(OPEN, "all", [SECTOR])
+    assert sweep.outcomes[0].remarks == remarks
+
+
+async def test_facts_are_kept_by_host_and_replaced(database: Dsn) -> None:
+    async with collecting(database, "http://127.0.0.1:9") as collector:
+        held = collector.store.database
+        await save_api_facts(held, "a", {"x": "1", "y": "2"})
+        await save_api_facts(held, "a", {"x": "3"})
+        assert await read_api_facts(held, "a") == {"x": "3", "y": "2"}
+        assert await read_api_facts(held, "b") == {}
+
+
+def test_facts_without_sense_are_passed_over() -> None:
+    odd = {
+        "quota.scope": "moon",
+        "quota.ka20002": "many",
+        "page_key.outlives_token": "perhaps",
+        "order.KRX": "x",
+    }
+    assert ApiFacts.from_texts(odd) == ApiFacts()
