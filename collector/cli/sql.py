@@ -19,7 +19,8 @@ from collector import log
 from collector.base.spreadsheet import CsvWriter
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.config import Environment
 from collector.db import free_query
 from collector.errors import ConfigError, StoreError, StoreFailure

@@ -234,7 +234,7 @@ async def test_it_renews_itself(server, template, browser):
 PICTURES = {
     "overview": ("/", {"locale": "ko-KR", "width": 1100, "height": 1180}),
     "map": ("/heat/KOSPI/KRX", {"locale": "en-US", "width": 1000, "height": 840, "color_scheme": "dark"}),
-    "sector": ("/sector/KOSPI/001/KRX", {"locale": "en-US", "width": 1000, "height": 1000}),
+    "sector": ("/sector/KOSPI/001/KRX", {"locale": "en-US", "width": 1000, "height": 1180}),
     "compare": (
         "/compare?targets=KOSPI/001/KRX,KOSPI/013/KRX,KOSPI/008/KRX",
         {"locale": "ko-KR", "width": 1000, "height": 760},
@@ -242,7 +242,7 @@ PICTURES = {
     "search": ("/search?q=%E3%85%85%E3%85%85", {"locale": "ko-KR", "width": 1000, "height": 560}),
     "failures": ("/failures", {"locale": "en-US", "width": 1000, "height": 760}),
     "listing": ("/listing/005930", {"locale": "ko-KR", "width": 1000, "height": 960}),
-    "failure": ("/walk/20261120T110000/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 620}),
+    "failure": ("/walk/20261120T110000/KOSPI/013/KRX", {"locale": "en-US", "width": 1000, "height": 680}),
     "phone": ("/", {"locale": "ko-KR", "width": 390, "height": 844}),
 }
 
