@@ -49,7 +49,7 @@ Examples:
 def sql(query: str, form: str, config_path: Path | None) -> None:
     """Query the database in SQL, in a read-only transaction.
 
-    The views are snapshot, walk, latest, quarantine, judgement, sector, listing, membership,
+    The views are snapshot, walk, latest, quarantine, judgement, walk_history, sector, listing, membership,
     membership_named, bar, bar_adjusted, bar_walk, daily, archive, reconstructed, repair, replay, witness, index_level,
     listing_fact, investor_flow and api_fact. The functions are as_of, breadth, breadth_of,
     consolidated_check, filled, flows_between, index_against_members, krx_nxt, listing_day,
