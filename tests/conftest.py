@@ -57,6 +57,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
+async def warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    """A process from which commands are forked, for tests that use `tests.support.command_process`."""
+    from tests.support.command_process import warmed  # brings the whole program, which few tests need
+
+    async with warmed(tmp_path_factory.mktemp("commands")):
+        yield
+
+
+@pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """The run's PostgreSQL: DATABASE_URL, or a private one."""
     async with databases.server(tmp_path_factory.mktemp("home")) as running:
