@@ -13,7 +13,8 @@ from collector import log
 from collector.base.aio import task_group
 from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.replay_export import collect_samples, kept_days, write_samples
 from collector.cli.schedule import DayParam
 from collector.config import Environment

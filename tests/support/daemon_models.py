@@ -263,6 +263,9 @@ class ModelKiwoom:
     def reset_retry_budget(self) -> None:
         self.requests = 0
 
+    async def warm(self, connections: int) -> None:
+        return
+
     async def prices(self, target: Target, page_key: str | None = None, *, counter) -> tuple[Page, datetime]:
         counter.sent += 1
         self.requests += 1
