@@ -12,7 +12,7 @@ NAMED = (
     "scale",
     "keys",
     "recovery",
-    "reading",
+    "read",
     "witness",
     "replay",
     "repair",

@@ -85,7 +85,10 @@ async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
     click.echo("starting the simulated API and a private PostgreSQL ...", err=True)
     async with _simulator(seed) as url:
         context = CliContext(_environment(url, seed), _config(url))
-        async with bootstrap.open_collector(context) as collector:
+        async with bootstrap.open_collector(context) as plain:
+            calendar = read_calendar(Path(context.config.origin))
+            witness = bootstrap.make_witness(plain, context.config, calendar)
+            collector = replace(plain, witness=witness)
             sweep = await sweep_now(context, collector, "demo", None, quiet=quiet)
             return sweep, await _best_and_worst(collector, sweep.slot)
 

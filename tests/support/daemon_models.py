@@ -270,7 +270,7 @@ class ModelKiwoom:
         counter.sent += 1
         self.requests += 1
         self._books.calls["prices"] += 1
-        await asyncio.sleep(self._latency())
+        await asyncio.sleep(self._latency())  # in virtual time
         if error := self._fault():
             raise error
         return Page(columns([_row(str(self._shown(kst(self._now()))))]), None), self._now()
