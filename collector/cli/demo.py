@@ -19,8 +19,9 @@ from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table, sweep_table
-from collector.cli.context import CliContext, run_command, unused_config_option
-from collector.cli.once import report, sweep_now
+from collector.cli.context import CliContext, run_command
+from collector.cli.once_job import report, sweep_now
+from collector.cli.options import unused_config_option
 from collector.cli.schedule import read_calendar
 from collector.config import Environment
 from collector.db.sector_ranking import rank_sectors
@@ -84,7 +85,10 @@ async def _demo(seed: int, *, quiet: bool) -> tuple[Sweep, list[Table]]:
     click.echo("starting the simulated API and a private PostgreSQL ...", err=True)
     async with _simulator(seed) as url:
         context = CliContext(_environment(url, seed), _config(url))
-        async with bootstrap.open_collector(context) as collector:
+        async with bootstrap.open_collector(context) as plain:
+            calendar = read_calendar(Path(context.config.origin))
+            witness = bootstrap.make_witness(plain, context.config, calendar)
+            collector = replace(plain, witness=witness)
             sweep = await sweep_now(context, collector, "demo", None, quiet=quiet)
             return sweep, await _best_and_worst(collector, sweep.slot)
 

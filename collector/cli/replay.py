@@ -13,18 +13,21 @@ from collector import log
 from collector.base.aio import task_group
 from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.replay_export import collect_samples, kept_days, write_samples
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 from collector.db.answers import AnswerStore, RawEntry, TargetAnswers
 from collector.db.catalog import Registry
 from collector.db.replays import ReplayStore
+from collector.db.witness import WitnessStore
 from collector.errors import StoreError
 from collector.market import sectors
 from collector.model import KST, Exchange, Target
 from collector.sweep.progress import SweepProgress
 from collector.sweep.replay import PROBLEMS, Finding, Replay, ReplayStep
+from collector.sweep.replay_witness import ReplayWitness
 
 _TARGETS_AT_ONCE = 6
 """Targets under way at once, so that the program decodes while the database writes. Each has an entry and the bytes of
@@ -117,7 +120,8 @@ async def _replay(environment: Environment, asked: _Asked) -> _Totals:
         registry = Registry(database)
         await registry.open()
         table = await registry.sectors() or sectors.bundled_sectors()
-        work = Replay(ReplayStore(database, registry), table, asked.force)
+        witness = ReplayWitness(WitnessStore(database, registry), table)
+        work = Replay(ReplayStore(database, registry), table, asked.force, witness)
         answers = AnswerStore(database)
         days = await kept_days(answers, asked.first, asked.last)
         tally = SweepProgress(targets=await answers.count(days, asked.target))
@@ -142,6 +146,8 @@ class _ReplayRun:
     async def replay_day(self, day: date, wanted: Target | None) -> None:
         """Read a day again. Targets on KRX come first: walks on the other venues are judged by them."""
         targets = await self.answers.targets(day, wanted)
+        if self.work.witness is not None:
+            self.work.witness.forget()
         on_krx = [answers for answers in targets if answers.target.exchange is Exchange.KRX]
         elsewhere = [answers for answers in targets if answers.target.exchange is not Exchange.KRX]
         for group in (on_krx, elsewhere):
@@ -152,6 +158,8 @@ class _ReplayRun:
 
     async def _replay_targets(self, waiting: Iterator[TargetAnswers]) -> None:
         for answers in waiting:
+            if self.work.witness is not None:
+                await self.work.witness.load(answers.slots, answers.target)
             async with aclosing(self.answers.read(answers)) as entries:
                 await self._replay_target(answers, entries)
 
@@ -206,6 +214,8 @@ def describe(finding: Finding) -> str:
         parts.append(f"status {line.status} -> {certificate.status}")
     if set(line.remarks) != set(certificate.remarks):
         parts.append(f"remarks {_list_remarks(line.remarks)} -> {_list_remarks(certificate.remarks)}")
+    if finding.judgement and finding.judgement.corroboration != line.corroboration:
+        parts.append(f"corroboration {line.corroboration} -> {finding.judgement.corroboration}")
     return "; ".join(parts) or f"values of its {line.rows:,} rows"
 
 

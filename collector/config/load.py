@@ -85,7 +85,7 @@ def _repair(top: Mapping, errors: ConfigErrors) -> RepairMode:
 
 def _witness(top: Mapping, errors: ConfigErrors) -> Witnessing:
     node = top.entries.get("witness")
-    return "off" if node is None else value(Witnessing, node, "witness", errors) or "off"
+    return "on" if node is None else value(Witnessing, node, "witness", errors) or "on"
 
 
 def _universes(top: Mapping, errors: ConfigErrors) -> dict[str, tuple[TargetSpec, ...]]:

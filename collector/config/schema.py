@@ -168,7 +168,7 @@ class Config:
     web: WebConfig = WebConfig()
     repair: RepairMode = "off"
     """Whether the daemon reconstructs missed slots at night."""
-    witness: Witnessing = "off"
+    witness: Witnessing = "on"
     """Whether second sources are asked beside each sweep."""
     notify: NotifyConfig = NotifyConfig()
     origin: str = field(default="", compare=False)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from collector import __version__
@@ -20,7 +21,8 @@ from collector.model import KST, Baseline, Certificate, Status, Target, WalkResu
 
 # The lines of a target with the newest complete walk before each, as `Ledger.baselines` has it.
 _LINES = """
-SELECT w.slot, w.status, w.rows, w.bad, w.remarks, w.error, w.digest, w.members, w.names, w.requested_at, w.received_at,
+SELECT w.slot, w.corroboration, w.status, w.rows, w.bad,
+       w.remarks, w.error, w.digest, w.members, w.names, w.requested_at, w.received_at,
        (SELECT max(r.program) FROM collector.replay AS r WHERE r.slot = w.slot AND r.target = w.target) AS program,
        EXISTS (
            SELECT FROM collector.archive AS a
@@ -61,6 +63,18 @@ SET status = $3, pages = $4, rows = $5, remarks = $6, error = $7, attempts = $8,
     page_starts = $11, page_times = $12, bad = $13, expected = $14, members = $15, digest = $16, names = $17
 WHERE slot = $1 AND target = $2
 """
+# Only where witnesses were heard again; NULL leaves the stored word.
+_SET_CORROBORATION = """
+UPDATE collector.walk
+SET corroboration = $3
+WHERE slot = $1 AND target = $2
+"""
+_SET_VERDICTS = """
+UPDATE collector.witness AS w
+SET verdict = n.verdict, detail = n.detail
+FROM unnest($3::text[], $4::text[], $5::text[]) AS n (source, verdict, detail)
+WHERE w.slot = $1 AND w.target = $2 AND w.source = n.source
+"""
 _LONG = 120.0
 
 
@@ -81,6 +95,7 @@ class LedgerLine:
     program: str
     is_archived: bool
     baseline: Baseline
+    corroboration: str = "unchecked"
 
 
 class ReplayStore(SnapshotStore):
@@ -106,9 +121,20 @@ class ReplayStore(SnapshotStore):
         return await self.digest(reading) == line.digest
 
     async def replace_walk(
-        self, reading: WalkResult, certificate: Certificate, line: LedgerLine, expected: int | None
+        self,
+        reading: WalkResult,
+        certificate: Certificate,
+        line: LedgerLine,
+        expected: int | None,
+        *,
+        corroboration: str | None = None,
+        verdicts: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     ) -> bool:
-        """Replaces a stored walk by a reading, and records the earlier state. False: the walk changed meanwhile."""
+        """Replaces a stored walk by a reading, and records the earlier state. False: the walk changed meanwhile.
+
+        `corroboration` is the new judgement of the witnesses (None: the stored one stays), `verdicts` the verdict and
+        the detail by source.
+        """
 
         async def write(_again: bool) -> bool:
             packed = await self._pack(reading)
@@ -121,6 +147,10 @@ class ReplayStore(SnapshotStore):
                     return False
                 _refuse(row, packed.generation, reading.row_count)
                 await connection.execute(_REPLACE, *key, *values, __version__)
+                if corroboration is not None:
+                    await connection.execute(_SET_CORROBORATION, *key, corroboration)
+                    said = [[source, *verdict] for source, verdict in verdicts.items()]
+                    await connection.execute(_SET_VERDICTS, *key, *map(list, zip(*said, strict=True)))
                 await _write_rows(connection, reading, packed.target, packed.copy)
             return True
 

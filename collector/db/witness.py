@@ -26,7 +26,7 @@ _NEWEST_LIST = """
 WITH newest AS (
     SELECT asked_at, symbols, is_whole
     FROM collector.board_list
-    WHERE board = $1 AND asked_at >= $2
+    WHERE board = $1 AND asked_at >= $2 AND ($3::timestamptz IS NULL OR asked_at <= $3)
     ORDER BY asked_at DESC
     LIMIT 1
 )
@@ -79,20 +79,58 @@ INSERT INTO collector.index_level (
     slot, market, sector, level, change, change_bp, sign, volume, turnover, members, traded, advancers, unchanged,
     decliners, limit_up, limit_down, received_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+SELECT $1, n.*
+FROM unnest(
+    $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::smallint[], $8::bigint[], $9::bigint[],
+    $10::integer[], $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::integer[], $16::integer[],
+    $17::timestamptz[]
+) AS n
 ON CONFLICT DO NOTHING
 """
 _KEEP_TESTIMONY = """
 INSERT INTO collector.witness (
     slot, target, source, members, traded, advancers, unchanged, decliners, volume, asked_at, verdict, detail
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+SELECT $1, n.*
+FROM unnest(
+    $2::smallint[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
+    $9::bigint[], $10::timestamptz[], $11::text[], $12::text[]
+) AS n
 ON CONFLICT (slot, target, source) DO UPDATE
 SET members = EXCLUDED.members, traded = EXCLUDED.traded, advancers = EXCLUDED.advancers,
     unchanged = EXCLUDED.unchanged, decliners = EXCLUDED.decliners, volume = EXCLUDED.volume,
     asked_at = EXCLUDED.asked_at, verdict = EXCLUDED.verdict, detail = EXCLUDED.detail
 """
+# One statement for all walks that nothing speaks against, which is nearly every sweep.
+_SET_CORROBORATION = """
+UPDATE collector.walk AS w
+SET corroboration = n.verdict
+FROM unnest($2::smallint[], $3::text[]) AS n (target, verdict)
+WHERE w.slot = $1 AND w.target = n.target
+"""
 _CORROBORATE = "SELECT collector.corroborate($1, $2, $3, $4, $5)"
+
+
+_TESTIMONIES = """
+SELECT slot, source, asked_at, verdict, detail
+FROM collector.witness
+WHERE slot = ANY ($1::timestamptz[]) AND target = $2
+"""
+_LEVELS = """
+SELECT market, received_at, sector, level, COALESCE(change, 0) AS change, COALESCE(change_bp, 0) AS change_bp,
+       COALESCE(sign, 3) AS sign, volume, turnover, limit_up, advancers, unchanged, decliners, limit_down, members
+FROM collector.index_level
+WHERE slot = $1 AND source = 'ka20003'
+ORDER BY market, received_at, sector
+"""
+
+
+class StoredTestimony(NamedTuple):
+    """What the database holds of one witness of one walk."""
+
+    asked_at: datetime
+    verdict: str
+    detail: str
 
 
 class StoredOffset(NamedTuple):
@@ -154,13 +192,43 @@ class WitnessStore:
             rows = await connection.fetch(_OFFSETS, list(ids))
         return {(ids[row["target"]], row["source"]): StoredOffset(*list(row)[2:]) for row in rows}
 
-    async def newest_list(self, board: Market, since: datetime) -> StoredList | None:
-        """The newest list of a board that was asked for at or after `since`."""
+    async def newest_list(
+        self, board: Market, since: datetime, *, until: datetime | None = None
+    ) -> StoredList | None:
+        """The newest list of a board that was asked for at or after `since`, and not after `until`."""
         async with self._database.connection("reading the listings of a board") as connection:
-            rows = await connection.fetch(_NEWEST_LIST, board, since)
+            rows = await connection.fetch(_NEWEST_LIST, board, since, until)
         if not rows:
             return None
         return StoredList(rows[0]["asked_at"], [_fact(row) for row in rows], rows[0]["is_whole"])
+
+    async def list_at(self, board: Market, asked_at: datetime) -> StoredList | None:
+        """The list of a board that arrived at this very instant."""
+        stored = await self.newest_list(board, asked_at, until=asked_at)
+        return stored if stored is not None and stored.asked_at == asked_at else None
+
+    async def testimonies(
+        self, slots: Sequence[datetime], target: Target
+    ) -> dict[datetime, dict[str, StoredTestimony]]:
+        """What the witnesses said of the walks of a target, by slot and source."""
+        async with self._database.connection("reading what witnesses said", timeout=60) as connection:
+            rows = await connection.fetch(_TESTIMONIES, slots, self._registry.targets[target])
+        said: dict[datetime, dict[str, StoredTestimony]] = {}
+        for row in rows:
+            testimony = StoredTestimony(row["asked_at"], row["verdict"], row["detail"])
+            said.setdefault(row["slot"], {})[row["source"]] = testimony
+        return said
+
+    async def levels_of(self, slot: datetime) -> dict[Market, dict[datetime, list[IndexLevel]]]:
+        """The answers of ka20003 for a sweep, by board and arrival."""
+        async with self._database.connection("reading index levels", timeout=60) as connection:
+            rows = await connection.fetch(_LEVELS, slot)
+        levels: dict[Market, dict[datetime, list[IndexLevel]]] = {}
+        for row in rows:
+            facts = {name: value for name, value in row.items() if name not in ("market", "received_at")}
+            answers = levels.setdefault(Market(row["market"]), {})
+            answers.setdefault(row["received_at"], []).append(IndexLevel(name="", **facts))
+        return levels
 
     async def keep_list(
         self, board: Market, day: date, asked_at: datetime, facts: Sequence[ListingFact], *, is_whole: bool
@@ -175,9 +243,9 @@ class WitnessStore:
         self, slot: datetime, levels: Iterable[tuple[IndexLevel, Market, datetime]]
     ) -> None:
         """Store index levels, each with its board and the instant at which it arrived."""
-        rows = [_level_values(slot, *level) for level in levels]
+        rows = [_level_values(*level) for level in levels]
         async with self._database.transaction("keeping index levels") as connection:
-            await connection.executemany(_KEEP_LEVEL, rows)
+            await connection.execute(_KEEP_LEVEL, slot, *_columns(rows))
 
     async def conclude(
         self,
@@ -189,15 +257,21 @@ class WitnessStore:
         """Store the testimonies and the rulings of a sweep in one transaction."""
         target_ids = self._registry.targets
         async with self._database.transaction("corroborating a sweep") as connection:
-            await connection.executemany(
-                _KEEP_TESTIMONY,
-                [_testimony_values(slot, target_ids[line.target], line) for line in testimonies],
-            )
+            if testimonies:
+                lines = [_testimony_values(target_ids[line.target], line) for line in testimonies]
+                await connection.execute(_KEEP_TESTIMONY, slot, *_columns(lines))
             await connection.executemany(
                 _KEEP_OFFSETS,
                 [(target_ids[target], source, *offset) for (target, source), offset in offsets.items()],
             )
-            for ruling in rulings:
+            plain = [ruling for ruling in rulings if not ruling.remarks]
+            await connection.execute(
+                _SET_CORROBORATION,
+                slot,
+                [target_ids[ruling.target] for ruling in plain],
+                [str(ruling.corroboration) for ruling in plain],
+            )
+            for ruling in (ruling for ruling in rulings if ruling.remarks):
                 await connection.execute(
                     _CORROBORATE,
                     slot,
@@ -231,17 +305,21 @@ def _fact_values(fact: ListingFact) -> tuple[Any, ...]:
     )
 
 
-def _level_values(slot: datetime, level: IndexLevel, board: Market, received_at: datetime) -> tuple[Any, ...]:
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _level_values(level: IndexLevel, board: Market, received_at: datetime) -> tuple[Any, ...]:
     return (
-        *(slot, board, level.sector, level.level, level.change, level.change_bp, level.sign),
+        *(board, level.sector, level.level, level.change, level.change_bp, level.sign),
         *(level.volume, level.turnover, level.members, level.traded_count),
         *(level.advancers, level.unchanged, level.decliners, level.limit_up, level.limit_down),
         received_at,
     )
 
 
-def _testimony_values(slot: datetime, target: int, line: Testimony) -> tuple[Any, ...]:
+def _testimony_values(target: int, line: Testimony) -> tuple[Any, ...]:
     return (
-        *(slot, target, line.source, line.members, line.traded, line.advancers, line.unchanged),
+        *(target, line.source, line.members, line.traded, line.advancers, line.unchanged),
         *(line.decliners, line.volume, line.asked_at, line.verdict, line.detail),
     )

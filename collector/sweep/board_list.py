@@ -5,24 +5,57 @@ CONSOLIDATED has the members of KRX. Of a sector that no field names (an umbrell
 from the walk of KRX in the same sweep, where that walk was not contradicted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import cached_property
 
 from collector.market.membership import board
 from collector.market.witness_values import ListingFact
 from collector.model import Exchange, Market, Sector, Target
 
 WHOLE_BOARD = {"001", "101"}
+_NOBODY: frozenset[str] = frozenset()
 
 
-class BoardList(NamedTuple):
-    """The listings of one board and when ka10099 gave them. `is_whole`: every row decoded."""
+@dataclass(frozen=True, eq=False)
+class BoardList:
+    """The listings of one board and when ka10099 gave them. `is_whole`: every row decoded.
+
+    A sweep asks for the members of some sixty sectors, so the groups are made once a list.
+    """
 
     board: Market
     asked_at: datetime
     facts: Sequence[ListingFact]
     is_whole: bool = True
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(fact.symbol for fact in self.facts)
+
+    @cached_property
+    def on_nxt(self) -> frozenset[str]:
+        return frozenset(fact.symbol for fact in self.facts if fact.nxt)
+
+    @cached_property
+    def by_industry(self) -> Mapping[str, frozenset[str]]:
+        return self._group(lambda fact: fact.industry)
+
+    @cached_property
+    def by_size(self) -> Mapping[str, frozenset[str]]:
+        return self._group(lambda fact: fact.size)
+
+    @cached_property
+    def by_department(self) -> Mapping[str, frozenset[str]]:
+        return self._group(lambda fact: fact.department)
+
+    def _group(self, name_of: Callable[[ListingFact], str]) -> Mapping[str, frozenset[str]]:
+        groups: defaultdict[str, list[str]] = defaultdict(list)
+        for fact in self.facts:
+            groups[name_of(fact)].append(fact.symbol)
+        return {name: frozenset(symbols) for name, symbols in groups.items() if name}
 
 
 def boards_of(targets: Iterable[Target]) -> list[Market]:
@@ -39,26 +72,24 @@ def expected_members(
 
     `on_krx`: members of the sector on KRX according to a walk that nothing speaks against.
     """
-    base = [fact for fact in listed.facts if _belongs(fact, sector)]
-    if base and exchange is Exchange.NXT:
-        return frozenset(fact.symbol for fact in base if fact.nxt)
-    if base:
-        return frozenset(fact.symbol for fact in base)
+    members = _members(listed, sector)
+    if members:
+        return members & listed.on_nxt if exchange is Exchange.NXT else members
     if on_krx is None or exchange is Exchange.KRX:
         return None
-    if exchange is Exchange.CONSOLIDATED:
-        return on_krx
-    return frozenset(fact.symbol for fact in listed.facts if fact.nxt) & on_krx
+    return on_krx if exchange is Exchange.CONSOLIDATED else listed.on_nxt & on_krx
 
 
-def _belongs(fact: ListingFact, sector: Sector) -> bool:
+def _members(listed: BoardList, sector: Sector) -> frozenset[str]:
+    """The members on KRX; none if no field of ka10099 names the sector."""
     if sector.code in WHOLE_BOARD:
-        return True
+        return listed.symbols
     if sector.kind == "industry":
-        return fact.industry == sector.name_ko
+        return listed.by_industry.get(sector.name_ko, _NOBODY)
     if sector.kind == "size":
-        return fact.size == sector.name_ko
+        return listed.by_size.get(sector.name_ko, _NOBODY)
     if sector.kind == "quality":
         # The captures hold no department; the sector's name ends with it ("코스닥 벤처기업").
-        return bool(fact.department) and sector.name_ko.endswith(fact.department)
-    return False
+        names = (name for name in listed.by_department if sector.name_ko.endswith(name))
+        return frozenset().union(*(listed.by_department[name] for name in names))
+    return _NOBODY

@@ -1,6 +1,6 @@
 """Judges kept answers again with the decoder of this program, and decides whether the result replaces a stored walk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,9 @@ from collector.db.answers import RawEntry
 from collector.db.replays import LedgerLine, ReplayStore
 from collector.model import Baseline, Certificate, Exchange, Remark, Sector, Status, Target, WalkResult
 from collector.sweep.certify import bear_out, certify, is_doubtful, is_few, is_note
+from collector.sweep.corroborate import REMARKS, Judgement, WitnessFinding
 from collector.sweep.rebuild import rebuild
+from collector.sweep.replay_witness import ReplayWitness
 
 CERTIFIED = frozenset(
     {
@@ -31,6 +33,8 @@ CERTIFIED = frozenset(
     }
 )
 """Remarks of `certify`; a replay replaces these and keeps all others."""
+WITNESSED = frozenset(REMARKS.values())
+"""Remarks of witnesses; a replay replaces them where their answers are stored."""
 _RANK = {Status.MISSED: 0, Status.FAILED: 0, Status.SUSPECT: 1, Status.COMPLETE: 2}
 LATE_SESSION = "the next session had begun"
 """A part of the error of a whole walk that must not be stored, since it may show another session."""
@@ -65,6 +69,9 @@ class Finding:
     reading: WalkResult | None = None
     certificate: Certificate | None = None
     expected: int | None = None
+    judgement: Judgement | None = None
+    """What witnesses come to for the new reading; None: what is stored stays."""
+    findings: Sequence[WitnessFinding] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Replay:
     store: ReplayStore
     sectors: Mapping[str, Sector]
     force: bool = False
+    witness: ReplayWitness | None = None
 
     async def examine(self, entry: RawEntry, line: LedgerLine | None) -> Finding:
         """Compares an entry with the ledger's line and its rows; writes nothing."""
@@ -91,17 +99,34 @@ class Replay:
         assert finding.reading is not None
         assert finding.certificate is not None
         assert finding.line is not None
+        verdicts = {str(found.source): (str(found.verdict), found.detail) for found in finding.findings}
+        corroboration = finding.judgement.corroboration if finding.judgement else None
         return await self.store.replace_walk(
-            finding.reading, finding.certificate, finding.line, finding.expected
+            finding.reading,
+            finding.certificate,
+            finding.line,
+            finding.expected,
+            corroboration=corroboration,
+            verdicts=verdicts,
         )
 
     async def _judge(self, plain: Finding, reading: WalkResult, line: LedgerLine) -> Finding:
         certificate = await self._certify(reading, line.baseline)
         is_same = await self.store.has_same_rows(reading, line)
-        certificate = merge(certificate, line, reading, is_same=is_same)
-        step = decide(certificate, line, is_same=is_same, force=self.force)
+        judged = (
+            await self.witness.judge(reading, line.baseline, certificate.status) if self.witness else None
+        )
+        judgement, findings = judged or (None, ())
+        certificate = merge(certificate, line, reading, is_same=is_same, judgement=judgement)
+        step = decide(certificate, line, is_same=is_same, force=self.force, judgement=judgement)
         return replace(
-            plain, step=step, reading=reading, certificate=certificate, expected=line.baseline.rows
+            plain,
+            step=step,
+            reading=reading,
+            certificate=certificate,
+            expected=line.baseline.rows,
+            judgement=judgement,
+            findings=findings,
         )
 
     async def _certify(self, reading: WalkResult, known: Baseline) -> Certificate:
@@ -140,12 +165,26 @@ def _belongs(entry: RawEntry, line: LedgerLine) -> bool:
     return line.received_at is not None and entry.data.requested_at <= line.received_at <= entry.received_at
 
 
-def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is_same: bool) -> Certificate:
+def merge(
+    certificate: Certificate,
+    line: LedgerLine,
+    reading: WalkResult,
+    *,
+    is_same: bool,
+    judgement: Judgement | None = None,
+) -> Certificate:
     """Adds later judgements of the stored walk (by walks, witnesses and operators) to the new certificate.
 
-    For the same rows all of them hold. For other rows only those against the walk hold.
+    For the same rows all of them hold. For other rows only those against the walk hold. `judgement` is that of the
+    witnesses for the new rows, and replaces their earlier remarks; it changes no walk that an operator accepted.
     """
     others = tuple(Remark(remark) for remark in line.remarks if remark not in CERTIFIED)
+    if judgement is not None:
+        news = () if is_same and Remark.ACCEPTED in others else judgement.remarks
+        others = (*(remark for remark in others if remark not in WITNESSED), *news)
+        if news:
+            return Certificate(Status.SUSPECT, tuple(dict.fromkeys((*certificate.remarks, *others))))
+        line = replace(line, remarks=tuple(r for r in line.remarks if r not in WITNESSED))
     few = is_few(reading.bad_count, reading.row_count + reading.bad_count)
     against = line.status is Status.SUSPECT and not all(is_note(remark, is_few_bad=few) for remark in others)
     if against:
@@ -156,11 +195,20 @@ def merge(certificate: Certificate, line: LedgerLine, reading: WalkResult, *, is
     return Certificate(certificate.status, (*certificate.remarks, *kept))
 
 
-def decide(certificate: Certificate, line: LedgerLine, *, is_same: bool, force: bool) -> ReplayStep:
+def decide(
+    certificate: Certificate,
+    line: LedgerLine,
+    *,
+    is_same: bool,
+    force: bool,
+    judgement: Judgement | None = None,
+) -> ReplayStep:
     """Returns True if the new reading replaces the stored walk."""
     if _RANK[certificate.status] < _RANK[line.status] and not force:
         return ReplayStep.WORSE
     is_alike = certificate.status is line.status and set(certificate.remarks) == set(line.remarks)
+    if judgement is not None:
+        is_alike = is_alike and judgement.corroboration == line.corroboration
     return ReplayStep.SAME if is_same and is_alike else ReplayStep.CHANGED
 
 

@@ -8,8 +8,8 @@ from collector.errors import ConfigError
 UNIVERSE = "universes:\n  all:\n    - {market: KOSPI, sectors: ['001']}\n"
 
 
-@pytest.mark.parametrize(("line", "asked"), [("", "off"), ("witness: on\n", "on"), ("witness: off\n", "off")])
-def test_witness_is_off_unless_it_is_on(line: str, asked: str) -> None:
+@pytest.mark.parametrize(("line", "asked"), [("", "on"), ("witness: on\n", "on"), ("witness: off\n", "off")])
+def test_witness_is_on_unless_it_is_off(line: str, asked: str) -> None:
     assert config.parse((line + UNIVERSE).encode(), "x.yaml").witness == asked
 
 

@@ -137,7 +137,7 @@ class Breadth(NamedTuple):
     """The mean change, weighted by turnover."""
 
 
-class IndexLevel(NamedTuple):
+class IndexReading(NamedTuple):
     """An index and the counts of its members, as ka20003 gave them for a slot; KRX alone."""
 
     slot: datetime
@@ -234,15 +234,15 @@ class MarketQueries(ReadOnlyDatabase):
             rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
         return [Target.of(*row) for row in rows]
 
-    async def listed(self) -> list[tuple[str, list[str]]]:
+    async def read_names(self) -> list[tuple[str, list[str]]]:
         """Every symbol with its names, the newest name first."""
         async with self.connection("reading the names") as connection:
             return [(row["symbol"], row["names"]) for row in await connection.fetch(_LISTED)]
 
-    async def levels(self, sector: str, start: datetime, end: datetime) -> list[IndexLevel]:
+    async def levels(self, sector: str, start: datetime, end: datetime) -> list[IndexReading]:
         """The index of a sector, the last answer for each slot."""
         async with self.connection("reading an index") as connection:
-            return [IndexLevel(*row) for row in await connection.fetch(_LEVELS, sector, start, end)]
+            return [IndexReading(*row) for row in await connection.fetch(_LEVELS, sector, start, end)]
 
     async def repaired_breadth(self, target: int, start: datetime, end: datetime) -> list[Breadth]:
         """The breadth of the reconstructed rows of a target's missed and failed slots."""
