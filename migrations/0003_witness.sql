@@ -1,4 +1,4 @@
--- Second sources for the walks of a sweep: their answers, their known offsets, and the data that came with them.
+-- Second sources (witnesses) of the walks of a sweep: their answers, their offsets, and the data of these answers.
 
 ALTER TABLE collector.walk
     ADD COLUMN corroboration text NOT NULL DEFAULT 'unchecked'
@@ -12,7 +12,7 @@ JOIN collector.target AS t ON t.id = w.target;
 COMMENT ON COLUMN public.walk.corroboration IS
     'what ka10099, ka20003 and ka20009 say: corroborated, contradicted, or unchecked (silent, behind, odd or not asked)';
 
--- What one witness said of one walk. Counts are those of the witness, not of the walk.
+-- The finding of one witness about one walk. The counts are those of the witness, not of the walk.
 CREATE TABLE collector.witness (
     slot       timestamptz NOT NULL,
     target     smallint NOT NULL REFERENCES collector.target,
@@ -34,7 +34,7 @@ SELECT w.slot, t.market, t.sector, w.source, w.members, w.traded, w.advancers, w
        w.asked_at, w.verdict, t.exchange, w.detail
 FROM collector.witness AS w
 JOIN collector.target AS t ON t.id = w.target;
-COMMENT ON VIEW public.witness IS 'What a second source said of each walk, and what came of it';
+COMMENT ON VIEW public.witness IS 'The finding of each second source about each walk';
 COMMENT ON COLUMN public.witness.source IS 'the call: ka10099 (members), ka20003 (counts) or ka20009 (date)';
 COMMENT ON COLUMN public.witness.members IS 'ka10099: listings that belong to the sector; ka20003: flo_stk_num';
 COMMENT ON COLUMN public.witness.traded IS 'rising + stdns + fall of ka20003: members that have traded';
@@ -46,7 +46,7 @@ COMMENT ON COLUMN public.witness.asked_at IS 'when the answer arrived';
 COMMENT ON COLUMN public.witness.verdict IS 'of this source alone; walk.corroboration is that of all';
 COMMENT ON COLUMN public.witness.detail IS 'the numbers, and the codes that one side lacks';
 
--- How a witness differs from the walks of a target for good, see collector/sweep/corroborate.py.
+-- The lasting difference between a witness and the walks of a target, see collector/sweep/corroborate.py.
 CREATE TABLE collector.witness_offset (
     target    smallint NOT NULL REFERENCES collector.target,
     source    text NOT NULL,
@@ -161,7 +161,7 @@ CREATE TABLE collector.investor_flow (
 CREATE VIEW public.investor_flow AS
 SELECT trading_date, market, sector, exchange, investor, net_amount
 FROM collector.investor_flow;
-COMMENT ON VIEW public.investor_flow IS 'Net purchases of each kind of investor by sector and day (ka10051); no command fills it yet';
+COMMENT ON VIEW public.investor_flow IS 'Net purchases of each kind of investor by sector and day (ka10051)';
 COMMENT ON COLUMN public.investor_flow.trading_date IS 'base_dt';
 COMMENT ON COLUMN public.investor_flow.sector IS 'inds_cd';
 COMMENT ON COLUMN public.investor_flow.exchange IS 'stex_tp: 1 KRX, 2 NXT, 3 CONSOLIDATED';
@@ -181,8 +181,8 @@ CREATE VIEW public.api_fact AS
 SELECT host, fact, value, learnt_at FROM collector.api_fact;
 COMMENT ON VIEW public.api_fact IS 'Facts learned about a host of the API by `collector check --online --learn`';
 
--- Sets what the witnesses of a walk came to. A complete walk that they contradict becomes suspect with their remarks,
--- each of which stands in the history of judgements.
+-- Sets the corroboration of a walk. A contradicted complete walk becomes suspect with the remarks; the history of
+-- judgements has a row for each remark.
 CREATE FUNCTION collector.corroborate(
     of_slot timestamptz, of_target smallint, verdict text, remarks text[], by text
 ) RETURNS void
