@@ -6,7 +6,19 @@ from importlib import import_module
 
 EVERY = ("pipeline", "copying", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
-NAMED = (*EVERY, "scale", "keys", "recovery", "reading", "witness", "replay", "repair", "agreement", "report")
+NAMED = (
+    *EVERY,
+    "slots",
+    "scale",
+    "keys",
+    "recovery",
+    "read",
+    "witness",
+    "replay",
+    "repair",
+    "agreement",
+    "report",
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -40,6 +40,8 @@ QUOTA = 5
 IN_FLIGHT = 4
 PAGES = 3
 """Requests of a walk, as of a sweep over all sectors: 180 of 65 walks."""
+WARMED = 2.5
+"""Seconds from the opening of connections to the first request."""
 LEARNED = 30.0
 """Seconds from the first request after which the limiter knows the server."""
 FORMS = {
@@ -111,6 +113,9 @@ async def _ask(url: str, home: str, seconds: int) -> None:
             database = Database(pool, address)
             quota = SharedRateLimiter(database, key_digest(_KEY), per_second=QUOTA)
             kiwoom = KiwoomClient(api, quota, database, app_key=_KEY, secret_key=_KEY)
+
+            await kiwoom.warm(2 * IN_FLIGHT)  # as a daemon does ahead of a slot
+            await asyncio.sleep(WARMED)
 
             async def walk() -> None:
                 while True:

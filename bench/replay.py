@@ -2,8 +2,8 @@
 
     python -m bench replay [--rounds N] [--slots N]
 
-`--slots` sweeps of 001 and 101 five minutes apart, packed as the daemon packs a day that is over. Each replay is a
-process of its own and says how long it read, its start apart. PostgreSQL is on the same cores.
+`--slots` sweeps of 001 and 101 on three venues, five minutes apart, packed as the daemon packs a day that is over. Each
+replay is a process of its own and says how long it read, its start apart. PostgreSQL is on the same cores.
 """
 
 import argparse
@@ -28,13 +28,17 @@ from collector.model import KST, Target
 from kiwoom_simulator import Options, Simulator
 
 OPEN = datetime(2026, 11, 20, 10, 0, tzinfo=KST)
-TARGETS = [Target.of("KOSPI", "001", "KRX"), Target.of("KOSDAQ", "101", "KRX")]
+TARGETS = [
+    Target.of(market, sector, exchange)
+    for market, sector in (("KOSPI", "001"), ("KOSDAQ", "101"))
+    for exchange in ("KRX", "NXT", "CONSOLIDATED")
+]
 CONFIG = """
 api: {base_url: "%s", requests_per_second: 0}
 universes:
   all:
-    - {market: KOSPI, sectors: ['001'], exchanges: [KRX]}
-    - {market: KOSDAQ, sectors: ['101'], exchanges: [KRX]}
+    - {market: KOSPI, sectors: ['001'], exchanges: [KRX, NXT, CONSOLIDATED]}
+    - {market: KOSDAQ, sectors: ['101'], exchanges: [KRX, NXT, CONSOLIDATED]}
 """
 _SPOIL = "UPDATE collector.walk SET digest = '\\x00'"
 """Each walk reads differently afterwards, so a replay replaces it."""
@@ -53,7 +57,7 @@ def main(arguments: list[str]) -> None:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(prog="bench replay", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slots", type=int, default=40)
+    parser.add_argument("--slots", type=int, default=24)
     chosen = parser.parse_args(arguments)
     log.configure(level="error")
     with tempfile.TemporaryDirectory() as home:

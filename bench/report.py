@@ -26,7 +26,12 @@ SECTIONS = {
     "reads": "Questions over many rows",
     "start": "Start, and standing by",
 }
-ARGUMENTS = {"pipeline": "--rounds,5", "copying": "--rounds,5", "reads": "--pages,--rows,10000000,100000000"}
+ARGUMENTS = {
+    "pipeline": "--rounds,5",
+    "quota": "--seconds,240,--at-once,6",
+    "copying": "--rounds,5",
+    "reads": "--pages,--rows,10000000,100000000",
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ settings.register_profile("same", derandomize=True, database=None, deadline=None
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
 
-TOGETHER = ("tests/sweep/test_sweeper.py", "tests/web/test_browser.py")
+TOGETHER = ("tests/sweep/test_sweeper.py", "tests/web/test_accessibility.py", "tests/web/test_browser.py")
 """Files whose tests share a costly fixture, which every worker that has one of them would make again."""
 
 
@@ -54,6 +54,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, tests in sorted(skipped.items()):
         files = ", ".join(sorted({test.partition("::")[0] for test in tests}))
         terminalreporter.line(f"{len(tests)} of {files}: {reason}")
+
+
+@pytest.fixture(scope="session")
+async def warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    """A process from which commands are forked, for tests that use `tests.support.command_process`."""
+    from tests.support.command_process import warmed  # brings the whole program, which few tests need
+
+    async with warmed(tmp_path_factory.mktemp("commands")):
+        yield
 
 
 @pytest.fixture(scope="session")

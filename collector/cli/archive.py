@@ -12,8 +12,9 @@ import click
 from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, find_configuration, run_command, take_environment
+from collector.cli.context import find_configuration, run_command, take_environment
 from collector.cli.main import complain
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import Environment
 from collector.db import clocks

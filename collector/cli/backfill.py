@@ -13,8 +13,9 @@ from collector import log
 from collector.backfill import BackfillRunner, Cost, Judge, Plan, Report, parse_period
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table, progress
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.main import complain
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import build_timetable
 from collector.daemon import SlotAccounting

@@ -11,10 +11,11 @@ from collector import log
 from collector.base import resources
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import refuse_without_parquet
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.learn import REPORT, learn
 from collector.cli.main import complain
 from collector.cli.notify import describe_settings
+from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.db import clocks, outlook
 from collector.errors import CollectorError, ConfigError

@@ -4,12 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import click
 
 from collector import config as configuration
 from collector.config import Config, Environment
@@ -17,7 +15,6 @@ from collector.errors import ConfigError
 from collector.model import Sector, Target
 
 T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 """The exit status of a command stopped by a signal."""
@@ -33,27 +30,6 @@ _SECRETS = (
     "COLLECTOR_WEB_TOKEN",
     "COLLECTOR_NOTIFY_URLS",
 )
-
-
-def config_option(command: Command) -> Command:
-    """Add `--config PATH` to a command."""
-    return _config_option()(command)
-
-
-def unused_config_option(command: Command) -> Command:
-    """Accept `--config PATH` without a mention in the help, for commands without a configuration."""
-    return _config_option(hidden=True)(command)
-
-
-def _config_option(*, hidden: bool = False) -> Callable[[Command], Command]:
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="The configuration (default: COLLECTOR_CONFIG, else config/collector.yaml).",
-        hidden=hidden,
-    )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from collector.cli import daemon_process
-from collector.cli.context import config_option
+from collector.cli.options import config_option
 
 
 @click.command(

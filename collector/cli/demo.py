@@ -19,8 +19,9 @@ from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table, sweep_table
-from collector.cli.context import CliContext, run_command, unused_config_option
-from collector.cli.once import report, sweep_now
+from collector.cli.context import CliContext, run_command
+from collector.cli.once_job import report, sweep_now
+from collector.cli.options import unused_config_option
 from collector.cli.schedule import read_calendar
 from collector.config import Environment
 from collector.db.sector_ranking import rank_sectors

@@ -12,7 +12,8 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam
 from collector.config import Environment
 

@@ -11,7 +11,8 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.config import Environment
 from collector.db import embedded
 from collector.db.connection_text import FORMATS, format_address, libpq_parameters

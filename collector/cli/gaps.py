@@ -14,7 +14,8 @@ from collector import log
 from collector.base.spreadsheet import CsvWriter
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
+from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
 from collector.config import build_timetable
 from collector.db.catalog import Registry

@@ -12,7 +12,8 @@ import click
 from collector import __version__, log
 from collector.base.day_text import parse_day
 from collector.cli import bootstrap
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.sql import format_value
 from collector.config import Environment
 from collector.db import assistant

@@ -7,7 +7,8 @@ import click
 from collector import log
 from collector.base import resources
 from collector.cli import bootstrap
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.db import migrations, setup
 from collector.db.pool import check_server
 

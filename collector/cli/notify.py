@@ -9,8 +9,9 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.notices import refuse_without_apprise
+from collector.cli.options import config_option
 from collector.config import Environment, NotifyConfig, mask_path
 from collector.db.notices import Notice, NoticeStore
 from collector.errors import ConfigError

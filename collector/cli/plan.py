@@ -10,7 +10,8 @@ from rich.table import Table
 from collector import log
 from collector.cli import bootstrap, feasibility
 from collector.cli.console import console, print_table
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
+from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.config import ScheduleSpec
 from collector.db import outlook

@@ -12,7 +12,8 @@ from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table
-from collector.cli.context import config_option, find_configuration, run_command, take_environment
+from collector.cli.context import find_configuration, run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.sql import format_value
 from collector.config import Config
 from collector.db.status import quotas

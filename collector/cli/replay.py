@@ -1,7 +1,7 @@
 """`collector replay`: reads kept answers with today's decoder, and judges them again."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,11 +13,12 @@ from collector import log
 from collector.base.aio import task_group
 from collector.cli import bootstrap, console
 from collector.cli.accept import read_target
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.replay_export import collect_samples, kept_days, write_samples
 from collector.cli.schedule import DayParam
 from collector.config import Environment
-from collector.db.answers import AnswerStore, TargetAnswers
+from collector.db.answers import AnswerStore, RawEntry, TargetAnswers
 from collector.db.catalog import Registry
 from collector.db.replays import ReplayStore
 from collector.db.witness import WitnessStore
@@ -28,7 +29,7 @@ from collector.sweep.progress import SweepProgress
 from collector.sweep.replay import PROBLEMS, Finding, Replay, ReplayStep
 from collector.sweep.replay_witness import ReplayWitness
 
-_TARGETS_AT_ONCE = 4
+_TARGETS_AT_ONCE = 6
 """Targets under way at once, so that the program decodes while the database writes. Each has an entry and the bytes of
 the next in memory, a megabyte if they lie as they came."""
 
@@ -157,28 +158,36 @@ class _ReplayRun:
 
     async def _replay_targets(self, waiting: Iterator[TargetAnswers]) -> None:
         for answers in waiting:
-            lines = await self.work.store.lines(answers.slots, answers.target)
             if self.work.witness is not None:
                 await self.work.witness.load(answers.slots, answers.target)
             async with aclosing(self.answers.read(answers)) as entries:
-                async for entry in entries:
-                    await self._carry_out(await self.work.examine(entry, lines.get(entry.slot)))
-                    self.tally.done += 1
+                await self._replay_target(answers, entries)
 
-    async def _carry_out(self, finding: Finding) -> None:
-        """Report the outcome of one entry, and carry out a change."""
+    async def _replay_target(self, answers: TargetAnswers, entries: AsyncIterator[RawEntry]) -> None:
+        """Read a target's day again. The lines are read at once until a walk is replaced, then one by one."""
+        store, target = self.work.store, answers.target
+        lines, is_changed = await store.lines(answers.slots, target), False
+        async for entry in entries:
+            if is_changed:
+                lines = await store.lines([entry.slot], target)
+            is_changed |= await self._carry_out(await self.work.examine(entry, lines.get(entry.slot)))
+            self.tally.done += 1
+
+    async def _carry_out(self, finding: Finding) -> bool:
+        """Report the outcome of one entry, and carry out a change. True if the walk is replaced, or may be."""
         self.totals.rows += finding.reading.row_count if finding.reading else 0
-        step = finding.step
+        step, is_replaced = finding.step, False
         if step is ReplayStep.CHANGED and not self.dry_run:
             try:
                 is_replaced = await self.work.apply(finding)
             except StoreError as error:
                 click.echo(f"{_name(finding)} cannot be replaced: {error}", err=True)
                 self.totals.steps[ReplayStep.DAMAGED] += 1
-                return
+                return True
             step = step if is_replaced else ReplayStep.OTHER
         self.totals.steps[step] += 1
         _report(finding, step, dry_run=self.dry_run)
+        return is_replaced
 
 
 def _report(finding: Finding, step: ReplayStep, *, dry_run: bool) -> None:

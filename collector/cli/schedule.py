@@ -13,7 +13,8 @@ import click
 from collector.base import resources
 from collector.base.day_text import parse_day
 from collector.base.days import ONE_DAY, day_start
-from collector.cli.context import config_option, read_context
+from collector.cli.context import read_context
+from collector.cli.options import config_option
 from collector.errors import ConfigError
 from collector.market import calendar
 from collector.market.calendar import Calendar

@@ -11,7 +11,8 @@ from rich.table import Table
 from collector import log
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table
-from collector.cli.context import CliContext, config_option, read_context, run_command, take_environment
+from collector.cli.context import CliContext, read_context, run_command, take_environment
+from collector.cli.options import config_option
 from collector.config import Environment
 from collector.db.catalog import Registry
 from collector.market.sectors import bundled_sectors, filter_served

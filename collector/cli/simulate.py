@@ -13,7 +13,7 @@ import click
 import yaml
 
 from collector.base import duration
-from collector.cli.context import unused_config_option
+from collector.cli.options import unused_config_option
 from collector.errors import ConfigError
 from collector.model import KST
 from kiwoom_simulator import Options, Simulator

@@ -19,7 +19,8 @@ from collector import log
 from collector.base.spreadsheet import CsvWriter
 from collector.cli import bootstrap
 from collector.cli.console import console, print_table
-from collector.cli.context import config_option, run_command, take_environment
+from collector.cli.context import run_command, take_environment
+from collector.cli.options import config_option
 from collector.config import Environment
 from collector.db import free_query
 from collector.errors import ConfigError, StoreError, StoreFailure
@@ -50,10 +51,10 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
     """Query the database in SQL, in a read-only transaction.
 
     The views are snapshot, walk, latest, quarantine, judgement, sector, listing, membership,
-    membership_named, bar, bar_adjusted, bar_walk, daily, archive, reconstructed, repair, replay, witness, index_level,
-    listing_fact, investor_flow and api_fact. The functions are as_of, breadth, breadth_of,
-    consolidated_check, filled, flows_between, index_against_members, krx_nxt, listing_day,
-    membership_changes, movers, rotation and sector_days.
+    membership_named, bar, bar_adjusted, bar_walk, daily, archive, reconstructed, repair, replay,
+    walk_history, witness, index_level, listing_fact, investor_flow and api_fact. The functions are
+    as_of, breadth, breadth_of, consolidated_check, filled, flows_between, index_against_members,
+    krx_nxt, listing_day, membership_changes, movers, rotation and sector_days.
 
     JSON output is one object a line. In CSV, a text that a spreadsheet would run as a formula gets an
     apostrophe in front.

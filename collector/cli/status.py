@@ -12,11 +12,13 @@ from collector import config as configuration
 from collector import log
 from collector.cli import bootstrap, words
 from collector.cli.console import console, print_table
-from collector.cli.context import config_option, find_configuration, run_command, take_environment
+from collector.cli.context import find_configuration, run_command, take_environment
+from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.cli.sql import format_value
 from collector.db.status import read_status
 from collector.model import KST
+from collector.ratelimit.caution import INITIAL
 
 
 @click.command(
@@ -61,7 +63,7 @@ async def _status(config_path: Path | None, now: datetime) -> dict[str, Any]:
     config = configuration.load(path, base_url=environment.base_url) if path else None
     async with bootstrap.open_database(environment) as database:
         report = await read_status(config, read_calendar(path or environment.config), database, now)
-    needed = report["walking"] or report["quota_learnt"]
+    needed = report["walking"] or report["quota_learnt"] or report["quota"]
     names = bootstrap.key_names(config, environment) if config and needed else {}
     for walker in (*report["walking"], *report["quota"]):
         walker["key"] = names.get(walker["key"], walker["key"])
@@ -129,11 +131,17 @@ def _about_key(report: dict[str, Any]) -> list[str]:
     lines = []
     for api_id, in_use in report["quota_in_use"].items():
         lines.append(f"quota      {api_id}: {in_use} in use")
+    lines += [_about_caution(rate) for rate in report["quota"] if rate["caution"] != INITIAL]
     lines += [_about_learned(rate) for rate in report["quota"] if rate["learned"] is not None]
     if token := report["token"]:
         age = token["age_seconds"] / 3600
         lines.append(f"token      {age:.1f} h old, until {_kst(token['expires_at'])} KST")
     return lines
+
+
+def _about_caution(rate: dict[str, Any]) -> str:
+    refused = f"; last refusal {_kst(rate['refused_at'])} KST" if rate["refused_at"] else "; no refusal"
+    return f"caution    {rate['api_id']}, key {rate['key']}: {rate['caution']:.2f}{refused}"
 
 
 def _about_learned(rate: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.context import CliContext, config_option, read_context, run_command
+from collector.cli.context import CliContext, read_context, run_command
+from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.config import Config, listen_place
 from collector.market.calendar import Calendar

@@ -10,7 +10,6 @@ from collector import __version__
 from collector.db.pool import Connection
 from collector.db.snapshots import (
     SnapshotStore,
-    clear_rows,
     copy_rows,
     keep_memberships,
     ledger_values,
@@ -18,8 +17,9 @@ from collector.db.snapshots import (
 )
 from collector.errors import StoreError, StoreFailure
 from collector.market.membership import members_digest, names_digest
-from collector.model import Certificate, Status, Target, WalkResult
+from collector.model import KST, Baseline, Certificate, Status, Target, WalkResult
 
+# The lines of a target with the newest complete walk before each, as `Ledger.baselines` has it.
 _LINES = """
 SELECT w.slot, w.corroboration, w.status, w.rows, w.bad,
        w.remarks, w.error, w.digest, w.members, w.names, w.requested_at, w.received_at,
@@ -27,8 +27,16 @@ SELECT w.slot, w.corroboration, w.status, w.rows, w.bad,
        EXISTS (
            SELECT FROM collector.archive AS a
            WHERE a.day = (w.slot AT TIME ZONE INTERVAL '9 hours')::date AND a.restored_at IS NULL
-       ) AS is_archived
+       ) AS is_archived,
+       b.slot AS base_slot, b.rows AS base_rows, b.members AS base_members
 FROM collector.walk AS w
+LEFT JOIN LATERAL (
+    SELECT c.slot, c.rows + c.bad AS rows, c.members
+    FROM collector.walk AS c
+    WHERE c.target = w.target AND c.slot < w.slot AND c.slot > w.slot - INTERVAL '10 days' AND c.status = 'complete'
+    ORDER BY c.slot DESC
+    LIMIT 1
+) AS b ON true
 WHERE w.slot = ANY ($1::timestamptz[]) AND w.target = $2
 """
 _LOCK = """
@@ -38,13 +46,18 @@ CROSS JOIN collector.registry_state AS r
 WHERE w.slot = $1 AND w.target = $2
 FOR UPDATE OF w
 """
-_REMEMBER = """
-INSERT INTO collector.replay (slot, target, program, status, rows, remarks, error, digest, members, names)
-SELECT slot, target, $3, status, rows, remarks, error, digest, members, names
-FROM collector.walk
-WHERE slot = $1 AND target = $2
-"""
+# One statement: the history, the line, and the end of the rows of before.
 _REPLACE = """
+WITH remembered AS (
+    INSERT INTO collector.replay (slot, target, program, status, rows, remarks, error, digest, members, names)
+    SELECT slot, target, $18, status, rows, remarks, error, digest, members, names
+    FROM collector.walk
+    WHERE slot = $1 AND target = $2
+), cleared AS (
+    DELETE FROM collector.snapshot WHERE slot = $1 AND target = $2
+), cleared_quarantine AS (
+    DELETE FROM collector.quarantine WHERE slot = $1 AND target = $2
+)
 UPDATE collector.walk
 SET status = $3, pages = $4, rows = $5, remarks = $6, error = $7, attempts = $8, requested_at = $9, received_at = $10,
     page_starts = $11, page_times = $12, bad = $13, expected = $14, members = $15, digest = $16, names = $17
@@ -67,7 +80,7 @@ _LONG = 120.0
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """A walk's line in the ledger. `program`: the version of the last replay, "" without one."""
+    """A walk's line in the ledger, with its baseline. `program`: the version of the last replay, "" without one."""
 
     status: Status
     rows: int
@@ -81,6 +94,7 @@ class LedgerLine:
     received_at: datetime | None
     program: str
     is_archived: bool
+    baseline: Baseline
     corroboration: str = "unchecked"
 
 
@@ -88,7 +102,11 @@ class ReplayStore(SnapshotStore):
     """The database of a replay: compares readings with the ledger, and replaces walks."""
 
     async def lines(self, slots: Sequence[datetime], target: Target) -> dict[datetime, LedgerLine]:
-        """Returns the ledger's lines of a target at these slots, by slot; slots without a line are left out."""
+        """Returns the ledger's lines of a target at these slots, by slot; slots without a line are left out.
+
+        A replaced walk may become the baseline of the next one, so lines read before are stale then.
+        """
+        await self.registry.refresh()
         async with self.database.connection("reading lines of the ledger", timeout=_LONG) as connection:
             rows = await connection.fetch(_LINES, slots, self.registry.targets[target])
         return {row["slot"]: _line(row) for row in rows}
@@ -128,25 +146,22 @@ class ReplayStore(SnapshotStore):
                 if row is None or (row["status"], row["digest"]) != (line.status, line.digest):
                     return False
                 _refuse(row, packed.generation, reading.row_count)
-                await connection.execute(_REMEMBER, *key, __version__)
-                await connection.execute(_REPLACE, *key, *values)
+                await connection.execute(_REPLACE, *key, *values, __version__)
                 if corroboration is not None:
                     await connection.execute(_SET_CORROBORATION, *key, corroboration)
                     said = [[source, *verdict] for source, verdict in verdicts.items()]
                     await connection.execute(_SET_VERDICTS, *key, *map(list, zip(*said, strict=True)))
-                await self._replace_rows(connection, reading, packed.target, packed.copy)
+                await _write_rows(connection, reading, packed.target, packed.copy)
             return True
 
         return await self._with_retries(reading.slot, write)
 
-    async def _replace_rows(
-        self, connection: Connection, reading: WalkResult, target: int, copy: bytes
-    ) -> None:
-        await clear_rows(connection, reading.slot, target)
-        if reading.row_count:
-            await copy_rows(connection, reading.slot, copy, reading.row_count)
-        await quarantine_rows(connection, reading, target)
-        await keep_memberships(connection, reading.slot)
+
+async def _write_rows(connection: Connection, reading: WalkResult, target: int, copy: bytes) -> None:
+    if reading.row_count:
+        await copy_rows(connection, reading.slot, copy, reading.row_count)
+    await quarantine_rows(connection, reading, target)
+    await keep_memberships(connection, reading.slot)
 
 
 def _refuse(row: Mapping[str, Any], generation: object, rows: int) -> None:
@@ -159,11 +174,14 @@ def _refuse(row: Mapping[str, Any], generation: object, rows: int) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> LedgerLine:
-    facts = {name: value for name, value in row.items() if name != "slot"}
+    base_slot = row["base_slot"]
+    day = base_slot and base_slot.astimezone(KST).date()
+    facts = {name: row[name] for name in LedgerLine.__dataclass_fields__ if name != "baseline"}
     facts |= {
         "status": Status(row["status"]),
         "remarks": tuple(row["remarks"]),
         "error": row["error"] or "",
         "program": row["program"] or "",
+        "baseline": Baseline(row["base_rows"], day, row["base_members"]),
     }
     return LedgerLine(**facts)

@@ -67,11 +67,12 @@ WHERE restored_at IS NULL
 # Rates by key and api-id. A learned rate not below the configured one has no effect, so it is not shown.
 _QUOTA = """
 SELECT q.key, q.api_id, $1::integer AS configured, q.granted AS learned, q.granted_at AS learned_at,
-       q.granted_at + $2::interval AS retested_at,
+       q.granted_at + $2::interval AS retested_at, q.caution, q.refused_at,
        (SELECT count(*) FROM collector.place AS p
         WHERE p.key = q.key AND p.api_id = q.api_id AND p.free_at > clock_timestamp()) AS in_use
 FROM (
-    SELECT key, api_id, CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted END AS granted,
+    SELECT key, api_id, caution, refused_at,
+           CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted END AS granted,
            CASE WHEN $1::integer IS NULL OR granted < $1 THEN granted_at END AS granted_at
     FROM collector.quota
 ) AS q

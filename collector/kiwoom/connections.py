@@ -51,6 +51,7 @@ class SilentHandler(ResponseHandler):
         self.is_reused_soon = False
         """Whether the current request followed another so soon that a late answer to the other may still
         come."""
+        self._opened_at = loop.time()
         self._frame: AnswerFrame | None = None
         self._has_surplus = False
         self._is_in_use = False
@@ -61,9 +62,10 @@ class SilentHandler(ResponseHandler):
         return self.is_connected() and not self.should_close
 
     @property
-    def is_new(self) -> bool:
-        """Whether no request was sent on the connection yet."""
-        return self._frame is None
+    def is_fresh(self) -> bool:
+        """Whether the server may still be setting the connection up: its first request is sent soon after it was
+        opened, and may be read late."""
+        return self._frame is None and self._loop.time() - self._opened_at < REST
 
     @property
     def should_close(self) -> bool:

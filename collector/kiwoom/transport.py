@@ -213,7 +213,7 @@ class _HookedPayload(aiohttp.BytesPayload):
         """The connection of the request; None as long as nothing was sent."""
         self.stopped_by: Exception | None = None
         """The reason nothing was sent."""
-        self._is_first = True
+        self._is_fresh = True
         self._resent: int | None = None
 
     def note_answer(self) -> None:
@@ -222,15 +222,15 @@ class _HookedPayload(aiohttp.BytesPayload):
             self._hooks.on_response(delayed=self._was_delayed())
 
     def _was_delayed(self) -> bool:
-        """Whether bytes were sent again since the request, or this is unknown, or the connection was new."""
-        if self._resent is None or self.handler is None or self._is_first:
+        """Whether bytes were sent again since the request, or this is unknown, or the connection was fresh."""
+        if self._resent is None or self.handler is None or self._is_fresh:
             return True
         return count_retransmissions(self.handler.transport) != self._resent
 
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
         try:
             handler = handler_of(writer.protocol)
-            self._is_first = handler.is_new
+            self._is_fresh = handler.is_fresh
             handler.expect_answer()
             self._resent = count_retransmissions(handler.transport)
             if self._hooks is not None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -128,12 +129,18 @@ class Watch:
         calendar = self._scene.timetable.calendar
         end = conditions.calendar_end(calendar.coverage_end, now, kst(now).date(), settings.calendar_days)
         await self._apply_news("calendar", "", end)
-        folder = _existing(self._home)
-        samples = await self.store.sample_disk(self._host, shutil.disk_usage(folder).free)
-        disk = conditions.filling_disk(self._host, str(folder), samples, now, settings.disk_days)
-        await self._apply_news("disk", self._host, disk)
+        if (free := self._read_free_space()) is not None:
+            samples = await self.store.sample_disk(self._host, free)
+            disk = conditions.filling_disk(self._host, str(self._home), samples, now, settings.disk_days)
+            await self._apply_news("disk", self._host, disk)
         await self._forget_other_schedules()
         await self._summarize(now)
+
+    def _read_free_space(self) -> int | None:
+        """The free bytes where COLLECTOR_HOME is, or would be; None if its disk cannot be read."""
+        with suppress(OSError):
+            return shutil.disk_usage(_existing(self._home)).free
+        return None
 
     async def _look_at_quota(self) -> None:
         """Look at the learned rates. An hourly test lifts one for a moment, so its end counts at the second look."""
@@ -173,7 +180,7 @@ class Watch:
                 "whole": await self._count_whole(due),
                 **{status: totals.get(status, (0, 0))[0] for status in _STATUSES},
                 "rows": sum(rows for _, rows in totals.values()),
-                "free_gb": round(shutil.disk_usage(_existing(self._home)).free / 1e9, 1),
+                "free_gb": round((self._read_free_space() or 0) / 1e9, 1),
                 "open": len(await self.store.lasting(_LASTING_KINDS)),
             }
             await self.store.add_once("summary", day, now, facts)

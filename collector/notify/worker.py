@@ -27,6 +27,8 @@ SLOW = timedelta(seconds=30)
 """Time between two looks at the quota, the calendar, the disk and the messages that are due again."""
 DATABASE_GRACE = timedelta(seconds=30)
 """A shorter absence of the database, such as its restart, is no event."""
+_OF_DATABASE = ("database", "storing")
+"""Outages without a database, or with one that takes no rows."""
 _AFTER_A_BUG = 60.0
 
 
@@ -64,6 +66,7 @@ class NoticeWorker:
         self._is_leading = False
         self._settled: dict[str, ScheduledSlot] = {}
         self._clocks: Comparison | None = None
+        self._away: set[str] = set()
         self._absence: _Absence | None = None
         self._looked_slowly = datetime.min.replace(tzinfo=UTC)
 
@@ -85,13 +88,17 @@ class NoticeWorker:
             self._wake.set()
 
     def begin_outage(self, of: str, reason: str) -> None:
-        """Hear of an outage. That of the API shows in the ledger; that of the database cannot."""
-        if of == "database" and self._absence is None:
+        """Hear of an outage. That of the API shows in the ledger; an absent or full database cannot show its own."""
+        if of not in _OF_DATABASE:
+            return
+        self._away.add(of)
+        if self._absence is None:
             self._absence = _Absence(self._now(), reason)
 
     def end_outage(self, of: str) -> None:
         """Hear of the end of an outage."""
-        if of != "database" or self._absence is None:
+        self._away.discard(of)
+        if self._away or self._absence is None:
             return
         if self._absence.is_told and self._settings().wants("recovery"):
             self._outbox.send_now(self._database_notice(self._absence, ended_at=self._now()))

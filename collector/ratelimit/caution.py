@@ -17,7 +17,7 @@ LEAST = 1 / 16
 LEAST_MARGIN = 0.025
 """Seconds that a permit is always kept beyond the window, unless the whole rest is shorter. It covers the jitter of
 the network and of a busy machine on the way to the gate, for at most 2.5 % of the quota."""
-TRIALS_AT_FIRST = 12
+TRIALS_AT_FIRST = 10
 """Requests at one caution before it shrinks, as long as nothing was refused."""
 STEP_AT_FIRST = 2**0.5
 TRIALS = 1500

@@ -52,9 +52,9 @@ class MinRttEstimator:
         return max(0.0, bound - (max(caution, 1.0) - 1) * _GAPS * self._gap())
 
     def shareable_estimate(self) -> float | None:
-        """Return the estimate for other programs' `prior`, after every twelfth answer if there are enough; else
-        None."""
-        is_due = self._count >= _FIRM and not self._count % _SHARE_EVERY
+        """Return the estimate for other programs' `prior`: the first at once, a firm one after every twelfth answer;
+        else None."""
+        is_due = self._count == TRUSTED_AFTER or (self._count >= _FIRM and not self._count % _SHARE_EVERY)
         return (self._estimate() or None) if is_due else None
 
     def _estimate(self) -> float:

@@ -111,10 +111,11 @@ class Replay:
         )
 
     async def _judge(self, plain: Finding, reading: WalkResult, line: LedgerLine) -> Finding:
-        known = (await self.store.baselines(plain.slot, [plain.target]))[plain.target]
-        certificate = await self._certify(reading, known)
+        certificate = await self._certify(reading, line.baseline)
         is_same = await self.store.has_same_rows(reading, line)
-        judged = await self.witness.judge(reading, known, certificate.status) if self.witness else None
+        judged = (
+            await self.witness.judge(reading, line.baseline, certificate.status) if self.witness else None
+        )
         judgement, findings = judged or (None, ())
         certificate = merge(certificate, line, reading, is_same=is_same, judgement=judgement)
         step = decide(certificate, line, is_same=is_same, force=self.force, judgement=judgement)
@@ -123,7 +124,7 @@ class Replay:
             step=step,
             reading=reading,
             certificate=certificate,
-            expected=known.rows,
+            expected=line.baseline.rows,
             judgement=judgement,
             findings=findings,
         )

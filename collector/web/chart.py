@@ -45,7 +45,7 @@ class Dot(NamedTuple):
     y: float
 
 
-class Gap(NamedTuple):
+class ChartGap(NamedTuple):
     """An interval without values: its start, its width, and its ends in time."""
 
     x: float
@@ -63,7 +63,7 @@ class ChartBar(NamedTuple):
     height: float
 
 
-class Column(NamedTuple):
+class ChartColumn(NamedTuple):
     """Everything at one instant: the middle of the column, its room, and the values by series."""
 
     at: datetime
@@ -92,10 +92,10 @@ class Chart:
     up: Sequence[Tick]
     zero: float | None
     reference: float | None
-    gaps: Sequence[Gap]
+    gaps: Sequence[ChartGap]
     bars: Sequence[ChartBar]
     bars_name: str
-    columns: Sequence[Column]
+    columns: Sequence[ChartColumn]
     digits: int
     width: int = WIDTH
     height: int = HEIGHT
@@ -254,10 +254,10 @@ def _path(run: Iterable[Dot]) -> str:
     return "M" + " L".join(f"{dot.x:g} {dot.y:g}" for dot in run)
 
 
-def _gaps(runs: Sequence[Sequence[Point]], across: _TimeScale) -> list[Gap]:
+def _gaps(runs: Sequence[Sequence[Point]], across: _TimeScale) -> list[ChartGap]:
     ends = [(before[-1].at, after[0].at) for before, after in pairwise(runs)]
     return [
-        Gap(across(start), round(across(end) - across(start), 1), start, end)
+        ChartGap(across(start), round(across(end) - across(start), 1), start, end)
         for start, end in ends
         if _day(start) == _day(end)
     ]
@@ -281,7 +281,7 @@ def _bars(bars: Sequence[Point], across: _TimeScale) -> list[ChartBar]:
     ]
 
 
-def _columns(series: Series, across: _TimeScale) -> list[Column]:
+def _columns(series: Series, across: _TimeScale) -> list[ChartColumn]:
     """One column for each instant with a value; the columns share the width without overlaps."""
     values: defaultdict[datetime, list[tuple[str, float]]] = defaultdict(list)
     for name, course in series:
@@ -292,7 +292,7 @@ def _columns(series: Series, across: _TimeScale) -> list[Column]:
     middles = [across(at) for at in instants]
     borders = [LEFT, *((a + b) / 2 for a, b in pairwise(middles)), WIDTH - RIGHT]
     return [
-        Column(at, middle, round(left, 1), round(max(0.0, right - left), 1), values[at])
+        ChartColumn(at, middle, round(left, 1), round(max(0.0, right - left), 1), values[at])
         for at, middle, (left, right) in zip(instants, middles, pairwise(borders), strict=True)
     ]
 

@@ -35,7 +35,7 @@ async def describe_day(desk: ViewContext, day: date) -> DayNote:
         day,
         reason,
         _in_korean(reason, day) if reason else "",
-        await desk.recent(("archived", day), 5.0, lambda: desk.queries.archived(day)),
+        await desk.recent(("archived", day), 5.0, lambda: desk.queries.read_archived(day)),
         day > today,
         calendar.previous_trading_day(day),
         after if after <= today else None,

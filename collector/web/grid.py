@@ -173,13 +173,13 @@ def lanes(
             universe,
             list(schedules[universe]),
             slots,
-            timetable.universe(universe) or _one_target(universe, known) or tuple(known),
+            timetable.universe(universe) or _match_target(universe, known) or tuple(known),
         )
         for universe, slots in due.items()
     ]
 
 
-def _one_target(universe: str, known: Collection[Target]) -> tuple[Target, ...]:
+def _match_target(universe: str, known: Collection[Target]) -> tuple[Target, ...]:
     """The target of a sweep of `once --target`, which has the target's name."""
     return tuple(target for target in known if str(target) == universe)
 

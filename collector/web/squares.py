@@ -32,6 +32,6 @@ def square(reader: ViewerPreferences, square: Square) -> Markup:
 
 def _describe_marks(reader: ViewerPreferences, square: Square) -> str:
     if square.sector is not None:
-        return ", ".join(reader.text(each) for each in (square.mark, *square.notes))
+        return ", ".join(reader.text(state) for state in (square.mark, *square.notes))
     counts = [*square.marks.items(), *square.notes.items()]
-    return ", ".join(f"{reader.text(each)} {count}" for each, count in counts if count)
+    return ", ".join(f"{reader.text(state)} {count}" for state, count in counts if count)

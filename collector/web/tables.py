@@ -57,7 +57,7 @@ def _encode_parquet(table: DataTable) -> bytes:
 
     sink = pa.BufferOutputStream()
     values = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.columns)
-    arrays = [_array(pa, [_typed(value) for value in column]) for column in values]
+    arrays = [_array(pa, [_to_arrow_value(value) for value in column]) for column in values]
     pq.write_table(pa.table(arrays, names=list(table.columns)), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
 
@@ -72,7 +72,7 @@ def _array(pa: Any, values: Sequence[object]) -> Any:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _typed(value: object) -> object:
+def _to_arrow_value(value: object) -> object:
     """A value with a type of its own in Parquet; everything else as in JSON."""
     return value if isinstance(value, date | datetime) else plain(value)
 

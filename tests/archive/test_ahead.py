@@ -28,13 +28,13 @@ async def test_the_next_is_made_while_one_is_worked_on_and_no_further_one() -> N
 
     async def make(number: int) -> int:
         begun.append(number)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop
         return number
 
     seen = []
     async with aclosing(prefetch([partial(make, number) for number in range(4)])) as made:
         async for number in made:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop
             seen.append((number, list(begun)))
     assert seen == [(0, [0, 1]), (1, [0, 1, 2]), (2, [0, 1, 2, 3]), (3, [0, 1, 2, 3])]
 
@@ -47,14 +47,14 @@ async def test_who_stops_early_leaves_nothing_running() -> None:
 
     async def endless() -> int:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(3600)  # until it is cancelled
         finally:
             stopped.set()
         return 2
 
     async with aclosing(prefetch([first, endless])) as made:
         async for _ in made:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop
             break
     assert stopped.is_set()
 

@@ -274,7 +274,7 @@ async def test_a_day_stays_when_what_is_read_back_is_not_what_was_written(
             await other.execute("LOCK TABLE collector.listing IN ACCESS EXCLUSIVE MODE")
             archiving = asyncio.ensure_future(archived(database, tmp_path / "cold"))
             while not part.exists():  # noqa: ASYNC110 - the archiver makes it and then waits for the lock
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # looks again
             part.unlink()
             part.write_bytes(change(sound["KRX"]))
         with pytest.raises(ArchiveError, match="is damaged"):

@@ -377,7 +377,7 @@ async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
         for count in steps:
             under_way = asyncio.ensure_future(backfill(bars, api, DAYS[0], NEWEST, adjusted=adjusted))
             for _ in range(count):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # one turn of the loop: any moment will do
             under_way.cancel()
             with suppress(asyncio.CancelledError):
                 await under_way

@@ -55,7 +55,7 @@ async def ask(
 
 async def until_somebody_waits(address: Dsn) -> None:
     while await fetch(address, "SELECT count(*) FROM collector.quota WHERE isfinite(urgent_until)") == [(0,)]:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # looks again: the database has no event for it
 
 
 async def test_what_is_free_is_taken_at_once(database: Dsn) -> None:
@@ -183,7 +183,7 @@ async def test_alone_it_uses_nearly_all_of_the_quota(database: Dsn, seconds: int
     async with Simulator(SHARED) as simulator, patiently_fetching(database, simulator):
         await asyncio.sleep(3)  # the rate of the seconds after it is the subject
         begun = time.monotonic()
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # the rate over these seconds is the subject
         count = len(arrivals(simulator, BARS, begun))
     assert count >= (0.98 * 5 * seconds if seconds >= 40 else 4 * seconds)
     assert refused(simulator) == 0

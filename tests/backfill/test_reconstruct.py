@@ -107,6 +107,22 @@ def test_a_day_that_its_bars_do_not_tell_is_refused(bars: list[MinuteBar], reaso
         minute_day(bars, DAY, is_last_page=False)
 
 
+@pytest.mark.parametrize("has_total", [True, False])
+def test_a_page_that_ends_within_the_day_is_refused_until_the_next_one_is_there(
+    market: SimulatedMarket, has_total: bool
+):
+    whole = served(market, "005930")
+    if not has_total:
+        whole = [one._replace(total_volume=None) for one in whole]
+    cut = whole[:200]
+    with pytest.raises(CannotReconstruct, match="first bars"):
+        minute_day(cut, DAY, is_last_page=False)
+    day = minute_day([*cut, *whole[200:]], DAY, is_last_page=False)
+    assert list(reconstruct(day, SLOTS)) == list(
+        reconstruct(minute_day(whole, DAY, is_last_page=False), SLOTS)
+    )
+
+
 def test_an_untraded_day_stands_at_the_close_before():
     quote = minute_day([EARLIER], DAY, is_last_page=False).at(SLOTS[5])
     assert quote[1:] == (990, 0, 3, 0, None, None, None)

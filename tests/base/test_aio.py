@@ -26,7 +26,7 @@ async def test_a_failure_comes_out_as_what_it_is(error: CollectorError) -> None:
         now = asyncio.Event()
         async with task_group() as group:
             group.create_task(failing(error, now))
-            group.create_task(asyncio.sleep(3600))
+            group.create_task(asyncio.sleep(3600))  # until it is cancelled
             now.set()
 
     with pytest.raises(type(error)) as caught:
@@ -61,7 +61,7 @@ async def test_a_task_that_fails_while_the_others_are_waited_for_leaves_no_cance
         async with task_group() as group:
             group.create_task(failing(StoreError("away"), now))
             for _ in range(others):
-                group.create_task(asyncio.sleep(3600))
+                group.create_task(asyncio.sleep(3600))  # until it is cancelled
 
     now = asyncio.Event()
     asyncio.get_running_loop().call_soon(now.set)
@@ -78,7 +78,7 @@ async def test_a_time_limit_after_a_failure_is_a_time_limit() -> None:
             group.create_task(failing(StoreError("away"), now))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
-            await asyncio.sleep(3600)
+            await asyncio.sleep(3600)  # until it is cancelled
 
 
 async def test_a_cancellation_from_outside_ends_it_also_when_a_task_fails_of_it() -> None:
@@ -86,7 +86,7 @@ async def test_a_cancellation_from_outside_ends_it_also_when_a_task_fails_of_it(
 
     async def stubborn() -> None:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(3600)  # until it is cancelled
         except asyncio.CancelledError:
             raise StoreError("away") from None
 
@@ -96,8 +96,8 @@ async def test_a_cancellation_from_outside_ends_it_also_when_a_task_fails_of_it(
                 group.create_task(stubborn())
 
     task = asyncio.ensure_future(whole())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop
+    await asyncio.sleep(0)  # one turn of the loop
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -110,7 +110,7 @@ async def test_tasks_that_tasks_begin_are_waited_for() -> None:
         done.append("late")
 
     async def early() -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop
         group.create_task(late())
 
     async with task_group() as group:

@@ -76,3 +76,18 @@ async def test_a_key_that_nobody_named_is_refused_with_those_there_are(database:
     assert ended.code == 2
     assert "'mian' is not a key" in ended.err
     assert "main" in ended.err.splitlines()[1]
+
+
+async def test_a_learned_caution_is_shown_with_the_last_refusal(database: Dsn, tmp_path: Path) -> None:
+    config(tmp_path, ONE, requests_per_second=5)
+    await execute(
+        database,
+        "INSERT INTO collector.quota (key, api_id, caution, refused_at)"
+        " VALUES ($1, 'ka20002', 0.25, '2026-11-20T10:00+09'), ($1, 'ka10081', 0.5, NULL), ($1, 'ka10099', 1, NULL)",
+        KEY,
+    )
+    found = environment("http://127.0.0.1:9", database)
+    status = await run("status", cwd=tmp_path, env=found)
+    assert "caution    ka20002, key main: 0.25; last refusal 2026-11-20 10:00:00 KST" in status.out
+    assert "caution    ka10081, key main: 0.50; no refusal" in status.out
+    assert "ka10099, key main" not in status.out

@@ -125,6 +125,21 @@ async def test_bad_bars_have_a_clear_outcome(
         assert await fetch(observed, "SELECT count(*) FROM reconstructed") == [(385,)]
 
 
+async def test_a_listing_delisted_since_is_named_and_the_others_are_repaired(
+    observed: Dsn, tmp_path: Path
+) -> None:
+    await execute(observed, "UPDATE collector.membership SET symbols = array_append(symbols, '999999')")
+    done = await repair(observed, tmp_path)
+    assert done.code == 1
+    assert "2026-11-20 999999 KRX: Rejected" in done.err
+    assert await fetch(observed, "SELECT count(*) FROM reconstructed") == [(385,)]
+    outcomes = "SELECT repaired, failed FROM repair"
+    assert await fetch(observed, outcomes) == [(5, 1)]
+    again = await repair(observed, tmp_path)
+    assert (again.code, "1 requests" in again.out) == (1, True)
+    assert await fetch(observed, outcomes) == [(5, 1)]
+
+
 async def test_a_day_that_disagrees_with_what_was_observed_is_doubtful(observed: Dsn, tmp_path: Path) -> None:
     await execute(observed, "UPDATE collector.snapshot SET price = price * 2, volume = volume * 3")
     done = await repair(observed, tmp_path)

@@ -72,18 +72,24 @@ async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path,
     assert await fetch(database, STATUS) == [("complete", 2)]
 
 
-@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&{broken}"])
+COMMANDS = [
+    (["status"], 0),
+    (["sql", "SELECT 1"], 0),
+    (["sql", "SELECT FROM nothing"], 2),
+    (["check"], 0),
+    (["--help"], 0),
+    (["plan"], 0),
+    (["verify"], 0),
+    (["gaps", "--day", "never"], 2),
+]
+
+
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("words", "code", "streams"),
     [
-        (["status"], 0),
-        (["sql", "SELECT 1"], 0),
-        (["sql", "SELECT FROM nothing"], 2),
-        (["check"], 0),
-        (["--help"], 0),
-        (["plan"], 0),
-        (["verify"], 0),
-        (["gaps", "--day", "never"], 2),
+        *((words, code, streams) for words, code in COMMANDS for streams in ("<&- >&- 2>&-", "2>&{broken}")),
+        # Each other kind of stream with an answer and with a complaint: one module opens the streams of all commands.
+        *((*COMMANDS[at], streams) for at in (1, 7) for streams in (">&-", "2>&-", "2>/dev/full")),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -104,7 +110,7 @@ async def test_an_answer_that_cannot_be_written_is_no_success(
     assert await ended(">/dev/full", *words, env=env, cwd=tmp_path) == 2
 
 
-@whatever_they_are
+@pytest.mark.parametrize("streams", [">/dev/full", "<&- >&- 2>&-", "2>/dev/full", "2>&{broken}"])
 async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, streams: str) -> None:
     path = config(tmp_path, *TARGETS)
     path.write_text(path.read_text(encoding="utf-8") + SCHEDULE, encoding="utf-8")
@@ -113,6 +119,6 @@ async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, 
         async with started(streams, "daemon", env=env, cwd=tmp_path) as process, asyncio.timeout(60):
             while await fetch(database, STATUS) != [("complete", 2)]:
                 assert process.returncode is None
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # looks again: another process
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0

@@ -80,7 +80,7 @@ async def until_it_minds_signals(pid):
     """Before that nobody can."""
     async with asyncio.timeout(60):
         while not minds_signals(pid):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # looks again: the kernel has no event for it
 
 
 async def stopped_after(seconds, held, database, slow, tmp_path, *, number=signal.SIGTERM):

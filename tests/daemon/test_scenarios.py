@@ -64,14 +64,14 @@ async def until_accounted(held, ordered, moment):
     """Wait until every slot before a moment has its lines."""
     async with asyncio.timeout(120):
         while not await states(held) or await absent(held, ordered, moment):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
 
 
 async def until_there(held, count, *, status="complete", seconds=120.0):
     """Wait until so many lines of a status are in the ledger."""
     async with asyncio.timeout(seconds):
         while Counter(state for _, _, state, _ in await states(held))[status] < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
 
 
 async def has_ended(held, slot):
@@ -164,7 +164,7 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
         asyncio.timeout(120),
     ):
         while not await has_ended(held, closing):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
     async with held.connection("looking") as connection:
         walked = await connection.fetchval("SELECT sum(rows) FROM walk WHERE slot = $1", closing)
         daily = await connection.fetchval("SELECT count(*) FROM daily WHERE trading_date = '2026-11-20'")
@@ -195,7 +195,7 @@ async def test_a_slot_that_is_overrun_leaves_alone_what_another_schedule_walks_a
         asyncio.timeout(120),
     ):
         while not await has_ended(held, shared):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
     assert [state[1:] for state in await states(held) if state[0] == shared] == [
         ("005", "complete", ""),
         ("006", "missed", "overrun"),

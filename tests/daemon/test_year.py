@@ -103,9 +103,9 @@ async def live(weather: Weather, days: int) -> tuple[Books, VirtualClock]:
         with suppress(TimeoutError):
             async with asyncio.timeout(crash - loop.time()):
                 await daemon.run()
-        await asyncio.sleep(weather.random.choice((1, 30, 600, 20_000)))
+        await asyncio.sleep(weather.random.choice((1, 30, 600, 20_000)))  # in virtual time
     weather.outages, weather.slow = [], []
-    await asyncio.sleep(86_400)
+    await asyncio.sleep(86_400)  # in virtual time
     daemon = DaemonService(
         assembling(TIMETABLE, UPKEEP, books, ModelKiwoom(books, clock.now)), clock, lambda _: None
     )

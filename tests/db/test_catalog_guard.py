@@ -48,11 +48,11 @@ class Restorable:
         await self.server.connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", template
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.server.connection.fetchval(  # noqa: ASYNC110 - the server sets no event
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", template
             ):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # looks again
         await self.server.connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
 
 

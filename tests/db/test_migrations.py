@@ -195,7 +195,7 @@ async def test_kill_9_at_any_statement_is_made_good_by_the_next(
         process = await start(blank, folder)
         async with asyncio.timeout(120):
             while not await connection.fetchval(WAITS):  # noqa: ASYNC110 - the database has no event for it
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # looks again
         process.kill()
         await process.communicate()
         await connection.execute("SELECT pg_advisory_unlock_all()")

@@ -413,7 +413,7 @@ async def test_a_cancellation_that_the_driver_replaced_is_one_again(database: Ds
             await replaced_by_the_driver()
 
     task = asyncio.create_task(store())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the task begins
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
@@ -531,7 +531,7 @@ async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Dsn, c
 async def listening(address: Dsn) -> None:
     async with asyncio.timeout(60):
         while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # looks again
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ async def test_one_that_freezes_while_it_stores_keeps_nobody_waiting(
             async with asyncio.timeout(60):
                 while (taken := await other.take("key")) is None:
                     await other.count_open()
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # looks again: a claim that expires has no event
             followers.append(taken)
 
         with pytest.raises(StoreError, match="connection"):
@@ -227,7 +227,7 @@ async def test_a_claim_is_renewed_as_long_as_its_holder_lives(programs: list[Pro
         before = await fetch(database, "SELECT expires_at FROM collector.claim")
         async with asyncio.timeout(60):
             while await fetch(database, "SELECT expires_at FROM collector.claim") == before:  # noqa: ASYNC110
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # looks again: the database has no event for it
 
 
 @asynccontextmanager

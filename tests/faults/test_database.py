@@ -55,7 +55,7 @@ async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - the database has no event for it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # looks again
 
 
 async def has_asked_for(simulator: Simulator, count: int) -> bool:
@@ -198,7 +198,7 @@ async def test_a_whole_sweep_goes_through_pgbouncer(database: Dsn, tmp_path: Pat
     ):
         async with asyncio.timeout(60):
             while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # looks again
         async with collecting(address, simulator.url, *SMALL) as collector:
             assert (await collector.sweep(OPEN, "all", SMALL)).is_whole
         served = {target: [as_stored(row) for row in simulator.rows(target)] for target in SMALL}

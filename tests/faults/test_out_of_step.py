@@ -18,7 +18,7 @@ from tests.torture import judge
 
 TARGETS = [
     Target.of(market, sector, exchange)
-    for market, sectors in (("KOSPI", ("001", "005", "006", "007", "008", "009")), ("KOSDAQ", ("106", "139")))
+    for market, sectors in (("KOSPI", ("013", "005", "006", "007", "008", "009")), ("KOSDAQ", ("106", "139")))
     for sector in sectors
     for exchange in ("KRX", "NXT")
 ]

@@ -24,7 +24,7 @@ async def rows():
     yield (1,)
     await asyncio.sleep(0.5)  # what is sent by then has arrived
     print("copying", flush=True)
-    await asyncio.sleep(600)
+    await asyncio.sleep(600)  # until the process is ended
 
 async def main():
     address = Dsn(host="{HERE}", database="postgres", user="postgres", sslmode="disable")

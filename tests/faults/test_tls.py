@@ -32,6 +32,7 @@ from collector.secret import Secret
 
 async def asked(url):
     async with HttpTransport(url, timeout=3, user_agent="tests/1", connections=1) as api:
+        await api.warm(1)
         try:
             return str((await api.post(protocol.ask_token(Secret("s3ntinel"), Secret("s3ntinel")))).status)
         except CollectorError as error:
@@ -169,6 +170,7 @@ async def test_a_server_that_the_authority_vouches_for_is_asked(
 ) -> None:
     assert said["good"] == "200"
     assert b"s3ntinel" in servers["good"].received
+    assert len(servers["good"].visits) == 1  # the connection that was opened ahead
 
 
 IMPOSTORS = {

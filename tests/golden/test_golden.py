@@ -4,11 +4,9 @@ A difference is either a mistake or a decision. `GOLDEN=write ./dev test tests/g
 commit then shows what has changed.
 """
 
-import asyncio
 import json
 import os
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from collector.db.pool import open_pool
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support import web_harness
-from tests.support.command_process import config, environment
+from tests.support.command_process import config, environment, run
 from tests.support.harness import STILL, fetch
 
 HERE = Path(__file__).parent
@@ -58,25 +56,12 @@ def agree(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-async def run(*arguments: str, env: dict[str, str], cwd: Path) -> tuple[str, str]:
-    """Standard output and standard error of the command `collector`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "collector", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "80", **env},
-        cwd=cwd,
-    )
-    out, err = await process.communicate()
-    return out.decode(), err.decode()
-
-
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("verb", ["", *VERBS])
 async def test_help_stays(verb: str, tmp_path: Path) -> None:
-    out, err = await run(*([verb] if verb else []), "--help", env=environment(), cwd=tmp_path)
-    assert err == ""
-    agree(f"help/{verb or 'collector'}.txt", out)
+    help_text = await run(*([verb] if verb else []), "--help", env=environment(COLUMNS="80"), cwd=tmp_path)
+    assert help_text.err == ""
+    agree(f"help/{verb or 'collector'}.txt", help_text.out)
 
 
 def test_the_help_of_sql_names_all_views_and_functions() -> None:
@@ -120,12 +105,13 @@ def shape(line: str, histograms: list[str]) -> str:
     return f"{name}{{{','.join(names)}}}" if names else name
 
 
+@pytest.mark.usefixtures("warm")
 async def test_log_events_of_a_sweep_stay(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(replace(STILL, faults=FAULTS)) as simulator:
         path = config(tmp_path, *TARGETS, witness="on")
         env = environment(simulator.url, database)
-        _, err = await run("once", "--config", str(path), env=env, cwd=tmp_path)
-    events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+        sweep = await run("once", "--config", str(path), env=env, cwd=tmp_path)
+    events = [json.loads(line) for line in sweep.err.splitlines() if line.startswith("{")]
     events = [
         event for event in events if not event["event"].startswith("database.")
     ]  # depends on the server

@@ -37,7 +37,7 @@ class Issuer:
 
     async def __call__(self) -> Token:
         self.asked.set()
-        await asyncio.sleep(self.takes)
+        await asyncio.sleep(self.takes)  # the duration is the subject
         if self.fails:
             raise self.fails.pop(0)
         self.issued += 1

@@ -99,6 +99,20 @@ async def test_an_absent_database_is_told_after_a_while_and_so_is_its_return(hel
     assert "(8 min)" in last["message"]
 
 
+async def test_a_database_that_takes_no_rows_is_told_until_a_sweep_is_stored(held, database):
+    async with running(held, database) as stand:
+        stand.worker.begin_outage("storing", "no space left on device")
+        stand.worker.begin_outage("database", "connection refused")
+        stand.wall.at += module.DATABASE_GRACE
+        await stand.hears("Reason: no space left on device")
+        stand.worker.end_outage("database")
+        stand.worker.lead(True)
+        await asyncio.sleep(0.5)  # nothing may happen meanwhile
+        assert len(stand.server.messages()) == 1
+        stand.worker.end_outage("storing")
+        await stand.hears("host has its database again")
+
+
 async def test_a_short_absence_of_the_database_is_no_event(held, database):
     async with running(held, database) as stand:
         stand.worker.begin_outage("database", "restarting")

@@ -59,7 +59,7 @@ async def until(address: Dsn, condition: str) -> None:
     while await fetch(  # noqa: ASYNC110
         address, f"SELECT bool_or({condition}) FROM collector.quota JOIN collector.place USING (key, api_id)"
     ) != [(True,)]:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # looks again
 
 
 SOMEBODY_WAITS = "isfinite(urgent_until) AND urgent_until > 'epoch'"

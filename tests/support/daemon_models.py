@@ -263,11 +263,14 @@ class ModelKiwoom:
     def reset_retry_budget(self) -> None:
         self.requests = 0
 
+    async def warm(self, connections: int) -> None:
+        return
+
     async def prices(self, target: Target, page_key: str | None = None, *, counter) -> tuple[Page, datetime]:
         counter.sent += 1
         self.requests += 1
         self._books.calls["prices"] += 1
-        await asyncio.sleep(self._latency())
+        await asyncio.sleep(self._latency())  # in virtual time
         if error := self._fault():
             raise error
         return Page(columns([_row(str(self._shown(kst(self._now()))))]), None), self._now()

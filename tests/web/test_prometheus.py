@@ -185,7 +185,7 @@ async def test_prometheus_really_scrapes_it(shown, tmp_path):
     try:
         async with asyncio.timeout(180):
             while not await scraped(port):  # noqa: ASYNC110 # another process
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # looks again
     finally:
         process.terminate()
         await process.wait()

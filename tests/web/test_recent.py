@@ -63,7 +63,7 @@ async def test_many_who_ask_at_once_share_one_question():
 
     async def slow() -> int:
         asked.append(1)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the others ask meanwhile
         return 4
 
     recent = TtlCache()

@@ -180,7 +180,7 @@ class LedgerQueries(ReadOnlyDatabase):
             kind: str | None = await connection.fetchval(_SOURCE)
         return kind
 
-    async def archived(self, day: date) -> list[ArchivedRows]:
+    async def read_archived(self, day: date) -> list[ArchivedRows]:
         """The exchanges of which the rows of a day are in files."""
         async with self.connection("looking for archived rows") as connection:
             return [ArchivedRows(*row) for row in await connection.fetch(_ARCHIVED, day)]

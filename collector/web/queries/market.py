@@ -89,10 +89,10 @@ GROUP BY symbol
 
 _LEVELS = """
 SELECT DISTINCT ON (slot) slot, (level * 0.01)::float8 AS level, (change_bp * 0.01)::float8 AS change_percent, volume,
-       turnover, members, traded, advancers, unchanged, decliners, limit_up, limit_down, received_at
+       turnover, members, traded, advancers, unchanged, decliners, limit_up, limit_down, received_at, source
 FROM collector.index_level
 WHERE sector = $1 AND slot >= $2 AND slot < $3
-ORDER BY slot, received_at DESC
+ORDER BY slot, source, received_at DESC
 """
 _REPAIRED_BREADTH = """
 SELECT m.slot, m.target, count(*) AS members, count(*) FILTER (WHERE r.volume > 0) AS traded,
@@ -137,8 +137,8 @@ class Breadth(NamedTuple):
     """The mean change, weighted by turnover."""
 
 
-class IndexLevel(NamedTuple):
-    """An index and the counts of its members, as ka20003 gave them for a slot; KRX alone."""
+class IndexReading(NamedTuple):
+    """An index of KRX at a slot. ka20003 gives the counts of its members as well, ka20006 only the close of a day."""
 
     slot: datetime
     level: float
@@ -153,6 +153,7 @@ class IndexLevel(NamedTuple):
     limit_up: int | None
     limit_down: int | None
     received_at: datetime
+    source: str
 
 
 class ListingQuote(NamedTuple):
@@ -234,15 +235,15 @@ class MarketQueries(ReadOnlyDatabase):
             rows = await connection.fetch(_STANDS_IN, list(ids), start, end)
         return [Target.of(*row) for row in rows]
 
-    async def listed(self) -> list[tuple[str, list[str]]]:
+    async def read_names(self) -> list[tuple[str, list[str]]]:
         """Every symbol with its names, the newest name first."""
         async with self.connection("reading the names") as connection:
             return [(row["symbol"], row["names"]) for row in await connection.fetch(_LISTED)]
 
-    async def levels(self, sector: str, start: datetime, end: datetime) -> list[IndexLevel]:
-        """The index of a sector, the last answer for each slot."""
+    async def levels(self, sector: str, start: datetime, end: datetime) -> list[IndexReading]:
+        """The index of a sector, the last answer for each slot; ka20003 goes before ka20006."""
         async with self.connection("reading an index") as connection:
-            return [IndexLevel(*row) for row in await connection.fetch(_LEVELS, sector, start, end)]
+            return [IndexReading(*row) for row in await connection.fetch(_LEVELS, sector, start, end)]
 
     async def repaired_breadth(self, target: int, start: datetime, end: datetime) -> list[Breadth]:
         """The breadth of the reconstructed rows of a target's missed and failed slots."""

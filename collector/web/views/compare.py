@@ -31,14 +31,14 @@ async def compare_view(desk: ViewContext, texts: str, added: str, day: date | No
         "note": await describe_day(desk, day),
         "weight": weight,
         "chosen": _join(chosen),
-        "without": {target: _join([each for each in chosen if each != target]) for target in chosen},
+        "without": {target: _join([other for other in chosen if other != target]) for target in chosen},
         "others": sorted(target for target in ids if target not in chosen),
         "sectors": sectors,
         "newest": [(target, course[-1] if course else None) for target, course in courses.items()],
         "names": {f"c{index}": target for index, target in enumerate(chosen)},
         "chart": chart(
             [
-                (f"c{index}", [Point(each.slot, mean_of(each, weight)) for each in course])
+                (f"c{index}", [Point(breadth.slot, mean_of(breadth, weight)) for breadth in course])
                 for index, course in enumerate(courses.values())
             ],
             least=0.4,
@@ -46,7 +46,7 @@ async def compare_view(desk: ViewContext, texts: str, added: str, day: date | No
             has_shades=False,
         ),
     }
-    rows = [(*target, each.slot, *each[2:]) for target, course in courses.items() for each in course]
+    rows = [(*target, breadth.slot, *breadth[2:]) for target, course in courses.items() for breadth in course]
     columns = "market sector exchange slot members traded up down mean_percent turnover weighted_percent"
     return View("compare.html", values, table(columns, rows))
 

@@ -154,29 +154,27 @@ async def _complete_map(desk: ViewContext, newest: Map, choice: MapChoice) -> Ma
     day = choice.slot.astimezone(KST).date() if choice.slot else choice.day or day_at(slot)
     if day is None:
         return newest
-    slots = await _slots_of(desk, newest, day)
+    walks = await count_walks(desk, (newest.market, newest.exchange), day)
     return replace(
         newest,
         weight="turnover" if choice.weight == "turnover" else "equal",
         day=day,
-        slots=slots,
-        position=max(0, len(slots) - 1),
-        sparklines=await _sparklines(desk, newest, slots),
+        slots=list(walks),
+        position=max(0, len(walks) - 1),
+        sparklines=await draw_sparklines(desk, [*newest.items, *newest.rest], walks),
     )
 
 
-async def _slots_of(desk: ViewContext, shown: Map, day: date) -> list[datetime]:
-    """The slots of a day with a complete walk of this market and exchange."""
+async def count_walks(desk: ViewContext, pair: tuple[str, str], day: date) -> dict[datetime, int]:
+    """The complete walks of a market and exchange on a day, by slot in time order."""
     start, end = day_bounds(day)
     counts = await desk.recent(("counts", day), 2.0, lambda: desk.queries.counts(start, end))
-    pair = (shown.market, shown.exchange)
-    return sorted(
-        {
-            count.slot
-            for count in counts
-            if (count.market, count.exchange, count.status) == (*pair, "complete")
-        }
-    )
+    walks = {
+        count.slot: count.targets
+        for count in counts
+        if (count.market, count.exchange, count.status) == (*pair, "complete")
+    }
+    return dict(sorted(walks.items()))
 
 
 async def _go_back(
@@ -189,7 +187,7 @@ async def _go_back(
     if slot not in shown.slots:
         raise NotFound("no_slot")
     ids = {target: target_id for target_id, target in (await desk.targets()).items()}
-    sectors = {ids[each.target]: each for each in group}
+    sectors = {ids[weighed_sector.target]: weighed_sector for weighed_sector in group}
     start, _ = day_bounds(slot.astimezone(KST).date())
     slots = await desk.queries.whole_at(sectors, start, slot)
     breadths = await desk.breadths.newest(desk.queries, slots)
@@ -211,20 +209,22 @@ async def _go_back(
     )
 
 
-async def _sparklines(desk: ViewContext, shown: Map, slots: Sequence[datetime]) -> dict[Target, Sparkline]:
-    """The course of each sector over the day in a few points."""
+async def draw_sparklines(
+    desk: ViewContext, group: Iterable[WeighedSector], walks: Mapping[datetime, int]
+) -> dict[Target, Sparkline]:
+    """The course of each sector over a day in a few points, from slots with at least half of the sectors."""
     ids = {target: target_id for target_id, target in (await desk.targets()).items()}
-    targets = [each.target for each in (*shown.items, *shown.rest)]
-    courses = await desk.breadths.sample(
-        desk.queries, [ids[target] for target in targets], spread(slots, SPARKS), FRESH
-    )
+    targets = [weighed_sector.target for weighed_sector in group]
+    most = max(walks.values(), default=0)
+    slots = spread([slot for slot, count in walks.items() if 2 * count >= most], SPARKS)
+    courses = await desk.breadths.sample(desk.queries, [ids[target] for target in targets], slots, FRESH)
     lines = {target: draw_sparkline(courses[ids[target]]) for target in targets}
     return {target: line for target, line in lines.items() if line}
 
 
 def draw_sparkline(course: Sequence[Breadth]) -> Sparkline | None:
     """A line of the mean changes, on a scale with zero in it; None for less than two values."""
-    values = [each.mean for each in course if each.mean is not None]
+    values = [breadth.mean for breadth in course if breadth.mean is not None]
     if len(values) < 2:
         return None
     low, high = min(0.0, *values), max(0.0, *values)

@@ -26,7 +26,7 @@ async def listing_view(desk: ViewContext, symbol: str, day: date | None, days: s
     start, end = day_bounds(day)
     ids = [name.id for name in names]
     quotes = await desk.queries.course(symbol, day)
-    repaired = await _repaired(desk, symbol, day, quotes)
+    repaired = await _read_repaired(desk, symbol, day, quotes)
     by_exchange = _by_exchange(quotes)
     days = days if days in DAYS else DAYS[0]
     drawn = [*await _earlier(desk, symbol, day, int(days) - 1), *quotes]
@@ -68,7 +68,7 @@ async def _earlier(desk: ViewContext, symbol: str, day: date, count: int) -> lis
     return quotes
 
 
-async def _repaired(
+async def _read_repaired(
     desk: ViewContext, symbol: str, day: date, observed: Iterable[ListingQuote]
 ) -> list[ListingQuote]:
     """Reconstructed quotes of slots without an observed one."""

@@ -1,7 +1,7 @@
 """The search and the list of sectors."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ from collector.model import Exchange, Market, Sector, Target
 from collector.web.context import ViewContext
 from collector.web.search import LONGEST, Matches, SearchEntry, make_entry, search
 from collector.web.tables import table
-from collector.web.views.base import View
-from collector.web.views.heat import WeighedSector, choices
+from collector.web.views.base import View, day_at
+from collector.web.views.heat import Sparkline, choices, count_walks, draw_sparklines
 
 SHOWN = 50
 """Results of each kind on the page; a longer query selects."""
@@ -54,15 +54,16 @@ async def search_view(desk: ViewContext, query: str) -> View:
         "listings": listings,
     }
     rows = [
-        ("sector", str(each.sector.market), each.sector.code, each.sector.name_ko) for each in sectors.best
+        ("sector", str(match.sector.market), match.sector.code, match.sector.name_ko)
+        for match in sectors.best
     ]
-    rows += [("listing", "", each.symbol, each.name) for each in listings.best]
+    rows += [("listing", "", match.symbol, match.name) for match in listings.best]
     return View("search.html", values, table("kind market code name", rows))
 
 
 async def build_index(desk: ViewContext) -> SearchIndex:
-    """Read the names. The work on 10,000 of them takes some 30 ms, so a thread does it."""
-    sectors, listed = await match_sectors(desk), await desk.queries.listed()
+    """Read the names. The work on 10,000 of them takes some 20 ms, so a thread does it."""
+    sectors, listed = await match_sectors(desk), await desk.queries.read_names()
     return await asyncio.to_thread(_build, sectors, listed)
 
 
@@ -71,11 +72,15 @@ def _build(sectors: Sequence[SectorMatch], listed: Sequence[tuple[str, Sequence[
     return SearchIndex(
         [
             make_entry(
-                each, each.sector.code, each.sector.name_ko, each.sector.name_en, *_addresses(each.sector)
+                match,
+                match.sector.code,
+                match.sector.name_ko,
+                match.sector.name_en,
+                *_addresses(match.sector),
             )
-            for each in sectors
+            for match in sectors
         ],
-        [make_entry(each, each.symbol, each.name, *each.former) for each in listings],
+        [make_entry(match, match.symbol, match.name, *match.former) for match in listings],
     )
 
 
@@ -91,26 +96,43 @@ async def match_sectors(desk: ViewContext) -> list[SectorMatch]:
     )
     markets = list(Market)
     sectors = sorted(
-        (await desk.sectors()).values(), key=lambda each: (markets.index(each.market), each.code)
+        (await desk.sectors()).values(), key=lambda sector: (markets.index(sector.market), sector.code)
     )
     return [
         SectorMatch(
-            each,
-            [target for target in targets if (target.market, target.sector) == (each.market, each.code)],
+            sector,
+            [target for target in targets if (target.market, target.sector) == (sector.market, sector.code)],
         )
-        for each in sectors
+        for sector in sectors
     ]
 
 
 async def sectors_view(desk: ViewContext, market: str) -> View:
     """The list of sectors of one market, or of all."""
-    sectors = [each for each in await match_sectors(desk) if market in ("", each.sector.market)]
-    weighed: Mapping[Target, WeighedSector] = {
-        each.target: each for group in (await choices(desk)).values() for each in group
+    sectors = [match for match in await match_sectors(desk) if market in ("", match.sector.market)]
+    groups = await choices(desk)
+    weighed = {weighed_sector.target: weighed_sector for group in groups.values() for weighed_sector in group}
+    shown = {match.targets[0] for match in sectors if match.targets}
+    lines: dict[Target, Sparkline] = {}
+    for pair, group in groups.items():
+        listed = [weighed_sector for weighed_sector in group if weighed_sector.target in shown]
+        if day := day_at(max((weighed_sector.breadth.slot for weighed_sector in listed), default=None)):
+            lines |= await draw_sparklines(desk, listed, await count_walks(desk, pair, day))
+    values = {
+        "sectors": sectors,
+        "markets": list(Market),
+        "market": market,
+        "weighed": weighed,
+        "sparklines": lines,
     }
-    values = {"sectors": sectors, "markets": list(Market), "market": market, "weighed": weighed}
     rows = [
-        (each.sector.market, each.sector.code, each.sector.name_ko, each.sector.name_en, list(each.targets))
-        for each in sectors
+        (
+            match.sector.market,
+            match.sector.code,
+            match.sector.name_ko,
+            match.sector.name_en,
+            list(match.targets),
+        )
+        for match in sectors
     ]
     return View("sectors.html", values, table("market code name_ko name_en targets", rows))

@@ -11,7 +11,7 @@ from collector.model import KST, Exchange, Target
 from collector.web.chart import Chart, Point, chart
 from collector.web.context import ViewContext
 from collector.web.day_note import describe_day
-from collector.web.queries.market import Breadth, IndexLevel
+from collector.web.queries.market import Breadth, IndexReading
 from collector.web.queries.walk import Member
 from collector.web.tables import table
 from collector.web.views.base import SHOWN, NotFound, View, day_at, spread
@@ -76,7 +76,7 @@ async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -
         "days": sector_day,
         "note": await describe_day(desk, sector_day.day),
         "choice": choice,
-        "kept": _changed(choice),
+        "kept": _pick_changes(choice),
         "orders": ORDERS,
         "slot": choice.slot,
         "course": merge_courses(course, sector_day.repaired),
@@ -103,7 +103,7 @@ async def sector_view(desk: ViewContext, target: Target, choice: SectorChoice) -
     return View("sector.html", values, members_table(_sort_members(members, choice.order)))
 
 
-def _changed(choice: SectorChoice) -> dict[str, str]:
+def _pick_changes(choice: SectorChoice) -> dict[str, str]:
     """The choices that links carry on: those that are not the usual ones."""
     pairs = (("order", ORDERS[0]), ("weight", WEIGHTS[0]), ("days", DAYS[0]))
     return {name: getattr(choice, name) for name, usual in pairs if getattr(choice, name) != usual}
@@ -122,7 +122,7 @@ async def _draw_days(
     by_day = groupby(slots, lambda slot: slot.astimezone(KST).date())
     chosen = [slot for _, group in by_day for slot in spread(list(group), DRAWN // int(choice.days))]
     course = await desk.breadths.at(desk.queries, sector_day.target_id, chosen)
-    points = [Point(each.slot, mean_of(each, choice.weight)) for each in course]
+    points = [Point(breadth.slot, mean_of(breadth, choice.weight)) for breadth in course]
     return chart([("mean", points)], least=0.4, digits=2)
 
 
@@ -143,19 +143,21 @@ async def _read_day(desk: ViewContext, target: Target, day: date | None) -> Sect
 
 def merge_courses(observed: Sequence[Breadth], repaired: Sequence[Breadth]) -> list[tuple[Breadth, bool]]:
     """Observed and reconstructed breadth in time order; True for a reconstructed one."""
-    merged = [(each, False) for each in observed] + [(each, True) for each in repaired]
+    merged = [(breadth, False) for breadth in observed] + [(breadth, True) for breadth in repaired]
     return sorted(merged, key=lambda pair: pair[0].slot)
 
 
 def draw_course(
-    observed: Sequence[Breadth], repaired: Sequence[Breadth], levels: Sequence[IndexLevel], weight: str
+    observed: Sequence[Breadth], repaired: Sequence[Breadth], levels: Sequence[IndexReading], weight: str
 ) -> Chart | None:
     """The chart of a day: the mean change of the members, the index, reconstructed slots, and the turnover."""
-    series = [("mean", [Point(each.slot, mean_of(each, weight)) for each in observed])]
+    series = [("mean", [Point(breadth.slot, mean_of(breadth, weight)) for breadth in observed])]
     if levels:
         series.append(("index", [Point(level.slot, level.change_percent) for level in levels]))
     if repaired:
-        series.append(("reconstructed", [Point(each.slot, mean_of(each, weight)) for each in repaired]))
+        series.append(
+            ("reconstructed", [Point(breadth.slot, mean_of(breadth, weight)) for breadth in repaired])
+        )
     bars = [
         Point(after.slot, max(0.0, after.turnover - before.turnover)) for before, after in pairwise(observed)
     ]

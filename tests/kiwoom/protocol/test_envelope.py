@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from functools import partial
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -47,21 +48,20 @@ CLASSES = {
     Unavailable: [1999],
 }
 CODES = [(code, kind) for kind, codes in CLASSES.items() for code in codes]
+FORMS = ["오류입니다[{}:까닭]", "RETURN CODE={} 까닭"]
 
 
 @pytest.mark.parametrize(("code", "kind"), CODES, ids=lambda value: getattr(value, "__name__", str(value)))
-@pytest.mark.parametrize("form", ["오류입니다[{}:까닭]", "RETURN CODE={} 까닭"])
-@pytest.mark.parametrize(("status", "return_code"), [(200, 5), (200, 0), (429, 3), (500, "1"), (401, 20)])
-def test_a_code_of_kiwooms_decides_whatever_else_is_said(code, kind, form, status, return_code):
-    error = error_of(reply(refusal(form.format(code), return_code), status=status))
-    assert (type(error), error.code) == (kind, code)
+def test_a_code_of_kiwooms_decides_whatever_else_is_said(code, kind):
+    for form in FORMS:
+        for status, return_code in [(200, 5), (200, 0), (429, 3), (500, "1"), (401, 20)]:
+            error = error_of(reply(refusal(form.format(code), return_code), status=status))
+            assert (type(error), error.code) == (kind, code), (form, status, return_code)
 
 
 UNKNOWN = [2000, 7777, 8999, 123, 12345]
 
 
-@pytest.mark.parametrize("code", UNKNOWN)
-@pytest.mark.parametrize("form", ["오류입니다[{}:까닭]", "RETURN CODE={} 까닭"])
 @pytest.mark.parametrize(
     ("status", "return_code", "kind"),
     [
@@ -84,13 +84,13 @@ UNKNOWN = [2000, 7777, 8999, 123, 12345]
         (400, 1, Rejected),
     ],
 )
-def test_a_code_that_nobody_knows_leaves_it_to_the_class_and_the_status(
-    code, form, status, return_code, kind
-):
-    if code == 2000 and status < 429:
-        kind = Rejected  # no data: the one code whose class says nothing of keys or quotas
-    error = error_of(reply(refusal(form.format(code), return_code), status=status))
-    assert (type(error), error.code) == (kind, code)
+def test_a_code_that_nobody_knows_leaves_it_to_the_class_and_the_status(status, return_code, kind):
+    for code in UNKNOWN:
+        # No data: the one code whose class says nothing of keys or quotas.
+        expected = Rejected if code == 2000 and status < 429 else kind
+        for form in FORMS:
+            error = error_of(reply(refusal(form.format(code), return_code), status=status))
+            assert (type(error), error.code) == (expected, code), form
 
 
 @pytest.mark.parametrize(
@@ -121,21 +121,19 @@ AWAY = [
 ]
 
 
-@pytest.mark.parametrize("text", AWAY)
 @pytest.mark.parametrize(
     ("status", "return_code"),
     [(200, -100), (200, "-100"), (200, 1), (200, 3), (200, 9), (200, 20), (200, None), (400, 1), (403, 1), (401, 3),
      (404, 1), (503, 1), (503, None)],
 )  # fmt: skip
-def test_maintenance_in_json_is_an_api_that_is_away_and_its_words_are_shown(text, status, return_code):
-    error = error_of(reply(refusal(text, return_code), status=status))
-    assert isinstance(error, Unavailable)
-    assert text in str(error)
+def test_maintenance_in_json_is_an_api_that_is_away_and_its_words_are_shown(status, return_code):
+    for text in AWAY:
+        error = error_of(reply(refusal(text, return_code), status=status))
+        assert isinstance(error, Unavailable), text
+        assert text in str(error)
 
 
-@pytest.mark.parametrize("text", AWAY)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
-@pytest.mark.parametrize("status", [200, 400, 403, 404, 500, 503])
 @pytest.mark.parametrize(
     "form",
     [
@@ -146,11 +144,12 @@ def test_maintenance_in_json_is_an_api_that_is_away_and_its_words_are_shown(text
     ],
     ids=["text", "blanks", "html", "title"],
 )
-def test_maintenance_in_any_form_is_an_api_that_is_away_and_its_words_are_shown(text, encoding, status, form):
-    error = error_of(reply(form.format(text).encode(encoding), status=status))
-    assert isinstance(error, Unavailable)
-    assert text in str(error)
-    assert str(error).isprintable()
+def test_maintenance_in_any_form_is_an_api_that_is_away_and_its_words_are_shown(encoding, form):
+    for text, status in product(AWAY, [200, 400, 403, 404, 500, 503]):
+        error = error_of(reply(form.format(text).encode(encoding), status=status))
+        assert isinstance(error, Unavailable), (text, status)
+        assert text in str(error), status
+        assert str(error).isprintable(), (text, status)
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -1,8 +1,8 @@
 """How long reading from Python takes: a day of a board, and a month of the daily breadth of all sectors.
 
-    python -m bench reading [--days N]
+    python -m bench read [--days N]
 
-A private PostgreSQL under `.bench/reading`, filled once: 78 slots of a board of 2,564 listings, and N days (22) of
+A private PostgreSQL under `.bench/read`, filled once: 78 slots of a board of 2,564 listings, and N days (22) of
 all sectors of both boards (59) with 110 listings each. The time of a question ends with the DataFrame; each is asked
 five times. Beside ADBC stand asyncpg's rows and its binary COPY, which still has to be decoded.
 """
@@ -28,7 +28,7 @@ from collector.market.sectors import bundled_sectors
 from collector.model import KST, Certificate, Market, Status, Target
 from tests.support.harness import reading, snapshots
 
-HOME = Path(".bench/reading")
+HOME = Path(".bench/read")
 DAY = date(2026, 11, 20)
 SLOTS, LISTINGS, MEMBERS, CALLS = 78, 2564, 110, 5
 BOARD = Target.of("KOSPI", "001", "KRX")
@@ -40,7 +40,7 @@ WHERE market = 'KOSPI' AND sector = '001' AND slot >= '2026-11-20' AND slot < '2
 
 def main(arguments: Sequence[str]) -> None:
     """Fill what is not there yet, then measure."""
-    parser = argparse.ArgumentParser(prog="bench reading")
+    parser = argparse.ArgumentParser(prog="bench read")
     parser.add_argument("--days", type=int, default=22)
     days = parser.parse_args(arguments).days
     rows = asyncio.run(_prepare(days))

@@ -1,0 +1,159 @@
+"""The notebooks and the snippets of the how-to, run as they are against a simulated week and an empty database."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("adbc_driver_postgresql", reason="the extra `read` is not installed")
+pytest.importorskip("altair", reason="the notebooks draw with altair")
+
+from collector.db import setup
+from collector.db.dsn import Dsn
+from collector.db.pool import connect
+from collector.model import KST, Target
+from tests.support.command_process import Ended
+from tests.support.day_collector import collect_slots
+from tests.support.harness import execute, url
+from tests.support.postgres_server import Server
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+PAGES = [ROOT / "docs" / "how-to" / f"read-from-python{language}.md" for language in ("", ".ko")]
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
+FRIDAY = datetime(2026, 11, 20, 15, 40, tzinfo=KST)
+MORNING = FRIDAY.replace(hour=9, minute=1)
+SECTORS = [Target.of("KOSPI", code, "KRX") for code in ("005", "008", "013", "019", "021")]
+ELECTRIC = SECTORS[2]
+MISSED = (14, 15, 16)
+
+
+@pytest.fixture(scope="module")
+async def week(server: Server, template: str) -> AsyncIterator[Dsn]:
+    """The closes of five sectors from Monday to Friday, and minutes of one sector; three were missed."""
+    async with server.database(template=template) as address:
+        closes = [FRIDAY - timedelta(days=days) for days in (4, 3, 2, 1, 0)]
+        minutes = [MORNING + timedelta(minutes=minute) for minute in range(30) if minute not in MISSED]
+        await collect_slots(address, closes[:-1], SECTORS)
+        await collect_slots(address, minutes, [ELECTRIC])
+        await collect_slots(address, closes[-1:], SECTORS)
+        for minute in MISSED:
+            await execute(
+                address,
+                "INSERT INTO collector.walk (slot, target, status, error) SELECT $1, id, 'missed', 'restart'"
+                " FROM collector.target WHERE market = 'KOSPI' AND sector = '013'",
+                MORNING + timedelta(minutes=minute),
+            )
+        async with connect(address) as connection:
+            await setup.seed_sectors(connection)
+        yield address
+
+
+async def run_python(address: Dsn | str, *arguments: str, where: Path = ROOT) -> Ended:
+    """Runs Python with warnings as errors. SQLAlchemy leaves its connections to the end of the process."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    database = address if isinstance(address, str) else url(address)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={
+            "DATABASE_URL": database,
+            "PYTHONPATH": str(ROOT),
+            "PATH": path,
+            "PYTHONWARNINGS": "error,ignore::ResourceWarning",
+        },
+        cwd=where,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+def chart_points(result: Ended) -> list[dict[str, Any]]:
+    """The data of the one chart that a notebook drew."""
+    [chart] = [json.loads(line) for line in result.out.splitlines() if line.startswith("{")]
+    [points] = chart["datasets"].values()
+    return list(points)
+
+
+async def run_notebook(address: Dsn | str, name: str) -> Ended:
+    path = next(path for path in NOTEBOOKS if path.stem == name)
+    return await run_python(address, "-m", "tests.support.notebook", str(path))
+
+
+async def test_the_breadth_of_a_day_adds_up(week: Dsn) -> None:
+    result = await run_notebook(week, "breadth_of_a_day")
+    assert (result.code, result.err) == (0, "")
+    points = [point for point in chart_points(result) if point["방향"] == "상승"]
+    assert len(points) == 30 - len(MISSED) + 1
+    assert all(0 <= point["종목 수"] <= 81 for point in points)
+
+
+async def test_the_rotation_of_sectors_has_a_picture_with_each_sector_and_day(week: Dsn) -> None:
+    result = await run_notebook(week, "sector_rotation")
+    assert (result.code, result.err) == (0, "")
+    points = chart_points(result)
+    days = {f"11-{day}" for day in range(16, 21)}
+    assert {point["날짜"] for point in points} == days
+    assert len({(point["날짜"], point["업종"]) for point in points}) == 5 * len(SECTORS) == len(points)
+
+
+async def test_missed_minutes_stay_empty_in_the_momentum(week: Dsn) -> None:
+    result = await run_notebook(week, "minute_momentum")
+    assert (result.code, result.err) == (0, "")
+    assert "30 slots, 3 missed: 09:15, 09:16, 09:17" in result.out
+    assert "ka20002" in result.out
+    empty = {point["시각"] for point in chart_points(result) if point["모멘텀(%)"] is None}
+    assert {"09:15", "09:16", "09:17", "09:20", "09:21", "09:22"} <= empty
+    assert "09:19" not in empty
+
+
+def test_each_notebook_is_tried_and_holds_no_output() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["breadth_of_a_day", "minute_momentum", "sector_rotation"]
+    for path in NOTEBOOKS:
+        text = path.read_text(encoding="utf-8")
+        assert text.count('"outputs": []') == text.count('"cell_type": "code"')
+
+
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+async def test_a_notebook_on_an_empty_database_says_that_nothing_is_stored(
+    server: Server, template: str, name: str
+) -> None:
+    async with server.database(template=template) as address:
+        result = await run_notebook(address, name)
+    assert result.code == 1
+    assert "NothingStored: nothing complete was ever stored of KOSPI" in result.err.splitlines()[-1]
+
+
+async def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    result = await run_notebook("postgresql://viewer:s3cret@127.0.0.1:9/prices", "breadth_of_a_day")
+    assert result.code == 1
+    assert "127.0.0.1:9" in result.err.splitlines()[-1]
+    assert "s3cret" not in result.out + result.err
+
+
+@pytest.mark.parametrize("position", range(len(SNIPPETS)))
+async def test_each_snippet_of_the_page_runs(week: Dsn, tmp_path: Path, position: int) -> None:
+    if "import polars" in SNIPPETS[position]:
+        pytest.importorskip("polars", reason="polars is in the lock of readers")
+    result = await run_python(week, "-c", SNIPPETS[position], where=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out or "print" not in SNIPPETS[position]
+
+
+def test_both_languages_show_the_same_snippets() -> None:
+    blocks = [re.findall(r"```.*?```", page.read_text(encoding="utf-8"), re.DOTALL) for page in PAGES]
+    assert blocks[0] == blocks[1]
+
+
+def test_a_data_frame_of_breadth_takes_three_lines() -> None:
+    assert len([line for line in SNIPPETS[0].splitlines() if line.strip()]) == 3
