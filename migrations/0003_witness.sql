@@ -179,7 +179,7 @@ CREATE TABLE collector.api_fact (
 
 CREATE VIEW public.api_fact AS
 SELECT host, fact, value, learnt_at FROM collector.api_fact;
-COMMENT ON VIEW public.api_fact IS 'Facts learned about a host of the API by `collector check --online --learn`';
+COMMENT ON VIEW public.api_fact IS 'Facts learned about a host of the API; no command fills it yet';
 
 -- Sets what the witnesses of a walk came to. A complete walk that they contradict becomes suspect with their remarks,
 -- each of which stands in the history of judgements.

@@ -52,3 +52,6 @@ SET plan_cache_mode = force_custom_plan AS $$
     ) AS i
     CROSS JOIN public.breadth_of(of_slot, of_sector) AS b
 $$;
+
+COMMENT ON VIEW public.witness IS 'The finding of each second source about each walk';
+COMMENT ON VIEW public.api_fact IS 'Facts learned about a host of the API by `collector check --online --learn`';

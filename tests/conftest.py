@@ -17,7 +17,13 @@ settings.register_profile("same", derandomize=True, database=None, deadline=None
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
 
-TOGETHER = ("tests/sweep/test_sweeper.py", "tests/web/test_accessibility.py", "tests/web/test_browser.py")
+TOGETHER = (
+    "tests/cli/test_bad_input.py",
+    "tests/project/test_architecture_rules.py",
+    "tests/sweep/test_sweeper.py",
+    "tests/web/test_accessibility.py",
+    "tests/web/test_browser.py",
+)
 """Files whose tests share a costly fixture, which every worker that has one of them would make again."""
 
 

@@ -11,6 +11,7 @@ from collector import config as configuration
 from collector.base import resources
 from collector.cli.context import CliContext
 from collector.config import ApiConfig, Config, Credentials, Environment, base_url
+from collector.config.base_url import SourceKind
 from collector.db import embedded, migrations, setup
 from collector.db.api_facts import read_api_facts
 from collector.db.catalog import Registry
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # aiohttp takes half a second
     from collector.kiwoom.transport import HttpTransport
 
 
+_MOCK_RATE = 1
 _WITNESSES = 3
 """Requests to second sources that are under way at once beside a sweep: one for each of their api-ids."""
 
@@ -133,6 +135,15 @@ def source(api: ApiConfig) -> str:
     return base_url.parse_base_url(api.base_url, api.trusted_hosts).kind.value
 
 
+def rate_of(api: ApiConfig, facts: ApiFacts) -> int:
+    """Requests a second to begin with: the configured ones, or fewer if the host is known to grant fewer.
+
+    Of the mock host that is known without asking: every refusal of it that was seen names 1 (2025–2026).
+    """
+    known = facts if facts.rate or source(api) != SourceKind.MOCK.value else replace(facts, rate=_MOCK_RATE)
+    return known.limit_rate(api.requests_per_second)
+
+
 def host_of(api: ApiConfig) -> str:
     """The host of the API, with a port if it is not the usual one; facts are stored under it."""
     return urlsplit(api.base_url).netloc
@@ -150,7 +161,7 @@ def _make_client(
     """An API client for one key, with the quota of this key."""
     quota: SharedRateLimiter | LowPriorityRateLimiter | Unlimited = Unlimited()
     if api.requests_per_second:
-        rate = facts.limit_rate(api.requests_per_second)
+        rate = rate_of(api, facts)
         quota = SharedRateLimiter(database, key_digest(key.app_key), per_second=rate, scope=facts.scope)
         quota = LowPriorityRateLimiter(quota) if patient else quota
     return KiwoomClient(

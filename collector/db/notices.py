@@ -31,12 +31,14 @@ FROM collector.notice
 WHERE ended_at IS NULL AND kind = ANY ($1::text[])
   AND ($2::text = '' OR subject = $2 OR starts_with(subject, $2 || ' '))
 """
-# `quiet_until` is set if the same event was told within $5 before now.
+# `quiet_until` is set if the same event was told within $5 before now, or is being told.
 _BEGIN = """
 INSERT INTO collector.notice (kind, subject, began_at, facts, quiet_until)
 SELECT $1, $2, $3, $4::jsonb,
-       (SELECT max(o.told_at) + $5::interval FROM collector.notice AS o
-        WHERE o.kind = $1 AND o.subject = $2 AND o.told_at > clock_timestamp() - $5::interval)
+       (SELECT max(COALESCE(o.told_at, o.noted_at)) + $5::interval FROM collector.notice AS o
+        WHERE o.kind = $1 AND o.subject = $2
+          AND (o.told_at > clock_timestamp() - $5::interval
+               OR (o.told_at IS NULL AND o.quiet_until IS NULL AND o.noted_at > clock_timestamp() - $5::interval)))
 ON CONFLICT (kind, subject) WHERE ended_at IS NULL DO NOTHING
 """
 # The end of an event that was never to be told needs no message, and neither does an unwanted one. A message that

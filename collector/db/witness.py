@@ -1,4 +1,4 @@
-"""Stores the answers of the witnesses of a sweep, the offsets learnt from them, and the data that came with them."""
+"""Stores the answers of the witnesses of a sweep, and the offsets learned from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -168,7 +168,7 @@ class Testimony(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What the witnesses of one walk came to, for the ledger; `by` names the calls that spoke against it."""
+    """The result of the witnesses of one walk, for the ledger; `by` names the calls against it."""
 
     target: Target
     corroboration: str

@@ -102,13 +102,13 @@ def behind(
     """A schedule without a complete sweep in its last `least` slots.
 
     `slots` are newest first, `complete` has the complete walks of each slot with lines. A slot without lines is
-    before the start of the schedule.
+    under way, or before the start of the schedule; it does not count.
     """
     run = []
     last: datetime | None = None
     for at in slots:
         if at not in complete:
-            break
+            continue
         if complete[at] >= expected:
             last = at
             break

@@ -11,7 +11,7 @@ from pathlib import Path
 from collector.base.days import ONE_DAY, day_bounds
 from collector.config import NotifyConfig
 from collector.db.clocks import Comparison
-from collector.db.notices import Notice, NoticedWalk, NoticeStore
+from collector.db.notices import Notice, NoticeStore
 from collector.errors import Denied
 from collector.market.calendar import kst
 from collector.market.schedule import ScheduledSlot
@@ -24,6 +24,8 @@ _LOOKED_BACK = 20
 """Days in which the newest slots of a schedule are searched: longer than any closure of the market."""
 _LONGEST_RUN = 60
 """Slots in a row that are counted."""
+_UNDER_WAY = 2
+"""Slots of a schedule that may be under way or waiting, and have no lines yet."""
 _OF_SCHEDULES = ("behind", "failure", "contradicted")
 _LASTING_KINDS = (*_OF_SCHEDULES, "denied", "quota", "clocks", "calendar", "disk")
 _STATUSES = ("complete", "suspect", "failed", "missed")
@@ -85,9 +87,11 @@ class Watch:
             *conditions.contradiction(slot.schedule, slot.at, lines),
         ]
         kinds = ("failure", "contradicted")
-        has_changed = await self._apply(kinds, slot.schedule, seen, lines=lines)
+        has_changed = await self._apply(
+            kinds, slot.schedule, seen, shows_end=lambda notice: conditions.shows_end(notice, lines)
+        )
         behind = [] if is_whole else await self._behind(slot)
-        has_changed |= await self._apply(("behind",), slot.schedule, behind)
+        has_changed |= await self._apply(("behind",), slot.schedule, behind, shows_end=lambda _: is_whole)
         return has_changed, is_whole
 
     async def _behind(self, slot: ScheduledSlot) -> list[Condition]:
@@ -99,7 +103,7 @@ class Watch:
             complete = await self.store.complete_counts(slots, targets)
             return conditions.behind(slot.schedule, slots, complete, expected=len(targets), least=least)
 
-        return await find(max(least, _LONGEST_RUN)) if await find(least) else []
+        return await find(max(least, _LONGEST_RUN)) if await find(least + _UNDER_WAY) else []
 
     async def look_at_host(self, comparison: Comparison | None) -> bool:
         """Look at what this process knows without a question: its keys and its clock."""
@@ -210,14 +214,14 @@ class Watch:
         subject: str,
         seen: Sequence[Condition],
         *,
-        lines: Sequence[NoticedWalk] | None = None,
+        shows_end: Callable[[Notice], bool] = lambda _: True,
     ) -> bool:
         """Compare the stored events of a scope with all its conditions, and store what begins and ends."""
         changes = compare(
             await self.store.lasting(kinds, subject),
             seen,
             wants=self._settings().wants,
-            shows_end=lambda notice: lines is None or conditions.shows_end(notice, lines),
+            shows_end=shows_end,
         )
         if not changes:
             return False

@@ -1,15 +1,15 @@
-"""Does a second source vouch for a walk? Pure functions of the walk, the witnesses and what earlier sweeps taught.
+"""Compares a walk with its witnesses: pure functions of the walk, their answers, and the offsets of earlier sweeps.
 
-Three witnesses, each with a quota of its own at Kiwoom:
+Three calls of Kiwoom are witnesses, each with its own quota:
 
-- members: ka10099 lists the listings of a board, with the industry, the size and the flag for NXT of each;
-- counts: ka20003 counts the members of each sector on KRX and how many of them have traded, before and after a sweep;
-- date: ka20009 names the date of the session shown.
+- members: ka10099 lists the listings of a board, with industry, size and the flag for NXT;
+- counts: ka20003 counts the members of each sector on KRX, and how many have traded, before and after a sweep;
+- date: ka20009 gives the date of the session shown.
 
-A witness speaks against a walk only where the walk lacks something. A member that the witness lacks, a witness that is
-silent, behind or odd, and two witnesses that disagree leave the walk unchecked. Witness and walk may differ for good (a
-sector may be defined in another way); such an offset is learnt, and until then a witness contradicts only the first
-walk of a target, for which there is nothing else to judge by.
+Only a member that the walk lacks counts against the walk. A member that the witness lacks, a missing, late or odd
+answer, and two witnesses that disagree leave the walk unchecked. A sector may be defined in another way by a witness.
+Such a difference is an offset, and is learned. Without an offset a witness contradicts only the first walk of a target,
+because there is no earlier walk to compare with.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -32,7 +32,7 @@ NAMED = 5
 
 
 class Corroboration(StrEnum):
-    """What the witnesses of a walk came to."""
+    """The result of the witnesses of a walk."""
 
     CORROBORATED = "corroborated"
     CONTRADICTED = "contradicted"
@@ -97,18 +97,18 @@ class Offset(NamedTuple):
 
 
 class WitnessFinding(NamedTuple):
-    """What one witness says of a walk. `difference` is None where the witness said nothing to learn from."""
+    """The finding of one witness about a walk. `difference` is None where nothing can be learned from it."""
 
     source: WitnessSource
     verdict: Corroboration
     detail: str = ""
     difference: frozenset[str] | None = None
     is_odd: bool = False
-    """Whether the witness contradicts itself or all that is known, so that it is not believed."""
+    """Whether the witness contradicts itself or everything known, so that it is not believed."""
 
 
 class WalkContext(NamedTuple):
-    """What is known of a target beside the witness. `is_first`: no complete walk of it is known."""
+    """The earlier walks of a target. `is_first`: no complete walk of it is known."""
 
     is_first: bool
     is_overnight: bool = False
@@ -116,7 +116,7 @@ class WalkContext(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What all witnesses of a walk came to: remarks that make it suspect, and the words that name the numbers."""
+    """The judgement of all witnesses of a walk: remarks that make it suspect, and a text with the numbers."""
 
     corroboration: Corroboration
     remarks: tuple[Remark, ...] = ()
@@ -147,23 +147,23 @@ def count_walk(reading: WalkResult) -> WalkCounts:
 
 
 def judge_members(
-    walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, standing: WalkContext
+    walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, context: WalkContext
 ) -> WitnessFinding:
     """Compare the members of a walk with those that ka10099 lists for it (None: it does not say)."""
     if expected is None:
-        return _members(Corroboration.UNCHECKED, "ka10099 does not list the members")
+        return _report_members(Corroboration.UNCHECKED, "ka10099 does not list the members")
     lacking, strangers = expected - walk.members, walk.members - expected
     difference = frozenset((*(f"-{code}" for code in lacking), *(f"+{code}" for code in strangers)))
     detail = _name_codes(lacking, strangers, len(expected), walk.rows)
     if len(walk.members & expected) * 2 < len(walk.members) or len(strangers) > tolerance(walk.rows):
-        return _odd(WitnessSource.MEMBERS, f"ka10099 is another or a broken list: {detail}")
+        return _report_odd(WitnessSource.MEMBERS, f"ka10099 is another or a broken list: {detail}")
     if difference == (offset.settled or frozenset()):
-        return _members(Corroboration.CORROBORATED, detail, difference)
+        return _report_members(Corroboration.CORROBORATED, detail, difference)
     known = offset.settled or frozenset()
     news = [code for code in lacking if f"-{code}" not in known]
-    if news and _may_contradict(len(news), walk, offset, standing):
-        return _members(Corroboration.CONTRADICTED, detail, difference)
-    return _members(Corroboration.UNCHECKED, detail, difference)
+    if news and _may_contradict(len(news), walk, offset, context):
+        return _report_members(Corroboration.CONTRADICTED, detail, difference)
+    return _report_members(Corroboration.UNCHECKED, detail, difference)
 
 
 def judge_counts(
@@ -171,7 +171,7 @@ def judge_counts(
     before: SectorCounts | None,
     after: SectorCounts | None,
     offset: Offset,
-    standing: WalkContext,
+    context: WalkContext,
     *,
     on_krx: bool = True,
 ) -> WitnessFinding:
@@ -182,21 +182,21 @@ def judge_counts(
     """
     answers = [counts for counts in (before, after) if counts is not None]
     if not answers:
-        return _counts(Corroboration.UNCHECKED, "ka20003 did not answer")
+        return _report_counts(Corroboration.UNCHECKED, "ka20003 did not answer")
     members = answers[-1].members
     detail = f"{walk.rows} rows, ka20003 counts {members} members"
     if any(counts.members != members for counts in answers) or (not members and walk.rows):
-        return _odd(WitnessSource.COUNTS, f"ka20003 is of two minds: {detail}")
+        return _report_odd(WitnessSource.COUNTS, f"ka20003 is of two minds: {detail}")
     surplus = walk.rows - members
     difference = frozenset({str(surplus)} if surplus else ())
-    known = _number(offset.settled)
+    known = _to_number(offset.settled)
     deficit = known - surplus
-    if deficit > 0 and _may_contradict(deficit, walk, offset, standing, exact=False):
-        return _counts(Corroboration.CONTRADICTED, detail, difference)
-    outside = _outside_bracket(walk, before, after) if on_krx else "only KRX is counted"
+    if deficit > 0 and _may_contradict(deficit, walk, offset, context, exact=False):
+        return _report_counts(Corroboration.CONTRADICTED, detail, difference)
+    outside = _find_outside(walk, before, after) if on_krx else "only KRX is counted"
     if deficit == 0 and (surplus == 0 or offset.settled is not None) and not outside:
-        return _counts(Corroboration.CORROBORATED, detail, difference)
-    return _counts(Corroboration.UNCHECKED, f"{detail}; {outside}" if outside else detail, difference)
+        return _report_counts(Corroboration.CORROBORATED, detail, difference)
+    return _report_counts(Corroboration.UNCHECKED, f"{detail}; {outside}" if outside else detail, difference)
 
 
 def judge_date(shown: date | None, day: date, *, is_open: bool, is_confirmed: bool) -> WitnessFinding:
@@ -211,7 +211,7 @@ def judge_date(shown: date | None, day: date, *, is_open: bool, is_confirmed: bo
     if shown == day:
         return WitnessFinding(WitnessSource.DATE, Corroboration.CORROBORATED, detail)
     if shown > day or not is_confirmed:
-        return _odd(WitnessSource.DATE, f"ka20009 is odd: {detail}")
+        return _report_odd(WitnessSource.DATE, f"ka20009 is odd: {detail}")
     return WitnessFinding(WitnessSource.DATE, Corroboration.CONTRADICTED, detail)
 
 
@@ -223,7 +223,7 @@ def is_same_session(volume: int, before: SectorCounts | None, after: SectorCount
 
 
 def combine(findings: Sequence[WitnessFinding]) -> Judgement:
-    """One judgement out of what the witnesses say of a walk.
+    """Combines the findings of the witnesses of a walk to one judgement.
 
     A date of another session always contradicts. Where members and counts disagree, neither is believed. A date that
     agrees vouches for the day only, not for the members.
@@ -238,25 +238,25 @@ def combine(findings: Sequence[WitnessFinding]) -> Judgement:
     date_against = said.get(WitnessSource.DATE) in against
     if against and (date_against or not vouching):
         remarks = tuple(REMARKS[finding.source] for finding in against)
-        return Judgement(Corroboration.CONTRADICTED, remarks, _join(against))
+        return Judgement(Corroboration.CONTRADICTED, remarks, _join_details(against))
     if against:
         return Judgement(
-            Corroboration.UNCHECKED, (), f"the witnesses disagree: {_join([*against, *vouching])}"
+            Corroboration.UNCHECKED, (), f"the witnesses disagree: {_join_details([*against, *vouching])}"
         )
     if vouching:
-        return Judgement(Corroboration.CORROBORATED, (), _join(vouching))
-    return Judgement(Corroboration.UNCHECKED, (), _join(findings))
+        return Judgement(Corroboration.CORROBORATED, (), _join_details(vouching))
+    return Judgement(Corroboration.UNCHECKED, (), _join_details(findings))
 
 
 def learn(offset: Offset, finding: WitnessFinding, walk: WalkCounts, day: date) -> Offset:
-    """The offset after one more sweep. No difference is known at once: equal lists do not agree by chance."""
+    """Returns the offset after one more sweep. An empty difference is settled at once: equal lists are no chance."""
     difference = finding.difference
     if difference is None:
         return offset
     is_repeated = bool(offset.seen) and difference == offset.candidate
     days = offset.days + (day != offset.last_day) if is_repeated else 1
     seen = offset.seen + 1 if is_repeated else 1
-    is_settled = not difference or _teaches(difference, walk, seen, days)
+    is_settled = not difference or _is_enough(difference, walk, seen, days)
     return Offset(difference if is_settled else offset.settled, difference, seen, days, day)
 
 
@@ -266,7 +266,7 @@ def tolerance(rows: int) -> int:
 
 
 def _may_contradict(
-    lost: int, walk: WalkCounts, offset: Offset, standing: WalkContext, *, exact: bool = True
+    lost: int, walk: WalkCounts, offset: Offset, context: WalkContext, *, exact: bool = True
 ) -> bool:
     """Whether `lost` members that the walk lacks are enough to speak against it.
 
@@ -274,15 +274,15 @@ def _may_contradict(
     list ends with a full page.
     """
     is_much = lost > tolerance(walk.rows) or walk.ends_full
-    if standing.is_first and offset.settled is None:
+    if context.is_first and offset.settled is None:
         return exact or is_much
     if offset.settled is None:
         return False
-    return is_much or not standing.is_overnight
+    return is_much or not context.is_overnight
 
 
-def _teaches(difference: Collection[str], walk: WalkCounts, seen: int, days: int) -> bool:
-    size = abs(_number(difference)) if not _is_named(difference) else len(difference)
+def _is_enough(difference: Collection[str], walk: WalkCounts, seen: int, days: int) -> bool:
+    size = abs(_to_number(difference)) if not _is_named(difference) else len(difference)
     if size > tolerance(walk.rows) or walk.ends_full:
         return days >= DAYS_THAT_TEACH
     return seen >= SWEEPS_THAT_TEACH
@@ -293,11 +293,11 @@ def _is_named(difference: Collection[str]) -> bool:
     return len(difference) > 1 or any(len(text) == 7 for text in difference)
 
 
-def _number(difference: Collection[str] | None) -> int:
+def _to_number(difference: Collection[str] | None) -> int:
     return sum(int(text) for text in difference or ())
 
 
-def _outside_bracket(walk: WalkCounts, before: SectorCounts | None, after: SectorCounts | None) -> str:
+def _find_outside(walk: WalkCounts, before: SectorCounts | None, after: SectorCounts | None) -> str:
     """Which figure lies outside of what was counted before and after; "" if none does."""
     if before is None or after is None:
         return "counted once only"
@@ -329,17 +329,21 @@ def _name_codes(lacking: Collection[str], strangers: Collection[str], expected: 
     return "; ".join(parts)
 
 
-def _members(verdict: Corroboration, detail: str, difference: frozenset[str] | None = None) -> WitnessFinding:
+def _report_members(
+    verdict: Corroboration, detail: str, difference: frozenset[str] | None = None
+) -> WitnessFinding:
     return WitnessFinding(WitnessSource.MEMBERS, verdict, detail, difference)
 
 
-def _counts(verdict: Corroboration, detail: str, difference: frozenset[str] | None = None) -> WitnessFinding:
+def _report_counts(
+    verdict: Corroboration, detail: str, difference: frozenset[str] | None = None
+) -> WitnessFinding:
     return WitnessFinding(WitnessSource.COUNTS, verdict, detail, difference)
 
 
-def _odd(source: WitnessSource, detail: str) -> WitnessFinding:
+def _report_odd(source: WitnessSource, detail: str) -> WitnessFinding:
     return WitnessFinding(source, Corroboration.UNCHECKED, detail, is_odd=True)
 
 
-def _join(findings: Iterable[WitnessFinding]) -> str:
+def _join_details(findings: Iterable[WitnessFinding]) -> str:
     return " · ".join(finding.detail for finding in findings if finding.detail)

@@ -76,7 +76,7 @@ class QuoteModel:
         late = max(0, moment.second - hours.krx_close)
         passed = (moment.second - late - hours.krx_open) / (hours.krx_close - hours.krx_open)
         if passed < course.starts or course.starts >= 1.0:
-            return _quote_without_trades(course)
+            return self._quote_untraded(listing, course, moment)
         chance = roll(listing.key, _KRX, moment.day * 100_000 + moment.second)
         # Opening and close lie exactly on the path, because today's close is tomorrow's base.
         shift = chance % 3 - 1 if 0.0 < passed < 1.0 or late else 0
@@ -89,7 +89,7 @@ class QuoteModel:
         around its close.
         """
         if course.starts >= 1.0:
-            return _quote_without_trades(course)
+            return self._quote_untraded(listing, course, moment)
         hours = self._sessions.hours(moment.day)
         passed = (moment.second - hours.nxt_open) / (hours.nxt_close - hours.nxt_open)
         chance = roll(listing.key, _NXT, moment.day * 100_000 + moment.second)
@@ -97,6 +97,18 @@ class QuoteModel:
         opening = _nxt_opening(course, hours)
         now = _nxt_stand(course, moment.second, hours, opening)
         return _trade_quote(listing, course, now, opening, volume, shift=chance % 3 - 1, chance=chance)
+
+    def _quote_untraded(self, listing: Listing, course: IntradayPath, moment: Moment) -> SimulatedQuote:
+        """A listing without a trade today has bid and ask around its base; a suspended one has nothing but a price.
+
+        Both were seen in Kiwoom's own capture of 2026-07-01.
+        """
+        plain = _quote_without_trades(course)
+        if self._closes_of(listing).is_suspended(moment.day):
+            return plain
+        is_sold = roll(listing.key, _KRX, moment.day) & 4 == 0
+        ask, bid = _spread(course, course.base, fund=listing.is_fund, is_sold=is_sold)
+        return plain._replace(ask=ask, bid=bid)
 
     def _consolidate(self, krx: SimulatedQuote, nxt: SimulatedQuote, moments: Moments) -> SimulatedQuote:
         """Both venues together: the last trade is that of KRX while KRX is open, else that of NXT."""
@@ -134,6 +146,8 @@ def _trade_quote(
     elif shift < 0:
         price = max(ticks.below(price, fund=fund), now.low)
     ask, bid = _spread(course, price, fund=fund, is_sold=chance & 4 == 0)
+    if chance & 0b111000 == 0:
+        ask, bid = _move_on(course, ask, bid, fund=fund)
     return SimulatedQuote(
         course.base, price, volume, ask, bid, opening, now.high, now.low, course.lowest, course.highest
     )
@@ -163,6 +177,19 @@ def _spread(course: IntradayPath, price: int, *, fund: bool, is_sold: bool) -> t
         return price, None
     ask = ticks.above(price, fund=fund) if is_sold else price
     return ask, ticks.below(ask, fund=fund)
+
+
+def _move_on(
+    course: IntradayPath, ask: int | None, bid: int | None, *, fund: bool
+) -> tuple[int | None, int | None]:
+    """A book that has moved up two ticks since the last trade, so that its price lies below the bid.
+
+    The price outside of bid and ask was seen in Kiwoom's own capture of 2026-07-01: it is that of the last trade.
+    """
+    if ask is None or bid is None:
+        return ask, bid
+    moved = ticks.above(ticks.above(ask, fund=fund), fund=fund)
+    return (moved, ticks.below(moved, fund=fund)) if moved < course.highest else (ask, bid)
 
 
 def _nxt_opening(course: IntradayPath, hours: DayHours) -> int:

@@ -207,7 +207,7 @@ CASES = {
     ),
     "dates reversed": Case("--to lies before --from", ("schedule", "--from", "2026-11-20", "--to", "2026-11-19")),
     "a slot that is none": Case("'noon' is not an instant", ("once", "--slot", "noon")),
-    "a slot to come": Case("is in the future", slot(5)),
+    "a slot to come": Case("is in the future", slot(24 * 60)),
     "a slot long gone": Case("more than 10 minutes ago", slot(-11)),
     "a slot between seconds": Case("a whole second", ("once", "--slot", "2026-11-20T11:00:00.5")),
     "an unknown command": Case("No such command", ("onec",)),

@@ -1,6 +1,7 @@
 """Migrations against real databases: order, records, rivals, crashes."""
 
 import asyncio
+import hashlib
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -34,6 +35,17 @@ SELECT count(*)
 FROM pg_locks
 WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+
+
+RELEASED = Path(__file__).parents[1] / "golden" / "released-migrations.sha256"
+
+
+def test_a_released_migration_is_never_edited() -> None:
+    """A database that has applied it would refuse the program: add a migration. The release enters its new files."""
+    for line in RELEASED.read_text(encoding="ascii").splitlines():
+        digest, name = line.split()
+        text = (RELEASED.parents[2] / "migrations" / name).read_bytes()
+        assert hashlib.sha256(text).hexdigest() == digest, name
 
 
 def write(folder: Path, *texts: str) -> Path:

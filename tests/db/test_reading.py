@@ -171,7 +171,9 @@ READABLE = (
     "archive", "quarantine", "as_of('KOSPI', '001')", "breadth('KOSPI', '001', 'KRX', '2026-11-20')",
     "listing_day('000001', '2026-11-20')", "krx_nxt('KOSPI', '001')", "movers('KOSPI', '001', 'KRX', now())",
     "consolidated_check('KOSPI', '001')", "sector_days()", "rotation()",
-    "membership_changes('2026-11-20', '2026-11-21')",
+    "membership_changes('2026-11-20', '2026-11-21')", "filled('KOSPI', '001', 'KRX', '2026-11-20')",
+    "breadth_of('2026-11-20 15:40+09', '001')", "index_against_members('2026-11-20 15:40+09', '001')",
+    "flows_between('2026-11-01', '2026-11-20')",
 )  # fmt: skip
 CLOSED = ("collector.token", "collector.quota", "collector.place", "collector.lease", "collector.claim")
 
@@ -182,6 +184,15 @@ async def reader(week: Dsn) -> AsyncIterator[Any]:
         assert await setup.grant_reading(connection) == []
         await connection.execute("SET ROLE collector_reader")
         yield connection
+
+
+async def test_the_reading_role_reads_all_public_views(reader: Any) -> None:
+    views = await reader.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'"
+    )
+    assert {"snapshot", "walk_history", "reconstructed"} <= {view["relname"] for view in views}
+    for view in views:
+        await reader.fetch(f"SELECT * FROM {view['relname']} LIMIT 1")
 
 
 @pytest.mark.parametrize("source", READABLE)

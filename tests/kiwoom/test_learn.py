@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from collector.cli import bootstrap
+from collector.config import ApiConfig
 from collector.db.api_facts import read_api_facts, save_api_facts
 from collector.db.dsn import Dsn
 from collector.kiwoom.api_facts import ApiFacts
@@ -273,6 +275,20 @@ async def test_facts_are_kept_by_host_and_replaced(database: Dsn) -> None:
         await save_api_facts(held, "a", {"x": "3"})
         assert await read_api_facts(held, "a") == {"x": "3", "y": "2"}
         assert await read_api_facts(held, "b") == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "configured", "learned", "rate"),
+    [
+        ("api.kiwoom.com", 5, None, 5), ("api.kiwoom.com", 5, 3, 3), ("api.kiwoom.com", 2, 5, 2),
+        ("mockapi.kiwoom.com", 5, None, 1), ("mockapi.kiwoom.com", 5, 2, 2),
+    ],
+)  # fmt: skip
+def test_each_host_begins_with_the_rate_that_is_known_of_it(
+    host: str, configured: int, learned: int | None, rate: int
+) -> None:
+    api = ApiConfig(base_url=f"https://{host}", requests_per_second=configured)
+    assert bootstrap.rate_of(api, ApiFacts(rate=learned)) == rate
 
 
 def test_facts_without_sense_are_passed_over() -> None:

@@ -107,6 +107,12 @@ def test_a_schedule_is_behind_after_three_slots_in_a_row(complete, slots, last):
     assert condition.facts["last"] == (last.isoformat() if last else "")
 
 
+def test_a_slot_under_way_hides_no_slots_before_it():
+    counts = {SLOTS[0]: 0, SLOTS[2]: 1, SLOTS[3]: 0, SLOTS[4]: 2}
+    (condition,) = behind("s", SLOTS, counts, expected=2, least=3)
+    assert (condition.facts["slots"], condition.since) == (3, SLOTS[3])
+
+
 def test_a_lowered_rate_is_a_condition_of_its_key():
     (found,) = lowered_quotas([LoweredQuota("digest", "ka20002", 3, AT)], {"digest": "main"}, 5)
     assert found == Condition(

@@ -104,6 +104,15 @@ async def test_an_end_during_the_sending_is_told_after_it(store):
     assert await tell(store) == [("behind", True)]
 
 
+async def test_an_event_that_comes_again_while_its_message_is_under_way_is_told_once(store):
+    await begin(store, event())
+    due = await store.claim_due()
+    await end(store)
+    await begin(store, event())
+    await store.mark_told(due)
+    assert await tell(store) == [("behind", True)]
+
+
 async def test_an_unwanted_end_is_not_told(store):
     await begin(store, event())
     await tell(store)

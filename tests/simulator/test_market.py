@@ -107,7 +107,23 @@ def test_a_day_shows_every_kind_of_row() -> None:
     )
     signs = Counter(found["pred_pre_sig"] for found in day)
     assert signs.keys() == {"1", "2", "3", "4", "5"}
-    assert sum(found["now_trde_qty"] == "0" for found in day) > 50
+    untraded = [found for found in day if found["now_trde_qty"] == "0"]
+    assert len(untraded) > 50
+    with_quotes = [found for found in untraded if found["sel_bid"] != "0" and found["buy_bid"] != "0"]
+    suspended = [found for found in untraded if found["sel_bid"] == found["buy_bid"] == "0"]
+    assert len(with_quotes) > 10
+    assert len(suspended) > 10
+    at_the_limit = [found for found in day if found["pred_pre_sig"] == "1"]
+    assert {found["sel_bid"] for found in at_the_limit} == {"0"}
+    traded = [found for found in day if found["now_trde_qty"] != "0" and found["buy_bid"] != "0"]
+    assert any(abs(int(found["cur_prc"])) < abs(int(found["buy_bid"])) for found in traded)
+    assert all(not found[name].strip("+-0123456789") for found in day for name in PRICES)
+
+
+def test_codes_with_letters_stand_in_ascii_order_on_pages_of_100() -> None:
+    symbols = [found["stk_cd"] for found in MARKET.rows("001", Exchange.KRX, OPEN)]
+    assert symbols == sorted(symbols)
+    assert sum(not symbol.isdigit() for symbol in symbols) > 20
 
 
 @settings(max_examples=400, deadline=None)
@@ -127,14 +143,13 @@ def test_a_row_obeys_the_invariants_of_the_api(listing: Listing, exchange: Excha
     assert found["pred_pre_sig"] == _expected_sign(price, base, lowest, highest)
     if found["now_trde_qty"] == "0":
         assert change == 0
-        assert [found[name] for name in PRICES[1:]] == ["0"] * 5
+        assert [found[name] for name in PRICES[3:]] == ["0"] * 3
         return
     low, high, opening = (abs(int(found[name])) for name in ("low_pric", "high_pric", "open_pric"))
     assert lowest <= low <= price <= high <= highest
     assert low <= opening <= high
     ask, bid = abs(int(found["sel_bid"])), abs(int(found["buy_bid"]))
     assert (ask or highest + 1) > (bid or lowest - 1)
-    assert price in (ask, bid)
 
 
 def _sign(text: str, base: int) -> bool:

@@ -55,6 +55,7 @@ async def test_every_square_and_control_is_24_pixels_wide_and_high(shown, browse
         for path in [*PATHS, *MORE, LOST]:
             await page.goto(shown.url + path)
             assert await page.evaluate(SMALL) == []
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
         await page.goto(shown.url + "/day/2026-11-20")
         sizes = await page.eval_on_selector_all(
             "a.sq", "all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))"

@@ -37,6 +37,8 @@ _FACTS = [
             at + n * INTERVAL '1 second'
         FROM generate_series('2026-11-20 09:00+09'::timestamptz, '2026-11-20 09:10+09', '5 minutes') AS at,
             generate_series(1, 2) AS n""",
+    """INSERT INTO collector.index_level (slot, market, sector, level, change_bp, volume, turnover, received_at, source)
+        VALUES ('2026-11-20 09:05+09', 'KOSPI', '008', 99900, -12, 1, 2, '2026-11-21 09:00+09', 'ka20006')""",
     f"""UPDATE collector.walk SET repaired_at = '2026-11-20 20:00+09'
         WHERE slot = '2026-11-20 09:15+09' AND target = {_OF.format(ELECTRONICS)}""",
     f"""INSERT INTO collector.repaired_member (slot, target, symbol)
@@ -117,6 +119,12 @@ async def test_a_sector_shows_its_index_at_the_slot(seen: Page, shown: Page) -> 
     assert ("3,123.47" in found, "+0.44 %" in found, "8,190억" in found) == (True, True, True)
     assert 'class="line index' in found
     assert "ka20003" not in await text(shown, f"/sector/{ELECTRONICS}?lang=ko")
+
+
+async def test_the_closing_level_of_a_past_day_has_no_counts(seen: Page) -> None:
+    found = await text(seen, f"/sector/{CHEMICALS}?slot=20261120T090500&lang=en")
+    index = found.partition("ka20006")[2].partition("</dl>")[0]
+    assert ("999.00" in index, "−0.12 %" in index, "Members" in index) == (True, True, False)
 
 
 async def test_reconstructed_rows_are_labelled_wherever_they_are(seen: Page, shown: Page) -> None:

@@ -30,6 +30,8 @@ ATTEMPTS = 3
 UNLIMITED_RATE = 5
 """Requests of each call sent at once if the configuration sets no limit: the documented rate of the real host."""
 MOST_PAGES = 60
+AGED = Target.of("KOSPI", "004", "KRX")
+"""The list of the old next-key: six pages, and no other request, because a second walk might end the key."""
 _ROUNDS = 2
 _LAG_EVERY = 1.0
 
@@ -64,7 +66,7 @@ class _Observer:
 
     async def run(self, key_age: float, lag_watched: float) -> None:
         await self._try_connection()
-        old_key, taken = await self._first_key(WHOLE[Market.KOSPI]), self._clock()
+        old_key, taken = await self._first_key(AGED), self._clock()
         await self._try_quota()
         await asyncio.gather(self._walk_all(), self._ask_witnesses(), self._try_lag(lag_watched))
         await asyncio.sleep(taken + key_age - self._clock())
@@ -245,7 +247,7 @@ class _Observer:
             return
         self.seen.key_age = age
         with suppress(ApiError):
-            self.seen.key_lives = await self._is_accepted(WHOLE[Market.KOSPI], key, self._token)
+            self.seen.key_lives = await self._is_accepted(AGED, key, self._token)
 
     async def _try_token(self) -> None:
         """Issue a second token in the middle of a walk, and try the old one and the next-key."""

@@ -89,10 +89,10 @@ GROUP BY symbol
 
 _LEVELS = """
 SELECT DISTINCT ON (slot) slot, (level * 0.01)::float8 AS level, (change_bp * 0.01)::float8 AS change_percent, volume,
-       turnover, members, traded, advancers, unchanged, decliners, limit_up, limit_down, received_at
+       turnover, members, traded, advancers, unchanged, decliners, limit_up, limit_down, received_at, source
 FROM collector.index_level
 WHERE sector = $1 AND slot >= $2 AND slot < $3
-ORDER BY slot, received_at DESC
+ORDER BY slot, source, received_at DESC
 """
 _REPAIRED_BREADTH = """
 SELECT m.slot, m.target, count(*) AS members, count(*) FILTER (WHERE r.volume > 0) AS traded,
@@ -138,7 +138,7 @@ class Breadth(NamedTuple):
 
 
 class IndexReading(NamedTuple):
-    """An index and the counts of its members, as ka20003 gave them for a slot; KRX alone."""
+    """An index of KRX at a slot. ka20003 gives the counts of its members as well, ka20006 only the close of a day."""
 
     slot: datetime
     level: float
@@ -153,6 +153,7 @@ class IndexReading(NamedTuple):
     limit_up: int | None
     limit_down: int | None
     received_at: datetime
+    source: str
 
 
 class ListingQuote(NamedTuple):
@@ -240,7 +241,7 @@ class MarketQueries(ReadOnlyDatabase):
             return [(row["symbol"], row["names"]) for row in await connection.fetch(_LISTED)]
 
     async def levels(self, sector: str, start: datetime, end: datetime) -> list[IndexReading]:
-        """The index of a sector, the last answer for each slot."""
+        """The index of a sector, the last answer for each slot; ka20003 goes before ka20006."""
         async with self.connection("reading an index") as connection:
             return [IndexReading(*row) for row in await connection.fetch(_LEVELS, sector, start, end)]
 
