@@ -12,6 +12,7 @@ import structlog
 
 from collector.base import resources
 from collector.daemon import DaemonService, Upkeep
+from collector.daemon.leader import WARMING
 from collector.db.lease import LeaseLost
 from collector.errors import Denied, Rejected, Unavailable, Unreadable
 from collector.market import calendar, schedule
@@ -155,3 +156,19 @@ def test_every_due_slot_and_target_of_a_stormy_year_ends_in_one_state():
     assert states["complete"] > 0.5 * states.total()
     assert states.total() > 75_000
     assert states.keys() >= REASONS
+
+
+def test_connections_are_opened_shortly_before_each_slot():
+    async def morning():
+        books, clock = Books(), VirtualClock(START, [])
+        kiwoom = ModelKiwoom(books, clock.now)
+        daemon = DaemonService(assembling(TIMETABLE, UPKEEP, books, kiwoom), clock, lambda _: None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3 * 3600):
+                await daemon.run()
+        return kiwoom.warmed, clock.now()
+
+    warmed, end = run(morning())
+    assert [at for at, _ in warmed] == [slot.at - WARMING for slot in TIMETABLE.due(START, end)]
+    assert {count for _, count in warmed} == {len(BOARDS)}
+    assert len(warmed) > 10

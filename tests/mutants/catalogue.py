@@ -135,8 +135,8 @@ SHARING = (
     Mutant(
         "a refusal holds nobody",
         "collector/ratelimit/permits.py",
-        "await connection.execute(_PAUSE, self._key, api_id, COOLDOWN)",
-        "await connection.execute(_PAUSE, self._key, api_id, timedelta(0))",
+        "_PAUSE, self._key, api_id, COOLDOWN, granted,",
+        "_PAUSE, self._key, api_id, timedelta(0), granted,",
         ("tests/ratelimit/test_limiter.py::test_a_refusal_holds_the_other_program_too",),
     ),
     Mutant(
@@ -163,6 +163,22 @@ SHARING = (
         "if any(permit.is_expired() for permit in self._permits):",
         "if not self._permits:",
         ("tests/ratelimit/test_limiter.py::test_who_was_frozen_between_its_start_and_sending_does_not_send",),
+    ),
+    Mutant(
+        "a refusal does not raise the caution",
+        "collector/ratelimit/permits.py",
+        "caution = CASE WHEN is_first THEN LEAST(",
+        "caution = CASE WHEN NOT is_first THEN LEAST(",
+        ("tests/ratelimit/test_limiter.py::test_a_refusal_that_names_a_lower_rate_leaves_the_caution_alone",),
+    ),
+    Mutant(
+        "a delayed request is taken for a punctual one",
+        "collector/ratelimit/limiter.py",
+        "        if delayed:\n            self._caution = max(self._caution, INITIAL)\n",
+        "",
+        (
+            "tests/ratelimit/test_limiter.py::test_a_small_caution_frees_a_permit_earlier_but_not_that_of_a_delayed_request",
+        ),
     ),
     Mutant(
         "a place is free before its request can have arrived",

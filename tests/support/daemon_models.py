@@ -254,6 +254,8 @@ class ModelKiwoom:
         shown: Callable[[datetime], object] = lambda at: at,
     ) -> None:
         self.requests = 0
+        self.warmed: list[tuple[datetime, int]] = []
+        """When connections were opened ahead, and how many."""
         self._books = books
         self._now = now
         self._fault = fault
@@ -264,7 +266,7 @@ class ModelKiwoom:
         self.requests = 0
 
     async def warm(self, connections: int) -> None:
-        return
+        self.warmed.append((self._now(), connections))
 
     async def prices(self, target: Target, page_key: str | None = None, *, counter) -> tuple[Page, datetime]:
         counter.sent += 1
