@@ -265,8 +265,8 @@ ASKING = (
     Mutant(
         "a walk goes on after its token died",
         "collector/kiwoom/client.py",
-        "                    counter.renewals += 1\n                    raise\n",
-        "                    counter.renewals += 1\n",
+        "                    if not self._keys_outlive_token:\n                        raise\n",
+        "",
         ("tests/sweep/test_sweeper.py::test_a_walk_whose_token_died_between_two_pages_begins_anew",),
     ),
     Mutant(
