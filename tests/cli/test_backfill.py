@@ -75,7 +75,7 @@ async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: P
         (("--from", "2026-11-16", "--to", "2099-11-20"), "2099-11-20 is in the future"),
         (("--from", "2026-11-21", "--to", "2026-11-22"), "no trading day: 2026-11-21 Saturday, 2026-11-22 Sunday"),
         (("--from", "2026-11-16", "--to", "2026-11-20", "--universe", "al"), "no universe 'al'; use one of: all"),
-        (("--from", "2026-11-16", "--to", "yesterday"), "'yesterday' is not a date"),
+        (("--from", "2026-11-16", "--to", "someday"), "'someday' is not a date"),
         (("--from", "2026-11-16"), "Missing option '--to'"),
     ],
     ids=["reversed", "future", "no trading day", "universe", "no date", "no end"],
