@@ -68,10 +68,13 @@ async def _run_child(
                 while line := await process.stdout.readline():
                     index, name, reason = json.loads(line)
                     deliveries[numbers[index]] = Delivery(name, reason)
+                await process.wait()
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        # Not for a child that has ended: kill() would collect its status, which asyncio's own thread waits for.
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
     return deliveries
 
 

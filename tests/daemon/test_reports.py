@@ -166,6 +166,7 @@ async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_st
         "exchange": "KRX",
         "status": "absent",
         "reason": "nothing is known of it",
+        "history": "",
     }
 
 
