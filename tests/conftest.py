@@ -26,6 +26,20 @@ TOGETHER = (
 )
 """Files whose tests share a costly fixture, which every worker that has one of them would make again."""
 
+FIRST = (
+    "tests/sweep/test_sweeper.py",
+    "tests/web/test_accessibility.py",
+    "tests/web/test_browser.py",
+    "tests/notify/test_daemon.py",
+    "tests/kiwoom/test_learn.py",
+)
+"""Files with the longest tests. They begin first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {file: position for position, file in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(FIRST)))
+
 
 class Scheduler(LoadScopeScheduling):
     """Gives each test to the next worker that is free, and all tests of some files to the same one.
