@@ -10,14 +10,14 @@ from collector.cli.context import CliContext
 from collector.db.api_facts import save_api_facts
 from collector.errors import ConfigError
 from collector.kiwoom.api_facts import ApiFacts
-from collector.kiwoom.learn.findings import Finding, find_all
+from collector.kiwoom.learn.findings import LearnedAnswer, find_all
 from collector.kiwoom.learn.observe import KEY_AGE, observe
 from collector.kiwoom.learn.report import write_report
 
 REPORT = "learned.md"
 
 
-async def learn(context: CliContext, report: Path, *, key_age: float = KEY_AGE) -> list[Finding]:
+async def learn(context: CliContext, report: Path, *, key_age: float = KEY_AGE) -> list[LearnedAnswer]:
     """Ask with the first key, through its rate limiter; facts known before do not change what is asked."""
     api = context.config.api
     at = datetime.now(UTC)

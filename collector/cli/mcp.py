@@ -1,4 +1,4 @@
-"""`collector mcp`: what is stored, for an assistant that speaks the Model Context Protocol over stdio."""
+"""`collector mcp`: a server of the Model Context Protocol over stdio, which reads the stored data."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence

@@ -55,8 +55,8 @@ def repair(
     """Reconstruct slots that were missed or failed, from the minute bars of ka10080.
 
     One call a listing, exchange and day. The rows go to the view reconstructed, never among observed ones; they
-    have no bid and ask. The ledger's lines keep their status. What is there is not fetched again, and a run that
-    was stopped is taken up by the next one. Beside a daemon it takes only what the daemon leaves of the quota.
+    have no bid and ask. The ledger's lines keep their status. Stored rows are not fetched again, and the next run
+    continues a stopped one. Beside a daemon it takes only what the daemon leaves of the quota.
 
     Exit status: 0 all that can be repaired is repaired. 1 something could not be (listed on stderr), or a day is
     doubtful. 2 wrongly asked or could not start, and nothing was fetched.

@@ -1,4 +1,4 @@
-"""Stores the events that people are told of, and what they were told.
+"""Stores the events of notices, and the messages sent about them.
 
 Every process may write here, the leader or not: a unique index makes one row of the same event noticed twice,
 and a message is claimed before it is sent. So no message is sent by two processes, and a restart repeats none.

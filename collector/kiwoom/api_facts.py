@@ -1,4 +1,4 @@
-"""What `collector check --learn` found out about a host, as far as the program acts on it."""
+"""The facts about a host, learned by `collector check --learn`, that change the program's behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Writes messages about events, in Korean or English: what, since when, what to do. Pure."""
+"""Writes messages about events, in Korean or English: the event, its begin and a command that helps. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence

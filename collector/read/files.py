@@ -34,35 +34,35 @@ def locate(record: Mapping[str, Any], folder: str | None) -> str:
     return f"{folder.rstrip('/')}/{'/'.join(PurePosixPath(record['file']).parts[-3:])}"
 
 
-def _read_file(place: str, record: Mapping[str, Any], wanted: Mapping[str, str | None]) -> Any:
+def _read_file(location: str, record: Mapping[str, Any], wanted: Mapping[str, str | None]) -> Any:
     try:
-        filesystem, path = _open_filesystem(place)
+        filesystem, path = _open_filesystem(location)
         with filesystem.open_input_file(path) as file:
-            _refuse_another(pq.read_metadata(file).metadata or {}, place, record)
+            _refuse_another(pq.read_metadata(file).metadata or {}, location, record)
         dataset = ds.dataset(path, format="parquet", filesystem=filesystem)
         return dataset.to_table(filter=_build_filter(wanted))
     except _FAILURES as error:
         raise ArchiveError(
-            f"{place} with the rows of {record['day']} cannot be read: {str(error).splitlines()[0]}",
+            f"{location} with the rows of {record['day']} cannot be read: {str(error).splitlines()[0]}",
             hint="say where the archived files are: collector.open(files=…)",
         ) from None
 
 
-def _open_filesystem(place: str) -> tuple[Any, str]:
-    if "://" not in place:
-        return pafs.LocalFileSystem(), place
-    filesystem, path = pafs.FileSystem.from_uri(place)
+def _open_filesystem(location: str) -> tuple[Any, str]:
+    if "://" not in location:
+        return pafs.LocalFileSystem(), location
+    filesystem, path = pafs.FileSystem.from_uri(location)
     return filesystem, path
 
 
-def _refuse_another(metadata: Mapping[bytes, bytes], place: str, record: Mapping[str, Any]) -> None:
+def _refuse_another(metadata: Mapping[bytes, bytes], location: str, record: Mapping[str, Any]) -> None:
     """ArchiveError unless the file says that it holds the rows that were archived from this database."""
     if _METADATA not in metadata:
-        raise ArchiveError(f"{place} is no file of `collector archive`")
+        raise ArchiveError(f"{location} is no file of `collector archive`")
     facts = FileMetadata.parse(metadata[_METADATA])
     if (facts.day, facts.exchange, facts.digest) != (record["day"], record["exchange"], record["digest"]):
         raise ArchiveError(
-            f"{place} holds other rows than were archived from this database on {record['day']}"
+            f"{location} holds other rows than were archived from this database on {record['day']}"
         )
 
 

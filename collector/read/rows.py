@@ -54,18 +54,18 @@ def _fetch_rows(
 
 def _join(numbers: Any) -> str:
     """Numbers as one text: the driver binds no arrays."""
-    return ",".join(str(number) for number in numbers)
+    return ",".join(str(value) for value in numbers)
 
 
 def _widen(narrow: Any, exchange: str, targets: Sequence[Any], listings: Any, lines: Sequence[Any]) -> Any:
     """The columns of a file, in the order of slot, target and position."""
-    places = {target["id"]: place for place, target in enumerate(targets)}
-    walks = Walks([_walk_row(line, places[line["target"]]) for line in lines])
+    indices = {target["id"]: index for index, target in enumerate(targets)}
+    walks = Walks([_walk_row(line, indices[line["target"]]) for line in lines])
     names = Names(
         [(target["market"], target["sector"]) for target in targets],
         list(zip(listings["symbol"].to_pylist(), listings["name"].to_pylist(), strict=True)),
     )
-    rows = _number_by_place(narrow, list(places), listings["id"])
+    rows = _number_by_place(narrow, list(indices), listings["id"])
     rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("slot", "target", "position")]))
     return columns.readable(rows, names, exchange, walks, walks.numbers(rows))
 
@@ -81,10 +81,10 @@ def _number_by_place(narrow: Any, target_ids: Sequence[int], listing_ids: Any) -
     return pa.table({name: replaced.get(name, narrow[name]) for name in narrow.column_names})
 
 
-def _walk_row(line: Any, place: int) -> WalkRow:
+def _walk_row(line: Any, index: int) -> WalkRow:
     return WalkRow(
         slot=line["slot"],
-        target=place,
+        target=index,
         status=line["status"],
         rows=line["rows"],
         starts=line["page_starts"],

@@ -96,7 +96,7 @@ class WitnessJudge:
         )
 
     def judge_date(self) -> WitnessFinding:
-        """What ka20009 says of the day, which is the same for all walks."""
+        """The verdict of ka20009 on the date, the same for all walks."""
         days = self.answers.days
         is_confirmed = False
         if days and self.boards:

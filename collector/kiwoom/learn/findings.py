@@ -23,7 +23,7 @@ DISPUTED = (Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "016", "KRX"))
 _UNKNOWN = "not clear"
 
 
-class Finding(NamedTuple):
+class LearnedAnswer(NamedTuple):
     """One question with its answer; `facts` are texts by name, for the table `api_fact`."""
 
     question: str
@@ -31,25 +31,25 @@ class Finding(NamedTuple):
     facts: Mapping[str, str] = {}
 
 
-def find_all(seen: Observations) -> list[Finding]:
+def find_all(seen: Observations) -> list[LearnedAnswer]:
     """All findings, in the order of the questions."""
     return [find(seen) for find in QUESTIONS]
 
 
-def find_rate(seen: Observations) -> Finding:
+def find_rate(seen: Observations) -> LearnedAnswer:
     """The rate of ka20002. The configured rate is the highest that is tried."""
     question = "How many requests of ka20002 a second does the host grant?"
     if not seen.asked_rate:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     if seen.granted is not None:
-        return Finding(question, f"{seen.granted}, as a refusal says", {RATE: str(seen.granted)})
+        return LearnedAnswer(question, f"{seen.granted}, as a refusal says", {RATE: str(seen.granted)})
     if seen.refusals and all(error.code in KEY_WIDE for error in seen.refusals):
         rate = min(seen.asked_rate, total_in(seen.refusals) or seen.asked_rate)
-        return Finding(question, f"{rate} at most, together with all other calls", {RATE: str(rate)})
+        return LearnedAnswer(question, f"{rate} at most, together with all other calls", {RATE: str(rate)})
     if seen.refusals:
-        return Finding(question, f"fewer than {seen.asked_rate}: a refusal named no number")
+        return LearnedAnswer(question, f"fewer than {seen.asked_rate}: a refusal named no number")
     text = f"at least {seen.asked_rate}: all were answered, and more were not sent"
-    return Finding(question, text, {RATE: str(seen.asked_rate)})
+    return LearnedAnswer(question, text, {RATE: str(seen.asked_rate)})
 
 
 def total_in(refusals: Sequence[Throttled]) -> int | None:
@@ -58,71 +58,71 @@ def total_in(refusals: Sequence[Throttled]) -> int | None:
     return min([total for total in totals if total is not None], default=None)
 
 
-def find_scope(seen: Observations) -> Finding:
+def find_scope(seen: Observations) -> LearnedAnswer:
     """Whether each call has a quota of its own: two calls were sent at the full rate at the same time."""
     question = "Does each call have a quota of its own?"
     wide = [error for error in seen.refusals if error.code in KEY_WIDE]
     if wide:
         total = total_in(wide)
         facts = {SCOPE: "key"} | ({"quota.total": str(total)} if total is not None else {})
-        return Finding(
+        return LearnedAnswer(
             question, f"no: a refusal names {total or 'a'} a second for all calls of the key", facts
         )
     if seen.rounds and seen.rounds_refused < seen.rounds:
         text = f"yes: {seen.asked_rate} a second of ka20002 and of ka20003 were answered at the same time"
-        return Finding(question, text, {SCOPE: "call"})
-    return Finding(question, f"{_UNKNOWN}: each trial met a refusal" if seen.rounds else _UNKNOWN)
+        return LearnedAnswer(question, text, {SCOPE: "call"})
+    return LearnedAnswer(question, f"{_UNKNOWN}: each trial met a refusal" if seen.rounds else _UNKNOWN)
 
 
-def find_reissue(seen: Observations) -> Finding:
+def find_reissue(seen: Observations) -> LearnedAnswer:
     """What a new token does to the one before it."""
     question = "Does a new token kill the one before it?"
     trial = seen.token
     if trial is None:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     if trial.is_repeated:
-        return Finding(question, "no: the same token is handed out again", {"token.reissue": "repeats"})
+        return LearnedAnswer(question, "no: the same token is handed out again", {"token.reissue": "repeats"})
     if trial.old_lives is None:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     if trial.old_lives:
-        return Finding(question, "no: both are accepted", {"token.reissue": "keeps"})
-    return Finding(question, "yes", {"token.reissue": "replaces"})
+        return LearnedAnswer(question, "no: both are accepted", {"token.reissue": "keeps"})
+    return LearnedAnswer(question, "yes", {"token.reissue": "replaces"})
 
 
-def find_key_and_token(seen: Observations) -> Finding:
+def find_key_and_token(seen: Observations) -> LearnedAnswer:
     """Whether a walk can go on with its next-key after a new token."""
     question = "Does a next-key outlive a new token?"
     if seen.token is None or seen.token.is_repeated or seen.token.key_outlives is None:
         reason = ": there was no other token" if seen.token and seen.token.is_repeated else ""
-        return Finding(question, f"{_UNKNOWN}{reason}")
+        return LearnedAnswer(question, f"{_UNKNOWN}{reason}")
     answer = "yes" if seen.token.key_outlives else "no"
-    return Finding(question, answer, {KEY_OUTLIVES_TOKEN: answer})
+    return LearnedAnswer(question, answer, {KEY_OUTLIVES_TOKEN: answer})
 
 
-def find_key_age(seen: Observations) -> Finding:
+def find_key_age(seen: Observations) -> LearnedAnswer:
     """Whether a next-key outlives a minute."""
     question = "How long does a next-key live?"
     if seen.key_age is None or seen.key_lives is None:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     age = f"{seen.key_age:.0f} s"
     bound = f"more than {age}" if seen.key_lives else f"less than {age}"
-    return Finding(question, bound, {"page_key.age": bound})
+    return LearnedAnswer(question, bound, {"page_key.age": bound})
 
 
-def find_key_shape(seen: Observations) -> Finding:
+def find_key_shape(seen: Observations) -> LearnedAnswer:
     """The shape of the next-keys, without their values, and whether they count rows."""
     question = "What does a next-key look like?"
     pages = max(seen.walks.values(), key=len, default=())
     keys = [page.next_key for page in pages if page.next_key]
     if not keys:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     shape = describe_keys(keys)
-    counts = _counted(pages, keys)
+    counts = _describe_counts(pages, keys)
     text = {
         "rows_left": "it ends with the number of rows to come",
         "rows_read": "it ends with the number of rows read",
     }
-    return Finding(
+    return LearnedAnswer(
         question,
         f"{shape}; {text.get(counts, 'it counts no rows')}",
         {"page_key.shape": shape, "page_key.counts": counts},
@@ -143,7 +143,7 @@ def describe_keys(keys: Sequence[str]) -> str:
     return f"{length} characters of {', '.join(kinds)}"
 
 
-def _counted(pages: Sequence[Page], keys: Sequence[str]) -> str:
+def _describe_counts(pages: Sequence[Page], keys: Sequence[str]) -> str:
     """`rows_left` or `rows_read` if all keys end with that number, else `none`."""
     total = sum(page.size for page in pages)
     read = [sum(page.size for page in pages[: index + 1]) for index in range(len(keys))]
@@ -156,7 +156,7 @@ def _counted(pages: Sequence[Page], keys: Sequence[str]) -> str:
     )
 
 
-def find_order(seen: Observations) -> Finding:
+def find_order(seen: Observations) -> LearnedAnswer:
     """The order of the rows of ka20002, by exchange."""
     orders = {
         exchange: "other"
@@ -168,7 +168,7 @@ def find_order(seen: Observations) -> Finding:
     answer = ", ".join(f"{exchange}: by {order}" for exchange, order in orders.items())
     answer = answer.replace("by other", "in another order")
     facts = {f"{ORDER}{exchange}": order for exchange, order in orders.items()}
-    return Finding("In which order do the rows of ka20002 come?", answer or _UNKNOWN, facts)
+    return LearnedAnswer("In which order do the rows of ka20002 come?", answer or _UNKNOWN, facts)
 
 
 def _pages_on(seen: Observations, exchange: Exchange) -> list[Page]:
@@ -181,23 +181,25 @@ def _pages_on(seen: Observations, exchange: Exchange) -> list[Page]:
     ]
 
 
-def find_exchanges(seen: Observations) -> Finding:
+def find_exchanges(seen: Observations) -> LearnedAnswer:
     """Which exchanges the host serves."""
     served = {target.exchange for target, pages in seen.walks.items() if any(page.size for page in pages)}
     facts = {f"exchange.{name}": "yes" for name in Exchange if name in served}
     facts |= {f"exchange.{name}": "no" for name in seen.refused_exchanges if name not in served}
     answer = ", ".join(f"{name.removeprefix('exchange.')}: {value}" for name, value in facts.items())
-    return Finding("Which exchanges does the host serve?", answer or _UNKNOWN, facts)
+    return LearnedAnswer("Which exchanges does the host serve?", answer or _UNKNOWN, facts)
 
 
-def find_page_size(seen: Observations) -> Finding:
+def find_page_size(seen: Observations) -> LearnedAnswer:
     """The rows of a full page."""
     sizes = sorted({page.size for pages in seen.walks.values() for page in pages if page.next_key})
     facts = {"page.rows": str(sizes[0])} if len(sizes) == 1 else {}
-    return Finding("How many rows has a full page of ka20002?", ", ".join(map(str, sizes)) or _UNKNOWN, facts)
+    return LearnedAnswer(
+        "How many rows has a full page of ka20002?", ", ".join(map(str, sizes)) or _UNKNOWN, facts
+    )
 
 
-def find_members(seen: Observations) -> Finding:
+def find_members(seen: Observations) -> LearnedAnswer:
     """Whether ka10099 lists the members of 001, 101 and, by its flag, of NXT."""
     facts: dict[str, str] = {}
     for board, target in WHOLE.items():
@@ -208,7 +210,7 @@ def find_members(seen: Observations) -> Finding:
         listed = {fact.symbol for fact in seen.listings[Market.KOSPI].facts if fact.nxt}
         facts |= _compare_members(seen, NXT, "members.NXT", listed)
     answer = "; ".join(f"{name.removeprefix('members.')}: {value}" for name, value in facts.items())
-    return Finding("Does ka10099 list the members of 001, 101 and NXT?", answer or _UNKNOWN, facts)
+    return LearnedAnswer("Does ka10099 list the members of 001, 101 and NXT?", answer or _UNKNOWN, facts)
 
 
 def _compare_members(seen: Observations, target: Target, name: str, listed: set[str]) -> dict[str, str]:
@@ -223,7 +225,7 @@ def _compare_members(seen: Observations, target: Target, name: str, listed: set[
     }
 
 
-def find_counts(seen: Observations) -> Finding:
+def find_counts(seen: Observations) -> LearnedAnswer:
     """Whether ka20003 counts as many members as ka20002 has rows in the sectors about which sources differ."""
     facts: dict[str, str] = {}
     counts = {level.sector: level.members for page in seen.counts.values() for level in page.levels}
@@ -233,28 +235,30 @@ def find_counts(seen: Observations) -> Finding:
             rows = sum(page.size for page in pages)
             facts[f"members.{target.sector}"] = f"{rows} rows, ka20003 counts {counts[target.sector]}"
     answer = "; ".join(f"{name.removeprefix('members.')}: {value}" for name, value in facts.items())
-    return Finding("How many members have 013 and 016?", answer or _UNKNOWN, facts)
+    return LearnedAnswer("How many members have 013 and 016?", answer or _UNKNOWN, facts)
 
 
-def find_lag(seen: Observations) -> Finding:
+def find_lag(seen: Observations) -> LearnedAnswer:
     """How far ka20003 is behind ka20002."""
     question = "How far is ka20003 behind ka20002?"
     if seen.lag is None:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     if seen.lag.seconds is None:
-        return Finding(
+        return LearnedAnswer(
             question, "its volume stayed behind as long as it was watched", {"counts.lag": "not seen"}
         )
     if not seen.lag.has_moved:
-        return Finding(question, f"{_UNKNOWN}: nothing traded meanwhile")
-    return Finding(question, f"{seen.lag.seconds:.1f} s at most", {"counts.lag": f"{seen.lag.seconds:.1f}"})
+        return LearnedAnswer(question, f"{_UNKNOWN}: nothing traded meanwhile")
+    return LearnedAnswer(
+        question, f"{seen.lag.seconds:.1f} s at most", {"counts.lag": f"{seen.lag.seconds:.1f}"}
+    )
 
 
-def find_headers(seen: Observations) -> Finding:
+def find_headers(seen: Observations) -> LearnedAnswer:
     """The headers of an answer: names, the date, and compression."""
     names = sorted({name.lower() for name, _ in seen.headers})
     if not names or seen.arrived is None:
-        return Finding("Which headers has an answer?", _UNKNOWN)
+        return LearnedAnswer("Which headers has an answer?", _UNKNOWN)
     facts = {"header.names": " ".join(names)}
     shown = next((value for name, value in seen.headers if name.lower() == "date"), "")
     try:
@@ -265,14 +269,14 @@ def find_headers(seen: Observations) -> Finding:
     if seen.gzip is not None:
         facts["header.gzip"] = "yes" if seen.gzip else "no"
     answer = f"{', '.join(names)}; Date {facts['header.date']}; compressed on request: {facts.get('header.gzip', '?')}"
-    return Finding("Which headers has an answer?", answer, facts)
+    return LearnedAnswer("Which headers has an answer?", answer, facts)
 
 
-def find_latency(seen: Observations) -> Finding:
+def find_latency(seen: Observations) -> LearnedAnswer:
     """The duration of a call on an open connection, and what a new connection adds."""
     question = "How long does a call take?"
     if not seen.warm_seconds:
-        return Finding(question, _UNKNOWN)
+        return LearnedAnswer(question, _UNKNOWN)
     warm = median(seen.warm_seconds)
     facts = {"latency.warm": f"{warm:.3f}"}
     answer = f"{warm:.3f} s (median of {len(seen.warm_seconds)})"
@@ -280,10 +284,10 @@ def find_latency(seen: Observations) -> Finding:
         added = max(0.0, seen.first_seconds - warm)
         facts["latency.connection"] = f"{added:.3f}"
         answer += f", and {added:.3f} s more on a new connection"
-    return Finding(question, answer, facts)
+    return LearnedAnswer(question, answer, facts)
 
 
-QUESTIONS: Sequence[Callable[[Observations], Finding]] = (
+QUESTIONS: Sequence[Callable[[Observations], LearnedAnswer]] = (
     find_rate,
     find_scope,
     find_reissue,

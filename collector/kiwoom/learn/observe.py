@@ -153,9 +153,9 @@ class _Observer:
                 break
             if not refusals:
                 break
-        self.seen.granted = await self._granted()
+        self.seen.granted = await self._read_granted_quota()
 
-    async def _granted(self) -> int | None:
+    async def _read_granted_quota(self) -> int | None:
         """The rate that refusals named, for ka20002 alone."""
         own = [error for error in self.seen.refusals if error.code not in KEY_WIDE]
         named = [error.quota for error in own if error.quota]
@@ -166,7 +166,7 @@ class _Observer:
 
     async def _rate(self) -> int:
         """The rate in force: the configured one, or a lower one that the server named."""
-        granted = await self._granted()
+        granted = await self._read_granted_quota()
         configured = self.seen.configured or UNLIMITED_RATE
         return min(configured, granted) if granted else configured
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from collector import __version__
-from collector.kiwoom.learn.findings import Finding
+from collector.kiwoom.learn.findings import LearnedAnswer
 from collector.model import KST
 
 
-def write_report(host: str, at: datetime, requests: int, findings: Sequence[Finding]) -> str:
+def write_report(host: str, at: datetime, requests: int, findings: Sequence[LearnedAnswer]) -> str:
     """The report as Markdown. It holds no secret, so it may be attached to an issue."""
     lines = [
         f"# What {host} answered",
@@ -23,7 +23,7 @@ def write_report(host: str, at: datetime, requests: int, findings: Sequence[Find
     return "\n".join(lines)
 
 
-def _facts(finding: Finding) -> str:
+def _facts(finding: LearnedAnswer) -> str:
     return "<br>".join(f"`{name}` = {_cell(value)}" for name, value in finding.facts.items())
 
 
