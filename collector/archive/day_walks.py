@@ -59,11 +59,12 @@ def _of(day: date, exchange: str, lines: Sequence[Mapping[str, Any]]) -> StoredD
         exchange=exchange,
         targets=[(market, sector) for market, sector, _ in target_keys],
         numbers=[target_id for _, _, target_id in target_keys],
-        walks=[_walk(line, places[line["target"]]) for line in lines],
+        walks=[read_walk_row(line, places[line["target"]]) for line in lines],
     )
 
 
-def _walk(line: Mapping[str, Any], target_index: int) -> WalkRow:
+def read_walk_row(line: Mapping[str, Any], target_index: int) -> WalkRow:
+    """The walk of a line with these columns; `target_index` is its target's place in the file or the answer."""
     return WalkRow(
         slot=line["slot"],
         target=target_index,

@@ -1,6 +1,5 @@
 """Writes an export: to one file of Parquet or CSV, complete or not at all, or to a stream."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from collector.archive import columns
 from collector.archive.columns import Table
 from collector.archive.file import GROUP, options
 from collector.base import spreadsheet
+from collector.base.replace_file import replace_file
 
 FORMATS = ("parquet", "csv")
 
@@ -92,12 +92,5 @@ def to_file(form: str, path: Path) -> Iterator[Output]:
 
     Its mode follows the umask: an export is for other users too, an archive is not.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            with to_stream(form, file) as output:
-                yield output
-            os.fsync(file.fileno())
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replace_file(path, "wb") as file, to_stream(form, file) as output:
+        yield output

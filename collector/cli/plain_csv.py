@@ -1,14 +1,15 @@
 """CSV without pyarrow, byte for byte what `collector.archive.output` writes with it."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
+from collector.base.days import days_through
+from collector.base.replace_file import replace_file
 from collector.base.spreadsheet import escape_formula
 from collector.cli import bootstrap
 from collector.config import Environment
@@ -17,19 +18,25 @@ from collector.errors import ConfigError
 from collector.model import KST
 
 COLUMNS = (
-    *(
-        "slot",
-        "market",
-        "sector",
-        "exchange",
-        "position",
-        "symbol",
-        "name",
-        "price",
-        "change",
-        "change_percent",
-    ),
-    *("sign", "volume", "ask", "bid", "open", "high", "low", "received_at", "status"),
+    "slot",
+    "market",
+    "sector",
+    "exchange",
+    "position",
+    "symbol",
+    "name",
+    "price",
+    "change",
+    "change_percent",
+    "sign",
+    "volume",
+    "ask",
+    "bid",
+    "open",
+    "high",
+    "low",
+    "received_at",
+    "status",
 )
 
 
@@ -39,7 +46,7 @@ async def export_csv(environment: Environment, first: date, last: date, path: Pa
     async with bootstrap.open_database(environment) as database:
         with _open_text(path) as file:
             file.write(",".join(COLUMNS) + "\n")
-            for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
+            for day in days_through(first, last):
                 async for row in iterate_day(database, day):
                     file.write(",".join(_cells(row)) + "\n")
                     count += 1
@@ -47,23 +54,17 @@ async def export_csv(environment: Environment, first: date, last: date, path: Pa
 
 
 @contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
+def _open_text(path: Path) -> Iterator[IO[str]]:
     """The standard output for `-`; else a file that takes its name when the block ends."""
     if str(path) == "-":
         yield sys.stdout
         sys.stdout.flush()
         return
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with replace_file(path, "w", encoding="utf-8", newline="") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _cells(row: Sequence[Any]) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """The rows of a day out of the view `snapshot`, one by one: for an export that needs no package for Parquet."""
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
+from collector.base.days import day_bounds
 from collector.db.database import Database
 from collector.errors import ConfigError
-from collector.model import KST
 
 PATIENCE = 900.0
 """Seconds for one day; one of 20 million rows takes about three minutes."""
@@ -27,7 +27,7 @@ ORDER BY s.exchange COLLATE "C", s.symbol COLLATE "C", s.name COLLATE "C", s.slo
 
 async def iterate_day(database: Database, day: date) -> AsyncIterator[tuple[Any, ...]]:
     """The rows of one day, sorted by exchange, listing and slot; ConfigError if they are in Parquet files."""
-    start = datetime.combine(day, time(), KST)
+    start, end = day_bounds(day)
     async with (
         database.connection(f"reading {day}", timeout=PATIENCE) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -38,5 +38,5 @@ async def iterate_day(database: Database, day: date) -> AsyncIterator[tuple[Any,
                 f"the rows of {day} are in Parquet files, and the package pyarrow is not installed",
                 hint="pip install pyarrow",
             )
-        async for row in connection.cursor(_ROWS, start, start + timedelta(days=1), prefetch=_BATCH):
+        async for row in connection.cursor(_ROWS, start, end, prefetch=_BATCH):
             yield tuple(row)

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.archive import columns
-from collector.archive.columns import Names, WalkRow, Walks
+from collector.archive.columns import Names, Walks
+from collector.archive.day_walks import read_walk_row
 from collector.db import reading
 
 _EPOCH = 946_684_800_000_000
@@ -60,7 +61,7 @@ def _join(numbers: Any) -> str:
 def _widen(narrow: Any, exchange: str, targets: Sequence[Any], listings: Any, lines: Sequence[Any]) -> Any:
     """The columns of a file, in the order of slot, target and position."""
     indices = {target["id"]: index for index, target in enumerate(targets)}
-    walks = Walks([_walk_row(line, indices[line["target"]]) for line in lines])
+    walks = Walks([read_walk_row(line, indices[line["target"]]) for line in lines])
     names = Names(
         [(target["market"], target["sector"]) for target in targets],
         list(zip(listings["symbol"].to_pylist(), listings["name"].to_pylist(), strict=True)),
@@ -79,14 +80,3 @@ def _number_by_place(narrow: Any, target_ids: Sequence[int], listing_ids: Any) -
         "listing": pc.index_in(narrow["listing"], value_set=listing_ids.combine_chunks()),
     }
     return pa.table({name: replaced.get(name, narrow[name]) for name in narrow.column_names})
-
-
-def _walk_row(line: Any, index: int) -> WalkRow:
-    return WalkRow(
-        slot=line["slot"],
-        target=index,
-        status=line["status"],
-        rows=line["rows"],
-        starts=line["page_starts"],
-        times=line["page_times"],
-    )

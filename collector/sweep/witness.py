@@ -6,8 +6,9 @@ unchecked and is logged once. `witness_requests` asks, `witness_verdicts` judges
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 
+from collector.base.days import day_start
 from collector.db.lease import LeaseLost
 from collector.db.witness import Ruling, StoredOffset, Testimony, WitnessStore
 from collector.errors import StoreError
@@ -15,7 +16,6 @@ from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.market.calendar import kst
 from collector.model import (
-    KST,
     Baseline,
     Certificate,
     Market,
@@ -75,7 +75,7 @@ class WitnessDesk:
 
     async def _todays_lists(self, slot: datetime, boards: Sequence[Market]) -> dict[Market, BoardList]:
         """The newest list of each board that is of the day of the slot."""
-        midnight = datetime.combine(kst(slot).date(), time(), KST)
+        midnight = day_start(kst(slot).date())
         for board in boards:
             known = self.lists.get(board)
             if known is None or known.asked_at < midnight:

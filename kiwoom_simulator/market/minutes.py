@@ -82,10 +82,10 @@ def _is_ahead(moments: Moments, now: Moments, exchange: Exchange) -> bool:
 
 
 def _is_alike(quote: SimulatedQuote, before: SimulatedQuote | None) -> bool:
-    return before is not None and _seen(quote) == _seen(before)
+    return before is not None and _visible_values(quote) == _visible_values(before)
 
 
-def _seen(quote: SimulatedQuote) -> tuple[int | None, ...]:
+def _visible_values(quote: SimulatedQuote) -> tuple[int | None, ...]:
     """The values that a trade changes; a minute may end where it began and have a new high."""
     return (quote.price, quote.volume, quote.high, quote.low)
 

@@ -28,7 +28,7 @@ _WHOLE_AROUND = """
 SELECT (SELECT max(slot) FROM collector.walk WHERE target = $1 AND slot < $2 AND status = 'complete') AS before,
        (SELECT min(slot) FROM collector.walk WHERE target = $1 AND slot >= $3 AND status = 'complete') AS after
 """
-_BREADTH = """
+_SELECT_BREADTH = """
 SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 0) AS traded,
        count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
        count(*) FILTER (WHERE s.volume > 0 AND s.change < 0) AS down,
@@ -36,18 +36,11 @@ SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 
        sum(s.volume::float8 * s.price) AS turnover,
        sum((s.rate >> 3) * 0.01 * s.volume::float8 * s.price) / NULLIF(sum(s.volume::float8 * s.price), 0) AS weighted
 FROM collector.snapshot AS s
-WHERE s.slot >= $1 AND s.slot <= $2 AND s.target = ANY ($3::smallint[])
+"""
+_BREADTH = f"""{_SELECT_BREADTH}WHERE s.slot >= $1 AND s.slot <= $2 AND s.target = ANY ($3::smallint[])
 GROUP BY s.slot, s.target
 """
-_BREADTH_AT = """
-SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 0) AS traded,
-       count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
-       count(*) FILTER (WHERE s.volume > 0 AND s.change < 0) AS down,
-       (avg(s.rate >> 3) FILTER (WHERE s.volume > 0) * 0.01)::float8 AS mean,
-       sum(s.volume::float8 * s.price) AS turnover,
-       sum((s.rate >> 3) * 0.01 * s.volume::float8 * s.price) / NULLIF(sum(s.volume::float8 * s.price), 0) AS weighted
-FROM collector.snapshot AS s
-WHERE s.slot = ANY ($1::timestamptz[]) AND s.target = $2
+_BREADTH_AT = f"""{_SELECT_BREADTH}WHERE s.slot = ANY ($1::timestamptz[]) AND s.target = $2
 GROUP BY s.slot, s.target
 """
 _WHOLE_AT = """
