@@ -32,7 +32,8 @@ from rich.table import Table
 from bench import scale
 from bench.scale import CONFIG
 from collector import log
-from collector.db import embedded
+from collector.base import resources
+from collector.db import embedded, migrations
 from collector.db.dsn import Dsn
 from collector.db.pool import Connection, connect
 from collector.model import KST
@@ -58,6 +59,7 @@ class Known:
     slots: Sequence[datetime]
     closes: Sequence[datetime]
     symbols: Sequence[str]
+    names: Sequence[str]
 
 
 Draw = Callable[[random.Random, Known], tuple[object, ...]]
@@ -112,11 +114,11 @@ _VIEW = "SELECT * FROM snapshot WHERE slot = $1 AND market = 'KOSPI' AND sector 
 QUESTIONS = (
     Question("a sector at one slot", "SELECT * FROM as_of('KOSPI', '013', 'KRX', $1)", _close, 2),
     Question("a board of NXT at one slot", "SELECT * FROM as_of('KOSPI', '001', 'NXT', $1)", _slot, 2),
-    Question("a board at one slot", "SELECT * FROM as_of('KOSPI', '001', 'KRX', $1)", _slot, 2),
+    Question("a board at one slot", "SELECT * FROM as_of('KOSPI', '001', 'KRX', $1)", _slot, 3),
     Question("… by the view snapshot", _VIEW.format("001"), _slot),
     Question("a listing's day", "SELECT * FROM listing_day($1, $2)", _listing, 10),
     Question("latest of the boards", "SELECT * FROM latest WHERE sector IN ('001', '101')", goal=50),
-    Question("latest of everything", "SELECT * FROM latest"),
+    Question("latest of everything", "SELECT * FROM latest", goal=50),
     Question("a sector's day", "SELECT * FROM breadth('KOSPI', '013', 'KRX', $1)", _day),
     Question("a board's day", "SELECT * FROM breadth('KOSPI', '001', 'KRX', $1)", _day),
     Question("KRX against NXT", "SELECT * FROM krx_nxt('KOSPI', '001', $1)", _slot),
@@ -127,15 +129,22 @@ QUESTIONS = (
 )
 PAGES = (
     "/",
-    "/day/2026-11-20",
-    "/slot/20261120T154000",
-    "/walk/20261120T110000/KOSPI/001/KRX",
-    "/heat/KOSPI/KRX",
-    "/sector/KOSPI/001/KRX",
-    "/sector/KOSPI/013/KRX",
-    "/listing/005930",
+    "/day/{day}",
+    "/slot/{close}",
+    "/walk/{slot}/KOSPI/001/KRX",
+    "/heat/KOSPI/KRX?day={day}",
+    "/sector/KOSPI/001/KRX?day={day}",
+    "/sector/KOSPI/013/KRX?day={day}",
+    "/sector/KOSPI/001/KRX?day={day}&days=5",
+    "/listing/{symbol}?day={day}",
+    "/compare?targets=KOSPI/001/KRX,KOSDAQ/101/KRX&day={day}",
+    "/failures?day={day}",
+    "/failures",
+    "/sectors",
+    "/search?q={word}",
     "/metrics",
 )
+"""Addresses; what stands in braces is drawn anew for each request, so that no answer is remembered."""
 
 
 def main(arguments: list[str]) -> None:
@@ -163,6 +172,7 @@ async def _measure_all(chosen: argparse.Namespace) -> None:
 async def _measure(home: Path, chosen: argparse.Namespace) -> None:
     async with embedded.running(home) as address:
         async with connect(address) as connection:
+            await migrations.migrate(connection, address, resources.path("migrations"))
             title = f"PostgreSQL {await _title(connection)}, {chosen.calls} calls, milliseconds"
             known = await drawn_from(connection)
             table = _table("question", "rows", title)
@@ -172,7 +182,7 @@ async def _measure(home: Path, chosen: argparse.Namespace) -> None:
                     _add(table, question.name, found, question.goal)
         Console(width=120).print(table)
         if chosen.pages:
-            Console(width=120).print(await asyncio.to_thread(_pages, address, home, chosen.calls))
+            Console(width=120).print(await asyncio.to_thread(_pages, address, home, known, chosen.calls))
 
 
 async def _title(connection: Connection) -> str:
@@ -186,7 +196,20 @@ async def drawn_from(connection: Connection) -> Known:
     slots = [row["slot"] for row in await connection.fetch(_SLOTS)]
     closes = [row["slot"] for row in await connection.fetch(_CLOSES)]
     symbols = [row["symbol"] for row in await connection.fetch(_SYMBOLS, slots[-1])]
-    return Known(slots, closes, symbols)
+    names = [row["name"] for row in await connection.fetch("SELECT name FROM collector.listing ORDER BY id")]
+    return Known(slots, closes, symbols, names)
+
+
+def draw_address(template: str, chance: random.Random, known: Known) -> str:
+    """Fill in the braces of an address; a name is cut to its first two characters."""
+    slot, close = (chance.choice(instants).astimezone(KST) for instants in (known.slots, known.closes))
+    return template.format(
+        day=close.date(),
+        slot=f"{slot:%Y%m%dT%H%M%S}",
+        close=f"{close:%Y%m%dT%H%M%S}",
+        symbol=chance.choice(known.symbols),
+        word=quote(chance.choice(known.names)[:2]),
+    )
 
 
 async def ask(connection: Connection, question: Question, known: Known, calls: int) -> Measured:
@@ -237,29 +260,32 @@ def _middle_and_late(taken: Sequence[float]) -> tuple[float, float]:
     return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
 
 
-def _pages(address: Dsn, home: Path, calls: int) -> Table:
+def _pages(address: Dsn, home: Path, known: Known, calls: int) -> Table:
     table = _table(
         "page", "bytes", f"the page, {calls} requests, milliseconds; processor: of the page's process"
     )
     with serving(address, home) as (host, process):
         for path in PAGES:
-            _add(table, path, read(host, process, path, calls), 0)
-        _add(table, "/, fresh", read(host, process, "/", max(3, calls // 3), _FORGOTTEN), 100)
+            _add(table, path, read(host, process, path, known, calls), 50 if "search" in path else 100)
+        _add(table, "/, fresh", read(host, process, "/", known, max(3, calls // 3), _FORGOTTEN), 100)
     return table
 
 
-def read(host: str, process: int, path: str, calls: int, pause: float = 0.0) -> Measured:
+def read(host: str, process: int, template: str, known: Known, calls: int, pause: float = 0.0) -> Measured:
     """Ask for a page so many times, a few times before that, with a pause before each."""
     wall, used, size = [], [], 0
+    chance = random.Random(20002)
     with closing(http.client.HTTPConnection(host, timeout=30)) as reader:
         for number in range(calls + 3):
             time.sleep(pause)
+            address = draw_address(template, chance, known)
+            address += f"{'&' if '?' in address else '?'}number={number}"
             before, began = on_processor(process), time.perf_counter()
-            reader.request("GET", f"{path}?number={number}")
+            reader.request("GET", address)
             answer = reader.getresponse()
             size = len(answer.read())
             if answer.status != 200:
-                raise SystemExit(f"{path} was answered by {answer.status}")
+                raise SystemExit(f"{address} was answered by {answer.status}")
             wall.append((time.perf_counter() - began) * 1000)
             used.append(on_processor(process) - before)
     return Measured(size, wall[3:], used[3:])
