@@ -3,7 +3,7 @@
 A service that hangs costs this process alone, and the daemon ends it. The URLs come in on stdin, as JSON
 `{"urls": [...], "title": ..., "body": ..., "level": ...}`; without a title they are only checked. For each URL a line
 `[index, name of the service, reason]` goes to stdout as soon as it is known; the reason is "" if the service accepted
-the message. Neither holds a part of a URL.
+the message. Neither holds a part of a URL. The process imports apprise first, and then waits for the order.
 """
 
 import json
@@ -12,19 +12,31 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from typing import Any
 
 LONGEST = 60
-"""Seconds until this process ends in any case, also if the daemon is gone."""
+"""Seconds from the order until this process ends in any case, also if the daemon is gone."""
+UNUSED = 900
+"""Seconds until this process ends without an order."""
+ANSWER_TIME = 15.0
+"""Seconds for the answer of a service, unless its URL has `rto`. After apprise's own four seconds a slow service may
+have accepted the message, and the repetition would arrive as a second one.
+"""
 UNKNOWN = "no service of apprise has such a URL"
 _STATUS = re.compile(r"error=([1-5][0-9]{2})\b")
 
 
 def main() -> None:
     """Read the order from stdin and carry it out."""
-    signal.alarm(LONGEST)
+    signal.alarm(UNUSED)
     answers, sys.stdout = sys.stdout, sys.stderr  # a library that prints disturbs no answer
-    order = json.load(sys.stdin)
+    prepare()
+    text = sys.stdin.read()
+    if not text:
+        return  # the daemon ended without an order
+    signal.alarm(LONGEST)
+    order = json.loads(text)
     urls: list[str] = order["urls"]
     with ThreadPoolExecutor(max_workers=len(urls)) as threads:
         work = {threads.submit(send, url, order): index for index, url in enumerate(urls)}
@@ -34,14 +46,24 @@ def main() -> None:
             print(json.dumps([work[done], name, reason]), file=answers, flush=True)
 
 
+def prepare() -> None:
+    """Import apprise with all its services, which it does at the first URL."""
+    with suppress(ImportError):  # `send` reports it
+        from apprise import Apprise  # noqa: PLC0415 - the extra [notify]
+
+        Apprise().add("json://localhost")
+
+
 def send(url: str, order: dict[str, Any]) -> tuple[str, str]:
     """The name of the service, and the reason if it did not accept the message."""
-    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - the extra [notify]
+    from apprise import Apprise, AppriseAsset, URLBase  # noqa: PLC0415 - the extra [notify]
 
     service = Apprise(asset=AppriseAsset(app_id="collector", app_desc="collector", app_url=""))
     if not service.add(url):
         return "", UNKNOWN
     name = str(service[0].service_name)
+    if service[0].socket_read_timeout == URLBase.socket_read_timeout:
+        service[0].socket_read_timeout = ANSWER_TIME
     if "title" not in order:
         return name, ""
     result = service.notify(

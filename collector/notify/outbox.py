@@ -2,21 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.db.notices import Notice, NoticeStore
 from collector.log import logger
 from collector.notify.messages import Language, Message, compose
-from collector.notify.sender import Delivery, label, send
+from collector.notify.sender import Delivery, Sender, label
 from collector.secret import Secret
 
 PAUSES = (5.0, 30.0)
 """Seconds before a message is sent again to the services that did not accept it."""
 MOST_AT_ONCE = 3
 """Messages that are under way at once, and as many that are repeated. More of them wait in the database."""
-
-Send = Callable[[Mapping[int, Secret], Message], Awaitable[Mapping[int, Delivery]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Outbox:
 
     urls: Mapping[int, Secret]
     language: Callable[[], Language]
-    send: Send = send
+    sender: Sender = field(default_factory=Sender)
     pauses: Sequence[float] = PAUSES
     changed: Callable[[], None] = lambda: None
     """Called when `send_due` has something to do."""
@@ -80,6 +78,11 @@ class Outbox:
         self._start([notice], is_stored=False)
         return True
 
+    async def prepare(self) -> None:
+        """Make the next message quick, since one is probable."""
+        if self.urls:
+            await self.sender.prepare()
+
     async def close(self) -> None:
         """End what is under way. Events that were not told are told by the next process."""
         tasks = self._first | self._repeated
@@ -87,6 +90,7 @@ class Outbox:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        await self.sender.close()
 
     def _start(self, notices: Sequence[Notice], *, is_stored: bool) -> None:
         parcel = _Parcel(notices, compose(notices, self.language()), is_stored)
@@ -134,7 +138,7 @@ class Outbox:
             self._keep_result(parcel, is_told=False)
 
     async def _try(self, parcel: _Parcel, numbers: Sequence[int]) -> Mapping[int, Delivery]:
-        deliveries = await self.send({index: self.urls[index] for index in numbers}, parcel.message)
+        deliveries = await self.sender.send({index: self.urls[index] for index in numbers}, parcel.message)
         self._note(deliveries)
         return deliveries
 

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from collector.notify.messages import Message
 from collector.secret import Secret
 
-TIME_LIMIT = 20.0
-"""Seconds for all services together. apprise itself waits four seconds for a connection and four for an answer."""
+TIME_LIMIT = 30.0
+"""Seconds for all services together: 4 for a connection, 15 for an answer, and the rest for the start of the child."""
 SILENT = f"no answer in {TIME_LIMIT:g} s"
 
 
@@ -34,12 +34,39 @@ def is_installed() -> bool:
     return find_spec("apprise") is not None
 
 
+class Sender:
+    """Sends messages, and can start the child for the next one in advance.
+
+    The start of a child and its import of apprise take 0.3 s of CPU time, which are seconds on a busy machine.
+    """
+
+    def __init__(self) -> None:
+        self._spare: asyncio.subprocess.Process | None = None
+
+    async def prepare(self) -> None:
+        """Start a child that waits for an order. Unused, it ends itself after a quarter of an hour."""
+        if self._spare is None or self._spare.returncode is not None:
+            with suppress(OSError):  # the next message starts its own
+                self._spare = await _start_child()
+
+    async def send(self, urls: Mapping[int, Secret], message: Message) -> Mapping[int, Delivery]:
+        """Send a message to services, and return what came of it, by the numbers of the services."""
+        spare, self._spare = self._spare, None
+        is_ready = spare is not None and spare.returncode is None
+        return await _run_child(urls, _content(message), TIME_LIMIT, spare if is_ready else None)
+
+    async def close(self) -> None:
+        """End the child that waits."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            await _end(spare)
+
+
 async def send(
     urls: Mapping[int, Secret], message: Message, *, limit: float = TIME_LIMIT
 ) -> Mapping[int, Delivery]:
     """Send a message to services, and return what came of it, by the numbers of the services."""
-    content = {"title": message.title, "body": message.body, "level": message.level}
-    return await _run_child(urls, content, limit)
+    return await _run_child(urls, _content(message), limit)
 
 
 async def check(urls: Mapping[int, Secret], *, limit: float = TIME_LIMIT) -> Mapping[int, Delivery]:
@@ -47,14 +74,22 @@ async def check(urls: Mapping[int, Secret], *, limit: float = TIME_LIMIT) -> Map
     return await _run_child(urls, {}, limit)
 
 
+def _content(message: Message) -> Mapping[str, str]:
+    return {"title": message.title, "body": message.body, "level": message.level}
+
+
 async def _run_child(
-    urls: Mapping[int, Secret], content: Mapping[str, str], limit: float
+    urls: Mapping[int, Secret],
+    content: Mapping[str, str],
+    limit: float,
+    child: asyncio.subprocess.Process | None = None,
 ) -> Mapping[int, Delivery]:
+    """Give the order to a child, by default a new one, and read its answers."""
     numbers = list(urls)
     deliveries = {index: Delivery("", SILENT) for index in numbers}
     order = json.dumps({"urls": [urls[index].reveal() for index in numbers], **content})
     try:
-        process = await _start_child()
+        process = child or await _start_child()
     except OSError as error:  # short of memory or of processes
         failed = Delivery("", f"the process that sends does not start: {error.strerror}")
         return dict.fromkeys(numbers, failed)
@@ -70,12 +105,16 @@ async def _run_child(
                     deliveries[numbers[index]] = Delivery(name, reason)
                 await process.wait()
     finally:
-        # Not for a child that has ended: kill() would collect its status, which asyncio's own thread waits for.
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await _end(process)
     return deliveries
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    # Not for a child that has ended: kill() would collect its status, which asyncio's own thread waits for.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _start_child() -> asyncio.subprocess.Process:

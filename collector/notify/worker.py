@@ -172,4 +172,6 @@ class NoticeWorker:
             has_changed |= is_news
             if is_whole:
                 self._pinger.start()
+            else:
+                await self._outbox.prepare()
         return has_changed

@@ -15,7 +15,10 @@ from typing import NamedTuple
 from collector.model import KST
 
 WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 76, 28, 14, 30
+RIGHT, TOP, BOTTOM = 28, 14, 30
+_LEAST_LEFT = 56
+_CHARACTER = 12.2
+"""Room for one character of a label at the left, at the font size that style.css gives to phones."""
 _STEPS = [timedelta(minutes=n) for n in (1, 2, 5, 10, 30, 60, 120, 240)]
 _TICKS = 7
 _GAP = 1.5
@@ -97,9 +100,10 @@ class Chart:
     bars_name: str
     columns: Sequence[ChartColumn]
     digits: int
+    unit: str
+    left: int
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = LEFT
     right: int = WIDTH - RIGHT
     top: int = TOP
     bottom: int = HEIGHT - BOTTOM
@@ -113,6 +117,7 @@ def chart(
     *,
     least: float,
     digits: int = 0,
+    unit: str = "",
     reference: float | None = None,
     bars: Sequence[Point] = (),
     bars_name: str = "volume",
@@ -130,21 +135,30 @@ def chart(
     values += [] if reference is None else [reference]
     ticks = _ticks(min(values), max(values), least)
     low, high = min(ticks[0], *values), max(ticks[-1], *values)
-    across = _TimeScale([point.at for point in (*points, *bars)])
+    labels = [f"{value:,.{digits}f}{unit}".replace("-", "−") for value in ticks]
+    left = _left_of(labels)
+    across = _TimeScale([point.at for point in (*points, *bars)], left)
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP)
     runs = {name: _runs(course) for name, course in series}
     return Chart(
         [_line(name, runs[name], across, up) for name, _ in series],
         across.ticks(),
-        [Tick(up(value), f"{value:,.{digits}f}".replace("-", "−")) for value in ticks],
+        [Tick(up(value), label) for value, label in zip(ticks, labels, strict=True)],
         up(0) if low <= 0 <= high else None,
         None if reference is None else up(reference),
         _gaps(next(iter(runs.values())), across) if has_shades else [],
         _bars(bars, across),
         bars_name,
-        _columns([*series, (bars_name, bars)], across),
+        _columns([*series, (bars_name, bars)], across, left),
         digits,
+        unit,
+        left,
     )
+
+
+def _left_of(labels: Iterable[str]) -> int:
+    """The room for the labels at the left."""
+    return max(_LEAST_LEFT, ceil(12 + _CHARACTER * max(map(len, labels))))
 
 
 @dataclass(frozen=True)
@@ -163,14 +177,20 @@ class _Scale:
 class _TimeScale:
     """The position of an instant: its day's room, then its time of day within the hours of all days."""
 
-    def __init__(self, instants: Sequence[datetime]) -> None:
+    def __init__(self, instants: Sequence[datetime], left: int) -> None:
+        self._left = left
         self._days = sorted({_day(at) for at in instants})
         times = [_time(at) for at in instants]
         self._first, self._last = min(times), max(times)
-        self._room = (WIDTH - LEFT - RIGHT) / len(self._days)
+        self._room = self.width / len(self._days)
         self._within = _Scale(
             self._first.total_seconds(), self._last.total_seconds(), 0, self._room * self._share
         )
+
+    @property
+    def width(self) -> int:
+        """The room of all days."""
+        return WIDTH - self._left - RIGHT
 
     @property
     def _share(self) -> float:
@@ -178,7 +198,7 @@ class _TimeScale:
         return 1.0 if len(self._days) == 1 else 0.94
 
     def __call__(self, at: datetime) -> float:
-        start = LEFT + self._days.index(_day(at)) * self._room
+        start = self._left + self._days.index(_day(at)) * self._room
         return round(start + self._within(_time(at).total_seconds()), 1)
 
     def ticks(self) -> list[Tick]:
@@ -186,7 +206,7 @@ class _TimeScale:
         if len(self._days) > 1:
             every = ceil(len(self._days) / _TICKS)
             return [
-                Tick(round(LEFT + index * self._room, 1), f"{day:%m-%d}")
+                Tick(round(self._left + index * self._room, 1), f"{day:%m-%d}")
                 for index, day in enumerate(self._days)
                 if index % every == 0
             ]
@@ -197,7 +217,9 @@ class _TimeScale:
         times = [
             n * step for n in range(first, first + _TICKS + 1) if self._first <= n * step <= self._last
         ] or [self._first]
-        return [Tick(round(LEFT + self._within(time.total_seconds()), 1), _clock(time)) for time in times]
+        return [
+            Tick(round(self._left + self._within(time.total_seconds()), 1), _clock(time)) for time in times
+        ]
 
 
 def _day(at: datetime) -> date:
@@ -269,7 +291,7 @@ def _bars(bars: Sequence[Point], across: _TimeScale) -> list[ChartBar]:
         return []
     highest = max(point.value or 0.0 for point in present)
     heights = _Scale(0, highest, 0, _BARS * (HEIGHT - TOP - BOTTOM))
-    width = round(max(1.0, min(12.0, 0.7 * (WIDTH - LEFT - RIGHT) / len(present))), 1)
+    width = round(max(1.0, min(12.0, 0.7 * across.width / len(present))), 1)
     return [
         ChartBar(
             round(across(point.at) - width / 2, 1),
@@ -281,7 +303,7 @@ def _bars(bars: Sequence[Point], across: _TimeScale) -> list[ChartBar]:
     ]
 
 
-def _columns(series: Series, across: _TimeScale) -> list[ChartColumn]:
+def _columns(series: Series, across: _TimeScale, left: int) -> list[ChartColumn]:
     """One column for each instant with a value; the columns share the width without overlaps."""
     values: defaultdict[datetime, list[tuple[str, float]]] = defaultdict(list)
     for name, course in series:
@@ -290,10 +312,10 @@ def _columns(series: Series, across: _TimeScale) -> list[ChartColumn]:
                 values[point.at].append((name, point.value))
     instants = sorted(values)
     middles = [across(at) for at in instants]
-    borders = [LEFT, *((a + b) / 2 for a, b in pairwise(middles)), WIDTH - RIGHT]
+    borders = [left, *((a + b) / 2 for a, b in pairwise(middles)), WIDTH - RIGHT]
     return [
-        ChartColumn(at, middle, round(left, 1), round(max(0.0, right - left), 1), values[at])
-        for at, middle, (left, right) in zip(instants, middles, pairwise(borders), strict=True)
+        ChartColumn(at, middle, round(start, 1), round(max(0.0, end - start), 1), values[at])
+        for at, middle, (start, end) in zip(instants, middles, pairwise(borders), strict=True)
     ]
 
 

@@ -38,6 +38,8 @@ class ScheduleCourse:
     slots: Sequence[ScheduledSlot]
     complete: frozenset[datetime]
     newest: datetime | None
+    cause: str = ""
+    """The most frequent error or reason of the newest overdue slot; "" if the schedule is not behind."""
 
     def over(self, now: datetime, since: datetime | None) -> list[ScheduledSlot]:
         """Today's slots with a sweep that is overdue, without slots before the ledger's first one (None: all
@@ -104,7 +106,7 @@ def checks(facts: HealthFacts) -> Iterator[Check]:
     for course in facts.courses:
         if isinstance(course.schedule.when, Every) and course.is_open(facts.now):
             name = course.schedule.name
-            yield _schedule(name, behind[name], course.newest)
+            yield _schedule(name, behind[name], course.newest, course.cause)
 
 
 def _clocks(result: Outlook) -> Iterator[Check]:
@@ -138,13 +140,14 @@ def _lease(facts: HealthFacts) -> Check:
     return Check("lease", True, f"held by {facts.lease.holder}")
 
 
-def _schedule(name: str, behind: int, newest: datetime | None) -> Check:
+def _schedule(name: str, behind: int, newest: datetime | None, cause: str = "") -> Check:
     if not behind:
         return Check(name, True, "the last slot is complete")
     last = f"{newest.astimezone(KST):%Y-%m-%d %H:%M:%S} KST" if newest else "never"
     reason = f"{behind} slots without a complete sweep; the last complete one: {last}"
+    reason += f"; the cause: {cause}" if cause else ""
     message = "check_behind" if newest else "check_never"
-    return Check(name, behind < ENOUGH, reason, message, {"slots": behind, "last": last})
+    return Check(name, behind < ENOUGH, reason, message, {"slots": behind, "last": last, "cause": cause})
 
 
 def _ends(slot: ScheduledSlot) -> datetime:

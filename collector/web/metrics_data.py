@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
@@ -44,6 +44,14 @@ SELECT s.slot, w.status, count(*) AS targets
 FROM unnest($1::timestamptz[]) AS s (slot)
 JOIN collector.walk AS w ON w.slot = s.slot AND w.target = ANY ($2::smallint[])
 GROUP BY s.slot, w.status
+"""
+_CAUSE = """
+SELECT w.error
+FROM collector.walk AS w
+WHERE w.slot = $1 AND w.target = ANY ($2::smallint[]) AND w.error IS NOT NULL
+GROUP BY w.error
+ORDER BY count(*) DESC, w.error
+LIMIT 1
 """
 _LAST_SWEEP = """
 SELECT slot, started_at, ended_at
@@ -149,6 +157,8 @@ class MetricsGatherer:
         for counts in by_slot.values():
             totals.update(counts)
         course = ScheduleCourse(ledger.schedule, due, whole, newest)
+        if course.behind(now, since):
+            course = replace(course, cause=await ledger.cause(course.over(now, since)[-1].at))
         written = [by_slot.get(slot.at, Counter()).total() for slot in course.over(now, since)]
         absent = sum(ledger.expected - count for count in written)
         return course, ScheduleFigures(totals, absent, await ledger.last_sweep(begun))
@@ -191,6 +201,10 @@ class _LedgerReader:
         return frozenset(
             slot for slot, counts in by_slot.items() if counts[Status.COMPLETE] == self.expected > 0
         )
+
+    async def cause(self, at: datetime) -> str:
+        """The most frequent error or reason of a slot; "" if it has none."""
+        return await self._connection.fetchval(_CAUSE, at, self._numbers) or ""
 
     async def last_sweep(self, at: Sequence[datetime]) -> LastSweep | None:
         row = await self._connection.fetchrow(_LAST_SWEEP, self.schedule.universe, at) if at else None

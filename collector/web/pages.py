@@ -28,6 +28,7 @@ _PAGES.filters |= {
     "percent": viewer.percent,
     "level": viewer.level,
     "whole": viewer.whole,
+    "signed": viewer.signed,
 }
 _PAGES.globals |= {"square": square, "fitted": fit_text, "has_parquet": HAS_PARQUET}
 _TEMPLATES = {name: _PAGES.get_template(name) for name in _PAGES.list_templates()}

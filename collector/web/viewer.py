@@ -75,9 +75,12 @@ class ViewerPreferences:
 
     def check_reason(self, check: Check) -> str:
         """The reason of a check, in Korean if there is a translation."""
+        cause = str(check.values.get("cause", ""))
+        meaning = " ".join(self.explain_error(cause)) or cause
         if self.language == "en" or not check.message:
-            return check.reason
-        return translations.text(check.message, self.language).format_map(check.values)
+            return f"{check.reason}. {meaning}" if meaning not in ("", cause) else check.reason
+        text = translations.text(check.message, self.language).format_map(check.values)
+        return f"{text} {meaning}".rstrip()
 
     def reason(self, line: SlotLine | Failure) -> str:
         """The reason beside a line of a slot: the meaning of its error, or the error itself."""
@@ -176,3 +179,8 @@ def level(value: float | None) -> str:
 def whole(value: int | None) -> str:
     """An integer with thousands separators."""
     return "–" if value is None else f"{value:,}"
+
+
+def signed(value: int) -> str:
+    """An integer with its sign and thousands separators. Zero has no sign, and minus is U+2212."""
+    return f"{value:+,}".replace("-", "−") if value else "0"

@@ -46,7 +46,8 @@ async def test_a_service_that_refuses_or_hangs_is_named_by_its_number_and_the_ex
     behaviour = {"good": "accept", "refuses": "refuse", "hangs": "hang"}
     async with services(behaviour.__getitem__) as server:
         configured(tmp_path)
-        env = given(COLLECTOR_NOTIFY_URLS=" ".join(map(server.url, behaviour)))
+        urls = " ".join(server.url(name) + "?rto=2" for name in behaviour)
+        env = given(COLLECTOR_NOTIFY_URLS=urls)
         found = await run("notify", "--test", env=env, cwd=tmp_path)
     assert found.code == 1
     assert found.out == "service 1 (JSON): accepted\n"

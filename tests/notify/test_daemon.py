@@ -92,6 +92,24 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
     assert seconds < 50  # five are promised, on a machine that is not ten times slower
 
 
+async def test_while_slots_fail_a_child_waits_for_the_next_message(database, broken, tmp_path):
+    async with services() as server:
+        path = configure(tmp_path, broken)
+        urls = server.url("one")
+        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
+            await server.wait(has_title(server, "1 of 2 targets failed"))
+            await daemon.said("sweep.ended", times=5)
+            await seen_waiting(daemon.pid)
+            assert (await daemon.stopped())[0] == 0
+
+
+async def seen_waiting(pid):
+    """Wait until a child that sends messages waits for its order."""
+    async with asyncio.timeout(120):
+        while not any(b"collector.notify.child" in shown_by(child) for child in children(pid)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # looks again
+
+
 async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
@@ -126,7 +144,7 @@ async def test_of_two_daemons_one_tells(database, broken, tmp_path):
 
 
 def sweeps_before(daemon, line):
-    """The sweeps that ended in the last 15 of the 20 seconds for which a service that drips holds its sender up."""
+    """The sweeps that ended in the last 15 of the 30 seconds for which a service that drips holds its sender up."""
     at = datetime.fromisoformat(line["timestamp"])
     ends = [datetime.fromisoformat(end["timestamp"]) for end in daemon.events("sweep.ended")]
     return [end for end in ends if at - timedelta(seconds=15) < end < at]

@@ -1,7 +1,10 @@
 """Sending: the real child process, real HTTP, services that work and services that do not."""
 
 import asyncio
+import os
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +38,7 @@ async def test_each_service_has_its_own_outcome_without_a_part_of_its_url():
     behaviour = {"refuses": "refuse", "hangs": "hang", "good": "accept"}
     async with services(behaviour.__getitem__) as server:
         urls = [
-            *map(server.url, behaviour),
+            *(server.url(name) + "?rto=2" for name in behaviour),
             f"json://127.0.0.1:1/{TOKEN}",
             f"nosuch://{TOKEN}",
             f"tgram://{TOKEN}",
@@ -62,6 +65,52 @@ async def test_a_service_that_answers_for_ever_is_given_up_and_its_process_is_go
             while not visit.writer.transport.is_closing():  # noqa: ASYNC110 - a write tells that the peer is gone
                 await asyncio.sleep(0.1)
     assert deliveries[0].reason == sender.SILENT
+
+
+async def test_a_service_that_answers_after_eight_seconds_gets_one_message():
+    async with services(lambda _: "slow") as server:
+        outbox = Outbox(secrets(server.url("slow")), lambda: "en", pauses=(0.1, 0.1))
+        assert outbox.send_now(EVENT)
+        async with asyncio.timeout(120):
+            while outbox.is_busy:  # noqa: ASYNC110 - the outbox has no event
+                await asyncio.sleep(0.05)
+    assert server.calls("slow") == 1
+
+
+async def test_a_url_may_have_a_time_of_its_own_for_the_answer():
+    async with services(lambda _: "slow") as server:
+        deliveries = await sender.send(secrets(server.url("slow") + "?rto=1"), MESSAGE)
+    assert deliveries[0].reason == "it cannot be reached, or it does not answer"
+
+
+def child_pids():
+    """The processes that this one started and did not collect."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+async def test_a_prepared_sender_starts_no_other_process_and_leaves_none():
+    before = child_pids()
+    async with services() as server:
+        mine = sender.Sender()
+        await mine.prepare()
+        (spare,) = child_pids() - before
+        await mine.prepare()
+        assert child_pids() - before == {spare}
+        sending = asyncio.ensure_future(mine.send(secrets(server.url("one")), MESSAGE))
+        await server.wait(lambda: bool(server.messages()))
+        assert child_pids() - before <= {spare}
+        assert (await sending)[0].is_accepted
+        await mine.prepare()
+        await mine.close()
+    assert child_pids() - before == set()
+    assert len(server.messages()) == 1
+
+
+async def test_a_child_without_an_order_ends_by_itself():
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "collector.notify.child"), stdin=asyncio.subprocess.DEVNULL
+    )
+    assert await process.wait() == 0
 
 
 async def test_urls_are_checked_without_a_message():
@@ -119,7 +168,9 @@ async def emptied(outbox, store):
 async def test_a_service_that_works_gets_each_message_while_another_hangs(held):
     store = NoticeStore(held)
     async with services({"hangs": "hang", "good": "accept"}.__getitem__) as server:
-        outbox = Outbox(secrets(server.url("hangs"), server.url("good")), lambda: "en", pauses=(0.1, 0.1))
+        outbox = Outbox(
+            secrets(server.url("hangs") + "?rto=2", server.url("good")), lambda: "en", pauses=(0.1, 0.1)
+        )
         for number in range(6):
             event = Notice(0, "clocks", f"host{number}", AT, {"host": f"host{number}", "seconds": 9})
             async with asyncio.timeout(120):

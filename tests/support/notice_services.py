@@ -13,7 +13,9 @@ from tests.support.secret_sentinels import NOTIFY_TOKEN as TOKEN
 
 @dataclass
 class Services:
-    """The received requests. `behave` says what a path does: accept, refuse (500), hang or drip."""
+    """The received requests. `behave` says what a path does: accept, refuse (500), hang, drip, or accept after eight
+    seconds (slow).
+    """
 
     server: Server
     behave: Callable[[str], str]
@@ -62,6 +64,9 @@ async def services(behave: Callable[[str], str] = lambda _: "accept") -> AsyncIt
         running.note(path, body.decode())
         match running.behave(path.split("/")[1]):
             case "accept":
+                await visit.send(answer())
+            case "slow":
+                await asyncio.sleep(8)  # the duration is the subject: longer than apprise waits by itself
                 await visit.send(answer())
             case "refuse":
                 await visit.send(answer(path.encode(), status=b"500 Internal Server Error"))

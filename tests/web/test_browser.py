@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from collector.web.chart import Point, chart
 from tests.support import web_harness, web_scene
 from tests.support.harness import fetch
 from tests.support.web_harness import WICKED, Stand
@@ -176,6 +177,51 @@ async def test_the_names_on_the_map_stay_on_their_tiles(shown, browser, language
             room = await page.eval_on_selector_all(".map text", script)
             assert len(room) >= 4, width
             assert min(room) >= 0, width
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("value", "unit"), [(108_500, ""), (1_234_000, ""), (-29.5, " %")])
+async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, browser, width, value, unit):
+    drawn = chart([("KRX", [Point(web_harness.NOW, value)])], least=1, digits=2 if unit else 0, unit=unit)
+    assert drawn
+    script = "(one, text) => { one.textContent = text; return one.getComputedTextLength() }"
+    async with tab(browser, width=width) as (page, _):
+        await page.goto(shown.url + "/listing/000002")
+        widths = [await page.eval_on_selector(".chart .tick", script, tick.text) for tick in drawn.up]
+        boxes = await page.eval_on_selector_all(
+            ".chart .tick", "all => all.map(one => [one.getBBox().x, one.getBBox().x + one.getBBox().width])"
+        )
+    assert max(widths) <= drawn.left - 6
+    assert all(left >= 0 and right <= drawn.width for left, right in boxes[1:])
+
+
+@pytest.mark.parametrize("path", ["/slot/20261120T091500", "/failures"])
+async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, browser, path):
+    async with tab(browser, width=390) as (page, _):
+        await page.goto(shown.url + path)
+        right = await page.eval_on_selector_all(
+            ".stacked td", "all => all.map(one => one.getBoundingClientRect().right)"
+        )
+        assert await page.locator(".stacked .said:visible").count() >= 2
+    assert max(right) <= 390
+
+
+async def test_a_phone_names_the_tiles_that_are_too_small_for_a_name(shown, browser):
+    async with tab(browser, width=390) as (page, _):
+        await page.goto(shown.url + "/heat/KOSPI/KRX?lang=ko")
+        tiles = await page.locator(".map.tall a").count()
+        named = await page.locator(".map.tall text:not(.num)").count()
+        assert await page.locator(".nameless li").count() == tiles - named
+
+
+async def test_a_page_is_a_card_and_a_universe_keeps_its_spelling(shown, browser):
+    style = "(one, name) => getComputedStyle(one, name === 'textTransform' ? '::first-letter' : null)[name]"
+    async with tab(browser) as (page, _):
+        await page.goto(shown.url + "/sector/KOSPI/013/KRX")
+        card = await page.eval_on_selector("main", style, "backgroundColor")
+        assert card != await page.eval_on_selector("body", style, "backgroundColor")
+        await page.goto(shown.url + "/day/2026-11-20")
+        assert await page.eval_on_selector("h2.given", style, "textTransform") == "none"
 
 
 async def test_a_wicked_name_is_shown_and_does_nothing(shown, browser):

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from collector.model import KST
-from collector.web.chart import HEIGHT, LEFT, WIDTH, Point, chart
+from collector.web.chart import HEIGHT, Point, chart
 from collector.web.queries.market import Breadth
 from collector.web.views.base import spread
 from collector.web.views.heat import draw_sparkline
@@ -31,7 +31,7 @@ def test_a_missing_slot_breaks_the_line_and_is_shaded() -> None:
     assert drawn.lines[0].path.count("M") == 2
     [gap] = drawn.gaps
     assert (gap.start, gap.end) == (NINE + timedelta(minutes=10), NINE + timedelta(minutes=25))
-    assert gap.width == pytest.approx((WIDTH - LEFT - 28) / 2, abs=1)
+    assert gap.width == pytest.approx((drawn.right - drawn.left) / 2, abs=1)
 
 
 def test_several_days_stand_side_by_side_without_the_nights() -> None:

@@ -1,5 +1,6 @@
 """Ready means that data is flowing: judged by slots, not by the process."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from collector.market.schedule import ScheduledSlot, parse
 from collector.model import KST
 from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse, checks
+from collector.web.viewer import ViewerPreferences
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=KST)
 FIVE = timedelta(minutes=5)
@@ -45,6 +47,22 @@ def is_ready(found: HealthFacts) -> bool:
 )
 def test_two_slots_without_a_complete_sweep_are_one_too_many(minute, complete, expected):
     assert is_ready(facts(NINE + timedelta(minutes=minute), complete)) is expected
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("ko", "앱키나 접속 주소가 거절되었습니다"),
+        ("en", "the cause: denied. The key or the address was refused"),
+    ],
+)
+def test_the_cause_of_the_missed_slots_is_named(language, said):
+    found = facts(NINE + timedelta(minutes=15), [0])
+    course = replace(found.courses[0], cause="denied")
+    [check] = [each for each in checks(replace(found, courses=[course])) if not each.is_good]
+    reader = ViewerPreferences("/", language, "korean", {}, {})
+    assert said in reader.check_reason(check)
+    assert check.reason.endswith("; the cause: denied")
 
 
 def test_after_the_session_what_was_missed_is_no_longer_a_reason():

@@ -103,6 +103,42 @@ async def test_what_is_not_there_is_said_so(shown, path):
     assert status == 404
 
 
+async def test_a_day_without_records_says_so_and_draws_no_squares(shown):
+    found = await text(shown, "/day/2026-11-22?lang=ko")
+    assert "수집 기록도, 예정된 수집도 없습니다" in found
+    assert "칸을 누르면" not in found
+
+
+async def test_the_overview_names_the_cause_of_missed_slots(server: Server, template: str) -> None:
+    async with server.database(template=template) as address:
+        async with open_pool(address, size=3) as pool:
+            await web_harness.fill(Database(pool, address))
+        await execute(address, "UPDATE collector.walk SET status = 'missed', error = 'denied'")
+        async with page(address) as denied:
+            assert "앱키나 접속 주소가 거절되었습니다" in await text(denied, "/?lang=ko")
+
+
+async def test_members_at_their_limit_are_marked_and_have_their_prices(server: Server, template: str) -> None:
+    async with server.database(template=template) as address:
+        async with open_pool(address, size=3) as pool:
+            await web_harness.fill(Database(pool, address))
+        await execute(
+            address,
+            "UPDATE collector.snapshot SET rate = (2989 << 3) | 1, change = 7100, open = 25300, high = 30851,"
+            " low = 25301 WHERE position = 2",
+        )
+        async with page(address) as limited:
+            found = await text(limited, "/sector/KOSPI/008/KRX?lang=ko")
+    row = next(line for line in found.splitlines() if "상한가" in line)
+    assert re.findall(r">([^<>]+)</td>", row)[2:7] == [
+        "+7,100",
+        " +29.89 %",
+        "25,300",
+        "30,851",
+        "25,301",
+    ]
+
+
 async def test_the_grid_says_what_the_ledger_holds(shown):
     told = {
         (row["slot"], row["sector"], row["exchange"]): row["status"]

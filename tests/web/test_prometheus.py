@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -163,8 +164,23 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
     assert asked - named == set()
 
 
+def test_no_rule_takes_the_difference_of_a_gauge_that_falls_at_midnight():
+    text = "".join(expressions())
+    assert re.findall(r"(?:delta|deriv|rate|increase)\(collector_\w+_today", text) == []
+
+
+EMPTY_WITHOUT_A_DAEMON = {
+    "collector_lease_epoch",
+    "collector_token_age_seconds",
+    "collector_token_left_seconds",
+    "collector_last_sweep_late_seconds",
+    'collector_quota_used_requests{api_id="ka20002"}',
+    'collector_quota_learnt_requests_per_second{api_id="ka20002"}',
+}
+
+
 @pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus here (apt-get install prometheus)")
-async def test_prometheus_really_scrapes_it(shown, tmp_path):
+async def test_prometheus_really_scrapes_it_and_answers_the_dashboard(shown, tmp_path):
     config = tmp_path / "prometheus.yml"
     target = shown.url.removeprefix("http://")
     config.write_text(
@@ -186,9 +202,24 @@ async def test_prometheus_really_scrapes_it(shown, tmp_path):
         async with asyncio.timeout(180):
             while not await scraped(port):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.2)  # looks again
+            panels = [expression for expression in expressions() if "groups:" not in expression]
+            empty = {panel for panel in panels if not await ask(port, panel)}
+            while empty - EMPTY_WITHOUT_A_DAEMON:
+                await asyncio.sleep(0.5)  # looks again: a rate needs two scrapes
+                empty = {panel for panel in panels if not await ask(port, panel)}
     finally:
         process.terminate()
         await process.wait()
+    assert len(panels) >= 20
+    assert empty <= EMPTY_WITHOUT_A_DAEMON
+
+
+async def ask(port: int, expression: str) -> list[object]:
+    """The series that Prometheus has for an expression. An expression that it cannot read fails the test."""
+    path = f"/api/v1/query?query={quote(expression)}"
+    status, _, body = await get(f"http://127.0.0.1:{port}", path)
+    assert status == 200, (expression, body)
+    return list(json.loads(body)["data"]["result"])
 
 
 async def scraped(port: int) -> bool:

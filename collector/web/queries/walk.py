@@ -24,7 +24,7 @@ _MEMBERS = """
 SELECT s.position, l.symbol, l.name, NULLIF(s.price, 0) AS price, s.change,
        ((s.rate >> 3) * 0.01)::numeric(9, 2) AS change_percent, s.volume,
        NULLIF(s.ask, 0) AS ask, NULLIF(s.bid, 0) AS bid, NULLIF(s.open, 0) AS open,
-       NULLIF(s.high, 0) AS high, NULLIF(s.low, 0) AS low
+       NULLIF(s.high, 0) AS high, NULLIF(s.low, 0) AS low, s.rate & 7 AS sign
 FROM collector.snapshot AS s
 JOIN collector.listing AS l ON l.id = s.listing
 WHERE s.slot = $1 AND s.target = $2
@@ -158,6 +158,8 @@ class Member(NamedTuple):
     open: int | None
     high: int | None
     low: int | None
+    sign: int
+    """1 at the upper limit, 2 higher, 3 unchanged, 4 at the lower limit, 5 lower; 0 without a sign."""
 
 
 class WalkQueries(ReadOnlyDatabase):

@@ -43,6 +43,7 @@ async def compare_view(desk: ViewContext, texts: str, added: str, day: date | No
             ],
             least=0.4,
             digits=2,
+            unit=" %",
             has_shades=False,
         ),
     }

@@ -123,7 +123,7 @@ async def _draw_days(
     chosen = [slot for _, group in by_day for slot in spread(list(group), DRAWN // int(choice.days))]
     course = await desk.breadths.at(desk.queries, sector_day.target_id, chosen)
     points = [Point(breadth.slot, mean_of(breadth, choice.weight)) for breadth in course]
-    return chart([("mean", points)], least=0.4, digits=2)
+    return chart([("mean", points)], least=0.4, digits=2, unit=" %")
 
 
 async def _read_day(desk: ViewContext, target: Target, day: date | None) -> SectorDay:
@@ -161,7 +161,7 @@ def draw_course(
     bars = [
         Point(after.slot, max(0.0, after.turnover - before.turnover)) for before, after in pairwise(observed)
     ]
-    return chart(series, least=0.4, digits=2, bars=bars, bars_name="turnover")
+    return chart(series, least=0.4, digits=2, unit=" %", bars=bars, bars_name="turnover")
 
 
 def mean_of(breadth: Breadth, weight: str) -> float | None:
