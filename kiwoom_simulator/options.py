@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+MOCK_BURST = 2
+"""Requests that the mock host grants at once (public clients, 2026)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -14,7 +17,7 @@ class Options:
     port: int = 0
     seed: int = 1
     mock: bool = False
-    """Imitate the mock host: KRX only, one request a second, keys of the real host refused (8030)."""
+    """Imitate the mock host: KRX only, one request a second (two at once), keys of the real host refused (8030)."""
     mock_consolidated: bool = False
     """Let the mock host answer stex_tp 3 all the same; one source reports it."""
     keys: Mapping[str, str] | None = None
@@ -24,7 +27,9 @@ class Options:
     host.
     """
     burst: int | None = None
-    """A bucket of this many requests, refilled at the quota, instead of a strict window."""
+    """A bucket of this many requests, refilled at the quota, instead of a strict window. 0: a strict window. None is
+    the policy: a strict window, and a bucket of 2 at the mock host's own quota.
+    """
     total: int = 0
     """Requests a second over all api-ids of a key (1701); 0 turns it off."""
     count_refused: bool = False
@@ -64,3 +69,10 @@ class Options:
         if self.quota is not None:
             return self.quota
         return 1 if self.mock else 5
+
+    @property
+    def bucket_size(self) -> int:
+        """Requests at once by a bucket; 0: a strict window judges."""
+        if self.burst is not None:
+            return self.burst
+        return MOCK_BURST if self.mock and self.quota is None else 0

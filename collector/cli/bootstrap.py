@@ -99,7 +99,7 @@ async def open_collector(
 
     `keys` are read now unless given. With `patient`, other users of the key have priority.
     `token` is the identity of the process; a new one is made without it. `facts` replace what was learned about the
-    host.
+    host and what the configuration says of it.
     """
 
     from collector.kiwoom.transport import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
@@ -120,7 +120,8 @@ async def open_collector(
         await registry.ensure_source(source(api))
         await registry.open()
         if facts is None:
-            facts = ApiFacts.from_texts(await read_api_facts(database, host_of(api)))
+            learned = ApiFacts.from_texts(await read_api_facts(database, host_of(api)))
+            facts = learned.override_scope(world.config.quota.scope)
         kiwoom, *others = (_make_client(session, database, key, api, facts, patient=patient) for key in keys)
         table = await registry.sectors() or sectors.bundled_sectors()
         plain = Collector(kiwoom, SnapshotStore(database, registry), table, api.concurrency, others)

@@ -98,7 +98,9 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 )
 @click.option("--seed", default=1, show_default=True, help="Seed of the market.")
 @click.option(
-    "--mock", is_flag=True, help="Imitate the mock host: KRX only, one request a second, its own keys."
+    "--mock",
+    is_flag=True,
+    help="Imitate the mock host: KRX only, one request a second with a burst of two, its own keys.",
 )
 @click.option("--mock-consolidated", is_flag=True, help="Let the mock host answer stex_tp 3 too.")
 @click.option(
@@ -109,7 +111,11 @@ def _list_faults(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option(
     "--quota", type=click.IntRange(0), help="Requests a second for each key and api-id; 0: off. [5; mock 1]"
 )
-@click.option("--burst", type=click.IntRange(1), help="A bucket of this size instead of a strict second.")
+@click.option(
+    "--burst",
+    type=click.IntRange(0),
+    help="A bucket of this size instead of a strict second; 0: a strict second. [0; mock 2]",
+)
 @click.option(
     "--total", type=click.IntRange(0), default=0, help="Requests a second over all api-ids (1701); 0: off."
 )

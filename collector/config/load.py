@@ -18,6 +18,7 @@ from collector.config.schema import (
     DatabaseConfig,
     Name,
     NotifyConfig,
+    QuotaConfig,
     RepairMode,
     ScheduleSpec,
     TargetSpec,
@@ -29,7 +30,7 @@ from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "universes", "schedules", "database", "web", "repair", "witness", "notify")
+_SECTIONS = ("api", "quota", "universes", "schedules", "database", "web", "repair", "witness", "notify")
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -67,6 +68,7 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
     return Config(
         universes=_universes(top, errors),
         api=section("api", ApiConfig),
+        quota=section("quota", QuotaConfig),
         schedule_specs=_schedule_specs(top, errors),
         database=section("database", DatabaseConfig),
         web=section("web", WebConfig),

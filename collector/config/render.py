@@ -73,6 +73,7 @@ def _presence(secret: Secret | None) -> str:
 def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> str:
     sections = {
         "api": config.api,
+        "quota": config.quota,
         "universes": config.universes,
         "schedules": config.schedule_specs,
         "database": config.database,

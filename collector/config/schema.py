@@ -13,6 +13,7 @@ from collector.market.schedule import Schedule
 from collector.model import Exchange, Market
 
 RepairMode = Literal["off", "nightly"]
+ScopeSetting = Literal["learned", "call", "key"]
 Name = Annotated[
     str,
     Meta(
@@ -65,6 +66,15 @@ class ApiConfig:
     user_agent: Annotated[
         str, Meta(pattern=r"\A[!-~]([ -~]{0,198}[!-~])?\Z", description="1 to 200 visible ASCII characters")
     ] = f"collector/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaConfig:
+    """How the server counts requests, as far as the operator knows it."""
+
+    scope: ScopeSetting = "learned"
+    """`call`: each call of the API has a quota of its own. `key`: all calls of a key share one. `learned`: what
+    `collector check --learn` stored for the host, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,7 @@ class Config:
 
     universes: Mapping[str, tuple[TargetSpec, ...]]
     api: ApiConfig = ApiConfig()
+    quota: QuotaConfig = QuotaConfig()
     schedules: tuple[Schedule, ...] = ()
     schedule_specs: Mapping[str, ScheduleSpec] = field(default_factory=dict)
     """The same schedules as they were written, by name."""

@@ -1,7 +1,7 @@
 """The facts about a host, learned by `collector check --learn`, that change the program's behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, get_args
 
 from collector.ratelimit.limiter import QuotaScope
@@ -39,6 +39,11 @@ class ApiFacts:
                 if name.startswith(ORDER) and value == BY_CODE
             ),
         )
+
+    def override_scope(self, setting: str) -> Self:
+        """The facts with the scope of the configuration; any other word than a scope leaves them as they are."""
+        scope = next((scope for scope in get_args(QuotaScope) if setting == scope), None)
+        return replace(self, scope=scope) if scope else self
 
     def limit_rate(self, configured: int) -> int:
         """The configured rate, or the learned one if that is lower; 0 stays without a limit."""

@@ -32,10 +32,10 @@ class RateLimit:
 
     def _admits(self, app_key: str, api_id: str, arrived: float) -> bool:
         """Judge by the window, or by the bucket if there is a burst. Beside a bucket the window only counts."""
-        burst = self._options.burst
-        window = self._window(app_key, api_id, self._limit if burst is None else 0)
+        burst = self._options.bucket_size
+        window = self._window(app_key, api_id, 0 if burst else self._limit)
         fits = window.admits(arrived)
-        if burst is None or not self._limit:
+        if not burst or not self._limit:
             return fits
         bucket = self._buckets.setdefault((app_key, api_id), Bucket(self._limit, burst))
         return bucket.admits(arrived)

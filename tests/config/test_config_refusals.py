@@ -30,7 +30,8 @@ SPELLING = [
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "use one of: api, universes, schedules, database, web, repair, witness, notify (did you mean schedules?)"
+            "use one of: api, quota, universes, schedules, database, web, repair, witness, notify"
+            " (did you mean schedules?)"
         ),
     ),
     (

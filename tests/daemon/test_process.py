@@ -157,6 +157,26 @@ async def test_a_hangup_takes_over_a_new_configuration_and_refuses_a_wrong_one(
     assert daemon.events("sweep.began")[1]["schedule"] == "another"
 
 
+async def test_a_hangup_takes_over_another_scope_of_the_quota(held, database, simulator, tmp_path):
+    path = write(tmp_path, simulator.url, quota=200)
+    path.write_text(path.read_text().replace("witness: off", "witness: on"))
+    lanes = "SELECT array_agg(DISTINCT api_id ORDER BY api_id) FROM collector.place WHERE api_id LIKE 'ka%'"
+    async with started(path, database) as daemon:
+        await daemon.said("sweep.ended")
+        separate = await asked(held, lanes)
+        await asked(held, "DELETE FROM collector.place")
+        more = "  another: {universe: some, at: '00:01', days: all, grace: 1d}\nquota: {scope: key}\n"
+        write(tmp_path, simulator.url, quota=200, more=more)
+        path.write_text(path.read_text().replace("witness: off", "witness: on"))
+        daemon.signal(signal.SIGHUP)
+        await daemon.said("config.reread")
+        await daemon.said("witness.heard", times=2)
+        shared = await asked(held, lanes)
+        assert (await daemon.stopped())[0] == 0
+    assert {"ka20002", "ka20003", "ka20009"} <= set(separate)
+    assert shared == ["ka20002"]
+
+
 def naming_keys(path):
     path.write_text(path.read_text().replace("timeout: 5s", "timeout: 5s, keys: [main]"))
 

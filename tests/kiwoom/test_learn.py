@@ -209,29 +209,33 @@ SECTOR = Target.of("KOSPI", "027", "KRX")
 
 @asynccontextmanager
 async def knowing(
-    database: Dsn, facts: Mapping[str, str], *, rate: int = 0, **options: Any
+    database: Dsn, facts: Mapping[str, str], *, rate: int = 0, scope: str = "learned", **options: Any
 ) -> AsyncIterator[tuple[Simulator, Collector]]:
     """A collector that has learned these facts about its host."""
     async with Simulator(replace(STILL, **options)) as simulator:
         async with collecting(database, simulator.url, SECTOR) as collector:
             await save_api_facts(collector.store.database, urlsplit(simulator.url).netloc, facts)
-        async with collecting(database, simulator.url, SECTOR, requests_per_second=rate) as collector:
+        api = {"requests_per_second": rate, "scope": scope}
+        async with collecting(database, simulator.url, SECTOR, **api) as collector:
             yield simulator, collector
 
 
 @pytest.mark.parametrize(
-    ("facts", "lanes"),
+    ("facts", "written", "lanes"),
     [
-        ({"quota.scope": "key"}, [("ka20002", 1)]),
-        ({"quota.scope": "call"}, [("ka20003", 1)]),
-        ({}, [("ka20003", 1)]),
+        ({"quota.scope": "key"}, "learned", [("ka20002", 1)]),
+        ({"quota.scope": "call"}, "learned", [("ka20003", 1)]),
+        ({}, "learned", [("ka20003", 1)]),
+        ({"quota.scope": "call"}, "key", [("ka20002", 1)]),
+        ({"quota.scope": "key"}, "call", [("ka20003", 1)]),
+        ({}, "key", [("ka20002", 1)]),
     ],
 )
-async def test_a_learned_scope_decides_in_which_lane_a_call_counts(
-    database: Dsn, facts: dict[str, str], lanes: list[tuple[str, int]]
+async def test_the_scope_decides_in_which_lane_a_call_counts(
+    database: Dsn, facts: dict[str, str], written: str, lanes: list[tuple[str, int]]
 ) -> None:
     async with (
-        knowing(database, facts, rate=5) as (_, collector),
+        knowing(database, facts, rate=5, scope=written) as (_, collector),
         collector.kiwoom._rate_limiter.acquire("ka20003"),
     ):
         assert await fetch(database, BOOKED) == lanes

@@ -68,11 +68,19 @@ async def test_only_the_first_request_of_a_connection_pays_for_its_opening() -> 
         assert all(gap >= 0.36 for gap in gaps)
 
 
-@pytest.mark.parametrize(("mock", "quota"), [(False, 5), (True, 1)])
-def test_each_host_has_its_quota_for_each_key_and_call(mock: bool, quota: int) -> None:
-    gate = RateLimit(Options(mock=mock))
-    answers = [gate.refusal("key", "ka20002", 0.0) for _ in range(quota + 1)]
-    assert answers[:-1] == [None] * quota
+@pytest.mark.parametrize(
+    ("options", "quota", "at_once"),
+    [
+        (Options(), 5, 5),
+        (Options(mock=True), 1, 2),
+        (Options(mock=True, burst=0), 1, 1),
+        (Options(mock=True, quota=1), 1, 1),
+    ],
+)
+def test_each_host_has_its_quota_for_each_key_and_call(options: Options, quota: int, at_once: int) -> None:
+    gate = RateLimit(options)
+    answers = [gate.refusal("key", "ka20002", 0.0) for _ in range(at_once + 1)]
+    assert answers[:-1] == [None] * at_once
     refusal = answers[-1]
     assert refusal is not None
     assert (refusal.status, f"유량={quota}, API ID=ka20002" in refusal.return_msg) == (429, True)

@@ -45,7 +45,7 @@ def url(address: Dsn) -> str:
     return f"postgresql://{user}{password}@{place}/{database}?sslmode={address.sslmode}{pooler}"
 
 
-def yaml(targets: Iterable[Target] = (), *, witness: str = "off", **api: Any) -> str:
+def yaml(targets: Iterable[Target] = (), *, witness: str = "off", scope: str = "learned", **api: Any) -> str:
     """A configuration with one universe, `all`; without a quota and second sources unless they are given."""
     settings = {"requests_per_second": 0, "timeout": "5s", **api}
     lines = [
@@ -53,6 +53,7 @@ def yaml(targets: Iterable[Target] = (), *, witness: str = "off", **api: Any) ->
     ]
     head = [
         f"witness: {witness}",
+        f"quota: {{scope: {scope}}}",
         "api:",
         *(f"  {name}: {value}" for name, value in settings.items()),
         "universes:",

@@ -16,6 +16,7 @@ from tools.reference.markdown import block, code, table
 
 SECTIONS: Mapping[str, type] = {
     "api": schema.ApiConfig,
+    "quota": schema.QuotaConfig,
     "universes.NAME[]": schema.TargetSpec,
     "schedules.NAME": schema.ScheduleSpec,
     "database": schema.DatabaseConfig,
