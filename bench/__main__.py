@@ -8,6 +8,7 @@ EVERY = ("pipeline", "copying", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
 NAMED = (
     *EVERY,
+    "layers",
     "slots",
     "scale",
     "keys",

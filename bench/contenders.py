@@ -5,8 +5,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,10 @@ async def _bare(url: str, in_flight: int) -> None:
             group.create_task(walk(request.body, request.headers(Secret("bench"))))
 
 
-async def _ours(url: str, home: str, in_flight: int, *, keeps: bool = False) -> dict[str, float]:
-    async with embedded.running(Path(home)) as address:
+@asynccontextmanager
+async def collecting(url: str, home: Path, in_flight: int, *, keeps: bool = False) -> AsyncIterator[Collector]:
+    """The program as it is wired, without a quota, with a private PostgreSQL in `home`."""
+    async with embedded.running(home) as address:
         async with connect(address) as connection:
             await migrations.migrate(connection, address, resources.path("migrations"))
         async with (
@@ -72,18 +74,20 @@ async def _ours(url: str, home: str, in_flight: int, *, keeps: bool = False) -> 
             await registry.open()
             keys: dict[str, Any] = {"app_key": Secret("bench"), "secret_key": Secret("bench")}
             kiwoom = KiwoomClient(api, Unlimited(), database, **keys)
-            collector = Collector(
-                kiwoom, SnapshotStore(database, registry), {}, in_flight, keeps_answers=keeps
-            )
-            slot = datetime.now(UTC).replace(microsecond=0)
-            # The first sweep of all meets every listing for the first time; those after it are what a day is made of.
-            await collector.sweep(slot - timedelta(seconds=1), "bench", targets())
-            with _measured() as found:
-                sweep = await collector.sweep(slot, "bench", targets())
-            stored = sum(outcome.rows for outcome in sweep.outcomes)
-            if stored != EXPECTED or not sweep.is_whole:
-                raise SystemExit(f"stored {stored} rows, not {EXPECTED}: {sweep.outcomes[:3]}")
-            return found
+            yield Collector(kiwoom, SnapshotStore(database, registry), {}, in_flight, keeps_answers=keeps)
+
+
+async def _ours(url: str, home: str, in_flight: int, *, keeps: bool = False) -> dict[str, float]:
+    async with collecting(url, Path(home), in_flight, keeps=keeps) as collector:
+        slot = datetime.now(UTC).replace(microsecond=0)
+        # The first sweep of all meets every listing for the first time; those after it are what a day is made of.
+        await collector.sweep(slot - timedelta(seconds=1), "bench", targets())
+        with _measured() as found:
+            sweep = await collector.sweep(slot, "bench", targets())
+        stored = sum(outcome.rows for outcome in sweep.outcomes)
+        if stored != EXPECTED or not sweep.is_whole:
+            raise SystemExit(f"stored {stored} rows, not {EXPECTED}: {sweep.outcomes[:3]}")
+        return found
 
 
 @contextmanager

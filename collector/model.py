@@ -154,11 +154,11 @@ class Page:
     """Rows of this page according to the server (resp-cnt); None if the header is absent."""
     end_unsaid: bool = False
     """The page is taken as the last one only because the answer had no cont-yn."""
+    size: int = field(init=False, repr=False, compare=False)
+    """Rows as the server sent them, readable or not."""
 
-    @property
-    def size(self) -> int:
-        """Rows as the server sent them, readable or not."""
-        return len(self.rows) + len(self.bad)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", len(self.rows) + len(self.bad))
 
 
 class Status(StrEnum):
@@ -231,14 +231,13 @@ class WalkResult:
     page_times: Sequence[datetime]
     attempts: int
     stopped: Remark | None = None
+    row_count: int = field(init=False, repr=False, compare=False)
+    bad_count: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def row_count(self) -> int:
-        return sum(len(page.rows) for page in self.pages)
-
-    @property
-    def bad_count(self) -> int:
-        return sum(len(page.bad) for page in self.pages)
+    def __post_init__(self) -> None:
+        # Counted once: both are asked for a dozen times while a walk is judged and stored.
+        object.__setattr__(self, "row_count", sum(len(page.rows) for page in self.pages))
+        object.__setattr__(self, "bad_count", sum(len(page.bad) for page in self.pages))
 
 
 @dataclass(frozen=True, slots=True)

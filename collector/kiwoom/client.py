@@ -6,8 +6,8 @@ The client combines the rate limiter, the token, the retries and the circuit bre
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -33,7 +33,7 @@ from collector.kiwoom.protocol.minutes import MinutePage
 from collector.kiwoom.protocol.requests import SUFFIX
 from collector.kiwoom.retry import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
 from collector.model import BadRow, BarPage, Exchange, Market, Page, Sector, Target
-from collector.ratelimit.limiter import RateLimiter
+from collector.ratelimit.limiter import PermitInUse, RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 
@@ -284,8 +284,7 @@ class KiwoomClient:
             counter.lease = counter.lease or self._transport.lease()
             sent = datetime.now(UTC)
             try:
-                with self._measure(request.api_id):
-                    reply = await self._transport.post(request, token, permit, counter.lease)
+                reply = await self._post(request, token, permit, counter.lease)
                 answer = ProbeAnswer(read(reply), reply.headers, sent, datetime.now(UTC))
             except CollectorError as error:
                 counter.judge(error)
@@ -312,31 +311,28 @@ class KiwoomClient:
 
     async def token(self, *, ignore_pause: bool = False) -> Secret:
         """Return the live token, to check that one can be had; see `TokenStore.current`."""
-        with self._track_denial():
-            return await self._tokens.current(ignore_pause=ignore_pause)
-
-    @contextmanager
-    def _measure(self, api_id: str) -> Iterator[None]:
-        """Count the duration of the block, unless the request was not sent."""
-        began = self._clock()
         try:
-            yield
-        except (PermitExpired, asyncio.CancelledError):
-            raise
-        except BaseException:
-            self.durations[api_id].observe(self._clock() - began)
-            raise
-        self.durations[api_id].observe(self._clock() - began)
-
-    @contextmanager
-    def _track_denial(self) -> Iterator[None]:
-        """Keep the refusal of the key that the block raises; forget an earlier one if the block succeeds."""
-        try:
-            yield
+            token = await self._tokens.current(ignore_pause=ignore_pause)
         except Denied as error:
             self.denial = error
             raise
         self.denial, self.was_accepted = None, True
+        return token
+
+    async def _post(
+        self, request: ApiRequest, token: Secret | None, permit: PermitInUse, lease: "ConnectionLease"
+    ) -> ApiResponse:
+        """Send a request, and count its duration unless it was not sent."""
+        began = self._clock()
+        try:
+            reply = await self._transport.post(request, token, permit, lease)
+        except (PermitExpired, asyncio.CancelledError):
+            raise
+        except BaseException:
+            self.durations[request.api_id].observe(self._clock() - began)
+            raise
+        self.durations[request.api_id].observe(self._clock() - began)
+        return reply
 
     @property
     def lacks_token(self) -> bool:
@@ -359,8 +355,13 @@ class KiwoomClient:
         token is normal: another program issued it, and it died before its use here.) If a walk is refused
         between two pages repeatedly although page 1 is answered, the token is no longer renewed.
         """
-        with self._track_denial():
-            return await self._call_with_token(request, read, counter)
+        try:
+            answer = await self._call_with_token(request, read, counter)
+        except Denied as error:
+            self.denial = error
+            raise
+        self.denial, self.was_accepted = None, True
+        return answer
 
     async def _call_with_token(
         self, request: ApiRequest, read: Callable[[ApiResponse], T], counter: RequestCounter
@@ -431,8 +432,7 @@ class KiwoomClient:
             counter.lease = counter.lease or self._transport.lease()
             asked_at = datetime.now(UTC)
             try:
-                with self._measure(request.api_id):
-                    reply = await self._transport.post(request, token, permit, counter.lease)
+                reply = await self._post(request, token, permit, counter.lease)
                 arrived = datetime.now(UTC)
                 if counter.log is not None:
                     self._keep(counter.log, request, reply, asked_at, arrived)

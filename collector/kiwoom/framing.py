@@ -5,6 +5,7 @@ for the answer to its next request. This module is pure; `connections` applies i
 connection.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -12,6 +13,8 @@ _LONGEST_HEAD = 1 << 20
 """Longest head in bytes; the HTTP library refuses a head long before that."""
 _LONGEST_LINE = 1 << 12
 """Longest line in bytes that announces a chunk, or longest trailer."""
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):(.*?)(?=\r\n|\Z)", re.IGNORECASE | re.DOTALL)
+"""The headers that give the end of a body, each up to the end of its line."""
 
 
 class Ending(Enum):
@@ -35,25 +38,25 @@ class Head:
 
 def parse_head(head: bytes) -> Head:
     """Read status and length from a head without its empty line; UNKNOWN if anything is unusual."""
-    first, *lines = head.split(b"\r\n")
-    status = first[9:12]
-    if not first.startswith(b"HTTP/1.") or not status.isdigit():
+    status = head[9:12]
+    if not head.startswith(b"HTTP/1.") or not status.isdigit():
         return Head(Ending.UNKNOWN)
     if status.startswith(b"1"):
         return Head(Ending.UNKNOWN if status == b"101" else Ending.INTERIM)
     if status in (b"204", b"304"):
         return Head(Ending.LENGTH)
-    return _parse_length(lines)
+    return _parse_length(_FRAMING.findall(head))
 
 
-def _parse_length(lines: list[bytes]) -> Head:
-    headers = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
-    lengths = [value.strip() for name, value in headers if name == b"content-length"]
-    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
-    if codings == [b"chunked"] and not lengths:
+def _parse_length(headers: list[tuple[bytes, bytes]]) -> Head:
+    """Read the headers that give the end of a body; UNKNOWN unless there is exactly one of them."""
+    if len(headers) != 1:
+        return Head(Ending.UNKNOWN)
+    name, value = headers[0][0].lower(), headers[0][1].strip()
+    if name == b"transfer-encoding" and value.lower() == b"chunked":
         return Head(Ending.CHUNKS)
-    if len(lengths) == 1 and not codings and lengths[0].isdigit() and len(lengths[0]) < 16:
-        return Head(Ending.LENGTH, int(lengths[0]))
+    if name == b"content-length" and value.isdigit() and len(value) < 16:
+        return Head(Ending.LENGTH, int(value))
     return Head(Ending.UNKNOWN)
 
 
@@ -123,12 +126,12 @@ class AnswerFrame:
 
     def _begin_body(self, head: Head) -> None:
         self._left = head.length
-        self._part = {
-            Ending.LENGTH: _Part.BODY if head.length else _Part.OVER,
-            Ending.CHUNKS: _Part.CHUNK_SIZE,
-            Ending.INTERIM: _Part.HEAD,
-            Ending.UNKNOWN: _Part.LOST,
-        }[head.ending]
+        if head.ending is Ending.LENGTH:
+            self._part = _Part.BODY if head.length else _Part.OVER
+        elif head.ending is Ending.CHUNKS:
+            self._part = _Part.CHUNK_SIZE
+        else:
+            self._part = _Part.HEAD if head.ending is Ending.INTERIM else _Part.LOST
 
     def _begin_chunk(self, size: bytes) -> None:
         """Begin a chunk of this hexadecimal size; the CR and LF after a chunk are counted with it."""

@@ -5,8 +5,7 @@ and proxies from the environment are off: a redirect would carry the keys to ano
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -165,17 +164,21 @@ class HttpTransport:
     ) -> ApiResponse:
         """Exchange one request and its answer. NotSilent: nothing was sent, and the connection is unusable."""
         connection = lease.connection
-        url = self._urls.setdefault(request.path, self._base.join(URL(request.path)))
+        url = self._urls.get(request.path) or self._urls.setdefault(
+            request.path, self._base.join(URL(request.path))
+        )
         try:
-            async with (
-                _translate_errors(body),
-                connection.session.post(
-                    url, data=body, headers=request.headers(token), allow_redirects=False
-                ) as response,
-            ):
+            async with connection.session.post(
+                url, data=body, headers=request.headers(token), allow_redirects=False
+            ) as response:
                 body.note_answer()
                 _check_framing(response)
                 answer = self._redact(await _read(response.content), response.status, request, token)
+        except CollectorError:
+            raise
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            # Neither the error nor its text is kept: they may quote the request, and with it the token.
+            raise _translate_error(error, body) from None
         finally:
             if body.handler is not None:
                 connection.handler = body.handler
@@ -261,7 +264,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     """Read the body; stop as soon as it exceeds the limit, so a decompression bomb never unfolds."""
     parts: list[bytes] = []
     size = 0
-    async for part in content.iter_chunked(_CHUNK):
+    while part := await content.read(_CHUNK):
         size += len(part)
         if size > BODY_LIMIT:
             raise Unreadable(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
@@ -269,23 +272,16 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-@asynccontextmanager
-async def _translate_errors(body: _HookedPayload) -> AsyncIterator[None]:
-    """Convert aiohttp's errors. Neither the errors nor their texts are kept (`from None`): they may quote the
-    request, and with it the token."""
-    try:
-        yield
-    except CollectorError:
-        raise
-    except TimeoutError:
-        raise Unavailable("no answer in time") from None
-    except aiohttp.ClientConnectorCertificateError:
-        raise Unavailable("the host's certificate is not valid, so nothing was sent") from None
-    except aiohttp.ClientConnectorError as error:
+def _translate_error(error: Exception, body: _HookedPayload) -> Exception:
+    """Return our error for an error of aiohttp or of the network."""
+    if isinstance(error, TimeoutError):
+        return Unavailable("no answer in time")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Unavailable("the host's certificate is not valid, so nothing was sent")
+    if isinstance(error, aiohttp.ClientConnectorError):
         reason = error.os_error.strerror or type(error.os_error).__name__
-        raise Unavailable(f"cannot connect to {error.host}:{error.port}: {reason}") from None
-    except (aiohttp.ClientError, ConnectionError) as error:
-        raise _failure(error, body) from None
+        return Unavailable(f"cannot connect to {error.host}:{error.port}: {reason}")
+    return _failure(error, body)
 
 
 def _failure(error: Exception, body: _HookedPayload) -> Exception:

@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -100,8 +100,7 @@ class PermitInUse:
 class RateLimiter(Protocol):
     """Grants permission for requests."""
 
-    @asynccontextmanager
-    def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
+    def acquire(self, api_id: str) -> AbstractAsyncContextManager[PermitInUse]:
         """Wait for a permit, hold it during the request, release it."""
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
@@ -117,9 +116,8 @@ class RateLimiter(Protocol):
 class Unlimited:
     """Grants every request at once: for a private server without a quota."""
 
-    @asynccontextmanager
-    async def acquire(self, api_id: str) -> AsyncIterator[PermitInUse]:
-        yield PermitInUse(MinRttEstimator())
+    def acquire(self, api_id: str) -> AbstractAsyncContextManager[PermitInUse]:
+        return nullcontext(PermitInUse(MinRttEstimator()))
 
     async def on_throttled(self, api_id: str, granted: int | None) -> None:
         await asyncio.sleep(COOLDOWN.total_seconds())

@@ -16,6 +16,7 @@ from collector.kiwoom.connections import (
     ApiConnection,
     ConnectionLease,
     ConnectionPool,
+    SilentHandler,
     choose,
     handler_of,
     watch,
@@ -233,26 +234,32 @@ async def test_a_connection_rests_between_two_walks() -> None:
     assert [visit.received.count(b"POST") for visit in server.visits] == [4, 2, 2]
 
 
-class Entry(ApiConnection):
-    """A connection as the choice sees it."""
-
-    def __init__(self, idle_since: float, *, is_open: bool) -> None:
-        self.idle_since = idle_since
-        self._is_open = is_open
-
-    @property
-    def is_open(self) -> bool:
-        return self._is_open
+class OpenTransport(asyncio.Transport):
+    def is_closing(self) -> bool:
+        return False
 
 
-def test_the_last_to_have_rested_is_chosen_then_one_that_is_closed() -> None:
-    early, rested = Entry(0.0, is_open=True), Entry(5.0, is_open=True)
-    resting, closed = Entry(9.0, is_open=True), Entry(9.5, is_open=False)
-    now = 5.0 + REST
-    assert choose([early, rested, closed, resting], now) is rested
-    assert choose([closed, resting], now) is closed
-    assert choose([resting], now) is None
-    assert choose([], now) is None
+async def test_the_last_to_have_rested_is_chosen_then_one_that_is_closed() -> None:
+    def entry(idle_since: float, *, is_open: bool) -> ApiConnection:
+        connection = ApiConnection(session)
+        connection.idle_since = idle_since
+        connection.handler = SilentHandler(asyncio.get_running_loop(), lambda: None)
+        if is_open:
+            connection.handler.connection_made(OpenTransport())
+        return connection
+
+    async with aiohttp.ClientSession() as session:
+        early, rested, unused = entry(0.0, is_open=True), entry(5.0, is_open=True), ApiConnection(session)
+        resting, closed = entry(9.0, is_open=True), entry(9.5, is_open=False)
+        gone = entry(4.0, is_open=False)
+        now = 5.0 + REST
+        assert choose([early, rested, resting, closed], now) is rested
+        assert choose([early, gone, resting], now) is early
+        assert choose([gone, resting], now) is gone
+        assert choose([resting, closed], now) is closed
+        assert choose([unused, resting], now) is unused
+        assert choose([resting], now) is None
+        assert choose([], now) is None
 
 
 async def test_the_pool_keeps_no_more_connections_than_its_limit() -> None:

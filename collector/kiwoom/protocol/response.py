@@ -1,7 +1,7 @@
 """Represents one HTTP answer as plain values and checks its headers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.errors import Unreadable
 
@@ -15,6 +15,12 @@ class ApiResponse:
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes
+    _values: dict[str, list[str]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """The values of each header, by its name in small letters: five headers are looked up for a page."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers:
+            self._values.setdefault(name.lower(), []).append(value.strip())
 
     def header(self, name: str) -> str:
         """Return the value of a header, "" if it is absent; Unreadable if it came with two different values.
@@ -28,7 +34,7 @@ class ApiResponse:
         return values[0] if values else ""
 
     def _all(self, name: str) -> list[str]:
-        return [value.strip() for key, value in self.headers if key.lower() == name]
+        return self._values.get(name, [])
 
     def says_whether_more(self) -> bool:
         """Whether the answer has a cont-yn; without one, the last page is only assumed."""
