@@ -60,7 +60,9 @@ async def _bare(url: str, in_flight: int) -> None:
 
 
 @asynccontextmanager
-async def collecting(url: str, home: Path, in_flight: int, *, keeps: bool = False) -> AsyncIterator[Collector]:
+async def collecting(
+    url: str, home: Path, in_flight: int, *, keeps: bool = False
+) -> AsyncIterator[Collector]:
     """The program as it is wired, without a quota, with a private PostgreSQL in `home`."""
     async with embedded.running(home) as address:
         async with connect(address) as connection:

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from collector.cli.early_signals import prepare_daemon
 from collector.cli.main import VERBS, main
 
-
 FILES = ("pyarrow.parquet", "pandas")
 """Imported by commands that read or write files of the archive: 0.3 s of processor time, half of such a test."""
 
