@@ -90,7 +90,8 @@ def run_once(
     subprocess.run([sys.executable, "-B", "dev", "setup"], cwd=clone, check=True, env=environment())
     began = time.monotonic()
     with hostility(mode, f"{os.getpid()}-{number}") as prefix, log.open("wb") as output:
-        test = [*prefix, *command, sys.executable, "-B", "dev", "test", *rest]
+        # Names as they end: a run that is stopped halfway still tells its failures.
+        test = [*prefix, *command, sys.executable, "-B", "dev", "test", "-vv", *rest]
         code = subprocess.run(
             test, cwd=clone, env=environment(), stdout=output, stderr=output, check=False
         ).returncode
