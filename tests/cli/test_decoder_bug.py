@@ -16,7 +16,7 @@ from collector.model import KST, Target
 from kiwoom_simulator.market.market import SimulatedMarket
 from tests.support.command_process import environment, run
 from tests.support.day_collector import list_slots
-from tests.support.harness import TORN, as_stored, fetch, stored, url
+from tests.support.harness import TORN, as_stored, fetch, stored_walks, url
 
 ROOT = Path(__file__).parents[2]
 OPENING = datetime(2026, 11, 20, 9, 5, tzinfo=KST)
@@ -95,12 +95,14 @@ async def test_a_day_read_by_a_decoder_with_a_bug_is_put_right(
         for slot in slots
         for target in bug.targets
     }
-    wrong = [key for key, rows in served.items() if await stored(database, *key) != rows]
+    collected = await stored_walks(database, served)
+    wrong = [key for key, rows in served.items() if collected[key] != rows]
     assert len(wrong) >= len(served) // 2
     done = await run("replay", "--quiet", env=environment("http://127.0.0.1:1", database), cwd=tmp_path)
     assert done.code == 0, done.err
+    replayed = await stored_walks(database, served)
     for key, rows in served.items():
-        assert await stored(database, *key) == rows, key
+        assert replayed[key] == rows, key
     assert await fetch(database, TORN) == []
     lines = "SELECT DISTINCT status, remarks FROM walk WHERE rows > 0"
     assert await fetch(database, lines) == [("complete", [])]

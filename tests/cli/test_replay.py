@@ -13,7 +13,18 @@ from collector.db.dsn import Dsn
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.command_process import environment, run, started
-from tests.support.harness import OPEN, STILL, TORN, as_stored, collecting, execute, fetch, stored, yaml
+from tests.support.harness import (
+    OPEN,
+    STILL,
+    TORN,
+    as_stored,
+    collecting,
+    execute,
+    fetch,
+    stored,
+    stored_walks,
+    yaml,
+)
 
 TARGETS = [
     Target.of("KOSDAQ", "139", "KRX"),
@@ -211,9 +222,9 @@ async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becom
         assert reached == different
     assert (await replay(database, tmp_path)).code == 0
     assert await fetch(database, count) == [(60, 60)]
-    for slot in slots:
-        for target in TARGETS:
-            assert await stored(database, slot, target) == served[target]
+    walks = await stored_walks(database, [(slot, target) for slot in slots for target in TARGETS])
+    for (_, target), rows in walks.items():
+        assert rows == served[target]
 
 
 EARLIER = """

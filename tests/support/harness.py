@@ -11,6 +11,7 @@ from collector import config
 from collector.cli import bootstrap
 from collector.cli.context import CliContext
 from collector.config import Environment
+from collector.db import Connection
 from collector.db.dsn import Dsn
 from collector.db.pool import connect
 from collector.model import KST, Exchange, Page, PageListings, Quote, QuoteColumns, Target, WalkResult
@@ -115,7 +116,20 @@ ORDER BY position
 
 async def stored(address: Dsn, slot: datetime, target: Target) -> list[tuple[Any, ...]]:
     """The rows of a walk as the view shows them, in order."""
-    return await fetch(address, STORED, slot, *target)
+    async with connect(address) as connection:
+        return await fetch_walk(connection, slot, target)
+
+
+async def stored_walks(
+    address: Dsn, keys: Iterable[tuple[datetime, Target]]
+) -> dict[tuple[datetime, Target], list[tuple[Any, ...]]]:
+    """The rows of many walks by slot and target, read with one session: a session costs 10 ms of processor time."""
+    async with connect(address) as connection:
+        return {(slot, target): await fetch_walk(connection, slot, target) for slot, target in keys}
+
+
+async def fetch_walk(connection: Connection, slot: datetime, target: Target) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await connection.fetch(STORED, slot, *target)]
 
 
 def snapshots(count: int, *, first: int = 0, name: str = "name", price: int = 1000) -> list[Quote]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from collector.db import Connection
 from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.errors import CollectorError, Denied, StoreError
 from collector.model import Certificate, Outcome, Remark, Status, Target
 from kiwoom_simulator import Simulator
@@ -21,6 +23,7 @@ from tests.support.harness import (
     collecting,
     execute,
     fetch,
+    fetch_walk,
     reading,
     snapshots,
     stored,
@@ -58,29 +61,42 @@ class Played:
         return " ".join([outcome.status, *outcome.remarks, outcome.error.partition(":")[0]]).strip()
 
 
-class Stage:
-    """Databases in which both targets have a good walk of the same day, each lent for one sweep after it.
+@dataclass(frozen=True)
+class Lane:
+    """A database in which both targets have a good walk of the same day, and what reads and cleans it.
 
-    Each has a simulator beside it that goes on from sweep to sweep, since drawing its market takes a while.
+    Its session and its simulator go on from sweep to sweep, since it takes a while to make them.
     """
 
-    def __init__(self, pairs: Iterable[tuple[Dsn, Simulator]]) -> None:
-        self._free: asyncio.Queue[tuple[Dsn, Simulator]] = asyncio.Queue()
-        for pair in pairs:
-            self._free.put_nowait(pair)
+    address: Dsn
+    connection: Connection
+    simulator: Simulator
+
+    async def clean(self) -> None:
+        for table in ("snapshot", "walk", "quarantine"):
+            await self.connection.execute(f"DELETE FROM collector.{table} WHERE slot = $1", OPEN)
+        await self.connection.execute("DELETE FROM collector.token")
+
+
+class Stage:
+    """Lanes, each lent for one sweep after the earlier one."""
+
+    def __init__(self, lanes: Iterable[Lane]) -> None:
+        self._free: asyncio.Queue[Lane] = asyncio.Queue()
+        for lane in lanes:
+            self._free.put_nowait(lane)
 
     async def play(self, *faults: str) -> Played:
-        address, simulator = await self._free.get()
+        lane = await self._free.get()
         try:
-            return await _played(address, simulator, faults)
+            return await _played(lane, faults)
         finally:
-            for table in ("snapshot", "walk", "quarantine"):
-                await execute(address, f"DELETE FROM collector.{table} WHERE slot = $1", OPEN)
-            await execute(address, "DELETE FROM collector.token")
-            self._free.put_nowait((address, simulator))
+            await lane.clean()
+            self._free.put_nowait(lane)
 
 
-async def _played(address: Dsn, simulator: Simulator, faults: tuple[str, ...]) -> Played:
+async def _played(lane: Lane, faults: tuple[str, ...]) -> Played:
+    address, connection, simulator = lane.address, lane.connection, lane.simulator
     simulator.api.faults.put(faults)
     issued, asked = simulator.api.tokens.issued, simulator.api.book.count
     async with collecting(address, simulator.url, BENT, SOUND, timeout=timeout_under(faults)) as collector:
@@ -92,11 +108,11 @@ async def _played(address: Dsn, simulator: Simulator, faults: tuple[str, ...]) -
         return Played(
             error,
             await collector.store.ledger(OPEN),
-            {target: await stored(address, OPEN, target) for target in (BENT, SOUND)},
+            {target: await fetch_walk(connection, OPEN, target) for target in (BENT, SOUND)},
             {target: [as_stored(row) for row in simulator.rows(target)] for target in (BENT, SOUND)},
             simulator.api.tokens.issued - issued,
             simulator.api.book.count - asked,
-            len(await fetch(address, "SELECT page FROM quarantine")),
+            len(await connection.fetch("SELECT page FROM quarantine")),
         )
 
 
@@ -110,11 +126,12 @@ async def stage(server: Server, template: str) -> AsyncIterator[Stage]:
         ):
             assert (await collector.sweep(EARLIER, "all", [BENT, SOUND])).is_whole
         await execute(first, "DELETE FROM collector.token")
-        copies = [
-            await stack.enter_async_context(server.database(template=first.database)) for _ in range(AT_ONCE)
-        ]
-        simulators = [await stack.enter_async_context(Simulator(STILL)) for _ in copies]
-        yield Stage(zip(copies, simulators, strict=True))
+        lanes = []
+        for _ in range(AT_ONCE):
+            address = await stack.enter_async_context(server.database(template=first.database))
+            connection = await stack.enter_async_context(connect(address))
+            lanes.append(Lane(address, connection, await stack.enter_async_context(Simulator(STILL))))
+        yield Stage(lanes)
 
 
 LACKING = "suspect undecoded"
