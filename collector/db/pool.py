@@ -11,6 +11,7 @@ import asyncpg
 from asyncpg import Connection, Pool
 from asyncpg.transaction import Transaction
 
+from collector.db.array_types import register_arrays
 from collector.db.dsn import Dsn
 from collector.db.errors import DRIVER_ERRORS, POOLER_HINT, translate_errors
 from collector.errors import ConfigError
@@ -256,6 +257,7 @@ async def _open_connection(*dsn: None, statement_timeout: float, **arguments: An
         type(connection) is PooledConnection
     ):  # isinstance is True for every connection, because of asyncpg's metaclass
         connection.transaction_settings = _transaction_settings(statement_timeout)
+    register_arrays(connection)
     _enable_keepalive(connection._transport.get_extra_info("socket"))
     return connection
 
