@@ -1,88 +1,91 @@
-"""Every page against axe-core, in both languages and both colour schemes, and by keyboard alone."""
+"""Every page in both languages, at two widths and in both colour schemes; and by keyboard alone."""
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 
-from tests.web.test_browser import LOST, PATHS, browser, pytestmark, tab  # noqa: F401 - the browser of the session
-
-RULES = {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    "resultTypes": ["violations"],
-}
-CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
-"""Nothing else depends on the colour scheme."""
-MORE = [
-    *("/day?day=2026-11-22", "/search", "/search?q=%EC%A2%85%EB%AA%A9"),
-    "/compare?targets=KOSPI/001/KRX,KOSPI/013/KRX",
-    "/heat/KOSPI/KRX?slot=20261120T090500&weight=turnover",
-]
+from tests.support.browser_tabs import Tabs
+from tests.support.page_visits import NARROW, WIDE, Visits, visit_all
+from tests.support.web_harness import Page
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
-async def test_axe_finds_no_violation_on_any_page(shown, browser, language):  # noqa: F811
-    told = []
-    async with tab(browser) as (page, _):
-        for path in [*PATHS, *MORE, LOST]:
-            for scheme, rules in (("light", RULES), ("dark", CONTRAST)):
-                await page.emulate_media(color_scheme=scheme)
-                if scheme == "light":
-                    await page.goto(f"{shown.url}{path}{'&' if '?' in path else '?'}lang={language}")
-                    await page.evaluate(
-                        "document.querySelectorAll('details').forEach(each => (each.open = true))"
-                    )
-                answer = await Axe().run(page, options=rules)
-                told += [
-                    f"{path} {scheme} {each['id']}: {node['html'][:120]}"
-                    for each in answer.response["violations"]
-                    for node in each["nodes"]
-                ]
-    assert told == []
+@pytest.fixture(scope="session", params=["ko-KR", "en-US"])
+async def visits(shown: Page, tabs: Tabs, request: pytest.FixtureRequest) -> Visits:
+    """A visit to each page in a language: one of them in Korean colours and first wide, the other first narrow."""
+    if request.param == "ko-KR":
+        korean = {"colours": "korean", "widths": (WIDE, NARROW), "has_contrast": True}
+        return await visit_all(tabs, shown.url, request.param, **korean)
+    western = {"colours": "western", "widths": (NARROW, WIDE), "has_contrast": False}
+    return await visit_all(tabs, shown.url, request.param, **western)
 
 
-SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
-  .filter(one => one.getClientRects().length && !one.matches(".skip, svg a"))
-  .filter(one => { const box = one.getBoundingClientRect();
-    if (box.width >= 24 && box.height >= 24) return false;
-    const line = one.parentElement;
-    return !(line.textContent.trim() !== one.textContent.trim() || line.matches("li, th, dd, p, nav"));
-  }).map(one => one.outerHTML.slice(0, 120))"""
+def faults(visits, look):
+    """The faults that a look finds, by page."""
+    return {visit.path: seen for visit in visits.pages if (seen := look(visit))}
 
 
-@pytest.mark.parametrize("width", [1100, 360])
-async def test_every_square_and_control_is_24_pixels_wide_and_high(shown, browser, width):  # noqa: F811
-    """Links within a line of text are exempt (WCAG 2.5.8)."""
-    async with tab(browser, width=width) as (page, _):
-        for path in [*PATHS, *MORE, LOST]:
-            await page.goto(shown.url + path)
-            assert await page.evaluate(SMALL) == []
-            assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        await page.goto(shown.url + "/day/2026-11-20")
-        sizes = await page.eval_on_selector_all(
-            "a.sq", "all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))"
-        )
-        assert min(sizes) >= 24
+async def test_axe_finds_no_violation_on_any_page(visits):
+    assert faults(visits, lambda visit: [each for seen in visit.violations.values() for each in seen]) == {}
 
 
-async def test_no_english_word_stands_in_a_korean_page(shown, browser):  # noqa: F811
+@pytest.mark.parametrize("visits", ["ko-KR"], indirect=True)
+async def test_axe_judges_the_contrast_in_light_and_dark(visits):
+    """The language has no part in it, and `test_text_stands_out` measures the western colours."""
+    assert all(set(visit.violations) == {"light", "dark"} for visit in visits.pages)
+
+
+async def test_every_square_and_control_is_24_pixels_wide_and_high(visits):
+    for width in (WIDE, NARROW):
+        assert faults(visits, lambda visit, width=width: visit.small[width]) == {}, width
+
+
+async def test_every_square_of_the_grid_is_24_pixels_wide_and_high(shown, tabs):
+    async with tabs.common() as (page, _):
+        for width in (WIDE, NARROW):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.goto(shown.url + "/day/2026-11-20")
+            sizes = await page.eval_on_selector_all(
+                "a.sq", "all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))"
+            )
+            assert min(sizes) >= 24
+
+
+async def test_pages_fit_a_phone_and_a_window(visits):
+    for width in (WIDE, NARROW):
+        assert faults(visits, lambda visit, width=width: visit.widths[width] > width) == {}, width
+
+
+async def test_everything_that_can_be_focused_has_a_name(visits):
+    assert faults(visits, lambda visit: visit.without_name) == {}
+
+
+async def test_text_stands_out_in_light_and_dark(visits):
+    """With axe-core beside it, which does not look into drawings."""
+    for scheme in ("light", "dark"):
+        assert faults(visits, lambda visit, scheme=scheme: visit.weak_text[scheme]) == {}, scheme
+
+
+async def test_pages_speak_the_browsers_language_and_the_browser_has_no_complaint(visits):
+    assert {visit.language for visit in visits.pages} == {visits.locale[:2]}
+    assert [said.rpartition(" ")[2] for said in visits.complaints] == [visits.pages[-1].address]
+
+
+@pytest.mark.parametrize("visits", ["ko-KR"], indirect=True)
+async def test_no_english_word_stands_in_a_korean_page(visits):
     """Names of markets, exchanges, codes, commands, and the words of the API may: they are names."""
-    names = (
-        r"KOSPI\d*|KOSDAQ|KRX\d*|NXT|CONSOLIDATED|CSV|JSON|Parquet|English|Esc|Shift|collector|intraday|boards|API"
-        r"|ka\d+|Rejected|Kiwoom|says|URI|ID|script|alert|row|count|IT|once|target|x|overrun|T|lease|daemon"
+    assert faults(visits, lambda visit: visit.latin_words) == {}
+
+
+async def test_every_page_renews_itself_without_scripts(visits):
+    assert {visit.path: visit.refreshes for visit in visits.pages} == dict.fromkeys(
+        (visit.path for visit in visits.pages), 1
     )
-    script = f"""() => [...document.querySelectorAll("main *, header *, .menu *, dialog *")].flatMap(one =>
-        one.closest("code, [lang=en], option, .results, tbody th") ? [] :
-        [...one.childNodes].filter(n => n.nodeType === 3).map(n => n.data.replace(/\\b({names})\\b/g, ""))
-        .concat([one.getAttribute("aria-label") ?? "", one.getAttribute("title") ?? ""]
-          .map(text => text.replace(/\\b({names})\\b/g, ""))))
-        .flatMap(text => text.match(/[A-Za-z]{{2,}}/g) ?? [])"""
-    async with tab(browser) as (page, _):
-        for path in [*PATHS, *MORE, LOST]:
-            await page.goto(f"{shown.url}{path}{'&' if '?' in path else '?'}lang=ko")
-            assert await page.evaluate(script) == [], path
 
 
-async def test_the_keyboard_searches_steps_and_helps(shown, browser):  # noqa: F811
-    async with tab(browser) as (page, complaints):
+async def test_every_page_renews_itself_with_scripts(visits):
+    assert [visit.renewed_from for visit in visits.pages] == [visit.address for visit in visits.pages]
+
+
+async def test_the_keyboard_searches_steps_and_helps(shown, tabs):
+    async with tabs.common() as (page, complaints):
         await page.goto(shown.url + "/slot/20261120T090500?lang=en")
         await page.keyboard.press("ArrowRight")
         await page.wait_for_url("**/slot/20261120T091000*")
@@ -102,8 +105,8 @@ async def test_the_keyboard_searches_steps_and_helps(shown, browser):  # noqa: F
     assert complaints == []
 
 
-async def test_a_chart_reads_out_its_values_by_mouse_and_by_keyboard(shown, browser):  # noqa: F811
-    async with tab(browser) as (page, complaints):
+async def test_a_chart_reads_out_its_values_by_mouse_and_by_keyboard(shown, tabs):
+    async with tabs.common() as (page, complaints):
         await page.goto(shown.url + "/listing/000002?lang=en")
         readout = page.locator(".readout")
         for number, hit in enumerate(await page.locator(".chart .hit").all()):
@@ -116,8 +119,8 @@ async def test_a_chart_reads_out_its_values_by_mouse_and_by_keyboard(shown, brow
     assert complaints == []
 
 
-async def test_a_table_is_sorted_by_a_column_and_stays_so_when_the_page_renews(shown, browser):  # noqa: F811
-    async with tab(browser) as (page, complaints):
+async def test_a_table_is_sorted_by_a_column_and_stays_so_when_the_page_renews(shown, tabs):
+    async with tabs.open() as (page, complaints):
         await page.clock.install()
         await page.goto(shown.url + "/sector/KOSPI/013/KRX?lang=en")
         table = page.locator("main table").last
@@ -141,8 +144,8 @@ async def test_a_table_is_sorted_by_a_column_and_stays_so_when_the_page_renews(s
     assert complaints == []
 
 
-async def test_the_slider_of_the_map_goes_to_another_slot(shown, browser):  # noqa: F811
-    async with tab(browser) as (page, complaints):
+async def test_the_slider_of_the_map_goes_to_another_slot(shown, tabs):
+    async with tabs.common() as (page, complaints):
         await page.goto(shown.url + "/heat/KOSPI/KRX?lang=en")
         await page.focus("#map-time")
         await page.keyboard.press("Home")
@@ -151,8 +154,8 @@ async def test_the_slider_of_the_map_goes_to_another_slot(shown, browser):  # no
     assert complaints == []
 
 
-async def test_a_command_is_copied_by_its_button(shown, browser):  # noqa: F811
-    async with tab(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
+async def test_a_command_is_copied_by_its_button(shown, tabs):
+    async with tabs.open(permissions=["clipboard-read", "clipboard-write"]) as (page, _):
         await page.goto(shown.url + "/walk/20261120T091500/KOSPI/008/KRX?lang=en")
         await page.get_by_role("button", name="Copy: collector once --target KOSPI/008/KRX").click()
         await page.get_by_text("Copied").wait_for()
