@@ -48,6 +48,7 @@ OPEN = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 PAGE = 100
 CALIBRATION = 3
 """Sweeps that teach the offsets and are not counted."""
+SWEEPS_A_DAY = 48
 WALKING = 30.0
 """Seconds between the counts before and after the walks of a sweep."""
 CONFIG = """
@@ -238,14 +239,21 @@ def _family(
 
 
 async def _noise(table: Table, count: int) -> None:
-    """True walks of KRX while counts lag, hold off-hours trades, come empty, or do not come at all."""
+    """True walks of KRX while counts lag, hold off-hours trades, come empty, or do not come at all.
+
+    48 sweeps a trading day, one every five minutes; on a closed day the session shown is an old one, which is no noise.
+    """
     server, memory, random = _Server(), _Memory(), Random(2)
     targets = [target for target, _ in _lists(server) if target.exchange is Exchange.KRX]
     server.failing = lambda: random.random() < 0.002
     verdicts: Counter[Corroboration] = Counter()
-    most = 0
+    blamed: Counter[str] = Counter()
+    most, calendar, opening = 0, read_calendar(Path("collector.yaml")), OPEN
     for index in range(count + CALIBRATION):
-        at = OPEN + timedelta(minutes=5) * (index % 48) + timedelta(days=7) * (index // 48)
+        if index and not index % SWEEPS_A_DAY:
+            following = calendar.next_trading_day(opening.date())
+            opening = OPEN.replace(year=following.year, month=following.month, day=following.day)
+        at = opening + timedelta(minutes=5) * (index % SWEEPS_A_DAY)
         server.lag = random.uniform(0, 10)
         server.faults = ["off_hours_volume"] if random.random() < 0.2 else []
         server.faults += ["empty_list:api=ka20003"] if random.random() < 0.005 else []
@@ -262,10 +270,12 @@ async def _noise(table: Table, count: int) -> None:
         most = max(most, server.requests - before)
         if index >= CALIBRATION:
             verdicts.update(judgement.corroboration for judgement in judgements.values())
+            blamed.update(remark for judgement in judgements.values() for remark in judgement.remarks)
     total = verdicts.total()
     table.add_row("true walks on KRX, sweeps × sectors", f"{count:,} × {len(targets)}")
     table.add_row("… corroborated after calibration", f"{verdicts[Corroboration.CORROBORATED] / total:.2%}")
-    table.add_row("… contradicted by mistake", f"{verdicts[Corroboration.CONTRADICTED]}")
+    reasons = "".join(f", {count:,} × {remark}" for remark, count in blamed.items())
+    table.add_row("… contradicted by mistake", f"{verdicts[Corroboration.CONTRADICTED]:,}{reasons}")
     table.add_row("extra requests of a sweep, most", f"{most}")
 
 

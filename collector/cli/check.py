@@ -12,7 +12,7 @@ from collector.base import resources
 from collector.cli import bootstrap, feasibility
 from collector.cli.archive_job import refuse_without_parquet
 from collector.cli.context import CliContext, read_context, run_command
-from collector.cli.learn import REPORT, learn
+from collector.cli.learn import REPORT, WARNING, learn
 from collector.cli.main import complain
 from collector.cli.notify import describe_settings
 from collector.cli.options import config_option
@@ -32,6 +32,7 @@ Examples:
   collector check                                 read, check and show the configuration
   collector check --online                        also try the database, the key and one page
   collector check --online --learn                also ask the API what no document says; it takes a minute or two
+  collector check --online --learn --provoke      also what a refusal for quota shows; about a dozen are provoked
   collector check --example > config/collector.yaml
   collector check --example calendar > config/calendar.yaml     your own closures, in addition to the shipped ones
 """
@@ -52,6 +53,13 @@ Examples:
     "A second token is issued; a daemon with the same key renews its own.",
 )
 @click.option(
+    "--provoke",
+    is_flag=True,
+    help="With --learn: exceed the quota of ka10101, which no sweep needs, to see what a refusal shows and how "
+    "requests are counted. It asks before it begins; --yes answers.",
+)
+@click.option("--yes", is_flag=True, help="With --provoke: begin without a question.")
+@click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     default=REPORT,
@@ -59,10 +67,19 @@ Examples:
     help="With --learn: the file for questions and answers, without secrets.",
 )
 @config_option
-def check(online: bool, example: str | None, learns: bool, report: Path, config_path: Path | None) -> None:
+def check(
+    *,
+    online: bool,
+    example: str | None,
+    learns: bool,
+    provoke: bool,
+    yes: bool,
+    report: Path,
+    config_path: Path | None,
+) -> None:
     """Check the configuration, and show the values in force (secrets as ***)."""
-    if learns and not online:
-        raise click.UsageError("--learn asks the API; use --online --learn")
+    if learns or provoke:
+        _confirm_learning(online=online, learns=learns, provoke=provoke, yes=yes)
     if example:
         click.echo(resources.path("config", _EXAMPLES[example]).read_text(encoding="utf-8"), nl=False)
         return
@@ -86,7 +103,17 @@ def check(online: bool, example: str | None, learns: bool, report: Path, config_
     if online:
         run_command(_online(context))
     if learns:
-        run_command(learn(context, report))
+        run_command(learn(context, report, provokes=provoke))
+
+
+def _confirm_learning(*, online: bool, learns: bool, provoke: bool, yes: bool) -> None:
+    """Refuse options that lack another one; explain what --provoke does, and go on if the answer is yes."""
+    if learns and not online:
+        raise click.UsageError("--learn asks the API; use --online --learn")
+    if provoke and not learns:
+        raise click.UsageError("--provoke is a part of learning; use --online --learn --provoke")
+    if provoke and not yes:
+        click.confirm(f"{WARNING}\nGo on?", abort=True, err=True)
 
 
 async def _online(context: CliContext) -> None:

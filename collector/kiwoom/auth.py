@@ -135,6 +135,11 @@ class TokenStore:
             return self._cached.value
         return await self._read_or_issue(failed=None, ignore_pause=ignore_pause)
 
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end of the cached token; None without one."""
+        return self._cached.expires_at if self._cached else None
+
     async def wait_for_live(self) -> Secret:
         """The live token as soon as another call has brought one; this call asks for none."""
         while not self._is_live(self._cached):

@@ -41,7 +41,7 @@ if (
     TYPE_CHECKING
 ):  # importing aiohttp takes half a second, and commands without requests import this module too
     from collector.kiwoom.connections import ConnectionLease
-    from collector.kiwoom.transport import HttpTransport
+    from collector.kiwoom.transport import HttpTransport, SendHooks
 
 T = TypeVar("T")
 
@@ -273,6 +273,19 @@ class KiwoomClient:
             with suppress(PermitExpired):
                 return await self._probe_once(request, read, token, counter)
 
+    async def send_without_permit(
+        self, request: ApiRequest, token: Secret, hooks: "SendHooks", counter: RequestCounter
+    ) -> ApiResponse:
+        """One request beyond the rate limiter, for a trial that provokes refusals; the answer is not judged.
+
+        Unavailable and Unreadable as for any request.
+        """
+        counter.lease = counter.lease or self._transport.lease()
+        with self._measure(request.api_id):
+            reply = await self._transport.post(request, token, hooks, counter.lease)
+        self.answers["provoked"] += 1
+        return reply
+
     async def _probe_once(
         self,
         request: ApiRequest,
@@ -298,6 +311,11 @@ class KiwoomClient:
     async def reissue_token(self, token: Secret) -> Secret:
         """A token issued after `token`, for all programs with this key; `token` again if the API repeats it."""
         return await self._tokens.renew(token)
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """The end of the token in use; None without one."""
+        return self._tokens.expires_at
 
     async def share_lanes(self, granted: int | None) -> None:
         """From now on all data calls take their permits from one lane; `granted`: its rate, if the server named one."""

@@ -58,7 +58,7 @@ class SimulatedApi:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         before, after = self.latency.split_round_trip()
         await _pass_time(before)
-        arrived = time.monotonic()
+        arrived = asyncio.get_running_loop().time()
         call = calls.read(request, self._walks + 1, bound_to_token=self.options.keys_die_with_token)
         token = self.tokens.holder(call.token, datetime.now(KST))
         arrival = self._enter(call, token, arrived)

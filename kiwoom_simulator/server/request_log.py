@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Arrival:
-    """One request. `arrived` is from the monotonic clock, `wall` is seconds since 1970.
+    """One request. `arrived` is from the event loop's clock (the monotonic one), `wall` is seconds since 1970.
 
     `answer` is "" before the answer; then "ok", a kind of refusal, or the names of the faults applied.
     """

@@ -127,6 +127,25 @@ async def test_check_learn_needs_online(kept: Kept) -> None:
     assert "use --online --learn" in found.err
 
 
+async def test_check_provoke_needs_learn(kept: Kept) -> None:
+    found = await kept.run("check", "--online", "--provoke")
+    assert found.code == 2
+    assert "use --online --learn --provoke" in found.err
+
+
+async def test_check_provoke_asks_first_and_sends_nothing_without_a_yes(
+    database: Dsn, tmp_path: Path
+) -> None:
+    config(tmp_path, SOUND)
+    async with Simulator(STILL) as simulator:
+        env = environment(simulator.url, database)
+        found = await run("check", "--online", "--learn", "--provoke", env=env, cwd=tmp_path)
+        assert simulator.control.stats()["requests"] == 0
+    assert found.code == 1
+    assert "exceeds the quota of ka10101 on purpose" in found.err
+    assert "Aborted" in found.err
+
+
 async def test_check_online_says_what_does_not_work_and_tries_the_rest(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(replace(STILL, keys={APP_KEY: "other"})) as simulator:

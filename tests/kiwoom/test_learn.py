@@ -15,10 +15,12 @@ from collector.config import ApiConfig
 from collector.db.api_facts import read_api_facts, save_api_facts
 from collector.db.dsn import Dsn
 from collector.kiwoom.api_facts import ApiFacts
-from collector.kiwoom.learn.findings import describe_keys, find_all, find_lag
+from collector.kiwoom.learn.findings import find_all
+from collector.kiwoom.learn.host_findings import find_lag
 from collector.kiwoom.learn.observations import LagTrial, Observations
 from collector.kiwoom.learn.observe import observe
 from collector.kiwoom.learn.report import write_report
+from collector.kiwoom.learn.token_findings import describe_keys
 from collector.model import Target
 from collector.sweep.sweeper import Collector
 from kiwoom_simulator import Options, Simulator
@@ -43,10 +45,13 @@ async def learn(
 
 async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database: Dsn) -> None:
     facts = await learn(database, **PLAIN)
-    assert facts | {"latency.warm": "", "latency.connection": "", "header.names": "", "page_key.age": ""} == {
+    varying = ("latency.warm", "latency.connection", "latency.range", "header.names", "page_key.age")
+    assert facts | dict.fromkeys(varying, "") == {
         "quota.ka20002": "5",
         "quota.scope": "call",
         "token.reissue": "replaces",
+        "token.life": "24.0 h",
+        "session.day": "2026-11-20",
         "page_key.outlives_token": "yes",
         "page_key.age": "",
         "page_key.shape": "33 characters of A-Z, 0-9",
@@ -68,6 +73,7 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
         "header.gzip": "no",
         "latency.warm": "",
         "latency.connection": "",
+        "latency.range": "",
     }
 
 
@@ -79,6 +85,8 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
         pytest.param({"keys_die_with_token": True}, {"page_key.outlives_token": "no"}, id="keys die"),
         pytest.param({"counting_keys": True}, {"page_key.counts": "rows_left"}, id="counting keys"),
         pytest.param({"gzip": True}, {"header.gzip": "yes"}, id="gzip"),
+        pytest.param({"token_life": timedelta(hours=6)}, {"token.life": "6.0 h"}, id="token life"),
+        pytest.param({"closed": True}, {"session.day": "2026-11-19"}, id="closed"),
         pytest.param({"faults": ("rows_by_name",)}, {"order.KRX": "other", "order.NXT": "other"}, id="order"),
         pytest.param(
             {"mock": True, "quota": 0},
@@ -164,6 +172,12 @@ def test_a_lag_counts_only_if_something_traded(trial: LagTrial, facts: dict[str,
 async def test_the_durations_of_the_real_host_are_recognized(database: Dsn) -> None:
     facts = await learn(database, **PLAIN, latency=timedelta(milliseconds=50))
     assert float(facts["latency.warm"]) >= 0.05
+
+
+async def test_the_spread_of_durations_is_recognized(database: Dsn) -> None:
+    facts = await learn(database, **PLAIN, jitter=timedelta(milliseconds=60))
+    shortest, longest = map(float, facts["latency.range"].split(" to "))
+    assert longest - shortest > 0.02
 
 
 async def test_an_opened_connection_is_told_from_a_warm_one(database: Dsn) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from collector.errors import Throttled
+from collector.kiwoom.learn.quota_rules import QuotaRule, Round, possible_rules
 from collector.kiwoom.protocol import IndexPage, ListingPage
 from collector.model import Exchange, Market, Page, Target
 
@@ -28,6 +29,24 @@ class LagTrial:
     """None: the volume did not appear within the time given."""
     has_moved: bool = False
     """Whether ka20003 changed while it was watched: without trades a lag cannot be seen."""
+
+
+@dataclass
+class RefusalTrial:
+    """The quota of one call was exceeded on purpose. `status` and `return_code` are those of the refusals."""
+
+    quota: int
+    """Requests a second, as a refusal named them or as they are known of ka20002."""
+    rounds: list[Round] = field(default_factory=list)
+    status: int | None = None
+    return_code: int | None = None
+    ended_by: str = ""
+    """The error that ended the trial, if any."""
+
+    @property
+    def rules(self) -> list[QuotaRule]:
+        """The rules that the rounds leave over."""
+        return possible_rules(self.rounds, self.quota)
 
 
 @dataclass
@@ -56,6 +75,8 @@ class Observations:
     """Seconds after which a next-key was used."""
     key_lives: bool | None = None
     token: TokenTrial | None = None
+    refusal: RefusalTrial | None = None
+    """None: no refusal was provoked."""
     headers: Sequence[tuple[str, str]] = ()
     """Headers of the first answer."""
     arrived: datetime | None = None
@@ -65,3 +86,9 @@ class Observations:
     first_seconds: float | None = None
     """Seconds of the first request, with its new connection."""
     warm_seconds: list[float] = field(default_factory=list)
+    page_seconds: list[float] = field(default_factory=list)
+    """Seconds of each page of ka20002 on an open connection."""
+    token_life: timedelta | None = None
+    """From the issue of the second token to its end."""
+    session: date | None = None
+    """The newest day of ka20009: the session shown."""

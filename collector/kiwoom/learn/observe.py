@@ -1,20 +1,26 @@
 """Sends the requests of `collector check --learn`: some hundred, all through the rate limiter of the key.
 
 Two trials touch a limit on purpose. The trial of the quota sends two calls at the configured rate at the same time; if
-the host counts them together, it refuses one of them. The trial of the token issues a second one.
+the host counts them together, it refuses one of them. The trial of the token issues a second one. A third one, which
+`provokes` asks for, exceeds the quota of one call (`provoke`).
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from collector.errors import ApiError, Rejected, Throttled, TokenExpired, Unavailable, Unreadable
 from collector.kiwoom import protocol
+from collector.kiwoom.api_facts import SCOPE
 from collector.kiwoom.client import KiwoomClient, ProbeAnswer, RequestCounter
-from collector.kiwoom.learn.findings import DISPUTED, KEY_WIDE, NXT, WHOLE, total_in
+from collector.kiwoom.learn.list_findings import DISPUTED, NXT, WHOLE
 from collector.kiwoom.learn.observations import LagTrial, Observations, TokenTrial
+from collector.kiwoom.learn.provoke import Provoker
+from collector.kiwoom.learn.quota_findings import find_scope, total_in
 from collector.kiwoom.protocol import ApiRequest, ApiResponse, IndexPage
+from collector.kiwoom.protocol.error_codes import KEY_WIDE
 from collector.model import Exchange, Market, Page, Target
 from collector.secret import Secret
 
@@ -43,6 +49,7 @@ async def observe(
     key_age: float = KEY_AGE,
     lag_watched: float = LAG_WATCHED,
     longest: float = LONGEST,
+    provokes: bool = False,
 ) -> Observations:
     """Ask everything. `rate` is the configured number of requests a second, 0 without a limit.
 
@@ -51,7 +58,7 @@ async def observe(
     observer = _Observer(kiwoom, Observations(rate), await kiwoom.token())
     with suppress(TimeoutError):
         async with asyncio.timeout(longest):
-            await observer.run(key_age, lag_watched)
+            await observer.run(key_age, lag_watched, provokes=provokes)
     return observer.seen
 
 
@@ -64,11 +71,13 @@ class _Observer:
         self._clock = asyncio.get_running_loop().time
         self.seen = seen
 
-    async def run(self, key_age: float, lag_watched: float) -> None:
+    async def run(self, key_age: float, lag_watched: float, *, provokes: bool) -> None:
         await self._try_connection()
         old_key, taken = await self._first_key(AGED), self._clock()
         await self._try_quota()
         await asyncio.gather(self._walk_all(), self._ask_witnesses(), self._try_lag(lag_watched))
+        if provokes:
+            await self._provoke()
         await asyncio.sleep(taken + key_age - self._clock())
         await self._try_key_age(old_key, self._clock() - taken)
         await self._try_token()
@@ -108,6 +117,8 @@ class _Observer:
             token,
             counter,
         )
+        if key is not None and counter is not None:
+            self.seen.page_seconds.append(answer.seconds)
         return answer.value
 
     async def _first_key(self, target: Target) -> str | None:
@@ -170,6 +181,13 @@ class _Observer:
         configured = self.seen.configured or UNLIMITED_RATE
         return min(configured, granted) if granted else configured
 
+    async def _provoke(self) -> None:
+        """Exceed the quota of a call that no sweep needs, unless the host may count all calls together."""
+        if find_scope(self.seen).facts.get(SCOPE) == "call":
+            provoker = Provoker(self._kiwoom, self._token, await self._rate())
+            self.seen.refusal = provoker.trial
+            await provoker.run()
+
     async def _probe_prices(self) -> None:
         target = DISPUTED[0]
         await self._kiwoom.probe(
@@ -210,6 +228,9 @@ class _Observer:
             with suppress(ApiError):
                 answer = await self._ask(protocol.ask_listings(board), protocol.read_listings)
                 self.seen.listings[board] = answer.value
+        with suppress(ApiError):
+            days = (await self._ask(protocol.ask_index_days(Market.KOSPI), protocol.read_index_days)).value
+            self.seen.session = days.session
         with suppress(ApiError):
             await self._ask_compressed()
 
@@ -253,7 +274,9 @@ class _Observer:
         """Issue a second token in the middle of a walk, and try the old one and the next-key."""
         target = WHOLE[Market.KOSDAQ]
         key = await self._first_key(target)
-        newer = await self._kiwoom.reissue_token(self._token)
+        newer, asked_at = await self._kiwoom.reissue_token(self._token), datetime.now(UTC)
+        if (ends := self._kiwoom.token_expires_at) is not None:
+            self.seen.token_life = ends - asked_at
         trial = self.seen.token = TokenTrial(is_repeated=newer == self._token)
         if trial.is_repeated:
             return

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from collector import __version__
-from collector.kiwoom.learn.findings import LearnedAnswer
+from collector.kiwoom.learn.answer import LearnedAnswer
 from collector.model import KST
 
 

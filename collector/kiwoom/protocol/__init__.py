@@ -29,6 +29,7 @@ from collector.kiwoom.protocol.responses import (
     read_revoked,
     read_sectors,
     read_token,
+    return_code_of,
 )
 from collector.kiwoom.protocol.witness_responses import (
     IndexBarPage,
@@ -71,4 +72,5 @@ __all__ = [
     "read_revoked",
     "read_sectors",
     "read_token",
+    "return_code_of",
 ]

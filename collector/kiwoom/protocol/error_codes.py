@@ -29,8 +29,8 @@ MOST_GRANTED = 100
 """Highest believable rate from a server, in requests a second; 1 and 5 are documented."""
 
 THROTTLED = frozenset({1700, 1701, 1702})
-_OF_SEVERAL = frozenset({1701, 1702})
-"""Their 유량=N is the total of all calls, or of a group, and gives no limit for one call."""
+KEY_WIDE = frozenset({1701, 1702})
+"""Codes of a refusal for all calls of a key, or for a group of them. Their 유량=N gives no limit for one call."""
 EXPIRED = frozenset({8003, 8005, 8006, 8009, 8031, 8103})
 UNAVAILABLE = frozenset({1999})
 DENIED = frozenset({8001, 8002, 8010, 8011, 8012, 8020, 8030, 8040, 8050, 8200})
@@ -199,7 +199,7 @@ def refusal(
     line = _line(text, status, return_code, content, _remark(rule, code, text))
     shown = code if code is not None or (status == 200 and content is Content.JSON) else status
     if rule.kind is Throttled:
-        return Throttled(line, code=shown, text=text, quota=None if code in _OF_SEVERAL else quota)
+        return Throttled(line, code=shown, text=text, quota=None if code in KEY_WIDE else quota)
     kind: type[ApiError | Denied] = rule.kind  # type: ignore[assignment]
     return kind(line, code=shown, text=text, hint=HINTS.get(code or 0, rule.hint))
 

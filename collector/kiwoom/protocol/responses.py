@@ -339,6 +339,14 @@ def _return_code(document: Document) -> int:
     raise Unreadable("the answer has no return_code")
 
 
+def return_code_of(reply: ApiResponse) -> int | None:
+    """The return code of any JSON answer, a refusal included; None if it has none."""
+    try:
+        return _number(strict_json(reply.body).get("return_code"))
+    except Unreadable:
+        return None
+
+
 def _number(code: object) -> int | None:
     if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 100_000:
         return code
