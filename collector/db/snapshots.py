@@ -5,7 +5,7 @@ ledger's key (slot, target) accepts one walk only, so COPY needs no conflict cla
 read the ledger (docs/decisions/0003).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from itertools import accumulate
@@ -435,13 +435,9 @@ def ledger_values(reading: WalkResult, certificate: Certificate, expected: int |
 
 async def copy_rows(connection: Connection, slot: datetime, data: bytes, count: int) -> None:
     """Sends the rows by COPY; StoreError if some are missing afterwards, since a trigger may drop rows silently."""
-
-    async def source() -> AsyncIterator[bytes]:
-        yield data
-
     status = await connection.copy_to_table(
         f"snapshot_{slot.astimezone(KST):%Y%m%d}",
-        source=source(),
+        source=memoryview(data),  # bytes would be taken for the name of a file
         columns=COLUMNS,
         schema_name="collector",
         format="binary",

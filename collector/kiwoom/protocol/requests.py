@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 from collector.model import Exchange, Market, Target
 from collector.secret import Secret
@@ -78,12 +79,16 @@ def ask_sectors(market: Market) -> ApiRequest:
 
 def ask_prices(target: Target, page_key: str | None = None) -> ApiRequest:
     """ka20002: request one page of the prices of a sector's stocks; the body is repeated for every page."""
-    body = _json(
+    return ApiRequest(PRICES, "/api/dostk/sect", _price_body(target), page_key)
+
+
+@lru_cache(maxsize=1024)  # each page of a target, slot after slot
+def _price_body(target: Target) -> bytes:
+    return _json(
         mrkt_tp=MARKET_CODE[target.market],
         inds_cd=target.sector,
         stex_tp=EXCHANGE_CODE[target.exchange],
     )
-    return ApiRequest(PRICES, "/api/dostk/sect", body, page_key)
 
 
 def ask_bars(symbol: str, last: date, *, adjusted: bool = False, page_key: str | None = None) -> ApiRequest:
