@@ -20,7 +20,7 @@ from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
 from collector.sweep.certify import Verdict, bear_out, certify, is_doubtful
-from collector.sweep.estimate import estimate
+from collector.sweep.estimate import estimate, sort_walks
 from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
 from collector.sweep.witness import SweepWitness, WitnessDesk, apply_judgement
@@ -124,7 +124,8 @@ class Collector:
         witness = await self._attend(slot, todo)
         try:
             if todo:
-                async with self.worklist.work(slot, todo, keep) as work:
+                walks = sort_walks(todo, self.sectors, known)
+                async with self.worklist.work(slot, walks, keep) as work:
                     run = _SweepRun(
                         self, slot, known, progress, late=late, may_begin=may_begin, witness=witness
                     )
