@@ -93,10 +93,11 @@ class Collector:
     async def warm(self, targets: int) -> None:
         """Open connections for a sweep of so many targets.
 
-        Each connection rests after a walk, so twice as many are needed as walks are under way.
+        Each connection rests after a walk. Walks of one page, ending at the rate limit, need all that may rest.
         """
-        walks = min(targets, self.concurrency * len(self.keys))
-        await self.kiwoom.warm(min(targets, 2 * walks))
+        from collector.kiwoom.transport import RESTING  # noqa: PLC0415 - aiohttp takes half a second
+
+        await self.kiwoom.warm(min(targets, (self.concurrency + RESTING) * len(self.keys)))
 
     async def _sweep(
         self,
