@@ -56,6 +56,26 @@ def estimate(
     return Estimate(len(rows), sum(rows), sum(map(count_pages, rows)))
 
 
+def sort_walks(
+    targets: Iterable[Target], sectors: Mapping[str, Sector], known: Mapping[Target, Baseline]
+) -> list[Target]:
+    """Returns the targets in the order of their walks: the longest first, but one of the shortest before all.
+
+    The pages of a walk are read one after another, so a long walk begun late would end alone, below the rate limit.
+    The short one has rows, and its rows are stored within a second. Walks of equal length keep their order.
+    """
+    rows = {
+        target: expected_rows(target, sectors.get(target.sector), known.get(target)) for target in targets
+    }
+    walks = sorted(rows, key=lambda target: count_pages(rows[target]), reverse=True)
+    shortest = min(
+        (target for target in rows if rows[target]),
+        key=lambda target: count_pages(rows[target]),
+        default=None,
+    )
+    return walks if shortest is None else [shortest, *(target for target in walks if target != shortest)]
+
+
 class Due(NamedTuple):
     """A sweep demanded by a schedule."""
 

@@ -20,7 +20,7 @@ from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
 from collector.sweep.certify import Verdict, bear_out, certify, is_doubtful
-from collector.sweep.estimate import estimate
+from collector.sweep.estimate import estimate, sort_walks
 from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
 from collector.sweep.witness import SweepWitness, WitnessDesk, apply_judgement
@@ -93,10 +93,11 @@ class Collector:
     async def warm(self, targets: int) -> None:
         """Open connections for a sweep of so many targets.
 
-        Each connection rests after a walk, so twice as many are needed as walks are under way.
+        Each connection rests after a walk. Walks of one page, ending at the rate limit, need all that may rest.
         """
-        walks = min(targets, self.concurrency * len(self.keys))
-        await self.kiwoom.warm(min(targets, 2 * walks))
+        from collector.kiwoom.transport import RESTING  # noqa: PLC0415 - aiohttp takes half a second
+
+        await self.kiwoom.warm(min(targets, (self.concurrency + RESTING) * len(self.keys)))
 
     async def _sweep(
         self,
@@ -124,7 +125,8 @@ class Collector:
         witness = await self._attend(slot, todo)
         try:
             if todo:
-                async with self.worklist.work(slot, todo, keep) as work:
+                walks = sort_walks(todo, self.sectors, known)
+                async with self.worklist.work(slot, walks, keep) as work:
                     run = _SweepRun(
                         self, slot, known, progress, late=late, may_begin=may_begin, witness=witness
                     )

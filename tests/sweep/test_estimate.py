@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from collector.model import Baseline, Market, Sector, Target
-from collector.sweep.estimate import Estimate, count_pages, estimate, expected_rows
+from collector.sweep.estimate import Estimate, count_pages, estimate, expected_rows, sort_walks
 
 KRX, NXT = Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "013", "NXT")
 COUNTED = Sector("013", Market.KOSPI, "전기/전자", members=81)
@@ -45,3 +45,26 @@ def test_a_sweep_is_the_sum_of_its_targets() -> None:
 def test_requests_take_their_time_at_a_quota_and_none_where_there_is_none() -> None:
     assert Estimate(3, 2608, 28).seconds(5) == 5.6
     assert Estimate(3, 2608, 28).seconds(0) == 0.0
+
+
+def test_one_of_the_shortest_walks_begins_and_then_the_longest() -> None:
+    index, short, also_short, long, longest = (
+        Target.of("KOSPI", code, "KRX") for code in ("603", "005", "006", "002", "001")
+    )
+    known = {
+        index: Baseline(rows=0),
+        short: Baseline(rows=7),
+        also_short: Baseline(rows=90),
+        long: Baseline(rows=350),
+        longest: Baseline(rows=900),
+    }
+    assert sort_walks([index, short, long, also_short, longest], {}, known) == [
+        *(short, longest, long),
+        *(index, also_short),
+    ]
+
+
+def test_walks_without_rows_keep_their_order() -> None:
+    targets = [Target.of("KOSPI", code, "KRX") for code in ("603", "604")]
+    assert sort_walks(targets, {}, {target: Baseline(rows=0) for target in targets}) == targets
+    assert sort_walks([], {}, {}) == []

@@ -13,6 +13,7 @@ from collector.db import Connection
 from collector.db.dsn import Dsn
 from collector.db.pool import connect
 from collector.errors import CollectorError, Denied, StoreError
+from collector.kiwoom.transport import RESTING
 from collector.model import Certificate, Outcome, Remark, Status, Target
 from kiwoom_simulator import Simulator
 from kiwoom_simulator.faults import FAULTS
@@ -577,6 +578,20 @@ async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: 
         with pytest.raises(CollectorError, match="no token"):
             await other.kiwoom.token()
         assert (await both.sweep(OPEN, "all", targets)).is_whole
+
+
+async def test_walks_that_end_soon_find_connections_that_were_opened_ahead(database: Dsn) -> None:
+    """More walks than are under way at once end within the rest of a connection, and none opens another one."""
+    targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(6, 18)]
+    async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
+        await collector.kiwoom.token()
+        await collector.warm(100)
+        while len(simulator._open) < collector.concurrency + RESTING:  # noqa: ASYNC110 - a server accepts without an event
+            await asyncio.sleep(0.01)
+        ahead = set(simulator._open)
+        assert len(targets) > 2 * collector.concurrency
+        assert (await collector.sweep(OPEN, "all", targets)).is_whole
+        assert simulator._open <= ahead
 
 
 async def test_a_sweep_stores_what_was_served_row_by_row(database: Dsn) -> None:
