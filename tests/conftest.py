@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.support.postgres_server import Server
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
+
+gc.disable()
+"""Until the tests are collected: almost nothing is garbage by then, and the search takes each worker two seconds."""
 
 TOGETHER = (
     "tests/cli/test_bad_input.py",
@@ -39,6 +43,12 @@ FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {file: position for position, file in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over the modules and the collected tests from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 class Scheduler(LoadScopeScheduling):

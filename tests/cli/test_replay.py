@@ -1,5 +1,6 @@
 """`collector replay` as a process: kept answers read again, put right in one transaction a walk."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.command_process import environment, run, started
@@ -212,11 +214,12 @@ async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becom
     count = "SELECT count(*), count(DISTINCT (slot, market, sector)) FROM replay"
     reached, env = 0, environment("http://127.0.0.1:1", database)
     for _ in range(KILLS):
-        async with started("replay", "--quiet", env=env, cwd=tmp_path) as process:
-            while process.returncode is None:
-                [(replaced, _)] = await fetch(database, count)
-                if replaced > reached:
-                    break
+        async with (
+            connect(database) as observer,
+            started("replay", "--quiet", env=env, cwd=tmp_path) as process,
+        ):
+            while process.returncode is None and (await observer.fetchrow(count))[0] <= reached:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)  # looks again: another process
         assert await fetch(database, TORN) == []
         [(reached, different)] = await fetch(database, count)
         assert reached == different
