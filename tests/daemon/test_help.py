@@ -8,8 +8,9 @@ import pytest
 
 from kiwoom_simulator import Options, Simulator
 from tests.daemon.test_process import ALL, TORN, asked
-from tests.support.daemon_process import started, write
+from tests.support.daemon_process import forked, write
 
+pytestmark = pytest.mark.usefixtures("warm")
 OTHER = {"KIWOOM_APP_KEY": "another app key", "KIWOOM_SECRET_KEY": "another secret key"}
 LINES = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
 STORED = "SELECT count(*) FROM walk WHERE status IN ('complete', 'suspect')"
@@ -35,9 +36,9 @@ async def test_a_daemon_with_another_key_shares_the_sweep_and_nothing_is_fetched
     held, database, simulator, tmp_path
 ):
     path = write(tmp_path, simulator.url, sectors=ALL)
-    async with started(path, database) as holder:
+    async with forked(path, database) as holder:
         await holder.said("sweep.began")
-        async with started(path, database, **OTHER) as helper:
+        async with forked(path, database, **OTHER) as helper:
             await holder.said("sweep.ended")
             helped = await helper.said("sweep.helped")
             assert (await helper.stopped())[0] == 0
@@ -54,9 +55,9 @@ async def test_a_daemon_with_another_key_shares_the_sweep_and_nothing_is_fetched
 @pytest.mark.slow
 async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
-    async with started(path, database) as holder:
+    async with forked(path, database) as holder:
         await holder.said("sweep.began")
-        async with started(path, database) as other:
+        async with forked(path, database) as other:
             await other.said("standby.started")
             await holder.said("sweep.ended")
             assert (await other.stopped())[0] == 0
@@ -68,9 +69,9 @@ async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulat
 @pytest.mark.slow
 async def test_what_a_killed_helper_was_walking_the_holder_takes_over(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
-    async with started(path, database) as holder:
+    async with forked(path, database) as holder:
         await holder.said("sweep.began")
-        async with started(path, database, **OTHER) as helper:
+        async with forked(path, database, **OTHER) as helper:
             await helper.said("walk.stored")
             helper.signal(signal.SIGKILL)
             await holder.said("sweep.ended")
@@ -83,9 +84,9 @@ async def test_what_a_killed_helper_was_walking_the_holder_takes_over(held, data
 @pytest.mark.slow
 async def test_a_helper_that_was_frozen_writes_nothing_when_it_wakes(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
-    async with started(path, database) as holder:
+    async with forked(path, database) as holder:
         await holder.said("sweep.began")
-        async with started(path, database, **OTHER) as helper:
+        async with forked(path, database, **OTHER) as helper:
             await helper.said("walk.stored")
             helper.signal(signal.SIGSTOP)
             await holder.said("sweep.ended")
@@ -105,9 +106,9 @@ async def test_a_helper_goes_on_as_the_holder_when_the_holder_is_gone(
     held, database, simulator, tmp_path, number
 ):
     path = write(tmp_path, simulator.url, sectors=ALL)
-    async with started(path, database) as first:
+    async with forked(path, database) as first:
         await first.said("sweep.began")
-        async with started(path, database, **OTHER) as second:
+        async with forked(path, database, **OTHER) as second:
             await second.said("walk.stored")
             first.signal(number)
             await second.said("lease.taken", seconds=17)

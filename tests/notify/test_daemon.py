@@ -13,9 +13,10 @@ import pytest
 
 from kiwoom_simulator import Options, Simulator
 from tests.support import secret_sentinels
-from tests.support.daemon_process import started
+from tests.support.daemon_process import forked
 from tests.support.notice_services import TOKEN, Services, services
 
+pytestmark = pytest.mark.usefixtures("warm")
 FAST = """
 api: {{base_url: {simulator}, requests_per_second: 0, timeout: 5s}}
 witness: off
@@ -67,7 +68,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
     async with services() as server:
         path = configure(tmp_path, broken, notify=f"ping: {server.url('ping', 'http')}")
         urls = server.url("one")
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
             told_at = datetime.now().astimezone()
             await daemon.said("sweep.ended", times=6)
@@ -114,13 +115,13 @@ async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
         urls = server.url("one")
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
             await daemon.said("notice.sent", times=len(server.messages()))
             await asyncio.sleep(1)  # the note that it was told has no event
             os.kill(daemon.pid, signal.SIGKILL)
             await daemon.ended()
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as again:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as again:
             await again.said("sweep.ended", times=5)
             assert (await again.stopped())[0] == 0
     assert count(server, "slots in a row without a complete sweep") == 1
@@ -131,9 +132,9 @@ async def test_of_two_daemons_one_tells(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
         urls = {"COLLECTOR_NOTIFY_URLS": server.url("one")}
-        async with started(path, database, "--force", **urls) as leader:
+        async with forked(path, database, "--force", **urls) as leader:
             await leader.said("lease.taken")
-            async with started(path, database, "--force", **urls) as other:
+            async with forked(path, database, "--force", **urls) as other:
                 await other.said("standby.started")
                 await server.wait(has_title(server, "slots in a row without a complete sweep"))
                 began = len(leader.events("sweep.ended"))
@@ -158,7 +159,7 @@ async def test_services_that_hang_refuse_or_are_unknown_delay_no_sweep_and_cost_
         path = configure(tmp_path, broken, notify=f"ping: {server.url('ping', 'http')}")
         bad = [server.url("hangs"), server.url("drips"), server.url("refuses"), f"nosuch://{TOKEN}/x"]
         urls = " ".join([*bad, server.url("good")])
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row", "good"))
             await set_faults(broken)
             await server.wait(has_title(server, "sweeps are complete again", "good"))
@@ -180,7 +181,7 @@ async def test_a_denied_key_is_told_and_so_is_its_return(database, simulator, tm
     await set_faults(simulator, "ip_8050")
     async with services() as server:
         path = configure(tmp_path, simulator)
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS=server.url("one")) as daemon:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=server.url("one")) as daemon:
             await daemon.said("key.denied")
             await server.wait(has_title(server, "Kiwoom denies the key main"))
             await set_faults(simulator)
@@ -211,7 +212,7 @@ async def test_the_token_of_a_service_is_in_no_argument_no_environment_and_no_ta
         file = tmp_path / "urls"
         file.write_text(server.url("one") + "\n" + server.url("two") + "\n")
         file.chmod(0o600)
-        async with started(path, database, "--force", COLLECTOR_NOTIFY_URLS_FILE=str(file)) as daemon:
+        async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS_FILE=str(file)) as daemon:
             await server.wait(lambda: server.calls("one") > 0)
             for child in children(daemon.pid):
                 seen += shown_by(child)

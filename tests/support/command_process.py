@@ -73,8 +73,11 @@ class Process:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    async def wait(self) -> int:
+        return await asyncio.shield(self._death)
+
     async def communicate(self) -> tuple[bytes, bytes]:
-        await asyncio.shield(self._death)
+        await self.wait()
         return (self._folder / "out").read_bytes(), (self._folder / "err").read_bytes()
 
 
@@ -116,11 +119,14 @@ class Starter:
         death = self._deaths[pid] = asyncio.get_running_loop().create_future()
         return death
 
-    async def start(self, *arguments: str, env: Mapping[str, str], cwd: Path) -> Process:
+    async def start(
+        self, *arguments: str, env: Mapping[str, str], cwd: Path, err: Path | None = None
+    ) -> Process:
+        """Start a command; its stderr goes to `err` if that is given, to be read while the command runs."""
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
-        out, err = folder / "out", folder / "err"
+        out, err = folder / "out", err or folder / "err"
         out.touch()
         err.touch()
         birth: asyncio.Future[Process] = asyncio.get_running_loop().create_future()

@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
+from tests.support import command_process
 from tests.support.daemon_parts import url
 
 CONFIG = """
@@ -27,8 +29,11 @@ schedules:
 class Running:
     """A process and what it said so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process | command_process.Process, stderr: asyncio.StreamReader
+    ) -> None:
         self.process = process
+        self.stderr = stderr
         self.lines: list[dict] = []
         self.text = ""
 
@@ -54,8 +59,7 @@ class Running:
 
     async def read(self) -> bool:
         """Take in one more line; False at the end."""
-        assert self.process.stderr
-        raw = (await self.process.stderr.readline()).decode()
+        raw = (await self.stderr.readline()).decode()
         self.text += raw
         if raw.startswith("{"):
             self.lines.append(json.loads(raw))
@@ -93,24 +97,58 @@ async def started(
 
     A variable of the environment that is None is taken away.
     """
+    process = await asyncio.create_subprocess_exec(
+        *before,
+        *(sys.executable, "-m", "collector", "daemon", "--config", config, *arguments),
+        env=_variables(database, environment),
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stderr
+    try:
+        yield Running(process, process.stderr)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def forked(
+    config: Path, database, *arguments: str, **environment: str | None
+) -> AsyncIterator[Running]:
+    """As `started`, but forked from the process of the fixture `warm`: without the imports, most of a start.
+
+    For tests that look neither at the start nor at the environment and the arguments in /proc.
+    """
+    assert command_process.starter is not None
+    err = config.parent / f"stderr-{uuid4().hex}"
+    os.mkfifo(err)
+    stderr = asyncio.StreamReader()
+    pipe = os.fdopen(os.open(err, os.O_RDONLY | os.O_NONBLOCK), "rb", 0)
+    reading, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stderr), pipe
+    )
+    process = await command_process.starter.start(
+        *("daemon", "--config", str(config), *arguments),
+        env=_variables(database, environment),
+        cwd=Path.cwd(),
+        err=err,
+    )
+    try:
+        yield Running(process, stderr)
+    finally:
+        process.kill()
+        await process.wait()
+        reading.close()
+
+
+def _variables(database, environment: Mapping[str, str | None]) -> dict[str, str]:
     keys = {
         "KIWOOM_APP_KEY": "an app key",
         "KIWOOM_SECRET_KEY": "a secret key",
         "DATABASE_URL": url(database),
     }
     given = {**os.environ, **keys, **environment}
-    process = await asyncio.create_subprocess_exec(
-        *before,
-        *(sys.executable, "-m", "collector", "daemon", "--config", config, *arguments),
-        env={name: value for name, value in given.items() if value is not None},
-        stderr=asyncio.subprocess.PIPE,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    running = Running(process)
-    try:
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    return {name: value for name, value in given.items() if value is not None}

@@ -56,6 +56,7 @@ def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
         os.dup2(os.open(path, flags), number)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - may be a pipe now
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

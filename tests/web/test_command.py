@@ -13,7 +13,7 @@ import pytest
 
 from collector.db.dsn import Dsn
 from kiwoom_simulator import Options, Simulator
-from tests.support.daemon_process import started, write
+from tests.support.daemon_process import forked, write
 from tests.support.harness import url
 from tests.support.web_harness import YAML, get
 
@@ -54,10 +54,10 @@ async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
     assert (status, ended) == (200, 0)
 
 
-async def test_a_daemon_shows_what_it_sweeps(tmp_path, database):
+async def test_a_daemon_shows_what_it_sweeps(tmp_path, database, warm):
     async with Simulator(Options(quota=0)) as simulator:
         config = write(tmp_path, simulator.url)
-        async with started(config, database, "--web", COLLECTOR_WEB_LISTEN="127.0.0.1:0") as daemon:
+        async with forked(config, database, "--web", COLLECTOR_WEB_LISTEN="127.0.0.1:0") as daemon:
             address = (await daemon.said("web.listening"))["address"].rstrip("/")
             await daemon.said("sweep.ended")
             ready, _, _ = await get(address, "/readyz")
