@@ -1,6 +1,6 @@
 """Second sources: walks that they must not pass, walks that they must not blame, and what they cost a sweep.
 
-    python -m bench witness [--cuts N] [--sweeps N] [--rounds N]
+    python -m bench witness [--cuts N] [--sweeps N] [--rounds N] [--pairs N]
 
 The verdicts are measured in memory: the simulated server answers requests as bytes, the decoder reads them, and the
 witness of a sweep judges. Only the network and the database are left out. The cost is measured with both.
@@ -10,26 +10,22 @@ import argparse
 import asyncio
 import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any, TypeVar, cast
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands, simulated
-from bench.pipeline import spread
+from bench.witness_cost import measure_cpu, measure_delay
 from collector import log
-from collector.cli import bootstrap
-from collector.cli.context import CliContext
 from collector.cli.schedule import read_calendar
-from collector.db.witness import StoredList, StoredOffset, WitnessStore
+from collector.db.board_lists import StoredList
+from collector.db.witness import StoredOffset, WitnessStore
 from collector.errors import Unavailable
 from collector.kiwoom import protocol
 from collector.kiwoom.client import KiwoomClient
@@ -51,13 +47,6 @@ CALIBRATION = 3
 SWEEPS_A_DAY = 48
 WALKING = 30.0
 """Seconds between the counts before and after the walks of a sweep."""
-CONFIG = """
-api: {base_url: "%s", requests_per_second: 0}
-universes:
-  all:
-    - {market: KOSPI, sectors: all, exchanges: [KRX]}
-    - {market: KOSDAQ, sectors: all, exchanges: [KRX]}
-"""
 
 
 @dataclass
@@ -137,25 +126,28 @@ def _page(target: Target, rows: Sequence[Mapping[str, str]], *, is_last: bool) -
 class _Memory:
     """The tables of the witnesses, in memory."""
 
-    lists: dict[Market, StoredList] = field(default_factory=dict)
+    stored: dict[Market, StoredList] = field(default_factory=dict)
     known: dict[tuple[Target, str], StoredOffset] = field(default_factory=dict)
 
     async def offsets(self, targets: Sequence[Target]) -> dict[tuple[Target, str], StoredOffset]:
         return dict(self.known)
 
     async def newest_list(self, board: Market, since: datetime) -> StoredList | None:
-        stored = self.lists.get(board)
+        stored = self.stored.get(board)
         return stored if stored is not None and stored.asked_at >= since else None
 
     async def keep_list(
         self, board: Market, day: object, at: datetime, facts: Any, *, is_whole: bool
     ) -> None:
-        self.lists[board] = StoredList(at, facts, is_whole)
+        self.stored[board] = StoredList(at, facts, is_whole)
 
-    async def keep_levels(self, slot: datetime, levels: object) -> None:
-        pass
+    @property
+    def lists(self) -> "_Memory":
+        return self
 
-    async def conclude(self, slot: datetime, lines: object, rulings: object, offsets: Any) -> None:
+    async def conclude(
+        self, slot: datetime, levels: object, lines: object, rulings: object, offsets: Any
+    ) -> None:
         self.known.update(offsets)
 
 
@@ -292,42 +284,15 @@ async def _closures(table: Table, count: int) -> None:
     table.add_row("closures unknown to the calendar, found in the first slot", f"{found} of {count}")
 
 
-async def _cost(table: Table, home: Path, rounds: int) -> None:
-    """CPU of the client for a sweep of 65 sectors over HTTP into PostgreSQL, with and without, in turn."""
-    runs: dict[bool, list[float]] = {False: [], True: []}
-    pages: dict[bool, set[int]] = {False: set(), True: set()}
-    with simulated.simulator("--quota", "0", "--freeze", OPEN.isoformat()) as url:
-        async with commands.migrated_database(home) as address:
-            settings = commands.settings(CONFIG, url)
-            context = CliContext(commands.environment(address), settings)
-            async with bootstrap.open_collector(context) as plain:
-                _, targets = context.targets(None, plain.sectors)
-                calendar = read_calendar(Path("collector.yaml"))
-                desk = bootstrap.make_witness(plain, replace(settings, witness="on"), calendar)
-                for index in range(2 * (rounds + 2)):
-                    is_witnessed = bool(index % 2)
-                    sweeper = replace(plain, witness=desk if is_witnessed else None)
-                    begun = time.process_time()
-                    sweep = await sweeper.sweep(OPEN + timedelta(minutes=index), "all", targets)
-                    runs[is_witnessed].append(time.process_time() - begun)
-                    pages[is_witnessed].add(sweep.requests)
-    plain_runs, witnessed = runs[False][2:], runs[True][2:]
-    ratios = [one / other for one, other in zip(witnessed, plain_runs, strict=True)]
-    table.add_row("CPU seconds of a sweep of 65 sectors without second sources", spread(plain_runs))
-    table.add_row("CPU seconds with them (lists known)", spread(witnessed))
-    table.add_row("ratio of the medians", f"{median(witnessed) / median(plain_runs):.3f}")
-    table.add_row("ratio, round by round", spread(ratios))
-    table.add_row("CPU seconds of a sweep that asks for both lists, the first one", f"{runs[True][0]:.3f}")
-    table.add_row("requests of the sweep's own pages, without and with", f"{pages[False]} and {pages[True]}")
-
-
 async def _measure(table: Table, home: Path, chosen: argparse.Namespace) -> None:
     await _cuts(table, chosen.cuts)
     await _closures(table, 20)
     if chosen.sweeps:
         await _noise(table, chosen.sweeps)
     if chosen.rounds:
-        await _cost(table, home, chosen.rounds)
+        await measure_cpu(table, home, chosen.rounds)
+    if chosen.pairs:
+        await measure_delay(table, home, chosen.pairs)
 
 
 def main(arguments: list[str]) -> None:
@@ -336,6 +301,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--sweeps", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--pairs", type=int, default=8)
     chosen = parser.parse_args(arguments)
     log.configure(level="critical")
     table = Table("measure", "figure", title="second sources", title_justify="left")

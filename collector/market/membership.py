@@ -68,6 +68,7 @@ class ListingCheck(NamedTuple):
     """The symbols on a walk's pages, in their order, with the facts derived from them."""
 
     symbols: Sequence[str]
+    members: frozenset[str]
     repeats: bool
     out_of_order: bool
     digest: bytes
@@ -81,9 +82,10 @@ def check_listings(reading: WalkResult) -> ListingCheck:
 @lru_cache(maxsize=1024)  # walks list the same symbols all day
 def _check_symbols(pages: Sequence[PageListings]) -> ListingCheck:
     symbols = tuple(chain.from_iterable(page.symbol for page in pages))
-    distinct = set(symbols)
+    distinct = frozenset(symbols)
     return ListingCheck(
         symbols,
+        distinct,
         repeats=len(distinct) < len(symbols),
         out_of_order=_out_of_order([page.symbol for page in pages]),
         digest=_digest(distinct),

@@ -13,18 +13,14 @@ because there is no earlier walk to compare with.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from collector.market.membership import check_listings
-from collector.model import Remark, WalkResult
+from collector.model import Remark
+from collector.sweep.walk_counts import SectorCounts, WalkCounts
+from collector.sweep.witness_offsets import Offset, WalkContext, may_contradict, to_number, tolerance
 
-PAGE_ROWS = 100
-SWEEPS_THAT_TEACH = 3
-"""Sweeps with the same small offset until it counts as known, as many as walks that bear each other out."""
-DAYS_THAT_TEACH = 3
-"""The same in days for a large offset or a list that ends with a full page: a server may cut a list all day."""
 VOLUME_PERCENT = 2
 """Off-hours trades make ka20003 count about 1 % more after the close (official captures); twice that is allowed."""
 NAMED = 5
@@ -54,48 +50,6 @@ REMARKS = {
 }
 
 
-class WalkCounts(NamedTuple):
-    """A walk as its rows count it. `volume` is in shares; `unread` are rows that do not decode."""
-
-    members: frozenset[str]
-    rows: int
-    unread: int
-    traded: int
-    advancers: int
-    unchanged: int
-    decliners: int
-    volume: int
-    ends_full: bool
-    """Whether the last page is full, as that of a list cut at a page border is."""
-
-
-class SectorCounts(NamedTuple):
-    """One sector in an answer of ka20003, and when the answer arrived. `volume` is in shares."""
-
-    members: int
-    traded: int
-    advancers: int
-    unchanged: int
-    decliners: int
-    volume: int
-    received_at: datetime
-
-
-class Offset(NamedTuple):
-    """How a witness differs from the walks of one target.
-
-    `settled` is the known difference, None until one is known; `candidate` the newest one, shown by `seen` sweeps in
-    a row on `days` days, the last of them `last_day`. A difference is a set of texts: `-005930` for a member that the
-    walk lacks, `+005930` for one that the witness lacks; for counts, the one number rows − members.
-    """
-
-    settled: frozenset[str] | None = None
-    candidate: frozenset[str] = frozenset()
-    seen: int = 0
-    days: int = 0
-    last_day: date | None = None
-
-
 class WitnessFinding(NamedTuple):
     """The finding of one witness about a walk. `difference` is None where nothing can be learned from it."""
 
@@ -107,14 +61,6 @@ class WitnessFinding(NamedTuple):
     """Whether the witness contradicts itself or everything known, so that it is not believed."""
 
 
-class WalkContext(NamedTuple):
-    """The earlier walks of a target. `is_first`: no complete walk of it is known."""
-
-    is_first: bool
-    is_overnight: bool = False
-    """Whether the last complete walk is of an earlier day: lists change overnight, and a witness may lag."""
-
-
 class Judgement(NamedTuple):
     """The judgement of all witnesses of a walk: remarks that make it suspect, and a text with the numbers."""
 
@@ -123,35 +69,15 @@ class Judgement(NamedTuple):
     detail: str = ""
 
 
-def count_walk(reading: WalkResult) -> WalkCounts:
-    """Count the rows of a walk. A row has traded if its volume is not 0; signs 1 and 2 advance, 4 and 5 decline."""
-    signs: list[int] = []
-    volume = 0
-    for page in reading.pages:
-        signs += [sign for sign, shares in zip(page.rows.sign, page.rows.volume, strict=True) if shares]
-        volume += sum(page.rows.volume)
-    unread = [row.symbol for page in reading.pages for row in page.bad]
-    listed = check_listings(reading).symbols
-    sizes = [page.size for page in reading.pages if page.size]
-    return WalkCounts(
-        members=frozenset((*listed, *filter(None, unread))),
-        rows=len(listed) + len(unread),
-        unread=len(unread),
-        traded=len(signs),
-        advancers=signs.count(1) + signs.count(2),
-        unchanged=signs.count(3),
-        decliners=signs.count(4) + signs.count(5),
-        volume=volume,
-        ends_full=bool(sizes) and sizes[-1] >= PAGE_ROWS,
-    )
-
-
 def judge_members(
     walk: WalkCounts, expected: frozenset[str] | None, offset: Offset, context: WalkContext
 ) -> WitnessFinding:
     """Compare the members of a walk with those that ka10099 lists for it (None: it does not say)."""
     if expected is None:
         return _report_members(Corroboration.UNCHECKED, "ka10099 does not list the members")
+    if expected == walk.members and not offset.settled:
+        detail = _name_codes((), (), len(expected), walk.rows)
+        return _report_members(Corroboration.CORROBORATED, detail, frozenset())
     lacking, strangers = expected - walk.members, walk.members - expected
     difference = frozenset((*(f"-{code}" for code in lacking), *(f"+{code}" for code in strangers)))
     detail = _name_codes(lacking, strangers, len(expected), walk.rows)
@@ -161,7 +87,7 @@ def judge_members(
         return _report_members(Corroboration.CORROBORATED, detail, difference)
     known = offset.settled or frozenset()
     news = [code for code in lacking if f"-{code}" not in known]
-    if news and _may_contradict(len(news), walk, offset, context):
+    if news and may_contradict(len(news), walk, offset, context):
         return _report_members(Corroboration.CONTRADICTED, detail, difference)
     return _report_members(Corroboration.UNCHECKED, detail, difference)
 
@@ -189,9 +115,9 @@ def judge_counts(
         return _report_odd(WitnessSource.COUNTS, f"ka20003 is of two minds: {detail}")
     surplus = walk.rows - members
     difference = frozenset({str(surplus)} if surplus else ())
-    known = _to_number(offset.settled)
+    known = to_number(offset.settled)
     deficit = known - surplus
-    if deficit > 0 and _may_contradict(deficit, walk, offset, context, exact=False):
+    if deficit > 0 and may_contradict(deficit, walk, offset, context, exact=False):
         return _report_counts(Corroboration.CONTRADICTED, detail, difference)
     outside = _find_outside(walk, before, after) if on_krx else "only KRX is counted"
     if deficit == 0 and (surplus == 0 or offset.settled is not None) and not outside:
@@ -246,55 +172,6 @@ def combine(findings: Sequence[WitnessFinding]) -> Judgement:
     if vouching:
         return Judgement(Corroboration.CORROBORATED, (), _join_details(vouching))
     return Judgement(Corroboration.UNCHECKED, (), _join_details(findings))
-
-
-def learn(offset: Offset, finding: WitnessFinding, walk: WalkCounts, day: date) -> Offset:
-    """Returns the offset after one more sweep. An empty difference is settled at once: equal lists are no chance."""
-    difference = finding.difference
-    if difference is None:
-        return offset
-    is_repeated = bool(offset.seen) and difference == offset.candidate
-    days = offset.days + (day != offset.last_day) if is_repeated else 1
-    seen = offset.seen + 1 if is_repeated else 1
-    is_settled = not difference or _is_enough(difference, walk, seen, days)
-    return Offset(difference if is_settled else offset.settled, difference, seen, days, day)
-
-
-def tolerance(rows: int) -> int:
-    """By how many members a list may differ from one day to the next: 2 %, at least three."""
-    return max(3, rows // 50)
-
-
-def _may_contradict(
-    lost: int, walk: WalkCounts, offset: Offset, context: WalkContext, *, exact: bool = True
-) -> bool:
-    """Whether `lost` members that the walk lacks are enough to speak against it.
-
-    `exact`: the witness names the members. A mere number speaks against a first walk only if much is lost, or the
-    list ends with a full page.
-    """
-    is_much = lost > tolerance(walk.rows) or walk.ends_full
-    if context.is_first and offset.settled is None:
-        return exact or is_much
-    if offset.settled is None:
-        return False
-    return is_much or not context.is_overnight
-
-
-def _is_enough(difference: Collection[str], walk: WalkCounts, seen: int, days: int) -> bool:
-    size = abs(_to_number(difference)) if not _is_named(difference) else len(difference)
-    if size > tolerance(walk.rows) or walk.ends_full:
-        return days >= DAYS_THAT_TEACH
-    return seen >= SWEEPS_THAT_TEACH
-
-
-def _is_named(difference: Collection[str]) -> bool:
-    """Whether a difference names members (`-005930`) rather than being one number (`-3`)."""
-    return len(difference) > 1 or any(len(text) == 7 for text in difference)
-
-
-def _to_number(difference: Collection[str] | None) -> int:
-    return sum(int(text) for text in difference or ())
 
 
 def _find_outside(walk: WalkCounts, before: SectorCounts | None, after: SectorCounts | None) -> str:

@@ -12,13 +12,12 @@ from collector.sweep.board_list import BoardList, boards_of
 from collector.sweep.corroborate import (
     Corroboration,
     Judgement,
-    Offset,
-    WalkContext,
     WitnessFinding,
     WitnessSource,
     combine,
-    count_walk,
 )
+from collector.sweep.walk_counts import count_walk
+from collector.sweep.witness_offsets import Offset, WalkContext
 from collector.sweep.witness_requests import WitnessAnswers
 from collector.sweep.witness_verdicts import NotedWalk, WitnessJudge
 
@@ -101,7 +100,7 @@ class ReplayWitness:
     async def _list(self, board: Market, asked_at: datetime) -> BoardList | None:
         key = board, asked_at
         if key not in self._lists:
-            stored = await self.store.list_at(board, asked_at)
+            stored = await self.store.lists.list_at(board, asked_at)
             self._lists[key] = BoardList(board, *stored) if stored else None
         return self._lists[key]
 

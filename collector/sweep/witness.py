@@ -30,15 +30,12 @@ from collector.sweep.corroborate import (
     REMARKS,
     Corroboration,
     Judgement,
-    Offset,
-    WalkContext,
-    WalkCounts,
     WitnessFinding,
     WitnessSource,
     combine,
-    count_walk,
-    learn,
 )
+from collector.sweep.walk_counts import WalkCounts, count_walk
+from collector.sweep.witness_offsets import Offset, WalkContext, learn
 from collector.sweep.witness_requests import WitnessAnswers, WitnessRequests
 from collector.sweep.witness_verdicts import NotedWalk, WitnessJudge, contradict_unlisted
 
@@ -79,7 +76,7 @@ class WitnessDesk:
         for board in boards:
             known = self.lists.get(board)
             if known is None or known.asked_at < midnight:
-                stored = await self.store.newest_list(board, midnight)
+                stored = await self.store.lists.newest_list(board, midnight)
                 if stored is not None:
                     self.lists[board] = BoardList(board, *stored)
         return {
@@ -188,10 +185,9 @@ class SweepWitness:
             for (board, _), (rows, arrived) in answers.levels.items()
             for level in rows
         ]
-        if levels:
-            await self.desk.store.keep_levels(slot, levels)
         await self.desk.store.conclude(
             slot,
+            levels,
             [line for target, said in findings.items() for line in self._testimonies(target, said)],
             [_ruling(target, judgement) for target, judgement in judgements.items()],
             {key: _offset_row(offset) for key, offset in self._learn(findings, judgements).items()},
@@ -204,7 +200,10 @@ class SweepWitness:
         day = kst(self.judge.slot).date()
         taught = {
             (target, str(finding.source)): learn(
-                self.judge.offset_of(target, finding.source), finding, self._walks[target].counts, day
+                self.judge.offset_of(target, finding.source),
+                finding.difference,
+                self._walks[target].counts,
+                day,
             )
             for target, said in findings.items()
             if REMARKS[WitnessSource.DATE] not in judgements[target].remarks

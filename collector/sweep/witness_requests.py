@@ -22,7 +22,7 @@ from collector.market.calendar import kst
 from collector.market.witness_values import IndexLevel
 from collector.model import Market, Sector, Target
 from collector.sweep.board_list import BoardList, boards_of
-from collector.sweep.corroborate import SectorCounts
+from collector.sweep.walk_counts import SectorCounts
 
 T = TypeVar("T")
 
@@ -185,7 +185,7 @@ class WitnessRequests:
         _log_odd_listings(board, page)
         is_whole = not page.bad and not page.repeats
         self.answers.lists[board] = BoardList(board, arrived, page.facts, is_whole)
-        await self.store.keep_list(board, kst(self.slot).date(), arrived, page.facts, is_whole=is_whole)
+        await self.store.lists.keep_list(board, kst(self.slot).date(), arrived, page.facts, is_whole=is_whole)
 
     async def _ask_counts(self, board: Market, *, is_after: bool) -> None:
         page, arrived = await self._ask(protocol.ask_indices(board), protocol.read_indices)

@@ -12,9 +12,6 @@ from collector.sweep.corroborate import (
     REMARKS,
     Corroboration,
     Judgement,
-    Offset,
-    WalkContext,
-    WalkCounts,
     WitnessFinding,
     WitnessSource,
     is_same_session,
@@ -22,6 +19,8 @@ from collector.sweep.corroborate import (
     judge_date,
     judge_members,
 )
+from collector.sweep.walk_counts import WalkCounts
+from collector.sweep.witness_offsets import Offset, WalkContext
 from collector.sweep.witness_requests import WitnessAnswers
 
 Offsets = Mapping[tuple[Target, str], Offset]

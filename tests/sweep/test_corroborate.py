@@ -10,20 +10,16 @@ from collector.model import Remark, Target
 from collector.sweep.corroborate import (
     Corroboration,
     Judgement,
-    Offset,
-    SectorCounts,
-    WalkContext,
-    WalkCounts,
     WitnessFinding,
     WitnessSource,
     combine,
-    count_walk,
     is_same_session,
     judge_counts,
     judge_date,
     judge_members,
-    learn,
 )
+from collector.sweep.walk_counts import SectorCounts, WalkCounts, count_walk
+from collector.sweep.witness_offsets import Offset, WalkContext, learn
 from tests.support.harness import OPEN, reading, snapshots
 
 YES, NO, OPEN_QUESTION = Corroboration.CORROBORATED, Corroboration.CONTRADICTED, Corroboration.UNCHECKED
@@ -198,7 +194,7 @@ def taught(differences: list[tuple[set[str], int]], seen: WalkCounts) -> Offset:
     offset = Offset()
     for difference, day in differences:
         finding = WitnessFinding(WitnessSource.MEMBERS, OPEN_QUESTION, "", frozenset(difference))
-        offset = learn(offset, finding, seen, DAY + timedelta(days=day))
+        offset = learn(offset, finding.difference, seen, DAY + timedelta(days=day))
     return offset
 
 
@@ -266,8 +262,8 @@ def sweep_once(sector: Sector, draw: Random, day: date, *, is_first: bool, noise
         judge_members(seen, listed, sector.lists, standing),
         judge_counts(seen, counts(start), counts(end), sector.counts, standing),
     ]
-    sector.lists = learn(sector.lists, findings[0], seen, day)
-    sector.counts = learn(sector.counts, findings[1], seen, day)
+    sector.lists = learn(sector.lists, findings[0].difference, seen, day)
+    sector.counts = learn(sector.counts, findings[1].difference, seen, day)
     return combine(findings)
 
 
