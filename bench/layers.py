@@ -2,9 +2,9 @@
 
     python -m bench layers [--sweeps N] [--in-flight N] [--keep]
 
-The sweeps are those of `bench pipeline`. A timer of the process's own CPU time interrupts some of them, and the
-innermost frame of a known layer gets the sample. In one more sweep each call of a Python function is counted; this
-figure does not depend on the load of the machine. `--keep`: the answers are kept as they came.
+The sweeps are those of `bench pipeline`. A timer of the process's own CPU time interrupts them, and the innermost
+frame of a known layer gets the sample. In one more sweep each call of a Python function is counted; this figure does
+not depend on the load of the machine. `--keep`: the answers are kept as they came.
 """
 
 import argparse

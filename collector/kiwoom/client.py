@@ -434,8 +434,10 @@ class KiwoomClient:
     ) -> tuple[T, datetime]:
         """Acquire another permit each time one expired before the request was sent."""
         while True:
-            with suppress(PermitExpired):
+            try:
                 return await self._send_once(request, read, counter, token)
+            except PermitExpired:
+                continue
 
     async def _send_once(
         self,
