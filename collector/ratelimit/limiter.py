@@ -39,7 +39,7 @@ _LONGEST_WAIT = 0.25
 """Longest sleep in seconds of a waiter between two queries, at any estimate."""
 _RELEASE_TIMEOUT = 2.0
 """Seconds for a release, also at shutdown; a lost release expires by itself after `RESERVATION_TTL`."""
-_REPORTED_TRIALS = 4
+_REPORTED_TRIALS = 2
 """Trials of the caution that a program collects before it reports them: each report is one more statement."""
 
 

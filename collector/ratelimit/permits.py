@@ -182,17 +182,20 @@ RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 
 # The pause is overwritten, not extended: the newest refusal counts. The caution grows with the first refusal of a
 # pause: the others are of requests that were already under way. A refusal that names a rate below the one in use ($4
-# is below granted and $5) has another cause.
+# is below granted and $5) has another cause. The factor is $6, but $7 if the caution is below $8 or if the refusal
+# before came within the time $9.
 _PAUSE = """
 UPDATE collector.quota
 SET hold_until = clock_timestamp() + $3,
-    caution = CASE WHEN is_first THEN LEAST(caution * $6::float8, $7::float8) ELSE caution END,
+    caution = CASE WHEN is_first THEN LEAST(caution * factor, $10::float8) ELSE caution END,
     refused_at = CASE WHEN is_first THEN clock_timestamp() ELSE refused_at END,
     trials = 0
 FROM (
     SELECT COALESCE($4::integer >= LEAST(granted, $5::integer), true)
-           AND (hold_until <= clock_timestamp() OR hold_until > clock_timestamp() + $3) AS is_first
-    FROM collector.quota
+           AND (q.hold_until <= clock_timestamp() OR q.hold_until > clock_timestamp() + $3) AS is_first,
+           CASE WHEN q.caution < $8::float8 OR q.refused_at > clock_timestamp() - $9::interval
+                THEN $7::float8 ELSE $6::float8 END AS factor
+    FROM collector.quota AS q
     WHERE key = $1 AND api_id = $2
     FOR UPDATE
 ) AS refusal
@@ -200,16 +203,19 @@ WHERE key = $1 AND api_id = $2
 """
 
 # Counts requests that tested the caution without a refusal. Enough of them shrink it: $4 of them by $5 if there was
-# no refusal within the time $8, otherwise $6 by $7. A refusal ahead of the clock is a clock error.
+# no refusal within the time $8 ($10 of them at a caution of $11 or more), otherwise $6 by $7. A refusal ahead of the
+# clock is a clock error.
 _COUNT_TRIALS = """
 UPDATE collector.quota
 SET trials = CASE WHEN is_enough THEN 0 ELSE trials + $3 END,
     caution = CASE WHEN is_enough THEN GREATEST(caution / step, $9::float8) ELSE caution END
 FROM (
-    SELECT trials + $3 >= CASE WHEN is_calm THEN $4::integer ELSE $6::integer END AS is_enough,
+    SELECT trials + $3 >= CASE WHEN NOT is_calm THEN $6::integer WHEN is_full THEN $10::integer ELSE $4::integer
+                          END AS is_enough,
            CASE WHEN is_calm THEN $5::float8 ELSE $7::float8 END AS step
     FROM (
-        SELECT q.trials, refused_at IS NULL OR refused_at <= clock_timestamp() - $8::interval
+        SELECT q.trials, q.caution >= $11::float8 AS is_full,
+               refused_at IS NULL OR refused_at <= clock_timestamp() - $8::interval
                OR refused_at > clock_timestamp() + $8::interval AS is_calm
         FROM collector.quota AS q
         WHERE key = $1 AND api_id = $2
@@ -344,9 +350,8 @@ class PermitStore:
 
     async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Pause all callers for `COOLDOWN`; store `granted`, the rate named by the server, if there is one."""
-        await connection.execute(
-            _PAUSE, self._key, api_id, COOLDOWN, granted, self._per_second, caution.GROWTH, caution.MOST
-        )
+        growth = (caution.GROWTH, caution.GROWTH_OF_SMALL, caution.SMALL, caution.SOON, caution.MOST)
+        await connection.execute(_PAUSE, self._key, api_id, COOLDOWN, granted, self._per_second, *growth)
         if granted is not None and granted > 0:
             await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)
 
@@ -356,9 +361,10 @@ class PermitStore:
 
     async def count_trials(self, connection: Connection, api_id: str, trials: int) -> None:
         """Count requests that tested the caution without a refusal; enough of them shrink it."""
+        full = (caution.TRIALS_OF_FULL, caution.INITIAL)
         rules = (caution.TRIALS_AT_FIRST, caution.STEP_AT_FIRST, caution.TRIALS, caution.STEP)
         await connection.execute(
-            _COUNT_TRIALS, self._key, api_id, trials, *rules, caution.CALM_AFTER, caution.LEAST
+            _COUNT_TRIALS, self._key, api_id, trials, *rules, caution.CALM_AFTER, caution.LEAST, *full
         )
 
     async def granted_quotas(self, connection: Connection) -> dict[str, int]:

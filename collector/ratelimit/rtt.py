@@ -4,15 +4,22 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-TRUSTED_AFTER = 8
+TRUSTED_AFTER = 5
 """Number of answers before the estimate is used. Until there are `_FIRM`, it is the more careful the fewer there
 are."""
-_FIRM = 36
+_FEW, _FEW_DOUBT = 12, 4.0
+"""With fewer answers the gap says little. Then the share `_FEW_DOUBT` ÷ answers of the quickest is doubted, if that is
+less: 4/5 of it after 5 answers, half of it after 8."""
+_FIRM = 24
 """Answers after which their number no longer makes the estimate more careful (decision 0004)."""
-_SHARE_EVERY = 12
-"""Answers between two writes of the estimate to the database: each write is one more statement."""
-_MAX_SHARE = 0.98
-"""Largest share of the smallest sample that counts: clocks and machines have a grain."""
+_SHARE_EVERY, _SHARE_EVERY_AT_FIRST = 12, 4
+"""Answers between two writes of the estimate to the database, and between those before it is firm: each write is one
+more statement, but programs that begin together learn from each other."""
+_LEAST_SHARED = 0.5
+"""Least share of the smallest sample that is worth a write: the stored value rises by small steps only."""
+_LEAST_DOUBT, _MOST_LEAST_DOUBT = 0.02, 0.003
+"""Share of the smallest sample that is doubted in any case, and the most that this comes to in seconds: clocks and
+machines have a grain, and it does not grow with the distance."""
 _RANK = 8
 """The sample compared with the smallest is the eighth smallest (decision 0004)."""
 _GAPS = 0.5
@@ -27,7 +34,7 @@ class MinRttEstimator:
     """The smallest round trip in seconds, by the last 512 answers; a change of route is forgotten in time.
 
     The minimum seen overestimates the true minimum. Subtract half the gap between the smallest and the eighth
-    smallest sample, more after few answers or refusals, and never trust more than 98 % of the smallest.
+    smallest sample, more after few answers or refusals, and in any case a grain of 2 % and at most 3 ms.
 
     `prior` is the estimate shared through the database. It is discarded if a faster answer is seen.
     """
@@ -52,17 +59,24 @@ class MinRttEstimator:
         return max(0.0, bound - (max(caution, 1.0) - 1) * _GAPS * self._gap())
 
     def shareable_estimate(self) -> float | None:
-        """Return the estimate for other programs' `prior`: the first at once, a firm one after every twelfth answer;
-        else None."""
-        is_due = self._count == TRUSTED_AFTER or (self._count >= _FIRM and not self._count % _SHARE_EVERY)
-        return (self._estimate() or None) if is_due else None
+        """Return the bound for other programs' `prior`: after every twelfth answer, at first after every fourth; else
+        None."""
+        is_firm = self._count >= _FIRM
+        if self._count % (_SHARE_EVERY if is_firm else _SHARE_EVERY_AT_FIRST):
+            return None
+        estimate = self._estimate()
+        is_worth_it = estimate > 0 and estimate >= _LEAST_SHARED * min(self._samples)
+        return self.lower_bound() if is_worth_it else None
 
     def _estimate(self) -> float:
         if len(self._samples) < TRUSTED_AFTER:
             return 0.0
         least = min(self._samples)
-        doubt = _GAPS * max(1.0, _FIRM / len(self._samples))
-        return max(0.0, min(_MAX_SHARE * least, least - doubt * self._gap()))
+        count = len(self._samples)
+        doubt = _GAPS * max(1.0, _FIRM / count) * self._gap()
+        if count < _FEW:
+            doubt = min(doubt, _FEW_DOUBT / count * least)
+        return max(0.0, least - max(doubt, min(_LEAST_DOUBT * least, _MOST_LEAST_DOUBT)))
 
     def _gap(self) -> float:
         least = nsmallest(_RANK, self._samples)

@@ -12,6 +12,8 @@ from aiohttp.client_proto import ResponseHandler
 from collector.errors import CollectorError, Unavailable
 from collector.kiwoom import protocol
 from collector.kiwoom.connections import (
+    KEPT,
+    LASTING,
     REST,
     ApiConnection,
     ConnectionLease,
@@ -270,6 +272,24 @@ async def test_the_pool_keeps_no_more_connections_than_its_limit() -> None:
     assert len({id(pool.take()) for _ in range(2)}) == 2
     assert pool.size == 2
     await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("idle", "visits"),
+    [pytest.param(KEPT - LASTING, 1, id="stays"), pytest.param(KEPT - LASTING + 1, 2, id="anew")],
+)
+async def test_a_connection_that_would_soon_be_closed_is_opened_anew_ahead_of_a_sweep(idle, visits) -> None:
+    clock = [0.0]
+
+    async def serve(visit: Visit) -> None:
+        await visit.send(answer(echo(await visit.request())))
+
+    async with serving(serve) as server, client(server.url, now=lambda: clock[0]) as api:
+        await api.warm(1)
+        clock[0] = idle
+        await api.warm(1)
+        await sector_of(api, "001")
+        assert len(server.visits) == visits
 
 
 async def test_an_aiohttp_that_makes_its_connections_otherwise_is_refused() -> None:

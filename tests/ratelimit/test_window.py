@@ -106,7 +106,12 @@ def test_round_trips_are_trusted_after_enough_answers():
     trips = trips_of(*[0.1] * (TRUSTED_AFTER - 1))
     assert trips.lower_bound() == 0
     trips.add_sample(0.101)
-    assert trips.lower_bound() == pytest.approx(0.09775)  # 2.25 gaps
+    assert trips.lower_bound() == pytest.approx(0.0976)  # 2.4 gaps
+
+
+@pytest.mark.parametrize(("answers", "bound"), [(5, 0.02), (8, 0.05), (10, 0.06), (12, 0.0)])
+def test_of_few_answers_a_share_is_believed_however_they_differ(answers, bound):
+    assert trips_of(0.1, *[0.3] * (answers - 1)).lower_bound() == pytest.approx(bound)
 
 
 def test_a_change_of_route_is_forgotten_in_time():
@@ -126,8 +131,9 @@ def test_the_more_round_trips_differ_and_the_more_caution_there_is_the_less_is_c
     assert [trips.lower_bound(caution) for caution in (0.1, 1, 4)] == pytest.approx([0.0965, 0.0965, 0.086])
 
 
-def test_however_alike_round_trips_are_a_fiftieth_of_the_quickest_is_doubted():
-    assert trips_of(0.1, *[0.101] * 50).lower_bound() == pytest.approx(0.098)
+@pytest.mark.parametrize(("quickest", "bound"), [(0.1, 0.098), (0.4, 0.397)])
+def test_however_alike_round_trips_are_a_fiftieth_of_the_quickest_or_3_ms_are_doubted(quickest, bound):
+    assert trips_of(quickest, *[quickest + 0.001] * 50).lower_bound() == pytest.approx(bound)
 
 
 def test_what_another_program_found_is_good_from_the_first_answer_on():
@@ -148,14 +154,27 @@ def test_an_answer_quicker_than_what_another_program_found_shows_that_the_networ
     assert trips.lower_bound() == 0
 
 
-def test_what_is_found_is_told_at_once_and_then_once_in_a_dozen_answers():
-    trips = MinRttEstimator()
-    told = []
-    for number in range(1, 80):
-        trips.add_sample(0.1)
-        if trips.shareable_estimate():
-            told.append(number)
-    assert told == [TRUSTED_AFTER, 36, 48, 60, 72]
+def shared(trips: MinRttEstimator, *seconds: float) -> list[tuple[int, float]]:
+    """After which of these answers a bound was shared, and the bound."""
+    bounds = []
+    for number, each in enumerate(seconds, 1):
+        trips.add_sample(each)
+        if bound := trips.shareable_estimate():
+            bounds.append((number, bound))
+    return bounds
+
+
+def test_what_is_found_is_told_once_in_four_answers_and_later_once_in_a_dozen():
+    told = shared(MinRttEstimator(), *[0.1] * 79)
+    assert [number for number, _ in told] == [8, 12, 16, 20, 24, 36, 48, 60, 72]
+
+
+def test_a_bound_far_below_the_quickest_answer_is_not_told():
+    assert [number for number, _ in shared(MinRttEstimator(), *[0.1, 0.2] * 12)] == [8, 16, 20, 24]
+
+
+def test_programs_that_begin_together_share_the_better_bound():
+    assert shared(MinRttEstimator(prior=0.099), *[0.1] * 8) == [(8, 0.099)]
 
 
 LOOKS = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.5), st.floats(0, 0.5)), min_size=1, max_size=200)

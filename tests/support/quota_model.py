@@ -18,7 +18,7 @@ from collector.ratelimit.window import COOLDOWN, WINDOW, free_after
 
 Trip = Callable[[Random], tuple[float, float]]
 """Draws the seconds from sending to the count, and from there to the answer."""
-REPORTED_TRIALS = 4
+REPORTED_TRIALS = 2
 _PAUSE = COOLDOWN.total_seconds()
 
 
@@ -34,13 +34,17 @@ class CautionModel:
     def count_trials(self, trials: int, now: float) -> None:
         is_calm = self.refused_at is None or self.refused_at <= now - caution.CALM_AFTER.total_seconds()
         self.trials += trials
-        if self.trials >= (caution.TRIALS_AT_FIRST if is_calm else caution.TRIALS):
+        at_first = caution.TRIALS_OF_FULL if self.value >= caution.INITIAL else caution.TRIALS_AT_FIRST
+        if self.trials >= (at_first if is_calm else caution.TRIALS):
             step = caution.STEP_AT_FIRST if is_calm else caution.STEP
             self.value, self.trials = max(self.value / step, caution.LEAST), 0
 
     def refuse(self, now: float) -> None:
         if self.paused_until <= now:
-            self.value, self.refused_at = min(self.value * caution.GROWTH, caution.MOST), now
+            is_soon = self.refused_at is not None and self.refused_at > now - caution.SOON.total_seconds()
+            is_far = is_soon or self.value < caution.SMALL
+            factor = caution.GROWTH_OF_SMALL if is_far else caution.GROWTH
+            self.value, self.refused_at = min(self.value * factor, caution.MOST), now
         self.paused_until, self.trials = now + _PAUSE, 0
 
 
