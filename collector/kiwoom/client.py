@@ -281,8 +281,7 @@ class KiwoomClient:
         Unavailable and Unreadable as for any request.
         """
         counter.lease = counter.lease or self._transport.lease()
-        with self._measure(request.api_id):
-            reply = await self._transport.post(request, token, hooks, counter.lease)
+        reply = await self._post(request, token, hooks, counter.lease)
         self.answers["provoked"] += 1
         return reply
 
@@ -338,12 +337,12 @@ class KiwoomClient:
         return token
 
     async def _post(
-        self, request: ApiRequest, token: Secret | None, permit: PermitInUse, lease: "ConnectionLease"
+        self, request: ApiRequest, token: Secret | None, hooks: "SendHooks", lease: "ConnectionLease"
     ) -> ApiResponse:
         """Send a request, and count its duration unless it was not sent."""
         began = self._clock()
         try:
-            reply = await self._transport.post(request, token, permit, lease)
+            reply = await self._transport.post(request, token, hooks, lease)
         except (PermitExpired, asyncio.CancelledError):
             raise
         except BaseException:
