@@ -50,6 +50,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None, color: bool 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _drop_empty_hint,
             *_rendering(pretty=pretty, color=_wants_color(stream) if color is None else color),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -121,12 +122,28 @@ class _StdlibHandler(logging.Handler):
         structlog.get_logger().warning("library.complained", **facts)
 
 
+def _order(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Put the instant, the level and the name of the event before its values, for eyes and for `cut`."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
+
+
+def _drop_empty_hint(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave a hint out if there is none."""
+    return {name: value for name, value in event.items() if name != "hint" or value}
+
+
 def _rendering(*, pretty: bool, color: bool) -> list[structlog.typing.Processor]:
     if pretty:
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(colors=color, exception_formatter=plain)]
     without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [
+        _order,
         structlog.processors.ExceptionRenderer(without_locals),
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]

@@ -36,6 +36,18 @@ def test_a_machine_reads_one_json_object_a_line() -> None:
     assert line["timestamp"].endswith("Z")
 
 
+def test_the_instant_the_level_and_the_event_come_first() -> None:
+    assert list(json.loads(logged(io.StringIO()))) == ["timestamp", "level", "event", "target", "name"]
+
+
+@pytest.mark.parametrize(("hint", "is_there"), [("", False), ("try again", True)])
+def test_a_line_has_a_hint_only_if_there_is_one(hint: str, *, is_there: bool) -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    structlog.get_logger().error("config.refused", reason="x", hint=hint)
+    assert ("hint" in json.loads(stream.getvalue())) is is_there
+
+
 def test_a_person_reads_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = logged(Terminal())

@@ -43,7 +43,7 @@ _NEXT = """
 Next:
 {page}  {command} status
   {command} sql "SELECT market, sector, exchange, status, rows FROM walk ORDER BY slot DESC LIMIT 20"
-  {command} sql "SELECT * FROM latest WHERE symbol = '005930'"
+  {command} sql "SELECT name, volume FROM latest WHERE sector = '013' AND exchange = 'KRX' ORDER BY 2 DESC LIMIT 5"
   {command} check --example > config/my.yaml      then, with a key: {command} once --config config/my.yaml
 """
 

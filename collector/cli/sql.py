@@ -167,6 +167,8 @@ class _RowTable:
             self._rows.append(row)
         else:
             print_table(console(), self._table())
+            if not self._rows:
+                click.echo("0 rows", err=True)
 
     def _table(self) -> Table:
         table = Table()

@@ -1,7 +1,8 @@
 """Gives YAML text its types, field by field, with one error and one line number for each wrong field.
 
 A dataclass is the schema. The types of its fields decide, `Meta(description=…)` describes the allowed values,
-`Meta(min_length=1)` forbids an empty list. A field is a scalar, a tuple of scalars, or either.
+`Meta(min_length=1)` forbids an empty list, and its `extra` may hold a function `suggest`. A field is a scalar, a tuple
+of scalars, or either.
 """
 
 from collections.abc import Iterable
@@ -97,8 +98,16 @@ def _scalar(hint: Any, node: Scalar, where: str, errors: ConfigErrors, *, allowe
             return duration.parse(node.text)
         return msgspec.convert(node.text, hint, strict=False)
     except ValueError:  # msgspec.ValidationError is a ValueError
-        message = f"{where} is {describe(node)}; use {allowed}{nearest(node.text, _choices(hint))}"
+        message = f"{where} is {describe(node)}; use {allowed}{_suggest(node.text, hint)}"
         return errors.add(node.line, message)
+
+
+def _suggest(text: str, hint: Any) -> str:
+    """The probable value: of the field's own function `suggest`, or the nearest choice."""
+    for meta in _metas(hint):
+        if suggest := (meta.extra or {}).get("suggest"):
+            return str(suggest(text))
+    return nearest(text, _choices(hint))
 
 
 def _shapes(hint: Any) -> list[Any]:

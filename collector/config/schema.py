@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from collector import __version__
 from collector.base import yaml_text
+from collector.market import sectors
 from collector.market.schedule import Schedule
 from collector.model import Exchange, Market
 
@@ -21,7 +22,14 @@ Name = Annotated[
         description="a letter, then up to 39 letters, digits, - or _",
     ),
 ]
-SectorCode = Annotated[str, Meta(pattern=r"\A[0-9]{3}\Z", description="three digits such as 001")]
+SectorCode = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[0-9]{3}\Z",
+        description="three digits such as 001",
+        extra={"suggest": sectors.suggest_codes},
+    ),
+]
 HostName = Annotated[
     str,
     Meta(

@@ -36,6 +36,17 @@ def market_of(code: str) -> Market | None:
     return _MARKET_BY_DIGIT.get(code[:1])
 
 
+def suggest_codes(name: str) -> str:
+    """Return ` (did you mean …?)` with the codes of the sectors of this name in either language; "" without one."""
+    wanted = name.strip().casefold()
+    codes = [
+        f"{sector.code} of {sector.market}"
+        for sector in bundled_sectors().values()
+        if wanted in (sector.name_ko.casefold(), sector.name_en.casefold())
+    ]
+    return f" (did you mean {' or '.join(codes)}?)" if codes else ""
+
+
 def first_digits(market: Market) -> tuple[str, ...]:
     """Return the first digits of a market's codes."""
     return tuple(digit for digit, owner in _MARKET_BY_DIGIT.items() if owner is market)

@@ -125,6 +125,14 @@ def test_pandas_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> 
     assert rows_of(found) == listing
 
 
+def test_pandas_makes_numbers_of_the_decimal_percent_as_documented(cold: tuple[Path, Rows, Rows]) -> None:
+    pandas = pytest.importorskip("pandas")
+    exact = pandas.read_parquet(cold[0] / "snapshot", columns=["change_percent"])
+    numbers = exact.astype({"change_percent": "float64"})
+    assert str(numbers.change_percent.dtype) == "float64"
+    assert [float(value) for value in exact.change_percent] == numbers.change_percent.tolist()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(which("java") is None, reason="Spark needs Java, and there is none")
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")

@@ -481,3 +481,14 @@ def test_importing_the_command_line_changes_no_signal_handler():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "True\n"
+
+
+async def test_the_queries_that_a_demo_suggests_work_and_an_empty_answer_says_so(tmp_path, database):
+    from collector.cli.demo import next_steps
+
+    queries = re.findall(r'sql "([^"]+)"', next_steps("collector", with_page=False))
+    assert len(queries) == 2
+    for query in queries:
+        found = await run("sql", query, env=environment(None, database, COLUMNS="100"), cwd=tmp_path)
+        assert (found.code, found.err.splitlines()[-1]) == (0, "0 rows")
+        assert "┃" in found.out

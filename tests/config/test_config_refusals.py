@@ -103,6 +103,14 @@ SPELLING = [
         "c.yaml:3: universes.u[0].sectors is 'al'; use all or a list, each item three digits",
     ),
     (
+        universe("{market: KOSPI, sectors: [전기/전자]}"),
+        "c.yaml:3: universes.u[0].sectors[0] is '전기/전자'; use three digits such as 001 (did you mean 013",
+    ),
+    (
+        universe("{market: KOSPI, sectors: [반도체]}"),
+        "c.yaml:3: universes.u[0].sectors[0] is '반도체'; use three digits such as 001",
+    ),
+    (
         universe("{market: KOSPI, sectors: []}"),
         "c.yaml:3: universes.u[0].sectors is an empty list; use",
     ),

@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 
 from collector.db.database import Database
-from collector.db.pool import open_pool
+from collector.db.pool import connect, open_pool
+from collector.web.queries import ledger
 from tests.support import web_harness
 from tests.support.harness import execute
 from tests.support.postgres_server import Server
@@ -104,6 +106,27 @@ async def test_a_filter_shows_one_outcome_and_so_does_its_data(shown: Page) -> N
     [link] = re.findall(r'href="(/slot/[^"]*csv[^"]*)"', found)
     _, _, body = await get(shown.url, link)
     assert [row["status"] for row in csv.DictReader(io.StringIO(body.decode()))] == ["missed"]
+
+
+@pytest.mark.parametrize("query", [ledger._FAILURES, ledger._FAILURE_COUNTS], ids=["lines", "counts"])
+async def test_the_log_of_failures_reads_only_lines_that_are_not_complete(
+    server: Server, template: str, query: str
+) -> None:
+    async with server.database(template=template) as address:
+        async with open_pool(address, size=3) as pool:
+            await web_harness.fill(Database(pool, address))
+        async with connect(address) as connection:
+            await connection.execute(
+                "INSERT INTO collector.walk (slot, target, status)"
+                " SELECT $1::timestamptz - n * interval '1 minute', (SELECT min(id) FROM collector.target), 'complete'"
+                " FROM generate_series(1, 5000) AS n",
+                web_harness.OPENING,
+            )
+            await connection.execute("ANALYZE collector.walk")
+            day = web_harness.OPENING - timedelta(days=3), web_harness.OPENING + timedelta(days=1)
+            more = (["failed", "missed"], 200) if "$4" in query else ()
+            plan = await connection.fetch(f"EXPLAIN {query}", *day, *more)
+    assert "walk_incomplete" in str(plan)
 
 
 async def test_the_log_of_failures_has_every_line_that_is_not_complete(shown: Page) -> None:

@@ -53,11 +53,12 @@ _NEIGHBOURS = """
 SELECT (SELECT max(slot) FROM collector.walk WHERE target = $1 AND slot < $2) AS before,
        (SELECT min(slot) FROM collector.walk WHERE target = $1 AND slot >= $3) AS after
 """
+# `status <> 'complete'` repeats the condition of the index walk_incomplete, without which it is not used.
 _FAILURES = """
 SELECT w.slot, t.market, t.sector, t.exchange, w.status, w.remarks, w.error, w.attempts
 FROM collector.walk AS w
 JOIN collector.target AS t ON t.id = w.target
-WHERE w.slot >= $1 AND w.slot < $2 AND w.status = ANY ($3::text[])
+WHERE w.slot >= $1 AND w.slot < $2 AND w.status <> 'complete' AND w.status = ANY ($3::text[])
 ORDER BY w.slot DESC, t.market, t.sector, t.exchange
 LIMIT $4
 """
