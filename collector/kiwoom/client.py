@@ -33,7 +33,7 @@ from collector.kiwoom.protocol.minutes import MinutePage
 from collector.kiwoom.protocol.requests import SUFFIX
 from collector.kiwoom.retry import ATTEMPTS, CircuitBreaker, RetryBudget, backoff
 from collector.model import BadRow, BarPage, Exchange, Market, Page, Sector, Target
-from collector.ratelimit.limiter import PermitInUse, RateLimiter
+from collector.ratelimit.limiter import RateLimiter
 from collector.ratelimit.window import PermitExpired
 from collector.secret import Secret
 

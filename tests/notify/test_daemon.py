@@ -13,7 +13,7 @@ import pytest
 
 from kiwoom_simulator import Options, Simulator
 from tests.support import secret_sentinels
-from tests.support.daemon_process import forked
+from tests.support.daemon_process import forked, started
 from tests.support.notice_services import TOKEN, Services, services
 
 pytestmark = pytest.mark.usefixtures("warm")
