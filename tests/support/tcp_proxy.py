@@ -24,6 +24,10 @@ class Proxy:
         """A client that says this is cut off at once, the next time only, and sees no answer."""
         self.are_heard = True
         """Whether the last words reach the server."""
+        self.freeze_at = b""
+        """A client that says this freezes the proxy: no answer is passed on, and these words only if `passes_on`."""
+        self.passes_on = False
+        self.is_cut = False
 
     def freeze(self) -> None:
         self.flows.clear()
@@ -33,7 +37,15 @@ class Proxy:
         for writer in self.writers:
             writer.transport.abort()
 
+    def cut_for_good(self) -> None:
+        """Hang up, and on every client from now on."""
+        self.is_cut = True
+        self.cut()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            writer.transport.abort()
+            return
         try:
             there = await self.connected()
         except OSError:
@@ -52,7 +64,11 @@ class Proxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
-                await self.flows.wait()
+                is_end = bool(self.freeze_at) and self.freeze_at in data
+                if is_end:
+                    self.freeze()
+                if not (is_end and self.passes_on):
+                    await self.flows.wait()
                 is_last = bool(self.last_words) and self.last_words in data
                 if self.are_heard or not is_last:
                     server.write(data)
