@@ -1,14 +1,17 @@
 """The cold tier: bytes a row, and how fast a day goes into files and comes back.
 
-    python -m bench cold [--rows N] [--rounds N] [--folder PATH]
+    python -m bench cold [--rows N] [--rounds N] [--folder PATH] [--s3]
 
 A made-up day (bench/day.py) in the real tables of a private server. Each archiving and each restore is a process
-of its own, as the command is, so that its peak of memory is its own; the server is on the same cores.
+of its own, as the command is, so that its peak of memory is its own; the server is on the same cores. With `--s3`
+each round is done in a folder and in an object store: moto's server, a Python program on the same cores, whose
+CPU stands in a column of its own.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -16,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -25,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.day import DAY, ROWS, TARGETS, Walked, boards, listings, walks
+from collector import config
 from collector.base import resources
 from collector.db import embedded, migrations
 from collector.db.database import Database
@@ -72,6 +77,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rows", type=int, default=1_300_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keep the files here")
+    parser.add_argument("--s3", action="store_true", help="in an object store on this machine, too")
     parser.add_argument("--child", nargs=3, metavar=("WHAT", "URL", "FOLDER"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
@@ -83,37 +89,56 @@ def main(arguments: list[str]) -> None:
 
 
 async def _measured(chosen: argparse.Namespace, home: Path) -> tuple[dict[str, list[Round]], int, int]:
-    folder = chosen.folder or home / "cold"
+    folder = str(chosen.folder or home / "cold")
     slots = max(2, round(chosen.rows / ROWS))
-    found: dict[str, list[Round]] = {"archive": [], "restore": []}
-    async with embedded.running(home) as address:
+    found: dict[str, list[Round]] = {}
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(embedded.running(home))
+        places = {"": (folder, None)}
+        if chosen.s3:
+            from tests.support.object_server import object_server  # noqa: PLC0415 - boto3 takes a second
+
+            server = await stack.enter_async_context(object_server())
+            os.environ.update(server.variables())
+            places[", S3"] = (f"s3://{server.make_bucket()}", server)
         await _fill(address, slots)
         for _ in range(chosen.rounds):
-            for what, rounds in found.items():
-                rounds.append(await asyncio.to_thread(_apart, what, address, folder))
-    size = sum(path.stat().st_size for path in _files(folder))
-    return found, slots * ROWS, size
+            for name, (place, running) in places.items():
+                for what in ("archive", "restore"):
+                    before = running.read_cpu() if running else 0.0
+                    found_round = await asyncio.to_thread(_apart, what, address, place)
+                    found_round["server"] = running.read_cpu() - before if running else 0.0
+                    found.setdefault(what + name, []).append(found_round)
+    return found, slots * ROWS, _measure_files(Path(folder))
 
 
-def _apart(what: str, address: Dsn, folder: Path) -> Round:
+def _measure_files(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def _apart(what: str, address: Dsn, folder: str) -> Round:
     url = f"postgresql://{address.user}@/{address.database}?host={address.host}"
-    command = (sys.executable, "-m", "bench", "cold", "--child", what, url, str(folder))
+    command = (sys.executable, "-m", "bench", "cold", "--child", what, url, folder)
     answer: Round = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return answer
 
 
 async def _child(what: str, url: str, folder: str) -> Round:
     """One archiving or restore: its seconds, its own CPU and its peak of memory in MB."""
+    from collector.archive.day_state import list_files  # noqa: PLC0415
     from collector.archive.restore import restore  # noqa: PLC0415
+    from collector.archive.store import Locator  # noqa: PLC0415
     from collector.archive.write import archive  # noqa: PLC0415 - the parent does without pyarrow
 
-    address = parse_dsn(url)
+    address, locate = parse_dsn(url), Locator(config.settings(os.environ).object_access)
     async with open_pool(address, size=1) as pool:
         held, began, cpu = Database(pool, address), time.perf_counter(), time.process_time()
         if what == "archive":
-            await archive(held, DAY.date(), Path(folder))
+            await archive(held, DAY.date(), locate(folder))
         else:
-            await restore(held, DAY.date(), _files(Path(folder)))
+            async with held.connection("looking for files") as connection:
+                files = await list_files(connection, DAY.date(), locate)
+            await restore(held, DAY.date(), files, locate=locate)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {"seconds": seconds, "cpu": cpu, "peak": _peak()}
 
@@ -124,10 +149,6 @@ def _peak() -> float:
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.parquet"))
 
 
 async def _fill(address: Dsn, slots: int) -> None:
@@ -157,8 +178,11 @@ async def _enter(connection: "asyncpg.Connection[asyncpg.Record]", walk: Walked)
 
 def _table(found: dict[str, list[Round]], rows: int, size: int) -> Table:
     title = f"{rows:,} rows, {size / rows:.1f} bytes a row in files; medians of {len(found['archive'])}"
-    table = Table("", "rows a second", "µs CPU a row", "peak MB", title=title, title_justify="left")
+    heads = ("", "rows a second", "µs CPU a row", "µs CPU a row of the object store", "peak MB")
+    table = Table(*heads, title=title, title_justify="left")
     for what, rounds in found.items():
-        seconds, cpu, peak = (median(each[name] for each in rounds) for name in ("seconds", "cpu", "peak"))
-        table.add_row(what, f"{rows / seconds:,.0f}", f"{cpu / rows * 1e6:.2f}", f"{peak:.0f}")
+        names = ("seconds", "cpu", "server", "peak")
+        seconds, cpu, server, peak = (median(each[name] for each in rounds) for name in names)
+        rate, own, theirs = f"{rows / seconds:,.0f}", cpu / rows * 1e6, server / rows * 1e6
+        table.add_row(what, rate, f"{own:.2f}", f"{theirs:.2f}" if server else "", f"{peak:.0f}")
     return table

@@ -1,11 +1,12 @@
 """The state of days: which may leave the database (finished and accounted for), and which are archived."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
-from collector.archive.file import ArchiveFile
+from collector.archive.file import ArchiveFile, reading
+from collector.archive.store import Location, Locator, store_of
 from collector.base.days import day_bounds
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
@@ -60,20 +61,31 @@ class ArchiveRecord(NamedTuple):
     """An archived file as recorded in the database: its path, and the digest of its rows."""
 
     exchange: str
-    path: Path
+    path: Location
     digest: str
 
 
-async def list_archived(connection: Connection, day: date) -> list[ArchiveRecord]:
+async def list_archived(connection: Connection, day: date, locate: Locator) -> list[ArchiveRecord]:
     """Returns the day's files as archived, by exchange."""
     rows = await connection.fetch(_NOTED, day)
-    return [ArchiveRecord(row["exchange"], Path(row["file"]), row["digest"]) for row in rows]
+    return [ArchiveRecord(row["exchange"], locate(row["file"]), row["digest"]) for row in rows]
 
 
-async def list_files(connection: Connection, day: date) -> list[Path]:
-    """Returns the paths of the day's files, or nothing if any is missing."""
-    paths = [record.path for record in await list_archived(connection, day)]
-    return paths if all(path.is_file() for path in paths) else []
+async def list_files(connection: Connection, day: date, locate: Locator) -> list[Location]:
+    """Returns the locations of the day's files, or nothing if any is missing."""
+    paths = [record.path for record in await list_archived(connection, day, locate)]
+    return paths if await asyncio.to_thread(are_there, paths) else []
+
+
+def are_there(paths: Sequence[Location]) -> bool:
+    """Returns True if all files exist; ArchiveError if their store does not answer."""
+    return all(is_there(path) for path in paths)
+
+
+def is_there(path: Location) -> bool:
+    """Returns True if a file exists; ArchiveError if its store does not answer."""
+    with reading(path):
+        return store_of(path).is_file(path)
 
 
 def refuse_another(opened: ArchiveFile, day: date, digest: str | None) -> None:

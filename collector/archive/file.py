@@ -2,20 +2,16 @@
 
     FOLDER/snapshot/date=2026-11-20/KRX.parquet
 
-A file is written under a temporary name, forced to disk and renamed; the entries of its folders are forced to
-disk too. A killed writer leaves a file ending in `.part`; no program reads it, and the next writer replaces
-it.
+A file is written under a temporary name and gets its own name once it is whole; `collector.archive.store` does both.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +19,7 @@ import pyarrow.parquet as pq
 from collector.archive import columns
 from collector.archive.columns import ArchiveReader, Names, Table
 from collector.archive.digest import Digest
+from collector.archive.store import Location, store_of
 from collector.errors import ArchiveError
 
 FORMAT = 2
@@ -84,33 +81,38 @@ class FileMetadata:
         return facts
 
 
-def place(folder: Path, day: date, exchange: str) -> Path:
+def place(folder: Location, day: date, exchange: str) -> Location:
     """Returns the path for the rows of a day and exchange."""
     return folder / "snapshot" / f"date={day.isoformat()}" / f"{exchange}.parquet"
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Location) -> Iterator[None]:
     """Turns an error of writing into one line with the file's name."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
+        what, hint = store_of(path).explain(error) or (_first_line(error), "")
         raise ArchiveError(
-            f"{path} cannot be written: {error.strerror or _first_line(error)}",
-            hint="nothing is lost: rows not in a file are still in the database",
+            f"{path} cannot be written: {what}",
+            hint=hint or "nothing is lost: rows not in a file are still in the database",
         ) from error
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns an error of reading into one line. Every error of pyarrow, or of decoding a batch, means damage."""
+def reading(path: Location) -> Iterator[None]:
+    """Turns an error of reading into one line.
+
+    An error of pyarrow, or of decoding a batch, means damage, unless the store says that it did not give the file.
+    """
     try:
         yield
     except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno:
-            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+        if refusal := store_of(path).explain(error):
+            what, hint = refusal
+            raise ArchiveError(f"{path} cannot be read: {what}", hint=hint) from error
         raise ArchiveError(f"{path} is damaged: {_first_line(error)}") from error
 
 
@@ -119,55 +121,32 @@ def _first_line(error: Exception) -> str:
 
 
 class AtomicParquetWriter:
-    """A file being written under a temporary name. `keep` renames it; otherwise it stays a part."""
+    """A file being written under a temporary name. `keep` gives it its own; otherwise it stays a part."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
-        self.part = path.with_name(f".{path.name}.part")
-        _make_private_folders(path.parent)
-        self._file = _open_private(self.part)
-        self._writer = pq.ParquetWriter(self._file, columns.schema(), **options())
+        self._part = store_of(path).start(path)
+        self.part: Location = self._part.location
+        self._writer = pq.ParquetWriter(self._part.file, columns.schema(), **options())
 
     def write(self, shown: Table) -> None:
         self._writer.write_table(shown, row_group_size=GROUP)
 
     def end(self, facts: FileMetadata) -> None:
-        """Ends the rows: closes the file and forces it to disk."""
+        """Ends the rows: closes the file once the store has it."""
         self._writer.add_key_value_metadata({_KEY: facts.text()})
         self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._part.end()
 
     def keep(self) -> int:
-        """Renames the file to its final name; returns its size in bytes."""
-        self.part.rename(self.path)
-        _sync_folders_of(self.path)
-        return self.path.stat().st_size
+        """Gives the file its final name; returns its size in bytes."""
+        return self._part.publish()
 
     def discard(self) -> None:
         """Removes the part, after `keep` or instead of it."""
         with suppress(OSError, ValueError):
             self._writer.close()
-        with suppress(OSError):
-            self._file.close()
-        self.part.unlink(missing_ok=True)
-
-
-def _make_private_folders(folder: Path) -> None:
-    """Creates a folder and its missing parents for their owner alone; existing folders stay as they are."""
-    if not folder.is_dir():
-        _make_private_folders(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _open_private(path: Path) -> IO[bytes]:
-    """Opens a new file, readable by its owner alone under any umask.
-
-    A part left by a killed archiver may have another mode, so it is replaced.
-    """
-    path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._part.discard()
 
 
 def options() -> Mapping[str, Any]:
@@ -185,37 +164,21 @@ def options() -> Mapping[str, Any]:
     }
 
 
-def _sync_folders_of(path: Path) -> None:
-    """Forces the folder entries of a file to disk, up to the root of its file system.
-
-    All folders are included: the creator of a folder may have been killed before forcing its entry.
-    """
-    for folder in path.absolute().parents:
-        with suppress(PermissionError):  # a folder we may not read was not created by us
-            _sync_folder(folder)
-        if folder.is_mount():
-            return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class ArchiveFile:
     """An archive file opened for reading; ArchiveError if it is missing, damaged or not written by this program."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
         with reading(path):
-            metadata = pq.read_metadata(path)
+            source = store_of(path).open(path)
+            metadata = pq.read_metadata(source)
         self.facts = _facts(path, metadata.metadata or {})
         with reading(path):
             self._file = pq.ParquetFile(
-                path, metadata=metadata, read_dictionary=list(columns.TEXTS), page_checksum_verification=True
+                source,
+                metadata=metadata,
+                read_dictionary=list(columns.TEXTS),
+                page_checksum_verification=True,
             )
             if self._file.schema_arrow.remove_metadata() != columns.schema_as_read():
                 raise ValueError("its columns are not the columns of this program")
@@ -250,12 +213,21 @@ class ArchiveFile:
             raise ArchiveError(f"{self.path} is damaged: its rows differ from the rows written")
 
 
+def read_facts(path: Location) -> FileMetadata:
+    """Returns the facts of a file, from its end alone."""
+    with reading(path):
+        filesystem, name = store_of(path).open_filesystem(path)
+        with filesystem.open_input_file(name) as source:
+            metadata = pq.read_metadata(source)
+    return _facts(path, metadata.metadata or {})
+
+
 def _decode(batch: Any, reader: ArchiveReader) -> Table:
     columns.refuse_invalid(batch)
     return reader.rows(batch)
 
 
-def _facts(path: Path, metadata: Mapping[bytes, bytes]) -> FileMetadata:
+def _facts(path: Location, metadata: Mapping[bytes, bytes]) -> FileMetadata:
     if _KEY not in metadata:
         raise ArchiveError(f"{path} is not a file of `collector archive`")
     with reading(path):

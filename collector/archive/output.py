@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 from collector.archive import columns
 from collector.archive.columns import Table
 from collector.archive.file import GROUP, options
+from collector.archive.store import Location, store_of
 from collector.base import spreadsheet
-from collector.base.replace_file import replace_file
 
 FORMATS = ("parquet", "csv")
 
@@ -87,10 +86,10 @@ def to_stream(form: str, stream: IO[bytes]) -> Iterator[Output]:
 
 
 @contextmanager
-def to_file(form: str, path: Path) -> Iterator[Output]:
+def to_file(form: str, path: Location) -> Iterator[Output]:
     """Writes a file, renamed to its name when the block ends; after an error nothing has changed.
 
     Its mode follows the umask: an export is for other users too, an archive is not.
     """
-    with replace_file(path, "wb") as file, to_stream(form, file) as output:
+    with store_of(path).replace(path) as file, to_stream(form, file) as output:
         yield output

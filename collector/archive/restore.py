@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from collector.archive.copy_stream import interleave_columns
 from collector.archive.day_state import list_archived, refuse_another
 from collector.archive.day_walks import StoredDay, list_stored
 from collector.archive.file import ArchiveFile
+from collector.archive.store import Location, Locator, store_of
 from collector.archive.write import COUNT, LONGEST, PATIENT, TURN
 from collector.base.days import day_bounds
 from collector.base.prefetch import prefetch, split_evenly, to_thread_uninterrupted
@@ -59,7 +59,7 @@ SET restored_at = clock_timestamp()
 class RestoredDay:
     """The result for one file; `was_there` means its rows were in the database, and nothing was done."""
 
-    path: Path
+    path: Location
     day: date
     exchange: str
     rows: int
@@ -67,16 +67,24 @@ class RestoredDay:
 
 
 async def restore(
-    database: Database, day: date, paths: Sequence[Path], *, most: int = MOST
+    database: Database,
+    day: date,
+    paths: Sequence[Location],
+    *,
+    locate: Locator | None = None,
+    most: int = MOST,
 ) -> list[RestoredDay]:
     """Restores a day from all its files; the files stay. ArchiveError with the reason if nothing was changed."""
-    opened = [ArchiveFile(path) for path in paths]
-    names = {item.path: item.verify() for item in opened}
+    opened = [await to_thread_uninterrupted(ArchiveFile, path) for path in paths]
+    names = {item.path: await to_thread_uninterrupted(item.verify) for item in opened}
     async with database.transaction(f"restoring {day}", timeout=LONGEST) as connection:
         await connection.execute(PATIENT)
         await connection.execute(TURN)
         stored = {stored_day.exchange: stored_day for stored_day in await list_stored(connection, day)}
-        digests = {record.exchange: record.digest for record in await list_archived(connection, day)}
+        digests = {
+            record.exchange: record.digest
+            for record in await list_archived(connection, day, locate or Locator())
+        }
         for archive_file in opened:
             refuse_another(archive_file, day, digests.get(archive_file.facts.exchange))
         await _refuse_foreign(connection, opened, stored)
@@ -140,7 +148,7 @@ async def _refuse_foreign(
 
 def _note(opened: ArchiveFile) -> tuple[date, str, str, int, int, str]:
     facts, path = opened.facts, opened.path.absolute()
-    return facts.day, facts.exchange, str(path), facts.rows, path.stat().st_size, facts.digest
+    return facts.day, facts.exchange, str(path), facts.rows, store_of(path).size(path), facts.digest
 
 
 async def _load(

@@ -7,16 +7,15 @@ files again.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from collector.archive import columns
 from collector.archive.columns import ArchiveReader, Names, Table, Walks
 from collector.archive.day_walks import StoredDay, list_stored
 from collector.archive.digest import Digest
-from collector.archive.file import ArchiveFile, AtomicParquetWriter, FileMetadata, place, writing
+from collector.archive.file import ArchiveFile, AtomicParquetWriter, FileMetadata, place, read_facts, writing
 from collector.archive.read_rows import (
     MOST,
     Listing,
@@ -26,6 +25,7 @@ from collector.archive.read_rows import (
     plan_batches,
     refuse_unless_all,
 )
+from collector.archive.store import Location, store_of
 from collector.base.days import day_bounds
 from collector.base.prefetch import to_thread_uninterrupted
 from collector.db import LockNotAvailableError
@@ -71,12 +71,12 @@ class ArchivedFile:
 
     day: date
     exchange: str
-    path: Path
+    path: Location
     rows: int
     size: int
 
 
-async def archive(database: Database, day: date, folder: Path, *, most: int = MOST) -> list[ArchivedFile]:
+async def archive(database: Database, day: date, folder: Location, *, most: int = MOST) -> list[ArchivedFile]:
     """Archives one day into files; returns nothing if the day is gone or has no rows (it is dropped then).
 
     About `most` rows are sorted at once. ArchiveError with the reason if the day stays.
@@ -89,9 +89,9 @@ async def archive(database: Database, day: date, folder: Path, *, most: int = MO
         source = await connection.fetchval(_SOURCE)
         stored = await list_stored(connection, day)
         await _refuse_others(connection, day, stored)
-        with ExitStack() as parts:
+        async with AsyncExitStack() as parts:
             written = await _write_parts(connection, stored, folder, source, parts, most=most)
-            filed = [_publish(part, facts) for part, facts in written]
+            filed = [await to_thread_uninterrupted(_publish, part, facts) for part, facts in written]
         for (_, facts), file in zip(written, filed, strict=True):
             await connection.execute(
                 _NOTE, day, file.exchange, str(file.path), file.rows, file.size, facts.digest
@@ -114,9 +114,9 @@ async def _refuse_others(connection: Connection, day: date, stored: Sequence[Sto
 async def _write_parts(
     connection: Connection,
     stored: Sequence[StoredDay],
-    folder: Path,
+    folder: Location,
     source: str,
-    parts: ExitStack,
+    parts: AsyncExitStack,
     *,
     most: int,
 ) -> list[tuple[AtomicParquetWriter, FileMetadata]]:
@@ -124,8 +124,9 @@ async def _write_parts(
     wanted: list[ListingBatch] = []
     filings: dict[str, _ArchiveWriter] = {}
     for stored_day in stored:
-        filing = filings[stored_day.exchange] = _ArchiveWriter(stored_day, folder, source)
-        parts.callback(filing.part.discard)
+        filing = await to_thread_uninterrupted(_ArchiveWriter, stored_day, folder, source)
+        filings[stored_day.exchange] = filing
+        parts.push_async_callback(to_thread_uninterrupted, filing.part.discard)
         wanted += await plan_batches(connection, stored_day, filing.walks, filing.seen, most=most)
     async with aclosing(copy_batches(connection, wanted)) as copies:
         async for batch, rows in copies:
@@ -136,7 +137,7 @@ async def _write_parts(
 class _ArchiveWriter:
     """Writes the part of one exchange, batch by batch."""
 
-    def __init__(self, stored: StoredDay, folder: Path, source: str) -> None:
+    def __init__(self, stored: StoredDay, folder: Location, source: str) -> None:
         self._stored = stored
         self._source = source
         self._digest = Digest()
@@ -172,7 +173,7 @@ class _ArchiveWriter:
         )
 
 
-def _verify(path: Path, walks: Walks) -> None:
+def _verify(path: Location, walks: Walks) -> None:
     """Reads a part like `restore`: every row must equal the table's row, with the ledger's times and status."""
     opened = ArchiveFile(path)
     reader, digest = ArchiveReader(opened.facts.targets), Digest()
@@ -184,14 +185,20 @@ def _verify(path: Path, walks: Walks) -> None:
 
 
 def _publish(part: AtomicParquetWriter, facts: FileMetadata) -> ArchivedFile:
-    """Renames a verified part to its final name, unless another file is there."""
+    """Gives a verified part its final name, unless another file is there, and looks what the name stands for then."""
     path = part.path
-    if path.exists() and ArchiveFile(path).facts.digest != facts.digest:
+    with writing(path):
+        is_there = store_of(path).is_file(path)
+    if is_there and read_facts(path).digest != facts.digest:
         raise ArchiveError(
             f"{path} exists already and holds other rows", hint="move it away, or name another folder"
         )
     with writing(path):
         size = part.keep()
+    if read_facts(path) != facts:
+        raise ArchiveError(
+            f"{path} was replaced by another writer", hint="give each collector a folder of its own"
+        )
     return ArchivedFile(facts.day, facts.exchange, path.absolute(), facts.rows, size)
 
 

@@ -1,22 +1,24 @@
 """`collector archive` and `collector restore`: move days to Parquet files, and back."""
 
-import os
-import tempfile
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from collector import config as configuration
 from collector import log
+from collector.base.prefetch import to_thread_uninterrupted
 from collector.cli import bootstrap
+from collector.cli.archive_place import FOLDER, ArchivePlace, find_archive, read_archive_config
 from collector.cli.context import find_configuration, run_command, take_environment
 from collector.cli.main import complain
 from collector.cli.options import config_option
 from collector.cli.schedule import DayParam, read_calendar
-from collector.config import Environment
+from collector.config import ArchiveConfig, Environment
 from collector.db import clocks
 from collector.db.database import Database
 from collector.errors import ArchiveError, ConfigError
@@ -24,8 +26,8 @@ from collector.market.calendar import Calendar
 from collector.market.schedule import Schedule
 from collector.model import KST, Exchange
 
-FOLDER = "archive"
-"""The default folder of the files, under COLLECTOR_HOME."""
+if TYPE_CHECKING:
+    from collector.archive.store import Location
 
 
 @click.command(
@@ -33,6 +35,7 @@ FOLDER = "archive"
 Examples:
   collector archive --before 2026-10-01
   collector archive --before 2026-10-01 --to /mnt/cold
+  collector archive --before 2026-10-01 --to s3://bucket/cold
 """
 )
 @click.option(
@@ -41,9 +44,8 @@ Examples:
 @click.option(
     "--to",
     "folder",
-    type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help=f"Folder of the files (default: {FOLDER} under COLLECTOR_HOME).",
+    help=f"Folder of the files, or s3://BUCKET/FOLDER (default: archive.to, else {FOLDER} under COLLECTOR_HOME).",
 )
 @click.option(
     "--force",
@@ -53,7 +55,7 @@ Examples:
 @click.option("--keep-restored", is_flag=True, help="Skip restored days.")
 @config_option
 def archive(
-    before: date, folder: Path | None, force: bool, keep_restored: bool, config_path: Path | None
+    before: date, folder: str | None, force: bool, keep_restored: bool, config_path: Path | None
 ) -> None:
     """Move whole days from the database into Parquet files, one file per day and exchange.
 
@@ -68,8 +70,9 @@ def archive(
     if before > now.astimezone(KST).date():
         raise click.UsageError(f"--before {before} is in the future; use today or an earlier day")
     environment = take_environment()
-    schedules, calendar = _schedules(environment, config_path)
-    wish = ArchiveOptions(before, (folder or environment.home / FOLDER).absolute(), now, force, keep_restored)
+    schedules, calendar, config = _read_settings(environment, config_path)
+    place = find_archive(environment, config, folder)
+    wish = ArchiveOptions(before, place.folder, now, force, keep_restored)
     if run_command(_archive(environment, wish, schedules, calendar)):
         raise SystemExit(1)
 
@@ -79,7 +82,7 @@ class ArchiveOptions:
     """The request: days, folder and options."""
 
     before: date
-    folder: Path
+    folder: "Location"
     now: datetime
     force: bool
     keep_restored: bool
@@ -90,8 +93,9 @@ async def _archive(
 ) -> int:
     """Archive the days; returns the number of days that stay."""
     from collector.archive import write  # noqa: PLC0415 - pyarrow may not be there
+    from collector.archive.store import store_of  # noqa: PLC0415
 
-    _try_writing(options.folder)
+    await to_thread_uninterrupted(_try_writing, options.folder)
     left = 0
     async with bootstrap.open_database(environment) as database:
         await _refuse_wrong_clock(database, options.now)
@@ -103,7 +107,7 @@ async def _archive(
             except ArchiveError as error:
                 left += 1
                 complain(error)
-                if isinstance(error.__cause__, OSError) and error.__cause__.errno:
+                if store_of(options.folder).explain(error.__cause__):
                     break  # a full disk is full for the next day, too
     return left
 
@@ -141,27 +145,32 @@ async def _refuse_open(
         )
 
 
-def _schedules(environment: Environment, config_path: Path | None) -> tuple[Sequence[Schedule], Calendar]:
+def _read_settings(
+    environment: Environment, config_path: Path | None
+) -> tuple[Sequence[Schedule], Calendar, ArchiveConfig]:
     """The schedules, or none without a configuration: then nothing can be due."""
     path = find_configuration(environment, config_path)
     if path is None:
-        return (), read_calendar(environment.config)
-    return configuration.load(path, base_url=environment.base_url).schedules, read_calendar(path)
+        return (), read_calendar(environment.config), ArchiveConfig()
+    config = configuration.load(path, base_url=environment.base_url)
+    return config.schedules, read_calendar(path), config.archive
 
 
-def _try_writing(folder: Path) -> None:
-    """Make the folder and write a test file, to fail before a day is read."""
+def _try_writing(folder: "Location") -> None:
+    """Write a test file, to fail before a day is read."""
+    from collector.archive.store import store_of  # noqa: PLC0415
+
+    store = store_of(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        store.try_writing(folder)
     except OSError as error:
+        what, hint = store.explain(error) or (str(error).partition("\n")[0], "")
         raise ConfigError(
-            f"{folder} cannot be written: {error.strerror}", hint="name another folder with --to"
+            f"{folder} cannot be written: {what}", hint=hint or "name another folder with --to"
         ) from error
 
 
-def _say(day: date, exchange: str, rows: int, size: int, path: Path) -> None:
+def _say(day: date, exchange: str, rows: int, size: int, path: "Location") -> None:
     bytes_per_row = f", {size / rows:.1f} bytes a row" if rows else ""
     click.echo(f"{day} {exchange:12} {rows:>9,} rows, {size / 1e6:.1f} MB{bytes_per_row}: {path}")
 
@@ -172,18 +181,18 @@ Examples:
   collector restore 2026-09-30
   collector restore 2026-09-29 2026-09-30 --from /mnt/cold
   collector restore /mnt/cold/snapshot/date=2026-09-30/KRX.parquet
+  collector restore 2026-09-30 --from s3://bucket/cold
 """
 )
 @click.argument("what", nargs=-1, required=True, metavar="DATE|FILE...")
 @click.option(
     "--from",
     "folder",
-    type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help=f"Folder of the files (default: their recorded place, else {FOLDER} under COLLECTOR_HOME).",
+    help="Folder of the files, or s3://BUCKET/FOLDER (default: their recorded place, else that of `archive`).",
 )
 @config_option
-def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None) -> None:
+def restore(what: tuple[str, ...], folder: str | None, config_path: Path | None) -> None:
     """Bring days back into the database from their files, equal row by row. The files stay.
 
     A FILE stands for its day: the files of the other exchanges are taken from the same folder. A day in the
@@ -192,11 +201,15 @@ def restore(what: tuple[str, ...], folder: Path | None, config_path: Path | None
     Exit status 1: a day was not restored, because a file is damaged, missing or of another database.
     """
     log.configure(level="warning")
-    if run_command(_restore(take_environment(), what, folder)):
+    environment = take_environment()
+    place = find_archive(environment, read_archive_config(environment, config_path), folder)
+    if run_command(_restore(environment, what, place, is_named=folder is not None)):
         raise SystemExit(1)
 
 
-async def _restore(environment: Environment, what: Sequence[str], folder: Path | None) -> int:
+async def _restore(
+    environment: Environment, what: Sequence[str], place: ArchivePlace, *, is_named: bool
+) -> int:
     """Restore the requested days; returns the number of failures."""
     from collector.archive import restore  # noqa: PLC0415 - pyarrow may not be there
 
@@ -204,8 +217,8 @@ async def _restore(environment: Environment, what: Sequence[str], folder: Path |
     async with bootstrap.open_database(environment) as database:
         for text in what:
             try:
-                day, paths = await _files(database, text, folder, environment.home / FOLDER)
-                for file in await restore.restore(database, day, paths):
+                day, paths = await _files(database, text, place, is_named=is_named)
+                for file in await restore.restore(database, day, paths, locate=place.locate):
                     was = "unchanged, in the database already" if file.was_there else "restored"
                     click.echo(f"{day} {file.exchange:12} {file.rows:>9,} rows {was}: {file.path}")
             except ArchiveError as error:
@@ -215,47 +228,53 @@ async def _restore(environment: Environment, what: Sequence[str], folder: Path |
 
 
 async def _files(
-    database: Database, text: str, folder: Path | None, default: Path
-) -> tuple[date, list[Path]]:
-    """The day of an argument, and its files."""
+    database: Database, text: str, place: ArchivePlace, *, is_named: bool
+) -> "tuple[date, list[Location]]":
+    """The day of an argument, and its files; the recorded ones come first, unless a folder is named."""
     from collector.archive.day_state import list_files  # noqa: PLC0415
 
-    day = _day(text)
+    day = await asyncio.to_thread(_day, text, place)
     if day is None:
-        return _day_of_file(Path(text))
+        return await asyncio.to_thread(_day_of_file, place.locate(text))
     async with database.connection("looking for files", timeout=60) as connection:
-        noted = [] if folder else await list_files(connection, day)
-    paths = noted or list(_beside((folder or default) / "snapshot" / f"date={day}").values())
+        noted = [] if is_named else await list_files(connection, day, place.locate)
+    paths = noted or await asyncio.to_thread(_list_beside, place.folder / "snapshot" / f"date={day}")
     if not paths:
         raise ArchiveError(
-            f"there is no file of {day} under {folder or default}", hint="name their folder with --from"
+            f"there is no file of {day} under {place.folder}", hint="name their folder with --from"
         )
     return day, paths
 
 
-def _day(text: str) -> date | None:
+def _day(text: str, place: ArchivePlace) -> date | None:
+    """The date that a text names; None if it names a file."""
+    from collector.archive.day_state import is_there  # noqa: PLC0415
+
     try:
         return DayParam().convert(text, None, None)
     except click.UsageError:
-        if not _is_file(text):
+        if not is_there(place.locate(text)):
             raise ConfigError(
                 f"{text} is neither a date nor a file; use YYYY-MM-DD, or the path of a file"
             ) from None
         return None
 
 
-def _day_of_file(path: Path) -> tuple[date, list[Path]]:
+def _day_of_file(path: "Location") -> "tuple[date, list[Location]]":
     """The day of a file, and all files of that day: this file and those of the other exchanges beside it."""
-    from collector.archive.file import ArchiveFile  # noqa: PLC0415
+    from collector.archive.file import read_facts  # noqa: PLC0415
 
-    facts = ArchiveFile(path).facts
-    return facts.day, list((_beside(path.parent) | {facts.exchange: path}).values())
+    facts = read_facts(path)
+    return facts.day, list((_find_beside(path.parent) | {facts.exchange: path}).values())
 
 
-def _beside(folder: Path) -> dict[str, Path]:
+def _list_beside(folder: "Location") -> "list[Location]":
+    return list(_find_beside(folder).values())
+
+
+def _find_beside(folder: "Location") -> "dict[str, Location]":
+    """The files of a day's folder by exchange."""
+    from collector.archive.day_state import is_there  # noqa: PLC0415
+
     paths = {str(exchange): folder / f"{exchange}.parquet" for exchange in Exchange}
-    return {exchange: path for exchange, path in paths.items() if _is_file(path)}
-
-
-def _is_file(path: Path | str) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a very long name
+    return {exchange: path for exchange, path in paths.items() if is_there(path)}

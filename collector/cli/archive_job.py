@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from importlib.util import find_spec
-from pathlib import Path
 
 from collector.cli.context import CliContext
 from collector.config import Config
+from collector.config.object_access import ENDPOINTS, SECRETS
 from collector.errors import ConfigError
 from collector.log import logger
+from collector.secret import Secret
 
 _GOODBYE = 3.0
 
@@ -35,7 +36,7 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
         options = ("--force", "--keep-restored", "--config", context.config.origin)
         command = ("-P", "-m", "collector", "archive", "--before", before.isoformat(), *options)
         try:
-            process = await start_process(command, child_environment(context))
+            process = await start_process(command, archive_environment(context))
         except (
             OSError
         ) as error:  # out of memory or processes: sweeps continue, and the next night tries again
@@ -55,18 +56,16 @@ def make_archive_job(context: CliContext) -> Callable[[date], Awaitable[None]]:
     return archive
 
 
-def prover(context: CliContext) -> Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]:
+def prover(context: CliContext) -> Callable[[date, Sequence[tuple[str, str]]], Awaitable[str]]:
     """Make a function that reads the files of an archived day in full. It returns their fault, or "" if they
     are intact.
     """
 
-    async def prove(day: date, files: Sequence[tuple[Path, str]]) -> str:
-        if gone := [str(path) for path, _ in files if not path.is_file()]:
-            return f"{gone[0]} is not there"
-        listed = [text for path, digest in files for text in (str(path), digest)]
+    async def prove(day: date, files: Sequence[tuple[str, str]]) -> str:
+        listed = [text for file in files for text in file]
         command = ("-P", "-m", "collector.archive.proof", day.isoformat(), *listed)
         try:
-            process = await start_process(command, child_environment(context))
+            process = await start_process(command, archive_environment(context))
         except OSError as error:
             return f"its files cannot be read: {error.strerror}"
         try:
@@ -92,10 +91,25 @@ async def start_process(command: Sequence[str], environment: Mapping[str, str]) 
 def child_environment(context: CliContext) -> dict[str, str]:
     """This process's environment. Its secrets were removed at the start; only the database's is put back."""
     environ = dict(os.environ)
-    url = context.environment.database_url
-    if url is not None and "DATABASE_URL_FILE" not in environ:
-        environ["DATABASE_URL"] = url.reveal()
+    _put_back(environ, {"DATABASE_URL": context.environment.database_url})
     return environ
+
+
+def archive_environment(context: CliContext) -> dict[str, str]:
+    """The same with the access to an object store."""
+    environ = child_environment(context)
+    access = context.environment.object_access.at(context.config.archive.endpoint_url)
+    _put_back(environ, dict(zip(SECRETS, (access.secret_key, access.session_token), strict=True)))
+    if access.endpoint_url:
+        environ[ENDPOINTS[0]] = access.endpoint_url
+    return environ
+
+
+def _put_back(environ: dict[str, str], secrets: Mapping[str, Secret | None]) -> None:
+    """Add secrets, except those that the environment names a file of."""
+    for name, secret in secrets.items():
+        if secret is not None and f"{name}_FILE" not in environ:
+            environ[name] = secret.reveal()
 
 
 async def terminate(process: asyncio.subprocess.Process) -> None:

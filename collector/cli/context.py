@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collector import config as configuration
-from collector.config import Config, Environment
+from collector.config import Config, Environment, object_access
 from collector.errors import ConfigError
 from collector.model import Sector, Target
 
@@ -29,6 +29,7 @@ _SECRETS = (
     "DATABASE_URL",
     "COLLECTOR_WEB_TOKEN",
     "COLLECTOR_NOTIFY_URLS",
+    *object_access.SECRETS,
 )
 
 

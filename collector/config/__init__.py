@@ -10,6 +10,7 @@ from collector.config.load import load, parse
 from collector.config.render import describe, digest, mask_path
 from collector.config.schema import (
     ApiConfig,
+    ArchiveConfig,
     Config,
     DatabaseConfig,
     NotifyConfig,
@@ -21,6 +22,7 @@ from collector.config.universes import build_timetable, universe_targets
 
 __all__ = [
     "ApiConfig",
+    "ArchiveConfig",
     "Config",
     "Credentials",
     "DatabaseConfig",

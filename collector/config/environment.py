@@ -4,10 +4,11 @@ import codecs
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.base.yaml_text import printable, quote
+from collector.config.object_access import ObjectAccess, read_object_access
 from collector.errors import ConfigError
 from collector.secret import Secret
 
@@ -48,6 +49,8 @@ class Environment:
     """The folder with the keys named by the configuration."""
     notify_urls: tuple[Secret, ...] = ()
     """The services that get messages, one URL each; a URL holds a token."""
+    object_access: ObjectAccess = field(default_factory=ObjectAccess)
+    """The keys and the server of an object store."""
 
 
 def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> Environment:
@@ -70,6 +73,9 @@ def settings(environ: Mapping[str, str], *, mounts: Iterable[Path] = MOUNTS) -> 
         web_listen=_listen("COLLECTOR_WEB_LISTEN", environ),
         keys=Path(folder) if (folder := _plain("KIWOOM_KEYS", environ)) else None,
         notify_urls=_notify_urls("COLLECTOR_NOTIFY_URLS", environ, mounts),
+        object_access=read_object_access(
+            environ, lambda file: secret_of(Path(_clean(environ[file], file)), file, mounts)
+        ),
     )
 
 

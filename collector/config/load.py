@@ -14,6 +14,7 @@ from collector.config.decode import decode, keys, value
 from collector.config.errors import ConfigErrors, nearest
 from collector.config.schema import (
     ApiConfig,
+    ArchiveConfig,
     Config,
     DatabaseConfig,
     Name,
@@ -30,7 +31,18 @@ from collector.market import schedule
 
 T = TypeVar("T")
 
-_SECTIONS = ("api", "quota", "universes", "schedules", "database", "web", "repair", "witness", "notify")
+_SECTIONS = (
+    "api",
+    "quota",
+    "universes",
+    "schedules",
+    "database",
+    "archive",
+    "web",
+    "repair",
+    "witness",
+    "notify",
+)
 
 
 def load(path: Path, *, base_url: str | None = None) -> Config:
@@ -71,6 +83,7 @@ def _decode_config(source: Mapping, origin: str, errors: ConfigErrors) -> Config
         quota=section("quota", QuotaConfig),
         schedule_specs=_schedule_specs(top, errors),
         database=section("database", DatabaseConfig),
+        archive=section("archive", ArchiveConfig),
         web=section("web", WebConfig),
         repair=_repair(top, errors),
         witness=_witness(top, errors),

@@ -77,6 +77,7 @@ def _body(config: Config, dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> st
         "universes": config.universes,
         "schedules": config.schedule_specs,
         "database": config.database,
+        "archive": config.archive,
         "web": config.web,
         "repair": config.repair,
         "witness": config.witness,

@@ -123,6 +123,16 @@ class DatabaseConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """The place of archived days. The keys of an object store are in the environment."""
+
+    to: str | None = None
+    """A folder, or s3://BUCKET/FOLDER; None: `archive` under COLLECTOR_HOME."""
+    endpoint_url: str | None = None
+    """The server of an object store; None: AWS."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebConfig:
     """The address of the status page and the metrics; port 0 takes any free port."""
 
@@ -184,6 +194,7 @@ class Config:
     schedule_specs: Mapping[str, ScheduleSpec] = field(default_factory=dict)
     """The same schedules as they were written, by name."""
     database: DatabaseConfig = DatabaseConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     web: WebConfig = WebConfig()
     repair: RepairMode = "off"
     """Whether the daemon reconstructs missed slots at night."""

@@ -8,7 +8,8 @@ from collector.base import duration
 from collector.base.yaml_text import quote
 from collector.config.base_url import ALLOWED, MOCK, REAL, BaseUrl, SourceKind, parse_base_url
 from collector.config.errors import ConfigErrors, nearest
-from collector.config.schema import ApiConfig, Config, NotifyConfig, TargetSpec
+from collector.config.object_access import parse_object_url, why_no_endpoint
+from collector.config.schema import ApiConfig, ArchiveConfig, Config, NotifyConfig, TargetSpec
 from collector.config.universes import expand
 from collector.errors import ConfigError
 from collector.market import sectors
@@ -33,6 +34,7 @@ def check(config: Config, errors: ConfigErrors, *, base_url: str | None) -> Base
     _check_api(config.api, base, errors)
     _check_keys(config.api, errors)
     _check_rest(config, errors)
+    _check_archive(config.archive, errors)
     _check_notify(config.notify, errors)
     for name, specs in config.universes.items():
         for index, spec in enumerate(specs):
@@ -93,6 +95,17 @@ def _check_rest(config: Config, errors: ConfigErrors) -> None:
         errors.at(("database", "archive_after_days"), f"{text}: days would be dropped unarchived")
     if config.web.port > 65_535:
         errors.at(("web", "listen"), f"web.listen names the port {config.web.port}; use 0 to 65535")
+
+
+def _check_archive(archive: ArchiveConfig, errors: ConfigErrors) -> None:
+    if archive.to is not None and "://" in archive.to:
+        try:
+            parse_object_url(archive.to)
+        except ConfigError as error:
+            errors.at(("archive", "to"), f"archive.to: {error}")
+    if archive.endpoint_url is not None and (reason := why_no_endpoint(archive.endpoint_url)):
+        text = f"archive.endpoint_url {reason}; use https://HOST:PORT (it is not shown)"
+        errors.at(("archive", "endpoint_url"), text)
 
 
 def _check_notify(notify: NotifyConfig, errors: ConfigErrors) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 from collector.db.retention import Prove
 from collector.market.calendar import Calendar, kst
@@ -17,7 +16,7 @@ async def _archive_nothing(_before: date) -> None:
     """Archives nothing."""
 
 
-async def _read_nothing(_day: date, _files: Sequence[tuple[Path, str]]) -> str:
+async def _read_nothing(_day: date, _files: Sequence[tuple[str, str]]) -> str:
     """Reads no files, so no file counts as whole."""
     return "its files cannot be read here"
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
 from collector.db.clocks import ClockReadings, read_clocks, why_kept, why_unsure
@@ -55,7 +54,7 @@ _LOCKED = "55P03"
 _LONG = 120.0
 """Seconds for a query over all old days."""
 
-Prove = Callable[[date, Sequence[tuple[Path, str]]], Awaitable[str]]
+Prove = Callable[[date, Sequence[tuple[str, str]]], Awaitable[str]]
 """Reads a day's files as `restore` does, each with its recorded digest; returns why they are not whole, or ""."""
 
 
@@ -202,7 +201,7 @@ class Retention:
             return "it is not in files"
         if filed != rows:
             return f"the database holds {rows:,} rows of it, and its files {filed:,}"
-        return await prove(item.day, [(Path(row["file"]), row["digest"]) for row in noted])
+        return await prove(item.day, [(row["file"], row["digest"]) for row in noted])
 
 
 async def _read_facts(connection: Connection, host: datetime, keep_days: int, first: date) -> RetentionFacts:

@@ -29,7 +29,7 @@ from collector.read.arguments import (
     read_instant,
     today,
 )
-from collector.read.files import read_archived
+from collector.read.files import FileSource, read_archived
 from collector.read.result import Result
 from collector.read.rows import fetch_snapshots
 from collector.read.session import PrivateServer, ReadSession, check_schema, run_blocking
@@ -49,7 +49,7 @@ class Reader:
     out, it is the newest one that has a complete walk.
     """
 
-    def __init__(self, session: ReadSession, server: PrivateServer | None, files: str | None) -> None:
+    def __init__(self, session: ReadSession, server: PrivateServer | None, files: FileSource) -> None:
         self._session = session
         self._server = server
         self._files = files
@@ -284,14 +284,23 @@ class Reader:
 
 
 def open_reader(
-    url: str | None = None, *, home: Path | str | None = None, files: Path | str | None = None
+    url: str | None = None,
+    *,
+    home: Path | str | None = None,
+    files: Path | str | None = None,
+    endpoint_url: str | None = None,
 ) -> Reader:
     """Open a database for reading; see `collector.open`."""
     environment = configuration.settings(os.environ)
     if home is not None:
         environment = replace(environment, home=Path(home))
     named = url or (environment.database_url.reveal() if environment.database_url and home is None else None)
-    folder = None if files is None else str(files)
+    access = (
+        environment.object_access
+        if endpoint_url is None
+        else replace(environment.object_access, endpoint_url=endpoint_url)
+    )
+    folder = FileSource(None if files is None else str(files), access)
     if named is None:
         server = PrivateServer(environment.home)
         address = server.start()

@@ -15,7 +15,9 @@ import pytest
 
 from collector.base import resources
 from tests.support.archive_harness import DAY, archived, fill
+from tests.support.command_process import SECRET_KEY
 from tests.support.harness import fetch
+from tests.support.object_server import ACCESS_KEY, ObjectServer
 from tests.support.postgres_server import Server
 
 EVE = date(2026, 11, 18)
@@ -55,10 +57,25 @@ print("FOUND", json.dumps([workers, *tables]))
 
 
 def queries(engine: str) -> list[str]:
-    """The blocks of the document that open with the engine's name."""
+    """The blocks of the document that open with the engine's name, and with `s3` if they are for an object store."""
     text = (resources.path("migrations").parent / "docs" / "how-to" / "archive-old-days.md").read_text()
-    blocks = re.findall(r"```(?:sql|python)\n(?:--|#) (\w+)\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```(?:sql|python)\n(?:--|#) ([\w ]+)\n(.*?)```", text, re.DOTALL)
     return [query for name, query in blocks if name == engine]
+
+
+SHOW = """
+import json
+print("FOUND", json.dumps([[row[0].timestamp(), *map(str, row[1:])] for row in day.rows()]))
+"""
+
+
+@pytest.fixture(scope="session")
+async def in_bucket(cold: tuple[Path, Rows, Rows], objects: ObjectServer) -> str:
+    """A bucket with the same files."""
+    bucket = objects.make_bucket()
+    for path in cold[0].rglob("*.parquet"):
+        objects.client.upload_file(str(path), bucket, f"cold/{path.relative_to(cold[0])}")
+    return bucket
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +131,52 @@ def test_polars_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> 
     names: dict[str, Any] = {}
     exec(at_home(queries("polars")[0], folder), names)
     assert rows_of(names["day"].rows()) == listing
+
+
+def test_polars_reads_a_bucket_as_documented(
+    cold: tuple[Path, Rows, Rows], objects: ObjectServer, in_bucket: str
+) -> None:
+    pytest.importorskip("polars")
+    query = queries("polars s3")[0].replace("s3://bucket", f"s3://{in_bucket}")
+    env = {**os.environ, **objects.variables(), "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
+    command = [sys.executable, "-c", query + SHOW]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    shown = json.loads(ended.stdout.partition("FOUND")[2])
+    assert shown == [[row[0].timestamp(), *map(str, row[1:])] for row in cold[1]]
+
+
+def test_duckdb_reads_a_bucket_as_documented(
+    cold: tuple[Path, Rows, Rows], objects: ObjectServer, in_bucket: str
+) -> None:
+    """Where the extension httpfs is there for this version: INSTALL would fetch it from the network."""
+    duckdb = pytest.importorskip("duckdb")
+    package = pytest.importorskip("duckdb_extension_httpfs")
+    files = list(Path(package.__file__).parent.rglob(f"v{duckdb.__version__}/*.duckdb_extension"))
+    if not files:
+        pytest.skip(f"the package of httpfs is not for DuckDB {duckdb.__version__}")
+    server = objects.url.removeprefix("http://")
+    query = queries("duckdb s3")[0].replace("s3://bucket", f"s3://{in_bucket}")
+    for shown, meant in (
+        ("INSTALL httpfs", f"INSTALL '{files[0]}'"),
+        ("KEY_ID '…'", f"KEY_ID '{ACCESS_KEY}'"),
+        ("SECRET '…'", f"SECRET '{SECRET_KEY}', ENDPOINT '{server}', URL_STYLE 'path', USE_SSL false"),
+    ):
+        assert shown in query
+        query = query.replace(shown, meant)
+    *preparing, asking, _ = query.split(";")
+    with duckdb.connect() as connection:
+        connection.execute(";".join(preparing))
+        assert rows_of(duck(connection, asking)) == cold[1]
+
+
+def test_both_languages_show_the_same_queries() -> None:
+    folder = resources.path("migrations").parent / "docs" / "how-to"
+    pages = [(folder / f"archive-old-days{suffix}.md").read_text() for suffix in ("", ".ko")]
+    english, korean = (
+        re.findall(r"```(?:sql|python)\n(?:--|#) [\w ]+\n.*?```", page, re.DOTALL) for page in pages
+    )
+    assert english == korean
 
 
 def test_pandas_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> None:

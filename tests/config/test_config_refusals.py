@@ -30,7 +30,7 @@ SPELLING = [
         SMALL + "schedule: {}\n",
         (
             "c.yaml:2: the configuration: unknown key 'schedule'; "
-            "use one of: api, quota, universes, schedules, database, web, repair, witness, notify"
+            "use one of: api, quota, universes, schedules, database, archive, web, repair, witness, notify"
             " (did you mean schedules?)"
         ),
     ),
@@ -185,6 +185,22 @@ MEANING = [
     (
         SMALL + "web: {listen: 127.0.0.1:65536}\n",
         "c.yaml:2: web.listen names the port 65536; use 0 to 65535",
+    ),
+    (
+        SMALL + "archive: {to: 'gs://bucket/cold'}\n",
+        "c.yaml:2: archive.to: 'gs://bucket/cold' is no place for files; use a folder, or s3://BUCKET/FOLDER",
+    ),
+    (
+        SMALL + "archive: {to: 's3://AKID:s3ntinel@bucket/cold'}\n",
+        "c.yaml:2: archive.to: the URL holds an @, a ? or a #, so it may hold a secret and is not shown",
+    ),
+    (
+        SMALL + "archive: {endpoint_url: 'https://me:s3ntinel@minio'}\n",
+        "c.yaml:2: archive.endpoint_url holds an @, a ? or a #, and may hold a secret; use https://HOST:PORT",
+    ),
+    (
+        SMALL + "archive: {endpoint_url: 'minio:9000'}\n",
+        "c.yaml:2: archive.endpoint_url is no URL of http or https; use https://HOST:PORT (it is not shown)",
     ),
     (
         SMALL + "schedules:\n  s: {universe: v, at: 09:00}\n",

@@ -27,13 +27,18 @@ SECRETS = {
     "DATABASE_URL": "postgresql://s3ntinel@here/x",
     "COLLECTOR_WEB_TOKEN": "s3ntinel-of-a-key",
     "COLLECTOR_NOTIFY_URLS": "json://s3ntinel@here/x",
+    "AWS_SECRET_ACCESS_KEY": "s3ntinel-of-a-key",
+    "AWS_SESSION_TOKEN": "s3ntinel-of-a-token",
 }
 
 
 def test_what_was_read_from_the_environment_no_child_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    assert take_environment().app_key is not None
+    environment = take_environment()
+    assert environment.app_key is not None
+    assert environment.object_access.secret_key is not None
+    assert "s3ntinel" not in repr(environment)
     child = "import os; print(open('/proc/self/environ').read() + str(dict(os.environ)))"
     told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
     assert "s3ntinel" not in told.stdout

@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, type] = {
     "universes.NAME[]": schema.TargetSpec,
     "schedules.NAME": schema.ScheduleSpec,
     "database": schema.DatabaseConfig,
+    "archive": schema.ArchiveConfig,
     "notify": schema.NotifyConfig,
     "web": schema.WebConfig,
 }
