@@ -31,6 +31,7 @@ from rich.table import Table
 from bench.day import DAY, ROWS, TARGETS, Walked, boards, listings, walks
 from collector import config
 from collector.base import resources
+from collector.base.arenas import limit_arenas
 from collector.db import embedded, migrations
 from collector.db.database import Database
 from collector.db.dsn import Dsn, parse_dsn
@@ -130,6 +131,7 @@ async def _child(what: str, url: str, folder: str) -> Round:
     from collector.archive.store import Locator  # noqa: PLC0415
     from collector.archive.write import archive  # noqa: PLC0415 - the parent does without pyarrow
 
+    limit_arenas()
     address, locate = parse_dsn(url), Locator(config.settings(os.environ).object_access)
     async with open_pool(address, size=1) as pool:
         held, began, cpu = Database(pool, address), time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""Reads rows from the database in the order of a file, about half a million at a time."""
+"""Reads rows from the database in the order of a file, a quarter of a million at a time."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -17,8 +17,11 @@ from collector.base.prefetch import prefetch, split_evenly
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
-MOST = 500_000
-"""Rows sorted at once: 56 bytes each, and the same again during the sort."""
+MOST = 250_000
+"""Rows sorted at once: 56 bytes each, the same again during the sort, and the next ones are copied meanwhile.
+
+Twice as many take 60 MB more and no less CPU.
+"""
 
 # The names of all listings.
 _LISTINGS = "SELECT id, symbol, name FROM collector.listing"

@@ -1,7 +1,7 @@
 """Restores files into the database: proves them whole first, then loads the rows in one transaction.
 
 The partition is filled in the order of slots, since its BRIN depends on it. The files are sorted by listing,
-so they are read once for every half a million rows.
+so they are read once for each part of a day.
 """
 
 from collections import Counter
@@ -28,8 +28,8 @@ from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
-MOST = 500_000
-"""Rows sorted at once."""
+MOST = 350_000
+"""Rows sorted at once; each part reads the files once more."""
 
 # The source of the data in this database.
 _ORIGIN = "SELECT kind FROM collector.origin"

@@ -11,6 +11,7 @@ import click
 
 from collector import config as configuration
 from collector import log
+from collector.base.arenas import limit_arenas
 from collector.base.prefetch import to_thread_uninterrupted
 from collector.cli import bootstrap
 from collector.cli.archive_place import FOLDER, ArchivePlace, find_archive, read_archive_config
@@ -66,6 +67,7 @@ def archive(
     nothing.
     """
     log.configure(level="warning")
+    limit_arenas()
     now = datetime.now(UTC)
     if before > now.astimezone(KST).date():
         raise click.UsageError(f"--before {before} is in the future; use today or an earlier day")
@@ -201,6 +203,7 @@ def restore(what: tuple[str, ...], folder: str | None, config_path: Path | None)
     Exit status 1: a day was not restored, because a file is damaged, missing or of another database.
     """
     log.configure(level="warning")
+    limit_arenas()
     environment = take_environment()
     place = find_archive(environment, read_archive_config(environment, config_path), folder)
     if run_command(_restore(environment, what, place, is_named=folder is not None)):
