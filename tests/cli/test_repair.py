@@ -1,5 +1,6 @@
 """`collector repair` as a process: missed slots out of minute bars, labelled, and nothing observed touched."""
 
+import asyncio
 import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from collector.cli.repair_job import make_repair_job
 from collector.config import Environment
 from collector.daemon import Upkeep
 from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.errors import ConfigError
 from collector.model import KST, Target
 from collector.secret import Secret
@@ -155,9 +157,9 @@ async def test_a_repair_that_is_killed_is_taken_up(observed: Dsn, tmp_path: Path
     async with Simulator(replace(SUNDAY, latency=timedelta(milliseconds=40))) as simulator:
         env = environment(simulator.url, observed)
         for stop in range(1, 5):
-            async with started(*DAY, env=env, cwd=tmp_path) as process:
-                while process.returncode is None and (await fetch(observed, line))[0][0] < stop:
-                    pass
+            async with connect(observed) as session, started(*DAY, env=env, cwd=tmp_path) as process:
+                while process.returncode is None and await session.fetchval(line) < stop:  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)  # looks again: another process
             assert await fetch(observed, torn) == []
         done = await run(*DAY, env=env, cwd=tmp_path)
     assert done.code == 0

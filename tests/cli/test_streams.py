@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.command_process import config, environment
@@ -116,8 +117,12 @@ async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, 
     path.write_text(path.read_text(encoding="utf-8") + SCHEDULE, encoding="utf-8")
     async with Simulator(STILL) as simulator:
         env = environment(simulator.url, database)
-        async with started(streams, "daemon", env=env, cwd=tmp_path) as process, asyncio.timeout(60):
-            while await fetch(database, STATUS) != [("complete", 2)]:
+        async with (
+            connect(database) as observer,
+            started(streams, "daemon", env=env, cwd=tmp_path) as process,
+            asyncio.timeout(60),
+        ):
+            while [*map(tuple, await observer.fetch(STATUS))] != [("complete", 2)]:
                 assert process.returncode is None
                 await asyncio.sleep(0.05)  # looks again: another process
             process.send_signal(signal.SIGTERM)
