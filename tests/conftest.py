@@ -24,6 +24,7 @@ gc.disable()
 TOGETHER = (
     "tests/cli/test_bad_input.py",
     "tests/project/test_architecture_rules.py",
+    "tests/read/test_examples.py",
     "tests/sweep/test_sweeper.py",
     "tests/web/test_accessibility.py",
     "tests/web/test_browser.py",

@@ -52,14 +52,14 @@ class Tabs:
         await context.close()
 
     @asynccontextmanager
-    async def common(self) -> AsyncIterator[tuple[Page, list[str]]]:
+    async def common(self, *, width: int = 1100) -> AsyncIterator[tuple[Page, list[str]]]:
         """The tab that tests share, empty again. The pages keep nothing in a browser but their own address."""
         if self._common is None:
             context = await self.browser.new_context(viewport={"width": 1100, "height": 900})
             self._common = Tab(await context.new_page())
         tab = self._common
         await tab.page.goto("about:blank")
-        await tab.page.set_viewport_size({"width": 1100, "height": 900})
+        await tab.page.set_viewport_size({"width": width, "height": 900})
         tab.complaints.clear()
         yield tab.page, tab.complaints
 

@@ -87,7 +87,7 @@ async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width, v
     drawn = chart([("KRX", [Point(web_harness.NOW, value)])], least=1, digits=2 if unit else 0, unit=unit)
     assert drawn
     script = "(one, text) => { one.textContent = text; return one.getComputedTextLength() }"
-    async with tabs.open(width=width) as (page, _):
+    async with tabs.common(width=width) as (page, _):
         await page.goto(shown.url + "/listing/000002")
         widths = [await page.eval_on_selector(".chart .tick", script, tick.text) for tick in drawn.up]
         boxes = await page.eval_on_selector_all(
@@ -99,7 +99,7 @@ async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width, v
 
 @pytest.mark.parametrize("path", ["/slot/20261120T091500", "/failures"])
 async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs, path):
-    async with tabs.open(width=390) as (page, _):
+    async with tabs.common(width=390) as (page, _):
         await page.goto(shown.url + path)
         right = await page.eval_on_selector_all(
             ".stacked td", "all => all.map(one => one.getBoundingClientRect().right)"
@@ -109,7 +109,7 @@ async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs
 
 
 async def test_a_phone_names_the_tiles_that_are_too_small_for_a_name(shown, tabs):
-    async with tabs.open(width=390) as (page, _):
+    async with tabs.common(width=390) as (page, _):
         await page.goto(shown.url + "/heat/KOSPI/KRX?lang=ko")
         tiles = await page.locator(".map.tall a").count()
         named = await page.locator(".map.tall text:not(.num)").count()
