@@ -18,7 +18,7 @@ from collector.kiwoom.api_facts import ApiFacts
 from collector.kiwoom.learn.findings import find_all
 from collector.kiwoom.learn.host_findings import find_lag
 from collector.kiwoom.learn.observations import LagTrial, Observations
-from collector.kiwoom.learn.observe import observe
+from collector.kiwoom.learn.observe import Observer, observe
 from collector.kiwoom.learn.report import write_report
 from collector.kiwoom.learn.token_findings import describe_keys
 from collector.model import Target
@@ -27,8 +27,8 @@ from kiwoom_simulator import Options, Simulator
 from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, fetch
 
 PLAIN: dict[str, Any] = {"quota": 0, "freeze": OPEN}
-BUSY: dict[str, Any] = {"quota": 20, "freeze": OPEN}
-"""A quota that makes a run short, yet can be exceeded."""
+RATE = 4
+"""Requests a second of each call that a trial sends: so few that a machine ten times slower exceeds a quota, too."""
 
 
 async def learn(
@@ -117,21 +117,21 @@ async def test_a_switch_is_recognized(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param({}, {"quota.ka20002": "20", "quota.scope": "call"}, id="lanes of their own"),
-        pytest.param({"quota": 10}, {"quota.ka20002": "10", "quota.scope": "call"}, id="a lower rate"),
+        pytest.param({}, {"quota.ka20002": "4", "quota.scope": "call"}, id="lanes of their own"),
+        pytest.param({"quota": 2}, {"quota.ka20002": "2", "quota.scope": "call"}, id="a lower rate"),
         pytest.param(
-            {"quota": 10, "throttle_status": 200},
-            {"quota.ka20002": "10", "quota.scope": "call"},
+            {"quota": 2, "throttle_status": 200},
+            {"quota.ka20002": "2", "quota.scope": "call"},
             id="as HTTP 200",
         ),
         pytest.param(
-            {"total": 25},
-            {"quota.ka20002": "20", "quota.scope": "key", "quota.total": "25"},
+            {"total": 5},
+            {"quota.ka20002": "4", "quota.scope": "key", "quota.total": "5"},
             id="one quota for all calls",
         ),
         pytest.param(
-            {"total": 12},
-            {"quota.ka20002": "12", "quota.scope": "key", "quota.total": "12"},
+            {"total": 3},
+            {"quota.ka20002": "3", "quota.scope": "key", "quota.total": "3"},
             id="a low total",
         ),
     ],
@@ -139,9 +139,20 @@ async def test_a_switch_is_recognized(
 async def test_the_quota_and_its_scope_are_learned_at_the_configured_rate(
     database: Dsn, options: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    facts = await learn(database, rate=20, **{**BUSY, **options})
+    async with (
+        Simulator(Options(**{"quota": RATE, "freeze": OPEN, **options})) as simulator,
+        collecting(database, simulator.url, requests_per_second=RATE, timeout="20s") as collector,
+    ):
+        observer = Observer(collector.kiwoom, Observations(RATE), await collector.kiwoom.token())
+        await observer.try_quota()
+    facts = {name: value for finding in find_all(observer.seen) for name, value in finding.facts.items()}
     assert {name: facts.get(name) for name in expected} == expected
     assert ("quota.total" in facts) == ("quota.total" in expected)
+
+
+async def test_a_run_within_a_quota_meets_no_refusal(database: Dsn) -> None:
+    facts = await learn(database, rate=20, quota=20, freeze=OPEN)
+    assert (facts["quota.ka20002"], facts["quota.scope"]) == ("20", "call")
 
 
 @pytest.mark.parametrize(("life", "bound"), [(0.05, "less than"), (3_600, "more than")])

@@ -16,8 +16,8 @@ from collector.db.dsn import Dsn
 from collector.errors import Unavailable
 from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.kiwoom.learn.findings import PROVOKED, find_all
-from collector.kiwoom.learn.observations import RefusalTrial
-from collector.kiwoom.learn.observe import observe
+from collector.kiwoom.learn.observations import Observations, RefusalTrial
+from collector.kiwoom.learn.observe import Observer, observe
 from collector.kiwoom.learn.provoke import LONGEST, Provoker
 from collector.kiwoom.learn.quota_rules import (
     QuotaRule,
@@ -212,9 +212,11 @@ async def test_a_run_asks_it_over_http_if_it_is_told_to(database: Dsn) -> None:
 
 async def test_nothing_is_provoked_where_all_calls_share_a_quota(database: Dsn) -> None:
     async with (
-        Simulator(Options(quota=20, total=25, freeze=OPEN)) as simulator,
-        collecting(database, simulator.url, requests_per_second=20, timeout="20s") as collector,
+        Simulator(Options(quota=4, total=5, freeze=OPEN)) as simulator,
+        collecting(database, simulator.url, requests_per_second=4, timeout="20s") as collector,
     ):
-        seen = await observe(collector.kiwoom, 20, key_age=0.2, lag_watched=0.5, longest=600, provokes=True)
-    assert seen.refusal is None
+        observer = Observer(collector.kiwoom, Observations(4), await collector.kiwoom.token())
+        await observer.try_quota()
+        await observer.provoke()
+    assert observer.seen.refusal is None
     assert collector.kiwoom.answers["provoked"] == 0

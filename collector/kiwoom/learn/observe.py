@@ -55,14 +55,14 @@ async def observe(
 
     The run ends after `longest` seconds with what it has. Denied and StoreError end it without a result.
     """
-    observer = _Observer(kiwoom, Observations(rate), await kiwoom.token())
+    observer = Observer(kiwoom, Observations(rate), await kiwoom.token())
     with suppress(TimeoutError):
         async with asyncio.timeout(longest):
             await observer.run(key_age, lag_watched, provokes=provokes)
     return observer.seen
 
 
-class _Observer:
+class Observer:
     """One run. Each answer goes to `seen` as soon as it is there."""
 
     def __init__(self, kiwoom: KiwoomClient, seen: Observations, token: Secret) -> None:
@@ -74,10 +74,10 @@ class _Observer:
     async def run(self, key_age: float, lag_watched: float, *, provokes: bool) -> None:
         await self._try_connection()
         old_key, taken = await self._first_key(AGED), self._clock()
-        await self._try_quota()
+        await self.try_quota()
         await asyncio.gather(self._walk_all(), self._ask_witnesses(), self._try_lag(lag_watched))
         if provokes:
-            await self._provoke()
+            await self.provoke()
         await asyncio.sleep(taken + key_age - self._clock())
         await self._try_key_age(old_key, self._clock() - taken)
         await self._try_token()
@@ -141,7 +141,7 @@ class _Observer:
                 else:
                     self.seen.warm_seconds.append(answer.seconds)
 
-    async def _try_quota(self) -> None:
+    async def try_quota(self) -> None:
         """Send ka20002 and ka20003 at the full rate at the same time; once more at a rate that a refusal named."""
         for _ in range(_ROUNDS):
             rate = await self._rate()
@@ -181,7 +181,7 @@ class _Observer:
         configured = self.seen.configured or UNLIMITED_RATE
         return min(configured, granted) if granted else configured
 
-    async def _provoke(self) -> None:
+    async def provoke(self) -> None:
         """Exceed the quota of a call that no sweep needs, unless the host may count all calls together."""
         if find_scope(self.seen).facts.get(SCOPE) == "call":
             provoker = Provoker(self._kiwoom, self._token, await self._rate())
