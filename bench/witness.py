@@ -158,7 +158,7 @@ async def _attend(
     desk = WitnessDesk(
         [cast("KiwoomClient", server)], cast("WitnessStore", memory), server.sectors, lambda _: True
     )
-    witness = await desk.attend(slot, targets)
+    witness = desk.attend(slot, targets)
     for _ in range(20):
         await asyncio.sleep(0)
     await witness.wait_for_lists()

@@ -1,5 +1,6 @@
 """What second sources cost a sweep: CPU of the client, and the moments at which its own pages are asked for."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from collector.cli import bootstrap
 from collector.cli.context import CliContext
 from collector.cli.schedule import read_calendar
 from collector.db.dsn import Dsn
+from collector.kiwoom.connections import REST
 from collector.model import KST, Target
 from collector.sweep.sweeper import Collector
 from collector.sweep.witness import WitnessDesk
@@ -111,6 +113,7 @@ async def _note_arrivals(
     Both processes read the same monotonic clock of the machine.
     """
     sweeper = replace(plain, witness=desk)
+    await asyncio.sleep(REST)  # the connections of the sweep before rest
     await sweeper.warm(len(targets))
     begun = time.monotonic()
     await sweeper.sweep(OPEN + timedelta(seconds=next(_SLOTS)), "all", targets)

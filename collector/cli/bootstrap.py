@@ -34,14 +34,13 @@ from collector.model import Exchange
 from collector.ratelimit.limiter import LowPriorityRateLimiter, SharedRateLimiter, Unlimited
 from collector.sweep.sweeper import Collector
 from collector.sweep.witness import WitnessDesk
+from collector.sweep.witness_requests import WITNESSES_AT_ONCE
 
 if TYPE_CHECKING:  # aiohttp takes half a second
     from collector.kiwoom.transport import HttpTransport
 
 
 _MOCK_RATE = 1
-_WITNESSES = 3
-"""Requests to second sources that are under way at once beside a sweep: one for each of their api-ids."""
 
 
 @asynccontextmanager
@@ -107,12 +106,14 @@ async def open_collector(
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
     async with (
-        open_database(world.environment, size=api.concurrency * len(keys) + 4 + _WITNESSES) as database,
+        open_database(
+            world.environment, size=api.concurrency * len(keys) + 4 + WITNESSES_AT_ONCE
+        ) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
             user_agent=api.user_agent,
-            connections=(api.concurrency + 2) * len(keys) + _WITNESSES,
+            connections=(api.concurrency + 2) * len(keys) + WITNESSES_AT_ONCE,
             resting=RESTING * len(keys),
         ) as session,
     ):

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from collector.base.aio import Group, task_group
-from collector.db.lease import LeaseLost
 from collector.db.snapshots import SnapshotStore
 from collector.db.worklist import ClaimLost, LocalWorklist, Worklist, WorkQueue
-from collector.errors import ApiError, Denied, Rejected, StoreError, Unavailable
+from collector.errors import ApiError, Denied, Rejected, Unavailable
 from collector.kiwoom.client import KiwoomClient
 from collector.log import logger
 from collector.model import Baseline, Certificate, Outcome, Remark, Sector, Status, Sweep, Target, WalkResult
@@ -24,6 +23,7 @@ from collector.sweep.estimate import estimate, sort_walks
 from collector.sweep.progress import SweepProgress
 from collector.sweep.reader import LateWindow, TargetReader
 from collector.sweep.witness import SweepWitness, WitnessDesk, apply_judgement
+from collector.sweep.witness_requests import WITNESSES_AT_ONCE
 
 _POLL_SECONDS = 0.2
 """Seconds between two looks at the walks of other programs, when nothing is left to claim."""
@@ -94,10 +94,12 @@ class Collector:
         """Open connections for a sweep of so many targets.
 
         Each connection rests after a walk. Walks of one page, ending at the rate limit, need all that may rest.
+        Second sources have connections of their own, so they take none from a walk.
         """
         from collector.kiwoom.transport import RESTING  # noqa: PLC0415 - aiohttp takes half a second
 
-        await self.kiwoom.warm(min(targets, (self.concurrency + RESTING) * len(self.keys)))
+        beside = WITNESSES_AT_ONCE if self.witness else 0
+        await self.kiwoom.warm(min(targets, (self.concurrency + RESTING) * len(self.keys)) + beside)
 
     async def _sweep(
         self,
@@ -122,7 +124,7 @@ class Collector:
         progress.targets, progress.done = len(targets), len(targets) - len(todo)
         known = await self.store.baselines(slot, todo)
         progress.expected_pages = estimate(todo, self.sectors, known).requests
-        witness = await self._attend(slot, todo)
+        witness = self.witness.attend(slot, todo) if self.witness and todo else None
         try:
             if todo:
                 walks = sort_walks(todo, self.sectors, known)
@@ -158,18 +160,6 @@ class Collector:
                 numbers=progress.noncanonical_numbers,
             )
         return sweep
-
-    async def _attend(self, slot: datetime, todo: Sequence[Target]) -> SweepWitness | None:
-        """The witnesses of a sweep; None without walks, or if the database does not tell what is known of them."""
-        if self.witness is None or not todo:
-            return None
-        try:
-            return await self.witness.attend(slot, todo)
-        except LeaseLost:
-            raise
-        except StoreError as error:
-            logger.warning("witness.unasked", slot=slot.isoformat(), reason=str(error))
-            return None
 
     async def assist(self, slot: datetime, targets: Sequence[Target], work: WorkQueue) -> SweepProgress:
         """Walks free targets of another program's sweep; returns the progress."""

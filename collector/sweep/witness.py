@@ -4,6 +4,7 @@ Nothing here fails a sweep. A witness without an answer, or a database that does
 unchecked and is logged once. `witness_requests` asks, `witness_verdicts` judges.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -60,15 +61,20 @@ class WitnessDesk:
         """The API with the first key that can get a token."""
         return next((kiwoom for kiwoom in self.keys if not kiwoom.lacks_token), self.keys[0])
 
-    async def attend(self, slot: datetime, targets: Sequence[Target]) -> "SweepWitness":
-        """Begin to ask beside a sweep. StoreError if the database does not tell what is known."""
-        boards = boards_of(targets)
-        answers = WitnessAnswers(await self._todays_lists(slot, boards))
-        offsets = {key: _offset(stored) for key, stored in (await self.store.offsets(targets)).items()}
+    def attend(self, slot: datetime, targets: Sequence[Target]) -> "SweepWitness":
+        """Begin to ask beside a sweep. The sweep waits for nothing: what is known is read meanwhile."""
+        boards, answers = boards_of(targets), WitnessAnswers()
+        offsets: dict[tuple[Target, str], Offset] = {}
         judge = WitnessJudge(slot, boards, self.sectors, answers, offsets, self.has_opened(slot))
         requests = WitnessRequests(self.kiwoom, self.store, self.sectors, slot, boards, answers)
-        requests.start()
-        return SweepWitness(self, judge, requests)
+
+        async def open_all() -> None:
+            answers.lists.update(await self._todays_lists(slot, boards))
+            stored = await self.store.offsets(targets)
+            offsets.update((key, _offset(value)) for key, value in stored.items())
+            requests.start()
+
+        return SweepWitness(self, judge, requests, asyncio.ensure_future(open_all()))
 
     async def _todays_lists(self, slot: datetime, boards: Sequence[Market]) -> dict[Market, BoardList]:
         """The newest list of each board that is of the day of the slot."""
@@ -93,6 +99,8 @@ class SweepWitness:
     desk: WitnessDesk
     judge: WitnessJudge
     requests: WitnessRequests
+    opening: "asyncio.Task[None]"
+    """Reads what is known, and begins to ask. StoreError if the database does not tell it."""
     date_finding: WitnessFinding | None = None
     _walks: dict[Target, NotedWalk] = field(default_factory=dict)
 
@@ -107,10 +115,11 @@ class SweepWitness:
 
     def is_pending(self, target: Target) -> bool:
         """Whether the list that could speak against the first walk of a target is still under way."""
-        return self.requests.is_list_pending(target)
+        return not self.opening.done() or self.requests.is_list_pending(target)
 
     async def wait_for_lists(self) -> None:
         """Until the lists are there, or are given up."""
+        await asyncio.wait([self.opening])
         await self.requests.wait_for_lists()
 
     def certify(self, reading: WalkResult, known: Baseline, certificate: Certificate) -> Certificate:
@@ -134,7 +143,7 @@ class SweepWitness:
 
     async def conclude(self) -> dict[Target, Judgement]:
         """Ask after the walks, judge them, and store the judgements; {} if that did not work."""
-        if not self._walks:
+        if not self._walks or not await self._is_open():
             return {}
         await self.requests.ask_after()
         self.desk.lists.update(self.judge.answers.lists)
@@ -159,7 +168,23 @@ class SweepWitness:
 
     async def stop(self) -> None:
         """Give up what is under way."""
+        if not self.opening.done():
+            self.opening.cancel()
+        await asyncio.wait([self.opening])
+        if not self.opening.cancelled():
+            self.opening.exception()  # `conclude` reports it, unless the sweep ended with an error of its own
         await self.requests.stop()
+
+    async def _is_open(self) -> bool:
+        """Whether the database told what is known; LeaseLost if this program lost its lease."""
+        try:
+            await self.opening
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            logger.warning("witness.unasked", slot=self.judge.slot.isoformat(), reason=str(error))
+            return False
+        return True
 
     async def _ask_again(self, findings: Findings) -> bool:
         """Ask for the list of a board anew where a walk differs from one that is older than the sweep."""
@@ -236,6 +261,8 @@ class SweepWitness:
         """Name each witness that is not believed once, with the first reason."""
         odd = {finding.source: finding.detail for said in findings for finding in said if finding.is_odd}
         for source, reason in odd.items():
+            if not self.requests.is_unnamed(str(source)):
+                continue
             logger.warning("witness.odd", source=str(source), slot=self.judge.slot.isoformat(), reason=reason)
 
     def _log(self, judgements: Mapping[Target, Judgement]) -> None:

@@ -14,7 +14,7 @@ from collector.db.witness import WitnessStore
 from collector.errors import CollectorError, Unreadable
 from collector.kiwoom import protocol
 from collector.kiwoom.client import KiwoomClient
-from collector.kiwoom.protocol import ApiRequest, ApiResponse, IndexPage, ListingPage
+from collector.kiwoom.protocol import ApiRequest, ApiResponse, IndexPage
 from collector.kiwoom.protocol.indices import IndexDays
 from collector.kiwoom.protocol.requests import BOARD_SECTOR
 from collector.log import logger
@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 MOST_REQUESTS = 6
 """Requests of witnesses a sweep: a tenth of what a sweep of 65 sectors costs."""
+WITNESSES_AT_ONCE = 3
+"""Requests that are under way at once: both lists and one count, or both counts and the date."""
+_CALLS = {"list": "ka10099", "before": "ka20003", "after": "ka20003", "date": "ka20009"}
+"""The call of each question, by its first word."""
 PATIENCE = 30.0
 """Seconds that the end of a sweep waits for its witnesses: three requests of the default timeout of ten seconds."""
 NOON = time(12)
@@ -109,6 +113,8 @@ class WitnessRequests:
     boards: Sequence[Market]
     answers: WitnessAnswers
     sent: int = 0
+    named: set[str] = field(default_factory=set)
+    """Calls that were odd or silent, and are in the log already: each is named once a sweep."""
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     _spare: int = 0
 
@@ -166,7 +172,14 @@ class WitnessRequests:
         try:
             await work
         except CollectorError as error:
-            logger.info("witness.silent", question=name, reason=f"{type(error).__name__}: {error}")
+            if self.is_unnamed(_CALLS[name.split(maxsplit=1)[0]]):
+                logger.info("witness.silent", question=name, reason=f"{type(error).__name__}: {error}")
+
+    def is_unnamed(self, source: str) -> bool:
+        """Whether a call is not in the log of this sweep yet; from now on it is."""
+        is_new = source not in self.named
+        self.named.add(source)
+        return is_new
 
     async def _ask(self, request: ApiRequest, read: Callable[[ApiResponse], T]) -> tuple[T, datetime]:
         """Ask once; once more if the answer is empty or unreadable and six requests leave room for it."""
@@ -182,7 +195,10 @@ class WitnessRequests:
 
     async def _ask_list(self, board: Market) -> None:
         page, arrived = await self._ask(protocol.ask_listings(board), protocol.read_listings)
-        _log_odd_listings(board, page)
+        if (page.bad or page.repeats) and self.is_unnamed("ka10099"):
+            logger.warning(
+                "witness.odd", source="ka10099", board=board, undecoded=len(page.bad), repeats=page.repeats
+            )
         is_whole = not page.bad and not page.repeats
         self.answers.lists[board] = BoardList(board, arrived, page.facts, is_whole)
         await self.store.lists.keep_list(board, kst(self.slot).date(), arrived, page.facts, is_whole=is_whole)
@@ -190,7 +206,9 @@ class WitnessRequests:
     async def _ask_counts(self, board: Market, *, is_after: bool) -> None:
         page, arrived = await self._ask(protocol.ask_indices(board), protocol.read_indices)
         own = _of_board(page, board)
-        _log_odd_counts(board, page, foreign=len(page.levels) - len(own))
+        foreign = len(page.levels) - len(own)
+        if (page.bad or foreign) and self.is_unnamed("ka20003"):
+            _log_odd_counts(board, page, foreign)
         self.answers.add_levels(board, own, arrived, is_after=is_after)
 
     async def _ask_days(self, board: Market) -> None:
@@ -209,16 +227,8 @@ def _of_board(page: IndexPage, board: Market) -> list[IndexLevel]:
     return [level for level in page.levels if level.sector[0] in (first, "6")]
 
 
-def _log_odd_counts(board: Market, page: IndexPage, *, foreign: int) -> None:
+def _log_odd_counts(board: Market, page: IndexPage, foreign: int) -> None:
+    facts: dict[str, object] = {"foreign": foreign} if foreign else {}
     if page.bad:
-        reason = page.bad[0].reason
-        logger.warning("witness.odd", source="ka20003", board=board, undecoded=len(page.bad), reason=reason)
-    if foreign:
-        logger.warning("witness.odd", source="ka20003", board=board, foreign=foreign)
-
-
-def _log_odd_listings(board: Market, page: ListingPage) -> None:
-    if page.bad or page.repeats:
-        logger.warning(
-            "witness.odd", source="ka10099", board=board, undecoded=len(page.bad), repeats=page.repeats
-        )
+        facts |= {"undecoded": len(page.bad), "reason": page.bad[0].reason}
+    logger.warning("witness.odd", source="ka20003", board=board, **facts)

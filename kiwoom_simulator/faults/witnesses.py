@@ -81,3 +81,16 @@ def future_date(case: FaultContext, args: Args) -> None:
     rows = rows_of(case)
     day = date.fromordinal(case.moments.krx.day) + timedelta(days=args.number("days"))
     put_rows(case, [rows[0] | {"dt_n": f"{day:%Y%m%d}"}, *rows])
+
+
+@fault(
+    Stage.REPLY,
+    "a listing that no walk has, in the groups of the listing `like`",
+    apis="ka10099",
+    like="",
+    code="999990",
+)
+def listings_stranger(case: FaultContext, args: Args) -> None:
+    rows = rows_of(case)
+    like = next((row for row in rows if row["code"] == args.text("like")), rows[0])
+    put_rows(case, [*rows, like | {"code": args.text("code")}])

@@ -142,6 +142,7 @@ ENDS = {
     "empty_list": "suspect empty_page empty",
     "listings_truncated": "complete",
     "listings_doubled": "complete",
+    "listings_stranger": "complete",
     "listings_of_other_board": "complete",
     "zero_counts": "complete",
     "text_counts": "complete",

@@ -1,5 +1,6 @@
 """Whole sweeps with second sources beside them: a database, a simulator, and the faults that mislead a witness."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,11 +15,12 @@ from collector import config
 from collector.base.resources import path
 from collector.cli import bootstrap
 from collector.db.dsn import Dsn
+from collector.db.pool import connect
 from collector.market.calendar import load
 from collector.model import Status, Sweep, Target
 from collector.sweep.sweeper import Collector
 from kiwoom_simulator import Simulator
-from tests.support.harness import OPEN, STILL, collecting, fetch, yaml
+from tests.support.harness import OPEN, STILL, collecting, execute, fetch, yaml
 
 ELECTRIC = Target.of("KOSPI", "013", "KRX")
 CHEMICAL = Target.of("KOSDAQ", "119", "KRX")
@@ -176,3 +178,62 @@ async def test_breadth_and_index_agree_with_the_members(database: Dsn, simulator
     assert (members, rows) == (81, 81)
     assert abs(difference) <= Decimal("0.01")
     assert of_members == breadth[3]
+
+
+@pytest.mark.parametrize(
+    ("fault", "source"),
+    [("listings_truncated:rows=500", "ka10099"), ("listings_doubled", "ka10099"),
+     ("listings_of_other_board", "ka10099"), ("zero_counts", "ka20003"), ("text_counts", "ka20003"),
+     ("old_date", "ka20009")],
+)  # fmt: skip
+async def test_an_odd_witness_is_named_once_and_no_data_is_lost(
+    database: Dsn, simulator: Simulator, capsys: pytest.CaptureFixture[str], fault: str, source: str
+) -> None:
+    await swept(database, simulator, fault, targets=[CHEMICAL])
+    lines = [
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if "witness.odd" in line or "witness.silent" in line
+    ]
+    assert len(lines) == 1
+    assert source in lines[0]
+    assert await fetch(database, "SELECT count(*) FROM snapshot") == [(len(simulator.rows(CHEMICAL)),)]
+
+
+async def test_witnesses_that_disagree_are_both_kept_and_neither_is_believed(
+    database: Dsn, simulator: Simulator
+) -> None:
+    like = simulator.rows(CHEMICAL)[0]["stk_cd"]
+    await swept(database, simulator, targets=[CHEMICAL], slot=OPEN - timedelta(minutes=5))
+    await execute(database, "DELETE FROM collector.board_list")
+    sweep = await swept(database, simulator, f"listings_stranger:like={like}", targets=[CHEMICAL])
+    (outcome,) = sweep.outcomes
+    assert (outcome.status, outcome.remarks) == (Status.COMPLETE, ())
+    assert (await verdicts(database))[str(CHEMICAL)] == ("complete", "unchecked")
+    said = await fetch(
+        database, "SELECT source, verdict, detail FROM witness WHERE slot = $1 ORDER BY source", OPEN
+    )
+    assert [line[:2] for line in said] == [
+        ("ka10099", "contradicted"), ("ka20003", "corroborated"), ("ka20009", "corroborated"),
+    ]  # fmt: skip
+    assert "not in the walk: 999990" in said[0][2]
+    rows = "SELECT count(*) FROM snapshot WHERE slot = $1"
+    assert await fetch(database, rows, OPEN) == [(len(simulator.rows(CHEMICAL)),)]
+
+
+async def test_a_sweep_does_not_wait_for_what_is_known_of_its_witnesses(
+    database: Dsn, simulator: Simulator
+) -> None:
+    stored = "SELECT count(*) FROM walk WHERE slot = $1"
+    await swept(database, simulator, targets=[CHEMICAL], slot=OPEN - timedelta(minutes=5))
+    async with (
+        connect(database) as other,
+        witnessed(database, simulator, CHEMICAL, timeout="60s") as collector,
+    ):
+        async with other.transaction():
+            await other.execute("LOCK TABLE collector.witness_offset IN ACCESS EXCLUSIVE MODE")
+            sweep = asyncio.create_task(collector.sweep(OPEN, "all", [CHEMICAL]))
+            while await fetch(database, stored, OPEN) == [(0,)]:  # noqa: ASYNC110 - a table is watched
+                await asyncio.sleep(0.01)
+        await sweep
+    assert (await verdicts(database))[str(CHEMICAL)][0] == "complete"
