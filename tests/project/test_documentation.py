@@ -43,3 +43,24 @@ def test_every_korean_page_translates_a_page() -> None:
     korean = list(DOCS.rglob("*.ko.md"))
     assert korean
     assert [path for path in korean if not path.with_name(path.name.replace(".ko.md", ".md")).exists()] == []
+
+
+def _skeleton(name: str) -> dict[str, list[str]]:
+    """The parts of a README that both languages share: levels of headings, first cells of tables, commands, links."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return {
+        "headings": re.findall(r"^(#+) ", prose, re.MULTILINE),
+        "cells": re.findall(r"^\| (`[^|]*) \|", prose.replace(r"\|", "/"), re.MULTILINE),
+        "commands": [
+            line.partition("#")[0].partition("--")[0][:10] for line in "\n".join(blocks).splitlines()
+        ],
+        "links": sorted(link.replace(".ko.md", ".md") for link in re.findall(r"\]\(([^)]*)\)", prose)),
+    }
+
+
+def test_both_readmes_have_the_same_headings_tables_commands_and_links() -> None:
+    english, korean = _skeleton("README.md"), _skeleton("README.ko.md")
+    assert len(english["cells"]) > 30
+    assert english == korean
