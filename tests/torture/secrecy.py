@@ -1,4 +1,4 @@
-"""Eight sentinels in place of the secrets, every command in health and in trouble, and then the search for them in
+"""Nine sentinels in place of the secrets, every command in health and in trouble, and then the search for them in
 every byte that was written: output, logs, pages, metrics, the database's files, log and tables, and the arguments
 and the environments of all processes.
 
@@ -42,6 +42,11 @@ SELECT c.oid::regclass AS name
 FROM pg_class AS c
 WHERE c.relkind = 'r' AND (c.relnamespace = 'collector'::regnamespace OR c.relname IN ('pg_stat_statements', 'pg_proc'))
 """
+SERVICES = (
+    f"json://127.0.0.1:1/{secret_sentinels.NOTIFY_TOKEN} tgram://{secret_sentinels.NOTIFY_TOKEN}/1"
+    f" nosuch://{secret_sentinels.NOTIFY_TOKEN}"
+)
+"""Services that cannot be reached, have no such URL, or do not exist."""
 _ADDRESS = re.compile(r'"address": ?"(http[^"]+)"')
 BUG = """
 import aiohttp
@@ -58,6 +63,9 @@ TROUBLES = (
     "the password for watched is wrong",
     "Fatal Python error",
     "RuntimeError: a bug",
+    "it cannot be reached, or it does not answer",
+    "no service of apprise has such a URL",
+    "notice.undelivered",
 )
 
 
@@ -99,7 +107,7 @@ def _size(*folders: Path) -> int:
 class Trial:
     """Every command once, in health and in trouble, with the secrets given one way."""
 
-    KEPT = ("app_key", "secret_key", "database_url", "web_token")
+    KEPT = ("app_key", "secret_key", "database_url", "web_token", "notify_urls")
     """The files that hold them on purpose."""
 
     def __init__(self, stage: Stage, folder: Path, way: str) -> None:
@@ -118,6 +126,7 @@ class Trial:
         ):
             await self.ran(*arguments)
         await self.spoiled()
+        await self.notified()
 
     async def everything(self) -> None:
         for arguments in _healthy():
@@ -129,7 +138,25 @@ class Trial:
             "once", *_slot(2), pair=(secret_sentinels.SECOND_APP_KEY, secret_sentinels.SECOND_SECRET_KEY)
         )
         await self.spoiled()
+        await self.notified()
         await self.ran("once", "--app-key", "an argument that there is not")
+
+    async def notified(self) -> None:
+        """Messages that no service takes: by hand, and of a daemon whose key is denied."""
+        await self.ran("notify", "--test")
+        await self.stage.connection.execute(
+            "DELETE FROM collector.token"
+        )  # the daemon asks for one at its start
+        self.stage.simulator.api.faults.put(["wrong_keys_8001"])
+        async with self._started("daemon") as (process, name):
+            await until(
+                lambda: process.returncode is not None or self.said(name).count("notice.undelivered") == 3
+            )
+            self._look_at(process.pid)
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+        self.stage.simulator.api.faults.put([])
+        await self.ran("notify")
 
     async def spoiled(self) -> None:
         """What goes wrong, each in its way."""
@@ -242,6 +269,7 @@ class Trial:
             "KIWOOM_SECRET_KEY": pair[1],
             "DATABASE_URL": url(replace(place, port=port) if port else place),
             "COLLECTOR_WEB_TOKEN": secret_sentinels.WEB_TOKEN,
+            "COLLECTOR_NOTIFY_URLS": SERVICES,
         }
         env = {name: value for name, value in self.stage.env.items() if name not in secrets} | GROSS | more
         env["COLLECTOR_CONFIG"] = str(self.stage.config)
