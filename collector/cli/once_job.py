@@ -1,5 +1,6 @@
 """Runs `collector once`: the sweep of one slot, its table and its exit status."""
 
+import asyncio
 import re
 import sys
 from dataclasses import replace
@@ -146,16 +147,25 @@ async def sweep_now(
         async with progress(tally, shown=not quiet, title=name):
             await collector.warm(len(targets))
             return await collector.sweep(slot, name, targets, tally)
+    except asyncio.CancelledError:
+        minutes = RESUMED // timedelta(minutes=1)
+        click.echo(
+            f"stopped: {_count_stored(tally)}; the same command continues the sweep within {minutes} minutes",
+            err=True,
+        )
+        raise
     except (StoreError, Denied) as error:
         if not tally.pages:
             if isinstance(error, Denied):
                 await collector.store.forget_sweep(slot, name)
             raise
         complain(error)
-        failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)
         click.echo(
-            f"{tally.done - failed} of {tally.targets} targets are stored;"
-            f" `collector once --slot {slot:%Y-%m-%dT%H:%M:%S}` continues it",
-            err=True,
+            f"{_count_stored(tally)}; `collector once --slot {slot:%Y-%m-%dT%H:%M:%S}` continues it", err=True
         )
         raise SystemExit(1) from None
+
+
+def _count_stored(tally: SweepProgress) -> str:
+    failed = sum(outcome.status is Status.FAILED for outcome in tally.outcomes)
+    return f"{tally.done - failed} of {tally.targets} targets are stored"

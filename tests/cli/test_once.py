@@ -171,6 +171,7 @@ async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
             stopped = await ended(process)
         assert time.monotonic() - told < 50  # five are promised, on a machine that is not ten times slower
         assert stopped.code == 130
+        assert f"of {len(SMALL)} targets are stored; the same command continues the sweep" in stopped.err
         assert await fetch(database, TORN) == []
         left = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
         assert await fetch(database, left, database.database) == [(0,)]
