@@ -44,7 +44,7 @@ async def walk_view(desk: ViewContext, slot: datetime, target: Target) -> View:
 
 def members_table(members: Sequence[Any]) -> DataTable:
     """A walk's rows as data."""
-    columns = "position symbol name price change change_percent volume ask bid open high low"
+    columns = "position symbol name price change change_percent volume ask bid open high low sign"
     return table(columns, members)
 
 
