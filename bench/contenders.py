@@ -61,9 +61,12 @@ async def _bare(url: str, in_flight: int) -> None:
 
 @asynccontextmanager
 async def collecting(
-    url: str, home: Path, in_flight: int, *, keeps: bool = False
+    url: str, home: Path, in_flight: int, *, keeps: bool = False, secret: str = "bench"
 ) -> AsyncIterator[Collector]:
-    """The program as it is wired, without a quota, with a private PostgreSQL in `home`."""
+    """The program as it is wired, without a quota, with a private PostgreSQL in `home`.
+
+    A secret of twelve characters and more is looked for in each answer.
+    """
     async with embedded.running(home) as address:
         async with connect(address) as connection:
             await migrations.migrate(connection, address, resources.path("migrations"))
@@ -74,7 +77,7 @@ async def collecting(
             database = Database(pool, address)
             registry = Registry(database)
             await registry.open()
-            keys: dict[str, Any] = {"app_key": Secret("bench"), "secret_key": Secret("bench")}
+            keys: dict[str, Any] = {"app_key": Secret(secret), "secret_key": Secret(secret)}
             kiwoom = KiwoomClient(api, Unlimited(), database, **keys)
             yield Collector(kiwoom, SnapshotStore(database, registry), {}, in_flight, keeps_answers=keeps)
 

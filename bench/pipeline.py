@@ -66,9 +66,12 @@ def _table(runs: dict[str, list[dict[str, float]]], chosen: argparse.Namespace) 
     table = Table("", "wall s", "CPU µs a row", "peak MB", title=title, title_justify="left")
     for who, label in (("bare", "aiohttp, fetching only"), ("ours", "collector, into PostgreSQL")):
         table.add_row(label, *(spread([run[name] for run in runs[who]]) for name in ("wall", "cpu", "rss")))
-    ratios = [ours["wall"] / bare["wall"] for ours, bare in zip(runs["ours"], runs["bare"], strict=True)]
-    table.add_row("ratio of wall times", spread(ratios), "", "")
+    table.add_row("ratio", _ratio(runs, "wall"), _ratio(runs, "cpu"), "")
     return table
+
+
+def _ratio(runs: dict[str, list[dict[str, float]]], name: str) -> str:
+    return spread([ours[name] / bare[name] for ours, bare in zip(runs["ours"], runs["bare"], strict=True)])
 
 
 def spread(values: list[float]) -> str:

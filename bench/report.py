@@ -19,6 +19,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "proofs" / "benchmarks.md"
 SECTIONS = {
     "pipeline": "The pipeline beside a bare fetch loop",
+    "layers": "Where the CPU of the pipeline goes",
     "copying": "COPY into the real tables beside psql",
     "quota": "How much of the quota is used",
     "backfill": "A backfill",

@@ -8,6 +8,7 @@ that is not counted.
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.pipeline import spread
+from collector.cli.main import VERBS
 
 STANDING = 20.0
 CONFIG = """
@@ -43,6 +45,8 @@ def main(arguments: list[str]) -> None:
     }
     for label, command in asked.items():
         table.add_row(label, spread([_started(*command) for _ in range(rounds)]))
+    helps = [_cpu_of_help(verb) for verb in VERBS]
+    table.add_row("collector VERB --help, each verb once: CPU, ms", spread(helps))
     for extra in ((), ("--web",)):
         memory, cpu = _standing(*extra)
         label = " ".join(("daemon", *extra))
@@ -55,6 +59,13 @@ def _started(*command: str) -> float:
     began = time.perf_counter()
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - began) * 1000
+
+
+def _cpu_of_help(verb: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _started("-m", "collector", verb, "--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
 
 
 def _standing(*extra: str) -> tuple[float, float]:

@@ -16,9 +16,10 @@ from collector.base.prefetch import to_thread_uninterrupted
 from collector.cli import bootstrap
 from collector.cli.archive_place import FOLDER, ArchivePlace, find_archive, read_archive_config
 from collector.cli.context import find_configuration, run_command, take_environment
+from collector.cli.day_param import DayParam
 from collector.cli.main import complain
 from collector.cli.options import config_option
-from collector.cli.schedule import DayParam, read_calendar
+from collector.cli.schedule import read_calendar
 from collector.config import ArchiveConfig, Environment
 from collector.db import clocks
 from collector.db.database import Database

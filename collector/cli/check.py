@@ -14,7 +14,7 @@ from collector.cli.archive_job import refuse_without_parquet
 from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.learn import REPORT, WARNING, learn
 from collector.cli.main import complain
-from collector.cli.notify import describe_settings
+from collector.cli.notify_job import describe_settings
 from collector.cli.options import config_option
 from collector.cli.schedule import read_calendar
 from collector.db import clocks, outlook

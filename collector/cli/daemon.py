@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from collector.cli import daemon_process
 from collector.cli.options import config_option
 
 
@@ -30,4 +29,6 @@ def daemon(force: bool, with_page: bool, config_path: Path | None) -> None:
     success (`api.checked`); it continues in any case. Exit status 2: it cannot start, and nothing was
     fetched.
     """
+    from collector.cli import daemon_process  # noqa: PLC0415 - 0.3 s that `--help` does not need
+
     daemon_process.run(config_path, force=force, with_page=with_page)

@@ -14,7 +14,7 @@ from collector.base.day_text import parse_day
 from collector.cli import bootstrap
 from collector.cli.context import run_command, take_environment
 from collector.cli.options import config_option
-from collector.cli.sql import format_value
+from collector.cli.sql_job import format_value
 from collector.config import Environment
 from collector.db import assistant
 from collector.db.assistant import MOST_ROWS, Answer
@@ -104,7 +104,7 @@ def _gaps_tool(config_path: Path | None, environment: Environment) -> Callable[.
 async def _find_gaps(environment: Environment, config_path: Path | None, first: date, last: date) -> Answer:
     from collector import config as configuration  # noqa: PLC0415
     from collector.cli.context import CliContext  # noqa: PLC0415
-    from collector.cli.gaps import list_gaps  # noqa: PLC0415
+    from collector.cli.gaps_job import list_gaps  # noqa: PLC0415
     from collector.db.gaps import Gap  # noqa: PLC0415
 
     path = config_path or environment.config

@@ -1,16 +1,8 @@
 """`collector migrate`: update the schema."""
 
-from collections.abc import Sequence
-
 import click
 
-from collector import log
-from collector.base import resources
-from collector.cli import bootstrap
-from collector.cli.context import run_command, take_environment
 from collector.cli.options import config_option
-from collector.db import migrations, setup
-from collector.db.pool import check_server
 
 
 @click.command(
@@ -31,26 +23,6 @@ def migrate(dry_run: bool, config_path: object) -> None:
     schema. It also fills the table of sectors and makes the role collector_reader for reading alone; without
     the right to make roles, it prints the statements for an administrator.
     """
-    log.configure()
-    applied = run_command(_migrate(dry_run=dry_run))
-    verb = "to apply" if dry_run else "applied"
-    click.echo(f"{verb}: {', '.join(f'{version:04}' for version in applied)}" if applied else "up to date")
-    if dry_run and applied:
-        raise SystemExit(1)
+    from collector.cli.migrate_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
 
-
-async def _migrate(*, dry_run: bool) -> Sequence[int]:
-    folder = resources.path("migrations")
-    async with (
-        bootstrap.open_database(take_environment(), migrated=False) as database,
-        database.connection("migrating", timeout=migrations.SCHEMA_TIMEOUT) as connection,
-    ):
-        for warning in await check_server(connection, database.address):
-            click.echo(f"warning: {warning}", err=True)
-        if dry_run:
-            return (await migrations.check(connection, database.address, folder)).pending
-        applied = await setup.prepare_database(connection, database.address, folder)
-        if statements := await setup.grant_reading(connection):
-            click.echo("for a role that only reads, an administrator runs:", err=True)
-            click.echo("".join(f"  {statement};\n" for statement in statements), nl=False, err=True)
-        return applied
+    run(dry_run, config_path)

@@ -11,7 +11,7 @@ import click
 
 from collector import log
 from collector.cli import bootstrap
-from collector.cli.accept import read_target
+from collector.cli.accept_job import read_target
 from collector.cli.console import console, not_whole, print_table, progress, sweep_table
 from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.early_signals import discard_output

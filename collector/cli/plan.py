@@ -1,22 +1,10 @@
 """`collector plan`: the cost of a sweep, and a check of the schedules against the quota."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from collector import log
-from collector.cli import bootstrap, feasibility
-from collector.cli.console import console, print_table
-from collector.cli.context import CliContext, read_context, run_command
 from collector.cli.options import config_option
-from collector.cli.schedule import read_calendar
-from collector.config import ScheduleSpec
-from collector.db import outlook
-from collector.model import KST
-from collector.sweep.estimate import Estimate, megabytes
 
 
 @click.command(
@@ -35,60 +23,6 @@ def plan(universe: str | None, config_path: Path | None) -> None:
     by the server if it named one, else the configured one. Exit status 1: the schedules do not fit the quota;
     stderr has the reason and the nearest alternative.
     """
-    log.configure(level="warning")
-    context = read_context(config_path, universe)
-    tables, complaint = run_command(_plan(context, universe))
-    for table in tables:
-        print_table(console(), table)
-    click.echo(outlook.in_words(datetime.now(KST).date(), context.config.database.keep_days))
-    if complaint:
-        click.echo(complaint, err=True)
-        raise SystemExit(1)
+    from collector.cli.plan_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
 
-
-async def _plan(context: CliContext, universe: str | None) -> tuple[Sequence[Table], str | None]:
-    calendar = read_calendar(Path(context.config.origin))
-    async with bootstrap.open_database(context.environment) as database:
-        forecast = await feasibility.forecast(context.config, calendar, database, datetime.now(UTC))
-    tables = [_universes(list(context.config.universes) if universe is None else [universe], forecast)]
-    if context.config.schedules and universe is None:
-        tables.append(_schedules(context, forecast))
-    return tables, forecast.complaint if universe is None else None
-
-
-def _universes(names: Sequence[str], forecast: feasibility.Forecast) -> Table:
-    quota = f"{forecast.per_second} requests/s" if forecast.per_second else "no quota"
-    table = Table("universe", title=f"one sweep at {quota}", title_justify="left")
-    for name in ("targets", "rows", "requests", "seconds"):
-        table.add_column(name, justify="right")
-    for name in names:
-        table.add_row(name, *_figures(forecast.costs[name], forecast.per_second))
-    return table
-
-
-def _figures(cost: Estimate, per_second: int) -> tuple[str, ...]:
-    return f"{cost.targets}", f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.seconds(per_second):.0f}"
-
-
-def _schedules(context: CliContext, forecast: feasibility.Forecast) -> Table:
-    table = Table("schedule", "when", title="schedules", title_justify="left")
-    for name in ("targets", "rows", "requests", "seconds", "ends after", "a day", "MB a day", "MB a year"):
-        table.add_column(name, justify="right")
-    for schedule in context.config.schedules:
-        name = schedule.name
-        cost, sweeps = forecast.costs[schedule.universe], forecast.sweeps_a_day[name]
-        ends = forecast.ends.get(name)
-        table.add_row(
-            name,
-            _when(context.config.schedule_specs[name]),
-            *_figures(cost, forecast.per_second),
-            f"{ends.total_seconds():.0f} s" if ends is not None else "too late",
-            f"{sweeps}",
-            f"{megabytes(cost.rows, sweeps):,.1f}",
-            f"{megabytes(cost.rows, forecast.sweeps_a_year[name]):,.0f}",
-        )
-    return table
-
-
-def _when(spec: ScheduleSpec) -> str:
-    return spec.at if spec.at is not None else f"every {spec.every} during {spec.during}"
+    run(universe, config_path)

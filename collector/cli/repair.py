@@ -12,9 +12,10 @@ from collector.backfill import parse_period
 from collector.backfill.repair import RepairPlan, RepairReport, RepairRunner
 from collector.cli import bootstrap, console
 from collector.cli.context import CliContext, read_context, run_command
+from collector.cli.day_param import DayParam
 from collector.cli.main import complain
 from collector.cli.options import config_option
-from collector.cli.schedule import DayParam, read_calendar
+from collector.cli.schedule import read_calendar
 from collector.config import build_timetable
 from collector.db import clocks
 from collector.db.catalog import Registry

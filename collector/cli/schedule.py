@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from collector.base import resources
-from collector.base.day_text import parse_day
 from collector.base.days import ONE_DAY, day_start
 from collector.cli.context import read_context
+from collector.cli.day_param import DayParam
 from collector.cli.options import config_option
 from collector.errors import ConfigError
 from collector.market import calendar
@@ -28,26 +28,6 @@ from collector.market.schedule import (
     merge_slots,
 )
 from collector.model import KST
-
-# The package `holidays` covers KRX from 2000 to 2100. The margin leaves room for the next days.
-_ANSWERED = (date(2000, 1, 1), date(2099, 12, 30))
-
-
-class DayParam(click.ParamType[date]):
-    """A Korean date: 2026-11-20, 20261120, today, yesterday or -5d."""
-
-    name = "date"
-
-    def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
-            return value
-        try:
-            day = parse_day(value, datetime.now(KST).date())
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not _ANSWERED[0] <= day <= _ANSWERED[1]:
-            self.fail(f"{value} is out of range; use {_ANSWERED[0]} to {_ANSWERED[1]}", param, ctx)
-        return day
 
 
 @click.command(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from collector.base.aio import Group, task_group
+from collector.base.aio import task_group
 from collector.db.snapshots import SnapshotStore
 from collector.db.worklist import ClaimLost, LocalWorklist, Worklist, WorkQueue
 from collector.errors import ApiError, Denied, Rejected, Unavailable
@@ -239,14 +239,10 @@ class _SweepRun:
         async with task_group() as group:
             for kiwoom in self._keys:
                 for _ in range(self._collector.concurrency):
-                    group.create_task(self._worker(work, kiwoom, group))
+                    group.create_task(self._worker(work, kiwoom))
 
-    async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient, group: Group) -> None:
-        """Walks one target after another with one key, as long as there are any.
-
-        A walk is stored while the next one is read; the one after that waits for it.
-        """
-        storing: asyncio.Task[None] | None = None
+    async def _worker(self, work: WorkQueue, kiwoom: KiwoomClient) -> None:
+        """Walks one target after another with one key, as long as there are any."""
         while self._may_begin() and kiwoom in self._keys and (taken := await work.take(kiwoom.key_digest)):
             walk = TargetReader(
                 kiwoom,
@@ -259,8 +255,6 @@ class _SweepRun:
             try:
                 is_read = await self._read(walk)
             except Denied as error:
-                if storing is not None:
-                    await storing  # the last key's error ends the sweep; a walk that was read stays
                 self._drop_client(kiwoom, error)
                 await work.release(taken)
                 return
@@ -271,9 +265,7 @@ class _SweepRun:
                 self._deferred.append(walk)
                 await work.defer(taken)
             else:
-                if storing is not None:
-                    await storing
-                storing = group.create_task(self._finish(walk, self._known[walk.target]))
+                await self._finish(walk, self._known[walk.target])
 
     def _needs_deferral(self, walk: TargetReader) -> bool:
         """Whether a walk is judged when the others have been read.

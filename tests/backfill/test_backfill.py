@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from collector.backfill import BackfillRunner, Plan, Report, parse_period
-from collector.cli.backfill import stale_check
+from collector.cli.backfill_job import stale_check
 from collector.db.dsn import Dsn
 from collector.kiwoom.protocol import bars as wire
 from collector.market.schedule import Schedule, parse

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.cli import console
-from collector.cli.sql import _RowTable
+from collector.cli.sql_job import _RowTable
 
 VALUES = ("2026-11-20T11:00:00+09:00", "KOSPI", "삼성전자", "-0.55")
 
