@@ -29,12 +29,12 @@ TRIALS = 1500
 STEP = 1.25
 CALM_AFTER = timedelta(days=1)
 """Time after a refusal from which the caution shrinks as at first: servers change."""
-GROWTH = STEP_AT_FIRST
-"""Factor after a refusal: one step back, to the smallest caution that was not refused."""
-GROWTH_OF_SMALL, SMALL = 2.0, 0.25
-"""Factor below this caution, where a step costs little of the quota, and after a refusal that came `SOON` after the
-one before: the caution is far from right then."""
+GROWTH, GROWTH_SOON = STEP_AT_FIRST, 2.0
+"""Factors after a refusal: one step back, to the smallest caution that was not refused; and after a refusal that came
+`SOON` after the one before, since the caution is far from right then."""
 SOON = timedelta(seconds=4)
+LEAST_REFUSED = 0.25
+"""Least caution after a refusal. Below it, a step adds less than a busy machine needs, and would be refused again."""
 
 
 def time_after_count(round_trip: float, shortest: float, caution: float) -> float:

@@ -182,18 +182,18 @@ RETURNING extract(epoch FROM clock_timestamp())::float8 AS now
 
 # The pause is overwritten, not extended: the newest refusal counts. The caution grows with the first refusal of a
 # pause: the others are of requests that were already under way. A refusal that names a rate below the one in use ($4
-# is below granted and $5) has another cause. The factor is $6, but $7 if the caution is below $8 or if the refusal
-# before came within the time $9.
+# is below granted and $5) has another cause. The factor is $6, but $7 if the refusal before came within the
+# time $8, and the result is within $9 and $10.
 _PAUSE = """
 UPDATE collector.quota
 SET hold_until = clock_timestamp() + $3,
-    caution = CASE WHEN is_first THEN LEAST(caution * factor, $10::float8) ELSE caution END,
+    caution = CASE WHEN is_first THEN LEAST(GREATEST(caution * factor, $9::float8), $10::float8) ELSE caution END,
     refused_at = CASE WHEN is_first THEN clock_timestamp() ELSE refused_at END,
     trials = 0
 FROM (
     SELECT COALESCE($4::integer >= LEAST(granted, $5::integer), true)
            AND (q.hold_until <= clock_timestamp() OR q.hold_until > clock_timestamp() + $3) AS is_first,
-           CASE WHEN q.caution < $8::float8 OR q.refused_at > clock_timestamp() - $9::interval
+           CASE WHEN q.refused_at > clock_timestamp() - $8::interval
                 THEN $7::float8 ELSE $6::float8 END AS factor
     FROM collector.quota AS q
     WHERE key = $1 AND api_id = $2
@@ -350,7 +350,7 @@ class PermitStore:
 
     async def pause(self, connection: Connection, api_id: str, granted: int | None) -> None:
         """Pause all callers for `COOLDOWN`; store `granted`, the rate named by the server, if there is one."""
-        growth = (caution.GROWTH, caution.GROWTH_OF_SMALL, caution.SMALL, caution.SOON, caution.MOST)
+        growth = (caution.GROWTH, caution.GROWTH_SOON, caution.SOON, caution.LEAST_REFUSED, caution.MOST)
         await connection.execute(_PAUSE, self._key, api_id, COOLDOWN, granted, self._per_second, *growth)
         if granted is not None and granted > 0:
             await connection.execute(_LEARN, self._key, api_id, self._per_second, granted)

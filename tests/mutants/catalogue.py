@@ -165,6 +165,22 @@ SHARING = (
         ("tests/ratelimit/test_limiter.py::test_who_was_frozen_between_its_start_and_sending_does_not_send",),
     ),
     Mutant(
+        "the longest list of a sweep is walked last",
+        "collector/sweep/estimate.py",
+        "key=lambda target: count_pages(rows[target]), reverse=True)",
+        "key=lambda target: count_pages(rows[target]))",
+        ("tests/sweep/test_estimate.py::test_one_of_the_shortest_walks_begins_and_then_the_longest",),
+    ),
+    Mutant(
+        "a connection that will close in the middle of a sweep is kept for it",
+        "collector/kiwoom/connections.py",
+        "if not item.is_lasting(now)]",
+        "if not item.is_open]",
+        (
+            "tests/kiwoom/test_connections.py::test_a_connection_that_would_soon_be_closed_is_opened_anew_ahead_of_a_sweep",
+        ),
+    ),
+    Mutant(
         "a refusal does not raise the caution",
         "collector/ratelimit/permits.py",
         "caution = CASE WHEN is_first THEN LEAST(",

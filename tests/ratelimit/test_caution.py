@@ -132,14 +132,15 @@ def test_a_burst_of_refusals_is_one_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "after", "factor"),
+    ("value", "after", "grown"),
     [
-        pytest.param(0.5, 60, caution.GROWTH, id="long after the one before"),
-        pytest.param(0.5, 3, caution.GROWTH_OF_SMALL, id="soon after the one before"),
-        pytest.param(0.2, 60, caution.GROWTH_OF_SMALL, id="of a small caution"),
+        pytest.param(0.5, 60, 0.5 * caution.GROWTH, id="long after the one before"),
+        pytest.param(0.5, 3, 0.5 * caution.GROWTH_SOON, id="soon after the one before"),
+        pytest.param(0.0625, 60, caution.LEAST_REFUSED, id="of a small caution"),
+        pytest.param(7, 60, caution.MOST, id="of a large caution"),
     ],
 )
-def test_the_further_the_caution_is_from_right_the_more_a_refusal_adds(value, after, factor) -> None:
+def test_the_further_the_caution_is_from_right_the_more_a_refusal_adds(value, after, grown) -> None:
     model = CautionModel(value=value, refused_at=0.0, paused_until=COOLDOWN.total_seconds())
     model.refuse(after)
-    assert model.value == pytest.approx(value * factor)
+    assert model.value == pytest.approx(grown)

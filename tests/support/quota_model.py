@@ -42,9 +42,8 @@ class CautionModel:
     def refuse(self, now: float) -> None:
         if self.paused_until <= now:
             is_soon = self.refused_at is not None and self.refused_at > now - caution.SOON.total_seconds()
-            is_far = is_soon or self.value < caution.SMALL
-            factor = caution.GROWTH_OF_SMALL if is_far else caution.GROWTH
-            self.value, self.refused_at = min(self.value * factor, caution.MOST), now
+            grown = self.value * (caution.GROWTH_SOON if is_soon else caution.GROWTH)
+            self.value, self.refused_at = min(max(grown, caution.LEAST_REFUSED), caution.MOST), now
         self.paused_until, self.trials = now + _PAUSE, 0
 
 
