@@ -28,7 +28,7 @@ from collector.db.database import Database
 from collector.db.pool import Connection
 from collector.errors import ArchiveError
 
-MOST = 350_000
+MOST = 300_000
 """Rows sorted at once; each part reads the files once more."""
 
 # The source of the data in this database.
