@@ -647,7 +647,7 @@ SURVIVORS = (
     ),
     Mutant(
         "archived files are everybody's",
-        "collector/archive/file.py",
+        "collector/archive/local_store.py",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)",
         ("tests/archive/test_archive.py::test_files_and_new_folders_are_their_owners_alone",),
