@@ -4,11 +4,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-EVERY = ("pipeline", "copying", "cold", "reads", "quota", "backfill", "start")
+EVERY = ("pipeline", "layers", "copying", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
 NAMED = (
     *EVERY,
-    "layers",
     "slots",
     "scale",
     "keys",
