@@ -22,6 +22,8 @@ from bench.simulated import simulator
 
 QUOTA = 5
 EVERY = 120
+STARTED = 60.0
+"""Seconds after which a daemon with a new database is ready for its first slot."""
 WAITED = 100.0
 """Seconds from a slot to the look at it: a sweep takes about 37."""
 CONFIG = """
@@ -70,7 +72,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _swept(home: Path, url: str, slots: int) -> list[list[float]]:
-    """First and last commit, pages and walks of each slot but the one under way at the start."""
+    """First and last commit, pages and walks of each slot but those during the start of the daemon."""
     config = home / "collector.yaml"
     config.write_text(CONFIG.format(url=url))
     keys = {"KIWOOM_APP_KEY": "bench", "KIWOOM_SECRET_KEY": "bench", "COLLECTOR_HOME": str(home)}
@@ -78,8 +80,8 @@ def _swept(home: Path, url: str, slots: int) -> list[list[float]]:
     asked = (sys.executable, "-m", "collector")
     command = [*asked, "daemon", "--config", str(config)]
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as daemon:
-        began = time.time()
-        time.sleep(EVERY - began % EVERY + (slots - 1) * EVERY + WAITED)
+        ready = time.time() + STARTED
+        time.sleep(STARTED + EVERY - ready % EVERY + (slots - 1) * EVERY + WAITED)
         answer = subprocess.run(
             [*asked, "sql", SWEEPS, "--format", "csv", "--config", str(config)],
             env=environ,
