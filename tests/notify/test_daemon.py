@@ -14,6 +14,7 @@ import pytest
 from kiwoom_simulator import Options, Simulator
 from tests.support import secret_sentinels
 from tests.support.daemon_process import forked, started
+from tests.support.harness import fetch
 from tests.support.notice_services import TOKEN, Services, services
 
 pytestmark = pytest.mark.usefixtures("warm")
@@ -111,21 +112,24 @@ async def seen_waiting(pid):
             await asyncio.sleep(0.1)  # looks again
 
 
-async def entered_as_told(held, *kinds):
+async def entered_as_told(database, *kinds):
     """Wait until the table of notices says that events of these kinds were told."""
-    query = "SELECT count(DISTINCT kind) FROM collector.notice WHERE kind = ANY ($1) AND told_at IS NOT NULL"
-    async with asyncio.timeout(120), held.connection("looking") as connection:
-        while await connection.fetchval(query, list(kinds)) < len(kinds):  # noqa: ASYNC110
+    query = (
+        "SELECT count(DISTINCT kind) FROM collector.notice"
+        f" WHERE kind IN ({', '.join(map(repr, kinds))}) AND told_at IS NOT NULL"
+    )
+    async with asyncio.timeout(120):
+        while await fetch(database, query) != [(len(kinds),)]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)  # looks again
 
 
-async def test_a_restart_repeats_nothing(held, database, broken, tmp_path):
+async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
         urls = server.url("one")
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
-            await entered_as_told(held, "behind", "failure")
+            await entered_as_told(database, "behind", "failure")
             os.kill(daemon.pid, signal.SIGKILL)
             await daemon.ended()
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as again:

@@ -4,6 +4,7 @@ What is started is a process like any other, with its own arguments, environment
 on stdin, a JSON object a line; who was born and who has died goes out on stdout, a JSON object a line.
 """
 
+import faulthandler
 import gc
 import json
 import os
@@ -57,6 +58,7 @@ def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
         os.dup2(os.open(path, flags), number)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - may be a pipe now
+    faulthandler.enable(2)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
