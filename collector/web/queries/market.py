@@ -28,13 +28,14 @@ _WHOLE_AROUND = """
 SELECT (SELECT max(slot) FROM collector.walk WHERE target = $1 AND slot < $2 AND status = 'complete') AS before,
        (SELECT min(slot) FROM collector.walk WHERE target = $1 AND slot >= $3 AND status = 'complete') AS after
 """
+# Products as float8: with the percent as a numeric, a board's day took 85 ms instead of 52.
 _SELECT_BREADTH = """
 SELECT s.slot, s.target, count(*) AS members, count(*) FILTER (WHERE s.volume > 0) AS traded,
        count(*) FILTER (WHERE s.volume > 0 AND s.change > 0) AS up,
        count(*) FILTER (WHERE s.volume > 0 AND s.change < 0) AS down,
        (avg(s.rate >> 3) FILTER (WHERE s.volume > 0) * 0.01)::float8 AS mean,
        sum(s.volume::float8 * s.price) AS turnover,
-       sum((s.rate >> 3) * 0.01 * s.volume::float8 * s.price) / NULLIF(sum(s.volume::float8 * s.price), 0) AS weighted
+       sum((s.rate >> 3) * (s.volume::float8 * s.price)) * 0.01 / NULLIF(sum(s.volume::float8 * s.price), 0) AS weighted
 FROM collector.snapshot AS s
 """
 _BREADTH = f"""{_SELECT_BREADTH}WHERE s.slot >= $1 AND s.slot <= $2 AND s.target = ANY ($3::smallint[])
@@ -93,7 +94,7 @@ SELECT m.slot, m.target, count(*) AS members, count(*) FILTER (WHERE r.volume > 
        count(*) FILTER (WHERE r.volume > 0 AND r.change < 0) AS down,
        (avg(r.rate >> 3) FILTER (WHERE r.volume > 0) * 0.01)::float8 AS mean,
        COALESCE(sum(r.volume::float8 * r.price), 0) AS turnover,
-       (sum((r.rate >> 3) * 0.01 * r.volume::float8 * r.price) / NULLIF(sum(r.volume::float8 * r.price), 0)) AS weighted
+       sum((r.rate >> 3) * (r.volume::float8 * r.price)) * 0.01 / NULLIF(sum(r.volume::float8 * r.price), 0) AS weighted
 FROM collector.repaired_member AS m
 JOIN collector.target AS t ON t.id = m.target
 JOIN collector.reconstructed AS r ON r.slot = m.slot AND r.exchange = t.exchange AND r.symbol = m.symbol
