@@ -17,14 +17,11 @@ from typing import Any, NoReturn
 from collector.cli.early_signals import prepare_daemon
 from collector.cli.main import VERBS, main
 
-FILES = ("pyarrow.parquet", "pandas")
-"""Imported by commands that read or write files of the archive: 0.3 s of processor time, half of such a test."""
-
 
 def serve() -> None:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy starts no threads, which a fork would lose
+    # Libraries of files (pyarrow, numpy) stay out: they have threads, and a command forked after them crashed once.
     commands = (place.partition(":")[0] for place in VERBS.values())
-    for module in (*commands, "collector.kiwoom.transport", *FILES):
+    for module in (*commands, "collector.kiwoom.transport"):
         import_module(module)
     gc.freeze()  # a child's collector leaves alone, and so does not copy, what all share
     signal.signal(signal.SIGCHLD, lambda *_: bury())
