@@ -31,7 +31,7 @@ ARGUMENTS = {
     "pipeline": "--rounds,5",
     "quota": "--seconds,240,--at-once,6",
     "copying": "--rounds,5",
-    "reads": "--pages,--rows,10000000,100000000",
+    "reads": "--pages,--rows,100000000",
 }
 
 
