@@ -1,10 +1,8 @@
 """`collector accept`: certify suspect walks by the decision of an operator."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -23,7 +21,8 @@ Examples:
 @click.option("--by", "name", metavar="NAME", help="Name of the operator (default: user@host).")
 @click.option("--dry-run", is_flag=True, help="List the walks to accept, and change nothing.")
 @config_option
-def accept(slot: str, target: str | None, name: str | None, dry_run: bool, config_path: Path | None) -> None:
+@run_from("collector.cli.accept_job")
+def accept() -> None:
     """Certify suspect walks of a slot by your decision; later walks are judged by them.
 
     SLOT is the instant of the walks; without an offset it is Korean time. The walks become complete with the
@@ -33,6 +32,3 @@ def accept(slot: str, target: str | None, name: str | None, dry_run: bool, confi
     Exit status: 0 all requested walks are complete now. 1 other walks of the slot failed or were missed
     (listed on stderr). 2 nothing was accepted.
     """
-    from collector.cli.accept_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(slot, target, name, dry_run, config_path)

@@ -1,12 +1,9 @@
 """`collector backfill`: find the gaps of a past period and fill the fillable ones."""
 
-from datetime import date
-from pathlib import Path
-
 import click
 
 from collector.cli.day_param import DayParam
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -31,18 +28,8 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Show the plan, and fetch nothing.")
 @click.option("--quiet", is_flag=True, help="No plan and no progress; only errors.")
 @config_option
-def backfill(
-    *,
-    first: date,
-    last: date,
-    universe: str | None,
-    adjusted: bool,
-    indices: bool,
-    flows: bool,
-    dry_run: bool,
-    quiet: bool,
-    config_path: Path | None,
-) -> None:
+@run_from("collector.cli.backfill_job")
+def backfill() -> None:
     """Fill the gaps of a past period, as far as the API still has the data.
 
     A closing slot is walked late while the API still shows its final state. Past days come from ka10081, as
@@ -53,16 +40,3 @@ def backfill(
     Exit status 0: everything fillable is stored. 1: something fillable is missing (listed on stderr). 2:
     usage error or failed start, and nothing was fetched.
     """
-    from collector.cli.backfill_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(
-        first=first,
-        last=last,
-        universe=universe,
-        adjusted=adjusted,
-        indices=indices,
-        flows=flows,
-        dry_run=dry_run,
-        quiet=quiet,
-        config_path=config_path,
-    )

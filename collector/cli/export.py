@@ -1,12 +1,9 @@
 """`collector export`: a period in one file, for notebooks."""
 
-from datetime import date
-from pathlib import Path
-
 import click
 
 from collector.cli.day_param import DayParam
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -26,7 +23,8 @@ Examples:
     help="The file, s3://BUCKET/NAME, or - for the standard output (default: snapshot-FROM-TO.FORMAT).",
 )
 @config_option
-def export(first: date, last: date, form: str, output: str | None, config_path: Path | None) -> None:
+@run_from("collector.cli.export_job")
+def export() -> None:
     """Write the rows of a period to one file, archived days included.
 
     The columns are those of the view snapshot and the status of the walk; certified rows have `status =
@@ -34,6 +32,3 @@ def export(first: date, last: date, form: str, output: str | None, config_path: 
     run as a formula gets an apostrophe in front. The file mode follows the umask. Exit status 2: the file
     could not be written, and no new file was left behind.
     """
-    from collector.cli.export_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(first, last, form, output, config_path)

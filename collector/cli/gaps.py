@@ -1,12 +1,9 @@
 """`collector gaps`: list missing slots and targets, with reasons."""
 
-from datetime import date
-from pathlib import Path
-
 import click
 
 from collector.cli.day_param import DayParam
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -26,7 +23,8 @@ Examples:
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 @config_option
-def gaps(first: date | None, last: date | None, form: str, config_path: Path | None) -> None:
+@run_from("collector.cli.gaps_job")
+def gaps() -> None:
     """List the scheduled slots and targets that are not stored complete, with the reason.
 
     The slots are those of the current schedules, up to the last one whose sweep should have ended. The status
@@ -35,6 +33,3 @@ def gaps(first: date | None, last: date | None, form: str, config_path: Path | N
 
     Exit status 1: something is missing or suspect.
     """
-    from collector.cli.gaps_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(first, last, form, config_path)

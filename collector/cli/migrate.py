@@ -2,7 +2,7 @@
 
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -16,13 +16,11 @@ Examples:
     "--dry-run", is_flag=True, help="Only list the pending migrations; exit status 1 if there are any."
 )
 @config_option
-def migrate(dry_run: bool, config_path: object) -> None:
+@run_from("collector.cli.migrate_job")
+def migrate() -> None:
     """Update the schema of the database.
 
     Several processes may run it at the same time, and it can be repeated. An older program refuses a newer
     schema. It also fills the table of sectors and makes the role collector_reader for reading alone; without
     the right to make roles, it prints the statements for an administrator.
     """
-    from collector.cli.migrate_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(dry_run, config_path)

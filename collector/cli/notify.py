@@ -1,10 +1,8 @@
 """`collector notify`: list the events that people are told of, or try the services with `--test`."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -18,7 +16,8 @@ Examples:
     "--test", "is_test", is_flag=True, help="Send a test message to each service, and call the ping."
 )
 @config_option
-def notify(is_test: bool, config_path: Path | None) -> None:
+@run_from("collector.cli.notify_job")
+def notify() -> None:
     """List the events that people are told of, or try the services.
 
     `notify:` in the configuration says what is told. COLLECTOR_NOTIFY_URLS, or the file that
@@ -26,6 +25,3 @@ def notify(is_test: bool, config_path: Path | None) -> None:
     ntfy, webhooks (json://) and more, as apprise spells them. Exit status of --test: 0 every service
     accepted the message; 1 some did not; 2 there is no service, or no message was sent.
     """
-    from collector.cli.notify_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(is_test, config_path)

@@ -17,7 +17,7 @@ from collector.errors import ConfigError
 from collector.model import KST
 from collector.notify.messages import compose, headline
 from collector.notify.ping import ping
-from collector.notify.sender import Delivery, check, label, send
+from collector.notify.sender import Delivery, Sender, check, label
 from collector.secret import Secret
 
 LISTED = 20
@@ -74,7 +74,7 @@ async def _test_services(urls: Mapping[int, Secret], settings: NotifyConfig) -> 
     message = compose(
         [Notice(0, "test", "", now, {"host": os.uname().nodename}, ended_at=now)], settings.language
     )
-    deliveries = await send(urls, message)
+    deliveries = await Sender().send(urls, message)
     for index, delivery in sorted(deliveries.items()):
         outcome = delivery.reason or "accepted"
         click.echo(f"service {label(index, delivery)}: {outcome}", err=not delivery.is_accepted)

@@ -1,10 +1,8 @@
 """`collector once`: one snapshot of the configured targets, now."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -21,15 +19,11 @@ Examples:
 @click.option("--slot", metavar="INSTANT", help="The instant of the snapshot (default: now).")
 @click.option("--quiet", is_flag=True, help="No progress and no table; only errors.")
 @config_option
-def once(
-    universe: str | None, target: str | None, slot: str | None, quiet: bool, config_path: Path | None
-) -> None:
+@run_from("collector.cli.once_job")
+def once() -> None:
     """Take one snapshot of the configured targets, now.
 
     A sweep stopped in the last 10 minutes is continued: only missing targets are fetched.
 
     Exit status 0: all complete. 1: something is missing or suspect (listed on stderr). 2: could not start.
     """
-    from collector.cli.once_job import run  # noqa: PLC0415 - 0.1 s that `--help` does not need
-
-    run(universe, target, slot, config_path, quiet=quiet)

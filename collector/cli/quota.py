@@ -1,10 +1,8 @@
 """`collector quota`: show the request rate of each key, and forget a rate learned from the server."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -20,13 +18,11 @@ Examples:
 @click.option("--name", metavar="NAME", help="Only the key of this name in api.keys (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
 @config_option
-def quota(forget: bool, name: str | None, as_json: bool, config_path: Path | None) -> None:
+@run_from("collector.cli.quota_job")
+def quota() -> None:
     """Show the requests a second of each key, per call of the API.
 
     api.requests_per_second is the ceiling. If the server names a lower rate in a refusal (유량=N), the program
     keeps to it and doubles it every hour up to the configured rate. --forget restores the configured rate at
     once, also for a running daemon.
     """
-    from collector.cli.quota_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(forget, name, as_json, config_path)

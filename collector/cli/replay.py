@@ -1,12 +1,11 @@
 """`collector replay`: reads kept answers with today's decoder, and judges them again."""
 
-from datetime import date
 from pathlib import Path
 
 import click
 
 from collector.cli.day_param import DayParam
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -35,17 +34,8 @@ Examples:
 )
 @click.option("--quiet", is_flag=True, help="No progress; only what changes and what is wrong.")
 @config_option
-def replay(
-    *,
-    first: date | None,
-    last: date | None,
-    target: str | None,
-    dry_run: bool,
-    force: bool,
-    export: Path | None,
-    quiet: bool,
-    config_path: Path | None,
-) -> None:
+@run_from("collector.cli.replay_job")
+def replay() -> None:
     """Read kept answers again with this program, and put right what an earlier one stored.
 
     Answers are kept for `database.raw_days` days. Each walk that reads differently now is replaced in one
@@ -54,15 +44,3 @@ def replay(
 
     Exit status: 0 nothing is wrong. 1 something could not be replayed (listed on stderr). 2 wrongly asked.
     """
-    from collector.cli.replay_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(
-        first=first,
-        last=last,
-        target=target,
-        dry_run=dry_run,
-        force=force,
-        export=export,
-        quiet=quiet,
-        config_path=config_path,
-    )

@@ -1,10 +1,8 @@
 """`collector sectors`: the sectors, as shipped or as listed by the API."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -16,8 +14,6 @@ Examples:
 )
 @click.option("--refresh", is_flag=True, help="Fetch the list from the API and store it in the database.")
 @config_option
-def sectors(refresh: bool, config_path: Path | None) -> None:
+@run_from("collector.cli.sectors_job")
+def sectors() -> None:
     """List the sectors with their markets, names and expected number of listings."""
-    from collector.cli.sectors_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(refresh, config_path)

@@ -1,10 +1,8 @@
 """`collector sql`: query the database, read-only, without psql."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -19,7 +17,8 @@ Examples:
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 @config_option
-def sql(query: str, form: str, config_path: Path | None) -> None:
+@run_from("collector.cli.sql_job")
+def sql() -> None:
     """Query the database in SQL, in a read-only transaction.
 
     The views are snapshot, walk, latest, quarantine, judgement, sector, listing, membership,
@@ -31,6 +30,3 @@ def sql(query: str, form: str, config_path: Path | None) -> None:
     JSON output is one object a line. In CSV, a text that a spreadsheet would run as a formula gets an
     apostrophe in front.
     """
-    from collector.cli.sql_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(query, form, config_path)

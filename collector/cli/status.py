@@ -1,10 +1,8 @@
 """`collector status`: the stored data, its gaps, and the state of the daemon."""
 
-from pathlib import Path
-
 import click
 
-from collector.cli.options import config_option
+from collector.cli.options import config_option, run_from
 
 
 @click.command(
@@ -16,12 +14,10 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @config_option
-def status(as_json: bool, config_path: Path | None) -> None:
+@run_from("collector.cli.status_job")
+def status() -> None:
     """Show the stored data and its gaps, the daemon's lease, and the slots before and after now.
 
     Exit status 1: a slot of the last open day that should be complete is not. If no daemon ever ran, the
     newest sweep counts.
     """
-    from collector.cli.status_job import run  # noqa: PLC0415 - 0.3 s that `--help` does not need
-
-    run(as_json, config_path)

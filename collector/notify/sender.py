@@ -40,7 +40,9 @@ class Sender:
     The start of a child and its import of apprise take 0.3 s of CPU time, which are seconds on a busy machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float = TIME_LIMIT) -> None:
+        """`limit`: seconds for all services of a message together."""
+        self._limit = limit
         self._spare: asyncio.subprocess.Process | None = None
 
     async def prepare(self) -> None:
@@ -53,7 +55,8 @@ class Sender:
         """Send a message to services, and return what came of it, by the numbers of the services."""
         spare, self._spare = self._spare, None
         is_ready = spare is not None and spare.returncode is None
-        return await _run_child(urls, _content(message), TIME_LIMIT, spare if is_ready else None)
+        content = {"title": message.title, "body": message.body, "level": message.level}
+        return await _run_child(urls, content, self._limit, spare if is_ready else None)
 
     async def close(self) -> None:
         """End the child that waits."""
@@ -62,20 +65,9 @@ class Sender:
             await _end(spare)
 
 
-async def send(
-    urls: Mapping[int, Secret], message: Message, *, limit: float = TIME_LIMIT
-) -> Mapping[int, Delivery]:
-    """Send a message to services, and return what came of it, by the numbers of the services."""
-    return await _run_child(urls, _content(message), limit)
-
-
 async def check(urls: Mapping[int, Secret], *, limit: float = TIME_LIMIT) -> Mapping[int, Delivery]:
     """Say of each URL which service it is, without a message."""
     return await _run_child(urls, {}, limit)
-
-
-def _content(message: Message) -> Mapping[str, str]:
-    return {"title": message.title, "body": message.body, "level": message.level}
 
 
 async def _run_child(

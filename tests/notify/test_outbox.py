@@ -27,7 +27,7 @@ def secrets(*urls):
 
 async def test_a_message_arrives_as_it_was_written():
     async with services() as server:
-        deliveries = await sender.send(secrets(server.url("one"), server.url("two")), MESSAGE)
+        deliveries = await sender.Sender().send(secrets(server.url("one"), server.url("two")), MESSAGE)
     assert [delivery.is_accepted for delivery in deliveries.values()] == [True, True]
     assert {delivery.name for delivery in deliveries.values()} == {"JSON"}
     (message,) = server.messages("one")
@@ -43,7 +43,7 @@ async def test_each_service_has_its_own_outcome_without_a_part_of_its_url():
             f"nosuch://{TOKEN}",
             f"tgram://{TOKEN}",
         ]
-        deliveries = await sender.send(secrets(*urls), MESSAGE)
+        deliveries = await sender.Sender().send(secrets(*urls), MESSAGE)
     reasons = [deliveries[number].reason for number in range(len(urls))]
     assert reasons == [
         "it answered HTTP 500",
@@ -59,7 +59,7 @@ async def test_each_service_has_its_own_outcome_without_a_part_of_its_url():
 
 async def test_a_service_that_answers_for_ever_is_given_up_and_its_process_is_gone():
     async with services(lambda _: "drip") as server:
-        deliveries = await sender.send(secrets(server.url("drips")), MESSAGE, limit=10)
+        deliveries = await sender.Sender(limit=10).send(secrets(server.url("drips")), MESSAGE)
         (visit,) = server.server.visits
         async with asyncio.timeout(60):
             while not visit.writer.transport.is_closing():  # noqa: ASYNC110 - a write tells that the peer is gone
@@ -79,7 +79,7 @@ async def test_a_service_that_answers_after_eight_seconds_gets_one_message():
 
 async def test_a_url_may_have_a_time_of_its_own_for_the_answer():
     async with services(lambda _: "slow") as server:
-        deliveries = await sender.send(secrets(server.url("slow") + "?rto=1"), MESSAGE)
+        deliveries = await sender.Sender().send(secrets(server.url("slow") + "?rto=1"), MESSAGE)
     assert deliveries[0].reason == "it cannot be reached, or it does not answer"
 
 
