@@ -5,14 +5,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
-
-from mcp import Client, StdioServerParameters, stdio_client
 
 from collector.base import resources
 from collector.db import setup
@@ -21,6 +18,11 @@ from collector.db.pool import connect
 from tests.support.archive_harness import DAY, KOSPI, fill
 from tests.support.command_process import environment
 from tests.support.harness import fetch, yaml
+
+if TYPE_CHECKING:  # its import takes a second, which each worker would pay for its collection
+    from mcp import Client
+
+pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra `mcp` is not installed")
 
 
 @pytest.fixture
@@ -32,7 +34,9 @@ async def filled(database: Dsn) -> Dsn:
 
 
 @asynccontextmanager
-async def client(address: Dsn, folder: Path) -> AsyncIterator[Client]:
+async def client(address: Dsn, folder: Path) -> "AsyncIterator[Client]":
+    from mcp import Client, StdioServerParameters, stdio_client
+
     (folder / "config").mkdir()
     schedule = "schedules:\n  s: {universe: all, at: '09:00'}\n"
     (folder / "config" / "collector.yaml").write_text(yaml([KOSPI], requests_per_second=5) + schedule)
@@ -46,7 +50,7 @@ async def client(address: Dsn, folder: Path) -> AsyncIterator[Client]:
         yield session
 
 
-async def ask(session: Client, tool: str, **arguments: Any) -> tuple[bool, str]:
+async def ask(session: "Client", tool: str, **arguments: Any) -> tuple[bool, str]:
     result = await session.call_tool(tool, arguments)
     return bool(result.is_error), "".join(part.text for part in result.content)
 

@@ -7,13 +7,15 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("adbc_driver_postgresql", reason="the extra `read` is not installed")
-pytest.importorskip("altair", reason="the notebooks draw with altair")
+if find_spec("altair") is None:
+    pytest.skip("the notebooks draw with altair", allow_module_level=True)
 
 from collector.db import setup
 from collector.db.dsn import Dsn

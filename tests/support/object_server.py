@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
-from botocore.config import Config
-
 from tests.support.command_process import SECRET_KEY
 
 ACCESS_KEY = "AKIDCOLLECTORTESTS00"
@@ -54,6 +51,9 @@ class ObjectServer:
 
 
 def client(service: str, url: str, access_key: str = "tests", secret_key: str = "tests") -> Any:
+    import boto3  # here, as its import is slow and few tests need it
+    from botocore.config import Config
+
     return boto3.client(
         service,
         endpoint_url=url,
