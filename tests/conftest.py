@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from xdist.workermanage import WorkerController
 
 from collector.db.dsn import Dsn
 from tests.support import postgres_server as databases
+from tests.support.memory_folder import memory_folder
 from tests.support.postgres_server import Server
 
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
@@ -39,6 +41,29 @@ FIRST = (
     "tests/kiwoom/test_learn.py",
 )
 """Files with the longest tests. They begin first, so that no worker is left alone with one at the end."""
+
+
+_FILES = pytest.StashKey[ExitStack]()
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest chooses its folder in the same hook
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the files of tests in memory, unless `--basetemp` names a folder; workers write below it."""
+    if config.option.basetemp is None:
+        config.stash[_FILES] = stack = ExitStack()
+        if folder := stack.enter_context(memory_folder()):
+            config.option.basetemp = str(folder / "files")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the files of tests that failed, until the next run."""
+    if exitstatus and (stack := session.config.stash.get(_FILES, None)):
+        stack.pop_all()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if stack := config.stash.get(_FILES, None):
+        stack.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

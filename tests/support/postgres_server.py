@@ -1,24 +1,18 @@
 """Real databases for tests: one server a run, one migrated template, a fresh copy of it for each test."""
 
-import fcntl
 import os
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from collector.base import resources
 from collector.db import Connection, embedded, migrations
 from collector.db.dsn import Dsn, parse_dsn
 from collector.db.pool import connect
+from tests.support.memory_folder import memory_folder
 
-MEMORY = Path("/dev/shm")
-PREFIX, LOCK = "collector-tests-", "run.lock"
-ROOM = 2 << 30
-"""Free bytes that MEMORY must have: a worker's server needs some 250 MB."""
 SETTINGS = ("autovacuum = off", "min_wal_size = '32MB'", "max_wal_size = '128MB'")
 """No vacuum in the middle of a test, and a log that does not fill the memory: it would grow to 1 GB."""
 
@@ -53,42 +47,12 @@ async def server(home: Path) -> AsyncIterator[Server]:
         async with connect(parse_dsn(url)) as connection:
             yield Server(parse_dsn(url), connection)
         return
-    with memory_folder(home) as folder:
-        async with embedded.running(folder, durable=False) as address, connect(address) as connection:
+    with memory_folder() as folder:
+        async with embedded.running(folder or home, durable=False) as address, connect(address) as connection:
             for setting in SETTINGS:
                 await connection.execute(f"ALTER SYSTEM SET {setting}")
             await connection.execute("SELECT pg_reload_conf()")
             yield Server(address, connection)
-
-
-@contextmanager
-def memory_folder(home: Path, parent: Path = MEMORY) -> Iterator[Path]:
-    """A folder in memory for the time of this block, or `home` on a machine without room there.
-
-    A database has some 470 files. ext4 searches long for the inode of a new file after many files were deleted:
-    to make and to drop a database costs 45 ms of processor time there, and 14 ms in memory.
-    """
-    if not has_room(parent):
-        yield home
-        return
-    remove_remains(parent)
-    with TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-
-
-def has_room(folder: Path) -> bool:
-    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= ROOM
-
-
-def remove_remains(parent: Path) -> None:
-    """Remove the folders of runs that were killed; a run that is under way has its folder locked."""
-    for path in parent.glob(f"{PREFIX}*/{LOCK}"):
-        with suppress(OSError), path.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 @asynccontextmanager
