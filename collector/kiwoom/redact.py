@@ -30,6 +30,8 @@ _SYMBOLS = re.compile(
     r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-f]{2}|&#x[0-9a-f]{1,6};|&#[0-9]{1,7};|&[a-z]{2,8};|.",
     re.DOTALL | re.IGNORECASE,
 )
+_ESCAPES = re.compile(r"[\\%&\u03a3]")
+"""Begins an escape; and the capital sigma, the one letter whose lower case depends on its neighbours."""
 _SEPARATORS = frozenset("-\"',.:;|\\")
 
 
@@ -65,12 +67,21 @@ class Redactor:
         if self._clean.issuperset(pieces):
             return body
         unknown = set(pieces) - self._clean
-        if any(self._mask(piece) != piece for piece in unknown):
+        if any(map(self._holds_secret, unknown)):
             return self._mask(body)
         if len(self._clean) + len(unknown) > _REMEMBERED:
             self._clean.clear()
         self._clean |= unknown
         return body
+
+    def _holds_secret(self, piece: bytes) -> bool:
+        """Whether `_mask` would change a piece. A piece without escapes, as nearly all are, is quick to search."""
+        text = piece.decode("utf-8", "surrogateescape")
+        if _ESCAPES.search(text) or any(form in piece for form in self._forms):
+            return self._mask(piece) != piece
+        plain = text.lower().translate(_DROPPING_SEPARATORS)
+        letters = plain if plain.isalnum() else "".join(filter(str.isalnum, plain))
+        return self._plain.is_in(plain) or self._letters.is_in(letters)
 
     def _mask(self, body: bytes) -> bytes:
         for form in self._forms:
@@ -98,6 +109,14 @@ class _Windows:
             run = text[start : start + size]
             if size > RUN or not run.isdigit():
                 self._runs[size].add(run)
+
+    def is_in(self, text: str) -> bool:
+        """Whether any run is in the text."""
+        for size, runs in self._runs.items():
+            starts = range(len(text) - size + 1)
+            if starts and not runs.isdisjoint([text[start : start + size] for start in starts]):
+                return True
+        return False
 
     def find(self, symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each run in the text."""
@@ -132,6 +151,17 @@ def _add(value: str, plain: _Windows, letters: _Windows) -> None:
 
 def _is_separator(char: str) -> bool:
     return char.isspace() or char in _SEPARATORS or not char.isprintable()
+
+
+class _DroppingTable(dict[int, int | None]):
+    """A table for `str.translate` that drops separators; it grows by each character that is looked up."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = found = None if _is_separator(chr(code)) else code
+        return found
+
+
+_DROPPING_SEPARATORS = _DroppingTable()
 
 
 def _read_symbols(text: str) -> Iterator[Symbol]:

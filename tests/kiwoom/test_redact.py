@@ -150,6 +150,17 @@ def test_a_secret_that_is_learnt_later_is_found_in_what_was_clean_before() -> No
     assert TOKEN[10:18].encode() not in known.redact(body)
 
 
+ODD = ["-", ".", " ", "Σ", "İ", "%41", "\\u0041", "&amp;", "\udc80", "삼성"]
+PARTICLES = [*_cut(TOKEN, 5), *_cut(TOKEN.upper(), 7), *ODD]
+
+
+@given(st.lists(st.one_of(st.sampled_from(PARTICLES), st.text(max_size=3)), max_size=12))
+def test_a_name_of_a_page_is_searched_like_an_error(particles: list[str]) -> None:
+    name = "".join(particles).replace('"', "")
+    body = f'{{"stk_nm":"{name}","rows":"{"." * 2000}"}}'.encode("utf-8", "surrogatepass")
+    assert redactor(TOKEN).redact(body) == redactor(TOKEN).redact(body, is_error=True)
+
+
 def test_what_is_no_usual_encoding_is_not_looked_for() -> None:
     """The bound of it: a server that means to hand a secret on can always find another way."""
     odd = b32encode(TOKEN.encode())
