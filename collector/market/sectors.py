@@ -6,6 +6,8 @@ refresh, so every function takes the table as an argument.
 
 import csv
 from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
 
 from collector.base.resources import path
 from collector.errors import Unreadable
@@ -21,10 +23,11 @@ _MARKET_BY_DIGIT = {
 }
 
 
+@cache
 def bundled_sectors() -> Mapping[str, Sector]:
-    """Read the table shipped with the program, by code, in the order of the codes within each market."""
+    """Return the table shipped with the program, by code, in the order of the codes within each market."""
     with path("config", "sectors.csv").open(encoding="utf-8", newline="") as file:
-        return {row["code"]: _sector(row) for row in csv.DictReader(file)}
+        return MappingProxyType({row["code"]: _sector(row) for row in csv.DictReader(file)})
 
 
 def market_of(code: str) -> Market | None:
