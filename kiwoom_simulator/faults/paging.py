@@ -22,6 +22,15 @@ def _show(case: FaultContext, start: int, *, sector: str = "", moments: Moments 
     )
 
 
+def _show_page(case: FaultContext, page: int) -> None:
+    """Put a page of the same walk in place, as it is without a fault."""
+    sector, exchange = case.call.sector, case.call.exchange
+    if exchange is None:
+        return
+    case.reply.rows = case.market.page(sector, exchange, page, case.moments)
+    case.reply.count = len(case.market.members(sector, exchange)[(page - 1) * PAGE : page * PAGE])
+
+
 def _start(case: FaultContext) -> int:
     return (case.place.page - 1) * PAGE
 
@@ -47,7 +56,7 @@ def cycling_keys(case: FaultContext, args: Args) -> None:
 
 @fault(Stage.REPLY, "always another page with a new key: the walk restarts behind its end", apis="ka20002")
 def endless_new_keys(case: FaultContext, args: Args) -> None:
-    _show(case, _start(case) % (case.pages * PAGE))
+    _show_page(case, (case.place.page - 1) % case.pages + 1)
     case.reply.next_key = _key(case, case.place.page + 1)
 
 
