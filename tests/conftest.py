@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from collector.db.dsn import Dsn
 from tests.support import postgres_server as databases
 from tests.support.memory_folder import memory_folder
 from tests.support.postgres_server import Server
+from tests.support.prepared_databases import PreparedDatabases
 
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
@@ -25,6 +26,8 @@ gc.disable()
 
 TOGETHER = (
     "tests/cli/test_bad_input.py",
+    "tests/cli/test_replay_witness.py",
+    "tests/faults/test_out_of_step.py",
     "tests/project/test_architecture_rules.py",
     "tests/read/test_examples.py",
     "tests/sweep/test_sweeper.py",
@@ -140,6 +143,13 @@ async def database(server: Server, template: str) -> AsyncIterator[Dsn]:
     """A database of the test's own, with the real schema."""
     async with server.database(template=template) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+async def prepared(server: Server, template: str) -> AsyncIterator[PreparedDatabases]:
+    """Databases that are filled once, for tests that begin with the same rows."""
+    async with AsyncExitStack() as stack:
+        yield PreparedDatabases(server, template, stack)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`collector repair` as a process: missed slots out of minute bars, labelled, and nothing observed touched."""
 
-import asyncio
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ from collector.cli.repair_job import make_repair_job
 from collector.config import Environment
 from collector.daemon import Upkeep
 from collector.db.dsn import Dsn
-from collector.db.pool import connect
 from collector.errors import ConfigError
 from collector.model import KST, Target
 from collector.secret import Secret
@@ -22,6 +21,8 @@ from kiwoom_simulator import Options, Simulator
 from tests.support.bar_histories import CALENDAR
 from tests.support.command_process import Ended, environment, run, started
 from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, execute, fetch, url, yaml
+from tests.support.prepared_databases import PreparedDatabases
+from tests.support.table_watch import watched
 
 TARGET = Target.of("KOSPI", "020", "KRX")
 """Five listings."""
@@ -36,11 +37,16 @@ FROM reconstructed ORDER BY slot, symbol
 
 
 @pytest.fixture
-async def observed(database: Dsn, tmp_path: Path) -> Dsn:
+async def observed(prepared: PreparedDatabases, tmp_path: Path) -> AsyncIterator[Dsn]:
     """Two observed slots of the day, one line that says missed and one that says failed; the rest is absent."""
     folder = tmp_path / "config"
     folder.mkdir()
     (folder / "collector.yaml").write_text(yaml([TARGET]) + SCHEDULES, encoding="utf-8")
+    async with prepared.copy(__name__, observe) as (database, _):
+        yield database
+
+
+async def observe(database: Dsn) -> None:
     for slot in OBSERVED:
         async with (
             Simulator(replace(STILL, freeze=slot)) as simulator,
@@ -50,7 +56,6 @@ async def observed(database: Dsn, tmp_path: Path) -> Dsn:
     line = "INSERT INTO collector.walk (slot, target, status) SELECT $1, id, $2 FROM collector.target"
     await execute(database, line, OPEN + timedelta(minutes=10), "missed")
     await execute(database, line, OPEN + timedelta(minutes=15), "failed")
-    return database
 
 
 async def repair(database: Dsn, cwd: Path, *faults: str, options: tuple[str, ...] = ()) -> Ended:
@@ -157,10 +162,13 @@ async def test_a_repair_that_is_killed_is_taken_up(observed: Dsn, tmp_path: Path
     async with Simulator(replace(SUNDAY, latency=timedelta(milliseconds=40))) as simulator:
         env = environment(simulator.url, observed)
         for stop in range(1, 5):
-            async with connect(observed) as session, started(*DAY, env=env, cwd=tmp_path) as process:
-                while process.returncode is None and await session.fetchval(line) < stop:  # noqa: ASYNC110
-                    await asyncio.sleep(0.002)  # looks again: another process
+            async with (
+                watched(observed, "collector.repair") as repaired,
+                started(*DAY, env=env, cwd=tmp_path) as process,
+            ):
+                await repaired.next_commit(process)
             assert await fetch(observed, torn) == []
+            assert await fetch(observed, line) >= [(stop,)]
         done = await run(*DAY, env=env, cwd=tmp_path)
     assert done.code == 0
     assert await fetch(observed, "SELECT count(*), count(DISTINCT (slot, symbol)) FROM reconstructed") == [

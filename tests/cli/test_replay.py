@@ -1,8 +1,7 @@
 """`collector replay` as a process: kept answers read again, put right in one transaction a walk."""
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from collector.db.dsn import Dsn
-from collector.db.pool import connect
 from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.support.command_process import environment, run, started
@@ -23,10 +21,11 @@ from tests.support.harness import (
     collecting,
     execute,
     fetch,
-    stored,
     stored_walks,
     yaml,
 )
+from tests.support.prepared_databases import PreparedDatabases
+from tests.support.table_watch import watched
 
 TARGETS = [
     Target.of("KOSDAQ", "139", "KRX"),
@@ -48,6 +47,17 @@ async def collect(database: Dsn, *faults: str, slots: Sequence[datetime] = (OPEN
             target: [as_stored(row) for row in simulator.market.rows(target.sector, target.exchange, OPEN)]
             for target in TARGETS
         }
+
+
+@pytest.fixture
+async def swept(prepared: PreparedDatabases) -> AsyncIterator[tuple[Dsn, Rows]]:
+    """A database with three sound sweeps, and the rows that were served."""
+
+    async def fill(database: Dsn) -> Rows:
+        return await collect(database, slots=SLOTS)
+
+    async with prepared.copy(__name__, fill) as copy:
+        yield copy
 
 
 async def replay(database: Dsn, cwd: Path, *options: str):
@@ -81,8 +91,10 @@ BUGS = {
 
 
 @pytest.mark.parametrize("bug", BUGS)
-async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(database: Dsn, tmp_path: Path, bug: str):
-    served = await collect(database, slots=SLOTS)
+async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(
+    swept: tuple[Dsn, Rows], tmp_path: Path, bug: str
+):
+    database, served = swept
     good = await fetch(database, LINES)
     await execute(database, BUGS[bug])
     bad = await fetch(database, LINES)
@@ -93,9 +105,9 @@ async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(database: Dsn
     done = await replay(database, tmp_path)
     assert done.code == 0, done.err
     assert await fetch(database, LINES) == good
-    for slot in SLOTS:
-        for target in TARGETS:
-            assert await stored(database, slot, target) == served[target]
+    walks = await stored_walks(database, [(slot, target) for slot in SLOTS for target in TARGETS])
+    for (_, target), rows in walks.items():
+        assert rows == served[target]
     assert await fetch(database, TORN) == []
     assert await fetch(database, "SELECT count(*) FROM quarantine") == [(0,)]
     before, history = await fetch(database, digest), await fetch(database, "SELECT count(*) FROM replay")
@@ -201,30 +213,30 @@ async def test_what_cannot_be_asked_is_refused(database: Dsn, tmp_path: Path, op
     assert text in done.err
 
 
-KILLS = 25
+KILLS = 8
 
 
 async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becomes(
     database: Dsn, tmp_path: Path
 ) -> None:
     """Killed as soon as one more walk is replaced: somewhere in the next transaction."""
-    slots = [OPEN + timedelta(minutes=5 * number) for number in range(20)]
+    slots = [OPEN + timedelta(minutes=5 * number) for number in range(8)]
     served = await collect(database, slots=slots)
     await execute(database, BUGS["prices ten times too high"])
     count = "SELECT count(*), count(DISTINCT (slot, market, sector)) FROM replay"
-    reached, env = 0, environment("http://127.0.0.1:1", database)
-    for _ in range(KILLS):
+    env = environment("http://127.0.0.1:1", database)
+    for killed in range(KILLS):
         async with (
-            connect(database) as observer,
+            watched(database, "collector.replay") as replaced,
             started("replay", "--quiet", env=env, cwd=tmp_path) as process,
         ):
-            while process.returncode is None and (await observer.fetchrow(count))[0] <= reached:  # noqa: ASYNC110
-                await asyncio.sleep(0.002)  # looks again: another process
+            await replaced.next_commit(process)
         assert await fetch(database, TORN) == []
         [(reached, different)] = await fetch(database, count)
         assert reached == different
+        assert reached > killed
     assert (await replay(database, tmp_path)).code == 0
-    assert await fetch(database, count) == [(60, 60)]
+    assert await fetch(database, count) == [(24, 24)]
     walks = await stored_walks(database, [(slot, target) for slot in slots for target in TARGETS])
     for (_, target), rows in walks.items():
         assert rows == served[target]

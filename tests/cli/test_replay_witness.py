@@ -1,5 +1,6 @@
 """`collector replay` hears the stored answers of witnesses again."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from collector.model import Target
 from kiwoom_simulator import Simulator
 from tests.cli.test_replay import replay
 from tests.support.harness import OPEN, STILL, execute, fetch
+from tests.support.prepared_databases import PreparedDatabases
 from tests.sweep.test_witness import witnessed
 
 TARGETS = [
@@ -37,11 +39,31 @@ async def collect(database: Dsn, *faults: str) -> None:
                 await collector.sweep(slot, "all", TARGETS)
 
 
-@pytest.mark.parametrize("faults", [(), ("dropped_rows:sector=013",), ("zero_counts", "old_date")], ids=str)
+LOST = ("dropped_rows:sector=013",)
+
+
+@pytest.fixture
+def faults() -> tuple[str, ...]:
+    """Of the second sweep; none unless the test says so."""
+    return ()
+
+
+@pytest.fixture
+async def swept(prepared: PreparedDatabases, faults: tuple[str, ...]) -> AsyncIterator[Dsn]:
+    """A database with two witnessed sweeps."""
+
+    async def fill(database: Dsn) -> None:
+        await collect(database, *faults)
+
+    async with prepared.copy((__name__, faults), fill) as (database, _):
+        yield database
+
+
+@pytest.mark.parametrize("faults", [(), LOST, ("zero_counts", "old_date")], ids=str)
 async def test_answers_that_say_the_same_change_nothing(
-    database: Dsn, tmp_path: Path, faults: tuple[str, ...]
+    swept: Dsn, tmp_path: Path, faults: tuple[str, ...]
 ) -> None:
-    await collect(database, *faults)
+    database = swept
     ends, said = await fetch(database, ENDS), await fetch(database, SAID)
     assert len(said) > 20
     done = await replay(database, tmp_path)
@@ -49,10 +71,8 @@ async def test_answers_that_say_the_same_change_nothing(
     assert await fetch(database, ENDS) == ends
 
 
-async def test_a_walk_that_a_bug_had_contradicted_is_corroborated_again(
-    database: Dsn, tmp_path: Path
-) -> None:
-    await collect(database)
+async def test_a_walk_that_a_bug_had_contradicted_is_corroborated_again(swept: Dsn, tmp_path: Path) -> None:
+    database = swept
     ends, said = await fetch(database, ENDS), await fetch(database, SAID)
     assert {(end[3], end[5]) for end in ends} == {("complete", "corroborated")}
     await execute(database, ROWS_LOST)
@@ -63,8 +83,9 @@ async def test_a_walk_that_a_bug_had_contradicted_is_corroborated_again(
     assert await fetch(database, SAID) == said
 
 
-async def test_an_accepted_walk_stays_accepted(database: Dsn, tmp_path: Path) -> None:
-    await collect(database, "dropped_rows:sector=013")
+@pytest.mark.parametrize("faults", [LOST], ids=str)
+async def test_an_accepted_walk_stays_accepted(swept: Dsn, tmp_path: Path) -> None:
+    database = swept
     await execute(
         database,
         "UPDATE collector.walk SET status = 'complete', remarks = '{accepted}' WHERE status = 'suspect'",
@@ -75,8 +96,9 @@ async def test_an_accepted_walk_stays_accepted(database: Dsn, tmp_path: Path) ->
     assert [end[:5] for end in await fetch(database, ENDS)] == before
 
 
-async def test_without_answers_of_witnesses_their_stored_word_stays(database: Dsn, tmp_path: Path) -> None:
-    await collect(database, "dropped_rows:sector=013")
+@pytest.mark.parametrize("faults", [LOST], ids=str)
+async def test_without_answers_of_witnesses_their_stored_word_stays(swept: Dsn, tmp_path: Path) -> None:
+    database = swept
     await execute(database, "DELETE FROM collector.witness")
     ends = await fetch(database, ENDS)
     done = await replay(database, tmp_path)
