@@ -1,7 +1,7 @@
 """Opens the parts of the program in order: the database, and on top of it the collector."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -93,22 +93,22 @@ async def open_collector(
     patient: bool = False,
     token: str | None = None,
     facts: ApiFacts | None = None,
+    opened: Database | None = None,
 ) -> AsyncIterator[Collector]:
     """Open everything needed for a sweep, in order: keys, database, HTTP session.
 
     `keys` are read now unless given. With `patient`, other users of the key have priority.
     `token` is the identity of the process; a new one is made without it. `facts` replace what was learned about the
-    host and what the configuration says of it.
+    host and what the configuration says of it. `opened` is used in place of the configured database, and stays open.
     """
 
     from collector.kiwoom.transport import RESTING, HttpTransport  # noqa: PLC0415 - aiohttp takes half a second, and most errors come before
 
     keys = keys or configuration.keys(world.config, world.environment)
     api = world.config.api
+    size = api.concurrency * len(keys) + 4 + WITNESSES_AT_ONCE
     async with (
-        open_database(
-            world.environment, size=api.concurrency * len(keys) + 4 + WITNESSES_AT_ONCE
-        ) as database,
+        nullcontext(opened) if opened else open_database(world.environment, size=size) as database,
         HttpTransport(
             api.base_url,
             timeout=api.timeout.total_seconds(),
