@@ -16,6 +16,7 @@ from collector.model import KST, Target
 from kiwoom_simulator import Options, Simulator
 from tests.support.command_process import config, environment, run, started, until
 from tests.support.harness import execute, fetch
+from tests.support.postgres_server import Server
 
 TELECOM = Target.of("KOSPI", "020", "KRX")
 MANY = Target.of("KOSPI", "010", "KRX")
@@ -102,9 +103,22 @@ async def test_what_is_not_filled_is_listed_and_the_rest_is_stored(database: Dsn
     assert await count(database) == 3
 
 
+@pytest.fixture(scope="session")
+async def undisturbed(
+    server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, ...]]:
+    """The bars of a backfill that nothing ended."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    config(folder, MANY)
+    async with Simulator(SUNDAY) as simulator, server.database(template=template) as address:
+        done = await run(*WEEK, "--quiet", env=environment(simulator.url, address), cwd=folder)
+        assert done.code == 0, done.err
+        return await fetch(address, TABLE)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
-    database: Dsn, tmp_path: Path, number: signal.Signals
+    database: Dsn, undisturbed: list[tuple[Any, ...]], tmp_path: Path, number: signal.Signals
 ) -> None:
     config(tmp_path, MANY)
     chance = random.Random(number)
@@ -123,10 +137,7 @@ async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
         last = await run(*WEEK, env=env, cwd=tmp_path)
         assert last.code == 0
         assert f"stored {22 - kept} listings" in last.out
-        table = await fetch(database, TABLE)
-        await execute(database, "TRUNCATE collector.bar, collector.bar_walk CASCADE")
-        await run(*WEEK, "--quiet", env=env, cwd=tmp_path)
-    assert await fetch(database, TABLE) == table
+    assert await fetch(database, TABLE) == undisturbed
 
 
 async def test_two_at_once_store_everything_once(database: Dsn, tmp_path: Path) -> None:
