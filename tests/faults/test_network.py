@@ -228,8 +228,9 @@ async def test_maintenance_stops_everybody_and_one_request_asks_whether_it_is_ov
     simulator.api.faults.put([f"{AWAY[form]}api=ka20002,first=5"])
     # Each of the five waits 0.87 s or more, so none of them asks again before the fifth was answered.
     random.seed(139169)
-    async with collecting(database, simulator.url, *MANY, concurrency=5) as collector:
-        sweep = await collector.sweep(OPEN, "all", MANY)
+    few = MANY[:8]
+    async with collecting(database, simulator.url, *few, concurrency=5) as collector:
+        sweep = await collector.sweep(OPEN, "all", few)
     arrivals = arrivals_of(simulator, before)
     assert [said for _, said in arrivals[:6]] == [AWAY[form].partition(":")[0]] * 5 + ["ok"]
     assert arrivals[5][0] - arrivals[4][0] > 0.9
