@@ -105,7 +105,7 @@ async def _played(lane: Lane, faults: tuple[str, ...]) -> Played:
     issued, asked = simulator.api.tokens.issued, simulator.api.book.count
     timeout = timeout_under(faults)
     async with collecting(
-        database.address, simulator.url, BENT, SOUND, timeout=timeout, opened=database
+        database.address, simulator.url, BENT, SOUND, timeout=timeout, concurrency=2, opened=database
     ) as collector:
         error = None
         try:
