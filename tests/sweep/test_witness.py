@@ -129,7 +129,7 @@ async def test_a_member_missing_from_the_first_walk_is_named(database: Dsn, simu
      ("lagging_counts", None), ("off_hours_volume", None), ("old_date", "ka20009"), ("future_date", None),
      ("http_5xx:api=ka10099", None), ("throttle_429:api=ka20003", None)],
 )  # fmt: skip
-async def test_an_odd_witness_suspects_nothing_loses_nothing_and_is_named_once(
+async def test_an_odd_witness_suspects_nothing(
     database: Dsn, simulator: Simulator, capsys: pytest.CaptureFixture[str], fault: str, source: str | None
 ) -> None:
     """`source` is the witness that a warning must name; the other faults are named or not, as it happens."""
