@@ -126,8 +126,8 @@ class LeaderTerm:
         since = {name: max(min(at, now), now - FARTHEST) for name, at in until.items()}
         self._seen = now
         due = self._timetable.due(min(since.values(), default=now), now)
-        late = self._timetable.due(max(min(since.values(), default=now), now - ONE_DAY), now)
-        runnable = in_time((slot for slot in late if slot.at > since[slot.schedule]), now)
+        newest = self._timetable.newest(max(min(since.values(), default=now), now - ONE_DAY), now)
+        runnable = in_time((slot for slot in newest.values() if slot.at > since[slot.schedule]), now)
         passed = (slot for slot in due if slot.at > since[slot.schedule] and slot not in runnable.values())
         await self._pass_over(passed, self._why)
         for name in self._states:
@@ -143,7 +143,8 @@ class LeaderTerm:
         for at in await self._accounts.newest(self._timetable.targets[schedule.universe], now):
             if self._timetable.is_slot(schedule, at):
                 return at
-        runnable = in_time(self._timetable.due(now - ONE_DAY, now), now).get(schedule.name)
+        newest = self._timetable.newest(now - ONE_DAY, now)
+        runnable = in_time(newest.values(), now).get(schedule.name)
         return runnable.at - datetime.resolution if runnable else now
 
     async def _look(self) -> None:
@@ -156,7 +157,7 @@ class LeaderTerm:
         if now <= self._seen:
             return
         before, self._seen = self._seen, now
-        runnable = in_time(self._timetable.due(max(before, now - ONE_DAY), now), now)
+        runnable = in_time(self._timetable.newest(max(before, now - ONE_DAY), now).values(), now)
         passed = (slot for slot in self._timetable.due(before, now) if slot not in runnable.values())
         await self._begin(runnable.values())
         await self._pass_over(passed, lambda _: Reason.LATE)

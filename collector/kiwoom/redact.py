@@ -9,7 +9,7 @@ import json
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from html import unescape
 
 from collector.secret import Secret
@@ -30,8 +30,7 @@ _SYMBOLS = re.compile(
     r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-f]{2}|&#x[0-9a-f]{1,6};|&#[0-9]{1,7};|&[a-z]{2,8};|.",
     re.DOTALL | re.IGNORECASE,
 )
-_ESCAPES = re.compile(r"[\\%&\u03a3]")
-"""Begins an escape; and the capital sigma, the one letter whose lower case depends on its neighbours."""
+_ESCAPE = re.compile(rb"[\\%&]")
 _SEPARATORS = frozenset("-\"',.:;|\\")
 
 
@@ -67,25 +66,33 @@ class Redactor:
         if self._clean.issuperset(pieces):
             return body
         unknown = set(pieces) - self._clean
-        if any(map(self._holds_secret, unknown)):
+        if any(self._mask(piece) != piece for piece in self._suspects(unknown)):
             return self._mask(body)
         if len(self._clean) + len(unknown) > _REMEMBERED:
             self._clean.clear()
         self._clean |= unknown
         return body
 
-    def _holds_secret(self, piece: bytes) -> bool:
-        """Whether `_mask` would change a piece. A piece without escapes, as nearly all are, is quick to search."""
-        text = piece.decode("utf-8", "surrogateescape")
-        if _ESCAPES.search(text) or any(form in piece for form in self._forms):
-            return self._mask(piece) != piece
-        plain = text.lower().translate(_DROPPING_SEPARATORS)
-        letters = plain if plain.isalnum() else "".join(filter(str.isalnum, plain))
-        return self._plain.is_in(plain) or self._letters.is_in(letters)
+    def _suspects(self, pieces: Set[bytes]) -> Set[bytes]:
+        """The pieces that may hold a part of a secret: a few, or all of them."""
+        escaped = {piece for piece in pieces if _ESCAPE.search(piece)}
+        return escaped if self._is_clean(b'"'.join(pieces - escaped)) else pieces
+
+    def _is_clean(self, text: bytes) -> bool:
+        """Whether a text surely holds no part of a secret between two quotes: a quick look."""
+        if _ESCAPE.search(text) or any(form in text for form in self._forms):
+            return False
+        chars = text.decode("utf-8", "surrogateescape")
+        return not (
+            self._plain.occur_in(chars.translate(_SYMBOL_OF))
+            or self._letters.occur_in(chars.translate(_LETTER_OF))
+        )
 
     def _mask(self, body: bytes) -> bytes:
         for form in self._forms:
             body = body.replace(form, _MASK.encode())
+        if self._is_clean(body.replace(b'"', b"")):
+            return body
         text = body.decode("utf-8", "surrogateescape")
         symbols = [symbol for symbol in _read_symbols(text) if not _is_separator(symbol[0])]
         letters = [symbol for symbol in symbols if symbol[0].isalnum()]
@@ -110,13 +117,15 @@ class _Windows:
             if size > RUN or not run.isdigit():
                 self._runs[size].add(run)
 
-    def is_in(self, text: str) -> bool:
-        """Whether any run is in the text."""
-        for size, runs in self._runs.items():
-            starts = range(len(text) - size + 1)
-            if starts and not runs.isdisjoint([text[start : start + size] for start in starts]):
-                return True
-        return False
+    def occur_in(self, text: str) -> bool:
+        """Whether one of the runs is between two quotes of a text of lower-case characters without separators."""
+        parts = [part for part in text.split('"') if len(part) >= RUN]
+        return any(
+            part[start : start + size] in runs
+            for size, runs in self._runs.items()
+            for part in parts
+            for start in range(len(part) - size + 1)
+        )
 
     def find(self, symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each run in the text."""
@@ -153,15 +162,22 @@ def _is_separator(char: str) -> bool:
     return char.isspace() or char in _SEPARATORS or not char.isprintable()
 
 
-class _DroppingTable(dict[int, int | None]):
-    """A table for `str.translate` that drops separators; it grows by each character that is looked up."""
+class _Translation(dict[int, str]):
+    """For `str.translate`: the lower-case form of a character, or nothing if it is not searched. Quotes stay."""
 
-    def __missing__(self, code: int) -> int | None:
-        self[code] = found = None if _is_separator(chr(code)) else code
+    def __init__(self, is_searched: Callable[[str], bool]) -> None:
+        super().__init__({ord('"'): '"'})
+        self._is_searched = is_searched
+
+    def __missing__(self, code: int) -> str:
+        found = "".join(filter(self._is_searched, chr(code).lower()))
+        if code < 0x10000:  # few answers have others, and a hostile one might have all
+            self[code] = found
         return found
 
 
-_DROPPING_SEPARATORS = _DroppingTable()
+_SYMBOL_OF = _Translation(lambda char: not _is_separator(char))
+_LETTER_OF = _Translation(lambda char: char.isalnum() and not _is_separator(char))
 
 
 def _read_symbols(text: str) -> Iterator[Symbol]:

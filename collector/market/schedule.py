@@ -126,14 +126,17 @@ def _instants_with_sessions(
     start, end = kst(start), kst(end)
     # An offset is at most a day either way, so a slot is at most one day from its session.
     for day in days_between(start.date() - ONE_DAY, end.date() + 2 * ONE_DAY):
-        for at, session in _of_day(schedule, calendar, day):
+        for at, session in _of_day(schedule, calendar, day, start):
             if at >= end:
                 return
             if at >= start:
                 yield at, session
 
 
-def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple[datetime, Session | None]]:
+def _of_day(
+    schedule: Schedule, calendar: Calendar, day: date, start: datetime
+) -> Iterator[tuple[datetime, Session | None]]:
+    """The instants of a day; those before `start` may be left out."""
     if not _runs_on(schedule.days, calendar, day):
         return
     match schedule.when:
@@ -144,14 +147,15 @@ def _of_day(schedule: Schedule, calendar: Calendar, day: date) -> Iterator[tuple
                 yield (session.opens if edge == "open" else session.closes) + offset, session
         case Every(interval, None):
             midnight = day_start(day)
-            yield from ((midnight + step * interval, None) for step in range(-(-ONE_DAY // interval)))
+            steps = range(max(0, (start - midnight) // interval), -(-ONE_DAY // interval))
+            yield from ((midnight + step * interval, None) for step in steps)
         case Every(interval, str(name)):
             if session := calendar.session(day, name):
-                yield from _steps(session, interval)
+                yield from _steps(session, interval, start)
 
 
-def _steps(session: Session, interval: timedelta) -> Iterator[tuple[datetime, Session]]:
-    at = session.opens
+def _steps(session: Session, interval: timedelta, start: datetime) -> Iterator[tuple[datetime, Session]]:
+    at = session.opens + max(0, (start - session.opens) // interval) * interval
     while at < session.closes:
         yield at, session
         at += interval

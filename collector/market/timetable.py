@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from collector.base.days import ONE_DAY, day_bounds, day_start
 from collector.market.calendar import Calendar, kst
@@ -11,6 +11,8 @@ from collector.model import Target
 
 _LONG_AGO = 60
 """Days to look back for the newest day with slots: longer than any closure of the market."""
+_LOOK_BACK = timedelta(minutes=15)
+"""The newest slots are sought in this time first: a day of a schedule may have thousands."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class Timetable:
     def due(self, after: datetime, until: datetime) -> Iterator[ScheduledSlot]:
         """Yields the slots later than `after` and not later than `until`."""
         return due_slots(self.schedules, self.calendar, after, until)
+
+    def newest(self, after: datetime, until: datetime) -> Mapping[str, ScheduledSlot]:
+        """Returns the last slot of each schedule later than `after` and not later than `until`, by schedule."""
+        span = _LOOK_BACK
+        while True:
+            start = max(after, until - span)
+            found = {slot.schedule: slot for slot in self.due(start, until)}
+            if start == after or len(found) == len(self.schedules):
+                return found
+            span *= 10
 
     def next(self, after: datetime) -> ScheduledSlot | None:
         """Returns the first slot later than `after`, None without one for years."""

@@ -81,7 +81,7 @@ class Outbox:
     async def prepare(self) -> None:
         """Make the next message quick, since one is probable."""
         if self.urls:
-            await self.sender.prepare()
+            await self.sender.prepare(self.urls)
 
     async def close(self) -> None:
         """End what is under way. Events that were not told are told by the next process."""

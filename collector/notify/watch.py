@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from collector.notify import conditions
 from collector.notify.changes import compare
 from collector.notify.conditions import Condition
 
-_LOOKED_BACK = 20
-"""Days in which the newest slots of a schedule are searched: longer than any closure of the market."""
+_LOOKED_BACK = timedelta(days=20)
+"""Time in which the newest slots of a schedule are searched: longer than any closure of the market."""
+_LOOKED_AT_FIRST = timedelta(minutes=15)
+"""Each time before is twice as long, up to a day: a day of a schedule may have thousands of slots."""
 _LONGEST_RUN = 60
 """Slots in a row that are counted."""
 _UNDER_WAY = 2
@@ -245,11 +247,12 @@ def _identities(seen: Sequence[Condition]) -> frozenset[tuple[str, str]]:
 def _slots_back(timetable: Timetable, slot: ScheduledSlot) -> Iterator[datetime]:
     """Yield the instants of the slot's schedule from the slot on back, newest first."""
     schedule = next((item for item in timetable.schedules if item.name == slot.schedule), None)
-    end = slot.at + datetime.resolution
-    for _ in range(_LOOKED_BACK if schedule is not None else 0):
-        assert schedule is not None
-        yield from reversed(list(timetable.instants(schedule, end - ONE_DAY, end)))
-        end -= ONE_DAY
+    end, span = slot.at + datetime.resolution, _LOOKED_AT_FIRST
+    oldest = end - _LOOKED_BACK
+    while schedule is not None and end > oldest:
+        start = max(end - span, oldest)
+        yield from reversed(list(timetable.instants(schedule, start, end)))
+        end, span = start, min(2 * span, ONE_DAY)
 
 
 def _existing(path: Path) -> Path:

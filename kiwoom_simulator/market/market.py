@@ -5,6 +5,7 @@ Tests compare with `rows`. `page` is the same content as JSON, cached until the 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 from collector.model import Exchange
 from kiwoom_simulator.market.listings import Listing, universe
@@ -20,17 +21,29 @@ _Key = Moment | tuple[Moment, Moment]
 
 
 class SimulatedMarket:
-    """The listings of a seed, their sectors and their quotes."""
+    """The listings of a seed, their sectors and their quotes. The listings are drawn when they are first asked for."""
 
     def __init__(self, seed: int = 1, sessions: Sessions | None = None) -> None:
         self.sessions = sessions or Sessions()
-        self.listings = {listing.symbol: listing for listing in universe(seed)}
-        self.sectors: Mapping[str, Sequence[Listing]] = members(self.listings.values())
+        self._seed = seed
         self.tape = QuoteModel(self.sessions)
         self._rows: dict[tuple[str, Exchange], tuple[_Key, str]] = {}
         self._quotes: dict[str, tuple[Moment, SimulatedQuote]] = {}
         self._pages: dict[tuple[str, Exchange, int], tuple[_Key, bytes]] = {}
-        self._on_nxt = {
+
+    @cached_property
+    def listings(self) -> Mapping[str, Listing]:
+        """Every listing by its symbol."""
+        return {listing.symbol: listing for listing in universe(self._seed)}
+
+    @cached_property
+    def sectors(self) -> Mapping[str, Sequence[Listing]]:
+        """The members of each sector on KRX."""
+        return members(self.listings.values())
+
+    @cached_property
+    def _on_nxt(self) -> Mapping[str, Sequence[Listing]]:
+        return {
             code: tuple(listing for listing in listings if listing.is_on_nxt)
             for code, listings in self.sectors.items()
         }

@@ -449,7 +449,7 @@ async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
     assert found.err.splitlines() == [f"collector: {says}", f"  see `{command} --help`"]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", pytest.param("utf-8", marks=pytest.mark.extended)])
 async def test_every_encoding_of_the_terminal_shows_the_sectors(tmp_path, database, encoding):
     env = environment(None, database, PYTHONIOENCODING=encoding)
     found = await run_cold("-m", "collector", "sectors", env=env, cwd=tmp_path)

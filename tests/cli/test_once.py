@@ -7,7 +7,6 @@ import pty
 import random
 import re
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -129,8 +128,9 @@ async def test_what_is_missing_or_suspect_is_listed_and_the_rest_is_stored(
     }
 
 
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.extended)])
 async def test_kill_9_at_any_moment_costs_no_more_than_the_walks_under_way(
-    database: Dsn, tmp_path: Path
+    database: Dsn, tmp_path: Path, kills: int
 ) -> None:
     config(tmp_path, *SMALL)
     chance = random.Random(4)
@@ -138,7 +138,7 @@ async def test_kill_9_at_any_moment_costs_no_more_than_the_walks_under_way(
     command = ("once", "--slot", slot.isoformat())
     async with Simulator(SLOW) as simulator:
         env = environment(simulator.url, database)
-        for _ in range(10):
+        for _ in range(kills):
             kept = await complete(database)
             enough = simulator.api.book.count + chance.randrange(1, 9)
             async with started(*command, env=env, cwd=tmp_path) as process:
@@ -238,7 +238,13 @@ async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
     assert "0 of 1 targets are stored; `collector once --slot" in found.err
 
 
-@pytest.mark.parametrize("options", [("-X", "dev"), ()], ids=["development mode", "asyncio in debug mode"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("-X", "dev"), id="development mode"),
+        pytest.param((), id="asyncio in debug mode", marks=pytest.mark.extended),
+    ],
+)
 async def test_no_secret_is_shown_when_python_tells_the_most(
     database: Dsn, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
@@ -271,17 +277,15 @@ async def at_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path) -> s
 
     loop.add_reader(ours, read)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "collector", *arguments),
+        async with started(
+            *arguments,
             env={**env, "COLUMNS": "100", "TERM": "xterm-256color"},
             cwd=cwd,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        async with asyncio.timeout(180):
-            await process.wait()
+            streams=dict.fromkeys(("stdin", "stdout", "stderr"), os.ttyname(theirs)),
+        ) as process:
+            os.close(theirs)
+            async with asyncio.timeout(180):
+                await process.wait()
         os.set_blocking(ours, False)
         with suppress(OSError):  # what it said last is there by now; then there is nothing, or no other end
             while last := os.read(ours, 65_536):

@@ -80,14 +80,35 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param({"token_rule": "reuse"}, {"token.reissue": "repeats"}, id="token reuse"),
-        pytest.param({"token_rule": "keep"}, {"token.reissue": "keeps"}, id="token keep"),
-        pytest.param({"keys_die_with_token": True}, {"page_key.outlives_token": "no"}, id="keys die"),
-        pytest.param({"counting_keys": True}, {"page_key.counts": "rows_left"}, id="counting keys"),
-        pytest.param({"gzip": True}, {"header.gzip": "yes"}, id="gzip"),
-        pytest.param({"token_life": timedelta(hours=6)}, {"token.life": "6.0 h"}, id="token life"),
-        pytest.param({"closed": True}, {"session.day": "2026-11-19"}, id="closed"),
-        pytest.param({"faults": ("rows_by_name",)}, {"order.KRX": "other", "order.NXT": "other"}, id="order"),
+        pytest.param(
+            {"token_rule": "reuse", "counting_keys": True, "gzip": True, "faults": ("wrong_date",)},
+            {
+                "token.reissue": "repeats",
+                "page_key.counts": "rows_left",
+                "header.gzip": "yes",
+                "header.date": "off",
+            },
+            id="token reuse, counting keys, gzip, date",
+        ),
+        pytest.param(
+            {
+                "token_rule": "keep",
+                "keys_die_with_token": True,
+                "token_life": timedelta(hours=6),
+                "closed": True,
+                "faults": ("rows_by_name", "listings_truncated:rows=3"),
+            },
+            {
+                "token.reissue": "keeps",
+                "page_key.outlives_token": "no",
+                "token.life": "6.0 h",
+                "session.day": "2026-11-19",
+                "order.KRX": "other",
+                "order.NXT": "other",
+                "members.101": "1821 rows, 1818 listed: 0 and 3 differ",
+            },
+            id="token keep, keys die, token life, closed, order, members",
+        ),
         pytest.param(
             {"mock": True, "quota": 0},
             {"exchange.KRX": "yes", "exchange.NXT": "no", "exchange.CONSOLIDATED": "no"},
@@ -97,12 +118,6 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
             {"mock": True, "quota": 0, "mock_consolidated": True},
             {"exchange.NXT": "no", "exchange.CONSOLIDATED": "yes"},
             id="mock host with CONSOLIDATED",
-        ),
-        pytest.param({"faults": ("wrong_date",)}, {"header.date": "off"}, id="date"),
-        pytest.param(
-            {"faults": ("listings_truncated:rows=3",)},
-            {"members.101": "1821 rows, 1818 listed: 0 and 3 differ"},
-            id="members",
         ),
     ],
 )
@@ -180,13 +195,10 @@ def test_a_lag_counts_only_if_something_traded(trial: LagTrial, facts: dict[str,
     assert find_lag(Observations(5, lag=trial)).facts == facts
 
 
-async def test_the_durations_of_the_real_host_are_recognized(database: Dsn) -> None:
-    facts = await learn(database, **PLAIN, latency=timedelta(milliseconds=50))
+async def test_durations_and_their_spread_are_recognized(database: Dsn) -> None:
+    spread = {"latency": timedelta(milliseconds=50), "jitter": timedelta(milliseconds=60)}
+    facts = await learn(database, **PLAIN, **spread)
     assert float(facts["latency.warm"]) >= 0.05
-
-
-async def test_the_spread_of_durations_is_recognized(database: Dsn) -> None:
-    facts = await learn(database, **PLAIN, jitter=timedelta(milliseconds=60))
     shortest, longest = map(float, facts["latency.range"].split(" to "))
     assert longest - shortest > 0.02
 

@@ -170,3 +170,15 @@ def test_what_is_no_usual_encoding_is_not_looked_for() -> None:
 @given(st.binary(max_size=300))
 def test_whatever_the_bytes_are_they_are_looked_through_without_an_error(body: bytes) -> None:
     assert isinstance(redactor(KEY, TOKEN).redact(body, is_error=True), bytes)
+
+
+SNIPPETS = [
+    *TOKEN[:12], *TOKEN[:12].upper(), *"-.:|, +\n\t\"'", "\u0130", "\u212a", "가", "\\", "%", "&",
+    *(spell(TOKEN[:12]) for spell in SPELLINGS.values()),
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SNIPPETS)).map("".join))
+def test_the_quick_look_passes_nothing_that_the_slow_one_masks(text: str) -> None:
+    known, body, escape = redactor(TOKEN), text.encode(), b" \\"  # the quick look passes no escape
+    assert known.redact(body + escape, is_error=True) == known.redact(body, is_error=True) + escape

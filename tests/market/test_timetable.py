@@ -3,6 +3,8 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from collector.base import resources
 from collector.market import calendar
@@ -20,6 +22,7 @@ KRX, NXT, KOSDAQ = (
 )
 TIMETABLE = Timetable([HALF_HOURLY, CLOSE], CALENDAR, {"boards": (KRX, NXT), "close": (KOSDAQ, KRX)})
 FRIDAY = date(2026, 11, 20)
+MINUTE = timedelta(minutes=1)
 
 
 def at(day: date, clock: str) -> datetime:
@@ -85,3 +88,20 @@ def test_only_the_slots_of_a_schedule_are_its_slots():
 )
 def test_universes_joined_by_a_plus_have_each_target_once(name, targets):
     assert TIMETABLE.universe(name) == targets
+
+
+AROUND_THE_CLOCK = parse("always", universe="all", every="7m", during="day", days="all")
+ALL = Timetable([HALF_HOURLY, CLOSE, AROUND_THE_CLOCK], CALENDAR, {})
+MINUTES = st.integers(0, 3 * 1_440)
+
+
+@given(MINUTES, MINUTES)
+@example(0, 2 * 1_440)
+@example(1_440 + 540, 1_440 + 541)
+def test_the_newest_slot_of_a_schedule_is_the_last_of_those_that_are_due(first, second):
+    after, until = (at(FRIDAY, "00:00") + timedelta(minutes=minutes) for minutes in sorted((first, second)))
+    due = list(ALL.due(after, until))
+    assert ALL.newest(after, until) == {slot.schedule: slot for slot in due}
+    assert due == [
+        slot for slot in ALL.between(at(FRIDAY, "00:00"), until + MINUTE) if after < slot.at <= until
+    ]

@@ -1,8 +1,11 @@
 """Sending: the real child process, real HTTP, services that work and services that do not."""
 
 import asyncio
+import json
 import os
+import re
 import sys
+from asyncio.subprocess import PIPE
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,16 +94,16 @@ def child_pids():
 async def test_a_prepared_sender_starts_no_other_process_and_leaves_none():
     before = child_pids()
     async with services() as server:
-        mine = sender.Sender()
-        await mine.prepare()
+        mine, urls = sender.Sender(), secrets(server.url("one"))
+        await mine.prepare(urls)
         (spare,) = child_pids() - before
-        await mine.prepare()
+        await mine.prepare(urls)
         assert child_pids() - before == {spare}
-        sending = asyncio.ensure_future(mine.send(secrets(server.url("one")), MESSAGE))
+        sending = asyncio.ensure_future(mine.send(urls, MESSAGE))
         await server.wait(lambda: bool(server.messages()))
         assert child_pids() - before <= {spare}
         assert (await sending)[0].is_accepted
-        await mine.prepare()
+        await mine.prepare(urls)
         await mine.close()
     assert child_pids() - before == set()
     assert len(server.messages()) == 1
@@ -111,6 +114,19 @@ async def test_a_child_without_an_order_ends_by_itself():
         *(sys.executable, "-P", "-m", "collector.notify.child"), stdin=asyncio.subprocess.DEVNULL
     )
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("schemes", "imports_all"), [(["json", "mailto"], False), (["json", "nosuch"], True)]
+)
+async def test_a_child_imports_its_services_alone_unless_one_is_unknown(schemes, imports_all):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-P", "-m", "collector.notify.child"), stdin=PIPE, stderr=PIPE
+    )
+    _, err = await process.communicate(json.dumps(schemes).encode() + b"\n")
+    imported = re.findall(rb"apprise\.plugins\.(custom_json|email|slack)$", err, re.MULTILINE)
+    assert process.returncode == 0
+    assert set(imported) == {b"custom_json", b"email", *([b"slack"] if imports_all else [])}
 
 
 async def test_urls_are_checked_without_a_message():

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -120,9 +121,17 @@ class Starter:
         return death
 
     async def start(
-        self, *arguments: str, env: Mapping[str, str], cwd: Path, err: Path | None = None
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        cwd: Path,
+        err: Path | None = None,
+        streams: Mapping[str, str] = MappingProxyType({}),
     ) -> Process:
-        """Start a command; its stderr goes to `err` if that is given, to be read while the command runs."""
+        """Start a command; its stderr goes to `err` if that is given, to be read while the command runs.
+
+        `streams` names standard streams that are "closed", "broken" (without a reader) or another file.
+        """
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
@@ -131,7 +140,14 @@ class Starter:
         err.touch()
         birth: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
         self._births[str(out)] = birth
-        order = {"arguments": arguments, "env": dict(env), "cwd": str(cwd), "out": str(out), "err": str(err)}
+        order = {
+            "arguments": arguments,
+            "env": dict(env),
+            "cwd": str(cwd),
+            "out": str(out),
+            "err": str(err),
+            "streams": dict(streams),
+        }
         assert self._process.stdin
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         try:
@@ -167,10 +183,12 @@ async def warmed(folder: Path) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def started(*arguments: str, env: Mapping[str, str], cwd: Path) -> AsyncIterator[Process]:
-    """A command under way; what is still there at the end is killed."""
+async def started(
+    *arguments: str, env: Mapping[str, str], cwd: Path, streams: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Process]:
+    """A command under way; what is still there at the end is killed. `streams`: see `Starter.start`."""
     assert starter is not None
-    process = await starter.start(*arguments, env=env, cwd=cwd)
+    process = await starter.start(*arguments, env=env, cwd=cwd, streams=streams)
     try:
         yield process
     finally:
@@ -192,7 +210,7 @@ async def ended(process: Process | asyncio.subprocess.Process, *, within: float 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another process brings about."""
     while not condition():  # noqa: ASYNC110 - nobody there to set an event
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
 
 
 async def run(*arguments: str, env: Mapping[str, str], cwd: Path) -> Ended:

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
-from collector.cli.early_signals import prepare_daemon
+from collector.cli.early_signals import open_standard_streams, prepare_daemon
 from collector.cli.main import VERBS, main
 
 
@@ -49,13 +50,17 @@ def say(**facts: object) -> None:
     os.write(1, json.dumps(facts).encode() + b"\n")
 
 
-def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
+def become(
+    *, arguments: list[str], env: dict[str, str], cwd: str, out: str, err: str, streams: Mapping[str, str]
+) -> NoReturn:
     """The command, from here on."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
         os.dup2(os.open(path, flags), number)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - may be a pipe now
     faulthandler.enable(2)
+    for name, state in streams.items():
+        replace_stream(name, state)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -64,6 +69,7 @@ def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err
         prepare_daemon()
     code: Any = 0
     try:
+        open_standard_streams()
         main()
     except SystemExit as ended:
         code = ended.code or 0
@@ -73,6 +79,25 @@ def become(*, arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
+
+
+def replace_stream(name: str, state: str) -> None:
+    """Have a standard stream that is "closed", "broken" (without a reader) or a file, as at an interpreter's start."""
+    number = ("stdin", "stdout", "stderr").index(name)
+    if state == "closed":
+        os.close(number)
+        setattr(sys, name, None)
+        return
+    if state == "broken":
+        reader, writer = os.pipe()
+        os.dup2(writer, number)
+        os.close(reader)
+    else:
+        os.dup2(os.open(state, os.O_RDWR | os.O_NOCTTY), number)
+    buffering = 1 if name == "stderr" or os.isatty(number) else -1
+    errors = "backslashreplace" if name == "stderr" else "strict"
+    mode = "r" if name == "stdin" else "w"
+    setattr(sys, name, open(number, mode, buffering=buffering, errors=errors, closefd=False))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ not have granted it, or could not have refused it. The moment of the count is kn
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 Moment = Literal["before", "middle", "after"]
@@ -66,12 +67,16 @@ def possible_rules(rounds: Sequence[Round], quota: int) -> list[QuotaRule]:
     """The rules that the rounds leave over; none without a refusal."""
     if not any(request.is_refused for requests in rounds for request in requests):
         return []
-    contradictions = {
-        rule: sum(count_contradictions(rule, requests, quota) for requests in rounds)
-        for rule in all_rules(quota)
-    }
-    least = min(contradictions.values())
-    return [rule for rule, count in contradictions.items() if count <= least + DOUBT]
+    by_round = [_contradictions(tuple(requests), quota) for requests in rounds]
+    contradictions = [sum(counts) for counts in zip(*by_round, strict=True)]
+    most = min(contradictions) + DOUBT
+    return [rule for rule, count in zip(all_rules(quota), contradictions, strict=True) if count <= most]
+
+
+@lru_cache(256)
+def _contradictions(requests: tuple[SentRequest, ...], quota: int) -> Sequence[int]:
+    """The contradictions of a round, by rule. Cached, because each round is judged again after every later one."""
+    return [count_contradictions(rule, requests, quota) for rule in all_rules(quota)]
 
 
 def count_contradictions(rule: QuotaRule, requests: Round, quota: int) -> int:
