@@ -1,11 +1,12 @@
 """Keeps pandas out of commands that work with pyarrow and not with pandas."""
 
 import sys
-from importlib.abc import MetaPathFinder
 
 
-class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+class _NoPandas:
+    """A finder of modules that refuses one."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("this command works without pandas", name=fullname)
 
