@@ -43,7 +43,7 @@ def _list_file_modules() -> list[str]:
     if find_spec("pyarrow") is None or not _THREADS.is_dir():
         return []
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # of the allocator that pyarrow brings along
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # an allocator that pyarrow has in it
     return ["collector.archive.write", "collector.archive.restore", "collector.archive.output"]
 
 
