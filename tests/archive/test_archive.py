@@ -186,6 +186,7 @@ async def test_a_reader_is_waited_for(filled: Dsn, tmp_path: Path) -> None:
                 "SELECT FROM pg_stat_activity WHERE query LIKE '%drop_day%' AND wait_event_type = 'Lock'",
             ):
                 assert not archiving.done()
+                await asyncio.sleep(0.02)  # looks again
             assert await reader.fetchval("SELECT count(*) FROM snapshot") > 0
         assert len(await archiving) == 2
 

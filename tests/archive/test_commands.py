@@ -274,10 +274,11 @@ async def test_a_killed_restore_leaves_no_trace_in_the_database(filled: Dsn, tmp
                 "SELECT FROM pg_stat_activity WHERE query LIKE '%attach_day%' AND wait_event_type = 'Lock'",
             ):
                 assert process.returncode is None
-    while await fetch(
+                await asyncio.sleep(0.02)  # looks again
+    while await fetch(  # noqa: ASYNC110 - nobody there to set an event
         filled, "SELECT FROM pg_stat_activity WHERE query LIKE '%attach_day%' AND pid <> pg_backend_pid()"
     ):
-        pass
+        await asyncio.sleep(0.02)  # looks again
     assert ("snapshot_20261119",) not in await fetch(filled, PARTITIONS)
     assert (await run("restore", "2026-11-19", env=env, cwd=tmp_path)).code == 0
     assert await rows_of(filled) == before

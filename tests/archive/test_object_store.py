@@ -175,13 +175,28 @@ async def test_a_damaged_object_is_refused_by_its_url(
 
 
 KILLS = [
-    pytest.param(b"PUT /{bucket}/cold/.part/", False, id="before the first byte of the upload"),
+    pytest.param(
+        b"PUT /{bucket}/cold/.part/",
+        False,
+        id="before the first byte of the upload",
+        marks=pytest.mark.extended,
+    ),
     pytest.param(b"PAR1", False, id="in the middle of the upload"),
-    pytest.param(b"PAR1", True, id="when the upload has arrived and its answer has not"),
+    pytest.param(
+        b"PAR1",
+        True,
+        id="when the upload has arrived and its answer has not",
+        marks=pytest.mark.extended,
+    ),
     pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back"),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name"),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", True, id="when it has its name"),
-    pytest.param(b"DELETE /{bucket}/cold/.part/", False, id="before the temporary object goes"),
+    pytest.param(
+        b"DELETE /{bucket}/cold/.part/",
+        False,
+        id="before the temporary object goes",
+        marks=pytest.mark.extended,
+    ),
 ]
 
 

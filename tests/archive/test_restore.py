@@ -172,7 +172,10 @@ def footer(content: bytes) -> int:
     return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize(
+    "mask",
+    [0x01, pytest.param(0x80, marks=pytest.mark.extended), pytest.param(0xFF, marks=pytest.mark.extended)],
+)
 @pytest.mark.parametrize("region", ["pages", "footer", "end"])
 def test_no_flipped_byte_passes_unseen(whole: Path, tmp_path: Path, region: str, mask: int) -> None:
     """Every region of a file, byte for byte in steps that the masks share among them."""
@@ -205,7 +208,9 @@ def test_a_file_that_was_cut_is_refused_wherever_it_was(whole: Path, tmp_path: P
         assert judge(tmp_path / "bent.parquet", gap) is None, cut_at
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.extended) for seed in (2, 3, 4))]
+)
 def test_several_bent_bytes_are_refused_or_change_nothing(whole: Path, tmp_path: Path, seed: int) -> None:
     content, chance = whole.read_bytes(), random.Random(seed)
     facts = ArchiveFile(whole).facts
