@@ -25,6 +25,7 @@ gc.disable()
 """Until the tests are collected: almost nothing is garbage by then, and the search takes each worker two seconds."""
 
 TOGETHER = (
+    "tests/archive/test_object_store.py",
     "tests/cli/test_bad_input.py",
     "tests/cli/test_replay_witness.py",
     "tests/faults/test_out_of_step.py",
@@ -42,6 +43,7 @@ FIRST = (
     "tests/web/test_browser.py",
     "tests/notify/test_daemon.py",
     "tests/kiwoom/test_learn.py",
+    "tests/archive/test_object_store.py",
 )
 """Files with the longest tests. They begin first, so that no worker is left alone with one at the end."""
 

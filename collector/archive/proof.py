@@ -13,6 +13,7 @@ from collector import config as configuration
 from collector.archive.day_state import is_there, refuse_another
 from collector.archive.file import ArchiveFile
 from collector.archive.store import Locator
+from collector.base.skip_pandas import skip_pandas
 from collector.errors import ArchiveError, ConfigError
 
 
@@ -33,6 +34,7 @@ def why_damaged(day: date, files: Sequence[tuple[str, str]], locate: Locator) ->
 
 def main(arguments: Sequence[str]) -> int:
     """Returns 1 if a file is missing or damaged, else 0."""
+    skip_pandas()
     day, *rest = arguments
     files = list(zip(rest[::2], rest[1::2], strict=True))
     locate = Locator(configuration.settings(os.environ).object_access)

@@ -13,6 +13,7 @@ from collector import config as configuration
 from collector import log
 from collector.base.arenas import limit_arenas
 from collector.base.prefetch import to_thread_uninterrupted
+from collector.base.skip_pandas import skip_pandas
 from collector.cli import bootstrap
 from collector.cli.archive_place import FOLDER, ArchivePlace, find_archive, read_archive_config
 from collector.cli.context import find_configuration, run_command, take_environment
@@ -69,6 +70,7 @@ def archive(
     """
     log.configure(level="warning")
     limit_arenas()
+    skip_pandas()
     now = datetime.now(UTC)
     if before > now.astimezone(KST).date():
         raise click.UsageError(f"--before {before} is in the future; use today or an earlier day")
@@ -205,6 +207,7 @@ def restore(what: tuple[str, ...], folder: str | None, config_path: Path | None)
     """
     log.configure(level="warning")
     limit_arenas()
+    skip_pandas()
     environment = take_environment()
     place = find_archive(environment, read_archive_config(environment, config_path), folder)
     if run_command(_restore(environment, what, place, is_named=folder is not None)):

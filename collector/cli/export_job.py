@@ -13,6 +13,7 @@ import click
 
 from collector import log
 from collector.base.prefetch import to_thread_uninterrupted
+from collector.base.skip_pandas import skip_pandas
 from collector.cli import bootstrap
 from collector.cli.archive_place import find_archive, read_archive_config
 from collector.cli.context import run_command, take_environment
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def run(first: date, last: date, form: str, output: str | None, config_path: Path | None) -> None:
     """Do the work of `collector export`."""
     log.configure(level="warning")
+    skip_pandas()
     if last < first:
         raise click.UsageError("--to lies before --from; use the same day or a later one")
     path = output or f"snapshot-{first}-{last}.{form}"

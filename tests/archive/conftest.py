@@ -1,13 +1,14 @@
-"""Commands are started from a warm process, as those of `tests.cli`; one object store serves all tests of a worker."""
+"""A warm process for commands, as in `tests.cli`; one object store and one day of rows for all tests of a worker."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.cli.conftest import _warm
+from tests.support.filled_databases import filled, filled_template, two_days, two_days_template
 from tests.support.object_server import ObjectServer, object_server
 
-__all__ = ["_warm"]
+__all__ = ["_warm", "filled", "filled_template", "two_days", "two_days_template"]
 
 
 @pytest.fixture(scope="session")

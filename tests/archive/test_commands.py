@@ -13,7 +13,7 @@ import pytest
 from collector.db.dsn import Dsn
 from collector.db.pool import connect
 from collector.model import KST
-from tests.support.archive_harness import DAY, EVERY_ROW, PARTITIONS, files_in, fill, rows_of
+from tests.support.archive_harness import DAY, EVERY_ROW, PARTITIONS, archived, files_in, fill, rows_of
 from tests.support.command_process import Ended, environment, run, run_cold, started, until
 from tests.support.harness import execute, fetch
 
@@ -47,9 +47,8 @@ def home(folder: Path) -> Path:
     return folder / ".collector" / "archive"
 
 
-async def test_a_day_goes_and_comes_back(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database)
+async def test_a_day_goes_and_comes_back(filled: Dsn, tmp_path: Path) -> None:
+    before, env = await rows_of(filled), environment(None, filled)
     gone = await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
     assert (gone.code, complaints(gone)) == (0, "")
     assert [line.split()[:4] for line in gone.out.splitlines()] == [
@@ -57,15 +56,14 @@ async def test_a_day_goes_and_comes_back(database: Dsn, tmp_path: Path) -> None:
         ["2026-11-19", "NXT", "105", "rows,"],
     ]
     assert files_in(home(tmp_path)) == [KRX, NXT]
-    assert await rows_of(database) == []
+    assert await rows_of(filled) == []
     back = await run("restore", "2026-11-19", env=env, cwd=tmp_path)
     assert (back.code, complaints(back)) == (0, "")
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
-async def test_what_was_archived_is_still_accounted_for(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
-    env = environment(None, database)
+async def test_what_was_archived_is_still_accounted_for(filled: Dsn, tmp_path: Path) -> None:
+    env = environment(None, filled)
     asked = [("verify",), ("status",), ("sql", "SELECT status, count(*) FROM walk GROUP BY 1 ORDER BY 1")]
     await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
     verified, status, walks = [await run(*each, env=env, cwd=tmp_path) for each in asked]
@@ -76,23 +74,21 @@ async def test_what_was_archived_is_still_accounted_for(database: Dsn, tmp_path:
 
 @pytest.mark.parametrize("sign", ["2026-11-19", KRX, "both"])
 async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
-    database: Dsn, tmp_path: Path, sign: str
+    filled: Dsn, tmp_path: Path, sign: str
 ) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database)
-    await run("archive", "--before", BEFORE, "--to", "cold", env=env, cwd=tmp_path)
+    before, env = await rows_of(filled), environment(None, filled)
+    await archived(filled, tmp_path / "cold")
     named = (
         ["2026-11-19", f"cold/{NXT}"] if sign == "both" else [sign if sign == "2026-11-19" else f"cold/{KRX}"]
     )
     back = await run("restore", *named, env=env, cwd=tmp_path)
     assert (back.code, complaints(back)) == (0, "")
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
-async def test_a_day_is_found_where_its_files_were_moved_to(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
-    env = environment(None, database)
-    await run("archive", "--before", BEFORE, "--to", "cold", env=env, cwd=tmp_path)
+async def test_a_day_is_found_where_its_files_were_moved_to(filled: Dsn, tmp_path: Path) -> None:
+    env = environment(None, filled)
+    await archived(filled, tmp_path / "cold")
     (tmp_path / "cold").rename(tmp_path / "colder")
     lost = await run("restore", "2026-11-19", env=env, cwd=tmp_path)
     assert (lost.code, lost.out) == (1, "")
@@ -170,50 +166,47 @@ OPEN = [
 
 @pytest.mark.parametrize(("change", "why"), OPEN)
 async def test_a_day_with_open_slots_stays_unless_they_were_abandoned(
-    database: Dsn, tmp_path: Path, change: str, why: str
+    filled: Dsn, tmp_path: Path, change: str, why: str
 ) -> None:
-    await fill(database)
-    await execute(database, change)
-    before, env = await rows_of(database), environment(None, database)
+    await execute(filled, change)
+    before, env = await rows_of(filled), environment(None, filled)
     stays = await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
     assert (stays.code, stays.out) == (1, "")
     assert complaints(stays).startswith(f"collector: 2026-11-19 stays in the database: {why}")
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
     assert (await run("archive", "--before", BEFORE, "--force", env=env, cwd=tmp_path)).code == 0
 
 
-async def test_a_slot_that_is_not_accounted_for_is_open(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
+async def test_a_slot_that_is_not_accounted_for_is_open(filled: Dsn, tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "collector.yaml").write_text(
         "universes:\n  all:\n    - {market: KOSPI, sectors: [001]}\nschedules:\n  noon: {universe: all, at: '12:00'}\n"
     )
     await execute(
-        database, "INSERT INTO collector.accounted VALUES ('noon', $1)", datetime(2026, 11, 19, 2, tzinfo=UTC)
+        filled, "INSERT INTO collector.accounted VALUES ('noon', $1)", datetime(2026, 11, 19, 2, tzinfo=UTC)
     )
-    env = environment(None, database)
+    env = environment(None, filled)
     stays = await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
     assert stays.code == 1
     assert "its slot 12:00:00 KST (noon) is not accounted for" in stays.err
-    await execute(database, "UPDATE collector.accounted SET until = until + INTERVAL '2 hours'")
+    await execute(filled, "UPDATE collector.accounted SET until = until + INTERVAL '2 hours'")
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
-async def test_a_full_disk_loses_nothing(database: Dsn, tmp_path: Path) -> None:
-    await fill(database, date(2026, 11, 18), DAY)
-    before, env = await rows_of(database), environment(None, database)
+async def test_a_full_disk_loses_nothing(two_days: Dsn, tmp_path: Path) -> None:
+    before, env = await rows_of(two_days), environment(None, two_days)
     full = await run_cold("-c", LIMITED, "archive", "--before", BEFORE, env=env, cwd=tmp_path)
     assert (full.code, full.out) == (1, "")
     assert "KRX.parquet cannot be written: File too large" in full.err
     assert full.err.count("cannot be written") == 1
-    assert await rows_of(database) == before
+    assert await rows_of(two_days) == before
     assert files_in(home(tmp_path)) == []
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
 async def test_two_archivers_at_once_take_turns(database: Dsn, tmp_path: Path) -> None:
     days = [date(2026, 11, day) for day in (17, 18, 19)]
-    await fill(database, *days)
+    await fill(database, *days, walks=1, rows=20)
     env = environment(None, database)
     both = await asyncio.gather(
         *(run("archive", "--before", BEFORE, env=env, cwd=tmp_path) for _ in range(2))
@@ -244,77 +237,74 @@ async def killed_when(reached: str, database: Dsn, folder: Path) -> None:
         pytest.param(NXT, id="when all are in place"),
     ],
 )
-async def test_a_kill_loses_nothing(database: Dsn, tmp_path: Path, reached: str) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database)
-    await killed_when(reached, database, tmp_path)
-    assert await rows_of(database) == before
+async def test_a_kill_loses_nothing(filled: Dsn, tmp_path: Path, reached: str) -> None:
+    before, env = await rows_of(filled), environment(None, filled)
+    await killed_when(reached, filled, tmp_path)
+    assert await rows_of(filled) == before
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
     assert files_in(home(tmp_path)) == [KRX, NXT]
     assert (await run("restore", "2026-11-19", env=env, cwd=tmp_path)).code == 0
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
 @pytest.mark.slow
-async def test_kills_at_random_moments_lose_nothing(database: Dsn, tmp_path: Path) -> None:
+async def test_kills_at_random_moments_lose_nothing(filled: Dsn, tmp_path: Path) -> None:
     """Archive and restore by turns, killed eight times: the day is always there, in one place or the other."""
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database)
+    before, env = await rows_of(filled), environment(None, filled)
     chance = random.Random(20002)
     for number in range(8):
         command = ["restore", "2026-11-19"] if number % 2 else ["archive", "--before", BEFORE]
         async with started(*command, env=env, cwd=tmp_path):
             await asyncio.sleep(chance.uniform(0.2, 1.2))  # any moment will do
-        found = await rows_of(database)
+        found = await rows_of(filled)
         assert found == before or (found == [] and files_in(home(tmp_path)) >= [KRX, NXT])
         assert (await run(*command, env=env, cwd=tmp_path)).code == 0
     assert (await run("restore", "2026-11-19", env=env, cwd=tmp_path)).code == 0
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
-async def test_a_killed_restore_leaves_no_trace_in_the_database(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database)
-    await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
-    async with connect(database) as other, other.transaction():
+async def test_a_killed_restore_leaves_no_trace_in_the_database(filled: Dsn, tmp_path: Path) -> None:
+    before, env = await rows_of(filled), environment(None, filled)
+    await archived(filled, home(tmp_path))
+    async with connect(filled) as other, other.transaction():
         await other.execute("LOCK TABLE collector.snapshot IN SHARE UPDATE EXCLUSIVE MODE")
         async with started("restore", "2026-11-19", env=env, cwd=tmp_path) as process:
             while not await fetch(
-                database,
+                filled,
                 "SELECT FROM pg_stat_activity WHERE query LIKE '%attach_day%' AND wait_event_type = 'Lock'",
             ):
                 assert process.returncode is None
-    while await fetch(
-        database, "SELECT FROM pg_stat_activity WHERE query LIKE '%attach_day%' AND pid <> pg_backend_pid()"
+                await asyncio.sleep(0.02)  # looks again
+    while await fetch(  # noqa: ASYNC110 - nobody there to set an event
+        filled, "SELECT FROM pg_stat_activity WHERE query LIKE '%attach_day%' AND pid <> pg_backend_pid()"
     ):
-        pass
-    assert ("snapshot_20261119",) not in await fetch(database, PARTITIONS)
+        await asyncio.sleep(0.02)  # looks again
+    assert ("snapshot_20261119",) not in await fetch(filled, PARTITIONS)
     assert (await run("restore", "2026-11-19", env=env, cwd=tmp_path)).code == 0
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
-async def test_a_damaged_file_is_named_and_other_days_come_back(database: Dsn, tmp_path: Path) -> None:
-    await fill(database, date(2026, 11, 18), DAY)
-    env = environment(None, database)
-    await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
+async def test_a_damaged_file_is_named_and_other_days_come_back(two_days: Dsn, tmp_path: Path) -> None:
+    env = environment(None, two_days)
+    for day in (date(2026, 11, 18), DAY):
+        await archived(two_days, home(tmp_path), day)
     path = home(tmp_path) / KRX
     path.write_bytes(path.read_bytes()[:-100])
     found = await run("restore", "2026-11-19", "2026-11-18", env=env, cwd=tmp_path)
     assert found.code == 1
     assert f"{path} is damaged" in complaints(found)
-    assert await fetch(database, "SELECT DISTINCT (slot AT TIME ZONE 'Asia/Seoul')::date FROM snapshot") == [
+    assert await fetch(two_days, "SELECT DISTINCT (slot AT TIME ZONE 'Asia/Seoul')::date FROM snapshot") == [
         (date(2026, 11, 18),)
     ]
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 async def test_an_export_holds_a_period_wherever_its_days_are(
-    database: Dsn, tmp_path: Path, form: str
+    two_days: Dsn, tmp_path: Path, form: str
 ) -> None:
-    await fill(database, date(2026, 11, 18), DAY)
-    shown = await fetch(database, EVERY_ROW)
-    env = environment(None, database)
-    await run("archive", "--before", "2026-11-19", env=env, cwd=tmp_path)
+    shown = await fetch(two_days, EVERY_ROW)
+    env = environment(None, two_days)
+    await archived(two_days, home(tmp_path), date(2026, 11, 18))
     period = ["--from", "2026-11-18", "--to", "2026-11-19", "--format", form]
     found = await run("export", *period, env=env, cwd=tmp_path)
     path = tmp_path / f"snapshot-2026-11-18-2026-11-19.{form}"
@@ -340,10 +330,9 @@ async def test_an_export_goes_to_the_standard_output(database: Dsn, tmp_path: Pa
     assert (head[:2], len(rows)) == (["slot", "market"], 229)
 
 
-async def test_an_export_that_lacks_a_file_leaves_none(database: Dsn, tmp_path: Path) -> None:
-    await fill(database)
-    env = environment(None, database)
-    await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)
+async def test_an_export_that_lacks_a_file_leaves_none(filled: Dsn, tmp_path: Path) -> None:
+    env = environment(None, filled)
+    await archived(filled, home(tmp_path))
     (home(tmp_path) / KRX).unlink()
     found = await run("export", "--from", "2026-11-18", "--to", "2026-11-19", env=env, cwd=tmp_path)
     assert found.code == 2

@@ -35,7 +35,7 @@ async def test_a_day_stays_while_its_closing_can_still_be_walked(
     database: Dsn, schedules: list[Schedule], now: datetime, why: str, *, forgive: bool
 ) -> None:
     """A late walk of a day that is in files would leave a ledger that they do not fit any more."""
-    await fill(database, FRIDAY)
+    await fill(database, FRIDAY, walks=1, rows=10)
     async with opened(database) as held, held.connection("looking") as connection:
         found = await why_open(connection, FRIDAY, schedules, CALENDAR, now, forgive=forgive)
     assert found == (

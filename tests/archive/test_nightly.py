@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector import config
-from collector.archive.restore import restore
-from collector.archive.write import archive
+from collector.archive.proof import why_damaged
+from collector.archive.store import Locator
 from collector.cli.archive_job import make_archive_job, prover
 from collector.cli.context import CliContext
 from collector.config import Environment
@@ -18,7 +18,7 @@ from collector.daemon import Upkeep
 from collector.db.dsn import Dsn
 from collector.model import KST
 from collector.secret import Secret
-from tests.support.archive_harness import DAY, fill, opened, rows_of
+from tests.support.archive_harness import DAY, archived, rows_of
 from tests.support.bar_histories import CALENDAR
 from tests.support.harness import execute, fetch, url
 
@@ -51,41 +51,38 @@ def test_old_days_are_archived_at_night(days: int, now: datetime, before: date |
 
 
 async def test_a_night_moves_the_days_that_are_old_enough(
-    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
-    await fill(database)
     with capture_logs() as logs:
-        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
-    assert await rows_of(database) == []
+        await make_archive_job(found(filled, tmp_path))(date(2026, 11, 20))
+    assert await rows_of(filled) == []
     assert [line["event"] for line in logs] == ["archive.output"] * 2
     assert (tmp_path / "home" / "archive" / "snapshot" / f"date={DAY}" / "KRX.parquet").is_file()
 
 
 async def test_a_night_leaves_days_alone_that_were_brought_back(
-    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
-    await fill(database)
     await execute(
-        database,
+        filled,
         "INSERT INTO collector.archive (day, exchange, file, rows, bytes, digest, restored_at)"
         " VALUES ($1, 'KRX', '/x', 1, 1, '', now())",
         DAY,
     )
-    before = await rows_of(database)
-    await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
-    assert await rows_of(database) == before
+    before = await rows_of(filled)
+    await make_archive_job(found(filled, tmp_path))(date(2026, 11, 20))
+    assert await rows_of(filled) == before
 
 
 async def test_a_night_that_fails_says_why(
-    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
     (tmp_path / "home").touch()
-    await fill(database)
     with capture_logs() as logs:
-        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+        await make_archive_job(found(filled, tmp_path))(date(2026, 11, 20))
     [line] = logs
     assert (line["event"], line["code"]) == ("archive.failed", 2)
     assert "home/archive cannot be written: Not a directory" in line["reason"]
@@ -102,13 +99,13 @@ async def test_a_night_without_a_process_to_be_had_says_why_and_ends_nothing(
 
 
 @pytest.fixture
-async def archived(database: Dsn, tmp_path: Path) -> Path:
-    """A day that is in files and was brought back; where its file of KRX is."""
-    await fill(database)
-    async with opened(database) as held:
-        filed = await archive(held, DAY, tmp_path)
-        await restore(held, DAY, [file.path for file in filed])
-    return next(file.path for file in filed if file.exchange == "KRX")
+async def noted(filled: Dsn, tmp_path: Path) -> list[tuple[str, str]]:
+    """The files of a day and their digests, as the database has noted them; that of KRX is the first."""
+    await archived(filled, tmp_path)
+    return [
+        (file, digest)
+        for file, digest in await fetch(filled, "SELECT file, digest FROM archive ORDER BY exchange")
+    ]
 
 
 def _cut(path: Path) -> None:
@@ -132,41 +129,47 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
-    database: Dsn, tmp_path: Path, archived: Path, damage: str
+def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
+    noted: list[tuple[str, str]], damage: str
 ) -> None:
-    noted = await fetch(database, "SELECT file, digest FROM archive ORDER BY exchange")
     spoil, reason = DAMAGES[damage]
-    spoil(archived)
+    spoil(Path(noted[0][0]))
     day = date(2026, 11, 18) if damage == "another day's" else DAY
-    prove = prover(found(database, tmp_path))
-    said = await prove(day, [(Path(file), digest) for file, digest in noted])
+    said = why_damaged(day, noted, Locator())
+    assert (said == "") if reason is None else (reason in said)
+
+
+@pytest.mark.parametrize("damage", ["untouched", "cut off"])
+async def test_the_daemon_has_the_files_of_a_day_read_by_a_process(
+    filled: Dsn, tmp_path: Path, noted: list[tuple[str, str]], damage: str
+) -> None:
+    spoil, reason = DAMAGES[damage]
+    spoil(Path(noted[0][0]))
+    said = await prover(found(filled, tmp_path))(DAY, noted)
     assert (said == "") if reason is None else (reason in said)
 
 
 async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
-    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_days: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
-    await fill(database, date(2026, 11, 18), DAY)
-    await execute(database, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
+    await execute(two_days, "CREATE VIEW public.mine AS SELECT * FROM collector.snapshot_20261118")
     with capture_logs() as logs:
-        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+        await make_archive_job(found(two_days, tmp_path))(date(2026, 11, 20))
     assert [line["event"] for line in logs] == ["archive.output"] * 2 + ["archive.failed"]
     assert "2026-11-18 stays in the database" in logs[-1]["reason"]
     assert "view mine depends on" in logs[-1]["reason"]
-    days = await fetch(database, "SELECT DISTINCT (slot + INTERVAL '9 hours')::date FROM snapshot")
+    days = await fetch(two_days, "SELECT DISTINCT (slot + INTERVAL '9 hours')::date FROM snapshot")
     assert days == [(date(2026, 11, 18),)]
 
 
 async def test_nothing_is_archived_while_a_walk_of_the_future_is_stored(
-    database: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLLECTOR_HOME", str(tmp_path / "home"))
-    await fill(database)
-    before = await rows_of(database)
-    await execute(database, "UPDATE collector.walk SET received_at = clock_timestamp() + INTERVAL '2 days'")
+    before = await rows_of(filled)
+    await execute(filled, "UPDATE collector.walk SET received_at = clock_timestamp() + INTERVAL '2 days'")
     with capture_logs() as logs:
-        await make_archive_job(found(database, tmp_path))(date(2026, 11, 20))
+        await make_archive_job(found(filled, tmp_path))(date(2026, 11, 20))
     assert "2 days in the future" in logs[-1]["reason"]
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before

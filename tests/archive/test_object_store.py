@@ -5,7 +5,6 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from structlog.testing import capture_logs
 import collector
 from collector import config
 from collector.archive import object_store
+from collector.archive.proof import why_damaged
 from collector.archive.store import Locator
 from collector.cli.archive import _try_writing
 from collector.cli.archive_job import make_archive_job, prover
@@ -28,7 +28,7 @@ from collector.db.dsn import Dsn
 from collector.errors import ArchiveError, ConfigError
 from collector.secret import Secret
 from tests.archive.test_commands import BEFORE, KRX, NXT, complaints
-from tests.support.archive_harness import DAY, archived, fill, restored, rows_of
+from tests.support.archive_harness import DAY, archived, restored, rows_of
 from tests.support.byte_server import Visit, answer, serving
 from tests.support.command_process import SECRET_KEY, environment, run, run_cold, started
 from tests.support.harness import fetch
@@ -58,10 +58,9 @@ def shown_keys(objects: ObjectServer, bucket: str) -> list[str]:
 
 
 async def test_a_day_goes_to_a_bucket_and_comes_back_equal(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database, **objects.variables())
+    before, env = await rows_of(filled), environment(None, filled, **objects.variables())
     place = f"s3://{bucket}/cold"
     gone = await run("archive", "--before", BEFORE, "--to", place, env=env, cwd=tmp_path)
     assert (gone.code, complaints(gone)) == (0, "")
@@ -70,27 +69,26 @@ async def test_a_day_goes_to_a_bucket_and_comes_back_equal(
         f"{place}/{NXT}",
     ]
     assert objects.keys(bucket) == [f"cold/{KRX}", f"cold/{NXT}"]
-    assert await rows_of(database) == []
-    assert await fetch(database, "SELECT file FROM archive ORDER BY exchange") == [
+    assert await rows_of(filled) == []
+    assert await fetch(filled, "SELECT file FROM archive ORDER BY exchange") == [
         (f"{place}/{KRX}",),
         (f"{place}/{NXT}",),
     ]
     back = await run("restore", "2026-11-19", env=env, cwd=tmp_path)
     assert (back.code, complaints(back)) == (0, "")
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
     again = await run("archive", "--before", BEFORE, "--to", place, env=env, cwd=tmp_path)
     assert (again.code, complaints(again)) == (0, "")
-    assert await rows_of(database) == []
+    assert await rows_of(filled) == []
 
 
 async def test_an_object_is_byte_for_byte_the_local_file(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
     locate = locator(objects)
-    there = await archived(database, locate(f"s3://{bucket}"))
-    await restored(database, [file.path for file in there])
-    here = await archived(database, tmp_path)
+    there = await archived(filled, locate(f"s3://{bucket}"))
+    await restored(filled, [file.path for file in there])
+    here = await archived(filled, tmp_path)
     for one, other in zip(there, here, strict=True):
         body = objects.client.get_object(Bucket=bucket, Key=one.path.key)["Body"].read()
         assert body == other.path.read_bytes()
@@ -99,16 +97,16 @@ async def test_an_object_is_byte_for_byte_the_local_file(
 
 @pytest.mark.parametrize("source", ["--from", "a URL", "the configuration"])
 async def test_a_day_is_found_where_its_objects_were_moved_to(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, source: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, source: str
 ) -> None:
-    await fill(database)
-    before, env = await rows_of(database), environment(None, database, **objects.variables())
-    await run("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold", env=env, cwd=tmp_path)
+    before, env = await rows_of(filled), environment(None, filled, **objects.variables())
+    await archived(filled, locator(objects)(f"s3://{bucket}/cold"))
     for key in objects.keys(bucket):
         objects.client.copy_object(Bucket=bucket, Key=f"new/{key}", CopySource={"Bucket": bucket, "Key": key})
         objects.client.delete_object(Bucket=bucket, Key=key)
-    lost = await run("restore", "2026-11-19", env=env, cwd=tmp_path)
-    assert (lost.code, lost.out) == (1, "")
+    if source == "--from":
+        lost = await run("restore", "2026-11-19", env=env, cwd=tmp_path)
+        assert (lost.code, lost.out) == (1, "")
     if source == "the configuration":
         _configure(tmp_path, f"s3://{bucket}/new/cold", endpoint=objects.url)
         del env["AWS_ENDPOINT_URL"]
@@ -119,7 +117,7 @@ async def test_a_day_is_found_where_its_objects_were_moved_to(
     }[source]
     back = await run("restore", *named, env=env, cwd=tmp_path)
     assert (back.code, complaints(back)) == (0, "")
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
 def _configure(folder: Path, place: str, *, endpoint: str) -> None:
@@ -131,11 +129,10 @@ def _configure(folder: Path, place: str, *, endpoint: str) -> None:
 
 
 async def test_an_export_reads_and_writes_objects(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
-    env = environment(None, database, **objects.variables())
-    await run("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold", env=env, cwd=tmp_path)
+    env = environment(None, filled, **objects.variables())
+    await archived(filled, locator(objects)(f"s3://{bucket}/cold"))
     period = ("--from", "2026-11-19", "--to", "2026-11-19")
     out = f"s3://{bucket}/exports/november.parquet"
     ended = await run("export", *period, "--output", out, env=env, cwd=tmp_path)
@@ -146,26 +143,24 @@ async def test_an_export_reads_and_writes_objects(
 
 
 async def test_another_day_under_the_same_name_is_not_written_over(
-    database: Dsn, objects: ObjectServer, bucket: str
+    filled: Dsn, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
     folder = locator(objects)(f"s3://{bucket}")
-    first = await archived(database, folder)
-    await restored(database, [file.path for file in first])
+    first = await archived(filled, folder)
+    await restored(filled, [file.path for file in first])
     objects.client.copy_object(Bucket=bucket, Key=KRX, CopySource={"Bucket": bucket, "Key": NXT})
-    before = await rows_of(database)
+    before = await rows_of(filled)
     with pytest.raises(ArchiveError, match=r"KRX.parquet exists already and holds other rows"):
-        await archived(database, folder)
-    assert await rows_of(database) == before
+        await archived(filled, folder)
+    assert await rows_of(filled) == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "a byte", "gone"])
 async def test_a_damaged_object_is_refused_by_its_url(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, damage: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, damage: str
 ) -> None:
-    await fill(database)
-    env = environment(None, database, **objects.variables())
-    await run("archive", "--before", BEFORE, "--to", f"s3://{bucket}", env=env, cwd=tmp_path)
+    env = environment(None, filled, **objects.variables())
+    await archived(filled, locator(objects)(f"s3://{bucket}"))
     body = objects.client.get_object(Bucket=bucket, Key=KRX)["Body"].read()
     if damage == "gone":
         objects.client.delete_object(Bucket=bucket, Key=KRX)
@@ -176,30 +171,44 @@ async def test_a_damaged_object_is_refused_by_its_url(
     assert ended.code == 1
     expected = "the file KRX.parquet is missing" if damage == "gone" else f"s3://{bucket}/{KRX} is damaged"
     assert expected in complaints(ended)
-    assert await rows_of(database) == []
+    assert await rows_of(filled) == []
 
 
 KILLS = [
-    pytest.param(b"PUT /{bucket}/cold/.part/", False, id="before the first byte of the upload"),
+    pytest.param(
+        b"PUT /{bucket}/cold/.part/",
+        False,
+        id="before the first byte of the upload",
+        marks=pytest.mark.extended,
+    ),
     pytest.param(b"PAR1", False, id="in the middle of the upload"),
-    pytest.param(b"PAR1", True, id="when the upload has arrived and its answer has not"),
+    pytest.param(
+        b"PAR1",
+        True,
+        id="when the upload has arrived and its answer has not",
+        marks=pytest.mark.extended,
+    ),
     pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back"),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name"),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", True, id="when it has its name"),
-    pytest.param(b"DELETE /{bucket}/cold/.part/", False, id="before the temporary object goes"),
+    pytest.param(
+        b"DELETE /{bucket}/cold/.part/",
+        False,
+        id="before the temporary object goes",
+        marks=pytest.mark.extended,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("words", "is_heard"), KILLS)
 async def test_a_kill_loses_nothing(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, words: bytes, is_heard: bool
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, words: bytes, is_heard: bool
 ) -> None:
     """The program is killed while the network stands still at a known word of its request, or of the answer to it."""
-    await fill(database)
-    before = await rows_of(database)
+    before = await rows_of(filled)
     command = ("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold")
     async with proxied(as_target(objects.url)) as proxy:
-        env = environment(None, database, **objects.variables(url_of(proxy)))
+        env = environment(None, filled, **objects.variables(url_of(proxy)))
         proxy.freeze_at = words.replace(b"{bucket}", bucket.encode())
         proxy.passes_on = is_heard
         async with started(*command, env=env, cwd=tmp_path) as process:
@@ -207,15 +216,15 @@ async def test_a_kill_loses_nothing(
             assert process.returncode is None
             process.kill()
             await process.communicate()
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
     visible = [key for key in objects.keys(bucket) if "/snapshot/" in key]
     assert all(_is_whole(objects, bucket, key) for key in visible)
-    env = environment(None, database, **objects.variables())
+    env = environment(None, filled, **objects.variables())
     again = await run(*command, env=env, cwd=tmp_path)
     assert (again.code, complaints(again)) == (0, "")
     assert objects.keys(bucket) == [f"cold/{KRX}", f"cold/{NXT}"]
     assert (await run("restore", "2026-11-19", env=env, cwd=tmp_path)).code == 0
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
 def _is_whole(objects: ObjectServer, bucket: str, key: str) -> bool:
@@ -229,7 +238,7 @@ from collector import config
 from collector.archive.store import Locator, store_of
 path = Locator(config.settings(os.environ).object_access)(sys.argv[1])
 part = store_of(path).start(path)
-for _ in range(5):
+for _ in range(2):
     part.file.write(os.urandom(6_000_000))
 part.end()
 part.publish()
@@ -254,17 +263,16 @@ async def test_a_kill_between_the_pieces_of_a_large_upload_leaves_nothing_to_be_
     again = await run_cold(*command, env=environment(**objects.variables()), cwd=ROOT)
     assert (again.code, again.err) == (0, "")
     assert objects.keys(bucket) == [f"cold/{KRX}"]
-    assert objects.client.head_object(Bucket=bucket, Key=f"cold/{KRX}")["ContentLength"] == 30_000_000
+    assert objects.client.head_object(Bucket=bucket, Key=f"cold/{KRX}")["ContentLength"] == 12_000_000
 
 
 @pytest.mark.parametrize("words", [b"PAR1", b"PUT /{bucket}/cold/snapshot/"], ids=["upload", "naming"])
 async def test_a_network_that_is_cut_for_good_loses_nothing(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, words: bytes
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, words: bytes
 ) -> None:
-    await fill(database)
-    before = await rows_of(database)
+    before = await rows_of(filled)
     async with proxied(as_target(objects.url)) as proxy:
-        env = environment(None, database, **objects.variables(url_of(proxy)))
+        env = environment(None, filled, **objects.variables(url_of(proxy)))
         proxy.freeze_at = words.replace(b"{bucket}", bucket.encode())
         command = ("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold")
         async with started(*command, env=env, cwd=tmp_path) as process:
@@ -273,18 +281,17 @@ async def test_a_network_that_is_cut_for_good_loses_nothing(
             _, err = await process.communicate()
     assert process.returncode == 1
     assert f"{url_of(proxy)} cannot be reached" in err.decode()
-    assert await rows_of(database) == before
-    env = environment(None, database, **objects.variables())
+    assert await rows_of(filled) == before
+    env = environment(None, filled, **objects.variables())
     assert (await run(*command, env=env, cwd=tmp_path)).code == 0
     assert objects.keys(bucket) == [f"cold/{KRX}", f"cold/{NXT}"]
 
 
 async def test_a_network_that_is_cut_once_is_asked_again(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
     async with proxied(as_target(objects.url)) as proxy:
-        env = environment(None, database, **objects.variables(url_of(proxy)))
+        env = environment(None, filled, **objects.variables(url_of(proxy)))
         proxy.last_words, proxy.are_heard = b"PAR1", False
         command = ("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold")
         ended = await run(*command, env=env, cwd=tmp_path)
@@ -316,12 +323,11 @@ def _limit_free_actions(objects: ObjectServer, count: str) -> None:
 
 
 async def test_denied_access_says_what_the_keys_must_allow(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
-    before = await rows_of(database)
+    before = await rows_of(filled)
     with judging_keys(objects) as keys:
-        env = environment(None, database, **objects.variables() | keys)
+        env = environment(None, filled, **objects.variables() | keys)
         ended = await run("archive", "--before", BEFORE, "--to", f"s3://{bucket}/cold", env=env, cwd=tmp_path)
     assert ended.code == 2
     assert (
@@ -330,7 +336,7 @@ async def test_denied_access_says_what_the_keys_must_allow(
     )
     assert "s3:PutObject" in ended.err
     assert keys["AWS_SECRET_ACCESS_KEY"] not in ended.err
-    assert await rows_of(database) == before
+    assert await rows_of(filled) == before
 
 
 async def test_unknown_keys_are_named_as_the_reason(
@@ -420,15 +426,14 @@ async def test_what_is_wrongly_asked_is_refused(
 
 
 async def test_a_secret_key_may_be_in_a_file(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
-    await fill(database)
     secret = tmp_path / "secret"
     secret.write_text(SECRET_KEY)
     secret.chmod(0o600)
     variables = objects.variables() | {"AWS_SECRET_ACCESS_KEY_FILE": str(secret)}
     del variables["AWS_SECRET_ACCESS_KEY"]
-    env = environment(None, database, **variables)
+    env = environment(None, filled, **variables)
     ended = await run("archive", "--before", BEFORE, "--to", f"s3://{bucket}", env=env, cwd=tmp_path)
     assert (ended.code, complaints(ended)) == (0, "")
 
@@ -447,41 +452,28 @@ def context_of(database: Dsn, folder: Path, objects: ObjectServer, bucket: str) 
 
 
 async def test_a_night_moves_days_to_the_configured_bucket(
-    database: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    await fill(database)
     with capture_logs() as logs:
-        await make_archive_job(context_of(database, tmp_path, objects, bucket))(date(2026, 11, 20))
+        await make_archive_job(context_of(filled, tmp_path, objects, bucket))(date(2026, 11, 20))
     assert [line["event"] for line in logs] == ["archive.output"] * 2
     assert objects.keys(bucket) == [f"cold/{KRX}", f"cold/{NXT}"]
-    assert await rows_of(database) == []
+    assert await rows_of(filled) == []
 
 
 @pytest.mark.parametrize("damage", ["untouched", "cut", "gone", "no server"])
 async def test_a_day_in_a_bucket_counts_as_archived_only_while_its_objects_are_whole(
-    database: Dsn,
-    tmp_path: Path,
-    objects: ObjectServer,
-    bucket: str,
-    damage: str,
-    monkeypatch: pytest.MonkeyPatch,
+    filled: Dsn, objects: ObjectServer, bucket: str, damage: str
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    await fill(database)
-    await archived(database, locator(objects)(f"s3://{bucket}"))
-    noted = await fetch(database, "SELECT file, digest FROM archive ORDER BY exchange")
-    body = objects.client.get_object(Bucket=bucket, Key=KRX)["Body"].read()
+    await archived(filled, locator(objects)(f"s3://{bucket}"))
+    noted = await fetch(filled, "SELECT file, digest FROM archive ORDER BY exchange")
     if damage == "cut":
-        objects.client.put_object(Bucket=bucket, Key=KRX, Body=body[:-40])
+        _cut(objects, bucket)
     if damage == "gone":
         objects.client.delete_object(Bucket=bucket, Key=KRX)
-    if damage == "no server":
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-        context = context_of(database, tmp_path, replace(objects, url="http://127.0.0.1:9"), bucket)
-    else:
-        context = context_of(database, tmp_path, objects, bucket)
-    reason = await prover(context)(DAY, noted)
+    locate = locator(objects, "http://127.0.0.1:9" if damage == "no server" else None)
+    reason = await asyncio.to_thread(why_damaged, DAY, noted, locate)
     expected = {
         "untouched": "",
         "cut": f"s3://{bucket}/{KRX} is damaged",
@@ -492,19 +484,34 @@ async def test_a_day_in_a_bucket_counts_as_archived_only_while_its_objects_are_w
     assert bool(reason) == (damage != "untouched")
 
 
+def _cut(objects: ObjectServer, bucket: str) -> None:
+    body = objects.client.get_object(Bucket=bucket, Key=KRX)["Body"].read()
+    objects.client.put_object(Bucket=bucket, Key=KRX, Body=body[:-40])
+
+
+async def test_the_daemon_has_the_objects_of_a_day_read_by_a_process(
+    filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    await archived(filled, locator(objects)(f"s3://{bucket}"))
+    noted = await fetch(filled, "SELECT file, digest FROM archive ORDER BY exchange")
+    _cut(objects, bucket)
+    reason = await prover(context_of(filled, tmp_path, objects, bucket))(DAY, noted)
+    assert reason.startswith(f"s3://{bucket}/{KRX} is damaged")
+
+
 async def test_a_silent_server_is_given_up(
-    database: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the connection and says nothing, in the middle of an upload."""
     monkeypatch.setattr(object_store, "SILENCE", 1.0)
     monkeypatch.setattr(object_store, "ATTEMPTS", 2)
-    await fill(database)
-    before = await rows_of(database)
+    before = await rows_of(filled)
     async with proxied(as_target(objects.url)) as proxy:
         proxy.freeze_at = b"PAR1"
         with pytest.raises(ArchiveError, match=r"KRX.parquet cannot be written: .* cannot be reached"):
-            await archived(database, locator(objects, url_of(proxy))(f"s3://{bucket}"))
-    assert await rows_of(database) == before
+            await archived(filled, locator(objects, url_of(proxy))(f"s3://{bucket}"))
+    assert await rows_of(filled) == before
     assert objects.keys(bucket) == []
 
 
@@ -547,15 +554,14 @@ async def test_what_a_server_quotes_of_a_secret_is_not_shown() -> None:
 
 
 async def test_python_reads_a_bucket_as_it_reads_a_folder(
-    database: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+    filled: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(database)
     for name, value in objects.variables().items():
         monkeypatch.setenv(name, value)
-    with collector.open(url_of_database(database)) as db:
+    with collector.open(url_of_database(filled)) as db:
         rows, breadth = db.snapshots(DAY).to_arrow(), db.breadth("KOSPI", "001", day=DAY).to_arrow()
-    await archived(database, locator(objects)(f"s3://{bucket}/cold"))
-    with collector.open(url_of_database(database)) as db:
+    await archived(filled, locator(objects)(f"s3://{bucket}/cold"))
+    with collector.open(url_of_database(filled)) as db:
         order = [("slot", "ascending"), ("market", "ascending"), ("position", "ascending")]
         assert db.snapshots(DAY).to_arrow().sort_by(order) == rows.sort_by(order)
         assert db.breadth("KOSPI", "001", day=DAY).to_arrow() == breadth
@@ -565,10 +571,10 @@ async def test_python_reads_a_bucket_as_it_reads_a_folder(
         objects.client.delete_object(Bucket=bucket, Key=key)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     place = f"s3://{bucket}/new/cold"
-    with collector.open(url_of_database(database), files=place, endpoint_url=objects.url) as db:
+    with collector.open(url_of_database(filled), files=place, endpoint_url=objects.url) as db:
         assert len(db.snapshots(DAY)) == len(rows)
     with (
-        collector.open(url_of_database(database), endpoint_url=objects.url) as db,
+        collector.open(url_of_database(filled), endpoint_url=objects.url) as db,
         pytest.raises(
             ArchiveError, match=r"KRX.parquet with the rows of 2026-11-19 cannot be read: .*no such"
         ),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra `mcp
 
 @pytest.fixture
 async def filled(database: Dsn) -> Dsn:
-    await fill(database, DAY, rows=500)
+    await fill(database, DAY, rows=300)
     async with connect(database) as connection:
         await setup.prepare_database(connection, database, resources.path("migrations"))
     return database

@@ -16,10 +16,12 @@ from collector.db.pool import connect
 from collector.errors import StoreError
 from collector.model import KST, Target
 from kiwoom_simulator import Simulator
-from tests.support.archive_harness import DAY, archived, fill
+from tests.support.archive_harness import DAY, archived
 from tests.support.command_process import APP_KEY, config, environment, run, run_cold
+from tests.support.filled_databases import filled, filled_template
 from tests.support.harness import STILL, execute, fetch, yaml
 
+__all__ = ["filled", "filled_template"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -165,9 +167,8 @@ async def test_an_export_without_rows_says_so(database: Dsn, tmp_path: Path) -> 
 WITHOUT_PYARROW = "import sys; sys.modules['pyarrow'] = None; from collector.cli import main; main()"
 
 
-async def test_csv_needs_no_pyarrow_and_is_the_same_file(database: Dsn, tmp_path: Path) -> None:
-    await fill(database, DAY)
-    env = environment(None, database) | {"PYTHONPATH": str(ROOT)}
+async def test_csv_needs_no_pyarrow_and_is_the_same_file(filled: Dsn, tmp_path: Path) -> None:
+    env = environment(None, filled) | {"PYTHONPATH": str(ROOT)}
     arguments = ("export", "--from", str(DAY), "--to", str(DAY), "--format", "csv", "--output")
     with_it = await run(*arguments, "with.csv", env=env, cwd=tmp_path)
     without = await run_cold("-c", WITHOUT_PYARROW, *arguments, "without.csv", env=env, cwd=tmp_path)
@@ -176,10 +177,9 @@ async def test_csv_needs_no_pyarrow_and_is_the_same_file(database: Dsn, tmp_path
     assert (tmp_path / "without.csv").read_bytes() == (tmp_path / "with.csv").read_bytes()
 
 
-async def test_archived_days_need_pyarrow_and_say_so(database: Dsn, tmp_path: Path) -> None:
-    await fill(database, DAY)
-    await archived(database, tmp_path / "cold")
-    env = environment(None, database) | {"PYTHONPATH": str(ROOT)}
+async def test_archived_days_need_pyarrow_and_say_so(filled: Dsn, tmp_path: Path) -> None:
+    await archived(filled, tmp_path / "cold")
+    env = environment(None, filled) | {"PYTHONPATH": str(ROOT)}
     arguments = ("export", "--from", str(DAY), "--to", str(DAY), "--format", "csv", "--output", "without.csv")
     found = await run_cold("-c", WITHOUT_PYARROW, *arguments, env=env, cwd=tmp_path)
     assert found.code == 2

@@ -58,20 +58,55 @@ async def week(server: Server, template: str) -> AsyncIterator[Dsn]:
         yield address
 
 
-async def run_python(address: Dsn | str, *arguments: str, where: Path = ROOT) -> Ended:
-    """Runs Python with warnings as errors. SQLAlchemy leaves its connections to the end of the process."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    database = address if isinstance(address, str) else url(address)
+def _environment(address: Dsn | str) -> dict[str, str]:
+    """Warnings are errors. SQLAlchemy leaves its connections to the end of the process."""
+    return {
+        "DATABASE_URL": address if isinstance(address, str) else url(address),
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "PYTHONWARNINGS": "error,ignore::ResourceWarning",
+    }
+
+
+class WarmPython:
+    """The line to a process of `tests.support.warm_python`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def run(self, address: Dsn | str, program: str, scratch: Path, where: Path = ROOT) -> Ended:
+        assert self._process.stdin
+        assert self._process.stdout
+        out, err = scratch / "out", scratch / "err"
+        out.touch()
+        err.touch()
+        order = {"program": program, "env": _environment(address), "cwd": str(where)}
+        self._process.stdin.write(json.dumps({**order, "out": str(out), "err": str(err)}).encode() + b"\n")
+        code = await self._process.stdout.readline()
+        return Ended(int(code), out.read_text(), err.read_text())
+
+
+@pytest.fixture(scope="module")
+async def python() -> AsyncIterator[WarmPython]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        env={
-            "DATABASE_URL": database,
-            "PYTHONPATH": str(ROOT),
-            "PATH": path,
-            "PYTHONWARNINGS": "error,ignore::ResourceWarning",
-        },
-        cwd=where,
+        *(sys.executable, "-m", "tests.support.warm_python"),
+        env=_environment("")
+        | {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"},
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    yield WarmPython(process)
+    assert process.stdin
+    process.stdin.close()
+    await process.wait()
+
+
+async def run_cold(address: Dsn, *arguments: str) -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments),
+        env=_environment(address),
+        cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -87,21 +122,23 @@ def chart_points(result: Ended) -> list[dict[str, Any]]:
     return list(points)
 
 
-async def run_notebook(address: Dsn | str, name: str) -> Ended:
-    path = next(path for path in NOTEBOOKS if path.stem == name)
-    return await run_python(address, "-m", "tests.support.notebook", str(path))
+def find_notebook(name: str) -> str:
+    return next(str(path) for path in NOTEBOOKS if path.stem == name)
 
 
 async def test_the_breadth_of_a_day_adds_up(week: Dsn) -> None:
-    result = await run_notebook(week, "breadth_of_a_day")
+    """In a process from nothing; the other notebooks run in forks of one that has loaded their libraries."""
+    result = await run_cold(week, "-m", "tests.support.notebook", find_notebook("breadth_of_a_day"))
     assert (result.code, result.err) == (0, "")
     points = [point for point in chart_points(result) if point["방향"] == "상승"]
     assert len(points) == 30 - len(MISSED) + 1
     assert all(0 <= point["종목 수"] <= 81 for point in points)
 
 
-async def test_the_rotation_of_sectors_has_a_picture_with_each_sector_and_day(week: Dsn) -> None:
-    result = await run_notebook(week, "sector_rotation")
+async def test_the_rotation_of_sectors_has_a_picture_with_each_sector_and_day(
+    week: Dsn, python: WarmPython, tmp_path: Path
+) -> None:
+    result = await python.run(week, find_notebook("sector_rotation"), tmp_path)
     assert (result.code, result.err) == (0, "")
     points = chart_points(result)
     days = {f"11-{day}" for day in range(16, 21)}
@@ -109,8 +146,10 @@ async def test_the_rotation_of_sectors_has_a_picture_with_each_sector_and_day(we
     assert len({(point["날짜"], point["업종"]) for point in points}) == 5 * len(SECTORS) == len(points)
 
 
-async def test_missed_minutes_stay_empty_in_the_momentum(week: Dsn) -> None:
-    result = await run_notebook(week, "minute_momentum")
+async def test_missed_minutes_stay_empty_in_the_momentum(
+    week: Dsn, python: WarmPython, tmp_path: Path
+) -> None:
+    result = await python.run(week, find_notebook("minute_momentum"), tmp_path)
     assert (result.code, result.err) == (0, "")
     assert "30 slots, 3 missed: 09:15, 09:16, 09:17" in result.out
     assert "ka20002" in result.out
@@ -128,26 +167,28 @@ def test_each_notebook_is_tried_and_holds_no_output() -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 async def test_a_notebook_on_an_empty_database_says_that_nothing_is_stored(
-    server: Server, template: str, name: str
+    database: Dsn, python: WarmPython, tmp_path: Path, name: str
 ) -> None:
-    async with server.database(template=template) as address:
-        result = await run_notebook(address, name)
+    result = await python.run(database, find_notebook(name), tmp_path)
     assert result.code == 1
     assert "NothingStored: nothing complete was ever stored of KOSPI" in result.err.splitlines()[-1]
 
 
-async def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    result = await run_notebook("postgresql://viewer:s3cret@127.0.0.1:9/prices", "breadth_of_a_day")
+async def test_a_database_that_does_not_answer_is_named(python: WarmPython, tmp_path: Path) -> None:
+    nowhere = "postgresql://viewer:s3cret@127.0.0.1:9/prices"
+    result = await python.run(nowhere, find_notebook("breadth_of_a_day"), tmp_path)
     assert result.code == 1
     assert "127.0.0.1:9" in result.err.splitlines()[-1]
     assert "s3cret" not in result.out + result.err
 
 
 @pytest.mark.parametrize("position", range(len(SNIPPETS)))
-async def test_each_snippet_of_the_page_runs(week: Dsn, tmp_path: Path, position: int) -> None:
+async def test_each_snippet_of_the_page_runs(
+    week: Dsn, python: WarmPython, tmp_path: Path, position: int
+) -> None:
     if "import polars" in SNIPPETS[position]:
         pytest.importorskip("polars", reason="polars is in the lock of readers")
-    result = await run_python(week, "-c", SNIPPETS[position], where=tmp_path)
+    result = await python.run(week, SNIPPETS[position], tmp_path, where=tmp_path)
     assert (result.code, result.err) == (0, "")
     assert result.out or "print" not in SNIPPETS[position]
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from collector.errors import ArchiveError, ConfigError, StoreError  # noqa: E402
 from collector.read import NothingStored, Reader, Result  # noqa: E402
 from tests.support.archive_harness import DAY, archived, fill  # noqa: E402
 from tests.support.harness import execute, fetch, url  # noqa: E402
+from tests.support.postgres_server import Server  # noqa: E402
 
 NEXT = DAY + timedelta(days=1)
 COLUMNS = (
@@ -28,10 +29,17 @@ COLUMNS = (
 )
 
 
+@pytest.fixture(scope="session")
+async def _filled_template(server: Server, template: str) -> AsyncIterator[str]:
+    async with server.database(template=template) as address:
+        await fill(address, DAY, NEXT)
+        yield address.database
+
+
 @pytest.fixture
-async def filled(database: Dsn) -> Dsn:
-    await fill(database, DAY, NEXT)
-    return database
+async def filled(server: Server, _filled_template: str) -> AsyncIterator[Dsn]:
+    async with server.database(template=_filled_template) as address:
+        yield address
 
 
 @contextmanager

@@ -13,25 +13,50 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NoReturn
 
 from collector.cli.early_signals import open_standard_streams, prepare_daemon
 from collector.cli.main import VERBS, main
 
+_THREADS = Path("/proc/self/task")
+"""Has one folder for each thread of this process, on Linux."""
+
 
 def serve() -> None:
-    # Libraries of files (pyarrow, numpy) stay out: they have threads, and a command forked after them crashed once.
     commands = (place.partition(":")[0] for place in VERBS.values())
-    for module in (*commands, "collector.kiwoom.transport"):
+    for module in (*commands, "collector.kiwoom.transport", *_list_file_modules()):
         import_module(module)
     gc.freeze()  # a child's collector leaves alone, and so does not copy, what all share
     signal.signal(signal.SIGCHLD, lambda *_: bury())
     for line in sys.stdin:
         order = json.loads(line)
+        refuse_threads()
         pid = os.fork()
         if pid == 0:
             become(**order)
         say(born=pid, out=order["out"])
+
+
+def _list_file_modules() -> list[str]:
+    """The modules that read and write Parquet files, if pyarrow can be kept from starting threads here."""
+    if find_spec("pyarrow") is None or not _THREADS.is_dir():
+        return []
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # an allocator that pyarrow has in it
+    return ["collector.archive.write", "collector.archive.restore", "collector.archive.output"]
+
+
+def refuse_threads() -> None:
+    """End, rather than fork while another thread is there: its locks would stay locked in the child forever.
+
+    A command that was forked from a process with threads of pyarrow crashed once (SIGSEGV).
+    """
+    if _THREADS.is_dir():
+        names = [(thread / "comm").read_text().strip() for thread in _THREADS.iterdir()]
+        if len(names) != 1:
+            raise SystemExit(f"the process that starts commands has other threads: {', '.join(names)}")
 
 
 def bury() -> None:
