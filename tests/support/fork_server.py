@@ -22,12 +22,18 @@ from collector.cli.main import VERBS, main
 
 _THREADS = Path("/proc/self/task")
 """Has one folder for each thread of this process, on Linux."""
+PLAIN = "COLLECTOR_TESTS_FORK_PLAIN"
+"""The variable of a process that leaves out the libraries with threads."""
 
 
 def serve() -> None:
     commands = (place.partition(":")[0] for place in VERBS.values())
     for module in (*commands, "collector.kiwoom.transport", *_list_file_modules()):
         import_module(module)
+    if count_threads() > 1 and PLAIN not in os.environ:  # another build of a library: do without them
+        os.execve(
+            sys.executable, [sys.executable, "-m", "tests.support.fork_server"], {**os.environ, PLAIN: "1"}
+        )
     gc.freeze()  # a child's collector leaves alone, and so does not copy, what all share
     signal.signal(signal.SIGCHLD, lambda *_: bury())
     for line in sys.stdin:
@@ -41,7 +47,7 @@ def serve() -> None:
 
 def _list_file_modules() -> list[str]:
     """The modules that read and write Parquet files, if pyarrow can be kept from starting threads here."""
-    if find_spec("pyarrow") is None or not _THREADS.is_dir():
+    if find_spec("pyarrow") is None or not _THREADS.is_dir() or PLAIN in os.environ:
         return []
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # an allocator that pyarrow has in it
@@ -53,10 +59,14 @@ def refuse_threads() -> None:
 
     A command that was forked from a process with threads of pyarrow crashed once (SIGSEGV).
     """
-    if _THREADS.is_dir():
+    if count_threads() > 1:
         names = [(thread / "comm").read_text().strip() for thread in _THREADS.iterdir()]
-        if len(names) != 1:
-            raise SystemExit(f"the process that starts commands has other threads: {', '.join(names)}")
+        raise SystemExit(f"the process that starts commands has other threads: {', '.join(names)}")
+
+
+def count_threads() -> int:
+    """The threads of this process; 1 where the system does not list them."""
+    return sum(1 for _ in _THREADS.iterdir()) if _THREADS.is_dir() else 1
 
 
 def bury() -> None:
