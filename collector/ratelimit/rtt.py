@@ -1,8 +1,8 @@
 """Estimates the smallest round trip to the server from the answers seen so far."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
-from heapq import nsmallest
 
 TRUSTED_AFTER = 5
 """Number of answers before the estimate is used. Until there are `_FIRM`, it is the more careful the fewer there
@@ -40,12 +40,17 @@ class MinRttEstimator:
     """
 
     prior: float | None = None
-    _samples: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    _samples: deque[float] = field(default_factory=deque)
+    _ascending: list[float] = field(default_factory=list)
+    """The samples by size: an answer asks for the smallest ones several times."""
     _count: int = 0
 
     def add_sample(self, seconds: float) -> None:
         """Add the time of one answered request, from sending to the end of its headers."""
+        if len(self._samples) == _SAMPLES:
+            del self._ascending[bisect_left(self._ascending, self._samples.popleft())]
         self._samples.append(seconds)
+        insort(self._ascending, seconds)
         self._count += 1
 
     def lower_bound(self, caution: float = 1.0) -> float:
@@ -54,7 +59,7 @@ class MinRttEstimator:
         A `caution` above 1 subtracts so many times the gap.
         """
         bound = self._estimate()
-        if self.prior is not None and min(self._samples, default=self.prior) >= self.prior:
+        if self.prior is not None and (not self._samples or self._ascending[0] >= self.prior):
             bound = max(bound, self.prior)
         return max(0.0, bound - (max(caution, 1.0) - 1) * _GAPS * self._gap())
 
@@ -65,13 +70,13 @@ class MinRttEstimator:
         if self._count % (_SHARE_EVERY if is_firm else _SHARE_EVERY_AT_FIRST):
             return None
         estimate = self._estimate()
-        is_worth_it = estimate > 0 and estimate >= _LEAST_SHARED * min(self._samples)
+        is_worth_it = estimate > 0 and estimate >= _LEAST_SHARED * self._ascending[0]
         return self.lower_bound() if is_worth_it else None
 
     def _estimate(self) -> float:
         if len(self._samples) < TRUSTED_AFTER:
             return 0.0
-        least = min(self._samples)
+        least = self._ascending[0]
         count = len(self._samples)
         doubt = _GAPS * max(1.0, _FIRM / count) * self._gap()
         if count < _FEW:
@@ -79,5 +84,5 @@ class MinRttEstimator:
         return max(0.0, least - max(doubt, min(_LEAST_DOUBT * least, _MOST_LEAST_DOUBT)))
 
     def _gap(self) -> float:
-        least = nsmallest(_RANK, self._samples)
+        least = self._ascending[:_RANK]
         return least[-1] - least[0] if least else 0.0

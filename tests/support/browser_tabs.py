@@ -12,8 +12,9 @@ _QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--in-process-gpu", "--disable-software-rasterizer", "--no-zygote"),
+    "--js-flags=--single-threaded --no-opt",
 ]
-"""The last three save processes of the browser, and so a tenth of its time."""
+"""The last two lines save processes and threads. A script of a page ends before the optimising compiler pays."""
 _LEFT = "net::ERR_ABORTED"
 """The failure of an icon whose page is left before the icon is there."""
 
@@ -35,7 +36,10 @@ class Tab:
 
 @dataclass
 class Tabs:
-    """A browser, and its tab for the tests that need nothing special: a new tab costs as much as three pages."""
+    """A browser, and its tab for the tests that need nothing special: a new tab costs as much as three pages.
+
+    Tests may read the clipboard in the common tab and move its clock.
+    """
 
     browser: Browser
     _common: Tab | None = None
@@ -55,8 +59,11 @@ class Tabs:
     async def common(self, *, width: int = 1100) -> AsyncIterator[tuple[Page, list[str]]]:
         """The tab that tests share, empty again. The pages keep nothing in a browser but their own address."""
         if self._common is None:
-            context = await self.browser.new_context(viewport={"width": 1100, "height": 900})
+            context = await self.browser.new_context(
+                viewport={"width": 1100, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+            )
             self._common = Tab(await context.new_page())
+            await self._common.page.clock.install()
         tab = self._common
         await tab.page.goto("about:blank")
         await tab.page.set_viewport_size({"width": width, "height": 900})

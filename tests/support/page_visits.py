@@ -12,15 +12,17 @@ from playwright.async_api import Page
 
 from tests.support.browser_tabs import Tabs
 
-PATHS = [
+KINDS = (
     *("/", "/day/2026-11-20", "/heat/KOSPI/KRX", "/sector/KOSPI/001/NXT", "/listing/000002"),
-    *("/slot/20261120T091500", "/walk/20261120T091500/KOSPI/008/KRX", "/walk/20261120T091000/KOSPI/001/NXT"),
-    *("/failures", "/search?q=1", "/sectors?market=KOSPI", "/sector/KOSPI/013/KRX?day=2026-11-22"),
-    *("/day?day=2026-11-22", "/search", "/search?q=%EC%A2%85%EB%AA%A9"),
-    "/compare?targets=KOSPI/001/KRX,KOSPI/013/KRX",
-    "/heat/KOSPI/KRX?slot=20261120T090500&weight=turnover",
-]
-"""Each kind of page, with few rows: axe looks at every cell, and the rows of a table are all alike."""
+    *("/slot/20261120T091500", "/walk/20261120T091500/KOSPI/008/KRX", "/failures", "/search?q=1"),
+    *("/sectors?market=KOSPI", "/compare?targets=KOSPI/001/KRX,KOSPI/013/KRX"),
+)
+"""A page of each template, with few rows: axe looks at every cell, and the rows of a table are all alike."""
+STATES = (
+    *("/walk/20261120T091000/KOSPI/001/NXT", "/sector/KOSPI/013/KRX?day=2026-11-22", "/day?day=2026-11-22"),
+    *("/search", "/search?q=%EC%A2%85%EB%AA%A9", "/heat/KOSPI/KRX?slot=20261120T090500&weight=turnover"),
+)
+"""Other states of some of these pages."""
 LOST = "/nothing"
 WIDE, NARROW = 1100, 360
 """Widths of a window and of a phone in pixels."""
@@ -47,6 +49,9 @@ _SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidd
     return !(line.textContent.trim() !== one.textContent.trim() || line.matches("li, th, dd, p, nav"));
   }).map(one => one.outerHTML.slice(0, 120))"""
 """Links within a line of text are exempt (WCAG 2.5.8)."""
+
+_SQUARES = """() => [...document.querySelectorAll("a.sq")]
+    .map(one => Math.min(one.offsetWidth, one.offsetHeight))"""
 
 _NAMES = (
     r"KOSPI\d*|KOSDAQ|KRX\d*|NXT|CONSOLIDATED|CSV|JSON|Parquet|English|Esc|Shift|collector|intraday|boards|API"
@@ -95,6 +100,8 @@ class Visit:
     """The width of the content by that of the window, in pixels."""
     small: dict[int, list[str]] = field(default_factory=dict)
     """Controls of less than 24 x 24 pixels, by the width of the window."""
+    squares: dict[int, list[int]] = field(default_factory=dict)
+    """The smaller side of each square of a grid in pixels, by the width of the window."""
     without_name: list[str] = field(default_factory=list)
     latin_words: list[str] = field(default_factory=list)
     weak_text: dict[str, list[Any]] = field(default_factory=dict)
@@ -118,9 +125,18 @@ class Visits:
 
 
 async def visit_all(
-    tabs: Tabs, url: str, locale: str, *, colours: str, widths: Sequence[int], has_contrast: bool
+    tabs: Tabs,
+    url: str,
+    paths: Sequence[str],
+    *,
+    locale: str,
+    colours: str,
+    widths: Sequence[int],
+    has_contrast: bool,
 ) -> Visits:
-    """Visit every page as a browser of this locale; the first width is the one at which pages are loaded.
+    """Visit these pages, and one that is not there, as a browser of this locale.
+
+    The first width is the one at which pages are loaded.
 
     The contrast rule of axe-core runs in both schemes or not at all: `has_contrast`. Its result depends on no language.
     """
@@ -131,7 +147,7 @@ async def visit_all(
     async with tabs.open(width=widths[0], locale=locale) as (page, complaints):
         await page.clock.install()
         await page.add_init_script(path=AXE_FILE_PATH)
-        for path in [*PATHS, LOST]:
+        for path in [*paths, LOST]:
             address = f"{url}{path}{'&' if '?' in path else '?'}colours={colours}"
             await page.goto(address)
             visit = Visit(path, address, await page.get_attribute("html", "lang") or "")
@@ -154,6 +170,7 @@ async def _measure_width(page: Page, visit: Visit, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 900})
     visit.widths[width] = await page.evaluate("document.documentElement.scrollWidth")
     visit.small[width] = await page.evaluate(_SMALL)
+    visit.squares[width] = await page.evaluate(_SQUARES)
 
 
 async def _measure_content(page: Page, visit: Visit) -> None:

@@ -3,18 +3,21 @@
 import pytest
 
 from tests.support.browser_tabs import Tabs
-from tests.support.page_visits import NARROW, WIDE, Visits, visit_all
+from tests.support.page_visits import KINDS, NARROW, STATES, WIDE, Visits, visit_all
 from tests.support.web_harness import Page
 
+ENGLISH_STATES = pytest.param("en-US states", marks=pytest.mark.extended)
 
-@pytest.fixture(scope="session", params=["ko-KR", "en-US"])
+
+@pytest.fixture(scope="session", params=["ko-KR", "en-US", ENGLISH_STATES])
 async def visits(shown: Page, tabs: Tabs, request: pytest.FixtureRequest) -> Visits:
     """A visit to each page in a language: one of them in Korean colours and first wide, the other first narrow."""
     if request.param == "ko-KR":
         korean = {"colours": "korean", "widths": (WIDE, NARROW), "has_contrast": True}
-        return await visit_all(tabs, shown.url, request.param, **korean)
+        return await visit_all(tabs, shown.url, (*KINDS, *STATES), locale="ko-KR", **korean)
     western = {"colours": "western", "widths": (NARROW, WIDE), "has_contrast": False}
-    return await visit_all(tabs, shown.url, request.param, **western)
+    paths = KINDS if request.param == "en-US" else STATES
+    return await visit_all(tabs, shown.url, paths, locale="en-US", **western)
 
 
 def faults(visits, look):
@@ -37,15 +40,11 @@ async def test_every_square_and_control_is_24_pixels_wide_and_high(visits):
         assert faults(visits, lambda visit, width=width: visit.small[width]) == {}, width
 
 
-async def test_every_square_of_the_grid_is_24_pixels_wide_and_high(shown, tabs):
-    async with tabs.common() as (page, _):
-        for width in (WIDE, NARROW):
-            await page.set_viewport_size({"width": width, "height": 900})
-            await page.goto(shown.url + "/day/2026-11-20")
-            sizes = await page.eval_on_selector_all(
-                "a.sq", "all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))"
-            )
-            assert min(sizes) >= 24
+@pytest.mark.parametrize("visits", ["ko-KR", "en-US"], indirect=True)
+async def test_every_square_of_the_grid_is_24_pixels_wide_and_high(visits):
+    [day] = [visit for visit in visits.pages if visit.path == "/day/2026-11-20"]
+    for width in (WIDE, NARROW):
+        assert min(day.squares[width]) >= 24
 
 
 async def test_pages_fit_a_phone_and_a_window(visits):
@@ -120,8 +119,7 @@ async def test_a_chart_reads_out_its_values_by_mouse_and_by_keyboard(shown, tabs
 
 
 async def test_a_table_is_sorted_by_a_column_and_stays_so_when_the_page_renews(shown, tabs):
-    async with tabs.open() as (page, complaints):
-        await page.clock.install()
+    async with tabs.common() as (page, complaints):
         await page.goto(shown.url + "/sector/KOSPI/013/KRX?lang=en")
         table = page.locator("main table").last
         price = table.locator("thead button", has_text="Price")
@@ -155,7 +153,7 @@ async def test_the_slider_of_the_map_goes_to_another_slot(shown, tabs):
 
 
 async def test_a_command_is_copied_by_its_button(shown, tabs):
-    async with tabs.open(permissions=["clipboard-read", "clipboard-write"]) as (page, _):
+    async with tabs.common() as (page, _):
         await page.goto(shown.url + "/walk/20261120T091500/KOSPI/008/KRX?lang=en")
         await page.get_by_role("button", name="Copy: collector once --target KOSPI/008/KRX").click()
         await page.get_by_text("Copied").wait_for()

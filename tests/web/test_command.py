@@ -13,6 +13,7 @@ import pytest
 
 from collector.db.dsn import Dsn
 from kiwoom_simulator import Options, Simulator
+from tests.support import command_process
 from tests.support.daemon_process import forked, write
 from tests.support.harness import url
 from tests.support.web_harness import YAML, get
@@ -105,13 +106,9 @@ async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
     ],
     ids=["beyond loopback", "no place", "no token", "a token of one character"],
 )
-async def test_what_would_not_be_safe_is_refused_in_one_line(tmp_path, database, environ, said):
-    async with web(tmp_path, database, **environ) as process:
-        async with asyncio.timeout(120):
-            out, err = await process.communicate()
-    assert (process.returncode, out, said in err.decode(), "Traceback" in err.decode()) == (
-        2,
-        b"",
-        True,
-        False,
-    )
+async def test_what_would_not_be_safe_is_refused_in_one_line(tmp_path, database, environ, said, warm):
+    given = {"PATH": os.environ["PATH"], "DATABASE_URL": url(database), "COLLECTOR_HOME": str(tmp_path)}
+    config = tmp_path / "collector.yaml"
+    config.write_bytes(YAML)
+    ended = await command_process.run("web", "--config", str(config), env={**given, **environ}, cwd=tmp_path)
+    assert (ended.code, ended.out, said in ended.err, "Traceback" in ended.err) == (2, "", True, False)

@@ -180,9 +180,18 @@ schedules:
 )
 
 
-@pytest.mark.parametrize("minutes", [22, 40], ids=["amid the morning", "after gaps"])
-@pytest.mark.parametrize("yaml", [YAML, MANY, FEW], ids=["few targets", "many", "many at few times"])
-async def test_every_link_leads_somewhere(shown, minutes, yaml):
+@pytest.mark.parametrize(
+    ("yaml", "minutes"),
+    [
+        pytest.param(YAML, 22, id="few targets-amid the morning"),
+        pytest.param(YAML, 40, id="few targets-after gaps"),
+        pytest.param(MANY, 22, id="many-amid the morning"),
+        pytest.param(MANY, 40, id="many-after gaps", marks=pytest.mark.extended),
+        pytest.param(FEW, 22, id="many at few times-amid the morning", marks=pytest.mark.extended),
+        pytest.param(FEW, 40, id="many at few times-after gaps"),
+    ],
+)
+async def test_every_link_leads_somewhere(shown, yaml, minutes):
     stand = Stand(yaml=yaml, now=lambda: web_harness.slot(0) + timedelta(minutes=minutes))
     async with page(shown.address, stand) as other:
         links: set[str] = set()
