@@ -319,7 +319,7 @@ def _limit_free_actions(objects: ObjectServer, count: str) -> None:
     """How many requests the server answers before it looks at keys."""
     headers = {"Content-Type": "text/plain"}
     url = f"{objects.url}/moto-api/reset-auth"
-    urlopen(Request(url, count.encode(), headers, method="POST"), timeout=60).close()
+    urlopen(Request(url, count.encode(), headers, method="POST"), timeout=600).close()
 
 
 async def test_denied_access_says_what_the_keys_must_allow(

@@ -284,7 +284,7 @@ async def at_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path) -> s
             streams=dict.fromkeys(("stdin", "stdout", "stderr"), os.ttyname(theirs)),
         ) as process:
             os.close(theirs)
-            async with asyncio.timeout(180):
+            async with asyncio.timeout(600):
                 await process.wait()
         os.set_blocking(ours, False)
         with suppress(OSError):  # what it said last is there by now; then there is nothing, or no other end

@@ -40,7 +40,7 @@ STATUS = "SELECT status, count(*) FROM walk GROUP BY 1"
 
 
 async def ended(*words: str, streams: Streams, env: Mapping[str, str], cwd: Path) -> int:
-    async with started(*words, env=env, cwd=cwd, streams=streams) as process, asyncio.timeout(60):
+    async with started(*words, env=env, cwd=cwd, streams=streams) as process, asyncio.timeout(600):
         return await process.wait()
 
 
@@ -88,7 +88,7 @@ async def test_the_interpreter_may_start_with_them(database: Dsn, tmp_path: Path
     async with Simulator(STILL) as simulator:
         env = environment(simulator.url, database)
         async with started_cold("once", streams=STREAMS[name], env=env, cwd=tmp_path) as process:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(600):
                 assert await process.wait() == 0
     assert await fetch(database, STATUS) == [("complete", 2)]
 
@@ -144,7 +144,7 @@ async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, 
         async with (
             connect(database) as observer,
             started("daemon", env=env, cwd=tmp_path, streams=STREAMS[name]) as process,
-            asyncio.timeout(120),
+            asyncio.timeout(600),
         ):
             while [*map(tuple, await observer.fetch(STATUS))] != [("complete", 2)]:
                 assert process.returncode is None

@@ -131,7 +131,7 @@ async def test_the_holder_writes_and_who_stands_by_writes_nothing(held):
 async def test_a_renewal_does_not_wait_for_a_walk_that_is_being_stored(held):
     lease = Lease(held, "only")
     await lease.take()
-    async with fence(held, lease).transaction("storing"), asyncio.timeout(60):
+    async with fence(held, lease).transaction("storing"), asyncio.timeout(600):
         await lease.renew()
 
 
@@ -141,7 +141,7 @@ async def test_a_holder_that_was_frozen_inside_a_transaction_neither_commits_nor
 
     async def taken_over():
         await ended(held, frozen)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             assert await follower.take()
 
     with pytest.raises(StoreError, match="connection"):
@@ -176,5 +176,5 @@ async def test_keeping_it_ends_when_it_is_lost(held):
     await lease.take()
     await ended(held, lease)
     with pytest.raises(LeaseLost):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             await lease.keep_renewing()

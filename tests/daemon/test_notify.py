@@ -11,7 +11,7 @@ from collector.daemon import make_notifier, watchdog_interval
 def listener(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(str(tmp_path / "notify"))
-        wire.settimeout(60)
+        wire.settimeout(600)
         yield wire
 
 
@@ -23,7 +23,7 @@ def test_it_says_what_it_is_told_to_whoever_listens(listener):
 def test_an_abstract_socket_is_one_too():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind("\0collector-test-notify")
-        wire.settimeout(60)
+        wire.settimeout(600)
         make_notifier({"NOTIFY_SOCKET": "@collector-test-notify"})("WATCHDOG=1")
         assert wire.recv(100) == b"WATCHDOG=1"
 

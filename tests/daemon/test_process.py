@@ -79,7 +79,7 @@ def minds_signals(pid):
 
 async def until_it_minds_signals(pid):
     """Before that nobody can."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while not minds_signals(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.005)  # looks again: the kernel has no event for it
 

@@ -62,7 +62,7 @@ async def absent(held, ordered, until):
 
 async def until_accounted(held, ordered, moment):
     """Wait until every slot before a moment has its lines."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while not await states(held) or await absent(held, ordered, moment):  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
 
@@ -161,7 +161,7 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
     async with (
         Simulator(Options(quota=0, now=start, speed=speed)) as simulator,
         alive(order(database, simulator.url), FastClock(start, speed)),
-        asyncio.timeout(120),
+        asyncio.timeout(600),
     ):
         while not await has_ended(held, closing):  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
@@ -192,7 +192,7 @@ async def test_a_slot_that_is_overrun_leaves_alone_what_another_schedule_walks_a
     async with (
         Simulator(slow) as simulator,
         alive(order(database, simulator.url, text=TWO_CADENCES), FastClock(start, 100)),
-        asyncio.timeout(120),
+        asyncio.timeout(600),
     ):
         while not await has_ended(held, shared):  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # looks again: the ledger has no event for it

@@ -48,7 +48,7 @@ class Restorable:
         await self.server.connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", template
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             while await self.server.connection.fetchval(  # noqa: ASYNC110 - the server sets no event
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", template
             ):

@@ -87,7 +87,7 @@ def _words(pid: int) -> list[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):  # a guard against hanging
+    async with asyncio.timeout(600):  # a guard against hanging
         while not holds():  # noqa: ASYNC110 - another process's death sends no event
             await asyncio.sleep(0.01)  # looks again
 

@@ -205,7 +205,7 @@ async def test_kill_9_at_any_statement_is_made_good_by_the_next(
     async with connect(blank) as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", moment)
         process = await start(blank, folder)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while not await connection.fetchval(WAITS):  # noqa: ASYNC110 - the database has no event for it
                 await asyncio.sleep(0.01)  # looks again
         process.kill()

@@ -344,7 +344,7 @@ async def copy_for_ever(connection: Connection, proxy: Proxy) -> None:
 
 
 async def test_a_network_that_falls_silent_in_copy_is_given_up_in_time(database: Dsn) -> None:
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(600):
         with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
             async with translate_errors("storing", database, timeout=0.5):
                 await copy_for_ever(connection, proxy)
@@ -368,7 +368,7 @@ async def test_a_lent_session_that_falls_silent_is_given_back_in_time(
             proxy.freeze()
             await connection.fetchval("SELECT 1")
 
-    async with proxied(database) as proxy, open_pool(proxy.address) as pool, asyncio.timeout(60):
+    async with proxied(database) as proxy, open_pool(proxy.address) as pool, asyncio.timeout(600):
         with pytest.raises(StoreError, match=r"no answer within 0\.3 s"):
             await read()
 
@@ -378,7 +378,7 @@ async def test_cancelling_in_copy_stays_cancelling(database: Dsn) -> None:
         async with translate_errors("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(600):
         task = asyncio.create_task(store())
         await proxy.frozen.wait()
         task.cancel()
@@ -391,7 +391,7 @@ async def test_a_connection_cut_in_copy_is_lost(database: Dsn) -> None:
         async with translate_errors("storing", database, timeout=60):
             await copy_for_ever(connection, proxy)
 
-    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(60):
+    async with proxied(database) as proxy, connect(proxy.address) as connection, asyncio.timeout(600):
         task = asyncio.create_task(store())
         await proxy.frozen.wait()
         proxy.cut()
@@ -529,7 +529,7 @@ async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Dsn, c
 
 
 async def listening(address: Dsn) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
             await asyncio.sleep(0.02)  # looks again
 
@@ -664,7 +664,7 @@ async def test_a_pool_holds_no_more_than_its_size(database: Dsn) -> None:
 
 
 async def test_a_pool_is_left_in_time_with_a_session_still_lent(database: Dsn) -> None:
-    async with asyncio.timeout(60), open_pool(database) as pool:
+    async with asyncio.timeout(600), open_pool(database) as pool:
         lent = await pool.acquire()
         backend = lent.get_server_pid()
     async with connect(database) as connection:

@@ -53,7 +53,7 @@ async def storing(address: Dsn) -> AsyncIterator[SnapshotStore]:
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while not await condition():  # noqa: ASYNC110 - the database has no event for it
             await asyncio.sleep(0.01)  # looks again
 
@@ -196,7 +196,7 @@ async def test_a_whole_sweep_goes_through_pgbouncer(database: Dsn, tmp_path: Pat
         bounced(proxy.address, tmp_path) as address,
         Simulator(STILL) as simulator,
     ):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
                 await asyncio.sleep(0.02)  # looks again
         async with collecting(address, simulator.url, *SMALL) as collector:

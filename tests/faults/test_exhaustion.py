@@ -66,7 +66,7 @@ async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
     config(tmp_path, *MANY)
     log, descriptors = nowhere(kind)
     process = await started(tmp_path, environment(simulator.url, database), err=log)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         code = await process.wait()
     for descriptor in descriptors:
         os.close(descriptor)

@@ -176,7 +176,7 @@ ENDLESS: dict[str, Callable[[Visit], Awaitable[None]]] = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_an_answer_without_an_end_is_cut_at_its_bound(name: str) -> None:
-    async with serving(ENDLESS[name]) as server, client(server.url) as api, asyncio.timeout(60):
+    async with serving(ENDLESS[name]) as server, client(server.url) as api, asyncio.timeout(600):
         with pytest.raises(Unreadable):
             await api.post(ASK)
 

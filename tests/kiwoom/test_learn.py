@@ -214,7 +214,7 @@ async def test_a_run_ends_in_time_with_what_it_has(database: Dsn) -> None:
         Simulator(Options(**PLAIN, faults=("stall_body:api=ka10099",))) as simulator,
         collecting(database, simulator.url) as collector,
     ):
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             seen = await observe(collector.kiwoom, 0, key_age=3_600, lag_watched=0.1, longest=5)
     answers = {finding.question: finding.facts for finding in find_all(seen)}
     assert answers["Does each call have a quota of its own?"] == {"quota.scope": "call"}

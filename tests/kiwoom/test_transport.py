@@ -350,7 +350,7 @@ async def test_after_500_cancelled_requests_the_session_still_serves() -> None:
             await asyncio.sleep(0.0001 * (number % 40))  # any moment will do
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             replies = await asyncio.gather(*(api.post(ASK) for _ in range(8)))
     assert {reply.status for reply in replies} == {200}
 

@@ -97,7 +97,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
 
 async def seen_waiting(pid):
     """Wait until a child waits for its order, the next message, as one does while slots fail."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while not any(b"collector.notify.child" in shown_by(child) for child in children(pid)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)  # looks again
 
@@ -108,7 +108,7 @@ async def entered_as_told(database, *kinds):
         "SELECT count(DISTINCT kind) FROM collector.notice"
         f" WHERE kind IN ({', '.join(map(repr, kinds))}) AND told_at IS NOT NULL"
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while await fetch(database, query) != [(len(kinds),)]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)  # looks again
 

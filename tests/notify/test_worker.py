@@ -217,7 +217,7 @@ async def test_the_event_of_a_schedule_that_is_gone_ends_in_silence(held, databa
     async with running(held, database) as stand:
         stand.worker.lead(True)
         with stand.attached():
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(600):
                 while await store.lasting(["behind"]):  # noqa: ASYNC110 - another session writes it
                     await asyncio.sleep(0.05)
             await asyncio.sleep(0.5)  # nothing may happen meanwhile

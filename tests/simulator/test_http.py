@@ -34,7 +34,7 @@ async def exchange(pieces: list[bytes], answers: int) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)  # one turn of the loop
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             while data.count(b"HTTP/1.1") < answers or data.endswith(b"\r\n\r\n"):
                 more = await reader.read(65536)
                 if not more:

@@ -196,7 +196,7 @@ async def started(
         await process.communicate()
 
 
-async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 180) -> Ended:
+async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 600) -> Ended:
     """The end of a command, and the proof that it kept its secrets and its tracebacks to itself."""
     async with asyncio.timeout(within):
         out, err = await process.communicate()

@@ -47,7 +47,7 @@ class Running:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    async def said(self, name: str, *, times: int = 1, seconds: float = 120.0) -> dict:
+    async def said(self, name: str, *, times: int = 1, seconds: float = 600.0) -> dict:
         """Wait until an event is in the log; AssertionError if the process ends without it."""
         try:
             async with asyncio.timeout(seconds):
@@ -65,7 +65,7 @@ class Running:
             self.lines.append(json.loads(raw))
         return bool(raw)
 
-    async def ended(self, *, seconds: float = 120.0) -> int:
+    async def ended(self, *, seconds: float = 600.0) -> int:
         """Its exit status."""
         async with asyncio.timeout(seconds):
             while await self.read():

@@ -42,7 +42,7 @@ class Services:
         self.requests.append((path, body))
         self._arrived.set()
 
-    async def wait(self, has_come: Callable[[], bool], *, seconds: float = 120.0) -> None:
+    async def wait(self, has_come: Callable[[], bool], *, seconds: float = 600.0) -> None:
         """Wait until a condition holds; it is asked after each request."""
         try:
             async with asyncio.timeout(seconds):

@@ -76,7 +76,7 @@ async def object_server(**variables: str) -> AsyncIterator[ObjectServer]:
     )
     assert process.stderr
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while (match := _RUNNING.search(line := await process.stderr.readline())) is None:
                 assert line, "the server has ended"
         url = f"http://127.0.0.1:{int(match[1])}"

@@ -136,7 +136,7 @@ def days_of() -> calendar.Calendar:
 
 
 async def until_it_answers(url: str) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while b"not answered yet" in (await get(url.rstrip("/"), "/readyz"))[2]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # looks again
 

@@ -157,7 +157,7 @@ async def test_it_renews_itself(server, template, tabs):
         async with open_pool(address, size=3) as pool:
             await web_harness.fill(Database(pool, address))
         assert await page.locator("a.sq.complete").count() == 0
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while not await page.locator("a.sq.complete").count():
                 await page.clock.run_for(5_000)
 

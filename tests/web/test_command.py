@@ -47,7 +47,7 @@ async def web(
 async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
     async with web(tmp_path, database, "--listen", "127.0.0.1:0") as process:
         assert process.stdout
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             address = (await process.stdout.readline()).decode().strip()
             status, _, _ = await get(address.rstrip("/"), "/healthz")
             process.send_signal(signal.SIGTERM)

@@ -78,7 +78,7 @@ async def test_a_connection_may_ask_again():
 async def test_those_who_never_finish_their_request_are_cut():
     async with door(head_seconds=0.3) as url:
         open_ones = [await half_open(url) for _ in range(200)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             cut = await asyncio.gather(*(is_cut(reader) for reader, _ in open_ones))
         for _, writer in open_ones:
             writer.close()
@@ -89,7 +89,7 @@ async def test_those_who_never_finish_their_request_are_cut():
 async def test_200_half_open_connections_are_cut_within_ten_seconds():
     async with door() as url:
         open_ones = [await half_open(url) for _ in range(200)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             cut = await asyncio.gather(*(is_cut(reader) for reader, _ in open_ones))
         for _, writer in open_ones:
             writer.close()

@@ -199,7 +199,7 @@ async def test_prometheus_really_scrapes_it_and_answers_the_dashboard(shown, tmp
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(180):
+        async with asyncio.timeout(600):
             while not await scraped(port):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.2)  # looks again
             panels = [expression for expression in expressions() if "groups:" not in expression]
