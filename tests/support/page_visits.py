@@ -23,6 +23,8 @@ STATES = (
     *("/search", "/search?q=%EC%A2%85%EB%AA%A9", "/heat/KOSPI/KRX?slot=20261120T090500&weight=turnover"),
 )
 """Other states of some of these pages."""
+ENGLISH_KINDS = KINDS[:4]
+"""The pages that a plain run visits in English: they have nearly all elements."""
 LOST = "/nothing"
 WIDE, NARROW = 1100, 360
 """Widths of a window and of a phone in pixels."""

@@ -3,21 +3,28 @@
 import pytest
 
 from tests.support.browser_tabs import Tabs
-from tests.support.page_visits import KINDS, NARROW, STATES, WIDE, Visits, visit_all
+from tests.support.page_visits import ENGLISH_KINDS, KINDS, NARROW, STATES, WIDE, Visits, visit_all
 from tests.support.web_harness import Page
 
-ENGLISH_STATES = pytest.param("en-US states", marks=pytest.mark.extended)
+PAGES = {
+    "ko-KR": KINDS,
+    "en-US": ENGLISH_KINDS,
+    "ko-KR states": STATES,
+    "en-US states": (*KINDS[len(ENGLISH_KINDS) :], *STATES),
+}
+EXTENDED = pytest.mark.extended
 
 
-@pytest.fixture(scope="session", params=["ko-KR", "en-US", ENGLISH_STATES])
+@pytest.fixture(
+    scope="session", params=[pytest.param(key, marks=EXTENDED if "states" in key else ()) for key in PAGES]
+)
 async def visits(shown: Page, tabs: Tabs, request: pytest.FixtureRequest) -> Visits:
-    """A visit to each page in a language: one of them in Korean colours and first wide, the other first narrow."""
-    if request.param == "ko-KR":
+    """Visits to pages in a language: one of them in Korean colours and first wide, the other first narrow."""
+    if request.param.startswith("ko"):
         korean = {"colours": "korean", "widths": (WIDE, NARROW), "has_contrast": True}
-        return await visit_all(tabs, shown.url, (*KINDS, *STATES), locale="ko-KR", **korean)
+        return await visit_all(tabs, shown.url, PAGES[request.param], locale="ko-KR", **korean)
     western = {"colours": "western", "widths": (NARROW, WIDE), "has_contrast": False}
-    paths = KINDS if request.param == "en-US" else STATES
-    return await visit_all(tabs, shown.url, paths, locale="en-US", **western)
+    return await visit_all(tabs, shown.url, PAGES[request.param], locale="en-US", **western)
 
 
 def faults(visits, look):
