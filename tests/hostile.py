@@ -1,10 +1,11 @@
 """Runs the whole suite in fresh clones on a machine that is slow on purpose: `./dev test --hostile`.
 
-    ./dev test --hostile [--runs N] [--mode loops|half|both] [--keep] [ARG ...]
+    ./dev test --hostile [--runs N] [--parallel K] [--mode loops|half|both] [--keep] [ARG ...]
 
 `loops`: four busy loops run beside it. `half`: the run gets half a core, by a cgroup (as root: v2 `cpu.max` or v1
-`cpu.cfs_quota_us`; otherwise `systemd-run --user`), or by `cpulimit`. Each mode is run N times (10). Other
-arguments go to pytest. A clone holds what is committed; it is set up before its machine is made slow.
+`cpu.cfs_quota_us`; otherwise `systemd-run --user`), or by `cpulimit`. Each mode is run N times (10). `--parallel K`
+has K runs at once, beside the same loops; each gets less of the machine than one alone, and the series ends sooner.
+Other arguments go to pytest. A clone holds what is committed.
 Logs of runs that failed stay. Exit status: 0 every run passed, 1 one failed, 2 a mode is not possible here.
 """
 
@@ -18,8 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,10 +64,11 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="collector-hostile-") as folder:
         logs = Path(tempfile.mkdtemp(prefix="collector-hostile-logs-"))
         for mode in modes:
-            for number in range(1, options.runs + 1):
-                result = run_once(Path(folder), logs, mode, number, commands[mode], rest)
-                results.append(result)
-                print(_line(result), flush=True)
+            run = partial(run_once, Path(folder), logs, mode, commands[mode], rest)
+            with busy_loops(LOOPS if mode == "loops" else 0), ThreadPoolExecutor(options.parallel) as pool:
+                for result in pool.map(run, range(1, options.runs + 1)):
+                    results.append(result)
+                    print(_line(result), flush=True)
     print(table(results))
     if all(result.code == 0 for result in results) and not options.keep:
         shutil.rmtree(logs)
@@ -76,20 +80,22 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="./dev test --hostile", allow_abbrev=False)
     parser.add_argument("--runs", type=int, default=10, help="runs in each mode (10)")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at once (1)")
     parser.add_argument("--mode", choices=("loops", "half", "both"), default="both")
     parser.add_argument("--keep", action="store_true", help="keep the logs of runs that passed, too")
     return parser.parse_known_args(arguments)
 
 
 def run_once(
-    folder: Path, logs: Path, mode: str, number: int, command: Sequence[str], rest: Sequence[str]
+    folder: Path, logs: Path, mode: str, command: Sequence[str], rest: Sequence[str], number: int
 ) -> Result:
     """One run in a clone of its own, which is gone afterwards."""
     clone, log = folder / f"{mode}-{number}", logs / f"{mode}-{number}.log"
     _git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
     subprocess.run([sys.executable, "-B", "dev", "setup"], cwd=clone, check=True, env=environment())
     began = time.monotonic()
-    with hostility(mode, f"{os.getpid()}-{number}") as prefix, log.open("wb") as output:
+    group = limited(f"{os.getpid()}-{number}") if mode == "half" else nullcontext([])
+    with group as prefix, log.open("wb") as output:
         # Names as they end: a run that is stopped halfway still tells its failures.
         test = [*prefix, *command, sys.executable, "-B", "dev", "test", "-vv", *rest]
         code = subprocess.run(
@@ -130,28 +136,25 @@ def limiter(mode: str) -> list[str]:
 
 
 @contextmanager
-def hostility(mode: str, name: str) -> Iterator[list[str]]:
-    """Make the machine slow while this lasts; yields the words before a command that put it in our cgroup."""
-    with ExitStack() as stack:
-        if mode == "loops":
-            for _ in range(LOOPS):
-                stack.enter_context(busy_loop())
-        parent = _cgroup_parent() if mode == "half" else None
-        if parent is None:
-            yield []
-            return
-        group = stack.enter_context(cgroup(parent / f"collector-hostile-{name}"))
+def limited(name: str) -> Iterator[list[str]]:
+    """Yield the words before a command that put it into a cgroup with half a core; none where there are no cgroups."""
+    if (parent := _cgroup_parent()) is None:
+        yield []
+        return
+    with cgroup(parent / f"collector-hostile-{name}") as group:
         yield ["sh", "-c", 'echo $$ >"$0"/cgroup.procs && exec "$@"', str(group)]
 
 
 @contextmanager
-def busy_loop() -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+def busy_loops(count: int) -> Iterator[None]:
+    """Keep the machine busy while this lasts."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
     finally:
-        process.kill()
-        process.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _cgroup_parent() -> Path | None:

@@ -45,7 +45,7 @@ def test_a_cgroup_gives_half_a_core_and_leaves_no_process(tmp_path: Path) -> Non
     parent = hostile._cgroup_parent()
     if parent is None:
         pytest.skip("cgroups of one's own need root and Linux")
-    with hostile.hostility("half", f"test-{os.getpid()}") as prefix:
+    with hostile.limited(f"test-{os.getpid()}") as prefix:
         began = time.monotonic()
         subprocess.run([*prefix, sys.executable, "-c", BURN], check=True)
         seconds = time.monotonic() - began
