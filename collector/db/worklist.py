@@ -31,7 +31,7 @@ _PORTIONS = 16
 """A claim takes this part of the remaining walks: a large sweep is claimed in batches, its end walk by walk,
 so all programs finish together.
 """
-# Seconds to release claims at the end.
+# Seconds to release claims when the program is told to stop, or the database fails.
 _GOODBYE = 1.0
 
 # Puts the targets of a sweep on the list. Frees again claims left by an earlier attempt of ours, or by a
@@ -304,12 +304,16 @@ class SharedWorklist:
         numbers = {self._registry.targets[target]: target for target in targets}
         shared = _SharedQueue(self._database, self._holder, slot, numbers, epoch=epoch, ttl=self._ttl)
         keeping = asyncio.ensure_future(shared.heartbeat())
+        limit = TIMEOUT
         try:
             yield shared
+        except (asyncio.CancelledError, StoreError):
+            limit = _GOODBYE
+            raise
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
-            await shared.release_all()
+            await shared.release_all(limit)
 
     async def find_open_sweep(self) -> OpenSweep | None:
         """Returns the oldest sweep of the leader our keys can help with, None without one."""
@@ -389,10 +393,10 @@ class _SharedQueue:
                 async with self._database.connection("renewing claims", timeout=RENEWED_EVERY) as connection:
                     await connection.execute(_RENEW, self._slot, self._numbers, self._ttl)
 
-    async def release_all(self) -> None:
-        """Releases our remaining claims. Takes a second at most; a failure is harmless, since claims expire."""
+    async def release_all(self, limit: float) -> None:
+        """Releases our remaining claims within `limit` seconds. A failure is harmless, since claims expire."""
         with suppress(StoreError):
-            await self._release(self._numbers, timeout=_GOODBYE)
+            await self._release(self._numbers, timeout=limit)
 
     async def _claim_batch(self, key: str) -> list[ClaimedTarget]:
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
