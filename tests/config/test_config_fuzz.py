@@ -48,8 +48,8 @@ def test_nothing_but_a_config_error_escapes_any_tree(tree):
 def test_a_mutated_example_loads_or_is_refused():
     """Bytes, lines and words are swapped, doubled and dropped; a fixed seed makes it repeatable."""
     dice = random.Random(20002)
-    loaded = sum(loads(_mutated(EXAMPLE.read_bytes(), dice)) for _ in range(1500))
-    assert 0 < loaded < 1500
+    loaded = sum(loads(_mutated(EXAMPLE.read_bytes(), dice)) for _ in range(500))
+    assert 0 < loaded < 500
 
 
 def _mutated(data: bytes, dice: random.Random) -> bytes:

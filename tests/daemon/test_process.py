@@ -21,6 +21,7 @@ from kiwoom_simulator import Options, Simulator
 from tests.support.daemon_process import forked, started, write
 
 pytestmark = pytest.mark.usefixtures("warm")
+EXTENDED = pytest.mark.extended
 ALL = [f"{number:03}" for number in range(2, 25)]
 IN_TIME = 50.0
 """Seconds: five are promised, on a machine that is not ten times slower."""
@@ -95,7 +96,7 @@ async def stopped_after(seconds, held, database, slow, tmp_path, *, number=signa
 
 
 @pytest.mark.parametrize(
-    "seconds", [0, 0.4, 1.2, 2.4, *(pytest.param(some, marks=pytest.mark.extended) for some in (0.8, 1.6))]
+    "seconds", [0, 1.2, *(pytest.param(some, marks=EXTENDED) for some in (0.4, 0.8, 1.6, 2.4))]
 )
 async def test_it_ends_within_five_seconds_at_any_moment_and_nothing_is_torn(
     held, database, slow, tmp_path, seconds
@@ -194,6 +195,8 @@ def with_a_calendar_that_leads_nowhere(path):
     path.with_name("calendar.yaml").symlink_to("nowhere")
 
 
+PLAIN = {"keys without files", "wrong keys", "firewall", "throttled"}
+"""Of the cases of a table those in a plain run: each costs a daemon."""
 UNUSABLE = {
     "keys without files": (naming_keys, "api.keys names keys, but KIWOOM_KEYS is not set"),
     "another source": (at_the_mock_host, "https://mockapi.kiwoom.com is another source than"),
@@ -201,7 +204,13 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "complaint"), UNUSABLE.values(), ids=UNUSABLE.keys())
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        pytest.param(*case, id=name, marks=() if name in PLAIN else EXTENDED)
+        for name, case in UNUSABLE.items()
+    ],
+)
 async def test_a_configuration_that_cannot_be_carried_out_is_refused_at_a_hangup_and_sweeps_go_on(
     database, simulator, tmp_path, spoil, complaint
 ):
@@ -269,6 +278,7 @@ async def test_a_database_that_goes_and_comes_back_is_waited_for_without_a_call(
     assert len(daemon.events("outage.began")) == len(daemon.events("outage.ended"))
 
 
+@EXTENDED
 async def test_key_files_are_not_read_again_when_the_database_comes_back(own, simulator, tmp_path):
     home, address = own
     keys = tmp_path / "keys"
@@ -379,7 +389,13 @@ BAD_KEYS = {
 }
 
 
-@pytest.mark.parametrize(("fault", "event", "reason", "hint"), BAD_KEYS.values(), ids=BAD_KEYS.keys())
+@pytest.mark.parametrize(
+    ("fault", "event", "reason", "hint"),
+    [
+        pytest.param(*case, id=name, marks=() if name in PLAIN else EXTENDED)
+        for name, case in BAD_KEYS.items()
+    ],
+)
 async def test_what_is_wrong_with_the_key_or_the_host_is_said_at_once_and_it_runs_on(
     database, tmp_path, fault, event, reason, hint
 ):

@@ -84,7 +84,7 @@ async def has_ended(held, slot):
 async def test_every_slot_is_swept_as_it_comes_or_accounted_for(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock):
-        await until_there(held, 12)
+        await until_there(held, 9)
         await until_accounted(held, ordered, clock.now())
 
 
@@ -105,7 +105,7 @@ async def test_time_spent_switched_off_is_accounted_for_once_at_the_next_start(h
 
 async def test_a_crash_in_the_middle_of_everything_leaves_one_line_a_slot_and_target(held, ordered):
     clock = FastClock(TEN, SPEED)
-    for number in range(8):
+    for number in range(4):
         async with alive(ordered, clock, f"daemon {number}"):
             await asyncio.sleep(0.31)  # any moment will do
     async with alive(ordered, clock, "the last"):
@@ -135,7 +135,9 @@ async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_nex
         assert strict.control.stats()["requests"] <= 3 * (slots + 1)
 
 
-@pytest.mark.parametrize(("witness", "reason"), [("off", "stale"), ("on", "witness_date")])
+@pytest.mark.parametrize(
+    ("witness", "reason"), [("off", "stale"), pytest.param("on", "witness_date", marks=pytest.mark.extended)]
+)
 async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database, witness, reason):
     friday = datetime(2026, 11, 20, 15, 25, tzinfo=KST)
     async with Simulator(Options(quota=0, now=friday, speed=SPEED)) as simulator:

@@ -27,6 +27,7 @@ from kiwoom_simulator import Options, Simulator
 from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, fetch
 
 PLAIN: dict[str, Any] = {"quota": 0, "freeze": OPEN}
+EXTENDED = pytest.mark.extended
 RATE = 4
 """Requests a second of each call that a trial sends: so few that a machine ten times slower exceeds a quota, too."""
 
@@ -89,6 +90,7 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
                 "header.date": "off",
             },
             id="token reuse, counting keys, gzip, date",
+            marks=EXTENDED,
         ),
         pytest.param(
             {
@@ -118,6 +120,7 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
             {"mock": True, "quota": 0, "mock_consolidated": True},
             {"exchange.NXT": "no", "exchange.CONSOLIDATED": "yes"},
             id="mock host with CONSOLIDATED",
+            marks=EXTENDED,
         ),
     ],
 )
@@ -133,11 +136,14 @@ async def test_a_switch_is_recognized(
     ("options", "expected"),
     [
         pytest.param({}, {"quota.ka20002": "4", "quota.scope": "call"}, id="lanes of their own"),
-        pytest.param({"quota": 2}, {"quota.ka20002": "2", "quota.scope": "call"}, id="a lower rate"),
+        pytest.param(
+            {"quota": 2}, {"quota.ka20002": "2", "quota.scope": "call"}, id="a lower rate", marks=EXTENDED
+        ),
         pytest.param(
             {"quota": 2, "throttle_status": 200},
             {"quota.ka20002": "2", "quota.scope": "call"},
             id="as HTTP 200",
+            marks=EXTENDED,
         ),
         pytest.param(
             {"total": 5},
@@ -148,6 +154,7 @@ async def test_a_switch_is_recognized(
             {"total": 3},
             {"quota.ka20002": "3", "quota.scope": "key", "quota.total": "3"},
             id="a low total",
+            marks=EXTENDED,
         ),
     ],
 )
@@ -165,18 +172,22 @@ async def test_the_quota_and_its_scope_are_learned_at_the_configured_rate(
     assert ("quota.total" in facts) == ("quota.total" in expected)
 
 
+@EXTENDED
 async def test_a_run_within_a_quota_meets_no_refusal(database: Dsn) -> None:
     facts = await learn(database, rate=20, quota=20, freeze=OPEN)
     assert (facts["quota.ka20002"], facts["quota.scope"]) == ("20", "call")
 
 
-@pytest.mark.parametrize(("life", "bound"), [(0.05, "less than"), (3_600, "more than")])
+@pytest.mark.parametrize(
+    ("life", "bound"), [(0.05, "less than"), pytest.param(3_600, "more than", marks=EXTENDED)]
+)
 async def test_the_life_of_a_next_key_is_bounded(database: Dsn, life: float, bound: str) -> None:
     # The keys of the walks are used at once, and those walks may fail on a slow machine: only the old key is judged.
     facts = await learn(database, **PLAIN, key_life=timedelta(seconds=life))
     assert facts["page_key.age"].startswith(bound)
 
 
+@EXTENDED
 async def test_lagging_counts_are_seen_while_the_market_moves(database: Dsn) -> None:
     options = {"quota": 0, "now": OPEN, "speed": 20.0, "faults": ("lagging_counts:seconds=3600",)}
     facts = await learn(database, **options)
@@ -195,6 +206,7 @@ def test_a_lag_counts_only_if_something_traded(trial: LagTrial, facts: dict[str,
     assert find_lag(Observations(5, lag=trial)).facts == facts
 
 
+@EXTENDED
 async def test_durations_and_their_spread_are_recognized(database: Dsn) -> None:
     spread = {"latency": timedelta(milliseconds=50), "jitter": timedelta(milliseconds=60)}
     facts = await learn(database, **PLAIN, **spread)

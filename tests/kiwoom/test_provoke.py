@@ -136,7 +136,9 @@ def test_the_burst_of_the_mock_host_is_recognized() -> None:
     }
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.extended) for seed in range(3, 10))]
+)
 @pytest.mark.parametrize("moment", ["before", "middle", "after"])
 def test_no_draw_of_durations_leads_to_a_wrong_fact(moment: str, seed: int) -> None:
     trial, _ = provoke(5, count=moment, seed=seed)
@@ -197,6 +199,7 @@ def test_a_rule_does_not_contradict_itself(rule: QuotaRule) -> None:
     assert count_contradictions(rule, [request(0.0), request(0.1, refused=True)], 5) == 1
 
 
+@pytest.mark.extended
 async def test_a_run_asks_it_over_http_if_it_is_told_to(database: Dsn) -> None:
     options = Options(quota=10, freeze=OPEN, throttle_status=200)
     async with (

@@ -3,7 +3,9 @@
 import html
 import json
 from base64 import b32encode, b64encode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from urllib.parse import quote
 
 import pytest
@@ -106,11 +108,15 @@ def test_whatever_eight_characters_are_quoted_they_are_gone(
     assert not any(TOKEN[at : at + 8].encode() in shown for at in range(len(TOKEN) - 7))
 
 
+@cache
+def rows_of_a_page() -> Sequence[Mapping[str, str]]:
+    """A hundred rows as the API serves them."""
+    return Simulator(Options(freeze=FROZEN)).market.rows("001", Exchange.KRX, FROZEN)[:100]
+
+
 def page(*, names: str = "") -> bytes:
-    """A page of a hundred rows as the API serves it; `names` stands in one name."""
-    rows = [
-        dict(row) for row in Simulator(Options(freeze=FROZEN)).market.rows("001", Exchange.KRX, FROZEN)[:100]
-    ]
+    """A page of them; `names` stands in one name."""
+    rows = [dict(row) for row in rows_of_a_page()]
     rows[50]["stk_nm"] += names
     document = {"inds_stkpc": rows, "return_code": 0, "return_msg": "정상적으로 처리되었습니다"}
     return json.dumps(document, ensure_ascii=False).encode()

@@ -457,7 +457,7 @@ def test_the_next_slot_is_the_first_of_those_that_follow(some, after):
     assert schedule.next_slot(some, CALENDAR, after) == next(following, None)
 
 
-@unhurried
+@settings(unhurried, max_examples=40)
 @given(several, moments)
 def test_from_slot_to_slot_every_one_is_met(some, start):
     met = []

@@ -18,6 +18,7 @@ from tests.support.harness import fetch
 from tests.support.notice_services import TOKEN, Services, services
 
 pytestmark = pytest.mark.usefixtures("warm")
+EXTENDED = pytest.mark.extended
 FAST = """
 api: {{base_url: {simulator}, requests_per_second: 0, timeout: 5s}}
 witness: off
@@ -72,7 +73,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
             told_at = datetime.now().astimezone()
-            await daemon.said("sweep.ended", times=6)
+            await daemon.said("sweep.ended", times=5)
             await seen_waiting(daemon.pid)
             assert server.calls("ping") == 0
             await set_faults(broken)
@@ -113,6 +114,7 @@ async def entered_as_told(database, *kinds):
             await asyncio.sleep(0.1)  # looks again
 
 
+@EXTENDED
 async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
@@ -139,7 +141,7 @@ async def test_of_two_daemons_one_tells(database, broken, tmp_path):
                 await other.said("standby.started")
                 await server.wait(has_title(server, "slots in a row without a complete sweep"))
                 began = len(leader.events("sweep.ended"))
-                await leader.said("sweep.ended", times=began + 5)
+                await leader.said("sweep.ended", times=began + 2)
                 assert [(await daemon.stopped())[0] for daemon in (other, leader)] == [0, 0]
     assert count(server, "slots in a row without a complete sweep") == 1
     assert count(server, "1 of 2 targets failed") == 1
@@ -152,6 +154,7 @@ def sweeps_before(daemon, line):
     return [end for end in ends if at - timedelta(seconds=15) < end < at]
 
 
+@EXTENDED
 async def test_services_that_hang_refuse_or_are_unknown_delay_no_sweep_and_cost_one_warning(
     database, broken, tmp_path
 ):
@@ -211,7 +214,7 @@ async def test_the_token_of_a_service_is_in_no_argument_no_environment_and_no_ta
     async with services(lambda _: "hang") as server:
         path = configure(tmp_path, broken, notify=f"ping: {server.url('ping', 'http')}")
         file = tmp_path / "urls"
-        file.write_text(server.url("one") + "\n" + server.url("two") + "\n")
+        file.write_text("".join(server.url(name) + "?rto=1\n" for name in ("one", "two")))
         file.chmod(0o600)
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS_FILE=str(file)) as daemon:
             await server.wait(lambda: server.calls("one") > 0)

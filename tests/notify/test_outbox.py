@@ -220,10 +220,10 @@ async def test_a_message_is_told_once_one_service_accepts_it_and_untold_if_none_
                 quiet=AT - AT,
                 tells_end=True,
             )
-            outbox = Outbox(secrets(*urls), lambda: "en", pauses=(0.1, 0.1))
+            outbox = Outbox(secrets(*urls), lambda: "en", pauses=(0.1,))
             await outbox.send_due(store)
             await emptied(outbox, store)
-        assert server.calls("refuses") == 6
+        assert server.calls("refuses") == 4
     async with held.connection("looking") as connection:
         rows = await connection.fetch(
             "SELECT subject, told_at IS NOT NULL AS told, tries FROM collector.notice ORDER BY subject"

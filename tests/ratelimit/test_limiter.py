@@ -59,7 +59,7 @@ async def until(address: Dsn, condition: str) -> None:
     while await fetch(  # noqa: ASYNC110
         address, f"SELECT bool_or({condition}) FROM collector.quota JOIN collector.place USING (key, api_id)"
     ) != [(True,)]:
-        await asyncio.sleep(0.01)  # looks again
+        await asyncio.sleep(0.05)  # looks again
 
 
 SOMEBODY_WAITS = "isfinite(urgent_until) AND urgent_until > 'epoch'"
@@ -489,7 +489,7 @@ async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Ds
         Simulator(strict(20)) as simulator,
         collecting(database, simulator.url, *TARGETS, requests_per_second=20) as collector,
     ):
-        for number in range(10):
+        for number in range(5):
             await collector.sweep(OPEN + timedelta(minutes=number), "all", TARGETS)
         answers = simulator.api.book.answers()[API]
         [peak] = [arrivals for _, api_id, arrivals in simulator.api.gate.peaks() if api_id == API]

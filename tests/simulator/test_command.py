@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+EXTENDED = pytest.mark.extended
 COMMAND = [sys.executable, "-m", "collector", "simulate"]
 
 
@@ -75,8 +76,10 @@ def test_a_port_in_use_is_one_clear_line_and_exit_2() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["--fault", "throtle_200"], "did you mean 'throttle_200'"), (["--freeze", "noon"], "2026-11-20T10:00"),
-     (["--latency", "20"], "is not a duration"), (["--key", "x"], "APPKEY:SECRET"),
+    [(["--fault", "throtle_200"], "did you mean 'throttle_200'"),
+     pytest.param(["--freeze", "noon"], "2026-11-20T10:00", marks=EXTENDED),
+     pytest.param(["--latency", "20"], "is not a duration", marks=EXTENDED),
+     pytest.param(["--key", "x"], "APPKEY:SECRET", marks=EXTENDED),
      (["--faults", "nowhere.yaml"], "does not exist")],
 )  # fmt: skip
 def test_what_it_is_asked_wrongly_it_refuses(arguments: list[str], says: str) -> None:

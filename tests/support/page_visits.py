@@ -23,8 +23,10 @@ STATES = (
     *("/search", "/search?q=%EC%A2%85%EB%AA%A9", "/heat/KOSPI/KRX?slot=20261120T090500&weight=turnover"),
 )
 """Other states of some of these pages."""
-ENGLISH_KINDS = KINDS[:4]
-"""The pages that a plain run visits in English: they have nearly all elements."""
+KOREAN_KINDS = (KINDS[1], KINDS[4], *KINDS[6:8])
+"""The pages that a plain run visits in Korean: all but one are others than those in English."""
+ENGLISH_KINDS = KINDS[:3]
+"""The pages that a plain run visits in English: they have most of the elements."""
 LOST = "/nothing"
 WIDE, NARROW = 1100, 360
 """Widths of a window and of a phone in pixels."""

@@ -14,6 +14,8 @@ from tests.support import web_harness, web_scene
 from tests.support.harness import fetch
 from tests.support.web_harness import WICKED, Stand
 
+EXTENDED = pytest.mark.extended
+
 
 async def test_the_grid_shows_what_the_ledger_holds(shown, tabs):
     async with tabs.common() as (page, _):
@@ -42,7 +44,9 @@ async def test_the_map_shows_what_the_rows_say(shown, tabs):
     assert sorted(labels) == sorted(label.replace("-", "−") for (label,) in held)
 
 
-@pytest.mark.parametrize(("colours", "redder"), [("korean", True), ("western", False)])
+@pytest.mark.parametrize(
+    ("colours", "redder"), [("korean", True), pytest.param("western", False, marks=EXTENDED)]
+)
 async def test_up_is_red_in_korea_and_green_elsewhere(shown, tabs, colours, redder):
     async with tabs.common() as (page, _):
         await page.goto(f"{shown.url}/sector/KOSPI/001/KRX?colours={colours}&order=up")
@@ -51,6 +55,7 @@ async def test_up_is_red_in_korea_and_green_elsewhere(shown, tabs, colours, redd
     assert (red > green) is redder
 
 
+@EXTENDED
 async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, tabs):
     async with tabs.common() as (page, _):
         await page.goto(shown.url + "/?lang=en")
@@ -67,7 +72,7 @@ async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, tabs):
         assert "[1504:해당 URI" in await page.inner_text("main")
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", [pytest.param("ko", marks=EXTENDED), "en"])
 async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
     script = """all => all.filter(one => one.getClientRects().length).map(one => {
         const [text, tile] = [one, one.parentElement.querySelector("rect")].map(n => n.getBoundingClientRect());
@@ -81,7 +86,7 @@ async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
             assert min(room) >= 0, width
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=EXTENDED)])
 async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
     script = """(one, texts) => texts.map(text => { one.textContent = text; return one.getComputedTextLength() })"""
     async with tabs.common(width=width) as (page, _):
@@ -99,7 +104,7 @@ async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
             assert all(left >= 0 and right <= drawn.width for left, right in boxes[1:]), value
 
 
-@pytest.mark.parametrize("path", ["/slot/20261120T091500", "/failures"])
+@pytest.mark.parametrize("path", ["/slot/20261120T091500", pytest.param("/failures", marks=EXTENDED)])
 async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs, path):
     async with tabs.common(width=390) as (page, _):
         await page.goto(shown.url + path)
@@ -135,6 +140,7 @@ async def test_a_wicked_name_is_shown_and_does_nothing(shown, tabs):
     assert (heading.startswith(WICKED), complaints) == (True, [])
 
 
+@EXTENDED
 async def test_it_works_without_scripts(shown, tabs):
     async with tabs.open(java_script_enabled=False) as (page, _):
         await page.goto(shown.url + "/?lang=en")
