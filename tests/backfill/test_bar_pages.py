@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Unreadable
@@ -44,14 +44,26 @@ def page(rows: list[dict[str, str]], **envelope: object) -> BarPage:
     return read_bars(ApiResponse(200, headers, json.dumps(document).encode()), "005930")
 
 
-@given(rows=st.lists(ROW, max_size=6))
-def test_the_quick_way_and_the_strict_one_agree(rows):
+def agree(rows):
     """A return_code as text is one that only the strict way takes."""
     quick, strict = page(rows), page(rows, return_code="0")
     assert quick == strict
     assert quick.size == len(rows)
 
 
+@settings(max_examples=30)
+@given(rows=st.lists(ROW, max_size=6))
+def test_the_quick_way_and_the_strict_one_agree(rows):
+    agree(rows)
+
+
+@pytest.mark.extended
+@given(rows=st.lists(ROW, max_size=6))
+def test_the_quick_way_and_the_strict_one_agree_about_many_pages(rows):
+    agree(rows)
+
+
+@settings(max_examples=30)
 @given(rows=st.lists(ROW, max_size=6))
 def test_a_page_reads_as_its_rows_read_alone(rows):
     alone = [bar for row in rows for bar in page([row]).bars]

@@ -346,11 +346,13 @@ async def test_a_later_split_replaces_the_adjusted_prices_that_were_stored_befor
 ranges = st.tuples(*[st.integers(0, len(DAYS) - 1)] * 2).map(sorted)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(one=ranges, other=ranges, adjusted=st.booleans())
-async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
-    database: Dsn, one: list[int], other: list[int], adjusted: bool
-) -> None:
+def examples(count: int) -> settings:
+    return settings(
+        max_examples=count, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+
+
+async def fill_in_parts(database: Dsn, one: list[int], other: list[int], adjusted: bool) -> None:
     api = Histories(KNOWN, split=SPLIT_DAY)
     both = [min(one[0], other[0]), max(one[1], other[1])]
     async with storing(database) as bars:
@@ -363,11 +365,27 @@ async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
     assert await table(database) == at_once
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.integers(1, 2_000), min_size=1, max_size=4), adjusted=st.booleans())
-async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
-    database: Dsn, steps: list[int], adjusted: bool
+@examples(4)
+@given(one=ranges, other=ranges, adjusted=st.booleans())
+async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
+    database: Dsn, one: list[int], other: list[int], adjusted: bool
 ) -> None:
+    await fill_in_parts(database, one, other, adjusted)
+
+
+@pytest.mark.extended
+@examples(20)
+@given(one=ranges, other=ranges, adjusted=st.booleans())
+async def test_any_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
+    database: Dsn, one: list[int], other: list[int], adjusted: bool
+) -> None:
+    await fill_in_parts(database, one, other, adjusted)
+
+
+steps_of_the_loop = st.lists(st.integers(1, 2_000), min_size=1, max_size=4)
+
+
+async def stop_and_start_again(database: Dsn, steps: list[int], adjusted: bool) -> None:
     api = Histories(KNOWN)
     async with storing(database) as bars:
         await empty(database)
@@ -383,6 +401,23 @@ async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
                 await under_way
         await backfill(bars, api, DAYS[0], NEWEST, adjusted=adjusted)
     assert await table(database) == undisturbed
+
+
+@examples(4)
+@given(steps=steps_of_the_loop, adjusted=st.booleans())
+async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(
+    database: Dsn, steps: list[int], adjusted: bool
+) -> None:
+    await stop_and_start_again(database, steps, adjusted)
+
+
+@pytest.mark.extended
+@examples(20)
+@given(steps=steps_of_the_loop, adjusted=st.booleans())
+async def test_stopping_it_often_and_starting_again_gives_the_same_table(
+    database: Dsn, steps: list[int], adjusted: bool
+) -> None:
+    await stop_and_start_again(database, steps, adjusted)
 
 
 async def empty(address: Dsn) -> None:

@@ -33,7 +33,13 @@ def served(market: SimulatedMarket, symbol: str, exchange: Exchange = Exchange.K
     return list(read_minutes(answer, symbol, DAY).bars)
 
 
-@pytest.mark.parametrize("exchange", list(Exchange))
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        pytest.param(exchange, marks=() if exchange is Exchange.CONSOLIDATED else pytest.mark.extended)
+        for exchange in Exchange
+    ],
+)
 def test_a_day_equals_what_the_simulator_showed_at_each_slot(market: SimulatedMarket, exchange: Exchange):
     """All but the opening instant itself, before which no bar is labelled."""
     outcomes: Counter[str] = Counter()

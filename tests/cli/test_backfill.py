@@ -18,6 +18,7 @@ from tests.support.command_process import config, environment, run, started, unt
 from tests.support.harness import execute, fetch
 from tests.support.postgres_server import Server
 
+EXTENDED = pytest.mark.extended
 TELECOM = Target.of("KOSPI", "020", "KRX")
 MANY = Target.of("KOSPI", "010", "KRX")
 """22 listings."""
@@ -116,7 +117,14 @@ async def undisturbed(
         return await fetch(address, TABLE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, marks=EXTENDED),
+        pytest.param(signal.SIGINT, marks=EXTENDED),
+        signal.SIGKILL,
+    ],
+)
 async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
     database: Dsn, undisturbed: list[tuple[Any, ...]], tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -140,6 +148,7 @@ async def test_whatever_ends_it_the_next_call_takes_up_what_is_left(
     assert await fetch(database, TABLE) == undisturbed
 
 
+@EXTENDED
 async def test_two_at_once_store_everything_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, MANY)
     async with Simulator(SUNDAY) as simulator:
@@ -167,7 +176,12 @@ CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION publi
     ("table", "rows", "stored"),
     [
         ("collector.bar_walk", 10, r"stored 1\d listings with \d+ bars, 2 walks for their members"),
-        ("collector.bar_walk", 0, "stored 0 listings with 0 bars, 2 walks for their members"),
+        pytest.param(
+            "collector.bar_walk",
+            0,
+            "stored 0 listings with 0 bars, 2 walks for their members",
+            marks=EXTENDED,
+        ),
         ("collector.walk", 1, "stored 0 listings with 0 bars, 1 walks for their members"),
     ],
     ids=["histories", "members", "one of the members' walks"],

@@ -23,7 +23,9 @@ OPENING = datetime(2026, 11, 20, 9, 5, tzinfo=KST)
 DAY = 77
 """Slots from 09:05 to 15:25."""
 DAYS = "high and low are exchanged, for a day"
-"""Costs as much as all the others, and takes the path of the changes without a sign."""
+ROWS, RATES = "the last row of each page is lost", "rates of two decimals are refused"
+LIKE_OTHERS = {DAYS, ROWS, RATES}
+"""Each costs much. The first takes the path of the changes without a sign; `test_replay.py` has the two others."""
 LARGE = Target.of("KOSDAQ", "139", "KRX")
 SMALL = [Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "013", "NXT"), Target.of("KOSPI", "005", "NXT")]
 PROTOCOL = Path("collector", "kiwoom", "protocol")
@@ -47,14 +49,12 @@ BUGS = {
     "changes lose their sign": DecoderBug(
         PROTOCOL / "quotes.py", "        amounts.change,\n", "        array('i', map(abs, amounts.change)),\n"
     ),
-    "the last row of each page is lost": DecoderBug(
+    ROWS: DecoderBug(
         PROTOCOL / "responses.py",
         "return _limit_rows(answer.inds_stkpc), [], 0",
         "return _limit_rows(answer.inds_stkpc)[:-1], [], 0",
     ),
-    "rates of two decimals are refused": DecoderBug(
-        PROTOCOL / "numbers.py", r"(?:\.([0-9]{1,2}))?", r"(?:\.([0-9]{1,1}))?"
-    ),
+    RATES: DecoderBug(PROTOCOL / "numbers.py", r"(?:\.([0-9]{1,2}))?", r"(?:\.([0-9]{1,1}))?"),
     # A walk of several pages fails at its first one and never sees the others: those cannot be made good.
     "pages are unreadable": DecoderBug(
         PROTOCOL / "responses.py", "len(rows) > _MOST_ROWS", "len(rows) > 50", 1, SMALL
@@ -87,7 +87,7 @@ async def collect(database: Dsn, bug: DecoderBug, tree: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.extended if name == DAYS else ()) for name in BUGS],
+    [pytest.param(name, marks=pytest.mark.extended if name in LIKE_OTHERS else ()) for name in BUGS],
 )
 async def test_a_day_read_by_a_decoder_with_a_bug_is_put_right(
     database: Dsn, tmp_path: Path, name: str

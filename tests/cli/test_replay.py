@@ -88,9 +88,13 @@ BUGS = {
             error = 'Unreadable: a bug', page_starts = '{}', page_times = '{}', received_at = NULL, requested_at = NULL
     """,
 }
+LIKE_OTHERS = {"prices ten times too high", "rows lost"}
+"""The replay that is killed undoes the first, and the one with witnesses the other."""
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=pytest.mark.extended if bug in LIKE_OTHERS else ()) for bug in BUGS]
+)
 async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(
     swept: tuple[Dsn, Rows], tmp_path: Path, bug: str
 ):
@@ -213,14 +217,14 @@ async def test_what_cannot_be_asked_is_refused(database: Dsn, tmp_path: Path, op
     assert text in done.err
 
 
-KILLS = 8
+KILLS = 3
 
 
 async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becomes(
     database: Dsn, tmp_path: Path
 ) -> None:
     """Killed as soon as one more walk is replaced: somewhere in the next transaction."""
-    slots = [OPEN + timedelta(minutes=5 * number) for number in range(8)]
+    slots = [OPEN + timedelta(minutes=5 * number) for number in range(4)]
     served = await collect(database, slots=slots)
     await execute(database, BUGS["prices ten times too high"])
     count = "SELECT count(*), count(DISTINCT (slot, market, sector)) FROM replay"
@@ -236,7 +240,7 @@ async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becom
         assert reached == different
         assert reached > killed
     assert (await replay(database, tmp_path)).code == 0
-    assert await fetch(database, count) == [(24, 24)]
+    assert await fetch(database, count) == [(12, 12)]
     walks = await stored_walks(database, [(slot, target) for slot in slots for target in TARGETS])
     for (_, target), rows in walks.items():
         assert rows == served[target]

@@ -59,7 +59,11 @@ async def swept(prepared: PreparedDatabases, faults: tuple[str, ...]) -> AsyncIt
         yield database
 
 
-@pytest.mark.parametrize("faults", [(), LOST, ("zero_counts", "old_date")], ids=str)
+@pytest.mark.parametrize(
+    "faults",
+    [(), LOST, pytest.param(("zero_counts", "old_date"), marks=pytest.mark.extended)],
+    ids=str,
+)
 async def test_answers_that_say_the_same_change_nothing(
     swept: Dsn, tmp_path: Path, faults: tuple[str, ...]
 ) -> None:

@@ -59,7 +59,14 @@ def nowhere(kind: str) -> tuple[int, list[int]]:
     return writer, [reader, writer]
 
 
-@pytest.mark.parametrize("kind", ["a full disk", "a reader that has gone", "a reader that does not read"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a full disk",
+        pytest.param("a reader that has gone", marks=pytest.mark.extended),
+        "a reader that does not read",
+    ],
+)
 async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
     database: Dsn, tmp_path: Path, simulator: Simulator, kind: str
 ) -> None:

@@ -24,6 +24,7 @@ ONE = Target.of("KOSPI", "013", "KRX")
 THREE = Target.of("KOSDAQ", "139", "KRX")
 """Pages of 100, 100 and 99 rows."""
 MANY = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(5, 20)]
+EXTENDED = pytest.mark.extended
 ASK = protocol.ask_prices(ONE)
 
 
@@ -220,7 +221,9 @@ AWAY = {
 }
 
 
-@pytest.mark.parametrize("form", AWAY)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=() if form in ("HTML", "JSON") else EXTENDED) for form in AWAY]
+)
 async def test_maintenance_stops_everybody_and_one_request_asks_whether_it_is_over(
     database: Dsn, simulator: Simulator, form: str
 ) -> None:
