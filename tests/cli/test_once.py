@@ -269,13 +269,7 @@ async def at_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path) -> s
     loop = asyncio.get_running_loop()
     seen = bytearray()
 
-    def read() -> None:
-        try:
-            seen.extend(os.read(ours, 65_536))
-        except OSError:  # the other end is closed
-            loop.remove_reader(ours)
-
-    loop.add_reader(ours, read)
+    loop.add_reader(ours, lambda: seen.extend(os.read(ours, 65_536)))
     try:
         async with started(
             *arguments,
@@ -283,15 +277,17 @@ async def at_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path) -> s
             cwd=cwd,
             streams=dict.fromkeys(("stdin", "stdout", "stderr"), os.ttyname(theirs)),
         ) as process:
-            os.close(theirs)
             async with asyncio.timeout(600):
                 await process.wait()
         os.set_blocking(ours, False)
-        with suppress(OSError):  # what it said last is there by now; then there is nothing, or no other end
+        with suppress(BlockingIOError):  # what it said last is there by now; then there is nothing
             while last := os.read(ours, 65_536):
                 seen.extend(last)
     finally:
         loop.remove_reader(ours)
+        os.close(
+            theirs
+        )  # not before: until the command has opened it, a terminal without it looks like one at its end
         os.close(ours)
     text = seen.decode()
     assert secrets_in(text) == []
