@@ -20,6 +20,7 @@ from tests.support.harness import execute, fetch
 BEFORE = "2026-11-20"
 KRX = "snapshot/date=2026-11-19/KRX.parquet"
 NXT = "snapshot/date=2026-11-19/NXT.parquet"
+EXTENDED = pytest.mark.extended
 LIMITED = """
 import resource, sys
 sys.dont_write_bytecode = True  # it would be cut off, and stay
@@ -72,7 +73,9 @@ async def test_what_was_archived_is_still_accounted_for(filled: Dsn, tmp_path: P
     assert "complete" in walks.out
 
 
-@pytest.mark.parametrize("sign", ["2026-11-19", KRX, "both"])
+@pytest.mark.parametrize(
+    "sign", [*(pytest.param(each, marks=EXTENDED) for each in ("2026-11-19", KRX)), "both"]
+)
 async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
     filled: Dsn, tmp_path: Path, sign: str
 ) -> None:
@@ -134,8 +137,8 @@ async def test_what_is_wrongly_asked_is_refused(
     "asked",
     [
         pytest.param(["archive", "--before", BEFORE], id="archive"),
-        pytest.param(["restore", "2026-11-19"], id="restore"),
-        pytest.param(["export", "--from", BEFORE, "--to", BEFORE], id="export"),
+        pytest.param(["restore", "2026-11-19"], id="restore", marks=EXTENDED),
+        pytest.param(["export", "--from", BEFORE, "--to", BEFORE], id="export", marks=EXTENDED),
     ],
 )
 async def test_without_pyarrow_one_line_says_what_to_install(
@@ -204,6 +207,7 @@ async def test_a_full_disk_loses_nothing(two_days: Dsn, tmp_path: Path) -> None:
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
+@pytest.mark.extended
 async def test_two_archivers_at_once_take_turns(database: Dsn, tmp_path: Path) -> None:
     days = [date(2026, 11, day) for day in (17, 18, 19)]
     await fill(database, *days, walks=1, rows=20)
@@ -233,7 +237,9 @@ async def killed_when(reached: str, database: Dsn, folder: Path) -> None:
     "reached",
     [
         pytest.param("snapshot/date=2026-11-19/.KRX.parquet.part", id="while it is written"),
-        pytest.param("snapshot/date=2026-11-19/.NXT.parquet.part", id="when one file is written"),
+        pytest.param(
+            "snapshot/date=2026-11-19/.NXT.parquet.part", id="when one file is written", marks=EXTENDED
+        ),
         pytest.param(NXT, id="when all are in place"),
     ],
 )

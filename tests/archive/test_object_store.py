@@ -37,6 +37,7 @@ from tests.support.object_server import ACCESS_KEY, ObjectServer, client
 from tests.support.tcp_proxy import Proxy, proxied
 
 ROOT = Path(__file__).parents[2]
+EXTENDED = pytest.mark.extended
 
 
 def locator(objects: ObjectServer, url: str | None = None) -> Locator:
@@ -82,6 +83,7 @@ async def test_a_day_goes_to_a_bucket_and_comes_back_equal(
     assert await rows_of(filled) == []
 
 
+@pytest.mark.extended
 async def test_an_object_is_byte_for_byte_the_local_file(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
@@ -95,7 +97,9 @@ async def test_an_object_is_byte_for_byte_the_local_file(
         assert len(body) == one.size
 
 
-@pytest.mark.parametrize("source", ["--from", "a URL", "the configuration"])
+@pytest.mark.parametrize(
+    "source", ["--from", *(pytest.param(each, marks=EXTENDED) for each in ("a URL", "the configuration"))]
+)
 async def test_a_day_is_found_where_its_objects_were_moved_to(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, source: str
 ) -> None:
@@ -142,6 +146,7 @@ async def test_an_export_reads_and_writes_objects(
     assert [key for key in objects.keys(bucket) if "part" in key.split("/")] == []
 
 
+@pytest.mark.extended
 async def test_another_day_under_the_same_name_is_not_written_over(
     filled: Dsn, objects: ObjectServer, bucket: str
 ) -> None:
@@ -155,7 +160,7 @@ async def test_another_day_under_the_same_name_is_not_written_over(
     assert await rows_of(filled) == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "a byte", "gone"])
+@pytest.mark.parametrize("damage", [pytest.param("cut", marks=EXTENDED), "a byte", "gone"])
 async def test_a_damaged_object_is_refused_by_its_url(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, damage: str
 ) -> None:
@@ -179,23 +184,23 @@ KILLS = [
         b"PUT /{bucket}/cold/.part/",
         False,
         id="before the first byte of the upload",
-        marks=pytest.mark.extended,
+        marks=EXTENDED,
     ),
     pytest.param(b"PAR1", False, id="in the middle of the upload"),
     pytest.param(
         b"PAR1",
         True,
         id="when the upload has arrived and its answer has not",
-        marks=pytest.mark.extended,
+        marks=EXTENDED,
     ),
-    pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back"),
-    pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name"),
+    pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back", marks=EXTENDED),
+    pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name", marks=EXTENDED),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", True, id="when it has its name"),
     pytest.param(
         b"DELETE /{bucket}/cold/.part/",
         False,
         id="before the temporary object goes",
-        marks=pytest.mark.extended,
+        marks=EXTENDED,
     ),
 ]
 
@@ -246,6 +251,7 @@ part.discard()
 """
 
 
+@pytest.mark.extended
 async def test_a_kill_between_the_pieces_of_a_large_upload_leaves_nothing_to_be_seen(
     tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
@@ -266,7 +272,13 @@ async def test_a_kill_between_the_pieces_of_a_large_upload_leaves_nothing_to_be_
     assert objects.client.head_object(Bucket=bucket, Key=f"cold/{KRX}")["ContentLength"] == 12_000_000
 
 
-@pytest.mark.parametrize("words", [b"PAR1", b"PUT /{bucket}/cold/snapshot/"], ids=["upload", "naming"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(b"PAR1", id="upload", marks=EXTENDED),
+        pytest.param(b"PUT /{bucket}/cold/snapshot/", id="naming"),
+    ],
+)
 async def test_a_network_that_is_cut_for_good_loses_nothing(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, words: bytes
 ) -> None:
@@ -489,6 +501,7 @@ def _cut(objects: ObjectServer, bucket: str) -> None:
     objects.client.put_object(Bucket=bucket, Key=KRX, Body=body[:-40])
 
 
+@pytest.mark.extended
 async def test_the_daemon_has_the_objects_of_a_day_read_by_a_process(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -500,6 +513,7 @@ async def test_the_daemon_has_the_objects_of_a_day_read_by_a_process(
     assert reason.startswith(f"s3://{bucket}/{KRX} is damaged")
 
 
+@pytest.mark.extended
 async def test_a_silent_server_is_given_up(
     filled: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_polars_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> 
     assert rows_of(names["day"].rows()) == listing
 
 
+@pytest.mark.extended
 def test_polars_reads_a_bucket_as_documented(
     cold: tuple[Path, Rows, Rows], objects: ObjectServer, in_bucket: str
 ) -> None:
@@ -146,6 +147,7 @@ def test_polars_reads_a_bucket_as_documented(
     assert shown == [[row[0].timestamp(), *map(str, row[1:])] for row in cold[1]]
 
 
+@pytest.mark.extended
 def test_duckdb_reads_a_bucket_as_documented(
     cold: tuple[Path, Rows, Rows], objects: ObjectServer, in_bucket: str
 ) -> None:

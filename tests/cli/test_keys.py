@@ -61,6 +61,7 @@ def once_each(simulator: Simulator) -> bool:
     return set(total.values()) == {1} and len(total) == len(TARGETS)
 
 
+@pytest.mark.extended
 async def test_two_processes_with_a_key_each_halve_a_sweep_and_fetch_nothing_twice(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ async def test_a_key_that_is_refused_leaves_its_walks_to_the_others(database: Ds
 SLOW = replace(STILL, latency=timedelta(milliseconds=150))
 
 
+@pytest.mark.extended
 async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
     database: Dsn, tmp_path: Path
 ) -> None:

@@ -100,15 +100,12 @@ async def test_psql_gets_its_arguments_and_the_address(database: Dsn, tmp_path: 
     program.write_text('#!/bin/sh\necho "$PGDATABASE $PGUSER $@"; exit 3\n')
     program.chmod(0o700)
     env = environment(None, database, PATH=f"{tmp_path}:/usr/bin:/bin")
-    found = await run_cold(
-        "-m", "collector", "psql", "-c", "SELECT 1", env=env | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path
-    )
+    found = await run("psql", "-c", "SELECT 1", env=env, cwd=tmp_path)
     assert (found.code, found.out.strip()) == (3, f"{database.database} {database.user} -c SELECT 1")
 
 
 async def test_psql_that_is_not_installed_is_said(database: Dsn, tmp_path: Path) -> None:
-    env = environment(None, database, PATH=str(tmp_path)) | {"PYTHONPATH": str(ROOT)}
-    found = await run_cold("-m", "collector", "psql", env=env, cwd=tmp_path)
+    found = await run("psql", env=environment(None, database, PATH=str(tmp_path)), cwd=tmp_path)
     assert (found.code, found.err.splitlines()[0]) == (2, "collector: psql is not installed")
 
 

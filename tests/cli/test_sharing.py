@@ -51,6 +51,7 @@ async def test_three_processes_share_a_strict_quota_and_are_never_refused(
     assert peak <= 20
 
 
+@pytest.mark.extended
 async def test_four_processes_and_a_dead_token_cost_one_issuance(database: Dsn, tmp_path: Path) -> None:
     async with Simulator(STILL) as simulator:
         assert [found.code for found in await together(database, simulator, tmp_path, 4)] == [0] * 4

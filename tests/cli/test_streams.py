@@ -35,6 +35,8 @@ STREAMS: dict[str, Streams] = {
     "no reader of stdout": {OUT: "broken"},
     "no reader of stderr": {ERR: "broken"},
 }
+FURTHER = ("stderr closed", "both closed", "stdin closed", "stderr full")
+"""`sql` and `gaps` meet these in every run, and a command with all of its streams closed does."""
 SCHEDULE = 'schedules:\n  today: {universe: all, at: "00:00", days: all, grace: 1d}\n'
 STATUS = "SELECT status, count(*) FROM walk GROUP BY 1"
 
@@ -73,7 +75,13 @@ async def started_cold(
         await process.wait()
 
 
-@pytest.mark.parametrize("streams", STREAMS.values(), ids=STREAMS.keys())
+@pytest.mark.parametrize(
+    "streams",
+    [
+        pytest.param(streams, id=name, marks=pytest.mark.extended if name in FURTHER else ())
+        for name, streams in STREAMS.items()
+    ],
+)
 async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path, streams: Streams) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(STILL) as simulator:
@@ -82,7 +90,13 @@ async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path,
     assert await fetch(database, STATUS) == [("complete", 2)]
 
 
-@pytest.mark.parametrize("name", ["all closed", "stdout full", "no reader of stderr"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all closed",
+        *(pytest.param(each, marks=pytest.mark.extended) for each in ("stdout full", "no reader of stderr")),
+    ],
+)
 async def test_the_interpreter_may_start_with_them(database: Dsn, tmp_path: Path, name: str) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(STILL) as simulator:
@@ -135,7 +149,14 @@ async def test_an_answer_that_cannot_be_written_is_no_success(
     assert await ended(*words, streams={OUT: FULL}, env=env, cwd=tmp_path) == 2
 
 
-@pytest.mark.parametrize("name", ["stdout full", "all closed", "stderr full", "no reader of stderr"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(each, marks=pytest.mark.extended) for each in ("stdout full", "stderr full")),
+        "all closed",
+        "no reader of stderr",
+    ],
+)
 async def test_a_daemon_sweeps_whatever_they_are(database: Dsn, tmp_path: Path, name: str) -> None:
     path = config(tmp_path, *TARGETS)
     path.write_text(path.read_text(encoding="utf-8") + SCHEDULE, encoding="utf-8")

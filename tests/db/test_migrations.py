@@ -192,7 +192,10 @@ async def test_of_eight_processes_at_once_none_fails(blank: Dsn, tmp_path: Path)
     assert sorted(b" ".join(out for out, _ in told).split()) == [b"1", b"2", b"3", b"4", b"5"]
 
 
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(moment, marks=pytest.mark.extended if moment in (1, 4) else ()) for moment in range(6)],
+)
 async def test_kill_9_at_any_statement_is_made_good_by_the_next(
     blank: Dsn, tmp_path: Path, moment: int
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from collector.db.pool import connect, open_pool
 from collector.db.snapshots import SnapshotStore
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
 from tests.support.harness import execute, fetch, reading
+from tests.support.postgres_server import Server
 
 KRX, NXT, BOTH = (Target.of("KOSPI", "001", exchange) for exchange in ("KRX", "NXT", "CONSOLIDATED"))
 TARGETS = [KRX, NXT, BOTH]
@@ -49,12 +51,18 @@ def board(moved: int, *, volume: int = 1000) -> list[Quote]:
     ]
 
 
-@pytest.fixture
-async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
+@asynccontextmanager
+async def storing(database: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(database, size=3) as pool:
         held = Database(pool, database)
         store = SnapshotStore(held, Registry(held))
         await store.registry.open()
+        yield store
+
+
+@pytest.fixture
+async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
+    async with storing(database) as store:
         yield store
 
 
@@ -67,8 +75,7 @@ async def sweep(
     await store.end_sweep(at, "boards")
 
 
-@pytest.fixture
-async def morning(store: SnapshotStore, database: Dsn) -> Dsn:
+async def collect_morning(store: SnapshotStore) -> None:
     """Three whole slots of KRX, NXT and both, and then one that is suspect."""
     for number in range(3):
         krx, nxt = (
@@ -78,19 +85,34 @@ async def morning(store: SnapshotStore, database: Dsn) -> Dsn:
         both = [each._replace(volume=each.volume + 10 * (place < 3)) for place, each in enumerate(krx)]
         await sweep(store, slot(number), {KRX: krx, NXT: nxt, BOTH: both})
     await sweep(store, slot(3), dict.fromkeys(TARGETS, board(9_999)), STALE)
+
+
+@pytest.fixture
+async def morning(store: SnapshotStore, database: Dsn) -> Dsn:
+    await collect_morning(store)
     return database
 
 
-async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(morning: Dsn) -> None:
+@pytest.fixture(scope="module")
+async def kept_morning(server: Server, template: str) -> AsyncIterator[Dsn]:
+    """The same for all tests that change nothing of it."""
+    async with server.database(template=template) as address, storing(address) as store:
+        await collect_morning(store)
+        yield address
+
+
+async def test_a_target_at_an_instant_is_its_newest_complete_walk_until_then(kept_morning: Dsn) -> None:
     query = (
         "SELECT slot, position, symbol, price, sign, received_at"
         " FROM as_of('KOSPI', '001', 'KRX', $1) ORDER BY position"
     )
-    found = {at: await fetch(morning, query, at) for at in (slot(1), slot(1) + timedelta(minutes=4), slot(9))}
+    found = {
+        at: await fetch(kept_morning, query, at) for at in (slot(1), slot(1) + timedelta(minutes=4), slot(9))
+    }
     assert [{line[0] for line in lines} for lines in found.values()] == [{slot(1)}, {slot(1)}, {slot(2)}]
     assert found[slot(1)][0] == (slot(1), 1, "000001", 10_100, 2, slot(1) + timedelta(seconds=2))
     assert found[slot(1)][5][3] is None
-    assert await fetch(morning, query, slot(0) - timedelta(seconds=1)) == []
+    assert await fetch(kept_morning, query, slot(0) - timedelta(seconds=1)) == []
 
 
 async def test_rows_that_are_gone_are_not_taken_for_none(morning: Dsn) -> None:
@@ -105,13 +127,13 @@ async def test_rows_that_are_gone_are_not_taken_for_none(morning: Dsn) -> None:
         assert "not in the database any more" in said[0]
 
 
-async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morning: Dsn) -> None:
+async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(kept_morning: Dsn) -> None:
     columns = (
         "slot, position, symbol, name, price, change, change_percent, sign, volume, ask, bid, open, high, low,"
         " received_at"
     )
     [seen, asked] = [
-        await fetch(morning, f"SELECT {columns} FROM {source} ORDER BY position")
+        await fetch(kept_morning, f"SELECT {columns} FROM {source} ORDER BY position")
         for source in (
             f"snapshot WHERE slot = '{slot(1)}' AND (market, sector, exchange) = ('KOSPI', '001', 'NXT')",
             f"as_of('KOSPI', '001', 'NXT', '{slot(1)}')",
@@ -121,9 +143,9 @@ async def test_a_target_at_an_instant_has_the_columns_of_the_view_snapshot(morni
     assert len(asked) == 3
 
 
-async def test_a_listings_day_has_a_row_a_slot_and_exchange(morning: Dsn) -> None:
+async def test_a_listings_day_has_a_row_a_slot_and_exchange(kept_morning: Dsn) -> None:
     found = await fetch(
-        morning, "SELECT slot, exchange, price, volume FROM listing_day('000001', $1) ORDER BY 1, 2", DAY
+        kept_morning, "SELECT slot, exchange, price, volume FROM listing_day('000001', $1) ORDER BY 1, 2", DAY
     )
     assert found[:3] == [
         (slot(0), "CONSOLIDATED", 10_000, 1_010),
@@ -131,7 +153,7 @@ async def test_a_listings_day_has_a_row_a_slot_and_exchange(morning: Dsn) -> Non
         (slot(0), "NXT", 10_050, 10),
     ]
     assert len(found) == 9
-    assert await fetch(morning, "SELECT * FROM listing_day('000001', $1)", DAY - timedelta(days=1)) == []
+    assert await fetch(kept_morning, "SELECT * FROM listing_day('000001', $1)", DAY - timedelta(days=1)) == []
 
 
 async def test_a_listing_in_several_sectors_is_shown_once(store: SnapshotStore, database: Dsn) -> None:
@@ -140,8 +162,8 @@ async def test_a_listing_in_several_sectors_is_shown_once(store: SnapshotStore, 
     assert await fetch(database, "SELECT count(*) FROM listing_day('000001', $1)", DAY) == [(1,)]
 
 
-async def test_a_sectors_breadth_counts_who_has_traded(morning: Dsn) -> None:
-    found = await fetch(morning, "SELECT * FROM breadth('KOSPI', '001', 'KRX', $1)", DAY)
+async def test_a_sectors_breadth_counts_who_has_traded(kept_morning: Dsn) -> None:
+    found = await fetch(kept_morning, "SELECT * FROM breadth('KOSPI', '001', 'KRX', $1)", DAY)
     assert [line[0] for line in found] == [slot(0), slot(1), slot(2)]
     rates = [100, 3_000, -3_000, 0]
     weighted = Decimal(1001 * (100 + 2 * 3_000 - 3_000)) / (5 * 1001) / 100
@@ -160,9 +182,9 @@ async def test_the_breadth_of_walks_beyond_any_sense_does_not_overflow(
     assert float(turnover) == pytest.approx((2**31 - 9) * 10**15, rel=1e-12)
 
 
-async def test_krx_and_nxt_stand_beside_each_other(morning: Dsn) -> None:
+async def test_krx_and_nxt_stand_beside_each_other(kept_morning: Dsn) -> None:
     found = await fetch(
-        morning,
+        kept_morning,
         "SELECT slot, symbol, krx_price, nxt_price, premium, premium_percent, krx_spread, nxt_spread, nxt_share"
         " FROM krx_nxt('KOSPI', '001', $1) ORDER BY symbol",
         slot(9),
@@ -188,9 +210,9 @@ async def test_consolidated_is_the_sum_of_both_or_the_check_says_by_how_much_not
     ]
 
 
-async def test_movers_are_ordered_by_what_they_moved_between_two_instants(morning: Dsn) -> None:
+async def test_movers_are_ordered_by_what_they_moved_between_two_instants(kept_morning: Dsn) -> None:
     found = await fetch(
-        morning,
+        kept_morning,
         "SELECT symbol, first_slot, last_slot, first_price, last_price, percent, volume"
         " FROM movers('KOSPI', '001', 'KRX', $1, $2)",
         *(slot(0) + timedelta(minutes=1), slot(9)),
@@ -209,7 +231,7 @@ async def test_between_two_days_movers_have_no_volume(store: SnapshotStore, morn
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5], ids=["as_of", "breadth", "krx_nxt", "check", "movers"])
 async def test_a_target_of_which_nothing_is_known_gives_no_rows_and_a_warning(
-    morning: Dsn, number: int
+    kept_morning: Dsn, number: int
 ) -> None:
     query = [
         "as_of('KOSPI', '999', 'KRX', now())",
@@ -218,16 +240,16 @@ async def test_a_target_of_which_nothing_is_known_gives_no_rows_and_a_warning(
         "consolidated_check('KOSPI', '999')",
         "movers('KOSPI', '001', 'krx', now())",
     ][number - 1]
-    async with connect(morning) as connection:
+    async with connect(kept_morning) as connection:
         said: list[str] = []
         connection.add_log_listener(lambda _, message: said.append(str(message)))
         assert await connection.fetch(f"SELECT * FROM {query}") == []
     assert "nothing was ever collected of" in said[0]
 
 
-async def test_a_question_over_many_targets_outlives_one_that_is_not_known(morning: Dsn) -> None:
+async def test_a_question_over_many_targets_outlives_one_that_is_not_known(kept_morning: Dsn) -> None:
     found = await fetch(
-        morning,
+        kept_morning,
         "SELECT t.sector, b.members FROM unnest('{999,001,998}'::text[]) AS t (sector)"
         " CROSS JOIN LATERAL breadth('KOSPI', t.sector, 'KRX', $1) AS b",
         DAY,
@@ -408,13 +430,13 @@ def documented() -> Sequence[str]:
 
 
 @pytest.mark.parametrize("query", [query for query in documented() if query.strip()])
-async def test_the_documented_questions_are_answered(morning: Dsn, query: str) -> None:
-    await fetch(morning, query)
+async def test_the_documented_questions_are_answered(kept_morning: Dsn, query: str) -> None:
+    await fetch(kept_morning, query)
 
 
-async def test_the_examples_of_the_comments_are_answered(morning: Dsn) -> None:
+async def test_the_examples_of_the_comments_are_answered(kept_morning: Dsn) -> None:
     described = "SELECT obj_description(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-    examples = [str(text).partition("Example: ")[2] for (text,) in await fetch(morning, described)]
+    examples = [str(text).partition("Example: ")[2] for (text,) in await fetch(kept_morning, described)]
     for example in filter(None, examples):
-        await fetch(morning, example.replace("'013'", "'001'"))
+        await fetch(kept_morning, example.replace("'013'", "'001'"))
     assert len(list(filter(None, examples))) == 10

@@ -1,6 +1,7 @@
 """What reading rests on: all sectors of a day at once, names beside symbols, the shipped sectors, the reading role."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from collector.db.snapshots import SnapshotStore
 from collector.market.sectors import bundled_sectors
 from collector.model import KST, Certificate, Quote, Status, Target
 from tests.support.harness import execute, fetch, reading, snapshots
+from tests.support.postgres_server import Server
 
 DAY = date(2026, 11, 20)
 CLOSE = datetime(2026, 11, 20, 15, 40, tzinfo=KST)
@@ -30,12 +32,18 @@ def rows(count: int, change: int) -> list[Quote]:
     return [quote._replace(change=change, change_bp=change, volume=10) for quote in snapshots(count)]
 
 
-@pytest.fixture
-async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
+@asynccontextmanager
+async def storing(database: Dsn) -> AsyncIterator[SnapshotStore]:
     async with open_pool(database, size=3) as pool:
         opened = Database(pool, database)
         store = SnapshotStore(opened, Registry(opened))
         await store.registry.open()
+        yield store
+
+
+@pytest.fixture
+async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
+    async with storing(database) as store:
         yield store
 
 
@@ -46,8 +54,7 @@ async def sweep(store: SnapshotStore, at: datetime, walks: dict[Target, list[Quo
     await store.end_sweep(at, "all")
 
 
-@pytest.fixture
-async def week(store: SnapshotStore, database: Dsn) -> Dsn:
+async def collect_week(store: SnapshotStore, database: Dsn) -> None:
     """Two days: the first with an earlier slot of other prices, the second without the banks."""
     await sweep(store, CLOSE - timedelta(hours=3), {BOARD: rows(3, -5), ELECTRIC: rows(2, -5)})
     await sweep(store, CLOSE, {BOARD: rows(3, 100), ELECTRIC: rows(2, 200), BANKS: rows(1, 50)})
@@ -56,7 +63,20 @@ async def week(store: SnapshotStore, database: Dsn) -> Dsn:
     )
     async with connect(database) as connection:
         await setup.seed_sectors(connection)
+
+
+@pytest.fixture
+async def week(store: SnapshotStore, database: Dsn) -> Dsn:
+    await collect_week(store, database)
     return database
+
+
+@pytest.fixture(scope="module")
+async def kept_week(server: Server, template: str) -> AsyncIterator[Dsn]:
+    """The same for all tests that change nothing of it."""
+    async with server.database(template=template) as address, storing(address) as store:
+        await collect_week(store, address)
+        yield address
 
 
 SECTOR_DAYS = """
@@ -64,30 +84,30 @@ SELECT day, slot, sector, sector_name, members, advancers, mean_percent FROM sec
 """
 
 
-async def test_all_sectors_of_a_day_stand_beside_each_other_at_the_close(week: Dsn) -> None:
+async def test_all_sectors_of_a_day_stand_beside_each_other_at_the_close(kept_week: Dsn) -> None:
     names = bundled_sectors()
-    assert await fetch(week, SECTOR_DAYS, "KOSPI", DAY, None) == [
+    assert await fetch(kept_week, SECTOR_DAYS, "KOSPI", DAY, None) == [
         (DAY, CLOSE, "001", names["001"].name_ko, 3, 3, 1),
         (DAY, CLOSE, "013", names["013"].name_ko, 2, 2, 2),
         (DAY, CLOSE, "021", names["021"].name_ko, 1, 1, 0.5),
     ]
 
 
-async def test_a_days_sectors_agree_with_their_breadth_one_by_one(week: Dsn) -> None:
+async def test_a_days_sectors_agree_with_their_breadth_one_by_one(kept_week: Dsn) -> None:
     for sector in ("001", "013", "021"):
-        [alone] = (await fetch(week, "SELECT * FROM breadth('KOSPI', $1, 'KRX', $2)", sector, DAY))[-1:]
+        [alone] = (await fetch(kept_week, "SELECT * FROM breadth('KOSPI', $1, 'KRX', $2)", sector, DAY))[-1:]
         columns = (
             "slot, members, traded, advancers, decliners, unchanged, limit_up, limit_down, mean_percent,"
             " weighted_percent, volume, turnover"
         )
         query = f"SELECT {columns} FROM sector_days('KOSPI', 'KRX', $2) WHERE sector = $1"
-        assert await fetch(week, query, sector, DAY) == [alone]
+        assert await fetch(kept_week, query, sector, DAY) == [alone]
 
 
-async def test_days_without_walks_and_sectors_never_collected_give_no_rows(week: Dsn) -> None:
-    found = await fetch(week, SECTOR_DAYS, None, DAY - timedelta(days=3), DAY + timedelta(days=9))
+async def test_days_without_walks_and_sectors_never_collected_give_no_rows(kept_week: Dsn) -> None:
+    found = await fetch(kept_week, SECTOR_DAYS, None, DAY - timedelta(days=3), DAY + timedelta(days=9))
     assert [(line[0] - DAY).days for line in found] == [0, 0, 0, 1, 1, 1]
-    assert await warnings_of(week, "SELECT * FROM sector_days('KRX100', 'KRX', '2026-11-20')") == [
+    assert await warnings_of(kept_week, "SELECT * FROM sector_days('KRX100', 'KRX', '2026-11-20')") == [
         "nothing was ever collected of KRX100/…/KRX"
     ]
 
@@ -111,9 +131,9 @@ async def test_rows_that_have_left_the_database_are_not_taken_for_none(week: Dsn
     assert said == ["the rows of 2026-11-20 are not in the database any more"]
 
 
-async def test_the_rotation_multiplies_the_days_and_ranks_the_sectors(week: Dsn) -> None:
+async def test_the_rotation_multiplies_the_days_and_ranks_the_sectors(kept_week: Dsn) -> None:
     found = await fetch(
-        week,
+        kept_week,
         "SELECT sector, mean_percent, total_percent, day_rank, total_rank"
         " FROM rotation('KOSPI', 'KRX', $1, $2) WHERE day = $2",
         DAY,
@@ -179,8 +199,8 @@ CLOSED = ("collector.token", "collector.quota", "collector.place", "collector.le
 
 
 @pytest.fixture
-async def reader(week: Dsn) -> AsyncIterator[Any]:
-    async with connect(week) as connection:
+async def reader(kept_week: Dsn) -> AsyncIterator[Any]:
+    async with connect(kept_week) as connection:
         assert await setup.grant_reading(connection) == []
         await connection.execute("SET ROLE collector_reader")
         yield connection

@@ -126,6 +126,7 @@ def find_notebook(name: str) -> str:
     return next(str(path) for path in NOTEBOOKS if path.stem == name)
 
 
+@pytest.mark.extended
 async def test_the_breadth_of_a_day_adds_up(week: Dsn) -> None:
     """In a process from nothing; the other notebooks run in forks of one that has loaded their libraries."""
     result = await run_cold(week, "-m", "tests.support.notebook", find_notebook("breadth_of_a_day"))

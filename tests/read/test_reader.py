@@ -42,6 +42,13 @@ async def filled(server: Server, _filled_template: str) -> AsyncIterator[Dsn]:
         yield address
 
 
+@pytest.fixture(scope="module")
+async def kept(server: Server, _filled_template: str) -> AsyncIterator[Dsn]:
+    """The same for all tests that change nothing of it."""
+    async with server.database(template=_filled_template) as address:
+        yield address
+
+
 @contextmanager
 def reader(address: Dsn, **options: Any) -> Iterator[Reader]:
     with collector.open(url(address), **options) as opened:
@@ -52,21 +59,21 @@ def lines(result: Result) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in result.to_arrow().to_pylist()]
 
 
-async def test_the_rows_of_a_day_are_those_of_the_view(filled: Dsn) -> None:
+async def test_the_rows_of_a_day_are_those_of_the_view(kept: Dsn) -> None:
     condition = "w.status = 'complete' AND s.exchange = 'KRX' AND s.slot >= '2026-11-19 00:00+09'"
     expected = await fetch(
-        filled,
+        kept,
         f"SELECT {', '.join('s.' + name.strip() for name in COLUMNS.split(','))} FROM snapshot AS s"
         f" JOIN walk AS w USING (slot, market, sector, exchange) WHERE {condition}",
     )
-    with reader(filled) as db:
+    with reader(kept) as db:
         assert Counter(lines(db.snapshots(DAY, NEXT))) == Counter(expected)
         one = [line for line in expected if line[5] == "005930"]
         assert Counter(lines(db.snapshots(DAY, NEXT, symbol="005930"))) == Counter(one)
 
 
-async def test_rows_that_are_not_certified_come_only_when_asked_for(filled: Dsn) -> None:
-    with reader(filled) as db:
+async def test_rows_that_are_not_certified_come_only_when_asked_for(kept: Dsn) -> None:
+    with reader(kept) as db:
         with pytest.warns(NothingStored):
             assert not len(db.snapshots(DAY, market="KOSDAQ"))
         doubtful = db.snapshots(DAY, market="KOSDAQ", certified=False).to_pandas()
@@ -86,7 +93,13 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+FURTHER = ("a symbol", "breadth of NXT")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.extended if name in FURTHER else ()) for name in QUESTIONS],
+)
 async def test_an_archived_day_is_read_from_its_files_as_from_the_database(
     filled: Dsn, tmp_path: Path, name: str
 ) -> None:
@@ -132,9 +145,9 @@ async def test_a_foreign_file_in_the_folder_is_not_taken_for_ours(filled: Dsn, t
         assert len(db.snapshots(DAY, exchange="NXT"))
 
 
-async def test_pandas_has_integers_seoul_and_no_decimals(filled: Dsn) -> None:
+async def test_pandas_has_integers_seoul_and_no_decimals(kept: Dsn) -> None:
     pandas = pytest.importorskip("pandas")
-    with reader(filled) as db:
+    with reader(kept) as db:
         frames = [
             db.snapshots(DAY).to_pandas(),
             db.latest().to_pandas(),
@@ -156,15 +169,15 @@ async def test_pandas_has_integers_seoul_and_no_decimals(filled: Dsn) -> None:
     )
 
 
-async def test_polars_has_the_same_rows(filled: Dsn) -> None:
+async def test_polars_has_the_same_rows(kept: Dsn) -> None:
     pytest.importorskip("polars", reason="polars is in the lock of readers")
-    with reader(filled) as db:
+    with reader(kept) as db:
         result = db.breadth("KOSPI", "001", day=DAY)
         assert result.to_polars().rows() == lines(result)
 
 
-async def test_a_target_that_was_never_collected_gives_no_rows_and_a_warning(filled: Dsn) -> None:
-    with reader(filled) as db:
+async def test_a_target_that_was_never_collected_gives_no_rows_and_a_warning(kept: Dsn) -> None:
+    with reader(kept) as db:
         for ask in (
             lambda: db.breadth("KOSPI", "999"),
             lambda: db.sector_days("KRX100"),
@@ -177,8 +190,8 @@ async def test_a_target_that_was_never_collected_gives_no_rows_and_a_warning(fil
                 assert len(ask()) == 0
 
 
-async def test_a_day_without_rows_has_the_columns_all_the_same(filled: Dsn) -> None:
-    with reader(filled) as db:
+async def test_a_day_without_rows_has_the_columns_all_the_same(kept: Dsn) -> None:
+    with reader(kept) as db:
         for ask in (
             lambda day: db.breadth("KOSPI", "001", day=day),
             db.snapshots,
@@ -200,10 +213,8 @@ async def test_a_day_without_rows_has_the_columns_all_the_same(filled: Dsn) -> N
         (lambda db: db.sql("SELECT * FROM nonsense"), StoreError, '"nonsense" does not exist'),
     ],
 )
-async def test_what_is_asked_wrongly_is_said_in_one_line(
-    filled: Dsn, ask: Any, error: Any, says: str
-) -> None:
-    with reader(filled) as db:
+async def test_what_is_asked_wrongly_is_said_in_one_line(kept: Dsn, ask: Any, error: Any, says: str) -> None:
+    with reader(kept) as db:
         with pytest.raises(error, match=says) as raised:
             ask(db)
         assert "\n" not in str(raised.value)
