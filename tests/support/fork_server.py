@@ -1,7 +1,7 @@
 """Starts commands by forking from a process that has imported them: a tenth of the time of a start from nothing.
 
-What is started is a process like any other, with its own arguments, environment, folder and output. Orders come in
-on stdin, a JSON object a line; who was born and who has died goes out on stdout, a JSON object a line.
+A command is a process like any other, with its own arguments, environment, folder and output. Orders come in
+on stdin, a JSON object a line; each start and each end of a process goes out on stdout, a JSON object a line.
 """
 
 import faulthandler
@@ -70,7 +70,7 @@ def count_threads() -> int:
 
 
 def bury() -> None:
-    """Tell of everybody who has died."""
+    """Tell of each process that has ended."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
