@@ -67,7 +67,7 @@ async def until_accounted(held, ordered, moment):
             await asyncio.sleep(0.05)  # looks again: the ledger has no event for it
 
 
-async def until_there(held, count, *, status="complete", seconds=120.0):
+async def until_there(held, count, *, status="complete", seconds=600.0):
     """Wait until so many lines of a status are in the ledger."""
     async with asyncio.timeout(seconds):
         while Counter(state for _, _, state, _ in await states(held))[status] < count:  # noqa: ASYNC110
