@@ -15,8 +15,9 @@ About a hundred things can go wrong between the API, the network, the database, 
 page lists each fault, the behaviour of the program, and the tests in which the fault really happens.
 `tests/project/test_fault_table.py` checks that no fault is missing and that each test exists.
 
-A test named with `[…]` is that case of it. Cases marked slow run with `./dev test -m slow`, extended ones with `-m extended`, scenarios in
-`tests/torture/` with `./dev torture`. The words are explained in the [glossary](../../glossary.md).
+A test named with `[…]` is that case of it. Cases marked slow run with `./dev test -m slow`, extended ones with
+`./dev test -m extended`, scenarios in `tests/torture/` with `./dev torture`. The words are explained in the
+[glossary](../../glossary.md).
 """
 
 
