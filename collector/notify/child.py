@@ -11,7 +11,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
@@ -68,25 +68,23 @@ def _import_services(schemes: Iterable[str]) -> None:
     from apprise.plugins import N_MGR  # noqa: PLC0415 - the extra [notify]
 
     manager: Any = N_MGR
-    modules = [_modules_of(scheme, Path(manager.module_path)) for scheme in schemes]
+    package = Path(manager.module_path)
+    texts = [(path.relative_to(package).parts[0], path.read_bytes()) for path in package.rglob("*.py")]
+    modules = [_modules_of(scheme, texts) for scheme in schemes]
     if not all(modules):
         return
-    with (
-        TemporaryDirectory() as folder
-    ):  # apprise takes the names from a folder, and imports from its package
+    # apprise takes the names from a folder, and imports from its package
+    with TemporaryDirectory() as folder:
         for name in set().union(*modules):
             Path(folder, name).touch()
         manager.load_modules(folder)
 
 
-def _modules_of(scheme: str, folder: Path) -> set[str]:
-    """The files and folders in a package whose text has this scheme as a protocol."""
+def _modules_of(scheme: str, texts: Sequence[tuple[str, bytes]]) -> set[str]:
+    """The modules of a package whose text has this scheme as a protocol; `texts` are (module, text of a file)."""
     quoted = f'"{scheme}"'.encode()
     protocol = re.compile(rb"protocol\b[^=\n]*=[^=]*?" + re.escape(quoted))
-    texts = ((path, path.read_bytes()) for path in folder.rglob("*.py"))
-    return {
-        path.relative_to(folder).parts[0] for path, text in texts if quoted in text and protocol.search(text)
-    }
+    return {name for name, text in texts if quoted in text and protocol.search(text)}
 
 
 def send(url: str, order: dict[str, Any]) -> tuple[str, str]:
