@@ -31,6 +31,10 @@ class SimulatedMarket:
         self._quotes: dict[str, tuple[Moment, SimulatedQuote]] = {}
         self._pages: dict[tuple[str, Exchange, int], tuple[_Key, bytes]] = {}
 
+    def draw(self) -> None:
+        """Draw the listings now."""
+        self.sectors  # noqa: B018 - kept once it was asked for
+
     @cached_property
     def listings(self) -> Mapping[str, Listing]:
         """Every listing by its symbol."""

@@ -56,7 +56,7 @@ class Simulator:
         return self.market.rows_at(target.sector, target.exchange, self.clock.moments())
 
     async def __aenter__(self) -> Self:
-        assert self.market.sectors  # drawn now: the first answer takes no longer than others
+        self.market.draw()  # now, so that the first answer takes no longer than others
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self._answer, self._open, self.api.latency.connection()),
