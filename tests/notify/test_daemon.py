@@ -30,6 +30,8 @@ schedules:
 notify: {{language: en, {notify}}}
 """
 BROKEN = "rejected_15xx:sector=005"
+ONE_FAILED = "1 of 2 targets failed"
+"""Told of the first slot that is swept; a slow machine misses slots before it."""
 
 
 def configure(tmp_path, simulator, *, every="2s", notify="quiet: 1h", more=""):
@@ -73,6 +75,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
             told_at = datetime.now().astimezone()
+            await server.wait(has_title(server, ONE_FAILED))
             await daemon.said("sweep.ended", times=5)
             await seen_waiting(daemon.pid)
             assert server.calls("ping") == 0
@@ -81,10 +84,7 @@ async def test_three_failed_slots_are_told_at_once_and_once_and_so_is_the_recove
             await server.wait(lambda: server.calls("ping") > 1)
             assert (await daemon.stopped())[0] == 0
     assert count(server, "slots in a row") == 1
-    assert count(server, "of 2 targets") > 0
-    assert (
-        count(server, "1 of 2 targets failed") <= 1
-    )  # none on a machine so slow that both fail or are missed
+    assert count(server, ONE_FAILED) == 1
     assert count(server, "sweeps are complete again") == 1
     assert "collector check --online" in str(server.messages())
     assert secret_sentinels.shown(daemon.text.encode()) == []
@@ -124,6 +124,7 @@ async def test_a_restart_repeats_nothing(database, broken, tmp_path):
         urls = server.url("one")
         async with forked(path, database, "--force", COLLECTOR_NOTIFY_URLS=urls) as daemon:
             await server.wait(has_title(server, "slots in a row without a complete sweep"))
+            await server.wait(has_title(server, ONE_FAILED))
             await entered_as_told(database, "behind", "failure")
             os.kill(daemon.pid, signal.SIGKILL)
             await daemon.ended()
@@ -131,9 +132,7 @@ async def test_a_restart_repeats_nothing(database, broken, tmp_path):
             await again.said("sweep.ended", times=5)
             assert (await again.stopped())[0] == 0
     assert count(server, "slots in a row without a complete sweep") == 1
-    assert (
-        count(server, "1 of 2 targets failed") <= 1
-    )  # none on a machine so slow that both fail or are missed
+    assert count(server, ONE_FAILED) == 1
 
 
 async def test_of_two_daemons_one_tells(database, broken, tmp_path):
@@ -145,13 +144,12 @@ async def test_of_two_daemons_one_tells(database, broken, tmp_path):
             async with forked(path, database, "--force", **urls) as other:
                 await other.said("standby.started")
                 await server.wait(has_title(server, "slots in a row without a complete sweep"))
+                await server.wait(has_title(server, ONE_FAILED))
                 began = len(leader.events("sweep.ended"))
                 await leader.said("sweep.ended", times=began + 2)
                 assert [(await daemon.stopped())[0] for daemon in (other, leader)] == [0, 0]
     assert count(server, "slots in a row without a complete sweep") == 1
-    assert (
-        count(server, "1 of 2 targets failed") <= 1
-    )  # none on a machine so slow that both fail or are missed
+    assert count(server, ONE_FAILED) == 1
 
 
 def sweeps_before(daemon, line):
