@@ -23,6 +23,7 @@ from collector.db.pool import connect
 from collector.model import KST, Target
 from tests.support.command_process import Ended
 from tests.support.day_collector import collect_slots
+from tests.support.fork_server import ONE_THREAD
 from tests.support.harness import execute, url
 from tests.support.postgres_server import Server
 
@@ -90,8 +91,7 @@ class WarmPython:
 async def python() -> AsyncIterator[WarmPython]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.warm_python"),
-        env=_environment("")
-        | {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"},
+        env=_environment("") | ONE_THREAD,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

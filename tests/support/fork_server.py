@@ -22,6 +22,8 @@ from collector.cli.main import VERBS, main
 
 _THREADS = Path("/proc/self/task")
 """Has one folder for each thread of this process, on Linux."""
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Variables with which numpy and pyarrow start no thread; the second is of an allocator that pyarrow has in it."""
 PLAIN = "COLLECTOR_TESTS_FORK_PLAIN"
 """The variable of a process that leaves out the libraries with threads."""
 
@@ -49,8 +51,7 @@ def _list_file_modules() -> list[str]:
     """The modules that read and write Parquet files, if pyarrow can be kept from starting threads here."""
     if find_spec("pyarrow") is None or not _THREADS.is_dir() or PLAIN in os.environ:
         return []
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # an allocator that pyarrow has in it
+    os.environ.update(ONE_THREAD)
     return ["collector.archive.write", "collector.archive.restore", "collector.archive.output"]
 
 
@@ -90,15 +91,11 @@ def become(
 ) -> NoReturn:
     """The command, from here on."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
-        os.dup2(os.open(path, flags), number)
+    settle(env, cwd, out, err)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - may be a pipe now
     faulthandler.enable(2)
     for name, state in streams.items():
         replace_stream(name, state)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
     sys.argv = ["collector", *arguments]
     if arguments[:1] == ["daemon"]:
         prepare_daemon()
@@ -114,6 +111,15 @@ def become(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
+
+
+def settle(env: Mapping[str, str], cwd: str, out: str, err: str) -> None:
+    """Have a child's own output, folder and environment in place of the parent's."""
+    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
+        os.dup2(os.open(path, flags), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
 
 
 def replace_stream(name: str, state: str) -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from tests.support.fork_server import refuse_threads
+from tests.support.fork_server import refuse_threads, settle
 from tests.support.notebook import run_notebook
 
 MODULES = (
@@ -36,11 +36,7 @@ def serve() -> None:
 
 def become(*, program: str, env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
     """The program, from here on."""
-    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
-        os.dup2(os.open(path, flags), number)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
+    settle(env, cwd, out, err)
     code = 0
     try:
         if program.endswith(".ipynb"):
