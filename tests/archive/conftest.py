@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.cli.conftest import _warm
-from tests.support.filled_databases import filled, filled_template, two_days, two_days_template
+from tests.support.filled_databases import filled, two_days
 from tests.support.object_server import ObjectServer, object_server
 
-__all__ = ["_warm", "filled", "filled_template", "two_days", "two_days_template"]
+__all__ = ["_warm", "filled", "two_days"]
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from collector.model import KST, Target
 from kiwoom_simulator import Simulator
 from tests.support.archive_harness import DAY, archived
 from tests.support.command_process import APP_KEY, config, environment, run, run_cold
-from tests.support.filled_databases import filled, filled_template
+from tests.support.filled_databases import filled
 from tests.support.harness import STILL, execute, fetch, yaml
 
-__all__ = ["filled", "filled_template"]
+__all__ = ["filled"]
 ROOT = Path(__file__).parents[2]
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,13 +11,11 @@ from uuid import uuid4
 import pytest
 
 from collector.base import resources
-from collector.db.catalog import Registry
-from collector.db.database import Database
 from collector.db.dsn import Dsn
-from collector.db.pool import connect, open_pool
+from collector.db.pool import connect
 from collector.db.snapshots import SnapshotStore
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
-from tests.support.harness import execute, fetch, reading
+from tests.support.harness import execute, fetch, opened_store, reading
 from tests.support.postgres_server import Server
 
 KRX, NXT, BOTH = (Target.of("KOSPI", "001", exchange) for exchange in ("KRX", "NXT", "CONSOLIDATED"))
@@ -51,18 +48,9 @@ def board(moved: int, *, volume: int = 1000) -> list[Quote]:
     ]
 
 
-@asynccontextmanager
-async def storing(database: Dsn) -> AsyncIterator[SnapshotStore]:
-    async with open_pool(database, size=3) as pool:
-        held = Database(pool, database)
-        store = SnapshotStore(held, Registry(held))
-        await store.registry.open()
-        yield store
-
-
 @pytest.fixture
 async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
-    async with storing(database) as store:
+    async with opened_store(database) as store:
         yield store
 
 
@@ -96,7 +84,7 @@ async def morning(store: SnapshotStore, database: Dsn) -> Dsn:
 @pytest.fixture(scope="module")
 async def kept_morning(server: Server, template: str) -> AsyncIterator[Dsn]:
     """The same for all tests that change nothing of it."""
-    async with server.database(template=template) as address, storing(address) as store:
+    async with server.database(template=template) as address, opened_store(address) as store:
         await collect_morning(store)
         yield address
 

@@ -1,7 +1,6 @@
 """What reading rests on: all sectors of a day at once, names beside symbols, the shipped sectors, the reading role."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +17,7 @@ from collector.db.pool import connect, open_pool
 from collector.db.snapshots import SnapshotStore
 from collector.market.sectors import bundled_sectors
 from collector.model import KST, Certificate, Quote, Status, Target
-from tests.support.harness import execute, fetch, reading, snapshots
+from tests.support.harness import execute, fetch, opened_store, reading, snapshots
 from tests.support.postgres_server import Server
 
 DAY = date(2026, 11, 20)
@@ -32,18 +31,9 @@ def rows(count: int, change: int) -> list[Quote]:
     return [quote._replace(change=change, change_bp=change, volume=10) for quote in snapshots(count)]
 
 
-@asynccontextmanager
-async def storing(database: Dsn) -> AsyncIterator[SnapshotStore]:
-    async with open_pool(database, size=3) as pool:
-        opened = Database(pool, database)
-        store = SnapshotStore(opened, Registry(opened))
-        await store.registry.open()
-        yield store
-
-
 @pytest.fixture
 async def store(database: Dsn) -> AsyncIterator[SnapshotStore]:
-    async with storing(database) as store:
+    async with opened_store(database) as store:
         yield store
 
 
@@ -74,7 +64,7 @@ async def week(store: SnapshotStore, database: Dsn) -> Dsn:
 @pytest.fixture(scope="module")
 async def kept_week(server: Server, template: str) -> AsyncIterator[Dsn]:
     """The same for all tests that change nothing of it."""
-    async with server.database(template=template) as address, storing(address) as store:
+    async with server.database(template=template) as address, opened_store(address) as store:
         await collect_week(store, address)
         yield address
 

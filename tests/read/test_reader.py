@@ -20,7 +20,7 @@ from collector.errors import ArchiveError, ConfigError, StoreError  # noqa: E402
 from collector.read import NothingStored, Reader, Result  # noqa: E402
 from tests.support.archive_harness import DAY, archived, fill  # noqa: E402
 from tests.support.harness import execute, fetch, url  # noqa: E402
-from tests.support.postgres_server import Server  # noqa: E402
+from tests.support.prepared_databases import PreparedDatabases  # noqa: E402
 
 NEXT = DAY + timedelta(days=1)
 COLUMNS = (
@@ -29,23 +29,20 @@ COLUMNS = (
 )
 
 
-@pytest.fixture(scope="session")
-async def _filled_template(server: Server, template: str) -> AsyncIterator[str]:
-    async with server.database(template=template) as address:
-        await fill(address, DAY, NEXT)
-        yield address.database
+async def fill_two_days(address: Dsn) -> None:
+    await fill(address, DAY, NEXT)
 
 
 @pytest.fixture
-async def filled(server: Server, _filled_template: str) -> AsyncIterator[Dsn]:
-    async with server.database(template=_filled_template) as address:
+async def filled(prepared: PreparedDatabases) -> AsyncIterator[Dsn]:
+    async with prepared.copy(__name__, fill_two_days) as (address, _):
         yield address
 
 
 @pytest.fixture(scope="module")
-async def kept(server: Server, _filled_template: str) -> AsyncIterator[Dsn]:
+async def kept(prepared: PreparedDatabases) -> AsyncIterator[Dsn]:
     """The same for all tests that change nothing of it."""
-    async with server.database(template=_filled_template) as address:
+    async with prepared.copy(__name__, fill_two_days) as (address, _):
         yield address
 
 

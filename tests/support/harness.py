@@ -13,9 +13,11 @@ from collector.cli import bootstrap
 from collector.cli.context import CliContext
 from collector.config import Environment
 from collector.db import Connection
+from collector.db.catalog import Registry
 from collector.db.database import Database
 from collector.db.dsn import Dsn
 from collector.db.pool import connect, open_pool
+from collector.db.snapshots import SnapshotStore
 from collector.model import KST, Exchange, Page, PageListings, Quote, QuoteColumns, Target, WalkResult
 from collector.secret import Secret
 from collector.sweep.sweeper import Collector
@@ -97,6 +99,15 @@ async def opened_database(address: Dsn, *, size: int = 12) -> AsyncIterator[Data
     """A pool of sessions with a database, to be shared by the collectors of a test."""
     async with open_pool(address, size=size) as pool:
         yield Database(pool, address)
+
+
+@asynccontextmanager
+async def opened_store(address: Dsn) -> AsyncIterator[SnapshotStore]:
+    """A store of snapshots with the targets that the database knows."""
+    async with opened_database(address, size=3) as database:
+        store = SnapshotStore(database, Registry(database))
+        await store.registry.open()
+        yield store
 
 
 async def fetch(address: Dsn, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
