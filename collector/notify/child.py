@@ -55,7 +55,8 @@ def prepare(schemes: Iterable[str]) -> None:
     with suppress(ImportError):  # `send` reports it
         from apprise import Apprise  # noqa: PLC0415 - the extra [notify]
 
-        with suppress(OSError):  # without a writable folder `add` imports all services
+        # Without a writable folder, or with another loader in apprise, `add` imports all services.
+        with suppress(OSError, AttributeError, TypeError):
             _import_services(schemes)
         Apprise().add("json://localhost")
 
