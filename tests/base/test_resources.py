@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.base import resources
+from tests.support.wheel import build_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,9 +23,7 @@ def test_every_shipped_folder_is_there(folder):
 
 
 def test_a_wheel_carries_the_files_and_finds_them(tmp_path):
-    build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path)
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = build_wheel(tmp_path)
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
