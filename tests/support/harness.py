@@ -51,8 +51,11 @@ def url(address: Dsn) -> str:
 
 
 def yaml(targets: Iterable[Target] = (), *, witness: str = "off", scope: str = "learned", **api: Any) -> str:
-    """A configuration with one universe, `all`; without a quota and second sources unless they are given."""
-    settings = {"requests_per_second": 0, "timeout": "5s", **api}
+    """A configuration with one universe, `all`; without a quota and second sources unless they are given.
+
+    A request has a minute: a machine that stands still for some seconds fails no test.
+    """
+    settings = {"requests_per_second": 0, "timeout": "60s", **api}
     lines = [
         f"    - {{market: {t.market}, sectors: ['{t.sector}'], exchanges: [{t.exchange}]}}" for t in targets
     ]
