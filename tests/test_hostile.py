@@ -41,6 +41,7 @@ def test_the_environment_of_a_clone_is_without_ours() -> None:
     assert str(hostile.ROOT / ".venv" / "bin") not in hostile.environment()["PATH"].split(os.pathsep)
 
 
+@pytest.mark.extended
 def test_a_cgroup_gives_half_a_core_and_leaves_no_process(tmp_path: Path) -> None:
     parent = hostile._cgroup_parent()
     if parent is None:

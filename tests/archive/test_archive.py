@@ -83,6 +83,7 @@ async def test_the_ledger_stays_and_says_where_the_rows_are(filled: Dsn, tmp_pat
     ]
 
 
+@pytest.mark.extended
 async def test_many_rows_are_copied_in_stretches(filled: Dsn, tmp_path: Path) -> None:
     whole = await archived(filled, tmp_path / "whole")
     await restored(filled, [file.path for file in whole])
@@ -111,6 +112,7 @@ async def test_a_file_is_on_the_disk_and_so_are_the_folders_that_were_made_for_i
     ]
 
 
+@pytest.mark.extended
 async def test_other_days_are_left_alone(two_days: Dsn, tmp_path: Path) -> None:
     other = date(2026, 11, 18)
     await archived(two_days, tmp_path, other)
@@ -190,6 +192,7 @@ async def test_a_reader_is_waited_for(filled: Dsn, tmp_path: Path) -> None:
         assert len(await archiving) == 2
 
 
+@pytest.mark.extended
 async def test_files_and_new_folders_are_their_owners_alone(filled: Dsn, tmp_path: Path) -> None:
     """Whatever the umask says, and whatever a killed archiver left behind; a folder that was there stays."""
     there = tmp_path / "there"
@@ -240,6 +243,7 @@ def _written(table: pa.Table, original: bytes) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "change",
     [

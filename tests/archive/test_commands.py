@@ -63,6 +63,7 @@ async def test_a_day_goes_and_comes_back(filled: Dsn, tmp_path: Path) -> None:
     assert await rows_of(filled) == before
 
 
+@pytest.mark.extended
 async def test_what_was_archived_is_still_accounted_for(filled: Dsn, tmp_path: Path) -> None:
     env = environment(None, filled)
     asked = [("verify",), ("status",), ("sql", "SELECT status, count(*) FROM walk GROUP BY 1 ORDER BY 1")]
@@ -73,6 +74,7 @@ async def test_what_was_archived_is_still_accounted_for(filled: Dsn, tmp_path: P
     assert "complete" in walks.out
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "sign", [*(pytest.param(each, marks=EXTENDED) for each in ("2026-11-19", KRX)), "both"]
 )
@@ -89,6 +91,7 @@ async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
     assert await rows_of(filled) == before
 
 
+@pytest.mark.extended
 async def test_a_day_is_found_where_its_files_were_moved_to(filled: Dsn, tmp_path: Path) -> None:
     env = environment(None, filled)
     await archived(filled, tmp_path / "cold")
@@ -133,6 +136,7 @@ async def test_what_is_wrongly_asked_is_refused(
     assert complaint in complaints(found)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "asked",
     [
@@ -167,6 +171,7 @@ OPEN = [
 ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("change", "why"), OPEN)
 async def test_a_day_with_open_slots_stays_unless_they_were_abandoned(
     filled: Dsn, tmp_path: Path, change: str, why: str
@@ -180,6 +185,7 @@ async def test_a_day_with_open_slots_stays_unless_they_were_abandoned(
     assert (await run("archive", "--before", BEFORE, "--force", env=env, cwd=tmp_path)).code == 0
 
 
+@pytest.mark.extended
 async def test_a_slot_that_is_not_accounted_for_is_open(filled: Dsn, tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "collector.yaml").write_text(
@@ -196,6 +202,7 @@ async def test_a_slot_that_is_not_accounted_for_is_open(filled: Dsn, tmp_path: P
     assert (await run("archive", "--before", BEFORE, env=env, cwd=tmp_path)).code == 0
 
 
+@pytest.mark.extended
 async def test_a_full_disk_loses_nothing(two_days: Dsn, tmp_path: Path) -> None:
     before, env = await rows_of(two_days), environment(None, two_days)
     full = await run_cold("-c", LIMITED, "archive", "--before", BEFORE, env=env, cwd=tmp_path)
@@ -269,6 +276,7 @@ async def test_kills_at_random_moments_lose_nothing(filled: Dsn, tmp_path: Path)
     assert await rows_of(filled) == before
 
 
+@pytest.mark.extended
 async def test_a_killed_restore_leaves_no_trace_in_the_database(filled: Dsn, tmp_path: Path) -> None:
     before, env = await rows_of(filled), environment(None, filled)
     await archived(filled, home(tmp_path))
@@ -290,6 +298,7 @@ async def test_a_killed_restore_leaves_no_trace_in_the_database(filled: Dsn, tmp
     assert await rows_of(filled) == before
 
 
+@pytest.mark.extended
 async def test_a_damaged_file_is_named_and_other_days_come_back(two_days: Dsn, tmp_path: Path) -> None:
     env = environment(None, two_days)
     for day in (date(2026, 11, 18), DAY):
@@ -304,6 +313,7 @@ async def test_a_damaged_file_is_named_and_other_days_come_back(two_days: Dsn, t
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 async def test_an_export_holds_a_period_wherever_its_days_are(
     two_days: Dsn, tmp_path: Path, form: str

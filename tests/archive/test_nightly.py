@@ -50,6 +50,7 @@ def test_old_days_are_archived_at_night(days: int, now: datetime, before: date |
     assert Upkeep(archive_after_days=days).archivable(CALENDAR, now) == before
 
 
+@pytest.mark.extended
 async def test_a_night_moves_the_days_that_are_old_enough(
     filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +62,7 @@ async def test_a_night_moves_the_days_that_are_old_enough(
     assert (tmp_path / "home" / "archive" / "snapshot" / f"date={DAY}" / "KRX.parquet").is_file()
 
 
+@pytest.mark.extended
 async def test_a_night_leaves_days_alone_that_were_brought_back(
     filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ async def test_a_night_leaves_days_alone_that_were_brought_back(
     assert await rows_of(filled) == before
 
 
+@pytest.mark.extended
 async def test_a_night_that_fails_says_why(
     filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +142,7 @@ def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
     assert (said == "") if reason is None else (reason in said)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("damage", [pytest.param("untouched", marks=pytest.mark.extended), "cut off"])
 async def test_the_daemon_has_the_files_of_a_day_read_by_a_process(
     filled: Dsn, tmp_path: Path, noted: list[tuple[str, str]], damage: str
@@ -149,6 +153,7 @@ async def test_the_daemon_has_the_files_of_a_day_read_by_a_process(
     assert (said == "") if reason is None else (reason in said)
 
 
+@pytest.mark.extended
 async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
     two_days: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +168,7 @@ async def test_a_day_with_a_users_view_on_it_stays_and_the_others_are_archived(
     assert days == [(date(2026, 11, 18),)]
 
 
+@pytest.mark.extended
 async def test_nothing_is_archived_while_a_walk_of_the_future_is_stored(
     filled: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

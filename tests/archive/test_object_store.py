@@ -37,7 +37,7 @@ from tests.support.object_server import ACCESS_KEY, ObjectServer, client
 from tests.support.tcp_proxy import Proxy, proxied
 
 ROOT = Path(__file__).parents[2]
-EXTENDED = pytest.mark.extended
+pytestmark = pytest.mark.extended
 
 
 def locator(objects: ObjectServer, url: str | None = None) -> Locator:
@@ -83,7 +83,6 @@ async def test_a_day_goes_to_a_bucket_and_comes_back_equal(
     assert await rows_of(filled) == []
 
 
-@pytest.mark.extended
 async def test_an_object_is_byte_for_byte_the_local_file(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
@@ -97,9 +96,7 @@ async def test_an_object_is_byte_for_byte_the_local_file(
         assert len(body) == one.size
 
 
-@pytest.mark.parametrize(
-    "source", ["--from", *(pytest.param(each, marks=EXTENDED) for each in ("a URL", "the configuration"))]
-)
+@pytest.mark.parametrize("source", ["--from", "a URL", "the configuration"])
 async def test_a_day_is_found_where_its_objects_were_moved_to(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, source: str
 ) -> None:
@@ -146,7 +143,6 @@ async def test_an_export_reads_and_writes_objects(
     assert [key for key in objects.keys(bucket) if "part" in key.split("/")] == []
 
 
-@pytest.mark.extended
 async def test_another_day_under_the_same_name_is_not_written_over(
     filled: Dsn, objects: ObjectServer, bucket: str
 ) -> None:
@@ -160,7 +156,7 @@ async def test_another_day_under_the_same_name_is_not_written_over(
     assert await rows_of(filled) == before
 
 
-@pytest.mark.parametrize("damage", [pytest.param("cut", marks=EXTENDED), "a byte", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "a byte", "gone"])
 async def test_a_damaged_object_is_refused_by_its_url(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, damage: str
 ) -> None:
@@ -184,23 +180,20 @@ KILLS = [
         b"PUT /{bucket}/cold/.part/",
         False,
         id="before the first byte of the upload",
-        marks=EXTENDED,
     ),
     pytest.param(b"PAR1", False, id="in the middle of the upload"),
     pytest.param(
         b"PAR1",
         True,
         id="when the upload has arrived and its answer has not",
-        marks=EXTENDED,
     ),
-    pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back", marks=EXTENDED),
-    pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name", marks=EXTENDED),
+    pytest.param(b"GET /{bucket}/cold/.part/", False, id="while it is read back"),
+    pytest.param(b"PUT /{bucket}/cold/snapshot/", False, id="before it gets its name"),
     pytest.param(b"PUT /{bucket}/cold/snapshot/", True, id="when it has its name"),
     pytest.param(
         b"DELETE /{bucket}/cold/.part/",
         False,
         id="before the temporary object goes",
-        marks=EXTENDED,
     ),
 ]
 
@@ -251,7 +244,6 @@ part.discard()
 """
 
 
-@pytest.mark.extended
 async def test_a_kill_between_the_pieces_of_a_large_upload_leaves_nothing_to_be_seen(
     tmp_path: Path, objects: ObjectServer, bucket: str
 ) -> None:
@@ -275,7 +267,7 @@ async def test_a_kill_between_the_pieces_of_a_large_upload_leaves_nothing_to_be_
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(b"PAR1", id="upload", marks=EXTENDED),
+        pytest.param(b"PAR1", id="upload"),
         pytest.param(b"PUT /{bucket}/cold/snapshot/", id="naming"),
     ],
 )
@@ -501,7 +493,6 @@ def _cut(objects: ObjectServer, bucket: str) -> None:
     objects.client.put_object(Bucket=bucket, Key=KRX, Body=body[:-40])
 
 
-@pytest.mark.extended
 async def test_the_daemon_has_the_objects_of_a_day_read_by_a_process(
     filled: Dsn, tmp_path: Path, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -513,7 +504,6 @@ async def test_the_daemon_has_the_objects_of_a_day_read_by_a_process(
     assert reason.startswith(f"s3://{bucket}/{KRX} is damaged")
 
 
-@pytest.mark.extended
 async def test_a_silent_server_is_given_up(
     filled: Dsn, objects: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

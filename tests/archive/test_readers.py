@@ -117,6 +117,7 @@ def test_duckdb_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> 
     assert '"price": {"unit": "won"' in facts[0][1]
 
 
+@pytest.mark.extended
 def test_duckdb_opens_only_the_days_that_are_named(cold: tuple[Path, Rows, Rows]) -> None:
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as connection:
@@ -125,6 +126,7 @@ def test_duckdb_opens_only_the_days_that_are_named(cold: tuple[Path, Rows, Rows]
     assert "2/4" in plan.replace(" ", "")
 
 
+@pytest.mark.extended
 def test_polars_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> None:
     pytest.importorskip("polars")
     folder, listing, _ = cold
@@ -181,6 +183,7 @@ def test_both_languages_show_the_same_queries() -> None:
     assert english == korean
 
 
+@pytest.mark.extended
 def test_pandas_reads_the_files_as_documented(cold: tuple[Path, Rows, Rows]) -> None:
     pytest.importorskip("pandas")
     folder, listing, _ = cold

@@ -172,6 +172,7 @@ def footer(content: bytes) -> int:
     return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "mask", [0x01, *(pytest.param(mask, marks=pytest.mark.extended) for mask in (0x10, 0x80, 0xFF))]
 )
@@ -343,6 +344,7 @@ def test_parquet_of_somebody_else_is_refused(tmp_path: Path) -> None:
         ArchiveFile(path)
 
 
+@pytest.mark.extended
 async def test_a_file_of_another_database_is_refused(
     filled: Dsn, server: Server, template: str, tmp_path: Path
 ) -> None:
@@ -365,6 +367,7 @@ async def two_collectors(server: Server, template: str, ours: Dsn, folder: Path)
         yield [file.path for file in await archived(theirs, folder / "theirs")]
 
 
+@pytest.mark.extended
 async def test_another_collectors_file_of_the_same_day_is_refused(
     server: Server, template: str, filled: Dsn, tmp_path: Path
 ) -> None:
@@ -376,6 +379,7 @@ async def test_another_collectors_file_of_the_same_day_is_refused(
         assert await rows_of(filled) == []
 
 
+@pytest.mark.extended
 async def test_another_collectors_file_is_not_exported(
     server: Server, template: str, filled: Dsn, tmp_path: Path
 ) -> None:

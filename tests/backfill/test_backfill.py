@@ -104,6 +104,7 @@ def _row(text: str) -> dict[Any, Any]:
     return {"dt": wire.day(row["dt"]), **{name: int(row[name]) for name in names}}
 
 
+@pytest.mark.extended
 async def test_bars_are_what_the_api_has_adjusted_or_not(database: Dsn) -> None:
     first = date(2025, 9, 1)
     async with market(database, MEDICAL) as (simulator, collector):
@@ -122,6 +123,7 @@ async def test_bars_are_what_the_api_has_adjusted_or_not(database: Dsn) -> None:
     assert truth[False] != truth[True]
 
 
+@pytest.mark.extended
 async def test_members_that_nobody_knows_are_swept_first(database: Dsn) -> None:
     async with market(database, TELECOM) as (simulator, collector):
         filling = work(collector, TELECOM)
@@ -135,6 +137,7 @@ async def test_members_that_nobody_knows_are_swept_first(database: Dsn) -> None:
         assert report.requests == simulator.api.book.count == 7
 
 
+@pytest.mark.extended
 async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await carried_out(work(collector, TELECOM), collector)
@@ -147,6 +150,7 @@ async def test_what_a_dead_backfill_had_seen_of_its_listings_is_kept_by_the_next
     ]
 
 
+@pytest.mark.extended
 async def test_a_younger_listing_is_settled_with_what_there_is(database: Dsn) -> None:
     async with market(database, YOUNG) as (_, collector):
         report = await carried_out(work(collector, YOUNG, first=date(2025, 12, 1)), collector)
@@ -156,6 +160,7 @@ async def test_a_younger_listing_is_settled_with_what_there_is(database: Dsn) ->
     ]
 
 
+@pytest.mark.extended
 async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(database: Dsn) -> None:
     begun = datetime.now(UTC)
     far = CLOSE + timedelta(days=100_000)
@@ -175,6 +180,7 @@ async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(datab
     assert received_at >= begun
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("moves", [pytest.param(False, marks=EXTENDED), True])
 async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_may_have_moved(
     database: Dsn, *, moves: bool
@@ -196,6 +202,7 @@ async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_ma
     ]
 
 
+@pytest.mark.extended
 async def test_a_late_walk_that_shows_the_session_before_is_suspect(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE - timedelta(days=1), "all", [TELECOM])
@@ -253,6 +260,7 @@ async def test_a_closing_slot_of_a_day_that_nothing_traded_on_stays_suspect(data
     assert [(lost.status, lost.pairs) for lost in planned.lost] == [("suspect", 1)]
 
 
+@pytest.mark.extended
 async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(database: Dsn) -> None:
     thursday = date(2026, 11, 19)
     async with market(database, TELECOM) as (_, collector):
@@ -280,6 +288,7 @@ async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(data
     assert changes == [(5,)]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fault", "remarks"),
     [
@@ -304,6 +313,7 @@ async def test_a_bent_history_is_suspect_or_harmless_never_whole_and_wrong(
     assert await fetch(database, "SELECT count(DISTINCT symbol) FROM bar") == [(4 if remarks else 5,)]
 
 
+@pytest.mark.extended
 async def test_a_plan_counts_what_the_backfill_then_does(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await collector.sweep(CLOSE, "all", [TELECOM])

@@ -51,6 +51,7 @@ def agree(rows):
     assert quick.size == len(rows)
 
 
+@pytest.mark.extended
 @settings(max_examples=30)
 @given(rows=st.lists(ROW, max_size=6))
 def test_the_quick_way_and_the_strict_one_agree(rows):

@@ -365,6 +365,7 @@ async def fill_in_parts(database: Dsn, one: list[int], other: list[int], adjuste
     assert await table(database) == at_once
 
 
+@pytest.mark.extended
 @examples(4)
 @given(one=ranges, other=ranges, adjusted=st.booleans())
 async def test_two_ranges_and_then_both_give_the_table_that_both_at_once_give(
@@ -403,6 +404,7 @@ async def stop_and_start_again(database: Dsn, steps: list[int], adjusted: bool) 
     assert await table(database) == undisturbed
 
 
+@pytest.mark.extended
 @examples(4)
 @given(steps=steps_of_the_loop, adjusted=st.booleans())
 async def test_stopping_it_anywhere_and_starting_again_gives_the_same_table(

@@ -39,6 +39,7 @@ def test_a_change_is_against_the_bar_before_and_unknown_without_one() -> None:
     assert levels(bar(20, 100), bar(19, 0)) == [(None, None, None), (None, None, None)]
 
 
+@pytest.mark.extended
 async def test_a_period_is_filled_once_and_then_nothing_is_missing(database: Dsn) -> None:
     async with market(database, TELECOM, ON_NXT, MEDICAL) as (simulator, collector):
         targets = (TELECOM, ON_NXT, MEDICAL)
@@ -62,6 +63,7 @@ async def test_a_period_is_filled_once_and_then_nothing_is_missing(database: Dsn
     assert [time for _, day, time, _ in stored[:5]] == ["15:30", "15:30", "15:30", "16:30", "15:30"]
 
 
+@pytest.mark.extended
 async def test_a_longer_period_asks_only_for_what_it_lacks(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await carried_out(work(collector, TELECOM, first=date(2026, 11, 19), **BOTH), collector)
@@ -71,6 +73,7 @@ async def test_a_longer_period_asks_only_for_what_it_lacks(database: Dsn) -> Non
         assert (only.indices.requests, only.flows.requests) == (0, 3)
 
 
+@pytest.mark.extended
 async def test_a_history_of_years_takes_several_pages(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         filling = work(collector, TELECOM, first=date(2023, 1, 2), with_indices=True)
@@ -78,6 +81,7 @@ async def test_a_history_of_years_takes_several_pages(database: Dsn) -> None:
         assert (report.index_days, report.unfilled) == (len(filling.period.days), [])
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
@@ -100,6 +104,7 @@ async def test_a_failure_is_named_loses_nothing_else_and_is_made_good_later(
         assert (later.unfilled, later.index_days + later.flow_days) == ([], 1)
 
 
+@pytest.mark.extended
 async def test_an_empty_day_of_flows_is_asked_for_twice_and_then_settled(database: Dsn) -> None:
     async with market(database, TELECOM, faults=("empty_list:api=ka10051",)) as (simulator, collector):
         filling = work(collector, TELECOM, with_flows=True)
@@ -110,6 +115,7 @@ async def test_an_empty_day_of_flows_is_asked_for_twice_and_then_settled(databas
         assert (await filling.plan()).flows.requests == 0
 
 
+@pytest.mark.extended
 async def test_a_bar_missing_among_others_is_named_and_stays_missing(database: Dsn) -> None:
     async with market(database, TELECOM, faults=("dropped_rows:api=ka20006,rows=1",)) as (_, collector):
         filling = work(collector, TELECOM, first=MONDAY, with_indices=True)
@@ -120,6 +126,7 @@ async def test_a_bar_missing_among_others_is_named_and_stays_missing(database: D
         assert (await filling.plan()).indices.rows == 1
 
 
+@pytest.mark.extended
 async def test_bars_in_another_order_are_not_believed(database: Dsn) -> None:
     fault = "duplicated_rows:api=ka20006,rows=2"
     async with market(database, TELECOM, faults=(fault,)) as (_, collector):
@@ -128,6 +135,7 @@ async def test_bars_in_another_order_are_not_believed(database: Dsn) -> None:
     assert await fetch(database, "SELECT count(*) FROM index_level") == [(0,)]
 
 
+@pytest.mark.extended
 async def test_flows_add_up_over_a_period_by_sector_and_investor(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         await carried_out(work(collector, TELECOM, first=MONDAY, with_flows=True), collector)
@@ -144,6 +152,7 @@ async def test_flows_add_up_over_a_period_by_sector_and_investor(database: Dsn) 
     assert await fetch(database, "SELECT count(*) FROM flows_between('2025-01-01', '2025-01-31')") == [(0,)]
 
 
+@pytest.mark.extended
 async def test_a_value_of_a_moment_goes_before_the_closing_level(database: Dsn) -> None:
     async with market(database, TELECOM) as (_, collector):
         slot = datetime(2026, 11, 20, 15, 30, tzinfo=KST)

@@ -95,6 +95,7 @@ async def test_who_cannot_wait_goes_first_though_it_came_later(database: Dsn) ->
     assert order == ["urgent", "patient"]
 
 
+@pytest.mark.extended
 async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(database: Dsn) -> None:
     order: list[str] = []
     async with quotas(database, 2) as (urgent, patient), asyncio.TaskGroup() as group:

@@ -33,6 +33,7 @@ def served(market: SimulatedMarket, symbol: str, exchange: Exchange = Exchange.K
     return list(read_minutes(answer, symbol, DAY).bars)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "exchange",
     [

@@ -16,6 +16,7 @@ print(pyarrow.array([1]).to_pylist(), pyarrow.scalar("a"), "pandas" in sys.modul
 """
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(
     find_spec("pyarrow") is None or find_spec("pandas") is None, reason="pyarrow and pandas are not installed"
 )

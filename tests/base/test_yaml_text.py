@@ -142,6 +142,7 @@ def test_nothing_but_a_config_error_escapes(data):
     assert complaint.startswith("f.yaml:") or not complaint
 
 
+@pytest.mark.extended
 @given(st.text())
 def test_a_complaint_is_one_line_whatever_the_file_is_called(origin):
     assert yaml_text.format_error(origin, 1, "text").isprintable()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from collector.db.dsn import Dsn
 from collector.model import Certificate, Remark, Status, Target
 from tests.db.test_snapshots import KOSDAQ, KOSPI, SLOT, storing
@@ -28,6 +30,7 @@ async def prepare(database: Dsn, *, failed: Sequence[Target] = ()) -> None:
             await store.save_failure(SLOT, target, error="Rejected: no", attempts=1)
 
 
+@pytest.mark.extended
 async def test_the_operators_word_certifies_and_later_walks_are_judged_by_it(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -86,6 +89,7 @@ async def test_what_failed_cannot_be_accepted(database: Dsn, tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.extended
 async def test_a_slot_that_is_not_there_is_refused_with_the_nearest_suspect_ones(
     database: Dsn, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ async def test_it_fills_what_is_lacking_and_then_nothing_is(database: Dsn, tmp_p
     assert "stored 0 listings with 0 bars, 0 requests" in again.out
 
 
+@pytest.mark.extended
 async def test_a_dry_run_needs_no_key_and_asks_nobody(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, TELECOM)
     async with Simulator(SUNDAY) as simulator:
@@ -93,6 +94,7 @@ async def test_what_is_wrongly_asked_is_refused_in_words_and_nothing_is_fetched(
     assert re.search(words, found.err)
 
 
+@pytest.mark.extended
 async def test_what_is_not_filled_is_listed_and_the_rest_is_stored(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, TELECOM)
     faults = ("rejected_15xx:api=ka10081,symbol=032640", "price_absurd:symbol=150220")
@@ -117,6 +119,7 @@ async def undisturbed(
         return await fetch(address, TABLE)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "number",
     [
@@ -172,6 +175,7 @@ CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION publi
 """What has room for so many rows of a table."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("table", "rows", "stored"),
     [

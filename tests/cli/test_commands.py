@@ -55,6 +55,7 @@ async def kept(
         yield Kept(address, folder, simulator)
 
 
+@pytest.mark.extended
 async def test_check_shows_what_is_in_force_and_no_secret(kept: Kept) -> None:
     found = await kept.run("check")
     assert (found.code, found.err) == (0, "")
@@ -63,6 +64,7 @@ async def test_check_shows_what_is_in_force_and_no_secret(kept: Kept) -> None:
     assert f"base_url: {kept.simulator.url}" in found.out
 
 
+@pytest.mark.extended
 async def test_check_refuses_a_schedule_that_the_daemon_would_not_start_with(tmp_path: Path) -> None:
     path = tmp_path / "fast.yaml"
     path.write_text(
@@ -102,6 +104,7 @@ async def test_check_reads_the_calendar_beside_the_configuration(tmp_path: Path)
     assert "calendar.yaml:1: 2026-02-28 is a Saturday and closed anyway" in found.err
 
 
+@pytest.mark.extended
 async def test_csv_quotes_texts_that_a_spreadsheet_would_run_and_leaves_numbers(kept: Kept) -> None:
     query = (
         "SELECT '=HYPERLINK(1)' AS name, -1.5 AS change, '-7' AS text, -3 AS sign, '-infinity'::date AS day"
@@ -213,6 +216,7 @@ async def test_status_shows_the_newest_sweeps_and_that_one_is_not_whole(kept: Ke
     assert found["sweeps"][0]["slot"] == "2026-11-20T11:00:00+09:00"
 
 
+@pytest.mark.extended
 async def test_status_counts_a_slot_once_that_two_universes_share(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, BENT, SOUND)
     async with Simulator(STILL) as simulator:
@@ -231,6 +235,7 @@ async def test_status_of_an_empty_database_says_how_to_begin(database: Dsn, tmp_
     assert "source: none yet" in found.out
 
 
+@pytest.mark.extended
 async def test_sectors_are_listed_and_refreshed(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(STILL) as simulator:
@@ -339,6 +344,7 @@ async def test_sql_names_what_was_probably_meant(kept: Kept, query: str, hint: s
     assert "migrate" not in found.err
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 @pytest.mark.parametrize(
     ("where", "code", "said"),
@@ -454,6 +460,7 @@ async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
     assert found.err.splitlines() == [f"collector: {says}", f"  see `{command} --help`"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "encoding", ["ascii", *(pytest.param(each, marks=pytest.mark.extended) for each in ("cp949", "utf-8"))]
 )

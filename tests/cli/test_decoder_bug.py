@@ -85,6 +85,7 @@ async def collect(database: Dsn, bug: DecoderBug, tree: Path) -> None:
     assert await process.wait() == 0
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.extended if name in LIKE_OTHERS else ()) for name in BUGS],

@@ -80,6 +80,7 @@ async def test_two_processes_with_a_key_each_halve_a_sweep_and_fetch_nothing_twi
     assert await fetch(database, "SELECT count(*) FROM collector.claim") == [(0,)]
 
 
+@pytest.mark.extended
 async def test_one_process_spreads_a_sweep_over_its_keys(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS, requests_per_second=10, keys="[main, second]")
     for name in ("main.app_key", "main.secret_key", "second.app_key", "second.secret_key"):
@@ -95,6 +96,7 @@ async def test_one_process_spreads_a_sweep_over_its_keys(database: Dsn, tmp_path
         assert simulator.api.tokens.issued == 2
 
 
+@pytest.mark.extended
 async def test_a_key_that_is_refused_leaves_its_walks_to_the_others(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS, keys="[main, second]")
     keys = {}
@@ -134,6 +136,7 @@ async def test_what_a_killed_process_was_walking_the_other_one_takes_over(
     assert await fetch(database, TORN) == []
 
 
+@pytest.mark.extended
 async def test_the_status_tells_who_walks_with_which_key(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS)
     async with Simulator(SLOW) as simulator:

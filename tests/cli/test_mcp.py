@@ -55,6 +55,7 @@ async def ask(session: "Client", tool: str, **arguments: Any) -> tuple[bool, str
     return bool(result.is_error), "".join(part.text for part in result.content)
 
 
+@pytest.mark.extended
 async def test_an_assistant_reads_and_cannot_write(filled: Dsn, tmp_path: Path) -> None:
     async with client(filled, tmp_path) as session:
         tools = {tool.name for tool in (await session.list_tools()).tools}

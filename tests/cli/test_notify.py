@@ -27,6 +27,7 @@ def configured(folder: Path, notify: str = "") -> Path:
     return path
 
 
+@pytest.mark.extended
 async def test_each_service_gets_a_test_message_and_the_exit_status_is_0(tmp_path: Path) -> None:
     async with services() as server:
         configured(tmp_path, f"notify: {{ping: {server.url('ping', 'http')}}}\n")
@@ -40,6 +41,7 @@ async def test_each_service_gets_a_test_message_and_the_exit_status_is_0(tmp_pat
     assert secret_sentinels.shown(found.out.encode()) == []
 
 
+@pytest.mark.extended
 async def test_a_service_that_refuses_or_hangs_is_named_by_its_number_and_the_exit_status_is_1(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +92,7 @@ async def test_no_event_is_said_to_be_none(tmp_path: Path, database: Dsn) -> Non
     assert (found.code, found.out) == (0, "no event yet\n")
 
 
+@pytest.mark.extended
 async def test_check_names_the_services_and_masks_their_urls(tmp_path: Path) -> None:
     async with services() as server:
         configured(tmp_path, f"notify: {{ping: {server.url('ping', 'http')}, language: en}}\n")
@@ -117,6 +120,7 @@ WRONG = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("urls", "complaint"), WRONG.values(), ids=WRONG.keys())
 async def test_a_wrong_url_is_refused_by_its_number_and_never_shown(
     tmp_path: Path, urls: str, complaint: str
@@ -137,6 +141,7 @@ async def test_both_a_variable_and_a_file_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("command", ["check", pytest.param("daemon", marks=pytest.mark.extended)])
 async def test_services_without_the_package_for_them_are_refused(tmp_path: Path, command: str) -> None:
     configured(tmp_path, "schedules: {s: {universe: all, at: '10:00'}}\n")

@@ -94,6 +94,7 @@ async def test_a_whole_sweep_ends_with_0_a_table_and_a_log_line_a_walk(database:
     assert (lines[2]["complete"], lines[2]["requests"], lines[2]["universe"]) == (2, 5, "all")
 
 
+@pytest.mark.extended
 async def test_quiet_says_nothing_where_nothing_is_wrong(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, SOUND)
     async with Simulator(STILL) as simulator:
@@ -158,6 +159,7 @@ async def test_kill_9_at_any_moment_costs_no_more_than_the_walks_under_way(
         assert await all_rows_as_served(database, slot, SMALL, simulator)
 
 
+@pytest.mark.extended
 async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ async def test_sigterm_stops_it_in_time_and_the_next_one_takes_up_the_rest(
         assert await all_rows_as_served(database, slot, SMALL, simulator)
 
 
+@pytest.mark.extended
 async def test_two_at_the_same_slot_store_each_target_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *SMALL[:12], BENT)
     slot = now()
@@ -238,6 +241,7 @@ async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
     assert "0 of 1 targets are stored; `collector once --slot" in found.err
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "options",
     [
@@ -297,6 +301,7 @@ async def at_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path) -> s
 COLOR = re.compile(r"\x1b\[[0-9;]*[34]\d[0-9;]*m")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "no_color",
     [
@@ -327,6 +332,7 @@ async def test_quiet_at_a_terminal_draws_nothing(database: Dsn, tmp_path: Path) 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+@pytest.mark.extended
 async def test_log_lines_stand_above_the_progress_bar_each_on_its_own_line(
     database: Dsn, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ async def test_a_password_is_printed_only_when_asked_for(address: str, printed: 
     assert parse_dsn(full.out.strip()) == parse_dsn(address)
 
 
+@pytest.mark.extended
 async def test_serve_keeps_the_private_server_up_until_it_is_stopped(tmp_path: Path) -> None:
     env = environment(COLLECTOR_HOME=str(tmp_path / "home")) | {"PYTHONPATH": str(ROOT)}
     process = await asyncio.create_subprocess_exec(
@@ -119,6 +120,7 @@ def _write_config(folder: Path) -> None:
     path.write_text(yaml([BOARD], requests_per_second=5) + SCHEDULES, encoding="utf-8")
 
 
+@pytest.mark.extended
 async def test_gaps_without_days_are_those_of_today(database: Dsn, tmp_path: Path) -> None:
     _write_config(tmp_path)
     env = environment(None, database)
@@ -164,6 +166,7 @@ async def test_an_export_without_rows_says_so(database: Dsn, tmp_path: Path) -> 
 WITHOUT_PYARROW = "import sys; sys.modules['pyarrow'] = None; from collector.cli import main; main()"
 
 
+@pytest.mark.extended
 async def test_csv_needs_no_pyarrow_and_is_the_same_file(filled: Dsn, tmp_path: Path) -> None:
     env = environment(None, filled) | {"PYTHONPATH": str(ROOT)}
     arguments = ("export", "--from", str(DAY), "--to", str(DAY), "--format", "csv", "--output")
@@ -174,6 +177,7 @@ async def test_csv_needs_no_pyarrow_and_is_the_same_file(filled: Dsn, tmp_path: 
     assert (tmp_path / "without.csv").read_bytes() == (tmp_path / "with.csv").read_bytes()
 
 
+@pytest.mark.extended
 async def test_archived_days_need_pyarrow_and_say_so(filled: Dsn, tmp_path: Path) -> None:
     await archived(filled, tmp_path / "cold")
     env = environment(None, filled) | {"PYTHONPATH": str(ROOT)}

@@ -98,6 +98,7 @@ async def test_a_day_is_repaired_and_what_was_observed_stays(observed: Dsn, tmp_
     assert await fetch(observed, origins) == [("ka10080", 385), ("observed", 10)]
 
 
+@pytest.mark.extended
 async def test_twice_is_nothing_and_asks_nobody(observed: Dsn, tmp_path: Path) -> None:
     assert (await repair(observed, tmp_path)).code == 0
     before = await fetch(observed, "SELECT * FROM reconstructed ORDER BY slot, symbol")
@@ -109,6 +110,7 @@ async def test_twice_is_nothing_and_asks_nobody(observed: Dsn, tmp_path: Path) -
     assert await fetch(observed, "SELECT * FROM reconstructed ORDER BY slot, symbol") == before
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fault", "code", "rows", "text"),
     [
@@ -133,6 +135,7 @@ async def test_bad_bars_have_a_clear_outcome(
         assert await fetch(observed, "SELECT count(*) FROM reconstructed") == [(385,)]
 
 
+@pytest.mark.extended
 async def test_a_listing_delisted_since_is_named_and_the_others_are_repaired(
     observed: Dsn, tmp_path: Path
 ) -> None:
@@ -148,6 +151,7 @@ async def test_a_listing_delisted_since_is_named_and_the_others_are_repaired(
     assert await fetch(observed, outcomes) == [(5, 1)]
 
 
+@pytest.mark.extended
 async def test_a_day_that_disagrees_with_what_was_observed_is_doubtful(observed: Dsn, tmp_path: Path) -> None:
     await execute(observed, "UPDATE collector.snapshot SET price = price * 2, volume = volume * 3")
     done = await repair(observed, tmp_path)
@@ -156,6 +160,7 @@ async def test_a_day_that_disagrees_with_what_was_observed_is_doubtful(observed:
     assert await fetch(observed, "SELECT doubtful, compared FROM repair") == [(True, 10)]
 
 
+@pytest.mark.extended
 async def test_a_repair_that_is_killed_is_taken_up(observed: Dsn, tmp_path: Path) -> None:
     """Killed after the first listing and after another one; a listing has all its rows, or none."""
     torn = "SELECT symbol FROM collector.reconstructed GROUP BY symbol HAVING count(*) <> 77"
@@ -203,6 +208,7 @@ def test_the_day_before_is_repaired_at_night_and_only_if_that_is_wanted(now, rep
     assert Upkeep(repair=repair).repairable(CALENDAR, now) == day
 
 
+@pytest.mark.extended
 async def test_the_daemon_repairs_a_day_in_a_process_of_its_own(
     observed: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

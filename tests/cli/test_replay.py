@@ -92,6 +92,7 @@ LIKE_OTHERS = {"prices ten times too high", "rows lost"}
 """The replay that is killed undoes the first, and the one with witnesses the other."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "bug", [pytest.param(bug, marks=pytest.mark.extended if bug in LIKE_OTHERS else ()) for bug in BUGS]
 )
@@ -125,6 +126,7 @@ async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(
     assert verified.code == 0
 
 
+@pytest.mark.extended
 async def test_answers_that_read_as_before_change_nothing(database: Dsn, tmp_path: Path):
     await collect(database, "garbage_number:sector=139", "extra_field:sector=013", slots=SLOTS)
     before = await fetch(database, LINES)
@@ -134,6 +136,7 @@ async def test_answers_that_read_as_before_change_nothing(database: Dsn, tmp_pat
     assert await fetch(database, "SELECT count(*) FROM replay") == [(0,)]
 
 
+@pytest.mark.extended
 async def test_a_walk_becomes_no_worse_without_force(database: Dsn, tmp_path: Path):
     await collect(database, "garbage_number:sector=139,rows=50")
     await execute(database, "UPDATE collector.walk SET status = 'complete', remarks = '{}', digest = '\\x00'")
@@ -146,6 +149,7 @@ async def test_a_walk_becomes_no_worse_without_force(database: Dsn, tmp_path: Pa
     assert (forced.code, "status complete -> suspect" in forced.out) == (0, True)
 
 
+@pytest.mark.extended
 async def test_the_word_of_an_operator_and_of_later_walks_holds_for_the_same_rows(
     database: Dsn, tmp_path: Path
 ):
@@ -158,6 +162,7 @@ async def test_the_word_of_an_operator_and_of_later_walks_holds_for_the_same_row
     assert await fetch(database, LINES) == before
 
 
+@pytest.mark.extended
 async def test_a_damaged_entry_is_named_and_skipped(database: Dsn, tmp_path: Path):
     await collect(database)
     await execute(
@@ -220,6 +225,7 @@ async def test_what_cannot_be_asked_is_refused(database: Dsn, tmp_path: Path, op
 KILLS = 3
 
 
+@pytest.mark.extended
 async def test_a_replay_that_is_killed_leaves_each_walk_as_it_was_or_as_it_becomes(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -253,6 +259,7 @@ FROM collector.raw_walk
 """
 
 
+@pytest.mark.extended
 async def test_a_host_without_a_daemon_packs_and_drops_kept_answers(database: Dsn, tmp_path: Path) -> None:
     """`collector once` tends them: yesterday's are packed, those of nine days ago are dropped."""
     folder = tmp_path / "config"

@@ -59,6 +59,7 @@ async def swept(prepared: PreparedDatabases, faults: tuple[str, ...]) -> AsyncIt
         yield database
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "faults",
     [(), LOST, pytest.param(("zero_counts", "old_date"), marks=pytest.mark.extended)],
@@ -75,6 +76,7 @@ async def test_answers_that_say_the_same_change_nothing(
     assert await fetch(database, ENDS) == ends
 
 
+@pytest.mark.extended
 async def test_a_walk_that_a_bug_had_contradicted_is_corroborated_again(swept: Dsn, tmp_path: Path) -> None:
     database = swept
     ends, said = await fetch(database, ENDS), await fetch(database, SAID)
@@ -87,6 +89,7 @@ async def test_a_walk_that_a_bug_had_contradicted_is_corroborated_again(swept: D
     assert await fetch(database, SAID) == said
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("faults", [LOST], ids=str)
 async def test_an_accepted_walk_stays_accepted(swept: Dsn, tmp_path: Path) -> None:
     database = swept

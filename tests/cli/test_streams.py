@@ -90,6 +90,7 @@ async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path,
     assert await fetch(database, STATUS) == [("complete", 2)]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [
@@ -149,6 +150,7 @@ async def test_an_answer_that_cannot_be_written_is_no_success(
     assert await ended(*words, streams={OUT: FULL}, env=env, cwd=tmp_path) == 2
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [

@@ -41,6 +41,7 @@ async def changed(database: Dsn, tmp_path: Path) -> dict[str, str]:
     return environment("http://127.0.0.1:1", database)
 
 
+@pytest.mark.extended
 async def test_a_gap_shows_the_changes_of_its_line(changed: dict[str, str], tmp_path: Path) -> None:
     period = ("--from", "2026-11-20", "--to", "2026-11-20")
     listed = await run("gaps", *period, "--format", "json", env=changed, cwd=tmp_path)
@@ -52,6 +53,7 @@ async def test_a_gap_shows_the_changes_of_its_line(changed: dict[str, str], tmp_
     assert "repaired)" in table.out
 
 
+@pytest.mark.extended
 async def test_status_shows_the_newest_changes(
     database: Dsn, changed: dict[str, str], tmp_path: Path
 ) -> None:
@@ -65,6 +67,7 @@ async def test_status_shows_the_newest_changes(
     assert await fetch(database, events) == [("repaired", "missed"), ("witness_count", "complete")]
 
 
+@pytest.mark.extended
 async def test_a_replay_is_a_change(database: Dsn, changed: dict[str, str], tmp_path: Path) -> None:
     await execute(database, "UPDATE collector.walk SET digest = '\\x00' WHERE status = 'suspect'")
     assert (await run("replay", "--quiet", env=changed, cwd=tmp_path)).code == 0

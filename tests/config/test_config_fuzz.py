@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,11 +41,13 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.extended
 @given(st.dictionaries(WORDS, TREES, max_size=5))
 def test_nothing_but_a_config_error_escapes_any_tree(tree):
     loads(yaml.safe_dump(tree, allow_unicode=True).encode())
 
 
+@pytest.mark.extended
 def test_a_mutated_example_loads_or_is_refused():
     """Bytes, lines and words are swapped, doubled and dropped; a fixed seed makes it repeatable."""
     dice = random.Random(20002)

@@ -32,6 +32,7 @@ def walks(simulator):
     return found
 
 
+@pytest.mark.extended
 async def test_a_daemon_with_another_key_shares_the_sweep_and_nothing_is_fetched_twice(
     held, database, simulator, tmp_path
 ):

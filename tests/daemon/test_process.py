@@ -130,6 +130,7 @@ async def test_a_second_signal_ends_it_at_once(database, slow, tmp_path):
             assert await daemon.ended() in (0, 143)
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
 async def test_as_process_1_it_ends_within_five_seconds_too(held, database, slow, tmp_path):
     before = ("unshare", "-pf", "--mount-proc")
@@ -142,6 +143,7 @@ async def test_as_process_1_it_ends_within_five_seconds_too(held, database, slow
     assert await asked(held, TORN) == 0
 
 
+@pytest.mark.extended
 async def test_a_hangup_takes_over_a_new_configuration_and_refuses_a_wrong_one(
     held, database, simulator, tmp_path
 ):
@@ -161,6 +163,7 @@ async def test_a_hangup_takes_over_a_new_configuration_and_refuses_a_wrong_one(
     assert daemon.events("sweep.began")[1]["schedule"] == "another"
 
 
+@pytest.mark.extended
 async def test_a_hangup_takes_over_another_scope_of_the_quota(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, quota=200)
     path.write_text(path.read_text().replace("witness: off", "witness: on"))
@@ -204,6 +207,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -230,6 +234,7 @@ async def test_a_configuration_that_cannot_be_carried_out_is_refused_at_a_hangup
     assert complaint in refused["reason"]
 
 
+@pytest.mark.extended
 async def test_it_tells_systemd_that_it_is_ready_alive_and_going(database, simulator, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(str(tmp_path / "notify"))
@@ -257,6 +262,7 @@ async def own(tmp_path):
     return home, address
 
 
+@pytest.mark.extended
 async def test_a_database_that_goes_and_comes_back_is_waited_for_without_a_call(own, slow, tmp_path):
     home, address = own
     async with forked(write(tmp_path, slow.url, sectors=ALL), address) as daemon:
@@ -328,6 +334,7 @@ async def test_schedules_that_cannot_be_kept_are_refused_and_nothing_is_fetched(
     assert simulator.control.stats()["requests"] == 0
 
 
+@pytest.mark.extended
 async def test_a_rate_that_was_learned_does_not_keep_the_daemon_from_starting(
     held, database, simulator, tmp_path
 ):
@@ -363,6 +370,7 @@ def calls_of(simulator):
     return [line["api_id"] for line in simulator.api.book.since(0)]
 
 
+@pytest.mark.extended
 async def test_the_key_is_tried_once_at_the_start_and_a_second_daemon_shares_the_token(
     database, simulator, tmp_path
 ):
@@ -411,6 +419,7 @@ async def test_what_is_wrong_with_the_key_or_the_host_is_said_at_once_and_it_run
         assert (await daemon.stopped())[0] == 0
 
 
+@pytest.mark.extended
 async def test_an_api_that_is_away_at_the_start_is_said_at_once_and_it_runs_on(database, tmp_path):
     async with forked(write_idle(tmp_path, "http://127.0.0.1:9"), database) as daemon:
         line = await daemon.said("api.unavailable")

@@ -143,6 +143,7 @@ async def command(database, tmp_path, *arguments):
     return process.returncode, out.decode()
 
 
+@pytest.mark.extended
 async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_status(
     held, database, tmp_path
 ):
@@ -170,6 +171,7 @@ async def test_the_command_lists_gaps_in_json_and_csv_and_says_so_by_its_exit_st
     }
 
 
+@pytest.mark.extended
 async def test_the_status_is_whole_until_a_daemon_should_have_stored_something(held, database, tmp_path):
     status, out = await command(database, tmp_path, "status", "--json")
     assert (status, json.loads(out)["schedules"]) == (0, ["today"])

@@ -94,6 +94,7 @@ async def test_every_slot_is_swept_as_it_comes_or_accounted_for(held, ordered):
         await until_accounted(held, ordered, clock.now())
 
 
+@pytest.mark.extended
 async def test_time_spent_switched_off_is_accounted_for_once_at_the_next_start(held, ordered):
     clock = FastClock(TEN, SPEED)
     async with alive(ordered, clock):
@@ -118,6 +119,7 @@ async def test_a_crash_in_the_middle_of_everything_leaves_one_line_a_slot_and_ta
         await until_accounted(held, ordered, clock.now())
 
 
+@pytest.mark.extended
 async def test_a_session_that_is_cut_off_loses_nothing(held, ordered, server, database):
     clock = FastClock(TEN, SPEED)
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
@@ -141,6 +143,7 @@ async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_nex
         assert strict.control.stats()["requests"] <= 3 * (slots + 1)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("witness", "reason"), [("off", "stale"), pytest.param("on", "witness_date", marks=pytest.mark.extended)]
 )
@@ -161,6 +164,7 @@ async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database,
     assert not any(status == "complete" for status, _ in list(monday)) or len(monday) == 2
 
 
+@pytest.mark.extended
 async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complete_walk(held, database):
     closing = datetime(2026, 11, 20, 15, 30, tzinfo=KST)
     async with (
@@ -189,6 +193,7 @@ schedules:
 """
 
 
+@pytest.mark.extended
 async def test_a_slot_that_is_overrun_leaves_alone_what_another_schedule_walks_at_that_instant(
     held, database
 ):

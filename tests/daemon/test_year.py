@@ -138,6 +138,7 @@ def year(seed: int, days: int) -> tuple[Books, Counter[str]]:
 REASONS = {"missed down", "missed overrun", "missed late", "missed database", "missed denied"}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.extended)])
 def test_every_due_slot_and_target_of_a_stormy_month_ends_in_one_state(seed):
     _, states = year(seed, 30)
@@ -145,6 +146,7 @@ def test_every_due_slot_and_target_of_a_stormy_month_ends_in_one_state(seed):
     assert len(REASONS & states.keys()) >= 3
 
 
+@pytest.mark.extended
 def test_the_same_seed_gives_the_same_trace_and_another_one_another():
     traces = [year(seed, 4)[0].trace for seed in (7, 7, 8)]
     assert traces[0] == traces[1] != traces[2]

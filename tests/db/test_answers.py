@@ -122,6 +122,7 @@ def test_an_endless_list_does_not_fill_memory():
     assert (len(log.answers), log.dropped) == (16, 4)
 
 
+@pytest.mark.extended
 async def test_each_walk_keeps_its_answers_with_it_and_no_secret(database: Dsn):
     async with Simulator(STILL) as simulator:
         async with collecting(database, simulator.url, *TARGETS) as collector:
@@ -169,6 +170,7 @@ async def test_what_cannot_be_read_at_all_is_kept_apart(database: Dsn):
     assert [row["error"].partition(":")[0] for row in rows] == ["Unreadable"]
 
 
+@pytest.mark.extended
 async def test_no_answer_is_kept_where_raw_days_is_0(database: Dsn):
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *TARGETS) as collector:
         await replace(collector, keeps_answers=False).sweep(OPEN, "all", TARGETS)
@@ -242,6 +244,7 @@ async def test_a_damaged_entry_is_named_and_others_are_read(
     assert len(damaged) == (3 if is_packed else 1)
 
 
+@pytest.mark.extended
 async def test_old_answers_go_two_a_night_and_only_if_the_clocks_agree(database: Dsn, answers: AnswerStore):
     now = datetime.now(UTC)
     await execute(

@@ -88,6 +88,7 @@ async def nothing_else(_: Dsn) -> None:
     """The ids that were given after that state are nobody's."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("meanwhile", [nothing_else, other_listings])
 async def test_rows_name_their_listings_after_the_database_fell_back(
     restorable: Restorable, meanwhile: Callable[[Dsn], object]
@@ -106,6 +107,7 @@ async def test_rows_name_their_listings_after_the_database_fell_back(
     assert await damages(address) == []
 
 
+@pytest.mark.extended
 async def test_a_target_keeps_its_name_after_the_database_fell_back(restorable: Restorable) -> None:
     address = restorable.address
     async with storing(address) as store:
@@ -124,6 +126,7 @@ async def test_a_target_keeps_its_name_after_the_database_fell_back(restorable: 
     ]
 
 
+@pytest.mark.extended
 async def test_a_failure_is_noted_under_its_target_after_the_database_fell_back(
     restorable: Restorable,
 ) -> None:
@@ -150,6 +153,7 @@ async def test_a_new_listing_of_another_program_costs_nobody_a_walk(database: Ds
     assert await stored(database, NEXT, KOSPI) == [tuple(row) for row in AFTER]
 
 
+@pytest.mark.extended
 async def test_a_lease_ends_with_the_state_of_the_database_that_gave_it(restorable: Restorable) -> None:
     """The state that comes back has the same epoch, and the lease has not run out."""
     async with open_pool(restorable.address, size=1) as pool:

@@ -126,6 +126,7 @@ def digest(rows: list[Quote], slot: datetime = SLOT, target: int = 3) -> bytes:
     return encode_copy(slot, target, [columns(rows)], [array("i", (int(row.symbol) for row in rows))]).digest
 
 
+@pytest.mark.extended
 @unhurried
 @given(ROWS, st.integers(0, 5))
 def test_pages_are_packed_as_the_list_that_they_are_parts_of(rows, first):

@@ -66,6 +66,7 @@ async def test_a_part_that_has_a_limit_of_its_own_is_not_waited_for_longer_by_th
         assert time.monotonic() - began < 30  # of the sixty that the whole has
 
 
+@pytest.mark.extended
 async def test_after_one_silent_session_the_others_are_not_tried_in_turn(database: Dsn) -> None:
     async with silenced(database) as (held, tap):
         with pytest.raises(StoreError):

@@ -120,6 +120,7 @@ async def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 linux = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks into /proc")
 
 
+@pytest.mark.extended
 async def test_it_keeps_what_it_was_given_from_one_time_to_the_next(kept: Path) -> None:
     async with embedded.running(kept, durable=False) as address:
         assert await read(address) == 7
@@ -132,6 +133,7 @@ async def test_nothing_is_left_running(kept: Path) -> None:
     assert (servers(kept), keepers(kept)) == ([], [])
 
 
+@pytest.mark.extended
 async def test_it_is_durable_unless_a_test_says_otherwise(kept: Path) -> None:
     async with embedded.running(kept) as address, connect(address) as connection:
         assert await check_server(connection, address) == []
@@ -152,6 +154,7 @@ async def test_it_is_encoded_in_utf8_and_sorts_by_code_point(kept: Path) -> None
     assert sorted_words == "Bab가"
 
 
+@pytest.mark.extended
 @linux
 async def test_many_at_once_share_one_server(home: Path) -> None:
     inside = asyncio.Barrier(6)
@@ -165,6 +168,7 @@ async def test_many_at_once_share_one_server(home: Path) -> None:
     assert len({tuple(pids) for pids in seen}) == len(seen[0]) == 1
 
 
+@pytest.mark.extended
 @linux
 async def test_the_first_may_leave_before_the_second(kept: Path) -> None:
     async with user(kept):
@@ -174,6 +178,7 @@ async def test_the_first_may_leave_before_the_second(kept: Path) -> None:
     assert servers(kept) == []
 
 
+@pytest.mark.extended
 @linux
 async def test_the_starter_may_leave_before_the_one_who_joined(kept: Path) -> None:
     async with user(kept) as starter, embedded.running(kept) as address:
@@ -206,6 +211,7 @@ async def test_a_ctrl_c_at_the_terminal_does_not_reach_the_server_first(kept: Pa
         assert await read(address) == 7
 
 
+@pytest.mark.extended
 @linux
 async def test_a_server_that_is_killed_comes_back_under_its_users_with_all_rows(home: Path) -> None:
     async with embedded.running(home) as address:
@@ -222,6 +228,7 @@ def is_ready(home: Path) -> bool:
     return notes[-1:] == ["ready"] and int(notes[0]) in servers(home)
 
 
+@pytest.mark.extended
 @linux
 async def test_a_keeper_that_is_killed_is_replaced(kept: Path) -> None:
     async with embedded.running(kept, durable=False) as address:
@@ -255,6 +262,7 @@ async def test_a_pid_file_from_an_earlier_life_is_seen_through(kept: Path, text:
     await bystander.communicate(b"\n")
 
 
+@pytest.mark.extended
 async def test_an_interrupted_beginning_is_begun_again(home: Path) -> None:
     half = home / "postgres" / "data.new.1" / "base"
     half.mkdir(parents=True)
@@ -282,6 +290,7 @@ def blocked_programs(folder: Path) -> tuple[dict[str, str], Path]:
     return {**os.environ, "COLLECTOR_PG_BIN": str(folder)}, gate
 
 
+@pytest.mark.extended
 @linux
 async def test_kill_9_in_the_middle_of_the_beginning_is_made_good(home: Path, tmp_path: Path) -> None:
     environ, gate = blocked_programs(tmp_path)
@@ -308,6 +317,7 @@ async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Pa
     assert starter.cancelled()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [
@@ -336,6 +346,7 @@ async def test_programs_that_are_not_where_they_were_named_are_missed(home: Path
             pass
 
 
+@pytest.mark.extended
 async def test_a_folder_of_another_version_is_refused_with_the_servers_words(home: Path) -> None:
     (await written(home) / "postgres" / "data" / "PG_VERSION").write_text("12\n")
     with pytest.raises(ConfigError, match=r"database files are incompatible with server - .*version 12"):
@@ -355,6 +366,7 @@ async def test_a_beginning_that_fails_is_told_and_nothing_is_left(home: Path, tm
     assert not (home / "postgres" / "data").exists()
 
 
+@pytest.mark.extended
 @linux
 async def test_neither_keeper_nor_server_is_told_a_secret(kept: Path) -> None:
     async with user(kept, KIWOOM_SECRET_KEY="hunter2"):
@@ -381,6 +393,7 @@ async def test_programs_that_do_not_run_are_told_of(home: Path, tmp_path: Path) 
             pass
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not SYSTEM, reason="the system has no PostgreSQL of its own")
 async def test_the_systems_own_server_will_do(home: Path) -> None:
     async with (

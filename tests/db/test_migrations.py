@@ -182,6 +182,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         migrations.read(tmp_path)
 
 
+@pytest.mark.extended
 async def test_of_eight_processes_at_once_none_fails(blank: Dsn, tmp_path: Path) -> None:
     folder = write(tmp_path / "m", *(f"CREATE TABLE t{number} (i int)" for number in range(5)))
     processes = [await start(blank, folder) for _ in range(8)]

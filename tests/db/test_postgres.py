@@ -239,6 +239,7 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dsn
         yield address
 
 
+@pytest.mark.extended
 async def test_a_wrong_password_is_named_and_not_shown(guarded: Dsn) -> None:
     error = await complaint(replace(guarded, user="kim", password=Secret("hunter2")))
     assert "the password for kim is wrong" in str(error)
@@ -250,6 +251,7 @@ async def test_the_right_password_opens(guarded: Dsn) -> None:
         assert await connection.fetchval("SELECT current_user") == "kim"
 
 
+@pytest.mark.extended
 async def test_a_role_that_may_not_log_in_is_named(guarded: Dsn) -> None:
     assert "lee may not log in" in str(await complaint(replace(guarded, user="lee")))
 

@@ -361,6 +361,7 @@ async def season(store: SnapshotStore, database: Dsn) -> Dsn:
     return database
 
 
+@pytest.mark.extended
 async def test_a_question_reads_one_day_by_its_index(season: Dsn) -> None:
     for name, query in QUESTIONS.items():
         found = [node for plan in await plans(season, query) for node in nodes(plan)]

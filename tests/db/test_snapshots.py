@@ -341,6 +341,7 @@ async def test_a_day_is_koreas_day(database: Dsn, clock: str) -> None:
     ]
 
 
+@pytest.mark.extended
 async def test_a_cancelled_entry_is_there_whole_or_not_at_all(database: Dsn) -> None:
     chance = random.Random(1)
     async with storing(database) as store:
@@ -585,6 +586,7 @@ async def test_an_empty_sector_of_nxt_is_believed_by_a_list_that_it_belongs_to_a
         assert not await store.has_no_nxt_members(later, asked)
 
 
+@pytest.mark.extended
 async def test_programs_that_end_one_slot_at_one_moment_do_not_wait_for_each_other(database: Dsn) -> None:
     """Each has seen listings of one board, and locks what the other has seen as well."""
     slots = [SLOT + timedelta(seconds=number) for number in range(30)]
@@ -654,6 +656,7 @@ QUERIES = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "index"), [("one walk", "slot_target_idx"), ("one listing's day", "listing_idx")]
 )

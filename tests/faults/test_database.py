@@ -122,6 +122,7 @@ async def test_a_database_that_became_read_only_ends_the_sweep_before_a_call(dat
         assert (await collector.sweep(OPEN, "all", SMALL[:1])).is_whole
 
 
+@pytest.mark.extended
 async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(database: Dsn) -> None:
     async with (
         Simulator(STILL) as simulator,
@@ -140,6 +141,7 @@ async def test_a_database_that_is_slow_slows_the_fetching_and_nothing_piles_up(d
     assert {target: await stored(database, OPEN, target) for target in SMALL} == served
 
 
+@pytest.mark.extended
 async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobody(database: Dsn) -> None:
     async with (
         Simulator(STILL) as simulator,
@@ -154,6 +156,7 @@ async def test_a_reader_that_stays_for_hours_sees_its_own_moment_and_stops_nobod
     assert (await fetch(database, count))[0][0] > before
 
 
+@pytest.mark.extended
 async def test_a_sweep_leaves_nothing_behind_that_a_vacuum_would_have_to_clean(database: Dsn) -> None:
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *SMALL) as collector:
         await collector.sweep(OPEN, "all", SMALL)
@@ -189,6 +192,7 @@ async def test_a_walk_whose_connection_is_slow_to_a_crawl_is_stored_all_the_same
     assert await stored(database, SLOT, KOSPI) == plain(snapshots(150))
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
 async def test_a_whole_sweep_goes_through_pgbouncer(database: Dsn, tmp_path: Path) -> None:
     async with (
@@ -205,6 +209,7 @@ async def test_a_whole_sweep_goes_through_pgbouncer(database: Dsn, tmp_path: Pat
     assert {target: await stored(database, OPEN, target) for target in SMALL} == served
 
 
+@pytest.mark.extended
 async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Dsn, server: Server) -> None:
     async with Simulator(STILL) as simulator:
         async with collecting(database, simulator.url, *SMALL) as collector:
@@ -221,6 +226,7 @@ async def test_a_ledger_that_went_back_to_a_backup_is_filled_again(database: Dsn
             assert {target: await stored(backup, OPEN, target) for target in SMALL} == served
 
 
+@pytest.mark.extended
 async def test_a_role_that_owns_the_schema_and_may_nothing_else_does_everything(blank: Dsn) -> None:
     role = f"modest_{blank.database[-12:]}"
     await execute(blank, f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")

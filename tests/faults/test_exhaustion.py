@@ -59,6 +59,7 @@ def nowhere(kind: str) -> tuple[int, list[int]]:
     return writer, [reader, writer]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "kind",
     [
@@ -98,6 +99,7 @@ async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     assert ran_out
 
 
+@pytest.mark.extended
 async def test_a_bug_in_one_walk_ends_the_sweep_and_is_seen(database: Dsn, simulator: Simulator) -> None:
     begun = 0
 

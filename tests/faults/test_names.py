@@ -32,6 +32,7 @@ async def played(*cases: str) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.extended
 async def test_a_name_that_is_unknown_slow_or_hijacked_ends_in_time_and_sends_nothing() -> None:
     found = await played("unknown", "slow", "hijacked")
     assert found["unknown"]["said"].startswith("Unavailable: cannot connect to nobody.test:8021: Name or")

@@ -75,6 +75,7 @@ async def test_an_answer_that_stalls_costs_five_seconds_of_the_ten() -> None:
         assert 5 <= await seconds_until_given_up(server.url, 90) < 60
 
 
+@pytest.mark.extended
 async def test_a_walk_of_a_host_that_refuses_fails_after_three_attempts(database: Dsn) -> None:
     async with collecting(database, "http://127.0.0.1:9", ONE) as collector:
         sweep = await collector.sweep(OPEN, "all", [ONE])
@@ -106,6 +107,7 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
+@pytest.mark.extended
 async def test_a_page_that_is_reset_is_asked_again_with_the_same_key(
     database: Dsn, simulator: Simulator
 ) -> None:
@@ -127,6 +129,7 @@ def arrivals_of(simulator: Simulator, before: int) -> list[tuple[float, str]]:
     return [(float(str(one["arrived"])), str(one["answer"])) for one in lines if one["api_id"] == "ka20002"]
 
 
+@pytest.mark.extended
 async def test_retries_take_their_turn_at_the_pace(database: Dsn, simulator: Simulator) -> None:
     before = simulator.api.book.count
     simulator.api.faults.put([f"reset_before:sector={target.sector},times=1" for target in MANY[::3]])
@@ -263,6 +266,7 @@ async def test_a_429_is_asked_again_at_our_own_pace_whatever_retry_after_says(na
     assert type(caught.value).__name__ == "Throttled"
 
 
+@pytest.mark.extended
 async def test_after_1000_cancelled_requests_each_answer_still_belongs_to_its_request() -> None:
     async def echoing_late(visit: Visit) -> None:
         while True:

@@ -75,6 +75,7 @@ async def test_a_sweep_that_the_kernel_kills_for_its_memory_is_taken_up_by_the_n
     assert await fetch(database, "SELECT status, count(*) FROM walk GROUP BY 1") == [("complete", len(MANY))]
 
 
+@pytest.mark.extended
 async def test_a_kill_while_a_token_is_asked_for_leaves_nothing_half_of_it(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ async def test_a_kill_while_a_token_is_asked_for_leaves_nothing_half_of_it(
     assert await fetch(database, "SELECT status FROM walk") == [("complete",)]
 
 
+@pytest.mark.extended
 async def test_a_configuration_half_written_or_swapped_is_taken_whole_or_not_at_all(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ async def refusing(visit: Visit) -> None:
     await visit.send(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
 
 
+@pytest.mark.extended
 async def test_a_daemon_that_the_database_lets_not_in_ends_at_once_and_has_called_nobody(
     database: Dsn, tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ async def test_a_daemon_that_the_database_lets_not_in_ends_at_once_and_has_calle
         assert simulator.control.stats()["requests"] == 0
 
 
+@pytest.mark.extended
 async def test_a_daemon_waits_for_a_read_only_database_to_be_a_primary_again(
     database: Dsn, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ async def sound(server: Server, template: str) -> list[list[Bar]]:
         return await histories(address)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "switch",
     [

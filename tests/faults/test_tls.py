@@ -165,6 +165,7 @@ async def said(servers: Mapping[str, Server]) -> Mapping[str, str]:
     return found
 
 
+@pytest.mark.extended
 async def test_a_server_that_the_authority_vouches_for_is_asked(
     servers: Mapping[str, Server], said: Mapping[str, str]
 ) -> None:

@@ -44,6 +44,7 @@ async def learn(
         return {name: value for finding in find_all(seen) for name, value in finding.facts.items()}
 
 
+@pytest.mark.extended
 async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database: Dsn) -> None:
     facts = await learn(database, **PLAIN)
     varying = ("latency.warm", "latency.connection", "latency.range", "header.names", "page_key.age")
@@ -78,6 +79,7 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
     }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -132,6 +134,7 @@ async def test_a_switch_is_recognized(
         assert value in facts[name], name
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -178,6 +181,7 @@ async def test_a_run_within_a_quota_meets_no_refusal(database: Dsn) -> None:
     assert (facts["quota.ka20002"], facts["quota.scope"]) == ("20", "call")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("life", "bound"), [(0.05, "less than"), pytest.param(3_600, "more than", marks=EXTENDED)]
 )
@@ -215,12 +219,14 @@ async def test_durations_and_their_spread_are_recognized(database: Dsn) -> None:
     assert longest - shortest > 0.02
 
 
+@pytest.mark.extended
 async def test_an_opened_connection_is_told_from_a_warm_one(database: Dsn) -> None:
     facts = await learn(database, **PLAIN, latency="real", longest=10)
     assert float(facts["latency.warm"]) >= 0.37
     assert float(facts["latency.connection"]) > 0.3
 
 
+@pytest.mark.extended
 async def test_a_run_ends_in_time_with_what_it_has(database: Dsn) -> None:
     async with (
         Simulator(Options(**PLAIN, faults=("stall_body:api=ka10099",))) as simulator,
@@ -238,6 +244,7 @@ def test_the_shape_of_keys_shows_no_value() -> None:
     assert describe_keys(["a=", "bcd="]) == "2 to 4 characters of a-z, other characters"
 
 
+@pytest.mark.extended
 async def test_the_report_holds_no_secret_and_no_next_key(database: Dsn) -> None:
     async with (
         Simulator(Options(**PLAIN, tokens=("t0ken-first", "t0ken-second"))) as simulator,

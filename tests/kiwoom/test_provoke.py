@@ -177,6 +177,7 @@ def test_a_refusal_for_all_calls_ends_the_trial_at_once() -> None:
     assert len(trial.rounds) == 1
 
 
+@pytest.mark.extended
 async def test_an_outage_ends_the_trial_with_what_it_has() -> None:
     class Failing(InProcessClient):
         async def send_without_permit(self, *_: object) -> ApiResponse:
@@ -213,6 +214,7 @@ async def test_a_run_asks_it_over_http_if_it_is_told_to(database: Dsn) -> None:
     assert {str(line["api_id"]) for line in log if line["answer"] == "throttled"} == {"ka10101"}
 
 
+@pytest.mark.extended
 async def test_nothing_is_provoked_where_all_calls_share_a_quota(database: Dsn) -> None:
     async with (
         Simulator(Options(quota=4, total=5, freeze=OPEN)) as simulator,

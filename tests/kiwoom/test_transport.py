@@ -337,6 +337,7 @@ async def test_a_late_answer_is_never_taken_for_that_of_another_request() -> Non
     assert all(f'"inds_cd": "{sector}"'.encode() in body for sector, body in answers.items())
 
 
+@pytest.mark.extended
 async def test_after_500_cancelled_requests_the_session_still_serves() -> None:
     async def slow(visit: Visit) -> None:
         while True:

@@ -655,6 +655,7 @@ def printed(code: str, **environment: str) -> str:
     ).stdout
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "environment",
     [

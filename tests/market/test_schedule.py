@@ -433,6 +433,7 @@ def near(start: datetime) -> st.SearchStrategy[list[datetime]]:
 spans = moments.flatmap(near)
 
 
+@pytest.mark.extended
 @unhurried
 @given(schedules, spans)
 def test_a_stretch_has_the_slots_of_its_parts(one, span):
@@ -457,6 +458,7 @@ def test_the_next_slot_is_the_first_of_those_that_follow(some, after):
     assert schedule.next_slot(some, CALENDAR, after) == next(following, None)
 
 
+@pytest.mark.extended
 @settings(unhurried, max_examples=40)
 @given(several, moments)
 def test_from_slot_to_slot_every_one_is_met(some, start):
@@ -526,6 +528,7 @@ def printed(**environment: str) -> str:
     ).stdout
 
 
+@pytest.mark.extended
 def test_three_years_of_slots_are_the_same_in_new_york_in_korean_and_in_another_process():
     here = printed(TZ="America/New_York", LANG="C", PYTHONHASHSEED="1")
     assert int(here.split()[0]) > 60_000

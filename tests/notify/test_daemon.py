@@ -17,10 +17,9 @@ from tests.support.daemon_process import forked
 from tests.support.harness import fetch
 from tests.support.notice_services import TOKEN, Services, services
 
-pytestmark = pytest.mark.usefixtures("warm")
-EXTENDED = pytest.mark.extended
+pytestmark = [pytest.mark.usefixtures("warm"), pytest.mark.extended]
 FAST = """
-api: {{base_url: {simulator}, requests_per_second: 0, timeout: 5s}}
+api: {{base_url: {simulator}, requests_per_second: 0, timeout: 60s}}
 witness: off
 universes:
   some:
@@ -117,7 +116,6 @@ async def entered_as_told(database, *kinds):
             await asyncio.sleep(0.1)  # looks again
 
 
-@EXTENDED
 async def test_a_restart_repeats_nothing(database, broken, tmp_path):
     async with services() as server:
         path = configure(tmp_path, broken)
@@ -159,7 +157,6 @@ def sweeps_before(daemon, line):
     return [end for end in ends if at - timedelta(seconds=15) < end < at]
 
 
-@EXTENDED
 async def test_services_that_hang_refuse_or_are_unknown_delay_no_sweep_and_cost_one_warning(
     database, broken, tmp_path
 ):

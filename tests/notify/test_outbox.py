@@ -37,6 +37,7 @@ async def test_a_message_arrives_as_it_was_written():
     assert (message["title"], message["message"], message["type"]) == (MESSAGE.title, MESSAGE.body, "failure")
 
 
+@pytest.mark.extended
 async def test_each_service_has_its_own_outcome_without_a_part_of_its_url():
     behaviour = {"refuses": "refuse", "hangs": "hang", "good": "accept"}
     async with services(behaviour.__getitem__) as server:
@@ -60,6 +61,7 @@ async def test_each_service_has_its_own_outcome_without_a_part_of_its_url():
     assert all(name not in str(deliveries) for name in behaviour)
 
 
+@pytest.mark.extended
 async def test_a_service_that_answers_for_ever_is_given_up_and_its_process_is_gone():
     async with services(lambda _: "drip") as server:
         deliveries = await sender.Sender(limit=10).send(secrets(server.url("drips")), MESSAGE)
@@ -70,6 +72,7 @@ async def test_a_service_that_answers_for_ever_is_given_up_and_its_process_is_go
     assert deliveries[0].reason == sender.SILENT
 
 
+@pytest.mark.extended
 async def test_a_service_that_answers_after_eight_seconds_gets_one_message():
     async with services(lambda _: "slow") as server:
         outbox = Outbox(secrets(server.url("slow")), lambda: "en", pauses=(0.1, 0.1))
@@ -129,6 +132,7 @@ async def test_a_child_imports_its_services_alone_unless_one_is_unknown(schemes,
     assert set(imported) == {b"custom_json", b"email", *([b"slack"] if imports_all else [])}
 
 
+@pytest.mark.extended
 async def test_urls_are_checked_without_a_message():
     async with services() as server:
         deliveries = await sender.check(secrets(server.url("one"), f"nosuch://{TOKEN}"))
@@ -189,6 +193,7 @@ MESSAGES = MOST_AT_ONCE + 1
 """One of them waits until a place is free."""
 
 
+@pytest.mark.extended
 async def test_a_service_that_works_gets_each_message_while_another_hangs(held):
     store = NoticeStore(held)
     async with services({"hangs": "hang", "good": "accept"}.__getitem__) as server:
@@ -209,6 +214,7 @@ async def test_a_service_that_works_gets_each_message_while_another_hangs(held):
     assert server.calls("hangs") <= 2 * MESSAGES
 
 
+@pytest.mark.extended
 async def test_a_message_is_told_once_one_service_accepts_it_and_untold_if_none_does(held):
     store = NoticeStore(held)
     async with services({"refuses": "refuse", "good": "accept"}.__getitem__) as server:
@@ -231,6 +237,7 @@ async def test_a_message_is_told_once_one_service_accepts_it_and_untold_if_none_
     assert [tuple(row) for row in rows] == [("1", False, 1), ("2", True, 0)]
 
 
+@pytest.mark.extended
 async def test_what_was_told_while_the_database_was_away_is_stored_later_and_not_told_again(held):
     store = NoticeStore(held)
     await store.change(

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from collector.config import NotifyConfig
 from collector.db.clocks import Comparison
 from collector.db.notices import Notice, NoticeStore
@@ -99,6 +101,7 @@ async def test_an_absent_database_is_told_after_a_while_and_so_is_its_return(hel
     assert "(8 min)" in last["message"]
 
 
+@pytest.mark.extended
 async def test_a_database_that_takes_no_rows_is_told_until_a_sweep_is_stored(held, database):
     async with running(held, database) as stand:
         stand.worker.begin_outage("storing", "no space left on device")
@@ -113,6 +116,7 @@ async def test_a_database_that_takes_no_rows_is_told_until_a_sweep_is_stored(hel
         await stand.hears("host has its database again")
 
 
+@pytest.mark.extended
 async def test_a_short_absence_of_the_database_is_no_event(held, database):
     async with running(held, database) as stand:
         stand.worker.begin_outage("database", "restarting")
@@ -125,6 +129,7 @@ async def test_a_short_absence_of_the_database_is_no_event(held, database):
     assert len(stand.server.messages()) == 1
 
 
+@pytest.mark.extended
 async def test_clocks_that_differ_are_told_without_the_lease(held, database):
     async with running(held, database) as stand:
         with stand.attached():
@@ -137,6 +142,7 @@ async def test_clocks_that_differ_are_told_without_the_lease(held, database):
     assert len(stand.server.messages()) == 2
 
 
+@pytest.mark.extended
 async def test_a_lowered_rate_is_told_and_its_hourly_test_is_no_end(held, database):
     async with running(held, database) as stand:
         await execute(
@@ -156,6 +162,7 @@ async def test_a_lowered_rate_is_told_and_its_hourly_test_is_no_end(held, databa
             await stand.hears("is back to the configured one")
 
 
+@pytest.mark.extended
 async def test_a_calendar_that_ends_is_told_once(held, database):
     late = datetime.combine(CALENDAR.coverage_end, datetime.min.time(), KST) - timedelta(days=3)
     async with running(held, database, now=late) as stand:
@@ -170,6 +177,7 @@ async def test_a_calendar_that_ends_is_told_once(held, database):
     assert len(stand.server.messages()) == 1
 
 
+@pytest.mark.extended
 async def test_a_day_has_one_summary_after_its_time(held, database):
     settings = replace(SETTINGS, summary="15:40")
     async with running(held, database, settings=settings, now=NOON.replace(hour=15, minute=39)) as stand:
@@ -196,6 +204,7 @@ async def test_a_day_without_slots_has_no_summary(held, database):
         assert await NoticeStore(held).recent(9) == []
 
 
+@pytest.mark.extended
 async def test_an_event_that_is_not_wanted_is_not_told(held, database):
     settings = replace(SETTINGS, events=("clocks",))
     async with running(held, database, settings=settings) as stand:
@@ -224,6 +233,7 @@ async def test_the_event_of_a_schedule_that_is_gone_ends_in_silence(held, databa
     assert stand.server.messages() == []
 
 
+@pytest.mark.extended
 async def test_a_key_that_was_not_tried_yet_ends_nothing(held, database):
     async with running(held, database) as stand:
         stand.key = replace(stand.key, denial=Denied("8050"))
@@ -239,6 +249,7 @@ async def test_a_key_that_was_not_tried_yet_ends_nothing(held, database):
             await stand.hears("The key main works again")
 
 
+@pytest.mark.extended
 async def test_a_lost_database_stops_no_look(held, database):
     async with running(held, database) as stand:
         with stand.attached():

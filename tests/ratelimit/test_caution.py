@@ -104,6 +104,7 @@ def test_a_server_that_counts_later_from_now_on_refuses_a_few_requests_and_no_st
     assert 0 < len(figures.refused) <= 8
 
 
+@pytest.mark.extended
 @settings(unhurried, max_examples=20)
 @given(
     st.floats(0, 1),

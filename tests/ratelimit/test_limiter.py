@@ -181,6 +181,7 @@ async def aged(address: Dsn, hours: float) -> None:
     await execute(address, "UPDATE collector.quota SET granted_at = granted_at - $1::interval", age)
 
 
+@pytest.mark.extended
 async def test_a_learned_rate_is_doubled_every_hour_until_it_is_the_configured_one(database: Dsn) -> None:
     rates = []
     async with sharing(database, per_second=5) as quota:
@@ -247,6 +248,7 @@ async def test_the_places_of_a_program_that_was_killed_come_back_soon(database: 
         assert await ask(heir) - began > RESERVATION_TTL.total_seconds() - 0.1
 
 
+@pytest.mark.extended
 async def test_a_request_that_takes_long_keeps_its_place(database: Dsn) -> None:
     async with sharing(database, per_second=1) as quota, quota.acquire(API):
         [[end]] = await fetch(database, "SELECT free_at FROM collector.place")
@@ -284,6 +286,7 @@ async def test_a_slow_answer_of_the_database_makes_no_start_later(database: Dsn)
     assert found.is_expired()
 
 
+@pytest.mark.extended
 async def test_places_that_a_database_lost_are_made_again(database: Dsn) -> None:
     """It fell back to a state in which the key had never been used."""
     async with sharing(database) as quota, quota._database.connection("looking") as connection:
@@ -380,6 +383,7 @@ async def test_a_request_without_an_answer_counts_a_second_from_its_end(database
 CAUTION = "SELECT caution FROM collector.quota WHERE api_id = $1"
 
 
+@pytest.mark.extended
 async def test_the_caution_shrinks_with_trials_and_grows_with_a_refusal_as_in_the_model(
     database: Dsn,
 ) -> None:
@@ -497,6 +501,7 @@ async def test_one_program_uses_a_strict_quota_and_is_never_refused(database: Ds
     assert peak <= 20
 
 
+@pytest.mark.extended
 async def test_a_refusal_in_mid_sweep_re_tunes_it_and_costs_nothing_else(database: Dsn) -> None:
     once = ("throttle_429:quota=4,times=1",)
     async with (

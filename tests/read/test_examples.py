@@ -27,6 +27,8 @@ from tests.support.fork_server import ONE_THREAD
 from tests.support.harness import execute, url
 from tests.support.postgres_server import Server
 
+pytestmark = pytest.mark.extended
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "docs" / "how-to" / f"read-from-python{language}.md" for language in ("", ".ko")]
@@ -126,7 +128,6 @@ def find_notebook(name: str) -> str:
     return next(str(path) for path in NOTEBOOKS if path.stem == name)
 
 
-@pytest.mark.extended
 async def test_the_breadth_of_a_day_adds_up(week: Dsn) -> None:
     """In a process from nothing; the other notebooks run in forks of one that has loaded their libraries."""
     result = await run_cold(week, "-m", "tests.support.notebook", find_notebook("breadth_of_a_day"))

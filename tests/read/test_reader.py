@@ -56,6 +56,7 @@ def lines(result: Result) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in result.to_arrow().to_pylist()]
 
 
+@pytest.mark.extended
 async def test_the_rows_of_a_day_are_those_of_the_view(kept: Dsn) -> None:
     condition = "w.status = 'complete' AND s.exchange = 'KRX' AND s.slot >= '2026-11-19 00:00+09'"
     expected = await fetch(
@@ -93,6 +94,7 @@ QUESTIONS = {
 FURTHER = ("a symbol", "breadth of NXT")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.extended if name in FURTHER else ()) for name in QUESTIONS],
@@ -113,6 +115,7 @@ async def test_an_archived_day_is_read_from_its_files_as_from_the_database(
     assert after.to_arrow().schema.types == before.to_arrow().schema.types
 
 
+@pytest.mark.extended
 async def test_files_that_were_moved_are_named_where_they_are_now(filled: Dsn, tmp_path: Path) -> None:
     await archived(filled, tmp_path / "old")
     with reader(filled) as db:
@@ -125,6 +128,7 @@ async def test_files_that_were_moved_are_named_where_they_are_now(filled: Dsn, t
             assert len(db.snapshots(DAY)) == rows > 0
 
 
+@pytest.mark.extended
 async def test_a_foreign_file_in_the_folder_is_not_taken_for_ours(filled: Dsn, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -142,6 +146,7 @@ async def test_a_foreign_file_in_the_folder_is_not_taken_for_ours(filled: Dsn, t
         assert len(db.snapshots(DAY, exchange="NXT"))
 
 
+@pytest.mark.extended
 async def test_pandas_has_integers_seoul_and_no_decimals(kept: Dsn) -> None:
     pandas = pytest.importorskip("pandas")
     with reader(kept) as db:
@@ -166,6 +171,7 @@ async def test_pandas_has_integers_seoul_and_no_decimals(kept: Dsn) -> None:
     )
 
 
+@pytest.mark.extended
 async def test_polars_has_the_same_rows(kept: Dsn) -> None:
     pytest.importorskip("polars", reason="polars is in the lock of readers")
     with reader(kept) as db:
@@ -173,6 +179,7 @@ async def test_polars_has_the_same_rows(kept: Dsn) -> None:
         assert result.to_polars().rows() == lines(result)
 
 
+@pytest.mark.extended
 async def test_a_target_that_was_never_collected_gives_no_rows_and_a_warning(kept: Dsn) -> None:
     with reader(kept) as db:
         for ask in (
@@ -187,6 +194,7 @@ async def test_a_target_that_was_never_collected_gives_no_rows_and_a_warning(kep
                 assert len(ask()) == 0
 
 
+@pytest.mark.extended
 async def test_a_day_without_rows_has_the_columns_all_the_same(kept: Dsn) -> None:
     with reader(kept) as db:
         for ask in (
@@ -218,6 +226,7 @@ async def test_what_is_asked_wrongly_is_said_in_one_line(kept: Dsn, ask: Any, er
         assert db.sql("SELECT count(*) AS n FROM walk").to_arrow()["n"][0].as_py() == 24
 
 
+@pytest.mark.extended
 def test_three_lines_read_a_private_database_that_was_empty(tmp_path: Path) -> None:
     program = (
         "import collector\n"
@@ -270,6 +279,7 @@ def test_importing_collector_imports_next_to_nothing() -> None:
     } | set(sys.stdlib_module_names)
 
 
+@pytest.mark.extended
 async def test_reconstructed_rows_fill_missed_slots_and_say_so(filled: Dsn) -> None:
     missed = f"{DAY} 10:00+09"
     observed = f"{DAY} 09:05+09"

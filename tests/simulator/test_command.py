@@ -34,6 +34,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_soon_after_a_signal_even_with_a_connection_that_hangs(sent: signal.Signals) -> None:
     with running("--fault", "stall_body:api=*") as (process, url):
@@ -45,6 +46,7 @@ def test_it_ends_soon_after_a_signal_even_with_a_connection_that_hangs(sent: sig
             assert process.wait(timeout=600) == 0  # the connection would hang for ever
 
 
+@pytest.mark.extended
 def test_it_ends_when_its_parent_goes_if_it_was_told_to() -> None:
     with running("--until-eof") as (process, _):
         assert process.stdin is not None
@@ -52,6 +54,7 @@ def test_it_ends_when_its_parent_goes_if_it_was_told_to() -> None:
         assert process.wait(timeout=600) == 0
 
 
+@pytest.mark.extended
 def test_nothing_to_wait_for_on_stdin_is_the_end_of_it() -> None:
     done = subprocess.run(
         [*COMMAND, "--port", "0", "--until-eof"],
@@ -63,6 +66,7 @@ def test_nothing_to_wait_for_on_stdin_is_the_end_of_it() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.extended
 def test_a_port_in_use_is_one_clear_line_and_exit_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -94,6 +98,7 @@ def test_it_lists_its_faults() -> None:
     assert all(name in done.stdout for name in ("token_8005", "double_minus", "gzip_bomb", "page"))
 
 
+@pytest.mark.extended
 def test_keys_and_faults_come_from_files(tmp_path: Path) -> None:
     keys, faults = tmp_path / "keys.yaml", tmp_path / "faults.yaml"
     keys.write_text("good: secret\n")
@@ -106,6 +111,7 @@ def test_keys_and_faults_come_from_files(tmp_path: Path) -> None:
             assert "8001" in json.load(answer)["return_msg"]
 
 
+@pytest.mark.extended
 def test_the_same_options_give_the_same_bytes_in_another_process() -> None:
     served = []
     for _ in range(2):

@@ -101,6 +101,7 @@ def test_rows_come_in_the_order_of_their_symbols() -> None:
     assert symbols == sorted(symbols)
 
 
+@pytest.mark.extended
 def test_a_day_shows_every_kind_of_row() -> None:
     day = MARKET.rows("001", Exchange.KRX, at(date(2026, 11, 20), 16)) + MARKET.rows(
         "101", Exchange.KRX, OPEN
@@ -126,6 +127,7 @@ def test_codes_with_letters_stand_in_ascii_order_on_pages_of_100() -> None:
     assert sum(not symbol.isdigit() for symbol in symbols) > 20
 
 
+@pytest.mark.extended
 @settings(max_examples=400, deadline=None)
 @given(listings, st.sampled_from(Exchange), instants)
 def test_a_row_obeys_the_invariants_of_the_api(listing: Listing, exchange: Exchange, when: datetime) -> None:
@@ -167,6 +169,7 @@ def _expected_sign(price: int, base: int, lowest: int, highest: int) -> str:
     return ("1" if price == highest else "2") if price > base else ("4" if price == lowest else "5")
 
 
+@pytest.mark.extended
 @settings(max_examples=200, deadline=None)
 @given(
     listings, st.sampled_from(Exchange), trading_days, st.integers(8 * 3600, 20 * 3600), st.integers(1, 3600)
@@ -188,6 +191,7 @@ def test_within_a_day_volume_and_high_only_grow_and_the_low_only_falls(
         assert late.low <= early.low
 
 
+@pytest.mark.extended
 @settings(max_examples=300, deadline=None)
 @given(listings, trading_days)
 def test_yesterdays_close_is_todays_base_unless_the_shares_were_split(listing: Listing, day: date) -> None:
@@ -201,6 +205,7 @@ def test_yesterdays_close_is_todays_base_unless_the_shares_were_split(listing: L
     assert today.base == yesterday.price
 
 
+@pytest.mark.extended
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(ON_NXT), trading_days, st.integers(10 * 3600, 20 * 3600))
 def test_consolidated_volume_is_that_of_both_venues(listing: Listing, day: date, second: int) -> None:
@@ -223,6 +228,7 @@ def test_where_nxt_opens_after_krx_the_consolidated_tape_is_krxs_until_then(
     assert both["cur_prc"] == krx["cur_prc"]
 
 
+@pytest.mark.extended
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([listing for listing in ON_NXT if not listing.is_thin]),

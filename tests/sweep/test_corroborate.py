@@ -267,6 +267,7 @@ def sweep_once(sector: Sector, draw: Random, day: date, *, is_first: bool, noise
     return combine(findings)
 
 
+@pytest.mark.extended
 def test_true_walks_are_corroborated_and_never_contradicted():
     """300 sweeps of 30 sectors with lag, off-hours volume, silent witnesses and offsets for good."""
     draw = Random(18)

@@ -624,6 +624,7 @@ FURTHER_TOKEN_FAILURES = [
 """Each is like one of the others."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "fault",
     [
@@ -658,6 +659,7 @@ async def test_a_failing_token_call_costs_three_calls_a_sweep_and_none_in_the_ne
     assert errors == []
 
 
+@pytest.mark.extended
 async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: Dsn) -> None:
     targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 12)]
     async with (
@@ -672,6 +674,7 @@ async def test_a_key_without_a_token_leaves_its_targets_to_the_others(database: 
         assert (await both.sweep(OPEN, "all", targets)).is_whole
 
 
+@pytest.mark.extended
 async def test_walks_that_end_soon_find_connections_that_were_opened_ahead(database: Dsn) -> None:
     """More walks than are under way at once end within the rest of a connection, and none opens another one."""
     targets = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(6, 18)]
@@ -763,6 +766,7 @@ async def test_two_collectors_at_one_slot_store_each_target_once(database: Dsn) 
     assert {target: await stored(database, OPEN, target) for target in targets} == served
 
 
+@pytest.mark.extended
 async def test_two_programs_at_one_slot_report_the_one_walk_that_is_stored(database: Dsn) -> None:
     async with (
         Simulator(replace(STILL, faults=("short_middle_page:sector=139",))) as bad,
@@ -787,6 +791,7 @@ async def test_a_denial_ends_the_sweep_at_its_first_answer(database: Dsn) -> Non
     assert await fetch(database, "SELECT * FROM walk") == []
 
 
+@pytest.mark.extended
 async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_stays(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("138", "139")]
     async with (
@@ -802,6 +807,7 @@ async def test_a_database_that_stays_away_ends_the_sweep_and_what_was_stored_sta
     assert await fetch(database, "SELECT sector, status FROM walk") == [("138", "complete")]
 
 
+@pytest.mark.extended
 async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Dsn) -> None:
     targets = [Target.of("KOSDAQ", code, "KRX") for code in ("139", "138", "103", "106", "108", "101")]
     async with Simulator(STILL) as simulator, collecting(database, simulator.url, *targets) as collector:
@@ -823,6 +829,7 @@ async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Dsn) -> None:
     assert {target: await stored(database, OPEN, target) for target in targets} == served
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "fault",
     [
@@ -854,6 +861,7 @@ async def test_one_odd_cell_does_not_hide_the_other_rows(database: Dsn, fault: s
     ) == [(1,)]
 
 
+@pytest.mark.extended
 async def test_pages_that_never_join_are_never_believed_within_the_day(database: Dsn) -> None:
     shifted = replace(STILL, faults=("shifted_rows:sector=139,by=40",))
     slots = [OPEN + timedelta(minutes=5 * number) for number in range(6)]
@@ -864,6 +872,7 @@ async def test_pages_that_never_join_are_never_believed_within_the_day(database:
     assert ends == [Status.SUSPECT] * 5
 
 
+@pytest.mark.extended
 async def test_a_list_that_changes_for_good_is_complete_from_its_third_walk_on_and_so_are_the_first_two(
     database: Dsn,
 ) -> None:

@@ -95,6 +95,7 @@ def cut(target: Target) -> str:
     return f"early_end:sector={target.sector},exchange={target.exchange}"
 
 
+@pytest.mark.extended
 async def test_the_first_sweep_certifies_no_list_that_was_cut_at_a_page_border(
     database: Dsn, simulator: Simulator
 ) -> None:
@@ -110,6 +111,7 @@ async def test_the_first_sweep_certifies_no_list_that_was_cut_at_a_page_border(
         assert outcome.testimony
 
 
+@pytest.mark.extended
 async def test_a_member_missing_from_the_first_walk_is_named(database: Dsn, simulator: Simulator) -> None:
     sweep = await swept(database, simulator, "dropped_rows:sector=013", targets=[ELECTRIC])
     (outcome,) = sweep.outcomes
@@ -121,6 +123,7 @@ async def test_a_member_missing_from_the_first_walk_is_named(database: Dsn, simu
     assert lost in outcome.testimony
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fault", "source"),
     [
@@ -162,6 +165,7 @@ async def test_an_odd_witness_suspects_nothing(
         assert source in line
 
 
+@pytest.mark.extended
 async def test_a_closure_that_the_calendar_does_not_know_is_found_in_the_first_slot(database: Dsn) -> None:
     async with Simulator(replace(STILL, closed=True)) as simulator:
         sweep = await swept(database, simulator, targets=[CHEMICAL, ON_NXT])
@@ -172,6 +176,7 @@ async def test_a_closure_that_the_calendar_does_not_know_is_found_in_the_first_s
     assert judged == [("witness_date", "ka20009", "complete")] * 2
 
 
+@pytest.mark.extended
 async def test_a_known_list_is_not_asked_for_again(database: Dsn, simulator: Simulator) -> None:
     await swept(database, simulator, targets=[CHEMICAL], slot=OPEN - timedelta(minutes=5))
     before = asked(simulator)
@@ -179,6 +184,7 @@ async def test_a_known_list_is_not_asked_for_again(database: Dsn, simulator: Sim
     assert before["ka10099"] == asked(simulator)["ka10099"] == 1
 
 
+@pytest.mark.extended
 async def test_a_member_lost_within_the_day_contradicts_a_known_list(
     database: Dsn, simulator: Simulator
 ) -> None:
@@ -189,6 +195,7 @@ async def test_a_member_lost_within_the_day_contradicts_a_known_list(
     assert (await verdicts(database))[str(CHEMICAL)] == ("suspect", "contradicted")
 
 
+@pytest.mark.extended
 async def test_breadth_and_index_agree_with_the_members(database: Dsn, simulator: Simulator) -> None:
     await swept(database, simulator, targets=[ELECTRIC])
     (breadth,) = await fetch(
@@ -208,6 +215,7 @@ async def test_breadth_and_index_agree_with_the_members(database: Dsn, simulator
     assert of_members == breadth[3]
 
 
+@pytest.mark.extended
 async def test_witnesses_that_disagree_are_both_kept_and_neither_is_believed(
     database: Dsn, simulator: Simulator
 ) -> None:
@@ -229,6 +237,7 @@ async def test_witnesses_that_disagree_are_both_kept_and_neither_is_believed(
     assert await fetch(database, rows, OPEN) == [(len(simulator.rows(CHEMICAL)),)]
 
 
+@pytest.mark.extended
 async def test_a_sweep_does_not_wait_for_what_is_known_of_its_witnesses(
     database: Dsn, simulator: Simulator
 ) -> None:

@@ -15,19 +15,18 @@ from tests.support.page_visits import (
 )
 from tests.support.web_harness import Page
 
+pytestmark = pytest.mark.extended
+
 PAGES = {
     "ko-KR": KOREAN_KINDS,
     "en-US": ENGLISH_KINDS,
     "ko-KR states": (*(kind for kind in KINDS if kind not in KOREAN_KINDS), *STATES),
     "en-US states": (*(kind for kind in KINDS if kind not in ENGLISH_KINDS), *STATES),
 }
-EXTENDED = pytest.mark.extended
-KOREAN = ["ko-KR", pytest.param("ko-KR states", marks=EXTENDED)]
+KOREAN = ["ko-KR", "ko-KR states"]
 
 
-@pytest.fixture(
-    scope="session", params=[pytest.param(key, marks=EXTENDED if "states" in key else ()) for key in PAGES]
-)
+@pytest.fixture(scope="session", params=PAGES)
 async def visits(shown: Page, tabs: Tabs, request: pytest.FixtureRequest) -> Visits:
     """Visits to pages in a language: one of them in Korean colours and first wide, the other first narrow."""
     if request.param.startswith("ko"):

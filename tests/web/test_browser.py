@@ -29,6 +29,7 @@ async def test_the_grid_shows_what_the_ledger_holds(shown, tabs):
     assert sorted(labels) == sorted(label.replace("-", "−") for (label,) in held)
 
 
+@pytest.mark.extended
 async def test_the_map_shows_what_the_rows_say(shown, tabs):
     async with tabs.common() as (page, _):
         await page.goto(shown.url + "/heat/KOSPI/KRX?lang=ko")
@@ -44,6 +45,7 @@ async def test_the_map_shows_what_the_rows_say(shown, tabs):
     assert sorted(labels) == sorted(label.replace("-", "−") for (label,) in held)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("colours", "redder"), [("korean", True), pytest.param("western", False, marks=EXTENDED)]
 )
@@ -72,6 +74,7 @@ async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, tabs):
         assert "[1504:해당 URI" in await page.inner_text("main")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("language", [pytest.param("ko", marks=EXTENDED), "en"])
 async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
     script = """all => all.filter(one => one.getClientRects().length).map(one => {
@@ -86,6 +89,7 @@ async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
             assert min(room) >= 0, width
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("width", [390, pytest.param(1440, marks=EXTENDED)])
 async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
     script = """(one, texts) => texts.map(text => { one.textContent = text; return one.getComputedTextLength() })"""
@@ -104,6 +108,7 @@ async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
             assert all(left >= 0 and right <= drawn.width for left, right in boxes[1:]), value
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("path", ["/slot/20261120T091500", pytest.param("/failures", marks=EXTENDED)])
 async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs, path):
     async with tabs.common(width=390) as (page, _):
@@ -115,6 +120,7 @@ async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs
     assert max(right) <= 390
 
 
+@pytest.mark.extended
 async def test_a_phone_names_the_tiles_that_are_too_small_for_a_name(shown, tabs):
     async with tabs.common(width=390) as (page, _):
         await page.goto(shown.url + "/heat/KOSPI/KRX?lang=ko")
@@ -123,6 +129,7 @@ async def test_a_phone_names_the_tiles_that_are_too_small_for_a_name(shown, tabs
         assert await page.locator(".nameless li").count() == tiles - named
 
 
+@pytest.mark.extended
 async def test_a_page_is_a_card_and_a_universe_keeps_its_spelling(shown, tabs):
     style = "(one, name) => getComputedStyle(one, name === 'textTransform' ? '::first-letter' : null)[name]"
     async with tabs.common() as (page, _):
@@ -133,6 +140,7 @@ async def test_a_page_is_a_card_and_a_universe_keeps_its_spelling(shown, tabs):
         assert await page.eval_on_selector("h2.given", style, "textTransform") == "none"
 
 
+@pytest.mark.extended
 async def test_a_wicked_name_is_shown_and_does_nothing(shown, tabs):
     async with tabs.common() as (page, complaints):
         await page.goto(shown.url + "/listing/000001")

@@ -44,6 +44,7 @@ async def web(
         await process.communicate()
 
 
+@pytest.mark.extended
 async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
     async with web(tmp_path, database, "--listen", "127.0.0.1:0") as process:
         assert process.stdout
@@ -55,6 +56,7 @@ async def test_it_says_where_it_is_and_ends_when_told(tmp_path, database):
     assert (status, ended) == (200, 0)
 
 
+@pytest.mark.extended
 async def test_a_daemon_shows_what_it_sweeps(tmp_path, database, warm):
     async with Simulator(Options(quota=0)) as simulator:
         config = write(tmp_path, simulator.url)

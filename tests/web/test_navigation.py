@@ -163,6 +163,7 @@ async def test_a_banner_says_that_prices_are_not_real(
                 assert [words in each for each in banner] == ([True] if words else [])
 
 
+@pytest.mark.extended
 async def test_an_archived_day_is_named_with_the_command_that_restores_it(
     server: Server, template: str
 ) -> None:

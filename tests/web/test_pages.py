@@ -109,6 +109,7 @@ async def test_a_day_without_records_says_so_and_draws_no_squares(shown):
     assert "칸을 누르면" not in found
 
 
+@pytest.mark.extended
 async def test_the_overview_names_the_cause_of_missed_slots(server: Server, template: str) -> None:
     async with server.database(template=template) as address:
         async with open_pool(address, size=3) as pool:
@@ -180,6 +181,7 @@ schedules:
 )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("yaml", "minutes"),
     [

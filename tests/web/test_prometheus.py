@@ -66,6 +66,7 @@ async def test_the_metrics_follow_the_conventions(shown):
     assert await asyncio.to_thread(promtool, "check", "metrics", text=await metrics(shown)) == ""
 
 
+@pytest.mark.extended
 @with_promtool
 @pytest.mark.parametrize(
     "arguments",
@@ -179,6 +180,7 @@ EMPTY_WITHOUT_A_DAEMON = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus here (apt-get install prometheus)")
 async def test_prometheus_really_scrapes_it_and_answers_the_dashboard(shown, tmp_path):
     config = tmp_path / "prometheus.yml"

@@ -3,6 +3,8 @@
 import asyncio
 import weakref
 
+import pytest
+
 from collector.web.cache import TtlCache
 
 
@@ -58,6 +60,7 @@ async def test_only_the_newest_are_kept():
     assert first() is None
 
 
+@pytest.mark.extended
 async def test_many_who_ask_at_once_share_one_question():
     asked = []
 

@@ -77,6 +77,7 @@ async def rows(seen: Page, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(body.decode())))
 
 
+@pytest.mark.extended
 async def test_a_square_shows_the_word_of_second_sources_and_a_repair(seen: Page) -> None:
     found = await text(seen, "/day/2026-11-20?lang=en")
     labels = dict(re.findall(r'class="sq ([\w ]+)"[^>]*aria-label="([^"]+)"', found)[::-1])
@@ -86,6 +87,7 @@ async def test_a_square_shows_the_word_of_second_sources_and_a_repair(seen: Page
     assert labels["complete"] == f"09:00 {NXT}: complete"
 
 
+@pytest.mark.extended
 async def test_a_slot_has_a_column_for_second_sources_where_one_was_asked(seen: Page, shown: Page) -> None:
     assert "Second source" in await text(seen, "/slot/20261120T091000?lang=en")
     assert "Second source" not in await text(shown, "/slot/20261120T091000?lang=en")
@@ -114,6 +116,7 @@ async def test_a_walk_shows_its_history(seen: Page, shown: Page) -> None:
     assert "변경 이력" not in await text(shown, f"/walk/20261120T091000/{CHEMICALS}?lang=ko")
 
 
+@pytest.mark.extended
 async def test_a_sector_shows_its_index_at_the_slot(seen: Page, shown: Page) -> None:
     found = await text(seen, f"/sector/{ELECTRONICS}?slot=20261120T090500&lang=ko")
     assert ("3,123.47" in found, "+0.44 %" in found, "8,190억" in found) == (True, True, True)
@@ -153,6 +156,7 @@ async def test_data_says_of_each_row_where_it_comes_from(seen: Page) -> None:
     assert {row["source"] for row in walk} == {"ka10080"}
 
 
+@pytest.mark.extended
 async def test_a_reconstructed_row_never_stands_for_an_observed_one(seen: Page) -> None:
     _, _, body = await get(seen.url, "/listing/000061.json")
     told = [row for row in json.loads(body) if row["slot"][11:16] == "09:15" and row["exchange"] == "KRX"]

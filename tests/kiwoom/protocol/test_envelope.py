@@ -571,6 +571,7 @@ SUCCESSES = st.dictionaries(WORDS, TREES, max_size=6).map(
 )
 
 
+@pytest.mark.extended
 @unhurried
 @given(STATUSES, HEADERS, BODIES | SUCCESSES)
 def test_every_answer_is_a_value_or_exactly_one_of_our_errors(status, headers, body):

@@ -364,6 +364,7 @@ def agrees(body: bytes, found: Page) -> None:
     assert len(found.bad) == sum(values is None for values in expected)
 
 
+@pytest.mark.extended
 @unhurried
 @given(
     st.lists(ROWS | FINE, max_size=8), st.booleans(), st.sampled_from([None, 1]), st.sampled_from(Exchange)
@@ -376,6 +377,7 @@ def test_the_slow_decoder_agrees_on_every_value(rows, ascii_only, indent, exchan
     agrees(body, read(body, exchange=exchange))
 
 
+@pytest.mark.extended
 @unhurried
 @given(st.lists(FINE, max_size=3), st.integers(0, 2**32))
 def test_a_bent_page_is_refused_or_means_what_it_says(rows, seed):
