@@ -185,7 +185,7 @@ async def test_a_hangup_takes_over_another_scope_of_the_quota(held, database, si
 
 
 def naming_keys(path):
-    path.write_text(path.read_text().replace("timeout: 5s", "timeout: 5s, keys: [main]"))
+    path.write_text(path.read_text().replace("timeout: 60s", "timeout: 60s, keys: [main]"))
 
 
 def at_the_mock_host(path):

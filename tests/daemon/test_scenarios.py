@@ -182,7 +182,7 @@ async def test_the_daily_view_and_the_memberships_are_as_new_as_the_last_complet
 
 
 TWO_CADENCES = """
-api: {{base_url: {url}, requests_per_second: 0, timeout: 5s}}
+api: {{base_url: {url}, requests_per_second: 0, timeout: 60s}}
 witness: off
 universes:
   boards: [{{market: KOSPI, sectors: [005, 006]}}]

@@ -20,7 +20,7 @@ from collector.secret import Secret
 CALENDAR = calendar.load(resources.path("config", "calendar.yaml").read_bytes(), "calendar.yaml")
 
 CONFIG = """
-api: {{base_url: {url}, requests_per_second: 0, timeout: 5s}}
+api: {{base_url: {url}, requests_per_second: 0, timeout: 60s}}
 universes:
   few:
     - {{market: KOSPI, sectors: [005, 006, 007], exchanges: [KRX]}}

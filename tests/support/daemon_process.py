@@ -15,7 +15,7 @@ from tests.support import command_process
 from tests.support.daemon_parts import url
 
 CONFIG = """
-api: {{base_url: {simulator}, requests_per_second: {quota}, timeout: 5s}}
+api: {{base_url: {simulator}, requests_per_second: {quota}, timeout: 60s}}
 witness: off
 universes:
   some:
