@@ -1,9 +1,8 @@
 """Runs Python programs in forks of a process that has loaded what notebooks use: a fifth of a start from nothing.
 
 `python -m tests.support.warm_python` reads an order from each line of stdin, as JSON, runs it to its end, and writes
-its exit status to stdout. A program is a notebook's path or source text. Where a library has started a thread (polars
-does, and ADBC loads polars if it is installed), each program starts from nothing instead: a fork would keep the locks
-of that thread.
+its exit status to stdout. A program is a notebook's path or source text. Where a library has started a thread all the
+same, each program starts from nothing: a fork would keep the locks of that thread.
 """
 
 import json
@@ -12,20 +11,20 @@ import subprocess
 import sys
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 from tests.support.fork_server import count_threads, settle
 from tests.support.notebook import run_notebook
 
-MODULES = (
-    *("altair", "pandas", "duckdb", "sqlalchemy.dialects.postgresql.psycopg"),
-    *("adbc_driver_postgresql.dbapi", "collector.read.reader"),
-)
+MODULES = ("altair", "pandas", "duckdb", "sqlalchemy.dialects.postgresql.psycopg")
+ADBC_MODULES = ("adbc_driver_postgresql.dbapi", "collector.read.reader")
+"""They load polars where it is installed, and polars starts threads."""
 
 
 def serve() -> None:
-    for module in MODULES:
+    for module in MODULES if find_spec("polars") else MODULES + ADBC_MODULES:
         import_module(module)
     for line in sys.stdin:
         order = json.loads(line)
