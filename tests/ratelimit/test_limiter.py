@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 
@@ -437,19 +438,16 @@ async def test_after_a_day_the_caution_shrinks_as_at_first(database: Dsn, hours:
 
 
 async def exchange(quota: SharedRateLimiter, seconds: float, *, delayed: bool = False) -> float:
-    """One request with an answer after that time; the seconds from sending until its permit is free."""
+    """One request with a round trip of exactly that time; the seconds from sending until its permit is free."""
     async with quota.acquire(API) as turn:
         turn.before_send()
-        turn._sent_at = now() - seconds  # it was sent so long ago
         turn.on_response(delayed=delayed)
-    [[free_at]] = await fetch(
-        database_of(quota), "SELECT extract(epoch FROM max(free_at))::float8 FROM collector.place"
-    )
-    return float(free_at) - (time.time() - seconds)
-
-
-def database_of(quota: SharedRateLimiter) -> Dsn:
-    return quota._database.address
+        answered = now()
+        turn._sent_at, turn._answered_at = answered - seconds, answered
+        with patch("collector.ratelimit.limiter.now", return_value=answered):
+            delay = turn.release_delay()
+    assert delay is not None
+    return seconds + delay.total_seconds()
 
 
 async def test_a_small_caution_frees_a_permit_earlier_but_not_that_of_a_delayed_request(
@@ -463,7 +461,8 @@ async def test_a_small_caution_frees_a_permit_earlier_but_not_that_of_a_delayed_
         early = await exchange(quota, 0.9)
         await later(database, 5)
         late = await exchange(quota, 0.9, delayed=True)
-    assert late - early > 0.4  # the rest of 0.7 seconds, less a share of 0.0625 of it
+    rest = 0.7  # of the round trip; a share of 0.0625 of it is kept in the first case
+    assert late - early == pytest.approx(rest * (1 - 0.0625), abs=0.01)
 
 
 async def test_without_a_quota_nobody_waits_but_after_a_refusal() -> None:
