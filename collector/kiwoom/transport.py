@@ -59,6 +59,8 @@ class HttpTransport:
     transport.post(request, token)`.
 
     `connections` is the most requests at once; `resting` is the number of connections kept beside those.
+    `timeout` is for a whole request, in seconds. Within it a connection has 3 seconds and a silence 5, or 30 % and
+    half of a longer `timeout` than 10: a longer one is of use only if they grow with it.
     `now` is a monotonic clock in seconds, the event loop's by default.
     """
 
@@ -76,7 +78,9 @@ class HttpTransport:
         self._base = URL(base_url)
         self._urls: dict[str, URL] = {}
         self._timeout = aiohttp.ClientTimeout(
-            total=timeout, sock_connect=min(3.0, timeout), sock_read=min(5.0, timeout)
+            total=timeout,
+            sock_connect=min(timeout, max(3.0, timeout * 0.3)),
+            sock_read=min(timeout, max(5.0, timeout * 0.5)),
         )
         self._headers = {
             "User-Agent": user_agent,

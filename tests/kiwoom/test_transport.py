@@ -438,3 +438,16 @@ async def test_the_first_request_of_a_connection_may_have_been_delayed_and_the_n
             for _ in range(3):
                 await api.post(ASK, hooks=hooks, lease=lease)
     assert hooks.delayed == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "connect", "silence"), [(0.5, 0.5, 0.5), (4, 3, 4), (10, 3, 5), (20, 6, 10), (300, 90, 150)]
+)
+async def test_a_connection_and_a_silence_have_a_share_of_a_long_timeout(
+    timeout: float, connect: float, silence: float
+) -> None:
+    async with HttpTransport(
+        "http://127.0.0.1:1", timeout=timeout, user_agent="tests/1", connections=1
+    ) as api:
+        limits = api._timeout
+    assert (limits.total, limits.sock_connect, limits.sock_read) == (timeout, connect, silence)
