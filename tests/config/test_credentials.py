@@ -27,30 +27,32 @@ def write(folder: Path, **files: str) -> Environment:
 
 
 SOUND = {
-    "main__app_key": "a1\n",
-    "main__secret_key": "s1\n",
-    "second__app_key": "a2\n",
-    "second__secret_key": "s2\n",
+    "main__app_key": "app-key-1\n",
+    "main__secret_key": "secret-key-1\n",
+    "second__app_key": "app-key-2\n",
+    "second__secret_key": "secret-key-2\n",
 }
 
 
 def complaint_of(environment: Environment, text: str = YAML) -> str:
     with pytest.raises(ConfigError) as caught:
         config.keys(config.parse(text.encode(), "c.yaml"), environment)
-    assert not any(secret in str(caught.value) for secret in ("a1", "s1", "a2", "s2"))
+    assert not any(
+        secret in str(caught.value) for secret in ("app-key-1", "secret-key-1", "app-key-2", "secret-key-2")
+    )
     return f"{caught.value} {caught.value.hint}"
 
 
 def test_each_name_has_its_pair(tmp_path: Path) -> None:
     found = config.keys(config.parse(YAML.encode(), "c.yaml"), write(tmp_path, **SOUND))
     assert found == [
-        config.Credentials("main", Secret("a1"), Secret("s1")),
-        config.Credentials("second", Secret("a2"), Secret("s2")),
+        config.Credentials("main", Secret("app-key-1"), Secret("secret-key-1")),
+        config.Credentials("second", Secret("app-key-2"), Secret("secret-key-2")),
     ]
 
 
 def test_without_names_there_is_the_environments_key() -> None:
-    pair = {"app_key": Secret("a1"), "secret_key": Secret("s1")}
+    pair = {"app_key": Secret("app-key-1"), "secret_key": Secret("secret-key-1")}
     plain = config.parse(YAML.replace("keys: [main, second]", "timeout: 5s").encode(), "c.yaml")
     assert config.keys(plain, Environment(**pair)) == [config.Credentials("main", *pair.values())]
 
@@ -97,7 +99,7 @@ def test_names_without_a_folder_are_refused() -> None:
 
 def test_names_beside_a_key_in_the_environment_are_refused(tmp_path: Path) -> None:
     environment = write(tmp_path, **SOUND)
-    both = Environment(keys=environment.keys, app_key=Secret("a1"))
+    both = Environment(keys=environment.keys, app_key=Secret("app-key-1"))
     assert "KIWOOM_APP_KEY" in complaint_of(both)
 
 
