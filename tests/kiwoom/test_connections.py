@@ -37,7 +37,7 @@ def ask(sector: str) -> ApiRequest:
 
 
 def client(url: str, now: Callable[[], float] | None = None) -> HttpTransport:
-    return HttpTransport(url, timeout=5, user_agent="tests/1", connections=4, now=now)
+    return HttpTransport(url, timeout=60, user_agent="tests/1", connections=4, now=now)
 
 
 async def sector_of(api: HttpTransport, sector: str, lease: ConnectionLease | None = None) -> str:
