@@ -249,7 +249,7 @@ def _written(table: pa.Table, original: bytes) -> bytes:
     [
         pytest.param(lambda content: content[:-100], id="cut"),
         pytest.param(_other_rows, id="a row less"),
-        pytest.param(_other_times, id="other times", marks=pytest.mark.extended),
+        pytest.param(_other_times, id="other times"),
         pytest.param(_other_status, id="another status"),
     ],
 )

@@ -75,9 +75,7 @@ async def test_what_was_archived_is_still_accounted_for(filled: Dsn, tmp_path: P
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "sign", [*(pytest.param(each, marks=EXTENDED) for each in ("2026-11-19", KRX)), "both"]
-)
+@pytest.mark.parametrize("sign", ["2026-11-19", KRX, "both"])
 async def test_a_day_is_named_by_its_date_or_by_one_of_its_files(
     filled: Dsn, tmp_path: Path, sign: str
 ) -> None:
@@ -141,8 +139,8 @@ async def test_what_is_wrongly_asked_is_refused(
     "asked",
     [
         pytest.param(["archive", "--before", BEFORE], id="archive"),
-        pytest.param(["restore", "2026-11-19"], id="restore", marks=EXTENDED),
-        pytest.param(["export", "--from", BEFORE, "--to", BEFORE], id="export", marks=EXTENDED),
+        pytest.param(["restore", "2026-11-19"], id="restore"),
+        pytest.param(["export", "--from", BEFORE, "--to", BEFORE], id="export"),
     ],
 )
 async def test_without_pyarrow_one_line_says_what_to_install(

@@ -143,7 +143,7 @@ def test_a_day_counts_as_archived_only_while_its_files_are_there_and_whole(
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("damage", [pytest.param("untouched", marks=pytest.mark.extended), "cut off"])
+@pytest.mark.parametrize("damage", ["untouched", "cut off"])
 async def test_the_daemon_has_the_files_of_a_day_read_by_a_process(
     filled: Dsn, tmp_path: Path, noted: list[tuple[str, str]], damage: str
 ) -> None:

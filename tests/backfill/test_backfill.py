@@ -22,7 +22,6 @@ from kiwoom_simulator.market import history
 from tests.support.bar_histories import CALENDAR, NOW
 from tests.support.harness import collecting, execute, fetch
 
-EXTENDED = pytest.mark.extended
 MEDICAL = Target.of("KOSPI", "014", "KRX")
 """Eight listings, one of which split its shares ten for one in September 2025."""
 SPLIT = "225340"
@@ -181,7 +180,7 @@ async def test_the_missing_closing_slot_of_the_last_session_is_walked_late(datab
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("moves", [pytest.param(False, marks=EXTENDED), True])
+@pytest.mark.parametrize("moves", [False, True])
 async def test_a_closing_walked_after_the_after_market_says_so_for_its_prices_may_have_moved(
     database: Dsn, *, moves: bool
 ) -> None:
@@ -293,9 +292,9 @@ async def test_the_view_daily_prefers_the_closing_walk_and_names_its_source(data
     ("fault", "remarks"),
     [
         ("price_absurd", ["absurd"]),
-        pytest.param("garbage_number:field=trde_qty,text=-5", ["absent_days", "undecoded"], marks=EXTENDED),
+        pytest.param("garbage_number:field=trde_qty,text=-5", ["absent_days", "undecoded"]),
         ("missing_field:field=dt", ["absent_days", "undecoded"]),
-        pytest.param("duplicated_rows:api=ka10081", ["date_order"], marks=EXTENDED),
+        pytest.param("duplicated_rows:api=ka10081", ["date_order"]),
         ("early_end:api=ka10081", []),
     ],
 )

@@ -12,7 +12,6 @@ from collector.model import KST, Exchange, Market, Target
 from tests.backfill.test_backfill import FRIDAY, MEDICAL, TELECOM, carried_out, market, work
 from tests.support.harness import execute, fetch
 
-EXTENDED = pytest.mark.extended
 MONDAY = date(2026, 11, 16)
 ON_NXT = Target.of("KOSPI", "020", "NXT")
 BOTH = {"with_indices": True, "with_flows": True}
@@ -85,9 +84,9 @@ async def test_a_history_of_years_takes_several_pages(database: Dsn) -> None:
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        pytest.param("rejected_15xx:api=ka20006", "index 020", marks=EXTENDED),
+        ("rejected_15xx:api=ka20006", "index 020"),
         ("list_null:api=ka20006", "index 020"),
-        pytest.param("rejected_15xx:api=ka10051", "flows KOSPI/KRX 2026-11-20", marks=EXTENDED),
+        ("rejected_15xx:api=ka10051", "flows KOSPI/KRX 2026-11-20"),
         ("http_5xx:api=ka10051", "flows KOSPI/KRX 2026-11-20"),
     ],
 )

@@ -123,8 +123,8 @@ async def undisturbed(
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(signal.SIGTERM, marks=EXTENDED),
-        pytest.param(signal.SIGINT, marks=EXTENDED),
+        signal.SIGTERM,
+        signal.SIGINT,
         signal.SIGKILL,
     ],
 )
@@ -184,7 +184,6 @@ CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION publi
             "collector.bar_walk",
             0,
             "stored 0 listings with 0 bars, 2 walks for their members",
-            marks=EXTENDED,
         ),
         ("collector.walk", 1, "stored 0 listings with 0 bars, 1 walks for their members"),
     ],

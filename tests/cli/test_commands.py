@@ -349,7 +349,7 @@ async def test_sql_names_what_was_probably_meant(kept: Kept, query: str, hint: s
 @pytest.mark.parametrize(
     ("where", "code", "said"),
     [
-        pytest.param("| head -1", 0, "", id="whoever reads has seen enough", marks=pytest.mark.extended),
+        pytest.param("| head -1", 0, "", id="whoever reads has seen enough"),
         pytest.param(
             "> /dev/full",
             2,
@@ -461,9 +461,7 @@ async def test_a_wrong_command_line_gets_one_line_and_where_help_is(
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "encoding", ["ascii", *(pytest.param(each, marks=pytest.mark.extended) for each in ("cp949", "utf-8"))]
-)
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
 async def test_every_encoding_of_the_terminal_shows_the_sectors(tmp_path, database, encoding):
     env = environment(None, database, PYTHONIOENCODING=encoding)
     found = await run_cold("-m", "collector", "sectors", env=env, cwd=tmp_path)

@@ -22,10 +22,6 @@ ROOT = Path(__file__).parents[2]
 OPENING = datetime(2026, 11, 20, 9, 5, tzinfo=KST)
 DAY = 77
 """Slots from 09:05 to 15:25."""
-DAYS = "high and low are exchanged, for a day"
-ROWS, RATES = "the last row of each page is lost", "rates of two decimals are refused"
-LIKE_OTHERS = {DAYS, ROWS, RATES}
-"""Each costs much. The first takes the path of the changes without a sign; `test_replay.py` has the two others."""
 LARGE = Target.of("KOSDAQ", "139", "KRX")
 SMALL = [Target.of("KOSPI", "013", "KRX"), Target.of("KOSPI", "013", "NXT"), Target.of("KOSPI", "005", "NXT")]
 PROTOCOL = Path("collector", "kiwoom", "protocol")
@@ -43,18 +39,20 @@ class DecoderBug:
 
 
 BUGS = {
-    DAYS: DecoderBug(
+    "high and low are exchanged, for a day": DecoderBug(
         PROTOCOL / "quotes.py", "        *depth,\n", "        *depth[:3], depth[4], depth[3],\n", DAY
     ),
     "changes lose their sign": DecoderBug(
         PROTOCOL / "quotes.py", "        amounts.change,\n", "        array('i', map(abs, amounts.change)),\n"
     ),
-    ROWS: DecoderBug(
+    "the last row of each page is lost": DecoderBug(
         PROTOCOL / "responses.py",
         "return _limit_rows(answer.inds_stkpc), [], 0",
         "return _limit_rows(answer.inds_stkpc)[:-1], [], 0",
     ),
-    RATES: DecoderBug(PROTOCOL / "numbers.py", r"(?:\.([0-9]{1,2}))?", r"(?:\.([0-9]{1,1}))?"),
+    "rates of two decimals are refused": DecoderBug(
+        PROTOCOL / "numbers.py", r"(?:\.([0-9]{1,2}))?", r"(?:\.([0-9]{1,1}))?"
+    ),
     # A walk of several pages fails at its first one and never sees the others: those cannot be made good.
     "pages are unreadable": DecoderBug(
         PROTOCOL / "responses.py", "len(rows) > _MOST_ROWS", "len(rows) > 50", 1, SMALL
@@ -86,10 +84,7 @@ async def collect(database: Dsn, bug: DecoderBug, tree: Path) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.extended if name in LIKE_OTHERS else ()) for name in BUGS],
-)
+@pytest.mark.parametrize("name", BUGS)
 async def test_a_day_read_by_a_decoder_with_a_bug_is_put_right(
     database: Dsn, tmp_path: Path, name: str
 ) -> None:

@@ -142,7 +142,7 @@ async def test_both_a_variable_and_a_file_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("command", ["check", pytest.param("daemon", marks=pytest.mark.extended)])
+@pytest.mark.parametrize("command", ["check", "daemon"])
 async def test_services_without_the_package_for_them_are_refused(tmp_path: Path, command: str) -> None:
     configured(tmp_path, "schedules: {s: {universe: all, at: '10:00'}}\n")
     without = f"import sys; sys.modules['apprise'] = None; sys.argv[1:] = ['{command}']"

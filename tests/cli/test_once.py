@@ -246,7 +246,7 @@ async def test_what_was_fetched_and_not_stored_is_missing_and_no_false_start(
     "options",
     [
         pytest.param(("-X", "dev"), id="development mode"),
-        pytest.param((), id="asyncio in debug mode", marks=pytest.mark.extended),
+        pytest.param((), id="asyncio in debug mode"),
     ],
 )
 async def test_no_secret_is_shown_when_python_tells_the_most(
@@ -306,7 +306,7 @@ COLOR = re.compile(r"\x1b\[[0-9;]*[34]\d[0-9;]*m")
     "no_color",
     [
         pytest.param(None, id="in color"),
-        pytest.param("1", id="NO_COLOR", marks=pytest.mark.extended),
+        pytest.param("1", id="NO_COLOR"),
     ],
 )
 async def test_a_person_sees_progress_and_a_table_in_color_if_they_like(

@@ -24,7 +24,6 @@ from tests.support.harness import APP_KEY, OPEN, SECRET_KEY, STILL, collecting, 
 from tests.support.prepared_databases import PreparedDatabases
 from tests.support.table_watch import watched
 
-EXTENDED = pytest.mark.extended
 TARGET = Target.of("KOSPI", "020", "KRX")
 """Five listings."""
 DAY = ("repair", "--from", "2026-11-20", "--to", "2026-11-20")
@@ -114,11 +113,11 @@ async def test_twice_is_nothing_and_asks_nobody(observed: Dsn, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("fault", "code", "rows", "text"),
     [
-        pytest.param("absent_total_volume", 0, 385, "100.00 % of volumes", marks=EXTENDED),
-        pytest.param("half_minute_labels", 0, 385, "observed rows agree", marks=EXTENDED),
+        pytest.param("absent_total_volume", 0, 385, "100.00 % of volumes"),
+        pytest.param("half_minute_labels", 0, 385, "observed rows agree"),
         ("cut_day", 1, 0, "the first bars of the day are missing"),
         ("empty_day", 0, 0, "5 without minute bars"),
-        pytest.param("rejected_15xx:api=ka10080", 1, 0, "Rejected", marks=EXTENDED),
+        pytest.param("rejected_15xx:api=ka10080", 1, 0, "Rejected"),
         ("garbage_number:api=ka10080,field=high_pric,rows=600", 1, 0, "a minute bar does not decode"),
     ],
 )

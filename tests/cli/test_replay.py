@@ -88,14 +88,10 @@ BUGS = {
             error = 'Unreadable: a bug', page_starts = '{}', page_times = '{}', received_at = NULL, requested_at = NULL
     """,
 }
-LIKE_OTHERS = {"prices ten times too high", "rows lost"}
-"""The replay that is killed undoes the first, and the one with witnesses the other."""
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "bug", [pytest.param(bug, marks=pytest.mark.extended if bug in LIKE_OTHERS else ()) for bug in BUGS]
-)
+@pytest.mark.parametrize("bug", BUGS)
 async def test_a_bug_of_the_decoder_is_undone_and_twice_is_nothing(
     swept: tuple[Dsn, Rows], tmp_path: Path, bug: str
 ):

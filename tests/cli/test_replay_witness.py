@@ -62,7 +62,7 @@ async def swept(prepared: PreparedDatabases, faults: tuple[str, ...]) -> AsyncIt
 @pytest.mark.extended
 @pytest.mark.parametrize(
     "faults",
-    [(), LOST, pytest.param(("zero_counts", "old_date"), marks=pytest.mark.extended)],
+    [(), LOST, pytest.param(("zero_counts", "old_date"))],
     ids=str,
 )
 async def test_answers_that_say_the_same_change_nothing(

@@ -95,7 +95,8 @@ async def test_once_stores_everything_and_says_so(database: Dsn, tmp_path: Path,
     "name",
     [
         "all closed",
-        *(pytest.param(each, marks=pytest.mark.extended) for each in ("stdout full", "no reader of stderr")),
+        "stdout full",
+        "no reader of stderr",
     ],
 )
 async def test_the_interpreter_may_start_with_them(database: Dsn, tmp_path: Path, name: str) -> None:
@@ -154,7 +155,8 @@ async def test_an_answer_that_cannot_be_written_is_no_success(
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(each, marks=pytest.mark.extended) for each in ("stdout full", "stderr full")),
+        "stdout full",
+        "stderr full",
         "all closed",
         "no reader of stderr",
     ],

@@ -144,9 +144,7 @@ async def test_a_wrong_key_is_no_reason_to_end_and_no_call_is_made_until_the_nex
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    ("witness", "reason"), [("off", "stale"), pytest.param("on", "witness_date", marks=pytest.mark.extended)]
-)
+@pytest.mark.parametrize(("witness", "reason"), [("off", "stale"), ("on", "witness_date")])
 async def test_a_holiday_that_nobody_knew_is_never_a_trading_day(held, database, witness, reason):
     text = f"witness: {witness}{CONFIG}"
     async with (

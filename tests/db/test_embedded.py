@@ -322,7 +322,7 @@ async def test_cancelling_in_the_middle_of_the_beginning_leaves_nothing(home: Pa
     "name",
     [
         pytest.param('a "folder", with\\ spaces', id="spaces and quotes"),
-        pytest.param("한글", id="Hangul", marks=pytest.mark.extended),
+        pytest.param("한글", id="Hangul"),
         pytest.param("long" * 50, id="long"),
     ],
 )

@@ -64,7 +64,7 @@ def nowhere(kind: str) -> tuple[int, list[int]]:
     "kind",
     [
         "a full disk",
-        pytest.param("a reader that has gone", marks=pytest.mark.extended),
+        "a reader that has gone",
         "a reader that does not read",
     ],
 )

@@ -90,7 +90,8 @@ async def sound(server: Server, template: str) -> list[list[Bar]]:
     "switch",
     [
         "surplus_answer:ms=0.2",
-        *(pytest.param(later, marks=EXTENDED) for later in ("surplus_answer:ms=5", "unasked_408:ms=0.2")),
+        "surplus_answer:ms=5",
+        "unasked_408:ms=0.2",
     ],
 )
 async def test_a_history_is_no_other_listings(database: Dsn, sound: list[list[Bar]], switch: str) -> None:

@@ -92,7 +92,6 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
                 "header.date": "off",
             },
             id="token reuse, counting keys, gzip, date",
-            marks=EXTENDED,
         ),
         pytest.param(
             {
@@ -122,7 +121,6 @@ async def test_a_plain_host_answers_every_question_but_that_of_the_lag(database:
             {"mock": True, "quota": 0, "mock_consolidated": True},
             {"exchange.NXT": "no", "exchange.CONSOLIDATED": "yes"},
             id="mock host with CONSOLIDATED",
-            marks=EXTENDED,
         ),
     ],
 )
@@ -139,14 +137,11 @@ async def test_a_switch_is_recognized(
     ("options", "expected"),
     [
         pytest.param({}, {"quota.ka20002": "4", "quota.scope": "call"}, id="lanes of their own"),
-        pytest.param(
-            {"quota": 2}, {"quota.ka20002": "2", "quota.scope": "call"}, id="a lower rate", marks=EXTENDED
-        ),
+        pytest.param({"quota": 2}, {"quota.ka20002": "2", "quota.scope": "call"}, id="a lower rate"),
         pytest.param(
             {"quota": 2, "throttle_status": 200},
             {"quota.ka20002": "2", "quota.scope": "call"},
             id="as HTTP 200",
-            marks=EXTENDED,
         ),
         pytest.param(
             {"total": 5},
@@ -157,7 +152,6 @@ async def test_a_switch_is_recognized(
             {"total": 3},
             {"quota.ka20002": "3", "quota.scope": "key", "quota.total": "3"},
             id="a low total",
-            marks=EXTENDED,
         ),
     ],
 )
@@ -182,9 +176,7 @@ async def test_a_run_within_a_quota_meets_no_refusal(database: Dsn) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    ("life", "bound"), [(0.05, "less than"), pytest.param(3_600, "more than", marks=EXTENDED)]
-)
+@pytest.mark.parametrize(("life", "bound"), [(0.05, "less than"), (3_600, "more than")])
 async def test_the_life_of_a_next_key_is_bounded(database: Dsn, life: float, bound: str) -> None:
     # The keys of the walks are used at once, and those walks may fail on a slow machine: only the old key is judged.
     facts = await learn(database, **PLAIN, key_life=timedelta(seconds=life))

@@ -644,7 +644,6 @@ for day in (date(2026, 1, 1) + timedelta(n) for n in range(365)):
 """
 
 
-EXTENDED = pytest.mark.extended
 """`test_three_years_of_slots_are_the_same_in_new_york_in_korean_and_in_another_process` has both at once."""
 
 
@@ -659,9 +658,9 @@ def printed(code: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     "environment",
     [
-        pytest.param({"TZ": "America/New_York"}, marks=EXTENDED),
+        pytest.param({"TZ": "America/New_York"}),
         {"TZ": "Pacific/Kiritimati", "PYTHONTZPATH": ""},
-        pytest.param({"LANG": "ko_KR.UTF-8", "LANGUAGE": "ko", "LC_ALL": "ko_KR.UTF-8"}, marks=EXTENDED),
+        pytest.param({"LANG": "ko_KR.UTF-8", "LANGUAGE": "ko", "LC_ALL": "ko_KR.UTF-8"}),
     ],
     ids=["New York", "Kiritimati without tzdata", "Korean"],
 )

@@ -91,14 +91,8 @@ QUESTIONS = {
 }
 
 
-FURTHER = ("a symbol", "breadth of NXT")
-
-
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.extended if name in FURTHER else ()) for name in QUESTIONS],
-)
+@pytest.mark.parametrize("name", QUESTIONS)
 async def test_an_archived_day_is_read_from_its_files_as_from_the_database(
     filled: Dsn, tmp_path: Path, name: str
 ) -> None:

@@ -613,25 +613,16 @@ async def test_an_authentication_that_fails_without_a_code_renews_once_and_ends_
 
 TOKEN_FAILURES = [
     "token_500", "token_slow:seconds=30", "token_garbage",
-]  # fmt: skip
-FURTHER_TOKEN_FAILURES = [
     "token_429", "token_no_expires", "token_empty", "token_odd_expiry", "maintenance_html_200:api=au10001",
     "http_5xx:api=au10001",
     "token_500:status=503", "token_odd_expiry:value=tomorrow", "token_far_expiry", "token_missing", "token_long",
     "maintenance_text:api=au10001", "maintenance_json:api=au10001", "gateway_json:api=au10001",
     "throttle_bare_429:api=au10001",
 ]  # fmt: skip
-"""Each is like one of the others."""
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    "fault",
-    [
-        *TOKEN_FAILURES,
-        *(pytest.param(fault, marks=EXTENDED) for fault in FURTHER_TOKEN_FAILURES),
-    ],
-)
+@pytest.mark.parametrize("fault", TOKEN_FAILURES)
 async def test_a_failing_token_call_costs_three_calls_a_sweep_and_none_in_the_next(
     database: Dsn, fault: str
 ) -> None:
@@ -834,9 +825,9 @@ async def test_a_cancelled_sweep_leaves_whole_walks_only(database: Dsn) -> None:
     "fault",
     [
         "garbage_number:page=2",
-        pytest.param("garbage_number:page=1,field=now_trde_qty,text=2147483647", marks=EXTENDED),
+        "garbage_number:page=1,field=now_trde_qty,text=2147483647",
         "missing_field:page=last,field=flu_rt",
-        pytest.param("nul_name:page=1", marks=EXTENDED),
+        "nul_name:page=1",
     ],
 )
 async def test_one_odd_cell_does_not_hide_the_other_rows(database: Dsn, fault: str) -> None:

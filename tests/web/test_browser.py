@@ -46,9 +46,7 @@ async def test_the_map_shows_what_the_rows_say(shown, tabs):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(
-    ("colours", "redder"), [("korean", True), pytest.param("western", False, marks=EXTENDED)]
-)
+@pytest.mark.parametrize(("colours", "redder"), [("korean", True), ("western", False)])
 async def test_up_is_red_in_korea_and_green_elsewhere(shown, tabs, colours, redder):
     async with tabs.common() as (page, _):
         await page.goto(f"{shown.url}/sector/KOSPI/001/KRX?colours={colours}&order=up")
@@ -75,7 +73,7 @@ async def test_a_square_leads_to_its_walk_by_keyboard_alone(shown, tabs):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("language", [pytest.param("ko", marks=EXTENDED), "en"])
+@pytest.mark.parametrize("language", ["ko", "en"])
 async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
     script = """all => all.filter(one => one.getClientRects().length).map(one => {
         const [text, tile] = [one, one.parentElement.querySelector("rect")].map(n => n.getBoundingClientRect());
@@ -90,7 +88,7 @@ async def test_the_names_on_the_map_stay_on_their_tiles(shown, tabs, language):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=EXTENDED)])
+@pytest.mark.parametrize("width", [390, 1440])
 async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
     script = """(one, texts) => texts.map(text => { one.textContent = text; return one.getComputedTextLength() })"""
     async with tabs.common(width=width) as (page, _):
@@ -109,7 +107,7 @@ async def test_a_chart_has_room_for_the_labels_of_its_axis(shown, tabs, width):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("path", ["/slot/20261120T091500", pytest.param("/failures", marks=EXTENDED)])
+@pytest.mark.parametrize("path", ["/slot/20261120T091500", "/failures"])
 async def test_a_phone_shows_the_reason_and_the_command_of_a_failure(shown, tabs, path):
     async with tabs.common(width=390) as (page, _):
         await page.goto(shown.url + path)

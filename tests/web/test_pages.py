@@ -185,12 +185,12 @@ schedules:
 @pytest.mark.parametrize(
     ("yaml", "minutes"),
     [
-        pytest.param(YAML, 22, id="few targets-amid the morning", marks=pytest.mark.extended),
+        pytest.param(YAML, 22, id="few targets-amid the morning"),
         pytest.param(YAML, 40, id="few targets-after gaps"),
         pytest.param(MANY, 22, id="many-amid the morning"),
-        pytest.param(MANY, 40, id="many-after gaps", marks=pytest.mark.extended),
-        pytest.param(FEW, 22, id="many at few times-amid the morning", marks=pytest.mark.extended),
-        pytest.param(FEW, 40, id="many at few times-after gaps", marks=pytest.mark.extended),
+        pytest.param(MANY, 40, id="many-after gaps"),
+        pytest.param(FEW, 22, id="many at few times-amid the morning"),
+        pytest.param(FEW, 40, id="many at few times-after gaps"),
     ],
 )
 async def test_every_link_leads_somewhere(shown, yaml, minutes):

@@ -73,7 +73,7 @@ async def test_the_metrics_follow_the_conventions(shown):
     [
         ("check", "config", "--syntax-only", "prometheus.yml"),
         ("check", "rules", "alerts.yml"),
-        pytest.param(("test", "rules", "alerts_test.yml"), marks=pytest.mark.extended),
+        pytest.param(("test", "rules", "alerts_test.yml")),
         ("test", "rules", "alerts_days_test.yml"),
     ],
     ids=" ".join,
