@@ -353,12 +353,19 @@ class _SharedQueue:
         self._numbers: list[int] = []
         """Numbers of all claims so far; ended claims are gone from the database."""
         self._lock = asyncio.Lock()
+        self._claiming: set[asyncio.Task[None]] = set()
+        """Requests for claims under way. They go on if `take` is cancelled: the database may have granted the
+        claims already, and only the answer gives their numbers, without which they cannot be released.
+        """
 
     async def take(self, key: str) -> ClaimedTarget | None:
         async with self._lock:
+            if not self._ready[key]:
+                claiming = asyncio.ensure_future(self._claim_batch(key))
+                self._claiming.add(claiming)
+                claiming.add_done_callback(self._claiming.discard)
+                await asyncio.shield(claiming)
             ready = self._ready[key]
-            if not ready:
-                ready.extend(await self._claim_batch(key))
             return ready.popleft() if ready else None
 
     async def defer(self, taken: ClaimedTarget) -> None:
@@ -394,11 +401,17 @@ class _SharedQueue:
                     await connection.execute(_RENEW, self._slot, self._numbers, self._ttl)
 
     async def release_all(self, limit: float) -> None:
-        """Releases our remaining claims within `limit` seconds. A failure is harmless, since claims expire."""
-        with suppress(StoreError):
-            await self._release(self._numbers, timeout=limit)
+        """Releases our remaining claims within `limit` seconds, also those of a request still under way.
 
-    async def _claim_batch(self, key: str) -> list[ClaimedTarget]:
+        A failure is harmless, since claims expire.
+        """
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(limit):
+                await asyncio.gather(*self._claiming, return_exceptions=True)
+                await self._release(self._numbers, timeout=limit)
+
+    async def _claim_batch(self, key: str) -> None:
+        """Claims free walks and puts them into the key's queue."""
         count = max(1, (len(self._targets) - len(self._numbers)) // _PORTIONS)
         async with self._database.connection("claiming walks") as connection:
             targets = list(self._targets)
@@ -406,10 +419,10 @@ class _SharedQueue:
                 _CLAIM_BATCH, self._slot, targets, count, self._holder, key, self._ttl, self._epoch
             )
         self._numbers += [row["number"] for row in rows]
-        return [
+        self._ready[key].extend(
             ClaimedTarget(self._targets[row["target"]], Claim(self._slot, row["target"], row["number"]))
             for row in sorted(rows, key=itemgetter("place"))
-        ]
+        )
 
     async def _release_unbegun(self) -> None:
         unbegun = [taken.claim.claim_id for queue in self._ready.values() for taken in queue if taken.claim]

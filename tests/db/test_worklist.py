@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,12 +17,15 @@ from collector.db.worklist import ClaimedTarget, ClaimLost, SharedWorklist, Work
 from collector.errors import StoreError
 from collector.model import KST, Status, Target
 from tests.support.harness import execute, fetch
+from tests.support.tcp_proxy import Proxy, proxied
 
 SLOT = datetime(2026, 11, 20, 11, 0, tzinfo=KST)
 TARGETS = [Target.of("KOSPI", f"{number:03}", "KRX") for number in range(2, 22)]
 STAY = (Status.COMPLETE, Status.SUSPECT)
 SOON = "UPDATE collector.claim SET expires_at = clock_timestamp() + INTERVAL '0.3 s'"
 EXPIRED = "SELECT bool_and(expires_at <= clock_timestamp()) FROM collector.claim"
+CLAIMED = "SELECT count(*) FROM collector.claim WHERE key = $1 AND expires_at > clock_timestamp()"
+UNHEARD = "key of the claim without an answer"
 LINE = "INSERT INTO collector.walk (slot, target, status) VALUES ($1, $2, 'complete')"
 
 
@@ -52,16 +55,19 @@ class Program:
                 await meanwhile
 
 
+@asynccontextmanager
+async def program(address: Dsn, name: str) -> AsyncIterator[Program]:
+    async with open_pool(address, size=3) as pool:
+        held = Database(pool, address)
+        registry = Registry(held)
+        await registry.register_targets(TARGETS)
+        yield Program(held, registry, name)
+
+
 @pytest.fixture
 async def programs(database: Dsn) -> AsyncIterator[list[Program]]:
-    async with AsyncExitStack() as stack:
-        found = []
-        for name in ("one", "two"):
-            held = Database(await stack.enter_async_context(open_pool(database, size=3)), database)
-            registry = Registry(held)
-            await registry.register_targets(TARGETS)
-            found.append(Program(held, registry, name))
-        yield found
+    async with program(database, "one") as one, program(database, "two") as two:
+        yield [one, two]
 
 
 async def all_of(work: WorkQueue, key: str = "key") -> list[ClaimedTarget]:
@@ -185,6 +191,53 @@ async def test_who_leaves_gives_back_what_it_has_not_stored(programs: list[Progr
         await one.store(taken[0])
     async with two.claims().work(SLOT, TARGETS[1:], STAY) as other:
         assert [found.target for found in await all_of(other)] == TARGETS[1:]
+
+
+@asynccontextmanager
+async def slow_answers(database: Dsn) -> AsyncIterator[tuple[Proxy, Program]]:
+    """A program whose database carries out the claim with the key UNHEARD, but is not heard afterwards."""
+    async with proxied(database) as proxy, program(proxy.address, "one") as one:
+        proxy.freeze_at, proxy.passes_on = UNHEARD.encode(), True
+        yield proxy, one
+
+
+async def cancel_claim(work: WorkQueue, database: Dsn) -> None:
+    """Claim a walk and cancel that between the database's COMMIT and its answer."""
+    assert await work.take("prepares the statement")
+    taking = asyncio.ensure_future(work.take(UNHEARD))
+    async with asyncio.timeout(600):
+        while await fetch(database, CLAIMED, UNHEARD) == [(0,)]:  # noqa: ASYNC110 - the database has no event for it
+            await asyncio.sleep(0.01)
+    taking.cancel()
+    await asyncio.wait([taking])
+
+
+async def test_a_claim_cancelled_before_its_answer_is_released(database: Dsn) -> None:
+    async with slow_answers(database) as (proxy, one), AsyncExitStack() as stack:
+        work = await stack.enter_async_context(one.claims().work(SLOT, TARGETS, STAY))
+        await cancel_claim(work, database)
+        leaving = asyncio.ensure_future(stack.aclose())
+        await asyncio.sleep(0)  # it begins to leave before the answer comes
+        proxy.flows.set()
+        await leaving
+        assert await fetch(database, CLAIMED, UNHEARD) == [(0,)]
+
+
+async def test_a_claim_cancelled_before_its_answer_serves_the_next(database: Dsn) -> None:
+    async with slow_answers(database) as (proxy, one), one.claims().work(SLOT, TARGETS, STAY) as work:
+        await cancel_claim(work, database)
+        proxy.freeze_at = b""
+        proxy.flows.set()
+        assert [taken.target for taken in await all_of(work, UNHEARD)] == TARGETS[1:]
+
+
+async def test_a_program_told_to_stop_does_not_wait_for_an_answer_that_never_comes(database: Dsn) -> None:
+    async with slow_answers(database) as (_, one):
+        with suppress(asyncio.CancelledError):
+            async with one.claims().work(SLOT, TARGETS, STAY) as work:
+                await cancel_claim(work, database)
+                raise asyncio.CancelledError
+        assert await fetch(database, CLAIMED, UNHEARD) == [(1,)]  # until it expires
 
 
 async def test_a_new_attempt_takes_at_once_what_the_attempt_before_it_had(programs: list[Program]) -> None:

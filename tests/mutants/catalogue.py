@@ -609,6 +609,13 @@ SURVIVORS = (
         ),
     ),
     Mutant(
+        "a cancelled claim is forgotten before its number is known",
+        "collector/db/worklist.py",
+        "await asyncio.shield(claiming)",
+        "await claiming",
+        ("tests/db/test_worklist.py::test_a_claim_cancelled_before_its_answer_is_released",),
+    ),
+    Mutant(
         "the epoch is the clock alone",
         "collector/db/lease.py",
         "epoch = GREATEST(l.epoch + 1, floor(extract(epoch FROM at))::bigint)",
