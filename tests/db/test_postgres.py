@@ -24,6 +24,7 @@ from collector.db.pool import check_server, connect, open_pool, transaction
 from collector.errors import ConfigError, StoreError
 from collector.secret import Secret
 from tests.support.postgres_server import Server
+from tests.support.tcp_listener import listening
 from tests.support.tcp_proxy import Proxy, proxied
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -202,8 +203,7 @@ async def test_a_peer_that_hangs_up_is_no_mystery() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
+    async with listening(hang_up) as port:
         error = await complaint(Dsn("127.0.0.1", "p", "kim", port=port, sslmode="disable"))
     assert "the connection was lost" in str(error)
 
@@ -500,7 +500,7 @@ async def test_a_pooler_that_the_address_does_not_name_is_named(
     """One refuses the settings of a session; one that was told to ignore them does not keep them."""
     more = "ignore_startup_parameters = " + ",".join(SETTINGS) if lenient else ""
     async with proxied(database) as proxy, bounced(proxy.address, tmp_path, more) as address:
-        await listening(address)
+        await wait_until_listening(address)
         with pytest.raises((StoreError, ConfigError)) as caught:
             async with connect(replace(address, pgbouncer=False)) as connection:
                 await check_server(connection, address)
@@ -530,7 +530,7 @@ async def test_a_prepared_statement_that_is_gone_means_a_pooler(database: Dsn, c
                 await connection.execute(f"DO $$ BEGIN RAISE 'said' USING ERRCODE = '{code}'; END $$")
 
 
-async def listening(address: Dsn) -> None:
+async def wait_until_listening(address: Dsn) -> None:
     async with asyncio.timeout(600):
         while isinstance(await answer(address), StoreError):  # noqa: ASYNC110 - it says nothing when it listens
             await asyncio.sleep(0.02)  # looks again
@@ -637,7 +637,7 @@ async def test_a_private_server_whose_folder_is_gone_is_not_looked_for_in_the_ur
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="needs a pgbouncer")
 async def test_pgbouncer_in_transaction_mode_may_stand_between(database: Dsn, tmp_path: Path) -> None:
     async with proxied(database) as proxy, bounced(proxy.address, tmp_path) as address:
-        await listening(address)
+        await wait_until_listening(address)
         async with connect(address) as one, connect(address) as other:
             for connection in (one, other, one, other):
                 async with translate_errors("storing", address, timeout=5), transaction(connection):

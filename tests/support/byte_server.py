@@ -5,8 +5,10 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from tests.support.tcp_listener import listening
 
 Script = Callable[["Visit"], Awaitable[None]]
 
@@ -62,35 +64,14 @@ class Server:
 async def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """Play `script` for each connection, and close it at the end of the script."""
     server = Server(scheme="https" if tls else "http")
-    under_way: set[asyncio.Task[None]] = set()
 
     async def visited(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         visit = Visit(reader, writer)
         server.visits.append(visit)
-        try:
-            with suppress(OSError, EOFError):
-                await script(visit)
-        finally:
-            writer.close()
+        await script(visit)
 
-    def started(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(visited(reader, writer))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-
-    listener = await asyncio.start_server(started, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with listening(visited, tls=tls) as server.port:
         yield server
-    finally:
-        listener.close()
-        for task in tuple(under_way):
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-        for visit in server.visits:
-            with suppress(AttributeError):  # of asyncio before 3.11.4, where TLS has ended already
-                visit.writer.transport.abort()
-        await asyncio.sleep(0.001)  # the transports close their sockets in the next turn of the loop
 
 
 def answer(body: bytes = b"{}", *headers: bytes, status: bytes = b"200 OK") -> bytes:

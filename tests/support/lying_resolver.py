@@ -23,7 +23,8 @@ from collector.kiwoom import protocol
 from collector.kiwoom.transport import HttpTransport
 from collector.secret import Secret
 from tests.faults.test_tls import Authority, greeting
-from tests.support.byte_server import Visit, answer, serving
+from tests.support.byte_server import answer, serving
+from tests.support.tcp_listener import listening
 
 ADDRESSES = {"here.test": "127.0.0.1", "api.kiwoom.com": "127.0.0.1"}
 """What the name server says; of `slow.test` it says nothing at all, and no other name is there."""
@@ -78,15 +79,12 @@ async def hijacked() -> dict[str, object]:
         context = Authority(Path(folder)).server(signed=False)
         received = b""
 
-        async def listening(visit: Visit) -> None:
+        async def note(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
             nonlocal received
-            received += await visit.reader.read(65536)
+            received += await reader.read(65536)
 
-        server = await asyncio.start_server(
-            lambda reader, writer: listening(Visit(reader, writer)), "127.0.0.1", 443, ssl=context
-        )
-        said, _ = await asked("https://api.kiwoom.com")
-        server.close()
+        async with listening(note, port=443, tls=context):
+            said, _ = await asked("https://api.kiwoom.com")
     return {"said": said, "received": len(received)}
 
 
@@ -99,11 +97,10 @@ async def moved() -> dict[str, object]:
         ) as api:
             ask = protocol.ask_token(Secret("k"), Secret("s"))
             before = (await api.post(ask)).status
-            other = await asyncio.start_server(closing, "127.0.0.2", first.port)
-            ADDRESSES["here.test"] = "127.0.0.2"
-            await asyncio.sleep(10.5)  # addresses are remembered for ten seconds
-            after = (await api.post(ask)).status
-            other.close()
+            async with listening(closing, "127.0.0.2", first.port):
+                ADDRESSES["here.test"] = "127.0.0.2"
+                await asyncio.sleep(10.5)  # addresses are remembered for ten seconds
+                after = (await api.post(ask)).status
     return {"said": [before, after]}
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from collector.db.dsn import Dsn
+from tests.support.tcp_listener import listening
 
 
 class Proxy:
@@ -98,8 +99,7 @@ class Proxy:
 async def proxied(target: Dsn, *, found: bytes = b"", given: bytes = b"") -> AsyncIterator[Proxy]:
     """A proxy in full flow; `found` in what passes is replaced by `given`, of the same length."""
     proxy = Proxy(target, found=found, given=given)
-    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
+    async with listening(proxy.serve) as port:
         proxy.address = replace(target, host="127.0.0.1", port=port, sslmode="disable")
         yield proxy
         proxy.cut()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from collector.db.dsn import Dsn
+from tests.support.tcp_listener import listening
 from tests.torture.messages import Asked, Told
 
 Take = Callable[[bytes], Iterator[tuple[bytes, bytes, str | None]]]
@@ -155,8 +156,7 @@ class Tap:
 async def tapped(target: Dsn) -> AsyncIterator[Tap]:
     """A tap before a server that listens on a socket in the file system."""
     tap = Tap(target)
-    async with await asyncio.start_server(tap.serve, "127.0.0.1", 0, limit=1 << 20) as listener:
-        port = listener.sockets[0].getsockname()[1]
+    async with listening(tap.serve, limit=1 << 20) as port:
         tap.address = replace(target, host="127.0.0.1", port=port, sslmode="disable")
         yield tap
         tap.cut()
