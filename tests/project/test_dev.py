@@ -45,6 +45,67 @@ def test_a_selection_of_tests_runs_in_one_process(dev: ModuleType, arguments: st
     assert dev.selects_tests(arguments.split())
 
 
+@pytest.mark.parametrize(("cores", "workers"), [(2, 4), (16, 32), (1, 2), (1.5, 3), (0.5, 2), (0.1, 2)])
+def test_a_core_has_two_workers(dev: ModuleType, cores: float, workers: int) -> None:
+    assert dev.count_workers(cores) == workers
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "quotas"),
+    [
+        ("0::/", {}, []),
+        ("0::/a/b", {"a/b/cpu.max": "50000 100000", "a/cpu.max": "max 100000"}, [0.5]),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "150000 100000"}, [1.5]),
+        ("0::/of/the/host", {"cpu.max": "200000 100000"}, [2.0]),
+        ("1:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"}, [0.5]),
+        (
+            "3:cpu,cpuacct:/",
+            {"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
+            [],
+        ),
+        ("5:cpuset:/a", {"cpuset/a/cpu.cfs_quota_us": "50000", "cpuset/a/cpu.cfs_period_us": "100000"}, []),
+        ("1:name=systemd:/a\n2:cpu:/a:b\n0::/a", {"cpu/a:b/cpu.cfs_quota_us": "1"}, []),
+    ],
+    ids=[
+        "none",
+        "v2",
+        "v2 above",
+        "v2 in a container",
+        "v1",
+        "v1 without a quota",
+        "v1 elsewhere",
+        "half a file",
+    ],
+)
+def test_the_quota_of_a_cgroup_is_read(
+    dev: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    membership: str,
+    files: dict[str, str],
+    quotas: list[float],
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "membership").write_text(membership + "\n")
+    monkeypatch.setattr(dev, "CGROUPS", tmp_path)
+    monkeypatch.setattr(dev, "MEMBERSHIP", tmp_path / "membership")
+    assert list(dev.read_quotas()) == quotas
+
+
+def test_a_quota_is_a_limit_of_the_cores(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "read_quotas", lambda: iter([0.5, 64]))
+    assert dev.count_cores() == 0.5
+
+
+def test_a_machine_without_cgroups_has_no_quota(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dev, "MEMBERSHIP", tmp_path / "absent")
+    assert list(dev.read_quotas()) == []
+
+
 @pytest.mark.usefixtures("variables")
 def test_bytecode_that_may_not_stand_beside_the_sources_is_kept_in_the_environment(dev: ModuleType) -> None:
     os.environ.pop("PYTHONPYCACHEPREFIX", None)
