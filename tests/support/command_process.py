@@ -193,7 +193,8 @@ async def started(
         yield process
     finally:
         process.kill()
-        await process.communicate()
+        async with asyncio.timeout(600):
+            await process.communicate()
 
 
 async def ended(process: Process | asyncio.subprocess.Process, *, within: float = 600) -> Ended:

@@ -8,10 +8,11 @@ import faulthandler
 import gc
 import json
 import os
+import select
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,14 +38,36 @@ def serve() -> None:
             sys.executable, [sys.executable, "-m", "tests.support.fork_server"], {**os.environ, PLAIN: "1"}
         )
     gc.freeze()  # a child's collector leaves alone, and so does not copy, what all share
-    signal.signal(signal.SIGCHLD, lambda *_: bury())
-    for line in sys.stdin:
-        order = json.loads(line)
+    for order in read_orders():
         refuse_threads()
         pid = os.fork()
         if pid == 0:
             become(**order)
         say(born=pid, out=order["out"])
+
+
+def read_orders() -> Iterator[dict[str, Any]]:
+    """Yield the orders, and tell of each process that ends between them, until stdin is closed.
+
+    A signal just before a blocking read would be handled only after it, so with the next order. The byte that
+    the signal writes to the pipe ends `select` whenever it comes.
+    """
+    ended, signalled = os.pipe()
+    for end in (ended, signalled):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    line = b""
+    while True:
+        ready, _, _ = select.select([0, ended], [], [])
+        if ended in ready:
+            os.read(ended, 65536)
+            bury()
+        if 0 in ready:
+            if not (data := os.read(0, 65536)):
+                return
+            *lines, line = (line + data).split(b"\n")
+            yield from map(json.loads, lines)
 
 
 def _list_file_modules() -> list[str]:
@@ -91,6 +114,7 @@ def become(
 ) -> NoReturn:
     """The command, from here on."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
     settle(env, cwd, out, err)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - may be a pipe now
     faulthandler.enable(2)
