@@ -52,7 +52,11 @@ async def listening(
             handlers.add(task)
             task.add_done_callback(handlers.discard)
 
-    with socket.create_server((host, port), backlog=100) as listener:
+    # With the protocol's number: asyncio sends at once (TCP_NODELAY) only where it knows that a socket is of TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(100)
         listener.setblocking(False)
         loop.add_reader(listener, accept)
         try:
