@@ -408,7 +408,7 @@ class _SharedQueue:
         with suppress(StoreError, TimeoutError):
             async with asyncio.timeout(limit):
                 await asyncio.gather(*self._claiming, return_exceptions=True)
-                await self._release(self._numbers, timeout=limit)
+                await self._release(self._numbers)
 
     async def _claim_batch(self, key: str) -> None:
         """Claims free walks and puts them into the key's queue."""
@@ -429,7 +429,7 @@ class _SharedQueue:
         self._ready.clear()
         await self._release(unbegun)
 
-    async def _release(self, numbers: Sequence[int], timeout: float = TIMEOUT) -> None:
+    async def _release(self, numbers: Sequence[int]) -> None:
         if numbers:
-            async with self._database.connection("releasing walks", timeout=timeout) as connection:
+            async with self._database.connection("releasing walks") as connection:
                 await connection.execute(_RELEASE, self._slot, numbers)

@@ -91,18 +91,18 @@ class Starter:
         self._count = 0
         self._births: dict[str, asyncio.Future[Process]] = {}
         self._deaths: dict[int, asyncio.Future[int]] = {}
-        """Half of what there is to hear of a process: one that has not died, or one whose birth is still to be told."""
+        """The exit codes to come, by process."""
 
     async def listen(self) -> None:
         assert self._process.stdout
         async for line in self._process.stdout:
             fact = json.loads(line)
             if "born" in fact:
-                folder = Path(fact["out"]).parent
-                process = Process(fact["born"], folder, self._death(fact["born"]))
+                death = self._deaths[fact["born"]] = asyncio.get_running_loop().create_future()
+                process = Process(fact["born"], Path(fact["out"]).parent, death)
                 self._births.pop(fact["out"]).set_result(process)
             else:
-                self._death(fact["died"]).set_result(fact["code"])
+                self._deaths.pop(fact["died"]).set_result(fact["code"])
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -110,15 +110,7 @@ class Starter:
         for birth in self._births.values():
             birth.cancel()
         for death in self._deaths.values():
-            if not death.done():
-                death.set_result(-signal.SIGKILL)
-
-    def _death(self, pid: int) -> asyncio.Future[int]:
-        """One for two askers, its birth and its death, whichever comes first: numbers are given again."""
-        if pid in self._deaths:
-            return self._deaths.pop(pid)
-        death = self._deaths[pid] = asyncio.get_running_loop().create_future()
-        return death
+            death.set_result(-signal.SIGKILL)
 
     async def start(
         self,

@@ -1,7 +1,7 @@
 """Starts commands by forking from a process that has imported them: a tenth of the time of a start from nothing.
 
 A command is a process like any other, with its own arguments, environment, folder and output. Orders come in
-on stdin, a JSON object a line; each start and each end of a process goes out on stdout, a JSON object a line.
+on stdin, a JSON object a line; the start of a process and then its end go out on stdout, a JSON object a line.
 """
 
 import faulthandler
