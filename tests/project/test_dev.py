@@ -1,6 +1,9 @@
 """What `./dev` decides before it starts a tool."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -121,3 +124,14 @@ def test_bytecode_stays_beside_the_sources_where_it_may(dev: ModuleType) -> None
     before = dict(os.environ)
     dev.cache_bytecode()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_command_itself(number: signal.Signals) -> None:
+    """The process that was `./dev` is the command: it ends in its own way, with its own exit status."""
+    words = [sys.executable, "-B", "dev", "run", "simulate", "--port", "0"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert "http" in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait() == 0
