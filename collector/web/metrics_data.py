@@ -11,7 +11,7 @@ from collector.base.days import day_bounds
 from collector.db import outlook
 from collector.db.pool import Connection
 from collector.market.calendar import kst
-from collector.market.schedule import Schedule, ScheduledSlot
+from collector.market.schedule import ScheduledSlot
 from collector.market.timetable import Timetable
 from collector.model import Status, Target
 from collector.web.health import HealthFacts, LeaseLine, ScheduleCourse
@@ -39,26 +39,30 @@ GROUP BY q.api_id
 ORDER BY q.api_id
 LIMIT 10
 """
+# The targets of a universe come as one text: arrays within an array of PostgreSQL have one length. Cast to an array
+# they let the ledger be read by an index on slot and target.
 _STATUSES = """
-SELECT s.slot, w.status, count(*) AS targets
-FROM unnest($1::timestamptz[]) AS s (slot)
-JOIN collector.walk AS w ON w.slot = s.slot AND w.target = ANY ($2::smallint[])
-GROUP BY s.slot, w.status
+SELECT s.universe, s.slot, w.status, count(*) AS targets
+FROM unnest($3::text[], $4::timestamptz[]) AS s (universe, slot)
+JOIN unnest($1::text[], $2::text[]) AS u (name, targets) ON u.name = s.universe
+JOIN collector.walk AS w ON w.slot = s.slot AND w.target = ANY (u.targets::smallint[])
+GROUP BY s.universe, s.slot, w.status
 """
-_CAUSE = """
-SELECT w.error
-FROM collector.walk AS w
-WHERE w.slot = $1 AND w.target = ANY ($2::smallint[]) AND w.error IS NOT NULL
-GROUP BY w.error
-ORDER BY count(*) DESC, w.error
-LIMIT 1
+_CAUSES = """
+SELECT DISTINCT ON (s.schedule) s.schedule, w.error
+FROM unnest($3::text[], $4::text[], $5::timestamptz[]) AS s (schedule, universe, slot)
+JOIN unnest($1::text[], $2::text[]) AS u (name, targets) ON u.name = s.universe
+JOIN collector.walk AS w ON w.slot = s.slot AND w.target = ANY (u.targets::smallint[])
+WHERE w.error IS NOT NULL
+GROUP BY s.schedule, w.error
+ORDER BY s.schedule, count(*) DESC, w.error
 """
-_LAST_SWEEP = """
-SELECT slot, started_at, ended_at
-FROM collector.sweep
-WHERE universe = $1 AND slot = ANY ($2::timestamptz[]) AND ended_at IS NOT NULL
-ORDER BY slot DESC
-LIMIT 1
+_LAST_SWEEPS = """
+SELECT DISTINCT ON (s.schedule) s.schedule, w.slot, w.started_at, w.ended_at
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS s (schedule, universe, slot)
+JOIN collector.sweep AS w ON w.universe = s.universe AND w.slot = s.slot
+WHERE w.ended_at IS NOT NULL
+ORDER BY s.schedule, w.slot DESC
 """
 _BYTES = "SELECT pg_database_size(current_database())"
 
@@ -123,14 +127,10 @@ class MetricsGatherer:
             state = await connection.fetchrow(_STATE, start, end)
             lease = await connection.fetchrow(_LEASE)
             quotas = [QuotaFigure(*row) for row in await connection.fetch(_QUOTA)]
-            schedule_figures = []
-            for schedule in timetable.schedules:
-                mine = [slot for slot in due if slot.schedule == schedule.name]
-                ledger = _LedgerReader(connection, timetable, numbers, schedule)
-                schedule_figures.append(await self._schedule(ledger, mine, now, state["since"]))
+            ledger = _LedgerReader(connection, timetable, numbers)
+            courses, schedules = await self._schedules(ledger, due, now, state["since"])
             size = await self._size(connection)
             clocks = await outlook.look(connection, datetime.now(UTC))
-        courses = [course for course, _ in schedule_figures]
         facts = HealthFacts(now, None, LeaseLine(*lease) if lease else None, courses, state["since"], clocks)
         return MetricsData(
             facts,
@@ -139,29 +139,52 @@ class MetricsGatherer:
             state["issued_at"],
             state["expires_at"],
             quotas,
-            {course.schedule.name: figures for course, figures in schedule_figures},
+            schedules,
             size,
         )
 
-    async def _schedule(
+    async def _schedules(
         self, ledger: "_LedgerReader", due: Sequence[ScheduledSlot], now: datetime, since: datetime | None
-    ) -> tuple[ScheduleCourse, ScheduleFigures]:
-        begun = [slot.at for slot in due if slot.at <= now]
-        by_slot = await ledger.statuses(begun)
-        whole = ledger.whole(by_slot)
-        name = ledger.schedule.name
-        newest = max(whole, default=None) or self._complete.get(name) or await ledger.newest(now)
-        if newest:
-            self._complete[name] = newest
-        totals: Counter[str] = Counter()
-        for counts in by_slot.values():
-            totals.update(counts)
-        course = ScheduleCourse(ledger.schedule, due, whole, newest)
-        if course.behind(now, since):
-            course = replace(course, cause=await ledger.cause(course.over(now, since)[-1].at))
-        written = [by_slot.get(slot.at, Counter()).total() for slot in course.over(now, since)]
-        absent = sum(ledger.expected - count for count in written)
-        return course, ScheduleFigures(totals, absent, await ledger.last_sweep(begun))
+    ) -> tuple[list[ScheduleCourse], dict[str, ScheduleFigures]]:
+        """Courses and figures of all schedules. `due` has today's slots, `since` is the ledger's first one."""
+        slots: dict[str, list[ScheduledSlot]] = {schedule.name: [] for schedule in ledger.schedules}
+        for slot in due:
+            slots[slot.schedule].append(slot)
+        begun = {name: [slot.at for slot in each if slot.at <= now] for name, each in slots.items()}
+        counts = await ledger.statuses(begun)
+        whole = {name: ledger.whole(name, counts[name]) for name in slots}
+        newest = await self._newest(ledger, whole, now)
+        courses = [
+            ScheduleCourse(schedule, slots[schedule.name], whole[schedule.name], newest.get(schedule.name))
+            for schedule in ledger.schedules
+        ]
+        over = {course.schedule.name: [slot.at for slot in course.over(now, since)] for course in courses}
+        causes = await ledger.causes(
+            {
+                course.schedule.name: over[course.schedule.name][-1]
+                for course in courses
+                if course.behind(now, since)
+            }
+        )
+        courses = [replace(course, cause=causes.get(course.schedule.name, "")) for course in courses]
+        sweeps = await ledger.last_sweeps(begun)
+        figures = {}
+        for name, by_slot in counts.items():
+            totals: Counter[str] = Counter()
+            for count in by_slot.values():
+                totals.update(count)
+            written = (by_slot.get(at, Counter()).total() for at in over[name])
+            absent = sum(ledger.expected[name] - count for count in written)
+            figures[name] = ScheduleFigures(totals, absent, sweeps.get(name))
+        return courses, figures
+
+    async def _newest(
+        self, ledger: "_LedgerReader", whole: Mapping[str, frozenset[datetime]], now: datetime
+    ) -> Mapping[str, datetime]:
+        """The slot of the last complete sweep of each schedule, without schedules that have none."""
+        self._complete |= {name: max(slots) for name, slots in whole.items() if slots}
+        self._complete |= await ledger.newest([name for name in whole if name not in self._complete], now)
+        return self._complete
 
     async def _size(self, connection: Connection) -> int:
         at, size = self._bytes
@@ -172,49 +195,71 @@ class MetricsGatherer:
 
 
 class _LedgerReader:
-    """The ledger restricted to one schedule."""
+    """The ledger by schedule. A method asks once for all schedules: a configuration may have a hundred of them."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        timetable: Timetable,
-        numbers: Mapping[Target, int],
-        schedule: Schedule,
-    ) -> None:
-        targets = timetable.universe(schedule.universe)
-        self.schedule = schedule
-        self.expected = len(targets)
-        self._numbers = [numbers[target] for target in targets if target in numbers]
+    def __init__(self, connection: Connection, timetable: Timetable, numbers: Mapping[Target, int]) -> None:
+        self.schedules = timetable.schedules
         self._connection = connection
         self._timetable = timetable
+        self._universes = {schedule.name: schedule.universe for schedule in self.schedules}
+        targets = {universe: timetable.universe(universe) for universe in self._universes.values()}
+        self.expected = {name: len(targets[universe]) for name, universe in self._universes.items()}
+        """The number of targets of each schedule."""
+        ids = {
+            universe: ",".join(str(numbers[target]) for target in each if target in numbers)
+            for universe, each in targets.items()
+        }
+        self._members = list(ids), [f"{{{each}}}" for each in ids.values()]
 
-    async def statuses(self, at: Sequence[datetime]) -> dict[datetime, Counter[str]]:
-        """Counts by status of the targets at these slots."""
-        counts: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
-        if at:
-            for row in await self._connection.fetch(_STATUSES, at, self._numbers):
-                counts[row["slot"]][row["status"]] = row["targets"]
-        return counts
+    async def statuses(
+        self, slots: Mapping[str, Sequence[datetime]]
+    ) -> dict[str, dict[datetime, Counter[str]]]:
+        """Counts by status of the targets at the slots of each schedule, without slots that have no line."""
+        pairs = {(self._universes[name], at) for name, instants in slots.items() for at in instants}
+        found: defaultdict[tuple[str, datetime], Counter[str]] = defaultdict(Counter)
+        if pairs:
+            universes, instants = [universe for universe, _ in pairs], [at for _, at in pairs]
+            for row in await self._connection.fetch(_STATUSES, *self._members, universes, instants):
+                found[row["universe"], row["slot"]][row["status"]] = row["targets"]
+        return {
+            name: {at: found[key] for at in instants if (key := (self._universes[name], at)) in found}
+            for name, instants in slots.items()
+        }
 
-    def whole(self, by_slot: Mapping[datetime, Counter[str]]) -> frozenset[datetime]:
-        """The slots with all targets complete."""
+    def whole(self, name: str, by_slot: Mapping[datetime, Counter[str]]) -> frozenset[datetime]:
+        """The slots of a schedule with all targets complete."""
         return frozenset(
-            slot for slot, counts in by_slot.items() if counts[Status.COMPLETE] == self.expected > 0
+            slot for slot, counts in by_slot.items() if counts[Status.COMPLETE] == self.expected[name] > 0
         )
 
-    async def cause(self, at: datetime) -> str:
-        """The most frequent error or reason of a slot; "" if it has none."""
-        return await self._connection.fetchval(_CAUSE, at, self._numbers) or ""
+    async def causes(self, at: Mapping[str, datetime]) -> dict[str, str]:
+        """The most frequent error or reason of one slot of each schedule, without slots that have none."""
+        if not at:
+            return {}
+        universes = [self._universes[name] for name in at]
+        rows = await self._connection.fetch(_CAUSES, *self._members, list(at), universes, list(at.values()))
+        return {row["schedule"]: row["error"] for row in rows}
 
-    async def last_sweep(self, at: Sequence[datetime]) -> LastSweep | None:
-        row = await self._connection.fetchrow(_LAST_SWEEP, self.schedule.universe, at) if at else None
-        return LastSweep(*row) if row else None
+    async def last_sweeps(self, slots: Mapping[str, Sequence[datetime]]) -> dict[str, LastSweep]:
+        """The last ended sweep among the slots of each schedule, without schedules that have none."""
+        keys = [(name, self._universes[name], at) for name, instants in slots.items() for at in instants]
+        if not keys:
+            return {}
+        rows = await self._connection.fetch(_LAST_SWEEPS, *map(list, zip(*keys, strict=True)))
+        return {name: LastSweep(*row) for name, *row in rows}
 
-    async def newest(self, now: datetime) -> datetime | None:
-        """The slot of the last complete sweep of earlier days, searched from the newest."""
-        past = list(self._timetable.instants(self.schedule, now - SEEN_BACK, now))[::-1]
+    async def newest(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
+        """The slot of the last complete sweep of earlier days by schedule, searched from the newest."""
+        found: dict[str, datetime] = {}
+        past = {
+            schedule.name: list(self._timetable.instants(schedule, now - SEEN_BACK, now))[::-1]
+            for schedule in self.schedules
+            if schedule.name in names
+        }
         for size in _BATCHES:
-            part, past = past[:size], past[size:]
-            if whole := self.whole(await self.statuses(part)):
-                return max(whole)
-        return None
+            part = {name: slots[:size] for name, slots in past.items()}
+            for name, by_slot in (await self.statuses(part)).items():
+                if whole := self.whole(name, by_slot):
+                    found[name] = max(whole)
+            past = {name: slots[size:] for name, slots in past.items() if name not in found}
+        return found
