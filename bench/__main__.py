@@ -1,5 +1,6 @@
 """Run the measurements by name; each is imported only when it is asked for."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -38,4 +39,10 @@ def _all(names: Sequence[str], arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    # As Ctrl-C: asyncio cancels the main task then, which stops all that it started, in order.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        raise SystemExit(130) from None

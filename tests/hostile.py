@@ -6,7 +6,8 @@
 `cpu.cfs_quota_us`; otherwise `systemd-run --user`), or by `cpulimit`. Each mode is run N times (10). `--parallel K`
 has K runs at once, beside the same loops; each gets less of the machine than one alone, and the series ends sooner.
 Other arguments go to pytest. A clone holds what is committed.
-Logs of runs that failed stay. Exit status: 0 every run passed, 1 one failed, 2 a mode is not possible here.
+Logs of runs that failed stay. Exit status: 0 every run passed, 1 one failed, 2 a mode is not possible here, 130 stopped
+by Ctrl-C, SIGTERM or SIGHUP: then the runs under way are ended and their clones are removed.
 """
 
 import argparse
@@ -17,13 +18,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOPS = 4
@@ -32,6 +36,8 @@ BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 PERIOD, QUOTA = 100_000, 50_000
 """Microseconds of a period, and those in which the run may use a core: half of one."""
 CGROUPS = Path("/sys/fs/cgroup")
+PATIENCE = 60
+"""Seconds in which an interrupted run may end its servers; what is left of its process group is killed then."""
 _V1 = (CGROUPS / "cpu", CGROUPS / "cpu,cpuacct")
 _SUMMARY = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s", re.MULTILINE)
 
@@ -52,31 +58,104 @@ class ImpossibleError(Exception):
     """This machine has no means for a mode."""
 
 
+class Commands:
+    """The commands under way in all threads. Each has a process group of its own, so that `end` reaches all of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._ended = False
+
+    def run(self, command: Sequence[str], folder: Path, output: IO[bytes] | None = None) -> int:
+        """Run a command in `folder` and return its exit status; after `end` no further one begins."""
+        with self._lock:
+            if self._ended:
+                raise StoppedError
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,  # no session of its own: Linux shares the processor out by sessions
+            )
+            self._processes.add(process)
+        code = process.wait()
+        with self._lock:
+            self._processes.discard(process)
+        return code
+
+    def end(self) -> None:
+        """Interrupt all commands, as Ctrl-C does, and kill what is left after `PATIENCE`."""
+        with self._lock:
+            self._ended = True
+            processes = list(self._processes)
+        deadline = time.monotonic() + PATIENCE
+        for process in processes:
+            _signal_group(process, signal.SIGINT)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, deadline - time.monotonic()))
+            _signal_group(process, signal.SIGKILL)
+
+
+class StoppedError(Exception):
+    """No further command begins."""
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS forbids to signal a group of zombies
+        os.killpg(process.pid, number)
+
+
 def main(arguments: Sequence[str]) -> int:
     options, rest = _options(arguments)
     modes = ("loops", "half") if options.mode == "both" else (options.mode,)
     try:
-        commands = {mode: limiter(mode) for mode in modes}
+        limits = {mode: limiter(mode) for mode in modes}
     except ImpossibleError as error:
         print(f"hostile: {error}", file=sys.stderr)
         return 2
     if _git("status", "--porcelain").strip():
         print("hostile: changes that are not committed are NOT in the clones", file=sys.stderr)
-    results = []
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    results: list[Result] = []
+    commands = Commands()
     with tempfile.TemporaryDirectory(prefix="collector-hostile-") as folder:
         logs = Path(tempfile.mkdtemp(prefix="collector-hostile-logs-"))
-        for mode in modes:
-            run = partial(run_once, Path(folder), logs, mode, commands[mode], rest)
-            with busy_loops(LOOPS if mode == "loops" else 0), ThreadPoolExecutor(options.parallel) as pool:
-                for result in pool.map(run, range(1, options.runs + 1)):
+        try:
+            for mode in modes:
+                run = partial(run_once, Path(folder), logs, mode, limits[mode], rest, commands)
+                for result in _run_all(run, mode, options.runs, options.parallel, commands):
                     results.append(result)
                     print(_line(result), flush=True)
+        except KeyboardInterrupt:
+            print(f"{table(results)}\nhostile: stopped; logs: {logs}", file=sys.stderr)
+            return 130
     print(table(results))
     if all(result.code == 0 for result in results) and not options.keep:
         shutil.rmtree(logs)
         return 0
     print(f"logs: {logs}")
     return int(any(result.code for result in results))
+
+
+def _run_all(
+    run: Callable[[int], Result], mode: str, runs: int, parallel: int, commands: Commands
+) -> Iterator[Result]:
+    """Yield the results of all runs of a mode in their order; an interrupt ends those under way."""
+    with busy_loops(LOOPS if mode == "loops" else 0), ThreadPoolExecutor(parallel) as pool:
+        try:
+            yield from pool.map(run, range(1, runs + 1))
+        except KeyboardInterrupt:
+            commands.end()
+            raise
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -89,20 +168,25 @@ def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def run_once(
-    folder: Path, logs: Path, mode: str, command: Sequence[str], rest: Sequence[str], number: int
+    folder: Path,
+    logs: Path,
+    mode: str,
+    limit: Sequence[str],
+    rest: Sequence[str],
+    commands: Commands,
+    number: int,
 ) -> Result:
     """One run in a clone of its own, which is gone afterwards."""
     clone, log = folder / f"{mode}-{number}", logs / f"{mode}-{number}.log"
     _git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
-    subprocess.run([sys.executable, "-B", "dev", "setup"], cwd=clone, check=True, env=environment())
+    if code := commands.run([sys.executable, "-B", "dev", "setup"], clone):
+        return Result(mode, number, code, 0, "not set up", ())
     began = time.monotonic()
     group = limited(f"{os.getpid()}-{number}") if mode == "half" else nullcontext([])
     with group as prefix, log.open("wb") as output:
         # Names as they end: a run that is stopped halfway still tells its failures.
-        test = [*prefix, *command, sys.executable, "-B", "dev", "test", "-vv", *rest]
-        code = subprocess.run(
-            test, cwd=clone, env=environment(), stdout=output, stderr=output, check=False
-        ).returncode
+        test = [*prefix, *limit, sys.executable, "-B", "dev", "test", "-vv", *rest]
+        code = commands.run(test, clone, output)
     seconds = time.monotonic() - began
     shutil.rmtree(clone, ignore_errors=True)
     text = log.read_text(errors="replace")

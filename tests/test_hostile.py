@@ -1,9 +1,11 @@
-"""The hostile runs: what is read from a log, and that half a core is half a core."""
+"""The hostile runs: what is read from a log, that half a core is half a core, and that a stopped run leaves nothing."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,28 @@ def test_a_cgroup_gives_half_a_core_and_leaves_no_process(tmp_path: Path) -> Non
             assert left.poll() is None
     assert seconds > 0.8  # half a second of work takes a whole one, less what a period lets through at once
     assert left.wait() == -9
+
+
+@pytest.mark.parametrize(
+    ("shell", "patience", "code"),
+    [
+        pytest.param("", 600, -signal.SIGINT, id="at once"),
+        pytest.param("trap '' INT;", 0, -signal.SIGKILL, id="never by itself"),
+    ],
+)
+def test_an_interrupt_ends_all_that_a_run_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, patience: float, code: int
+) -> None:
+    monkeypatch.setattr(hostile, "PATIENCE", patience)
+    commands = hostile.Commands()
+    words = ["sh", "-c", f"{shell} (trap '' INT; echo begun; exec sleep 600) & wait"]
+    reader, writer = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    with reader, ThreadPoolExecutor(1) as pool:
+        with writer:
+            ended = pool.submit(commands.run, words, tmp_path, writer)
+            assert reader.readline() == b"begun\n"
+        commands.end()
+        assert ended.result() == code
+        assert reader.read() == b""  # nothing of it is left that could write
+    with pytest.raises(hostile.StoppedError):
+        commands.run(["true"], tmp_path)

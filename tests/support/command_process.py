@@ -95,18 +95,20 @@ class Starter:
 
     async def listen(self) -> None:
         assert self._process.stdout
-        async for line in self._process.stdout:
-            fact = json.loads(line)
-            if "born" in fact:
-                death = self._deaths[fact["born"]] = asyncio.get_running_loop().create_future()
-                process = Process(fact["born"], Path(fact["out"]).parent, death)
-                self._births.pop(fact["out"]).set_result(process)
-            else:
-                self._deaths.pop(fact["died"]).set_result(fact["code"])
-        self._hang_up()
+        try:
+            async for line in self._process.stdout:
+                fact = json.loads(line)
+                if "born" in fact:
+                    death = self._deaths[fact["born"]] = asyncio.get_running_loop().create_future()
+                    process = Process(fact["born"], Path(fact["out"]).parent, death)
+                    self._births.pop(fact["out"]).set_result(process)
+                else:
+                    self._deaths.pop(fact["died"]).set_result(fact["code"])
+        finally:
+            self._hang_up()
 
     def _hang_up(self) -> None:
-        """Whoever still waits, in a run that is broken off, has nothing more to hear."""
+        """End all waiting, in a run that is broken off: nothing more will be told."""
         for birth in self._births.values():
             birth.cancel()
         for death in self._deaths.values():

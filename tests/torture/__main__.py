@@ -21,13 +21,18 @@ from tests.torture.world import World, opened
 
 
 def main() -> int:
-    """The exit status: 1 if anything was lost."""
+    """The exit status: 1 if anything was lost, 130 if it was stopped."""
     asked = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to be stopped
+    # As Ctrl-C: asyncio cancels the main task then, which stops all that it started, in order.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     deadline = time.monotonic() + 60 * asked.minutes
     failed, seed = 0, asked.seed
     while True:
-        failed += asyncio.run(_all(asked, seed))
+        try:
+            failed += asyncio.run(_all(asked, seed))
+        except KeyboardInterrupt:
+            print(f"\ntorture: stopped; {failed} failed before it", file=sys.stderr)
+            return 130
         seed += 1
         if time.monotonic() >= deadline:
             return 1 if failed else 0
