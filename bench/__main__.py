@@ -1,9 +1,10 @@
 """Run the measurements by name; each is imported only when it is asked for."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+
+from tests.support.interrupts import accept_interrupts
 
 EVERY = ("pipeline", "layers", "copying", "cold", "reads", "quota", "backfill", "start")
 """What a run without a name does."""
@@ -39,8 +40,7 @@ def _all(names: Sequence[str], arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # As Ctrl-C: asyncio cancels the main task then, which stops all that it started, in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    accept_interrupts()
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -26,8 +26,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import IO
+
+from tests.support.interrupts import accept_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOPS = 4
@@ -119,8 +120,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if _git("status", "--porcelain").strip():
         print("hostile: changes that are not committed are NOT in the clones", file=sys.stderr)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    accept_interrupts()
     results: list[Result] = []
     commands = Commands()
     with tempfile.TemporaryDirectory(prefix="collector-hostile-") as folder:
@@ -152,10 +152,6 @@ def _run_all(
         except KeyboardInterrupt:
             commands.end()
             raise
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -6,7 +6,6 @@ does follows from the seed; a failing one prints the command that repeats it. Th
 
 import argparse
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from importlib import import_module
 from random import Random
 
 from tests.support.command_process import warmed
+from tests.support.interrupts import accept_interrupts
 from tests.torture.figures import Figures
 from tests.torture.scenarios import SCENARIOS
 from tests.torture.world import World, opened
@@ -23,8 +23,7 @@ from tests.torture.world import World, opened
 def main() -> int:
     """The exit status: 1 if anything was lost, 130 if it was stopped."""
     asked = _arguments()
-    # As Ctrl-C: asyncio cancels the main task then, which stops all that it started, in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    accept_interrupts()
     deadline = time.monotonic() + 60 * asked.minutes
     failed, seed = 0, asked.seed
     while True:
