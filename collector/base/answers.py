@@ -52,6 +52,10 @@ class _Head(msgspec.Struct, frozen=True):
     dropped: int = 0
 
 
+# Built here, in one thread: see `struct_types`.
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
 @dataclass
 class AnswerLog:
     """The answers of one walk while it is read. `dropped` counts those beyond `MOST_BYTES`."""
@@ -215,6 +219,6 @@ def _length_at(data: bytes, offset: int) -> int:
 
 def _decode_head(head: bytes) -> _Head:
     try:
-        return msgspec.json.decode(head, type=_Head)
+        return _head_decoder.decode(head)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise DamagedAnswers("its head is not readable") from None

@@ -79,10 +79,7 @@ def _list_file_modules() -> list[str]:
 
 
 def refuse_threads() -> None:
-    """End, rather than fork while another thread is there: its locks would stay locked in the child forever.
-
-    A command that was forked from a process with threads of pyarrow crashed once (SIGSEGV).
-    """
+    """End, rather than fork while another thread is there: its locks would stay locked in the child forever."""
     if count_threads() > 1:
         names = [(thread / "comm").read_text().strip() for thread in _THREADS.iterdir()]
         raise SystemExit(f"the process that starts commands has other threads: {', '.join(names)}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from collector.base.struct_types import prepare_struct
 from collector.kiwoom.protocol.indices import sector_code
 from collector.kiwoom.protocol.numbers import parse_signed
 from collector.kiwoom.protocol.records import decode_rows
@@ -42,7 +43,7 @@ class SectorFlow(NamedTuple):
     net_amounts: Mapping[str, int]
 
 
-_Row = msgspec.defstruct("_Row", [("inds_cd", str), *((name, str) for name in INVESTORS)])
+_Row = prepare_struct(msgspec.defstruct("_Row", [("inds_cd", str), *((name, str) for name in INVESTORS)]))
 
 
 def flows(sent: Sequence[object]) -> tuple[list[SectorFlow], list[BadRow]]:

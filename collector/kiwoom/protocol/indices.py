@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from collector.base.struct_types import prepare_struct
 from collector.kiwoom.protocol import bars, numbers
 from collector.kiwoom.protocol.records import count, decode_rows, hundredths
 from collector.kiwoom.protocol.strict_json import Document
@@ -48,6 +49,7 @@ class IndexBar(NamedTuple):
     turnover: int
 
 
+@prepare_struct
 class _LevelRow(msgspec.Struct):
     stk_cd: str
     stk_nm: str
@@ -65,12 +67,14 @@ class _LevelRow(msgspec.Struct):
     flo_stk_num: str
 
 
+@prepare_struct
 class _DayRow(msgspec.Struct):
     dt_n: str
     cur_prc_n: str
     acc_trde_qty_n: str
 
 
+@prepare_struct
 class _BarRow(msgspec.Struct):
     cur_prc: str
     trde_qty: str

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from collector.base.struct_types import prepare_struct
 from collector.kiwoom.protocol import bars, numbers
 from collector.kiwoom.protocol.records import decode_rows
 from collector.market.witness_values import ListingFact
@@ -21,6 +22,7 @@ _NAME_LENGTH = 80
 """ka10099 sends longer names than ka20002: funds have up to some 60 characters."""
 
 
+@prepare_struct
 class _ListingRow(msgspec.Struct, rename="camel"):
     code: str
     name: str

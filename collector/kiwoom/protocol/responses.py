@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from collector.base.struct_types import prepare_struct
 from collector.errors import (
     CollectorError,
     Unreadable,
@@ -34,6 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
 
 
+@prepare_struct
 class _Sector(msgspec.Struct):
     code: str
     name: str
