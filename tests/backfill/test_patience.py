@@ -23,6 +23,7 @@ from collector.secret import Secret
 from collector.sweep.sweeper import Collector
 from kiwoom_simulator import Options, Simulator
 from tests.support.harness import APP_KEY, SECRET_KEY, execute, fetch, url, yaml
+from tests.support.requests_sent import sending
 
 BOOKED = "SELECT count(*) FROM collector.place WHERE booked"
 PRICES, BARS, TOKEN = "ka20002", "ka10081", "au10001"
@@ -45,9 +46,8 @@ async def ask(
     quota: SharedRateLimiter | LowPriorityRateLimiter, api_id: str, name: str, order: list[str]
 ) -> float:
     """One request that is answered at once; when it left."""
-    async with quota.acquire(api_id) as turn:
+    async with sending(quota, api_id) as turn:
         order.append(name)
-        turn.before_send()
         left = time.monotonic()
         turn.on_response()
     return left
