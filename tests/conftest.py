@@ -13,6 +13,7 @@ from xdist.workermanage import WorkerController
 
 from collector.db.dsn import Dsn
 from tests.support import postgres_server as databases
+from tests.support.database_limits import widen_limits
 from tests.support.memory_folder import memory_folder
 from tests.support.postgres_server import Server
 from tests.support.prepared_databases import PreparedDatabases
@@ -20,6 +21,8 @@ from tests.support.prepared_databases import PreparedDatabases
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
+
+widen_limits()
 
 gc.disable()
 """Until the tests are collected: almost nothing is garbage by then, and the search takes each worker two seconds."""

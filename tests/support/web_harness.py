@@ -20,7 +20,13 @@ from collector.db.snapshots import SnapshotStore
 from collector.market import calendar
 from collector.model import KST, Certificate, Quote, Remark, Status, Target
 from collector.web import AccessPolicy, Live, serve_pages
+from collector.web.queries import read_only
+from tests.support.database_limits import PATIENT
 from tests.support.harness import reading
+
+read_only.QUERY_TIMEOUT = PATIENT
+read_only._BOUNDS = read_only._BOUNDS.replace("'3s'", f"'{PATIENT:.0f}s'")
+"""The limits of a page's queries: as `widen_limits`."""
 
 YAML = b"""
 universes:
