@@ -150,7 +150,7 @@ class MetricsGatherer:
         slots: dict[str, list[ScheduledSlot]] = {schedule.name: [] for schedule in ledger.schedules}
         for slot in due:
             slots[slot.schedule].append(slot)
-        begun = {name: [slot.at for slot in each if slot.at <= now] for name, each in slots.items()}
+        begun = {name: [slot.at for slot in own if slot.at <= now] for name, own in slots.items()}
         counts = await ledger.statuses(begun)
         whole = {name: ledger.whole(name, counts[name]) for name in slots}
         newest = await self._newest(ledger, whole, now)
@@ -206,23 +206,23 @@ class _LedgerReader:
         self.expected = {name: len(targets[universe]) for name, universe in self._universes.items()}
         """The number of targets of each schedule."""
         ids = {
-            universe: ",".join(str(numbers[target]) for target in each if target in numbers)
-            for universe, each in targets.items()
+            universe: ",".join(str(numbers[target]) for target in members if target in numbers)
+            for universe, members in targets.items()
         }
-        self._members = list(ids), [f"{{{each}}}" for each in ids.values()]
+        self._members = list(ids), [f"{{{joined}}}" for joined in ids.values()]
 
     async def statuses(
         self, slots: Mapping[str, Sequence[datetime]]
     ) -> dict[str, dict[datetime, Counter[str]]]:
         """Counts by status of the targets at the slots of each schedule, without slots that have no line."""
         pairs = {(self._universes[name], at) for name, instants in slots.items() for at in instants}
-        found: defaultdict[tuple[str, datetime], Counter[str]] = defaultdict(Counter)
+        counts: defaultdict[tuple[str, datetime], Counter[str]] = defaultdict(Counter)
         if pairs:
             universes, instants = [universe for universe, _ in pairs], [at for _, at in pairs]
             for row in await self._connection.fetch(_STATUSES, *self._members, universes, instants):
-                found[row["universe"], row["slot"]][row["status"]] = row["targets"]
+                counts[row["universe"], row["slot"]][row["status"]] = row["targets"]
         return {
-            name: {at: found[key] for at in instants if (key := (self._universes[name], at)) in found}
+            name: {at: counts[key] for at in instants if (key := (self._universes[name], at)) in counts}
             for name, instants in slots.items()
         }
 
@@ -250,7 +250,7 @@ class _LedgerReader:
 
     async def newest(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
         """The slot of the last complete sweep of earlier days by schedule, searched from the newest."""
-        found: dict[str, datetime] = {}
+        newest: dict[str, datetime] = {}
         past = {
             schedule.name: list(self._timetable.instants(schedule, now - SEEN_BACK, now))[::-1]
             for schedule in self.schedules
@@ -260,6 +260,6 @@ class _LedgerReader:
             part = {name: slots[:size] for name, slots in past.items()}
             for name, by_slot in (await self.statuses(part)).items():
                 if whole := self.whole(name, by_slot):
-                    found[name] = max(whole)
-            past = {name: slots[size:] for name, slots in past.items() if name not in found}
-        return found
+                    newest[name] = max(whole)
+            past = {name: slots[size:] for name, slots in past.items() if name not in newest}
+        return newest
