@@ -27,6 +27,8 @@ FAULTS = (
     "extra_field:sector=139,rows=5",
     "padded_number:sector=139,rows=5",
     "rejected_15xx:sector=013,times=1",
+    # A date beside the rows of OPEN would contradict them in the hours of KRX alone: the slot has the real date.
+    "rejected_15xx:api=ka20009",
 )
 TARGETS = [
     Target.of("KOSDAQ", "139", "KRX"),
