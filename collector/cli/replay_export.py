@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -32,23 +32,18 @@ async def kept_days(answers: AnswerStore, first: date | None, last: date | None)
 async def collect_samples(
     environment: Environment, first: date | None, last: date | None, target: Target | None
 ) -> list[dict[str, object]]:
-    """Unreadable answers first, then answers of walks that failed or have remarks; all are redacted already."""
-    today = datetime.now(UTC).astimezone(KST).date()
+    """The unreadable answers; where there are none, the newest readable ones. All are redacted already."""
     async with bootstrap.open_database(environment) as database:
         answers = AnswerStore(database)
-        rows = await answers.unreadable(
-            first or today - timedelta(days=400), last or today + timedelta(days=1)
-        )
         samples = [
             _sample(row["slot"], _target_of(row), row["error"], _read_unreadable(row["answer"]))
-            for row in rows
+            for row in await answers.unreadable(first, last)
+            if target is None or _target_of(row) == str(target)
         ]
-        if not samples:
-            samples = await _from_walks(answers, first, last, target)
-    wanted = [line for line in samples if target is None or line["target"] == str(target)]
-    if not wanted:
+        samples = samples or await _from_walks(answers, first, last, target)
+    if not samples:
         raise ConfigError("there are no kept answers to export", hint="see database.raw_days")
-    return wanted[:_EXPORTED]
+    return samples[:_EXPORTED]
 
 
 def write_samples(samples: Sequence[dict[str, object]], path: Path) -> None:

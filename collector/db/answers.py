@@ -70,7 +70,7 @@ _UNREADABLE = """
 SELECT r.slot, t.market, t.sector, t.exchange, r.received_at, r.error, r.answer
 FROM collector.raw_unreadable AS r
 JOIN collector.target AS t ON t.id = r.target
-WHERE r.slot >= $1 AND r.slot < $2
+WHERE r.slot >= coalesce($1::timestamptz, '-infinity') AND r.slot < coalesce($2::timestamptz, 'infinity')
 ORDER BY r.slot, r.target, r.received_at
 """
 _DAYS = "SELECT day FROM collector.raw_days()"
@@ -202,10 +202,12 @@ class AnswerStore:
         async with self._database.connection("reading kept answers", timeout=_LONG) as connection:
             return row, await connection.fetchval(_ANSWERS, *key)
 
-    async def unreadable(self, first: date, last: date) -> list[Mapping[str, object]]:
-        """Returns the unreadable answers of a period, each as a mapping of its columns."""
-        begins, _ = day_bounds(first)
-        _, ends = day_bounds(last)
+    async def unreadable(
+        self, first: date | None = None, last: date | None = None
+    ) -> list[Mapping[str, object]]:
+        """Returns the unreadable answers of a period, each as a mapping of its columns. None: no bound."""
+        begins = day_bounds(first)[0] if first else None
+        ends = day_bounds(last)[1] if last else None
         async with self._database.connection("reading unreadable answers", timeout=_LONG) as connection:
             return [dict(row) for row in await connection.fetch(_UNREADABLE, begins, ends)]
 

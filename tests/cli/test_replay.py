@@ -205,6 +205,24 @@ async def test_an_export_holds_the_answer_and_no_secret(database: Dsn, tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("age", "target", "error"),
+    [
+        ("2 years", "KOSDAQ/139/KRX", "Unreadable: the answer is not UTF-8"),
+        ("0 days", "KOSPI/013/KRX", ""),
+    ],
+)
+async def test_an_export_finds_old_answers_and_those_beside_an_unreadable_one(
+    database: Dsn, tmp_path: Path, age: str, target: str, error: str
+):
+    await collect(database, "truncated_json:sector=139")
+    await execute(database, f"UPDATE collector.raw_unreadable SET slot = slot - INTERVAL '{age}'")
+    done = await replay(database, tmp_path, "--export", str(tmp_path / "sample.json"), "--target", target)
+    assert done.code == 0, done.err
+    [sample] = json.loads((tmp_path / "sample.json").read_text())["answers"]
+    assert (sample["target"], sample["error"]) == (target, error)
+
+
+@pytest.mark.parametrize(
     ("options", "text"),
     [
         (("--from", "2026-11-20", "--to", "2026-11-19"), "--to lies before --from"),
