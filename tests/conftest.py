@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import gc
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -23,6 +24,9 @@ settings.load_profile("same")
 """The same examples in every run: a test passes or fails for what is in the code, not for the luck of a draw."""
 
 widen_limits()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell has SIGINT ignored in what it starts in the background, and so would the commands that tests interrupt."""
 
 gc.disable()
 """Until the tests are collected: almost nothing is garbage by then, and the search takes each worker two seconds."""

@@ -1,4 +1,4 @@
-/* The clock on the wall of a process, moved by the seconds in the file that WALL_FILE names; see wall.py.
+/* The clock on the wall of a process, moved by the seconds in the file that WALL_FILE names; see fake_clock.py.
  *
  * Preloaded, it answers in place of the C library for what tells the time of day. The file is read at each call,
  * so that a test can step the clock of a process that runs. Monotonic clocks are left alone.
