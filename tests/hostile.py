@@ -1,10 +1,11 @@
 """Runs the whole suite in fresh clones on a machine that is slow on purpose: `./dev test --hostile`.
 
-    ./dev test --hostile [--runs N] [--parallel K] [--mode loops|half|both] [--keep] [ARG ...]
+    ./dev test --hostile [--runs N] [--parallel K] [--mode loops|half|both|clock] [--keep] [ARG ...]
 
 `loops`: four busy loops run beside it. `half`: the run gets half a core, by a cgroup (as root: v2 `cpu.max` or v1
 `cpu.cfs_quota_us`; otherwise `systemd-run --user`), or by `cpulimit`. Each mode is run N times (10). `--parallel K`
 has K runs at once, beside the same loops; each gets less of the machine than one alone, and the series ends sooner.
+`clock`: the runs begin at the instants of INSTANTS, one after another; a test must not depend on the date either.
 Other arguments go to pytest. A clone holds what is committed.
 Logs of runs that failed stay. Exit status: 0 every run passed, 1 one failed, 2 a mode is not possible here, 130 stopped
 by Ctrl-C, SIGTERM or SIGHUP: then the runs under way are ended and their clones are removed.
@@ -22,12 +23,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from tests.support import moved_clock
 from tests.support.interrupts import accept_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +40,13 @@ BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 PERIOD, QUOTA = 100_000, 50_000
 """Microseconds of a period, and those in which the run may use a core: half of one."""
 CGROUPS = Path("/sys/fs/cgroup")
+INSTANTS = (
+    "2026-12-01T08:57+09:00",  # KRX opens during the run
+    "2026-12-01T15:27+09:00",  # KRX closes
+    "2026-12-31T23:57+09:00",  # the year ends in Korea, on a closed day
+    "2028-02-29T10:00+09:00",  # a leap day
+    "2031-01-03T10:00+09:00",  # beyond the shipped calendar, and beyond each retention
+)
 PATIENCE = 60
 """Seconds in which an interrupted run may end its servers; what is left of its process group is killed then."""
 _V1 = (CGROUPS / "cpu", CGROUPS / "cpu,cpuacct")
@@ -158,7 +168,7 @@ def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="./dev test --hostile", allow_abbrev=False)
     parser.add_argument("--runs", type=int, default=10, help="runs in each mode (10)")
     parser.add_argument("--parallel", type=int, default=1, help="runs at once (1)")
-    parser.add_argument("--mode", choices=("loops", "half", "both"), default="both")
+    parser.add_argument("--mode", choices=("loops", "half", "both", "clock"), default="both")
     parser.add_argument("--keep", action="store_true", help="keep the logs of runs that passed, too")
     return parser.parse_known_args(arguments)
 
@@ -178,8 +188,7 @@ def run_once(
     if code := commands.run([sys.executable, "-B", "dev", "setup"], clone):
         return Result(mode, number, code, 0, "not set up", ())
     began = time.monotonic()
-    group = limited(f"{os.getpid()}-{number}") if mode == "half" else nullcontext([])
-    with group as prefix, log.open("wb") as output:
+    with _group(mode, clone, number) as prefix, log.open("wb") as output:
         # Names as they end: a run that is stopped halfway still tells its failures.
         test = [*prefix, *limit, sys.executable, "-B", "dev", "test", "-vv", *rest]
         code = commands.run(test, clone, output)
@@ -188,7 +197,24 @@ def run_once(
     text = log.read_text(errors="replace")
     found = _SUMMARY.findall(text)
     failures = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
-    return Result(mode, number, code, seconds, found[-1] if found else "no summary", failures)
+    summary = found[-1] if found else "no summary"
+    if mode == "clock":
+        summary += f", from {_instant(number)}"
+    return Result(mode, number, code, seconds, summary, failures)
+
+
+def _group(mode: str, clone: Path, number: int) -> AbstractContextManager[Sequence[str]]:
+    """The words before the command of a run."""
+    if mode == "half":
+        return limited(f"{os.getpid()}-{number}")
+    if mode == "clock":
+        at = datetime.fromisoformat(_instant(number))
+        return nullcontext(moved_clock.moved(clone.with_name(f"{clone.name}-clock"), at))
+    return nullcontext([])
+
+
+def _instant(number: int) -> str:
+    return INSTANTS[(number - 1) % len(INSTANTS)]
 
 
 def environment() -> dict[str, str]:
@@ -201,7 +227,9 @@ def environment() -> dict[str, str]:
 
 def limiter(mode: str) -> list[str]:
     """The words before a command that limit it; none where a cgroup of ours does it, or nothing is to be limited."""
-    if mode == "loops" or _cgroup_parent():
+    if mode == "clock" and (reason := moved_clock.unavailable()):
+        raise ImpossibleError(f"another clock is NOT POSSIBLE here: {reason}")
+    if mode in ("loops", "clock") or _cgroup_parent():
         return []
     if shutil.which("systemd-run"):
         scope = ["systemd-run", "--user", "--scope", "--quiet", "-p", "CPUQuota=50%"]
@@ -218,7 +246,7 @@ def limiter(mode: str) -> list[str]:
 
 
 @contextmanager
-def limited(name: str) -> Iterator[list[str]]:
+def limited(name: str) -> Iterator[Sequence[str]]:
     """Yield the words before a command that put it into a cgroup with half a core; none where there are no cgroups."""
     if (parent := _cgroup_parent()) is None:
         yield []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_clock
+from collector.model import KST
+from tests.support import fake_clock, moved_clock
 from tests.support.fake_clock import Wall
 
 pytestmark = pytest.mark.skipif(
@@ -59,6 +60,23 @@ def test_it_is_stepped_while_the_process_runs(shown) -> None:
     first, second, third = (shown(by)[0] for by in (AHEAD, timedelta(0), AHEAD))
     assert second < first - AHEAD.total_seconds() / 2
     assert third > first
+
+
+@pytest.mark.skipif(bool(moved_clock.unavailable()), reason=moved_clock.unavailable() or "available")
+@pytest.mark.parametrize("inner", [None, -AHEAD])
+def test_a_command_is_moved_with_all_that_it_starts_and_a_clock_of_its_own_adds_up(
+    tmp_path: Path, inner: timedelta | None
+) -> None:
+    at = datetime(2031, 1, 3, 10, 0, tzinfo=KST)
+    words = [*moved_clock.moved(tmp_path / "moved", at), "env", "-i"]
+    if inner:
+        clock = Wall(tmp_path, datetime.now(UTC) + inner)
+        words += [f"{name}={value}" for name, value in clock.environment.items()]
+    show = "import time; print(time.time(), time.monotonic())"
+    shown = subprocess.run([*words, sys.executable, "-c", show], capture_output=True, text=True, check=True)
+    wall, monotonic = map(float, shown.stdout.split())
+    assert abs(wall - (at + (inner or timedelta(0))).timestamp()) < 3600
+    assert abs(monotonic - time.monotonic()) < 3600
 
 
 def test_it_is_our_own_where_there_is_a_compiler() -> None:

@@ -1,19 +1,23 @@
 /* The clock on the wall of a process, moved by the seconds in the file that WALL_FILE names; see fake_clock.py.
  *
  * Preloaded, it answers in place of the C library for what tells the time of day. The file is read at each call,
- * so that a test can step the clock of a process that runs. Monotonic clocks are left alone.
+ * so that a test can step the clock of a process that runs. Compiled with -DAHEAD=SECONDS, it moves by that and reads
+ * no file; see moved_clock.py. Two of these libraries in one process add up. Monotonic clocks are left alone.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BILLION 1000000000LL
 
+#ifdef AHEAD
+static long long ahead(void) { return AHEAD * BILLION; }
+#else
 /* Nanoseconds ahead; those of the last good reading while the file is being replaced. */
 static long long ahead(void) {
     static long long last = 0;
@@ -33,10 +37,17 @@ static long long ahead(void) {
     return last;
 }
 
+#endif
+
 #ifdef __APPLE__
 static int real_gettime(clockid_t clock, struct timespec *at) { return clock_gettime(clock, at); }
 #else
-static int real_gettime(clockid_t clock, struct timespec *at) { return (int)syscall(SYS_clock_gettime, clock, at); }
+/* The function of the next library: of the C library, or of another library of this kind. */
+static int real_gettime(clockid_t clock, struct timespec *at) {
+    static int (*next)(clockid_t, struct timespec *) = NULL;
+    if (!next) next = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    return next(clock, at);
+}
 #endif
 
 static int is_of_the_wall(clockid_t clock) {

@@ -33,7 +33,7 @@ def compiled() -> Path | None:
     folder = tempfile.TemporaryDirectory(prefix="collector-wall-")
     atexit.register(folder.cleanup)
     library = Path(folder.name) / "wall.so"
-    command = [COMPILER, "-O1", "-shared", "-fPIC", "-o", library, SOURCE]
+    command = [COMPILER, "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         return None
     return library if _moves_the_clock(library) else None
