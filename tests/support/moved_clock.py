@@ -38,7 +38,9 @@ def moved(folder: Path, at: datetime) -> Sequence[str]:
     assert COMPILER
     etc, library = folder / "etc", folder / "wall.so"
     etc.mkdir(parents=True)
-    (etc / "ld.so.preload").write_text(f"{library}\n", encoding="utf-8")
+    preload = Path("/etc/ld.so.preload")  # a command that is moved already stays so, and the two add up
+    before = preload.read_text(encoding="utf-8") if preload.exists() else ""
+    (etc / preload.name).write_text(f"{library}\n{before}", encoding="utf-8")
     ahead = f"-DAHEAD={round(at.timestamp() - time.time())}LL"
     subprocess.run([COMPILER, "-O1", "-shared", "-fPIC", ahead, "-o", library, SOURCE, "-ldl"], check=True)
     return _namespace(etc)
