@@ -188,7 +188,7 @@ def run_once(
     if code := commands.run([sys.executable, "-B", "dev", "setup"], clone):
         return Result(mode, number, code, 0, "not set up", ())
     began = time.monotonic()
-    with _group(mode, clone, number) as prefix, log.open("wb") as output:
+    with _prefix(mode, clone, number) as prefix, log.open("wb") as output:
         # Names as they end: a run that is stopped halfway still tells its failures.
         test = [*prefix, *limit, sys.executable, "-B", "dev", "test", "-vv", *rest]
         code = commands.run(test, clone, output)
@@ -203,7 +203,7 @@ def run_once(
     return Result(mode, number, code, seconds, summary, failures)
 
 
-def _group(mode: str, clone: Path, number: int) -> AbstractContextManager[Sequence[str]]:
+def _prefix(mode: str, clone: Path, number: int) -> AbstractContextManager[Sequence[str]]:
     """The words before the command of a run."""
     if mode == "half":
         return limited(f"{os.getpid()}-{number}")

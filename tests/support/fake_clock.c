@@ -36,7 +36,6 @@ static long long ahead(void) {
     errno = kept;
     return last;
 }
-
 #endif
 
 #ifdef __APPLE__

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from tests.support.fake_clock import COMPILER, SOURCE
@@ -18,6 +19,7 @@ from tests.support.fake_clock import COMPILER, SOURCE
 _IN_NAMESPACE = 'mount -t overlay overlay -o lowerdir="$0":/etc /etc && exec "$@"'
 
 
+@cache
 def unavailable() -> str:
     """Why no command can be moved here; empty where one can."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
