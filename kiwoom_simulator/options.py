@@ -45,6 +45,8 @@ class Options:
     """`replace`: a new token kills the previous one. `reuse`: the live token is handed out again. `keep`: both live."""
     tokens: tuple[str, ...] = ()
     """The first tokens to hand out, in this order; later tokens are generated."""
+    tokens_ahead: timedelta = timedelta()
+    """The time by which the tokens' clock is ahead of this machine's, for a client whose wall clock is, too."""
     keys_die_with_token: bool = False
     """True if a next-key is valid only with the token of its page."""
     key_life: timedelta | None = None

@@ -60,7 +60,7 @@ class SimulatedApi:
         await _pass_time(before)
         arrived = asyncio.get_running_loop().time()
         call = calls.read(request, self._walks + 1, bound_to_token=self.options.keys_die_with_token)
-        token = self.tokens.holder(call.token, datetime.now(KST))
+        token = self.tokens.holder(call.token, self._tokens_now())
         arrival = self._enter(call, token, arrived)
         reply, result = self._answer(call, token, arrived)
         arrival.rows = reply.count
@@ -169,11 +169,14 @@ class SimulatedApi:
             is_flood = self.tokens.is_flooding(app_key, time.monotonic())
             refusal = FLOOD_OF_WRONG_KEYS if is_flood else WRONG_KEYS
             return refuse(call.api_id, refusal, "wrong_keys")
-        token = self.tokens.issue(app_key, datetime.now(KST))
+        token = self.tokens.issue(app_key, self._tokens_now())
         expires = f"{token.expires:%Y%m%d%H%M%S}"
         return SimulatedReply(
             call.api_id, fields={"expires_dt": expires, "token_type": "bearer", "token": token.text}
         )
+
+    def _tokens_now(self) -> datetime:
+        return datetime.now(KST) + self.options.tokens_ahead
 
 
 async def _pass_time(seconds: float) -> None:

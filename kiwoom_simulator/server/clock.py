@@ -1,6 +1,6 @@
 """The clock of the simulated market: real by default, or with another start, accelerated, or frozen.
 
-Only prices follow it. Tokens and quotas use real time, like the client under test.
+Only prices follow it. Tokens and quotas use real time, like the client under test (`Options.tokens_ahead`).
 """
 
 import time

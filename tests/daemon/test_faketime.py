@@ -15,6 +15,8 @@ from tests.torture.cluster import running
 
 EVENING = datetime(2026, 11, 20, 23, 59, 30, tzinfo=KST)
 TEN = datetime(2026, 11, 23, 10, 4, 55, tzinfo=KST)
+BEFORE = TEN - timedelta(minutes=4)
+"""No slot is due for four minutes, so that no sweep begins before the daemon is seen to be up."""
 
 PATIENT = 150.0
 """Seconds for what the daemon says: libfaketime reads a file at each look at a clock."""
@@ -27,11 +29,11 @@ pytestmark = [
 
 async def test_a_wall_that_is_stepped_neither_repeats_nor_forgets_a_slot(tmp_path):
     """The database is on the same machine, so that its clock is stepped as well."""
-    wall, path = Wall(tmp_path, TEN), tmp_path / "collector.yaml"
+    wall, path = Wall(tmp_path, BEFORE), tmp_path / "collector.yaml"
     async with (
         running(tmp_path / "server", wall=wall) as cluster,
         cluster.database() as database,
-        Simulator(Options(quota=0, now=TEN)) as simulator,
+        Simulator(Options(quota=0, now=TEN, tokens_ahead=TEN - datetime.now(KST))) as simulator,
     ):
         path.write_text(CONFIG.format(url=simulator.url, every="5m"))
         async with started(path, database, **wall.environment) as daemon:

@@ -111,12 +111,15 @@ async def test_all_indices_tell_the_size_of_each_sector() -> None:
         assert (sizes["001"], sizes["008"], sizes["603"]) == (982, 123, 0)
 
 
-async def test_a_token_says_when_it_ends_in_korean_time() -> None:
-    async with serving(token_life=timedelta(hours=1)) as client:
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400), timedelta(days=-8)])
+async def test_a_token_says_when_it_ends_in_korean_time_by_the_clock_of_the_tokens(ahead: timedelta) -> None:
+    async with serving(token_life=timedelta(hours=1), tokens_ahead=ahead, freeze=OPEN) as client:
+        before = datetime.now(KST).replace(microsecond=0)
         got = await client.issue()
         ends = datetime.strptime(got.body["expires_dt"], "%Y%m%d%H%M%S").replace(tzinfo=KST)
-        assert timedelta(minutes=59) < ends - datetime.now(KST) <= timedelta(hours=1)
+        assert before <= ends - ahead - timedelta(hours=1) <= datetime.now(KST)
         assert got.body["token_type"] == "bearer"
+        assert (await client.page("402")).body["return_code"] == 0
 
 
 @pytest.mark.parametrize(("rule", "code"), [("replace", "8005"), ("reuse", "")])

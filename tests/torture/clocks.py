@@ -51,6 +51,7 @@ _OLD = (
     ),
 )
 _OLD_DAYS = "SELECT count(*) FROM collector.days_before('2025-02-01')"
+_STORED = "SELECT count(*) FROM walk WHERE rows > 0"
 _LINES = "SELECT slot, count(*) FROM walk GROUP BY slot HAVING count(*) <> $1"
 _SLOTS = "SELECT string_agg(DISTINCT extract(epoch FROM slot)::text, ' ') FROM walk"
 
@@ -98,8 +99,9 @@ async def _asleep(world: World, chance: Random, figures: Figures) -> Sequence[st
 @asynccontextmanager
 async def _alive(world: World) -> AsyncIterator[tuple[Stage, Wall, Running]]:
     """A daemon by a wall of its own, which shows a moment shortly before a slot once the lease is taken."""
-    wall = Wall(world.own_folder("wall"), TEN)
-    options = replace(STILL, now=TEN)
+    # Four minutes earlier: no sweep is due before the daemon is up, however long its start takes.
+    wall = Wall(world.own_folder("wall"), TEN - timedelta(minutes=4))
+    options = replace(STILL, now=TEN, tokens_ahead=TEN - datetime.now(UTC))
     async with (
         world.another_cluster("walled", wall=wall) as cluster,
         world.stage(*TARGETS, options=options, cluster=cluster, more=OFTEN) as stage,
@@ -185,6 +187,8 @@ async def _kept(daemon: Running, stage: Stage) -> list[str]:
     taken_back = sum(line["suspect"] for line in daemon.events("slots.ahead_of_time"))
     doubled = [slot for slot in sorted({*ended}) if ended.count(slot) > 1]
     losses = [f"doubled: {slot} was swept twice" for slot in doubled[taken_back // len(TARGETS) :]]
+    if not await stage.connection.fetchval(_STORED):
+        losses.append("broken: no sweep stored a row")
     rows = await stage.connection.fetch(_LINES, len(TARGETS))
     losses += [f"lost: {row['slot']} has {row['count']} lines" for row in rows]
     losses += [*await judge.torn(stage.connection), *await judge.altered(stage.connection, stage.simulator)]
@@ -228,9 +232,8 @@ def _odd(chance: Random) -> dict[str, str]:
 
 async def _swept(world: World, at: datetime, environment: dict[str, str]) -> tuple[Counter[str], str]:
     """What one sweep leaves behind."""
-    life = at - datetime.now(UTC) + timedelta(days=1)
     wall = Wall(world.own_folder("wall"), at)
-    options = replace(STILL, token_life=life)
+    options = replace(STILL, tokens_ahead=at - datetime.now(UTC))
     async with (
         world.another_cluster("walled", wall=wall) as cluster,
         world.stage(*TARGETS, options=options, cluster=cluster) as stage,
