@@ -92,6 +92,8 @@ class StoreFailure(StrEnum):
     CONFLICT = "conflict"
     """A serialization failure or a deadlock: the same transaction may succeed at once."""
     DISK_FULL = "disk_full"
+    LOCKED = "locked"
+    """A lock was not granted in time."""
     LOGIN_REFUSED = "login_refused"
     MISSING_NAME = "missing_name"
     """The statement names a table, column, function or schema that does not exist."""

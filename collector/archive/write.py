@@ -40,10 +40,11 @@ _DROPPING = 60
 """Attempts to drop the partition: each waits a second for readers, and a second until the next."""
 
 # Lifts the limits of a connection for a long transaction; a small work_mem is enough, since the server sorts
-# nothing.
+# nothing. The name keeps other programs from taking it for frozen (`collector.db.frozen`).
 PATIENT = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
-       set_config('idle_in_transaction_session_timeout', '0', true), set_config('work_mem', '32MB', true)
+       set_config('idle_in_transaction_session_timeout', '0', true), set_config('work_mem', '32MB', true),
+       set_config('application_name', 'collector long work', true)
 """
 # Lets one archiver at a time pass. The lock belongs to the transaction, so it works behind PgBouncer.
 TURN = "SELECT pg_advisory_xact_lock(hashtext('collector.archive'))"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from collector.db.dsn import Dsn
 from collector.db.errors import translate_errors
+from collector.db.frozen import end_frozen_sessions
 from collector.db.pool import Connection, Pool, transaction
 from collector.errors import StoreError, StoreFailure
 
@@ -27,7 +28,8 @@ class Database:
 
         A connection broken off in the middle of a statement is terminated: asyncpg would wait for the
         server's answer, up to `timeout` again. After a timeout the other connections of the pool are expired
-        too, since they probably fail as well.
+        too, since they probably fail as well. After a lock that was not granted, the sessions of frozen programs
+        are ended, so that the next attempt gets it.
         """
         try:
             async with (
@@ -46,6 +48,8 @@ class Database:
         except StoreError as error:
             if _was_given_up(error):
                 await self.pool.expire_connections()
+            if error.kind is StoreFailure.LOCKED:
+                await end_frozen_sessions(self.pool)
             raise
 
     @asynccontextmanager

@@ -103,7 +103,9 @@ _STATES = {
         "point DATABASE_URL at the primary; or see why default_transaction_read_only is on for the role or database",
     ),
     "55P03": _Meaning(
-        "a lock was not granted in time", "look for a long ALTER or VACUUM FULL in pg_stat_activity"
+        "a lock was not granted in time",
+        "look for a long ALTER or VACUUM FULL in pg_stat_activity",
+        StoreFailure.LOCKED,
     ),
     "57014": _Meaning("it cancelled the statement after its time limit", "look at pg_stat_activity"),
     "57P01": _Meaning(

@@ -31,11 +31,13 @@ ORDER BY version
 
 # Starts a migration. The advisory lock lets one process at a time pass; waiting for it has no limit, so the
 # limits are off until then. After it, a short lock timeout keeps a migration from queueing behind a reader
-# and blocking others. The record table is created here, since the first migration needs it too.
+# and blocking others. The name keeps other programs from taking a long migration for frozen (`collector.db.frozen`).
+# The record table is created here, since the first migration needs it too.
 _BEGIN = """
 SET LOCAL lock_timeout = 0;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL application_name = 'collector long work';
 SELECT pg_advisory_xact_lock(30224690692763698); -- ka20002 in ASCII
 SET LOCAL lock_timeout = '5s';
 CREATE SCHEMA IF NOT EXISTS collector;
