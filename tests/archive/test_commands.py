@@ -258,7 +258,7 @@ async def test_a_kill_loses_nothing(filled: Dsn, tmp_path: Path, reached: str) -
     assert await rows_of(filled) == before
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_kills_at_random_moments_lose_nothing(filled: Dsn, tmp_path: Path) -> None:
     """Archive and restore by turns, killed eight times: the day is always there, in one place or the other."""
     before, env = await rows_of(filled), environment(None, filled)

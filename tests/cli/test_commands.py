@@ -424,7 +424,7 @@ def test_every_command_takes_a_configuration(verb: str) -> None:
     assert "--config" in {option for parameter in command.params for option in parameter.opts}
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_the_demo_shows_a_whole_sweep_and_leaves_nothing_running(tmp_path: Path) -> None:
     env = environment(COLLECTOR_HOME=str(tmp_path / "home"), COLUMNS="200")
     found = await run_cold("-m", "collector", "demo", env=env, cwd=tmp_path)

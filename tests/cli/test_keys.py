@@ -149,7 +149,7 @@ async def test_the_status_tells_who_walks_with_which_key(database: Dsn, tmp_path
     assert 1 <= walking["walks"] <= 8
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_frozen_process_writes_nothing_when_it_wakes(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *TARGETS)
     lines = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"

@@ -22,7 +22,7 @@ PATIENT = 150.0
 """Seconds for what the daemon says: libfaketime reads a file at each look at a clock."""
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.extended,
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available"),
 ]
 

@@ -1,5 +1,6 @@
 """Daemons with keys of their own: one holds the lease, the others walk what it shares out."""
 
+import asyncio
 import signal
 from collections import Counter
 from datetime import timedelta
@@ -14,6 +15,9 @@ pytestmark = pytest.mark.usefixtures("warm")
 OTHER = {"KIWOOM_APP_KEY": "another app key", "KIWOOM_SECRET_KEY": "another secret key"}
 LINES = "SELECT md5(string_agg(w::text, ',' ORDER BY target)) FROM collector.walk AS w"
 STORED = "SELECT count(*) FROM walk WHERE status IN ('complete', 'suspect')"
+
+AWAKE = ("walk.lost", "outage.began", "sweep.helped")
+"""A helper that wakes has lost its claims, or also the connections that kept others waiting."""
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ async def test_a_daemon_with_another_key_shares_the_sweep_and_nothing_is_fetched
     assert await asked(held, "SELECT count(*) FROM collector.claim") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
     async with forked(path, database) as holder:
@@ -70,7 +74,7 @@ async def test_a_daemon_with_the_same_key_only_stands_by(held, database, simulat
     assert await asked(held, STORED) == len(ALL)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_what_a_killed_helper_was_walking_the_holder_takes_over(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
     async with forked(path, database) as holder:
@@ -85,7 +89,7 @@ async def test_what_a_killed_helper_was_walking_the_holder_takes_over(held, data
     assert await asked(held, TORN) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_helper_that_was_frozen_writes_nothing_when_it_wakes(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url, sectors=ALL)
     async with forked(path, database) as holder:
@@ -96,7 +100,9 @@ async def test_a_helper_that_was_frozen_writes_nothing_when_it_wakes(held, datab
             await holder.said("sweep.ended")
             before = await asked(held, LINES)
             helper.signal(signal.SIGCONT)
-            await helper.said("walk.lost")
+            async with asyncio.timeout(600):
+                while not any(helper.events(name) for name in AWAKE):
+                    assert await helper.read()
             assert (await helper.stopped())[0] == 0
         assert (await holder.stopped())[0] == 0
     assert await asked(held, LINES) == before
@@ -104,7 +110,7 @@ async def test_a_helper_that_was_frozen_writes_nothing_when_it_wakes(held, datab
     assert await asked(held, TORN) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 async def test_a_helper_goes_on_as_the_holder_when_the_holder_is_gone(
     held, database, simulator, tmp_path, number

@@ -113,10 +113,10 @@ async def test_it_minds_signals_before_anything_large_is_imported(database, simu
     assert "asyncpg" not in loaded
 
 
-@pytest.mark.slow
-async def test_it_ends_within_five_seconds_at_a_hundred_moments(held, database, slow, tmp_path):
+@pytest.mark.extended
+async def test_it_ends_within_five_seconds_at_thirty_moments(held, database, slow, tmp_path):
     chance = random.Random(5)
-    for _ in range(100):
+    for _ in range(30):
         number = chance.choice((signal.SIGTERM, signal.SIGINT))
         await stopped_after(chance.uniform(0, 4), held, database, slow, tmp_path, number=number)
 
@@ -427,7 +427,7 @@ async def test_an_api_that_is_away_at_the_start_is_said_at_once_and_it_runs_on(d
         assert (await daemon.stopped())[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database, simulator, tmp_path):
     path = write(tmp_path, simulator.url)
     async with forked(path, database) as first:
@@ -439,7 +439,7 @@ async def test_a_dead_holder_is_followed_within_seventeen_seconds(held, database
             assert (await second.said("lease.taken"))["holder"] == standing_by["standby"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.5, 1.1])
 async def test_a_holder_that_was_frozen_commits_nothing_when_it_wakes(
     held, database, slower, tmp_path, moment

@@ -14,7 +14,7 @@ from tests.support.harness import fetch
 
 D, H, M = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.extended,
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available"),
 ]
 EVERYTHING = "SELECT (SELECT count(*) FROM collector.snapshot), (SELECT count(*) FROM collector.walk)"
@@ -22,6 +22,8 @@ PATIENT = 150.0
 """Seconds for what a daemon says: libfaketime reads a file at each look at a clock, and slows everything down."""
 OFTEN = "often: {universe: some, every: 1m, during: day}"
 FUTURE = "SELECT count(*) FROM collector.walk WHERE slot > clock_timestamp()"
+FAR_FUTURE = f"{FUTURE} + INTERVAL '1 minute'"
+"""Beyond the difference that a disciplined clock explains: lines within it stay."""
 
 
 def now() -> datetime:
@@ -63,7 +65,7 @@ async def test_a_daemon_under_a_wrong_clock_waits_and_goes_on_at_once_when_it_is
         async with started(path, database, "--force", **wall.environment) as daemon:
             said = await daemon.said("clocks.apart", seconds=PATIENT)
             assert (await fetch(database, EVERYTHING))[0] == before
-            assert simulator.control.stats()["requests"] == 0
+            assert {arrival["api_id"] for arrival in simulator.api.book.since(0)} <= {"au10001"}
             wall.show(now())
             await daemon.said("clocks.agree", seconds=PATIENT)
             await daemon.said("sweep.ended", seconds=PATIENT)
@@ -113,11 +115,11 @@ async def test_lines_of_the_future_are_removed_with_a_word_and_sweeps_start_at_o
         path = every_minute(tmp_path, simulator.url)
         async with started(path, database, "--force") as daemon:
             said = await daemon.said("slots.ahead_of_time", seconds=PATIENT)
+            assert (await fetch(database, FAR_FUTURE)) == [(0,)]
             await daemon.said("sweep.ended", seconds=PATIENT)
             assert (await daemon.stopped())[0] == 0
     assert said["removed"] >= 2 * 4_300
     assert said["schedules_put_back"] == 1
-    assert (await fetch(database, FUTURE)) == [(0,)]
 
 
 @pytest.mark.parametrize("shift", [456 * D, 9 * H, -9 * H])

@@ -152,7 +152,7 @@ def test_the_same_seed_gives_the_same_trace_and_another_one_another():
     assert traces[0] == traces[1] != traces[2]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_every_due_slot_and_target_of_a_stormy_year_ends_in_one_state():
     _, states = year(2026, 365)
     assert states["complete"] > 0.5 * states.total()

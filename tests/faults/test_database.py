@@ -93,7 +93,7 @@ async def test_a_real_deadlock_costs_the_walk_nothing(database: Dsn) -> None:
 
 
 @pytest.mark.parametrize(
-    "seconds", [0.3, pytest.param(6, marks=pytest.mark.slow)], ids=["for a moment", "beyond the time-out"]
+    "seconds", [0.3, pytest.param(6, marks=pytest.mark.extended)], ids=["for a moment", "beyond the time-out"]
 )
 async def test_a_table_that_somebody_locks_is_waited_for(database: Dsn, seconds: float) -> None:
     async with storing(database) as store, connect(database) as admin:

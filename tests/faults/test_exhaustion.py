@@ -82,7 +82,7 @@ async def test_a_sweep_goes_on_although_its_log_goes_nowhere(
     assert code in (0, 120)  # what the interpreter says when it cannot flush its last words
 
 
-@pytest.mark.slow  # a sweep that cannot reach the API waits a minute for it
+@pytest.mark.extended
 async def test_without_descriptors_it_ends_in_one_line_and_nothing_is_torn(
     database: Dsn, tmp_path: Path, simulator: Simulator
 ) -> None:
@@ -122,7 +122,7 @@ def reached(simulator: Simulator, count: int) -> bool:
     return simulator.api.book.count >= count
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_storm_of_starts_costs_one_token_and_each_page_once(database: Dsn, tmp_path: Path) -> None:
     config(tmp_path, *MANY)
     async with Simulator(replace(STILL, latency=timedelta(milliseconds=30))) as simulator:

@@ -42,13 +42,13 @@ async def test_a_name_that_is_unknown_slow_or_hijacked_ends_in_time_and_sends_no
     assert found["hijacked"]["received"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_command_that_waits_for_a_name_ends_in_time_when_told_to_stop() -> None:
     found = (await played("stopped"))["stopped"]
     assert found["code"] == 130
     assert found["seconds"] < 15  # of the twenty that the look-up takes, and its own start
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_host_that_moves_is_found_at_its_new_address() -> None:
     assert (await played("moved"))["moved"]["said"] == [200, 418]

@@ -58,13 +58,13 @@ async def test_a_host_that_drops_every_packet_is_given_up_in_time() -> None:
         assert 0.4 <= await seconds_until_given_up(url, 0.4) < 40  # it would never answer
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_connection_that_is_not_made_costs_three_seconds_of_the_ten() -> None:
     async with black_hole() as url:
         assert 3 <= await seconds_until_given_up(url, 90) < 60  # not ten here: a slow machine needs the room
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_an_answer_that_stalls_costs_five_seconds_of_the_ten() -> None:
     async def stalling(visit: Visit) -> None:
         await visit.request()

@@ -45,7 +45,7 @@ def held_in(group: Path) -> int:
     return int(dict(line.split() for line in lines)["rss"])
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.skipif(
     os.geteuid() != 0 or not os.access(MEMORY / "memory.limit_in_bytes", os.W_OK),
     reason="needs root and a memory control group of version 1",

@@ -36,7 +36,7 @@ asyncio.run(main())
 """
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.extended,
     pytest.mark.skipif(
         os.geteuid() != 0 or not shutil.which("ip"), reason="needs root, for a network of its own"
     ),

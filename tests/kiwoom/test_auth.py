@@ -303,7 +303,7 @@ async def test_who_is_cancelled_while_asking_does_not_keep_the_others_waiting(da
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("invalidations", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("invalidations", [40, 200])
 async def test_issuances_follow_invalidations_one_to_one(database: Dsn, invalidations: int) -> None:
     chance = random.Random(7)
     issuer = Issuer(takes=0.001)

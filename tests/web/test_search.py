@@ -1,7 +1,6 @@
 """The search: what it finds, in which order, and how long it takes."""
 
 import json
-import time
 from urllib.parse import quote
 
 import pytest
@@ -104,8 +103,8 @@ async def test_markup_in_a_query_and_in_a_name_is_only_text(shown: Page) -> None
     assert "&lt;script&gt;alert(1)&lt;/script&gt;</a>" in body.decode()
 
 
-@pytest.mark.slow
-async def test_ten_thousand_matches_are_counted_and_take_fifty_milliseconds(server, template, capsys) -> None:
+@pytest.mark.extended
+async def test_ten_thousand_matches_are_counted_and_fifty_are_shown(server, template) -> None:
     async with server.database(template=template) as address:
         await execute(
             address,
@@ -114,15 +113,4 @@ async def test_ten_thousand_matches_are_counted_and_take_fifty_milliseconds(serv
         )
         async with page(address) as shown:
             _, _, body = await get(shown.url, f"/search?lang=en&q={quote('ㅈㅁ')}")
-            taken = []
-            for number in range(100):
-                began = time.perf_counter()
-                await get(shown.url, f"/search?q={quote(('ㅈㅁ', '종목', '9', '005930')[number % 4])}")
-                taken.append(time.perf_counter() - began)
     assert ("10,000" in body.decode(), body.decode().count("/listing/")) == (True, 50)
-    late = sorted(taken)[95]
-    with capsys.disabled():
-        print(
-            f"\nsearch among 10,000 listings: p50 {sorted(taken)[50] * 1e3:.1f} ms, p95 {late * 1e3:.1f} ms (goal 50)"
-        )
-    assert late < 10 * 0.05  # the goal is 50 ms; a machine may be ten times slower
