@@ -23,7 +23,7 @@ AWAKE = ("walk.lost", "outage.began", "sweep.helped")
 @pytest.fixture
 async def simulator():
     """Slow enough for a second daemon to start while a sweep is under way."""
-    async with Simulator(Options(quota=0, latency=timedelta(milliseconds=700))) as running:
+    async with Simulator(Options(quota=0, latency=timedelta(seconds=1.5))) as running:
         yield running
 
 
