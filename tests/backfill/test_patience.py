@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 
@@ -18,6 +18,7 @@ from collector.db.pool import open_pool
 from collector.kiwoom.client import KiwoomClient, RequestCounter
 from collector.model import KST, Target
 from collector.ratelimit.limiter import LowPriorityRateLimiter, QuotaScope, SharedRateLimiter
+from collector.ratelimit.permits import Permit
 from collector.ratelimit.window import WINDOW
 from collector.secret import Secret
 from collector.sweep.sweeper import Collector
@@ -85,25 +86,36 @@ async def test_a_patient_request_takes_a_place_of_the_sweeps_as_well(database: D
         assert await ask(urgent, PRICES, "urgent", order) - left > 0.9 * WINDOW.total_seconds()
 
 
-async def test_who_cannot_wait_goes_first_though_it_came_later(database: Dsn) -> None:
+async def test_an_urgent_request_that_waits_says_so(database: Dsn) -> None:
     order: list[str] = []
-    async with quotas(database, 1) as (urgent, patient), asyncio.TaskGroup() as group, urgent.acquire(PRICES):
-        group.create_task(ask(patient, BARS, "patient", order))
-        await asyncio.sleep(0)  # it has come first
+    async with quotas(database, 1) as (urgent, _), asyncio.TaskGroup() as group, urgent.acquire(PRICES):
         group.create_task(ask(urgent, PRICES, "urgent", order))
         await until_somebody_waits(database)
-    assert order == ["urgent", "patient"]
+    assert order == ["urgent"]
 
 
-@pytest.mark.extended
-async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(database: Dsn) -> None:
+async def test_while_somebody_waits_nothing_is_taken_and_afterwards_everything(
+    database: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[str] = []
-    async with quotas(database, 2) as (urgent, patient), asyncio.TaskGroup() as group:
-        for number in range(6):
-            group.create_task(ask(urgent, PRICES, f"urgent {number}", order))
-        await until_somebody_waits(database)
-        group.create_task(ask(patient, BARS, "patient", order))
-    assert order[-1] == "patient"
+    looks: list[object] = []
+    try_acquire_all = SharedRateLimiter.try_acquire_all
+
+    async def look(shared: SharedRateLimiter, api_ids: Sequence[str]) -> tuple[float, Sequence[Permit]]:
+        looks.append(await try_acquire_all(shared, api_ids))
+        return looks[-1]  # type: ignore[return-value]
+
+    monkeypatch.setattr(SharedRateLimiter, "try_acquire_all", look)
+    async with quotas(database, 2) as (urgent, patient):
+        await ask(urgent, PRICES, "urgent", order)
+        await execute(database, "UPDATE collector.quota SET urgent_until = 'infinity'")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask(patient, BARS, "patient", order))
+            while len(looks) < 3:  # noqa: ASYNC110 - a look has no event
+                await asyncio.sleep(0.01)
+            assert order == ["urgent"]  # although a place is free
+            await execute(database, "UPDATE collector.quota SET urgent_until = '-infinity'")
+    assert order == ["urgent", "patient"]
 
 
 async def test_a_token_is_never_waited_for_patiently(database: Dsn) -> None:
