@@ -1,4 +1,4 @@
-"""The search: what it finds, in which order, and how long it takes."""
+"""The search: its results, their order and their number."""
 
 import json
 from urllib.parse import quote
